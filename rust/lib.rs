@@ -1,0 +1,27 @@
+//! The core of a permissioned, token-free ledger: pure, without I/O, clock or randomness.
+//!
+//! Modules stand in pipeline order; each uses only those above it.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod limits;
+pub mod suite;
+pub mod wire;
+pub mod key;
+pub mod signature;
+pub mod record;
+pub mod equivocation;
+pub mod tree;
+pub mod map;
+pub mod block;
+pub mod note;
+pub mod checkpoint;
+pub mod anchor;
+pub mod receipt;
+
+#[cfg(feature = "python")]
+mod python;
+
+pub use error::{Error, Result};
+pub use suite::{Domain, Hash, Suite};

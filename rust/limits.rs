@@ -1,0 +1,36 @@
+//! Every bound that untrusted bytes are held to, in one place.
+//!
+//! A decoder checks the bound before it reads, and never allocates by a length it was only told.
+
+/// Bytes of one encoded record: header, body and signature.
+pub const RECORD_BYTES: usize = 64 * 1024;
+/// Bytes of a record's body; what is larger stays off the ledger and is recorded by its hash.
+pub const BODY_BYTES: usize = 63 * 1024;
+/// Bytes of a record's kind, such as `consent.authorise`.
+pub const KIND_BYTES: usize = 64;
+/// Earlier records that one record may refer to.
+pub const REFERENCES: usize = 16;
+/// Nested arrays or maps in one canonical value.
+pub const DEPTH: usize = 8;
+/// Records in one block, and so in one batch.
+pub const BLOCK_RECORDS: usize = 65_536;
+/// Bytes of the records of one block, encoded.
+pub const BLOCK_BYTES: usize = 16 * 1024 * 1024;
+/// Hashes in an inclusion or consistency proof: trees are smaller than 2^63 leaves.
+pub const PROOF_HASHES: usize = 64;
+/// Hashes in a multiproof.
+pub const MULTIPROOF_HASHES: usize = 64 * 1024;
+/// Sibling hashes in a state proof: one for each bit of a key.
+pub const STATE_SIBLINGS: usize = 256;
+/// Bytes of an object's name in the state map.
+pub const OBJECT_BYTES: usize = 128;
+/// Bytes of an object's state.
+pub const STATE_BYTES: usize = 64 * 1024;
+/// Bytes of a signed checkpoint with all its signature lines.
+pub const CHECKPOINT_BYTES: usize = 16 * 1024;
+/// Signature lines on one checkpoint.
+pub const CHECKPOINT_SIGNATURES: usize = 64;
+/// Bytes of an origin or of a cosigner's name.
+pub const NAME_BYTES: usize = 255;
+/// Bytes of an encoded receipt.
+pub const RECEIPT_BYTES: usize = 256 * 1024;

@@ -1,0 +1,371 @@
+//! Decode, sign and verify a record: the signed envelope with its body.
+//!
+//! ```text
+//! [[1, network, kind, suite, key, sequence, previous, references, not_before_ms, expiry_ms, body],
+//!  signature]
+//! ```
+//!
+//! The id is the hash of the inner array's bytes. The signature covers
+//! `0x14 || "ledgercore record v1" || network || id`. `Record` is decoded and nothing more; only
+//! verification makes a `VerifiedRecord`, and only that has a leaf hash.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result, at_most, malformed};
+use crate::key::{PublicKey, Signature, SigningKey};
+use crate::limits;
+use crate::signature::{self, Claim};
+use crate::suite::{Domain, Hash, Suite};
+use crate::wire::{self, Reader, Writer};
+
+/// What a record's signature is for, framed by its length: no other message begins like this.
+const CONTEXT: &[u8; 21] = b"\x14ledgercore record v1";
+
+/// The one version of the envelope.
+const VERSION: u64 = 1;
+
+/// Bytes whose meaning the ledger does not know; every other kind has a canonical array as body.
+pub const DATA: &str = "data";
+
+/// Sixteen bytes that name a network: the hash of its genesis, cut.
+pub type Network = [u8; 16];
+
+/// A decoded record: well formed, its signature not yet checked. Cloning shares the bytes.
+#[derive(Debug, Clone)]
+pub struct Record {
+    bytes: Arc<[u8]>,
+    fields: Arc<Fields>,
+}
+
+#[derive(Debug)]
+struct Fields {
+    network: Network,
+    kind: Range<usize>,
+    suite: Suite,
+    key: PublicKey,
+    sequence: u64,
+    previous: Hash,
+    references: Vec<Hash>,
+    not_before_ms: u64,
+    expiry_ms: u64,
+    body: Range<usize>,
+    signature: Signature,
+    id: Hash,
+}
+
+/// What a signer decides about a record; the signature follows from it.
+#[derive(Debug, Clone)]
+pub struct Draft<'a> {
+    pub network: Network,
+    pub kind: &'a str,
+    pub suite: Suite,
+    pub sequence: u64,
+    pub previous: Hash,
+    pub references: &'a [Hash],
+    pub not_before_ms: u64,
+    pub expiry_ms: u64,
+    pub body: &'a [u8],
+}
+
+impl Record {
+    /// Decode one record; its encoding is the only one it has.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        at_most("record bytes", bytes.len(), limits::RECORD_BYTES)?;
+        let mut reader = Reader::new(bytes);
+        reader.array_of("record", 2)?;
+        let header = reader.position();
+        reader.array_of("header", 11)?;
+        match reader.uint()? {
+            VERSION => {}
+            version => return malformed(format!("record version is {version}, want {VERSION}")),
+        }
+        let network = reader.bin_of("network")?;
+        let kind = reader.text("kind", limits::KIND_BYTES)?;
+        check_kind(kind)?;
+        let kind = reader.position() - kind.len()..reader.position();
+        let suite = Suite::from_id(reader.uint()?)?;
+        let key = reader.bin_of("key")?;
+        let sequence = reader.uint()?;
+        let previous = reader.bin_of("previous")?;
+        let count = reader.array()?;
+        at_most("references", count, limits::REFERENCES)?;
+        let references = (0..count).map(|_| reader.bin_of("reference")).collect::<Result<_>>()?;
+        let not_before_ms = reader.uint()?;
+        let expiry_ms = reader.uint()?;
+        let body = reader.bin("body bytes", limits::BODY_BYTES)?;
+        let body = reader.position() - body.len()..reader.position();
+        let id = suite.hash(Domain::Record, &bytes[header..reader.position()]);
+        let signature = reader.bin_of("signature")?;
+        reader.finish()?;
+        check_body(&bytes[kind.clone()], &bytes[body.clone()])?;
+        let fields = Fields {
+            network,
+            kind,
+            suite,
+            key,
+            sequence,
+            previous,
+            references,
+            not_before_ms,
+            expiry_ms,
+            body,
+            signature,
+            id,
+        };
+        Ok(Self { bytes: bytes.into(), fields: Arc::new(fields) })
+    }
+
+    /// Restore a record from its envelope, which has nil where the body was.
+    pub fn from_envelope(envelope: &[u8], body: &[u8]) -> Result<Self> {
+        at_most("envelope bytes", envelope.len(), limits::RECORD_BYTES)?;
+        at_most("body bytes", body.len(), limits::BODY_BYTES)?;
+        // An envelope ends in nil, the two marker bytes of a signature, and its 64 bytes.
+        let Some(nil) = envelope.len().checked_sub(67).filter(|at| envelope[*at] == 0xc0) else {
+            return malformed("envelope has a body already, or is cut short");
+        };
+        let mut writer = Writer::with_capacity(envelope.len() + body.len() + 5);
+        writer.raw(&envelope[..nil]);
+        writer.bin(body);
+        writer.raw(&envelope[nil + 1..]);
+        Self::decode(&writer.into_bytes())
+    }
+
+    /// Sign a draft. The record is decoded again from its bytes: what a signer may not send, it
+    /// cannot sign either.
+    pub fn sign(draft: &Draft, key: &SigningKey) -> Result<Self> {
+        at_most("body bytes", draft.body.len(), limits::BODY_BYTES)?;
+        at_most("references", draft.references.len(), limits::REFERENCES)?;
+        let header = draft.encode(&key.public_key());
+        let id = draft.suite.hash(Domain::Record, &header);
+        let signature = key.sign(&signed_bytes(&draft.network, &id));
+        let mut writer = Writer::with_capacity(header.len() + 67);
+        writer.array(2);
+        writer.raw(&header);
+        writer.bin(&signature);
+        Self::decode(&writer.into_bytes())
+    }
+
+    pub fn encode(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The record without its body.
+    pub fn envelope(&self) -> Vec<u8> {
+        let body = &self.fields.body;
+        let marker = match body.len() {
+            0..=0xff => 2,
+            0x100..=0xffff => 3,
+            _ => 5,
+        };
+        let mut writer = Writer::with_capacity(self.bytes.len() - body.len());
+        writer.raw(&self.bytes[..body.start - marker]);
+        writer.nil();
+        writer.raw(&self.bytes[body.end..]);
+        writer.into_bytes()
+    }
+
+    /// Check the signature.
+    pub fn verify(self) -> Result<VerifiedRecord> {
+        signature::verify(self.key(), &self.signed_bytes(), self.signature())?;
+        Ok(VerifiedRecord::new(self))
+    }
+
+    fn signed_bytes(&self) -> [u8; 69] {
+        signed_bytes(&self.fields.network, &self.fields.id)
+    }
+
+    pub fn id(&self) -> &Hash {
+        &self.fields.id
+    }
+
+    pub fn network(&self) -> &Network {
+        &self.fields.network
+    }
+
+    pub fn kind(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.fields.kind.clone()]).expect("checked when decoded")
+    }
+
+    pub fn suite(&self) -> Suite {
+        self.fields.suite
+    }
+
+    pub fn key(&self) -> &PublicKey {
+        &self.fields.key
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.fields.sequence
+    }
+
+    pub fn previous(&self) -> &Hash {
+        &self.fields.previous
+    }
+
+    pub fn references(&self) -> &[Hash] {
+        &self.fields.references
+    }
+
+    pub fn not_before_ms(&self) -> u64 {
+        self.fields.not_before_ms
+    }
+
+    pub fn expiry_ms(&self) -> u64 {
+        self.fields.expiry_ms
+    }
+
+    pub fn body(&self) -> &[u8] {
+        &self.bytes[self.fields.body.clone()]
+    }
+
+    pub fn signature(&self) -> &Signature {
+        &self.fields.signature
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Record {}
+
+impl Draft<'_> {
+    /// The header's bytes, which the id is the hash of.
+    fn encode(&self, key: &PublicKey) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(180 + self.kind.len() + self.body.len());
+        writer.array(11);
+        writer.uint(VERSION);
+        writer.bin(&self.network);
+        writer.text(self.kind);
+        writer.uint(self.suite.id());
+        writer.bin(key);
+        writer.uint(self.sequence);
+        writer.bin(&self.previous);
+        writer.array(self.references.len());
+        self.references.iter().for_each(|reference| writer.bin(reference));
+        writer.uint(self.not_before_ms);
+        writer.uint(self.expiry_ms);
+        writer.bin(self.body);
+        writer.into_bytes()
+    }
+}
+
+fn signed_bytes(network: &Network, id: &Hash) -> [u8; 69] {
+    let mut bytes = [0; 69];
+    bytes[..21].copy_from_slice(CONTEXT);
+    bytes[21..37].copy_from_slice(network);
+    bytes[37..].copy_from_slice(id);
+    bytes
+}
+
+fn check_kind(kind: &str) -> Result<()> {
+    let words = |byte: u8| byte.is_ascii_lowercase() || byte == b'.' || byte == b'-';
+    if kind.is_empty() || !kind.bytes().all(words) {
+        return malformed(format!("kind is {kind:?}, want letters a to z, dots and hyphens"));
+    }
+    Ok(())
+}
+
+fn check_body(kind: &[u8], body: &[u8]) -> Result<()> {
+    if kind == DATA.as_bytes() {
+        return Ok(());
+    }
+    if !matches!(body.first(), Some(0x90..=0x9f | 0xdc | 0xdd)) {
+        return malformed("body is not an array, which every kind but data has");
+    }
+    wire::check_canonical(body)
+}
+
+/// A record whose signature was checked; only verification makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedRecord {
+    record: Record,
+    leaf: Hash,
+}
+
+impl VerifiedRecord {
+    fn new(record: Record) -> Self {
+        let leaf = record.suite().leaf(record.encode());
+        Self { record, leaf }
+    }
+
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The hash of the leaf that this record is, once it has an index.
+    pub fn leaf(&self) -> &Hash {
+        &self.leaf
+    }
+}
+
+/// Decode the records of a batch over all threads; the error names the first that is malformed.
+pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
+    at_most("records in a batch", records.len(), limits::BLOCK_RECORDS)?;
+    let decoded: Vec<Result<Record>> =
+        records.par_iter().with_min_len(256).map(|bytes| Record::decode(bytes)).collect();
+    decoded
+        .into_iter()
+        .enumerate()
+        .map(|(index, result)| {
+            result.map_err(|error| Error::MalformedItem { index, reason: error.to_string() })
+        })
+        .collect()
+}
+
+/// Verify every record of a batch, or name all whose signature does not hold.
+pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRecord>> {
+    let messages: Vec<[u8; 69]> = records.iter().map(Record::signed_bytes).collect();
+    let claim = |(record, message): (_, _)| -> Claim {
+        let record: &Record = record;
+        let message: &[u8; 69] = message;
+        Claim { key: record.key(), message, signature: record.signature() }
+    };
+    let claims: Vec<Claim> = records.iter().zip(&messages).map(claim).collect();
+    signature::verify_all(&claims, seed)?;
+    Ok(records.par_iter().with_min_len(256).cloned().map(VerifiedRecord::new).collect())
+}
+
+/// Sign a chain of records, one a body: each follows the one before it.
+///
+/// Ids form the chain, so that hashing is serial; the signatures are made over all threads.
+pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<Vec<Record>> {
+    at_most("records in a batch", bodies.len(), limits::BLOCK_RECORDS)?;
+    let public_key = key.public_key();
+    let mut previous = first.previous;
+    let mut drafts = Vec::with_capacity(bodies.len());
+    for (sequence, body) in (first.sequence..).zip(bodies) {
+        at_most("body bytes", body.len(), limits::BODY_BYTES)?;
+        let draft = Draft { sequence, previous, body, ..first.clone() };
+        previous = draft.suite.hash(Domain::Record, &draft.encode(&public_key));
+        drafts.push(draft);
+    }
+    drafts.par_iter().with_min_len(16).map(|draft| Record::sign(draft, key)).collect()
+}
+
+/// The bundle of a block: one canonical array of the encoded records.
+pub fn encode_bundle<'a>(records: impl ExactSizeIterator<Item = &'a Record> + Clone) -> Vec<u8> {
+    let bytes = records.clone().map(|record| record.bytes.len() + 5).sum::<usize>() + 5;
+    let mut writer = Writer::with_capacity(bytes);
+    writer.array(records.len());
+    records.for_each(|record| writer.bin(record.encode()));
+    writer.into_bytes()
+}
+
+/// The encoded records of a bundle.
+pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>> {
+    at_most("bundle bytes", bundle.len(), limits::BLOCK_BYTES + 5 * limits::BLOCK_RECORDS + 5)?;
+    let mut reader = Reader::new(bundle);
+    let count = reader.array()?;
+    at_most("records in a bundle", count, limits::BLOCK_RECORDS)?;
+    let records = (0..count)
+        .map(|_| reader.bin("record bytes", limits::RECORD_BYTES))
+        .collect::<Result<Vec<_>>>()?;
+    reader.finish()?;
+    Ok(records)
+}

@@ -1,0 +1,140 @@
+//! Verify many signatures as one equation, and find the bad ones when it fails.
+//!
+//! With coefficients `z` that no signer could foresee, all signatures hold if
+//! `[8](sum(z s) B - sum(z R) - sum over keys(sum(z k) A)) = 0`. A key that signed many times
+//! costs one term. The 8 is applied to the sum, never folded into scalars: reducing `8 k` modulo
+//! the group order would change what it does to points of small order.
+
+use std::collections::HashMap;
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{Identity, IsIdentity, VartimeMultiscalarMul};
+use rayon::prelude::*;
+
+use super::Claim;
+use super::single::{challenge, split};
+
+/// Claims hashed or decompressed by one task.
+const TASK: usize = 256;
+
+/// Multiplications shared by one task: long enough that the shared doublings are small.
+const MULTIPLY: usize = 2048;
+
+/// A subset at or below this size is searched one by one.
+const SEARCH: usize = 16;
+
+/// A claim that decoded, with all that its term of the equation needs.
+struct Term {
+    position: usize,
+    key: usize,
+    r: EdwardsPoint,
+    s: Scalar,
+    k: Scalar,
+    z: Scalar,
+}
+
+/// The positions of every claim that does not hold, ascending.
+pub(super) fn bad_signatures(claims: &[Claim], seed: &[u8; 32]) -> Vec<usize> {
+    let (keys, points) = coalesce(claims);
+    let decode = |(position, claim): (usize, &Claim)| {
+        points[keys[position]]?;
+        let (r_bytes, s) = split(claim.signature)?;
+        let r = CompressedEdwardsY(r_bytes).decompress()?;
+        let k = challenge(&r_bytes, claim.key, claim.message);
+        Some(Term { position, key: keys[position], r, s, k, z: Scalar::ZERO })
+    };
+    let decoded: Vec<Option<Term>> =
+        claims.par_iter().enumerate().with_min_len(TASK).map(decode).collect();
+    let mut bad: Vec<usize> =
+        (0..claims.len()).filter(|position| decoded[*position].is_none()).collect();
+    let mut terms: Vec<Term> = decoded.into_iter().flatten().collect();
+    draw_coefficients(&mut terms, claims, seed);
+    search(&terms, &points, &mut bad);
+    bad.sort_unstable();
+    bad
+}
+
+/// The index of each claim's key, and the point of each distinct key where it decodes.
+fn coalesce(claims: &[Claim]) -> (Vec<usize>, Vec<Option<EdwardsPoint>>) {
+    let mut distinct = Vec::new();
+    let mut known = HashMap::new();
+    let keys = claims
+        .iter()
+        .map(|claim| {
+            *known.entry(claim.key).or_insert_with(|| {
+                distinct.push(*claim.key);
+                distinct.len() - 1
+            })
+        })
+        .collect();
+    let points =
+        distinct.par_iter().with_min_len(TASK).map(|key| CompressedEdwardsY(*key).decompress());
+    (keys, points.collect())
+}
+
+/// 128-bit coefficients from the seed and from everything they multiply: sound if either the
+/// seed is secret from the signers or the hash binds it.
+fn draw_coefficients(terms: &mut [Term], claims: &[Claim], seed: &[u8; 32]) {
+    let mut hasher = blake3::Hasher::new_keyed(seed);
+    for term in &*terms {
+        hasher.update(claims[term.position].key);
+        hasher.update(claims[term.position].signature);
+        hasher.update(term.k.as_bytes());
+    }
+    let mut stream = hasher.finalize_xof();
+    let mut block = [0; 16];
+    for term in terms {
+        stream.fill(&mut block);
+        term.z = Scalar::from(u128::from_le_bytes(block) | 1);
+    }
+}
+
+/// Halve until the bad terms stand alone. Where most are bad, checking one by one is cheaper than
+/// halving, and halving stops at `SEARCH`, so that an attacker buys at most that work.
+fn search(terms: &[Term], points: &[Option<EdwardsPoint>], bad: &mut Vec<usize>) {
+    if terms.is_empty() || equation_holds(terms, points) {
+        return;
+    }
+    if terms.len() <= SEARCH {
+        bad.extend(terms.iter().filter(|term| !term.holds(points)).map(|term| term.position));
+        return;
+    }
+    let (left, right) = terms.split_at(terms.len() / 2);
+    search(left, points, bad);
+    search(right, points, bad);
+}
+
+impl Term {
+    /// The rule for one signature, on what is already prepared.
+    fn holds(&self, points: &[Option<EdwardsPoint>]) -> bool {
+        let a = points[self.key].expect("terms have keys that decode");
+        let sum = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, &-a, &self.s);
+        (sum - self.r).mul_by_cofactor().is_identity()
+    }
+}
+
+fn equation_holds(terms: &[Term], points: &[Option<EdwardsPoint>]) -> bool {
+    let mut by_key: HashMap<usize, Scalar> = HashMap::new();
+    let mut base = Scalar::ZERO;
+    for term in terms {
+        *by_key.entry(term.key).or_insert(Scalar::ZERO) += term.z * term.k;
+        base += term.z * term.s;
+    }
+    let mut scalars: Vec<Scalar> = terms.iter().map(|term| term.z).collect();
+    let mut multiplied: Vec<EdwardsPoint> = terms.iter().map(|term| term.r).collect();
+    for (key, scalar) in by_key {
+        scalars.push(scalar);
+        multiplied.push(points[key].expect("terms have keys that decode"));
+    }
+    scalars.push(-base);
+    multiplied.push(ED25519_BASEPOINT_POINT);
+    let share = scalars.len().div_ceil(rayon::current_num_threads()).max(MULTIPLY);
+    let sum: EdwardsPoint = scalars
+        .par_chunks(share)
+        .zip(multiplied.par_chunks(share))
+        .map(|(scalars, points)| EdwardsPoint::vartime_multiscalar_mul(scalars, points))
+        .reduce(EdwardsPoint::identity, |left, right| left + right);
+    sum.mul_by_cofactor().is_identity()
+}

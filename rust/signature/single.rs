@@ -1,0 +1,36 @@
+//! Verify one signature.
+
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use sha2::{Digest, Sha512};
+
+use crate::error::{Error, Result};
+use crate::key::{PublicKey, Signature};
+
+/// Accept the signature, or raise; see the module for the rule.
+pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<()> {
+    let holds = || {
+        let a = CompressedEdwardsY(*key).decompress()?;
+        let (r_bytes, s) = split(signature)?;
+        let r = CompressedEdwardsY(r_bytes).decompress()?;
+        let k = challenge(&r_bytes, key, message);
+        let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &-a, &s) - r;
+        difference.mul_by_cofactor().is_identity().then_some(())
+    };
+    holds().ok_or(Error::Signature { indices: vec![0], count: 1 })
+}
+
+/// The encoded `R` and the scalar `s`, which must be below the group order.
+pub(super) fn split(signature: &Signature) -> Option<([u8; 32], Scalar)> {
+    let (r, s) = signature.split_at(32);
+    let r: [u8; 32] = r.try_into().expect("half of 64 bytes");
+    let s: [u8; 32] = s.try_into().expect("half of 64 bytes");
+    Some((r, Option::from(Scalar::from_canonical_bytes(s))?))
+}
+
+/// `k`, over the bytes as they were received.
+pub(super) fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
+    let hash = Sha512::new().chain_update(r).chain_update(key).chain_update(message).finalize();
+    Scalar::from_bytes_mod_order_wide(&hash.into())
+}

@@ -1,0 +1,192 @@
+//! Hash under the suite that a network fixed at its genesis, one domain a use.
+//!
+//! | suite | hash | a leaf | a node |
+//! |---|---|---|---|
+//! | `std` | BLAKE3, keyed, one derived key a domain | length as 8 bytes little endian, data, zeros to whole 64-byte blocks | left, right: one compression |
+//! | `c2sp` | SHA-256 | `0x00`, data (RFC 6962 section 2.1) | `0x01`, left, right |
+//!
+//! The padded leaf lets equal-length leaves be hashed side by side; the length in front keeps
+//! two different inputs from ever being padded to the same bytes.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result, malformed};
+
+/// A 32-byte hash in either suite.
+pub type Hash = [u8; 32];
+
+/// The algorithms of a network; nothing is negotiated inside a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// Ed25519 with ZIP-215 acceptance, BLAKE3.
+    Std,
+    /// Ed25519 with ZIP-215 acceptance, SHA-256 with RFC 6962 prefixes.
+    C2sp,
+}
+
+/// What a hash is for; hashes of different domains never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Domain {
+    Record,
+    Leaf,
+    Node,
+    Empty,
+    Network,
+    Block,
+    History,
+    StateKey,
+    StateValue,
+    StateLeaf,
+    StateNode,
+    Commitment,
+}
+
+const DOMAINS: [(Domain, &str); 12] = [
+    (Domain::Record, "record"),
+    (Domain::Leaf, "leaf"),
+    (Domain::Node, "node"),
+    (Domain::Empty, "empty"),
+    (Domain::Network, "network"),
+    (Domain::Block, "block"),
+    (Domain::History, "history"),
+    (Domain::StateKey, "state-key"),
+    (Domain::StateValue, "state-value"),
+    (Domain::StateLeaf, "state-leaf"),
+    (Domain::StateNode, "state-node"),
+    (Domain::Commitment, "commitment"),
+];
+
+/// `derive_key("ledgercore v1 <domain>", "")` for every domain, in the order of `DOMAINS`.
+static KEYS: LazyLock<[Hash; 12]> = LazyLock::new(|| {
+    DOMAINS.map(|(_, name)| blake3::derive_key(&format!("ledgercore v1 {name}"), b""))
+});
+
+impl Suite {
+    /// The suite of a wire id; `gm` (2) is reserved.
+    pub fn from_id(id: u64) -> Result<Self> {
+        match id {
+            1 => Ok(Self::Std),
+            2 => Err(Error::SuiteReserved("gm")),
+            3 => Ok(Self::C2sp),
+            _ => malformed(format!("suite id is {id}, want 1 (std) or 3 (c2sp)")),
+        }
+    }
+
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "std" => Ok(Self::Std),
+            "gm" => Err(Error::SuiteReserved("gm")),
+            "c2sp" => Ok(Self::C2sp),
+            _ => malformed(format!("suite is {name:?}, want std or c2sp")),
+        }
+    }
+
+    pub fn id(self) -> u64 {
+        match self {
+            Self::Std => 1,
+            Self::C2sp => 3,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Std => "std",
+            Self::C2sp => "c2sp",
+        }
+    }
+
+    /// Hash `data` under `domain`. For `Leaf` and `Node` use the functions that frame their input.
+    pub fn hash(self, domain: Domain, data: &[u8]) -> Hash {
+        match self {
+            Self::Std => *blake3::keyed_hash(&KEYS[domain as usize], data).as_bytes(),
+            Self::C2sp => {
+                let mut hasher = Sha256::new();
+                hasher.update(b"ledgercore/v1/");
+                hasher.update(DOMAINS[domain as usize].1.as_bytes());
+                hasher.update([0]);
+                hasher.update(data);
+                hasher.finalize().into()
+            }
+        }
+    }
+
+    /// The hash of a leaf over its data.
+    pub fn leaf(self, data: &[u8]) -> Hash {
+        match self {
+            Self::Std => {
+                let mut hasher = blake3::Hasher::new_keyed(&KEYS[Domain::Leaf as usize]);
+                hasher.update(&(data.len() as u64).to_le_bytes());
+                hasher.update(data);
+                let tail = (8 + data.len()) % 64;
+                if tail > 0 {
+                    hasher.update(&[0; 64][tail..]);
+                }
+                *hasher.finalize().as_bytes()
+            }
+            Self::C2sp => {
+                let mut hasher = Sha256::new();
+                hasher.update([0]);
+                hasher.update(data);
+                hasher.finalize().into()
+            }
+        }
+    }
+
+    /// The hash of an inner node over its two children.
+    pub fn node(self, left: &Hash, right: &Hash) -> Hash {
+        let mut pair = [0; 64];
+        pair[..32].copy_from_slice(left);
+        pair[32..].copy_from_slice(right);
+        match self {
+            Self::Std => *blake3::keyed_hash(&KEYS[Domain::Node as usize], &pair).as_bytes(),
+            Self::C2sp => {
+                let mut hasher = Sha256::new();
+                hasher.update([1]);
+                hasher.update(pair);
+                hasher.finalize().into()
+            }
+        }
+    }
+
+    /// The root of a tree without leaves.
+    pub fn empty_root(self) -> Hash {
+        match self {
+            Self::Std => self.hash(Domain::Empty, b""),
+            Self::C2sp => Sha256::digest(b"").into(),
+        }
+    }
+}
+
+impl Domain {
+    /// The domain of a name such as `commitment`.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match DOMAINS.iter().find(|(_, known)| *known == name) {
+            Some((domain, _)) => Ok(*domain),
+            None => {
+                malformed(format!("hash domain is {name:?}, want one of the names in suite.rs"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_stand_at_their_own_position() {
+        for (position, (domain, _)) in DOMAINS.iter().enumerate() {
+            assert_eq!(position, *domain as usize);
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_change_a_leaf() {
+        for suite in [Suite::Std, Suite::C2sp] {
+            assert_ne!(suite.leaf(b"a"), suite.leaf(b"a\0"));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Verify inclusion and consistency proofs.
+
+use crate::error::{Error, Result};
+use crate::suite::{Hash, Suite};
+
+/// Accept that the leaf stands at `index` in the tree of `size` leaves with this root
+/// (RFC 9162 section 2.1.3.2).
+pub fn verify_inclusion(
+    suite: Suite,
+    leaf: &Hash,
+    index: u64,
+    size: u64,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<()> {
+    if index >= size {
+        return Err(Error::Proof(format!("index is {index}, want below the size {size}")));
+    }
+    check_length(proof, inclusion_length(index, size))?;
+    let (mut position, mut last) = (index, size - 1);
+    let mut hash = *leaf;
+    for sibling in proof {
+        // At the right edge a node without a sibling is its own parent: skip those levels.
+        while position & 1 == 0 && position == last && last > 0 {
+            position >>= 1;
+            last >>= 1;
+        }
+        hash = if position & 1 == 1 {
+            suite.node(sibling, &hash)
+        } else {
+            suite.node(&hash, sibling)
+        };
+        position >>= 1;
+        last >>= 1;
+    }
+    check_root("root", &hash, root)
+}
+
+/// Accept that the newer tree begins with all of the older one (RFC 9162 section 2.1.4.2).
+pub fn verify_consistency(
+    suite: Suite,
+    first: u64,
+    second: u64,
+    proof: &[Hash],
+    first_root: &Hash,
+    second_root: &Hash,
+) -> Result<()> {
+    if first > second {
+        return Err(Error::Proof(format!("first size is {first}, want at most {second}")));
+    }
+    if first == 0 {
+        check_length(proof, 0)?;
+        check_root("first root", first_root, &suite.empty_root())?;
+        return if second == 0 { check_root("second root", second_root, first_root) } else { Ok(()) };
+    }
+    if first == second {
+        check_length(proof, 0)?;
+        return check_root("second root", second_root, first_root);
+    }
+    let (mut position, mut last) = (first - 1, second - 1);
+    // Climb to the older tree's last perfect subtree: it is whole in both trees.
+    let climb = position.trailing_ones();
+    position >>= climb;
+    last >>= climb;
+    let (mut old, rest) = if first.is_power_of_two() {
+        (*first_root, proof)
+    } else {
+        match proof.split_first() {
+            Some((seed, rest)) => (*seed, rest),
+            None => return Err(Error::Proof("proof has 0 hashes, want at least 1".into())),
+        }
+    };
+    let mut new = old;
+    let mut hashes = rest.iter();
+    while last > 0 {
+        if position & 1 == 1 {
+            let left = next(&mut hashes, proof)?;
+            old = suite.node(left, &old);
+            new = suite.node(left, &new);
+        } else if position < last {
+            new = suite.node(&new, next(&mut hashes, proof)?);
+        }
+        position >>= 1;
+        last >>= 1;
+    }
+    if hashes.len() > 0 {
+        let want = proof.len() - hashes.len();
+        return Err(Error::Proof(format!("proof has {} hashes, want {want}", proof.len())));
+    }
+    check_root("first root", &old, first_root)?;
+    check_root("second root", &new, second_root)
+}
+
+fn next<'a>(hashes: &mut std::slice::Iter<'a, Hash>, proof: &[Hash]) -> Result<&'a Hash> {
+    let got = proof.len();
+    hashes.next().ok_or_else(|| Error::Proof(format!("proof has {got} hashes, want more")))
+}
+
+/// How many hashes an inclusion proof has: one for each bit below the point where the paths of
+/// the leaf and of the last leaf part, and then one for each left neighbour.
+fn inclusion_length(index: u64, size: u64) -> usize {
+    let inner = 64 - (index ^ (size - 1)).leading_zeros();
+    let border = index.checked_shr(inner).unwrap_or(0).count_ones();
+    (inner + border) as usize
+}
+
+fn check_length(proof: &[Hash], want: usize) -> Result<()> {
+    match proof.len() {
+        got if got == want => Ok(()),
+        got => Err(Error::Proof(format!("proof has {got} hashes, want {want}"))),
+    }
+}
+
+pub(super) fn check_root(what: &str, got: &Hash, want: &Hash) -> Result<()> {
+    if got == want {
+        return Ok(());
+    }
+    let (got, want) = (short(got), short(want));
+    Err(Error::Proof(format!("{what} is {got}, want {want}")))
+}
+
+fn short(hash: &Hash) -> String {
+    hash[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
