@@ -1,0 +1,65 @@
+//! Decide whom a verifier trusts: the operator's key, and how many of which witnesses.
+
+use crate::checkpoint::{Checkpoint, check_origin};
+use crate::error::{Error, Result, malformed};
+use crate::key::PublicKey;
+use crate::note::Note;
+use crate::record::Network;
+use crate::suite::Suite;
+
+/// What a verifier must be given; everything else is proven from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    pub origin: String,
+    pub network: Network,
+    pub suite: Suite,
+    pub operator_key: PublicKey,
+    pub witnesses: Vec<(String, PublicKey)>,
+    /// How many distinct witnesses must have cosigned a checkpoint.
+    pub quorum: usize,
+}
+
+impl Anchor {
+    /// Hold the anchor's own parts to their rules.
+    pub fn check(self) -> Result<Self> {
+        check_origin(&self.origin)?;
+        let mut names: Vec<&str> = self.witnesses.iter().map(|(name, _)| name.as_str()).collect();
+        names.push(&self.origin);
+        names.iter().try_for_each(|name| check_origin(name))?;
+        let mut keys: Vec<&PublicKey> = self.witnesses.iter().map(|(_, key)| key).collect();
+        names.sort_unstable();
+        keys.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1])
+            || keys.windows(2).any(|pair| pair[0] == pair[1])
+        {
+            return malformed("two signers share a name or a key, want each its own");
+        }
+        if self.quorum > self.witnesses.len() {
+            let (got, most) = (self.quorum, self.witnesses.len());
+            return malformed(format!("quorum is {got}, want at most the {most} witnesses"));
+        }
+        Ok(self)
+    }
+
+    /// The checkpoint in a signed note, once operator and quorum are found to have signed it.
+    pub fn verify_checkpoint(&self, note: &str) -> Result<Checkpoint> {
+        let note = Note::parse(note)?;
+        let checkpoint = Checkpoint::parse(&note.text)?;
+        if checkpoint.origin != self.origin {
+            let (got, want) = (&checkpoint.origin, &self.origin);
+            return Err(Error::Untrusted(format!("checkpoint is of {got}, want {want}")));
+        }
+        note.verify(&self.origin, &self.operator_key)?;
+        let mut cosigned = 0;
+        for (name, key) in &self.witnesses {
+            cosigned += usize::from(note.verify_cosignature(name, key)?.is_some());
+        }
+        if cosigned < self.quorum {
+            let want = self.quorum;
+            return Err(Error::Untrusted(format!(
+                "checkpoint is cosigned by {cosigned} witnesses, want {want}"
+            )));
+        }
+        Ok(checkpoint)
+    }
+}

@@ -1,0 +1,68 @@
+//! Describe one block: what was appended when, and the roots after it.
+//!
+//! `[1, height, parent, time_ms, first_index, count, tree_root, state_root]`
+
+use crate::error::{Result, malformed};
+use crate::suite::{Domain, Hash, Suite};
+use crate::wire::{Reader, Writer};
+
+/// The one version of the format.
+const VERSION: u64 = 1;
+
+/// A block's header; a checkpoint signs it through its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    pub height: u64,
+    /// The hash of the block before; zeros for the first.
+    pub parent: Hash,
+    /// The ledger's time, in milliseconds since 1970.
+    pub time_ms: u64,
+    pub first_index: u64,
+    /// How many records the block has: at least one.
+    pub count: u64,
+    pub tree_root: Hash,
+    pub state_root: Hash,
+}
+
+impl Block {
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        reader.array_of("block", 8)?;
+        match reader.uint()? {
+            VERSION => {}
+            version => return malformed(format!("block version is {version}, want {VERSION}")),
+        }
+        let block = Self {
+            height: reader.uint()?,
+            parent: reader.bin_of("parent")?,
+            time_ms: reader.uint()?,
+            first_index: reader.uint()?,
+            count: reader.uint()?,
+            tree_root: reader.bin_of("tree root")?,
+            state_root: reader.bin_of("state root")?,
+        };
+        reader.finish()?;
+        if block.count == 0 {
+            return malformed("block has 0 records, want at least 1");
+        }
+        Ok(block)
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(140);
+        writer.array(8);
+        writer.uint(VERSION);
+        writer.uint(self.height);
+        writer.bin(&self.parent);
+        writer.uint(self.time_ms);
+        writer.uint(self.first_index);
+        writer.uint(self.count);
+        writer.bin(&self.tree_root);
+        writer.bin(&self.state_root);
+        writer.into_bytes()
+    }
+
+    pub fn hash(&self, suite: Suite) -> Hash {
+        suite.hash(Domain::Block, &self.encode())
+    }
+}

@@ -15,8 +15,8 @@ pub mod equivocation;
 pub mod tree;
 pub mod map;
 pub mod block;
-pub mod note;
 pub mod checkpoint;
+pub mod note;
 pub mod anchor;
 pub mod receipt;
 

@@ -1,0 +1,189 @@
+//! Sign text so that a person can read what was signed (C2SP signed-note, tlog-cosignature).
+//!
+//! A note is its text, an empty line, and signature lines:
+//!
+//! ```text
+//! — tax.example/exchange Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
+//! ```
+//!
+//! Lines of unknown signers are passed over. A line of a known key whose signature is wrong makes
+//! the whole note invalid.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::check_origin;
+use crate::error::{Error, Result, at_most, malformed};
+use crate::key::{PublicKey, SigningKey};
+use crate::limits;
+use crate::signature;
+
+/// An Ed25519 signature over the text alone.
+const PLAIN: u8 = 0x01;
+
+/// An Ed25519 signature over the time and the text (cosignature/v1).
+const COSIGNATURE: u8 = 0x04;
+
+/// A parsed note: the text with its last newline, and the signature lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub text: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    name: String,
+    key_id: [u8; 4],
+    signature: Vec<u8>,
+}
+
+impl Note {
+    /// A note that nobody has signed yet.
+    pub fn new(text: String) -> Self {
+        Self { text, lines: Vec::new() }
+    }
+
+    pub fn parse(note: &str) -> Result<Self> {
+        at_most("note bytes", note.len(), limits::CHECKPOINT_BYTES)?;
+        let Some((text, signatures)) = note.rsplit_once("\n\n") else {
+            return malformed("note has no empty line before its signatures");
+        };
+        let Some(signatures) = signatures.strip_suffix('\n') else {
+            return malformed("note does not end in a newline");
+        };
+        let lines = signatures.split('\n').map(Line::parse).collect::<Result<Vec<_>>>()?;
+        at_most("signature lines", lines.len(), limits::CHECKPOINT_SIGNATURES)?;
+        Ok(Self { text: format!("{text}\n"), lines })
+    }
+
+    pub fn format(&self) -> String {
+        let lines: String = self.lines.iter().map(Line::format).collect();
+        format!("{}\n{lines}", self.text)
+    }
+
+    /// Add a signature over the text.
+    pub fn sign(&mut self, name: &str, key: &SigningKey) -> Result<()> {
+        let signature = key.sign(self.text.as_bytes());
+        self.add(name, key_id(name, PLAIN, &key.public_key()), signature.to_vec())
+    }
+
+    /// Add a cosignature, which says when the signer saw the text.
+    pub fn cosign(&mut self, name: &str, key: &SigningKey, time_s: u64) -> Result<()> {
+        let signature = key.sign(&cosigned(time_s, &self.text));
+        let body = [&time_s.to_be_bytes(), &signature[..]].concat();
+        self.add(name, key_id(name, COSIGNATURE, &key.public_key()), body)
+    }
+
+    fn add(&mut self, name: &str, key_id: [u8; 4], signature: Vec<u8>) -> Result<()> {
+        check_origin(name)?;
+        at_most("signature lines", self.lines.len() + 1, limits::CHECKPOINT_SIGNATURES)?;
+        self.lines.push(Line { name: name.to_owned(), key_id, signature });
+        Ok(())
+    }
+
+    /// Accept the signature of a key that must have signed the text.
+    pub fn verify(&self, name: &str, key: &PublicKey) -> Result<()> {
+        let mut signed = false;
+        for line in self.lines_of(name, PLAIN, key) {
+            let signature = line.signature_bytes(&line.signature)?;
+            signature::verify(key, self.text.as_bytes(), &signature).map_err(|_| line.wrong())?;
+            signed = true;
+        }
+        if signed {
+            return Ok(());
+        }
+        Err(Error::Untrusted(format!("note is not signed by {name}")))
+    }
+
+    /// The time at which a cosigner saw the text, if it cosigned; the newest where it did twice.
+    pub fn verify_cosignature(&self, name: &str, key: &PublicKey) -> Result<Option<u64>> {
+        let mut newest = None;
+        for line in self.lines_of(name, COSIGNATURE, key) {
+            let Some((time, signature)) = line.signature.split_first_chunk::<8>() else {
+                return Err(line.wrong());
+            };
+            let time_s = u64::from_be_bytes(*time);
+            let signature = line.signature_bytes(signature)?;
+            signature::verify(key, &cosigned(time_s, &self.text), &signature)
+                .map_err(|_| line.wrong())?;
+            newest = newest.max(Some(time_s));
+        }
+        Ok(newest)
+    }
+
+    fn lines_of(&self, name: &str, algorithm: u8, key: &PublicKey) -> impl Iterator<Item = &Line> {
+        let id = key_id(name, algorithm, key);
+        self.lines.iter().filter(move |line| line.name == name && line.key_id == id)
+    }
+}
+
+impl Line {
+    fn parse(line: &str) -> Result<Self> {
+        let parse = || {
+            let (name, body) = line.strip_prefix("— ")?.split_once(' ')?;
+            check_origin(name).ok()?;
+            let bytes = STANDARD.decode(body).ok()?;
+            let (key_id, signature) = bytes.split_first_chunk::<4>()?;
+            let (key_id, signature) = (*key_id, signature.to_vec());
+            (!signature.is_empty()).then(|| Self { name: name.to_owned(), key_id, signature })
+        };
+        match parse() {
+            Some(line) => Ok(line),
+            None => malformed(format!("signature line is {line:?}, want a dash, name and base64")),
+        }
+    }
+
+    fn format(&self) -> String {
+        let body = [&self.key_id[..], &self.signature].concat();
+        format!("— {} {}\n", self.name, STANDARD.encode(body))
+    }
+
+    fn signature_bytes(&self, bytes: &[u8]) -> Result<[u8; 64]> {
+        bytes.try_into().map_err(|_| self.wrong())
+    }
+
+    fn wrong(&self) -> Error {
+        Error::Untrusted(format!("signature of {} on the note does not verify", self.name))
+    }
+}
+
+fn cosigned(time_s: u64, text: &str) -> Vec<u8> {
+    format!("cosignature/v1\ntime {time_s}\n{text}").into_bytes()
+}
+
+/// Four bytes that tell a signer's keys apart.
+fn key_id(name: &str, algorithm: u8, key: &PublicKey) -> [u8; 4] {
+    let hash = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', algorithm])
+        .chain_update(key)
+        .finalize();
+    hash[..4].try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// A signer's key as text: `name+89abcdef+base64(algorithm, key)`.
+pub fn format_verifier_key(name: &str, key: &PublicKey) -> String {
+    let id: String = key_id(name, PLAIN, key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = [&[PLAIN][..], key].concat();
+    format!("{name}+{id}+{}", STANDARD.encode(body))
+}
+
+/// The name and key of a verifier key's text.
+pub fn parse_verifier_key(text: &str) -> Result<(String, PublicKey)> {
+    let parse = || {
+        let mut parts = text.splitn(3, '+');
+        let (name, _, body) = (parts.next()?, parts.next()?, parts.next()?);
+        let body = STANDARD.decode(body).ok()?;
+        let (PLAIN, key) = body.split_first().map(|(algorithm, key)| (*algorithm, key))? else {
+            return None;
+        };
+        let key: PublicKey = key.try_into().ok()?;
+        (format_verifier_key(name, &key) == text).then(|| (name.to_owned(), key))
+    };
+    match parse() {
+        Some(parsed) => Ok(parsed),
+        None => malformed(format!("verifier key is {text:?}, want name+id+base64")),
+    }
+}

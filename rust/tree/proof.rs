@@ -25,7 +25,12 @@ pub fn consistency_tiles(first: u64, second: u64) -> Result<Vec<TileId>> {
 }
 
 /// The hashes from which both the older and the newer root follow.
-pub fn prove_consistency(suite: Suite, first: u64, second: u64, tiles: &Tiles) -> Result<Vec<Hash>> {
+pub fn prove_consistency(
+    suite: Suite,
+    first: u64,
+    second: u64,
+    tiles: &Tiles,
+) -> Result<Vec<Hash>> {
     hashes_of(suite, &consistency_path(first, second)?, tiles)
 }
 

@@ -25,11 +25,8 @@ pub fn verify_inclusion(
             position >>= 1;
             last >>= 1;
         }
-        hash = if position & 1 == 1 {
-            suite.node(sibling, &hash)
-        } else {
-            suite.node(&hash, sibling)
-        };
+        hash =
+            if position & 1 == 1 { suite.node(sibling, &hash) } else { suite.node(&hash, sibling) };
         position >>= 1;
         last >>= 1;
     }
@@ -51,7 +48,11 @@ pub fn verify_consistency(
     if first == 0 {
         check_length(proof, 0)?;
         check_root("first root", first_root, &suite.empty_root())?;
-        return if second == 0 { check_root("second root", second_root, first_root) } else { Ok(()) };
+        return if second == 0 {
+            check_root("second root", second_root, first_root)
+        } else {
+            Ok(())
+        };
     }
     if first == second {
         check_length(proof, 0)?;

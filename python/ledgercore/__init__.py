@@ -1,0 +1,1 @@
+"""A permissioned, token-free ledger."""

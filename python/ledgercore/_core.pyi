@@ -1,0 +1,438 @@
+"""The compiled core. Private: import from ``ledgercore`` instead.
+
+Everything here is pure: no clock, no files, and no randomness but the seeds passed in. Batches
+cross this boundary and release the interpreter lock; errors are those of ``ledgercore.errors``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+__all__ = [
+    "Anchor",
+    "Batch",
+    "Block",
+    "Checkpoint",
+    "Equivocation",
+    "Frontier",
+    "Map",
+    "Receipt",
+    "Record",
+    "SigningKey",
+    "StateProof",
+    "VerifiedBatch",
+    "VerifiedRecord",
+    "build_info",
+    "bundle_record",
+    "check_canonical",
+    "consistency_tiles",
+    "cosign_checkpoint",
+    "format_verifier_key",
+    "hash_domain",
+    "inclusion_tiles",
+    "leaf_hash",
+    "leaf_hashes",
+    "multiproof_tiles",
+    "node_hash",
+    "parse_verifier_key",
+    "prove_consistency",
+    "prove_inclusion",
+    "prove_multi",
+    "sign_checkpoint",
+    "tree_root",
+    "verify_consistency",
+    "verify_inclusion",
+    "verify_inclusions",
+    "verify_multi",
+    "verify_signature",
+    "verify_signatures",
+]
+
+def build_info() -> dict[str, str]:
+    """Version, profile (release or debug), cpu_features, signature_kernel, hash_kernel."""
+
+# Hashing. A suite is "std" or "c2sp"; every hash has 32 bytes.
+
+def hash_domain(suite: str, domain: str, data: bytes) -> bytes: ...
+def leaf_hash(suite: str, data: bytes) -> bytes: ...
+def leaf_hashes(suite: str, data: Sequence[bytes]) -> bytes:
+    """The leaf hashes of many items, one after the other."""
+
+def node_hash(suite: str, left: bytes, right: bytes) -> bytes: ...
+def tree_root(suite: str, leaf_hashes: bytes) -> bytes:
+    """The RFC 9162 section 2.1.1 root over leaf hashes that stand one after the other."""
+
+def check_canonical(data: bytes) -> None:
+    """Accept exactly one canonical MessagePack value, or raise MalformedError."""
+
+# Keys and signatures.
+
+@final
+class SigningKey:
+    """An Ed25519 key that signs (RFC 8032); its repr shows the public half only."""
+
+    def __new__(cls, seed: bytes) -> SigningKey: ...
+    @property
+    def public_key(self) -> bytes: ...
+    def sign(self, message: bytes) -> bytes: ...
+    def sign_record(
+        self,
+        suite: str,
+        network: bytes,
+        kind: str,
+        body: bytes,
+        *,
+        sequence: int,
+        previous: bytes,
+        references: Sequence[bytes] = ...,
+        not_before_ms: int = 0,
+        expiry_ms: int = 0,
+    ) -> Record: ...
+    def sign_batch(
+        self,
+        suite: str,
+        network: bytes,
+        kind: str,
+        bodies: Sequence[bytes],
+        *,
+        sequence: int,
+        previous: bytes,
+    ) -> Batch:
+        """A chain of records, one a body, signed over all cores."""
+
+def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
+    """ZIP-215 acceptance, or raise InvalidSignature."""
+
+def verify_signatures(
+    public_keys: Sequence[bytes],
+    messages: Sequence[bytes],
+    signatures: Sequence[bytes],
+    seed: bytes,
+) -> None:
+    """The same rule over a batch; InvalidSignature.indices names every bad one. The seed is 32 random bytes."""
+
+# Records.
+
+class Record:
+    """A decoded record: well formed, its signature not yet checked."""
+
+    @staticmethod
+    def decode(data: bytes) -> Record: ...
+    @staticmethod
+    def from_envelope(envelope: bytes, body: bytes) -> Record: ...
+    def encode(self) -> bytes: ...
+    def envelope(self) -> bytes:
+        """The record without its body, from which the body restores it."""
+
+    def verify(self) -> VerifiedRecord: ...
+    @property
+    def id(self) -> bytes: ...
+    @property
+    def network(self) -> bytes: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def previous(self) -> bytes: ...
+    @property
+    def references(self) -> list[bytes]: ...
+    @property
+    def not_before_ms(self) -> int: ...
+    @property
+    def expiry_ms(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self, /) -> int: ...
+
+@final
+class VerifiedRecord(Record):
+    """A record whose signature was checked; only these reach a tree."""
+
+@final
+class Batch:
+    """Decoded records of one block at most."""
+
+    @staticmethod
+    def decode(records: Sequence[bytes]) -> Batch:
+        """Raise MalformedError with .index of the first record that is not well formed."""
+
+    @staticmethod
+    def decode_bundle(bundle: bytes) -> Batch: ...
+    def verify(self, seed: bytes) -> VerifiedBatch:
+        """Raise InvalidSignature with .indices of every bad signature."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Record: ...
+
+@final
+class VerifiedBatch:
+    def select(self, indices: Sequence[int]) -> VerifiedBatch: ...
+    def encode(self) -> bytes:
+        """The bundle: one canonical array of the encoded records, as a block stores it."""
+
+    def ids(self) -> list[bytes]: ...
+    def leaf_hashes(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> VerifiedRecord: ...
+
+def bundle_record(bundle: bytes, position: int) -> bytes:
+    """One record's bytes out of a bundle."""
+
+# The history tree. Tiles are (level, index) -> up to 256 hashes, as in C2SP tlog-tiles.
+
+@final
+class Frontier:
+    """What an appender must keep of a tree: immutable, appending gives a new one."""
+
+    def __new__(cls, suite: str, size: int = 0, tails: Sequence[bytes] = ...) -> Frontier:
+        """Tails are the unfinished tiles, lowest level first."""
+
+    @property
+    def suite(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def root(self) -> bytes: ...
+    def tails(self) -> list[bytes]: ...
+    def append(self, leaf_hashes: bytes) -> tuple[Frontier, list[tuple[int, int, bytes]]]:
+        """The tree with these leaves, and the tiles they completed: (level, index, 8192 bytes)."""
+
+def inclusion_tiles(index: int, size: int) -> list[tuple[int, int]]:
+    """The tiles that an inclusion proof is read from."""
+
+def consistency_tiles(first_size: int, second_size: int) -> list[tuple[int, int]]: ...
+def multiproof_tiles(indices: Sequence[int], size: int) -> list[tuple[int, int]]: ...
+def prove_inclusion(
+    suite: str, index: int, size: int, tiles: Mapping[tuple[int, int], bytes]
+) -> list[bytes]: ...
+def prove_consistency(
+    suite: str, first_size: int, second_size: int, tiles: Mapping[tuple[int, int], bytes]
+) -> list[bytes]: ...
+def prove_multi(
+    suite: str, indices: Sequence[int], size: int, tiles: Mapping[tuple[int, int], bytes]
+) -> list[bytes]:
+    """One proof for many leaves; indices strictly ascend."""
+
+def verify_inclusion(
+    suite: str, leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+) -> None: ...
+def verify_inclusions(
+    suite: str,
+    leaf_hashes: bytes,
+    indices: Sequence[int],
+    size: int,
+    proofs: Sequence[Sequence[bytes]],
+    root: bytes,
+) -> None:
+    """Many inclusion proofs in one call; InvalidProof names the first that fails."""
+
+def verify_consistency(
+    suite: str,
+    first_size: int,
+    second_size: int,
+    proof: Sequence[bytes],
+    first_root: bytes,
+    second_root: bytes,
+) -> None: ...
+def verify_multi(
+    suite: str,
+    leaf_hashes: bytes,
+    indices: Sequence[int],
+    size: int,
+    proof: Sequence[bytes],
+    root: bytes,
+) -> None: ...
+
+# The state map: object name -> state, with proofs of presence and of absence.
+
+@final
+class Map:
+    """An immutable map; updating gives a new one that shares what did not change."""
+
+    def __new__(cls, suite: str) -> Map: ...
+    def __len__(self) -> int: ...
+    def root(self) -> bytes: ...
+    def update(self, changes: Sequence[tuple[bytes, bytes | None]]) -> Map:
+        """Set each object's state, or remove it with None."""
+
+    def value_hash(self, object: bytes) -> bytes | None: ...
+    def prove(self, object: bytes, value: bytes | None) -> StateProof:
+        """Prove that the object has this state, or with None that it has none; raise InvalidProof if not so."""
+
+@final
+class StateProof:
+    @staticmethod
+    def decode(data: bytes) -> StateProof: ...
+    def encode(self) -> bytes: ...
+    @property
+    def object(self) -> bytes: ...
+    @property
+    def value(self) -> bytes | None: ...
+    def verify(self, suite: str, state_root: bytes) -> None: ...
+
+# Blocks, checkpoints, receipts.
+
+@final
+class Block:
+    """A block's header: what a checkpoint signs through its hash."""
+
+    def __new__(
+        cls,
+        *,
+        height: int,
+        parent: bytes,
+        time_ms: int,
+        first_index: int,
+        count: int,
+        tree_root: bytes,
+        state_root: bytes,
+    ) -> Block: ...
+    @staticmethod
+    def decode(data: bytes) -> Block: ...
+    def encode(self) -> bytes: ...
+    def hash(self, suite: str) -> bytes: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def parent(self) -> bytes: ...
+    @property
+    def time_ms(self) -> int: ...
+    @property
+    def first_index(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def tree_root(self) -> bytes: ...
+    @property
+    def state_root(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Checkpoint:
+    """Origin, size, tree root, and extension lines for block and state."""
+
+    def __new__(
+        cls,
+        *,
+        origin: str,
+        size: int,
+        root: bytes,
+        height: int,
+        block_hash: bytes,
+        state_root: bytes,
+    ) -> Checkpoint: ...
+    @staticmethod
+    def parse(text: str) -> Checkpoint:
+        """Parse the text of a checkpoint, or of a signed one; signatures are not checked here."""
+
+    def format(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def root(self) -> bytes: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def block_hash(self) -> bytes: ...
+    @property
+    def state_root(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
+    """The signed note (C2SP signed-note), under the checkpoint's origin as key name."""
+
+def cosign_checkpoint(note: str, name: str, key: SigningKey, time_s: int) -> str:
+    """The note with one more cosignature line (C2SP tlog-cosignature, cosignature/v1)."""
+
+def format_verifier_key(name: str, public_key: bytes) -> str:
+    """A key as text, `name+id+base64` (C2SP signed-note)."""
+
+def parse_verifier_key(text: str) -> tuple[str, bytes]: ...
+@final
+class Anchor:
+    """What a verifier must be given: everything else is proven from it."""
+
+    def __new__(
+        cls,
+        *,
+        origin: str,
+        network: bytes,
+        suite: str,
+        operator_key: bytes,
+        witnesses: Sequence[tuple[str, bytes]] = ...,
+        quorum: int = 0,
+    ) -> Anchor: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def network(self) -> bytes: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def operator_key(self) -> bytes: ...
+    @property
+    def operator_vkey(self) -> str:
+        """The operator's verifier key as text (C2SP signed-note)."""
+
+    @property
+    def witnesses(self) -> list[tuple[str, bytes]]: ...
+    @property
+    def quorum(self) -> int: ...
+    def verify_checkpoint(self, note: str) -> Checkpoint:
+        """The checkpoint, if the operator signed it and the quorum of witnesses cosigned it."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Receipt:
+    """Index, inclusion path, signed checkpoint, the record's envelope, and optionally a state proof."""
+
+    def __new__(
+        cls,
+        *,
+        index: int,
+        path: Sequence[bytes],
+        checkpoint: str,
+        envelope: bytes,
+        state: StateProof | None = None,
+    ) -> Receipt: ...
+    @staticmethod
+    def decode(data: bytes) -> Receipt: ...
+    def encode(self) -> bytes: ...
+    def verify(self, body: bytes, anchor: Anchor) -> VerifiedRecord:
+        """Restore the record from its body, and check signature, path, checkpoint, cosignatures and state."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def path(self) -> list[bytes]: ...
+    @property
+    def checkpoint(self) -> str: ...
+    @property
+    def envelope(self) -> bytes: ...
+    @property
+    def state(self) -> StateProof | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Equivocation:
+    """Two records of one key with one sequence: a proof against the signer that needs nothing else."""
+
+    def __new__(cls, first: Record, second: Record) -> Equivocation:
+        """Raise InvalidProof unless both verify, share network, key and sequence, and differ."""
+
+    @staticmethod
+    def decode(data: bytes) -> Equivocation: ...
+    def encode(self) -> bytes: ...
+    @property
+    def first(self) -> VerifiedRecord: ...
+    @property
+    def second(self) -> VerifiedRecord: ...

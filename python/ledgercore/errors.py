@@ -1,0 +1,121 @@
+"""Every error that ledgercore raises, as one tree.
+
+::
+
+    LedgerError
+    ├── MalformedError          bytes or text not in the one accepted form
+    │   └── LimitError          a named limit was passed
+    ├── InvalidError            well formed, and wrong
+    │   ├── InvalidSignature
+    │   ├── InvalidProof
+    │   └── UntrustedError      sound, but not of this network, signer or policy
+    ├── InconsistentError       two truths where there must be one
+    │   ├── CorruptError        stored bytes are not what was signed
+    │   ├── ForkError           two checkpoints that cannot both be of one history
+    │   └── RollbackError       an older history shown as the latest
+    ├── RefusedError            sound, and against a rule; carries the code
+    └── UnavailableError        a resource could not be had
+        ├── StoreError          disk full, input or output failed
+        └── BusyError           another writer holds the ledger
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BusyError",
+    "CorruptError",
+    "ForkError",
+    "InconsistentError",
+    "InvalidError",
+    "InvalidProof",
+    "InvalidSignature",
+    "LedgerError",
+    "LimitError",
+    "MalformedError",
+    "RefusedError",
+    "RollbackError",
+    "StoreError",
+    "UnavailableError",
+    "UntrustedError",
+]
+
+
+class LedgerError(Exception):
+    """The root of the tree."""
+
+
+class MalformedError(LedgerError):
+    """Bytes or text that are not in the one accepted form.
+
+    ``index`` is the position in a batch, where there is one.
+    """
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class LimitError(MalformedError):
+    """A named limit was passed; the message gives what was got and what is wanted at most."""
+
+
+class InvalidError(LedgerError):
+    """Well formed, and wrong."""
+
+
+class InvalidSignature(InvalidError):  # noqa: N818
+    """A signature that does not verify; ``indices`` are the positions of every bad one."""
+
+    def __init__(self, message: str, indices: tuple[int, ...] = (0,)) -> None:
+        super().__init__(message)
+        self.indices = indices
+
+
+class InvalidProof(InvalidError):  # noqa: N818
+    """A proof that does not lead to the expected root."""
+
+
+class UntrustedError(InvalidError):
+    """Sound, but not of this network, signer or policy."""
+
+
+class InconsistentError(LedgerError):
+    """Two truths where there must be one."""
+
+
+class CorruptError(InconsistentError):
+    """Stored bytes are not what was signed."""
+
+
+class ForkError(InconsistentError):
+    """Two checkpoints that cannot both be of one history."""
+
+
+class RollbackError(InconsistentError):
+    """An older history shown as the latest."""
+
+
+class RefusedError(LedgerError):
+    """A record that is sound and against a rule.
+
+    ``code`` is one of ``ledgercore.rules.codes``, ``record`` the id of the record at fault, and
+    ``remedy`` what its sender can do.
+    """
+
+    def __init__(self, code: str, message: str, *, record: bytes = b"", remedy: str = "") -> None:
+        super().__init__(f"{code}: {message}" + (f" ({remedy})" if remedy else ""))
+        self.code = code
+        self.record = record
+        self.remedy = remedy
+
+
+class UnavailableError(LedgerError):
+    """A resource could not be had."""
+
+
+class StoreError(UnavailableError):
+    """Disk full, or input or output failed."""
+
+
+class BusyError(UnavailableError):
+    """Another writer holds the ledger."""

@@ -1,0 +1,46 @@
+//! Take fixed-size values and lists of them out of Python's bytes, and put them back.
+
+use pyo3::Bound;
+use pyo3::Python;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::error::{Result, malformed};
+use crate::suite::Hash;
+
+/// Exactly `N` bytes.
+pub fn array<const N: usize>(what: &str, bytes: &[u8]) -> Result<[u8; N]> {
+    match bytes.try_into() {
+        Ok(array) => Ok(array),
+        Err(_) => malformed(format!("{what} has {} bytes, want {N}", bytes.len())),
+    }
+}
+
+/// Hashes, each in bytes of its own.
+pub fn hashes(what: &str, items: &[PyBackedBytes]) -> Result<Vec<Hash>> {
+    items.iter().map(|item| array(what, item)).collect()
+}
+
+/// Hashes that stand one after the other.
+pub fn joined_hashes(what: &str, bytes: &[u8]) -> Result<Vec<Hash>> {
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() {
+        return malformed(format!("{what} have {} bytes, want a multiple of 32", bytes.len()));
+    }
+    Ok(hashes.to_vec())
+}
+
+/// Hashes as bytes, one after the other.
+pub fn join<'py>(py: Python<'py>, hashes: &[Hash]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, hashes.as_flattened())
+}
+
+/// Hashes as a list of bytes.
+pub fn list<'py>(py: Python<'py>, hashes: &[Hash]) -> Vec<Bound<'py, PyBytes>> {
+    hashes.iter().map(|hash| PyBytes::new(py, hash)).collect()
+}
+
+/// The slices of a list of bytes objects.
+pub fn slices(items: &[PyBackedBytes]) -> Vec<&[u8]> {
+    items.iter().map(|item| &**item).collect()
+}

@@ -1,0 +1,195 @@
+//! Bind checkpoints, the notes that sign them, and the anchor that verifies them.
+
+use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use super::bytes::array;
+use super::signature::SigningKey;
+use crate::note::{self, Note};
+use crate::suite::Suite;
+use crate::{Result, anchor, checkpoint};
+
+#[pyclass(frozen, eq, module = "ledgercore._core")]
+#[derive(PartialEq)]
+pub struct Checkpoint(checkpoint::Checkpoint);
+
+#[pymethods]
+impl Checkpoint {
+    #[new]
+    #[pyo3(signature = (*, origin, size, root, height, block_hash, state_root))]
+    fn new(
+        origin: String,
+        size: u64,
+        root: &[u8],
+        height: u64,
+        block_hash: &[u8],
+        state_root: &[u8],
+    ) -> PyResult<Self> {
+        let checkpoint = checkpoint::Checkpoint {
+            origin,
+            size,
+            root: array("root", root)?,
+            height,
+            block_hash: array("block hash", block_hash)?,
+            state_root: array("state root", state_root)?,
+        };
+        Ok(Self(checkpoint::Checkpoint::parse(&checkpoint.format())?))
+    }
+
+    #[staticmethod]
+    fn parse(text: &str) -> PyResult<Self> {
+        let text = match text.contains("\n\n") {
+            true => Note::parse(text)?.text,
+            false => text.to_owned(),
+        };
+        Ok(Self(checkpoint::Checkpoint::parse(&text)?))
+    }
+
+    fn format(&self) -> String {
+        self.0.format()
+    }
+
+    #[getter]
+    fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    #[getter]
+    fn root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.root)
+    }
+
+    #[getter]
+    fn height(&self) -> u64 {
+        self.0.height
+    }
+
+    #[getter]
+    fn block_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.block_hash)
+    }
+
+    #[getter]
+    fn state_root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.state_root)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<checkpoint of {} at size {}>", self.0.origin, self.0.size)
+    }
+}
+
+#[pyfunction]
+pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SigningKey) -> PyResult<String> {
+    let mut note = Note::new(checkpoint.0.format());
+    note.sign(&checkpoint.0.origin, &key.0)?;
+    Ok(note.format())
+}
+
+#[pyfunction]
+pub fn cosign_checkpoint(
+    note: &str,
+    name: &str,
+    key: &SigningKey,
+    time_s: u64,
+) -> PyResult<String> {
+    let mut note = Note::parse(note)?;
+    checkpoint::Checkpoint::parse(&note.text)?;
+    note.cosign(name, &key.0, time_s)?;
+    Ok(note.format())
+}
+
+/// The name and public key in a verifier key's text.
+#[pyfunction]
+pub fn parse_verifier_key<'py>(
+    py: Python<'py>,
+    text: &str,
+) -> PyResult<(String, Bound<'py, PyBytes>)> {
+    let (name, key) = note::parse_verifier_key(text)?;
+    Ok((name, PyBytes::new(py, &key)))
+}
+
+/// A public key as a verifier key's text.
+#[pyfunction]
+pub fn format_verifier_key(name: &str, public_key: &[u8]) -> PyResult<String> {
+    checkpoint::check_origin(name)?;
+    Ok(note::format_verifier_key(name, &array("public key", public_key)?))
+}
+
+#[pyclass(frozen, eq, module = "ledgercore._core")]
+#[derive(PartialEq)]
+pub struct Anchor(pub anchor::Anchor);
+
+#[pymethods]
+impl Anchor {
+    #[new]
+    #[pyo3(signature = (*, origin, network, suite, operator_key, witnesses = Vec::new(),
+        quorum = 0))]
+    fn new(
+        origin: String,
+        network: &[u8],
+        suite: &str,
+        operator_key: &[u8],
+        witnesses: Vec<(String, PyBackedBytes)>,
+        quorum: usize,
+    ) -> PyResult<Self> {
+        let witnesses = witnesses
+            .into_iter()
+            .map(|(name, key)| Ok((name, array("witness key", &key)?)))
+            .collect::<Result<_>>()?;
+        let anchor = anchor::Anchor {
+            origin,
+            network: array("network", network)?,
+            suite: Suite::from_name(suite)?,
+            operator_key: array("operator key", operator_key)?,
+            witnesses,
+            quorum,
+        };
+        Ok(Self(anchor.check()?))
+    }
+
+    #[getter]
+    fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    #[getter]
+    fn network<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.network)
+    }
+
+    #[getter]
+    fn suite(&self) -> &'static str {
+        self.0.suite.name()
+    }
+
+    #[getter]
+    fn operator_key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.operator_key)
+    }
+
+    #[getter]
+    fn witnesses<'py>(&self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
+        let witnesses = self.0.witnesses.iter();
+        witnesses.map(|(name, key)| (name.clone(), PyBytes::new(py, key))).collect()
+    }
+
+    #[getter]
+    fn quorum(&self) -> usize {
+        self.0.quorum
+    }
+
+    fn verify_checkpoint(&self, note: &str) -> PyResult<Checkpoint> {
+        Ok(Checkpoint(self.0.verify_checkpoint(note)?))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<anchor of {}>", self.0.origin)
+    }
+}

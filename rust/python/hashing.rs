@@ -1,0 +1,52 @@
+//! Bind the hashes of a suite and the canonical encoding.
+
+use pyo3::prelude::{Bound, PyResult, Python, pyfunction};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use super::bytes::{array, join, slices};
+use crate::suite::{Domain, Suite};
+use crate::{tree, wire};
+
+#[pyfunction]
+pub fn hash_domain<'py>(
+    py: Python<'py>,
+    suite: &str,
+    domain: &str,
+    data: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let hash = Suite::from_name(suite)?.hash(Domain::from_name(domain)?, data);
+    Ok(PyBytes::new(py, &hash))
+}
+
+#[pyfunction]
+pub fn leaf_hash<'py>(py: Python<'py>, suite: &str, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &Suite::from_name(suite)?.leaf(data)))
+}
+
+#[pyfunction]
+pub fn leaf_hashes<'py>(
+    py: Python<'py>,
+    suite: &str,
+    data: Vec<PyBackedBytes>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let suite = Suite::from_name(suite)?;
+    let hashes = py.detach(|| tree::leaf_hashes(suite, &slices(&data)));
+    Ok(join(py, &hashes))
+}
+
+#[pyfunction]
+pub fn node_hash<'py>(
+    py: Python<'py>,
+    suite: &str,
+    left: &[u8],
+    right: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (left, right) = (array("left hash", left)?, array("right hash", right)?);
+    Ok(PyBytes::new(py, &Suite::from_name(suite)?.node(&left, &right)))
+}
+
+#[pyfunction]
+pub fn check_canonical(data: &[u8]) -> PyResult<()> {
+    Ok(wire::check_canonical(data)?)
+}

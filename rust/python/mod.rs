@@ -1,0 +1,49 @@
+//! Bind the core to Python: signature, call, error; no logic.
+//!
+//! Batches cross, items do not. The interpreter lock is released around every batch, and no
+//! Python object is kept in a Rust value.
+
+mod block;
+mod build;
+mod bytes;
+mod checkpoint;
+mod error;
+mod hashing;
+mod map;
+mod receipt;
+mod record;
+mod signature;
+mod tree;
+
+use pyo3::pymodule;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::block::Block;
+    #[pymodule_export]
+    use super::build::build_info;
+    #[pymodule_export]
+    use super::checkpoint::{
+        Anchor, Checkpoint, cosign_checkpoint, format_verifier_key, parse_verifier_key,
+        sign_checkpoint,
+    };
+    #[pymodule_export]
+    use super::hashing::{check_canonical, hash_domain, leaf_hash, leaf_hashes, node_hash};
+    #[pymodule_export]
+    use super::map::{Map, StateProof};
+    #[pymodule_export]
+    use super::receipt::Receipt;
+    #[pymodule_export]
+    use super::record::{
+        Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record,
+    };
+    #[pymodule_export]
+    use super::signature::{SigningKey, verify_signature, verify_signatures};
+    #[pymodule_export]
+    use super::tree::{
+        Frontier, consistency_tiles, inclusion_tiles, multiproof_tiles, prove_consistency,
+        prove_inclusion, prove_multi, tree_root, verify_consistency, verify_inclusion,
+        verify_inclusions, verify_multi,
+    };
+}

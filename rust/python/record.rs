@@ -1,0 +1,242 @@
+//! Bind records, batches of them, and equivocation.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::{Bound, Py, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use pyo3::{PyClassInitializer, PyErr};
+
+use super::bytes::{array, join, list, slices};
+use crate::error::malformed;
+use crate::{equivocation, record};
+
+#[pyclass(frozen, subclass, module = "ledgercore._core")]
+pub struct Record(pub record::Record);
+
+#[pymethods]
+impl Record {
+    #[staticmethod]
+    fn decode(data: &[u8]) -> PyResult<Self> {
+        Ok(Self(record::Record::decode(data)?))
+    }
+
+    #[staticmethod]
+    fn from_envelope(envelope: &[u8], body: &[u8]) -> PyResult<Self> {
+        Ok(Self(record::Record::from_envelope(envelope, body)?))
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.encode())
+    }
+
+    fn envelope<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.envelope())
+    }
+
+    fn verify(&self, py: Python<'_>) -> PyResult<Py<VerifiedRecord>> {
+        VerifiedRecord::wrap(py, self.0.clone().verify()?)
+    }
+
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.id())
+    }
+
+    #[getter]
+    fn network<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.network())
+    }
+
+    #[getter]
+    fn kind(&self) -> &str {
+        self.0.kind()
+    }
+
+    #[getter]
+    fn suite(&self) -> &'static str {
+        self.0.suite().name()
+    }
+
+    #[getter]
+    fn key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.key())
+    }
+
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.0.sequence()
+    }
+
+    #[getter]
+    fn previous<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.previous())
+    }
+
+    #[getter]
+    fn references<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        list(py, self.0.references())
+    }
+
+    #[getter]
+    fn not_before_ms(&self) -> u64 {
+        self.0.not_before_ms()
+    }
+
+    #[getter]
+    fn expiry_ms(&self) -> u64 {
+        self.0.expiry_ms()
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.body())
+    }
+
+    #[getter]
+    fn signature<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.signature())
+    }
+
+    fn __eq__(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.encode().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __repr__(&self) -> String {
+        let id: String = self.0.id()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("<record {} {id} sequence {}>", self.0.kind(), self.0.sequence())
+    }
+}
+
+/// A record that is known to be signed by its key.
+#[pyclass(frozen, extends = Record, module = "ledgercore._core")]
+pub struct VerifiedRecord;
+
+impl VerifiedRecord {
+    pub fn wrap(py: Python<'_>, record: record::VerifiedRecord) -> PyResult<Py<Self>> {
+        let base = Record(record.record().clone());
+        Py::new(py, PyClassInitializer::from(base).add_subclass(Self))
+    }
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct Batch(pub Vec<record::Record>);
+
+#[pymethods]
+impl Batch {
+    #[staticmethod]
+    fn decode(py: Python<'_>, records: Vec<PyBackedBytes>) -> PyResult<Self> {
+        Ok(Self(py.detach(|| record::decode_all(&slices(&records)))?))
+    }
+
+    #[staticmethod]
+    fn decode_bundle(py: Python<'_>, bundle: &[u8]) -> PyResult<Self> {
+        Ok(Self(py.detach(|| record::decode_all(&record::split_bundle(bundle)?))?))
+    }
+
+    fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
+        let seed = array("seed", seed)?;
+        Ok(VerifiedBatch(py.detach(|| record::verify_all(&self.0, &seed))?))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn __getitem__(&self, index: usize) -> PyResult<Record> {
+        Ok(Record(self.0.get(index).ok_or_else(|| out_of_range(index, self.0.len()))?.clone()))
+    }
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct VerifiedBatch(Vec<record::VerifiedRecord>);
+
+#[pymethods]
+impl VerifiedBatch {
+    fn select(&self, indices: Vec<usize>) -> PyResult<Self> {
+        let pick = |index: usize| {
+            self.0.get(index).cloned().ok_or_else(|| out_of_range(index, self.0.len()))
+        };
+        Ok(Self(indices.into_iter().map(pick).collect::<PyResult<_>>()?))
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let records = self.0.iter().map(record::VerifiedRecord::record);
+        PyBytes::new(py, &py.detach(|| record::encode_bundle(records)))
+    }
+
+    fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.0.iter().map(|record| PyBytes::new(py, record.record().id())).collect()
+    }
+
+    fn leaf_hashes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let leaves: Vec<_> = self.0.iter().map(|record| *record.leaf()).collect();
+        join(py, &leaves)
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn __getitem__(&self, py: Python<'_>, index: usize) -> PyResult<Py<VerifiedRecord>> {
+        let record = self.0.get(index).ok_or_else(|| out_of_range(index, self.0.len()))?;
+        VerifiedRecord::wrap(py, record.clone())
+    }
+}
+
+fn out_of_range(index: usize, count: usize) -> PyErr {
+    PyIndexError::new_err(format!("position is {index}, want below {count}"))
+}
+
+#[pyfunction]
+pub fn bundle_record<'py>(
+    py: Python<'py>,
+    bundle: &[u8],
+    position: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let records = record::split_bundle(bundle)?;
+    match records.get(position) {
+        Some(record) => Ok(PyBytes::new(py, record)),
+        None => Ok(malformed(format!(
+            "bundle has {} records, want more than {position}",
+            records.len()
+        ))?),
+    }
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct Equivocation(equivocation::Equivocation);
+
+#[pymethods]
+impl Equivocation {
+    #[new]
+    fn new(first: &Record, second: &Record) -> PyResult<Self> {
+        Ok(Self(equivocation::Equivocation::verify(first.0.clone(), second.0.clone())?))
+    }
+
+    #[staticmethod]
+    fn decode(data: &[u8]) -> PyResult<Self> {
+        Ok(Self(equivocation::Equivocation::decode(data)?))
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.encode())
+    }
+
+    #[getter]
+    fn first(&self, py: Python<'_>) -> PyResult<Py<VerifiedRecord>> {
+        VerifiedRecord::wrap(py, self.0.first().clone())
+    }
+
+    #[getter]
+    fn second(&self, py: Python<'_>) -> PyResult<Py<VerifiedRecord>> {
+        VerifiedRecord::wrap(py, self.0.second().clone())
+    }
+}

@@ -1,0 +1,127 @@
+//! Bind keys and signatures.
+
+use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use super::bytes::{array, hashes, slices};
+use super::record::{Batch, Record};
+use crate::error::malformed;
+use crate::key;
+use crate::record::{self, Draft};
+use crate::signature::{self, Claim};
+use crate::suite::Suite;
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct SigningKey(pub key::SigningKey);
+
+#[pymethods]
+impl SigningKey {
+    #[new]
+    fn new(seed: &[u8]) -> PyResult<Self> {
+        Ok(Self(key::SigningKey::from_seed(&array("seed", seed)?)))
+    }
+
+    #[getter]
+    fn public_key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.public_key())
+    }
+
+    fn sign<'py>(&self, py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.sign(message))
+    }
+
+    #[pyo3(signature = (suite, network, kind, body, *, sequence, previous,
+        references = Vec::new(), not_before_ms = 0, expiry_ms = 0))]
+    #[allow(clippy::too_many_arguments)] // keyword-only in Python, where each is named
+    fn sign_record(
+        &self,
+        suite: &str,
+        network: &[u8],
+        kind: &str,
+        body: &[u8],
+        sequence: u64,
+        previous: &[u8],
+        references: Vec<PyBackedBytes>,
+        not_before_ms: u64,
+        expiry_ms: u64,
+    ) -> PyResult<Record> {
+        let draft = Draft {
+            network: array("network", network)?,
+            kind,
+            suite: Suite::from_name(suite)?,
+            sequence,
+            previous: array("previous", previous)?,
+            references: &hashes("reference", &references)?,
+            not_before_ms,
+            expiry_ms,
+            body,
+        };
+        Ok(Record(record::Record::sign(&draft, &self.0)?))
+    }
+
+    #[pyo3(signature = (suite, network, kind, bodies, *, sequence, previous))]
+    #[allow(clippy::too_many_arguments)] // keyword-only in Python, where each is named
+    fn sign_batch(
+        &self,
+        py: Python<'_>,
+        suite: &str,
+        network: &[u8],
+        kind: &str,
+        bodies: Vec<PyBackedBytes>,
+        sequence: u64,
+        previous: &[u8],
+    ) -> PyResult<Batch> {
+        let first = Draft {
+            network: array("network", network)?,
+            kind,
+            suite: Suite::from_name(suite)?,
+            sequence,
+            previous: array("previous", previous)?,
+            references: &[],
+            not_before_ms: 0,
+            expiry_ms: 0,
+            body: &[],
+        };
+        Ok(Batch(py.detach(|| record::sign_chain(&first, &slices(&bodies), &self.0))?))
+    }
+
+    fn __repr__(&self) -> String {
+        let shown: String = self.0.public_key()[..6].iter().map(|b| format!("{b:02x}")).collect();
+        format!("<SigningKey of public key {shown}>")
+    }
+}
+
+#[pyfunction]
+pub fn verify_signature(public_key: &[u8], message: &[u8], signature: &[u8]) -> PyResult<()> {
+    let (key, signature) = (array("public key", public_key)?, array("signature", signature)?);
+    Ok(signature::verify(&key, message, &signature)?)
+}
+
+#[pyfunction]
+pub fn verify_signatures(
+    py: Python<'_>,
+    public_keys: Vec<PyBackedBytes>,
+    messages: Vec<PyBackedBytes>,
+    signatures: Vec<PyBackedBytes>,
+    seed: &[u8],
+) -> PyResult<()> {
+    let seed = array("seed", seed)?;
+    if public_keys.len() != messages.len() || signatures.len() != messages.len() {
+        let (keys, signatures) = (public_keys.len(), signatures.len());
+        let want = messages.len();
+        malformed(format!("batch has {keys} keys and {signatures} signatures, want {want} each"))?;
+    }
+    let keys = hashes("public key", &public_keys)?;
+    let signatures = signatures
+        .iter()
+        .map(|signature| array("signature", signature))
+        .collect::<crate::Result<Vec<_>>>()?;
+    py.detach(|| {
+        let claims: Vec<Claim> = (0..messages.len())
+            .map(|at| Claim { key: &keys[at], message: &messages[at], signature: &signatures[at] })
+            .collect();
+        signature::verify_all(&claims, &seed)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Bind the history tree: frontier, proofs, verifiers.
+
+use std::collections::HashMap;
+
+use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use super::bytes::{array, hashes, join, joined_hashes, list};
+use crate::error::{Error, Result, malformed};
+use crate::suite::Suite;
+use crate::tree::{self, TileId, Tiles};
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct Frontier(tree::Frontier);
+
+type PyTile<'py> = (u32, u64, Bound<'py, PyBytes>);
+
+#[pymethods]
+impl Frontier {
+    #[new]
+    #[pyo3(signature = (suite, size = 0, tails = Vec::new()))]
+    fn new(suite: &str, size: u64, tails: Vec<PyBackedBytes>) -> PyResult<Self> {
+        let tails = tails.iter().map(|tail| joined_hashes("unfinished tile", tail));
+        let tails = tails.collect::<Result<_>>()?;
+        Ok(Self(tree::Frontier::restore(Suite::from_name(suite)?, size, tails)?))
+    }
+
+    #[getter]
+    fn suite(&self) -> &'static str {
+        self.0.suite().name()
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.root())
+    }
+
+    fn tails<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.0.tails().iter().map(|tail| join(py, tail)).collect()
+    }
+
+    fn append<'py>(
+        &self,
+        py: Python<'py>,
+        leaf_hashes: &[u8],
+    ) -> PyResult<(Self, Vec<PyTile<'py>>)> {
+        let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
+        let (frontier, filled) = py.detach(|| self.0.append(&leaves));
+        let tiles = filled.iter().map(|((level, index), tile)| (*level, *index, join(py, tile)));
+        Ok((Self(frontier), tiles.collect()))
+    }
+}
+
+#[pyfunction]
+pub fn tree_root<'py>(
+    py: Python<'py>,
+    suite: &str,
+    leaf_hashes: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let suite = Suite::from_name(suite)?;
+    let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
+    Ok(PyBytes::new(py, &py.detach(|| tree::root(suite, &leaves))))
+}
+
+#[pyfunction]
+pub fn inclusion_tiles(index: u64, size: u64) -> PyResult<Vec<TileId>> {
+    Ok(tree::inclusion_tiles(index, size)?)
+}
+
+#[pyfunction]
+pub fn consistency_tiles(first_size: u64, second_size: u64) -> PyResult<Vec<TileId>> {
+    Ok(tree::consistency_tiles(first_size, second_size)?)
+}
+
+#[pyfunction]
+pub fn multiproof_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
+    Ok(tree::multiproof_tiles(&indices, size)?)
+}
+
+type PyTiles = HashMap<TileId, PyBackedBytes>;
+
+fn tiles(given: &PyTiles) -> Result<Tiles> {
+    given.iter().map(|(name, tile)| Ok((*name, joined_hashes("tile", tile)?))).collect()
+}
+
+type PyProof<'py> = Vec<Bound<'py, PyBytes>>;
+
+#[pyfunction]
+#[pyo3(signature = (suite, index, size, tiles))]
+pub fn prove_inclusion<'py>(
+    py: Python<'py>,
+    suite: &str,
+    index: u64,
+    size: u64,
+    tiles: PyTiles,
+) -> PyResult<PyProof<'py>> {
+    let proof = tree::prove_inclusion(Suite::from_name(suite)?, index, size, &self::tiles(&tiles)?);
+    Ok(list(py, &proof?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (suite, first_size, second_size, tiles))]
+pub fn prove_consistency<'py>(
+    py: Python<'py>,
+    suite: &str,
+    first_size: u64,
+    second_size: u64,
+    tiles: PyTiles,
+) -> PyResult<PyProof<'py>> {
+    let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
+    Ok(list(py, &tree::prove_consistency(suite, first_size, second_size, &tiles)?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (suite, indices, size, tiles))]
+pub fn prove_multi<'py>(
+    py: Python<'py>,
+    suite: &str,
+    indices: Vec<u64>,
+    size: u64,
+    tiles: PyTiles,
+) -> PyResult<PyProof<'py>> {
+    let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
+    let proof = py.detach(|| tree::prove_multi(suite, &indices, size, &tiles))?;
+    Ok(list(py, &proof))
+}
+
+#[pyfunction]
+pub fn verify_inclusion(
+    suite: &str,
+    leaf_hash: &[u8],
+    index: u64,
+    size: u64,
+    proof: Vec<PyBackedBytes>,
+    root: &[u8],
+) -> PyResult<()> {
+    let suite = Suite::from_name(suite)?;
+    let (leaf, root) = (array("leaf hash", leaf_hash)?, array("root", root)?);
+    let proof = hashes("proof hash", &proof)?;
+    Ok(tree::verify_inclusion(suite, &leaf, index, size, &proof, &root)?)
+}
+
+#[pyfunction]
+pub fn verify_inclusions(
+    py: Python<'_>,
+    suite: &str,
+    leaf_hashes: &[u8],
+    indices: Vec<u64>,
+    size: u64,
+    proofs: Vec<Vec<PyBackedBytes>>,
+    root: &[u8],
+) -> PyResult<()> {
+    let suite = Suite::from_name(suite)?;
+    let root = array("root", root)?;
+    let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
+    if leaves.len() != indices.len() || proofs.len() != indices.len() {
+        let (leaves, proofs, want) = (leaves.len(), proofs.len(), indices.len());
+        malformed(format!("batch has {leaves} leaves and {proofs} proofs, want {want} each"))?;
+    }
+    py.detach(|| {
+        let items = leaves.iter().zip(&indices).zip(&proofs).enumerate();
+        for (at, ((leaf, index), proof)) in items {
+            let proof = hashes("proof hash", proof)?;
+            tree::verify_inclusion(suite, leaf, *index, size, &proof, &root)
+                .map_err(|error| Error::Proof(format!("proof {at}: {error}")))?;
+        }
+        Result::Ok(())
+    })?;
+    Ok(())
+}
+
+#[pyfunction]
+pub fn verify_consistency(
+    suite: &str,
+    first_size: u64,
+    second_size: u64,
+    proof: Vec<PyBackedBytes>,
+    first_root: &[u8],
+    second_root: &[u8],
+) -> PyResult<()> {
+    let suite = Suite::from_name(suite)?;
+    let roots = (array("first root", first_root)?, array("second root", second_root)?);
+    let proof = hashes("proof hash", &proof)?;
+    Ok(tree::verify_consistency(suite, first_size, second_size, &proof, &roots.0, &roots.1)?)
+}
+
+#[pyfunction]
+pub fn verify_multi(
+    py: Python<'_>,
+    suite: &str,
+    leaf_hashes: &[u8],
+    indices: Vec<u64>,
+    size: u64,
+    proof: Vec<PyBackedBytes>,
+    root: &[u8],
+) -> PyResult<()> {
+    let suite = Suite::from_name(suite)?;
+    let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
+    let (proof, root) = (hashes("proof hash", &proof)?, array("root", root)?);
+    py.detach(|| tree::verify_multi(suite, &leaves, &indices, size, &proof, &root))?;
+    Ok(())
+}
