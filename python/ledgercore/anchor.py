@@ -1,0 +1,94 @@
+"""Format and parse a trust anchor as text that a person can read and compare.
+
+::
+
+    origin = "tax.example/exchange"
+    network = "5b2c9f0e3d1a48679c0f1e2d3c4b5a69"
+    suite = "std"
+    operator = "tax.example/exchange+7f3a9c21+AY1..."
+    quorum = 1
+
+    [[witness]]
+    name = "regulator.example"
+    key = "regulator.example+0c4d6e8f+AX0..."
+
+Parsing is strict: every key once, no other keys, and each value in its one form.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from ledgercore._core import Anchor, format_verifier_key, parse_verifier_key
+from ledgercore.errors import MalformedError
+
+__all__ = ["format_anchor", "parse_anchor"]
+
+_KEYS = {"origin": str, "network": str, "suite": str, "operator": str, "quorum": int}
+
+
+def format_anchor(anchor: Anchor) -> str:
+    """The anchor as TOML; ``parse_anchor`` gives the same anchor back."""
+    lines = [
+        f'origin = "{_quoted(anchor.origin)}"',
+        f'network = "{anchor.network.hex()}"',
+        f'suite = "{anchor.suite}"',
+        f'operator = "{_quoted(format_verifier_key(anchor.origin, anchor.operator_key))}"',
+        f"quorum = {anchor.quorum}",
+    ]
+    for name, key in anchor.witnesses:
+        lines += ["", "[[witness]]", f'name = "{_quoted(name)}"']
+        lines += [f'key = "{_quoted(format_verifier_key(name, key))}"']
+    return "\n".join(lines) + "\n"
+
+
+def parse_anchor(text: str) -> Anchor:
+    """The anchor in a text, or ``MalformedError`` with the line's name and what is wanted."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MalformedError(f"anchor is not TOML: {error}") from None
+    entries = table.pop("witness", [])
+    _check_keys("anchor", table, _KEYS)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise MalformedError("anchor has a witness that is not a [[witness]] table")
+    name, operator_key = parse_verifier_key(table["operator"])
+    if name != table["origin"]:
+        raise MalformedError(f"operator's key is named {name!r}, want {table['origin']!r}")
+    if table["quorum"] < 0:
+        raise MalformedError(f"quorum is {table['quorum']}, want 0 or more")
+    return Anchor(
+        origin=table["origin"],
+        network=_network(table["network"]),
+        suite=table["suite"],
+        operator_key=operator_key,
+        witnesses=[_witness(entry) for entry in entries],
+        quorum=table["quorum"],
+    )
+
+
+def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
+    _check_keys("witness", entry, {"name": str, "key": str})
+    name, key = parse_verifier_key(entry["key"])
+    if name != entry["name"]:
+        raise MalformedError(f"witness's key is named {name!r}, want {entry['name']!r}")
+    return name, key
+
+
+def _check_keys(what: str, table: dict[str, Any], keys: dict[str, type]) -> None:
+    for key, kind in keys.items():
+        if type(table.get(key)) is not kind:
+            raise MalformedError(f"{what} has no {key}, want one of type {kind.__name__}")
+    for key in table.keys() - keys.keys():
+        raise MalformedError(f"{what} has {key}, want only {', '.join(keys)}")
+
+
+def _network(text: str) -> bytes:
+    if len(text) != 32 or text.strip("0123456789abcdef"):
+        raise MalformedError(f"network is {text!r}, want 32 lower-case hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
