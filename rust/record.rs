@@ -331,6 +331,11 @@ pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRec
     Ok(records.par_iter().with_min_len(256).cloned().map(VerifiedRecord::new).collect())
 }
 
+/// The hashes of the leaves that records stand as: for looking again at what is stored already.
+pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
+    records.par_iter().with_min_len(256).map(|r| r.suite().leaf(r.encode())).collect()
+}
+
 /// Sign a chain of records, one a body: each follows the one before it.
 ///
 /// Ids form the chain, so that hashing is serial; the signatures are made over all threads.

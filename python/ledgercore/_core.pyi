@@ -168,6 +168,10 @@ class Batch:
     def verify(self, seed: bytes) -> VerifiedBatch:
         """Raise InvalidSignature with .indices of every bad signature."""
 
+    def ids(self) -> list[bytes]: ...
+    def leaf_hashes(self) -> bytes:
+        """For looking again at records that are stored already."""
+
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Record: ...
 

@@ -146,6 +146,14 @@ impl Batch {
         Ok(VerifiedBatch(py.detach(|| record::verify_all(&self.0, &seed))?))
     }
 
+    fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.0.iter().map(|record| PyBytes::new(py, record.id())).collect()
+    }
+
+    fn leaf_hashes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        join(py, &py.detach(|| record::leaf_hashes(&self.0)))
+    }
+
     fn __len__(&self) -> usize {
         self.0.len()
     }

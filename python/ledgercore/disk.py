@@ -1,0 +1,160 @@
+"""Read and write the small files beside a ledger: the only place that opens files directly.
+
+The ledger's records live in SQLite (``ledgercore.store``). Here are key files, which only their
+owner may read; the lock that keeps a second writer out; and the head file, which remembers the
+newest checkpoint outside SQLite.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from ledgercore.errors import BusyError, StoreError
+
+__all__ = [
+    "HeadFile",
+    "WriterLock",
+    "exists",
+    "make_directory",
+    "read_bytes",
+    "remove",
+    "rename",
+    "write_new",
+]
+
+_SLOT_BYTES = 16 * 1024
+
+
+def exists(path: str | Path) -> bool:
+    """Whether something is there."""
+    return Path(path).exists()
+
+
+def make_directory(path: str | Path) -> None:
+    """Make a directory and its parents."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {path}: {error.strerror}") from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """All bytes of a file."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> None:
+    """Write a file that must not exist yet; durable when it returns."""
+    mode = 0o600 if owner_only else 0o644
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _flush_directory(Path(path).parent)
+    except FileExistsError:
+        raise StoreError(f"{path} exists already: choose another name or move it away") from None
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def rename(source: str | Path, target: str | Path) -> None:
+    """Give a file its final name; durable when it returns, and never over another file."""
+    try:
+        os.link(source, target)
+        Path(source).unlink()
+        _flush_directory(Path(target).parent)
+    except FileExistsError:
+        raise StoreError(f"{target} exists already: choose another name or move it away") from None
+    except OSError as error:
+        raise StoreError(f"cannot rename {source} to {target}: {error.strerror}") from error
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file, if it is there."""
+    try:
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}: {error.strerror}") from error
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class WriterLock:
+    """Keep every other writer out, in this process or another, until closed or dead."""
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise BusyError(
+                f"another writer holds {path}: close it, or open with read_only=True"
+            ) from None
+
+    def close(self) -> None:
+        """Let the next writer in."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class HeadFile:
+    """The newest checkpoints that were acknowledged, in two slots written in turn.
+
+    It is written after the commit that it speaks of and before the acknowledgement, and never
+    flushed: a killed process leaves it whole, a power cut leaves it older. So it is never ahead of
+    an intact ledger, and a ledger that is behind it has lost its tail. A crash while one slot is
+    written leaves the other.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._turn = 0
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {path}: {error.strerror}") from error
+
+    def store(self, note: str) -> None:
+        """Remember this checkpoint."""
+        data = note.encode().ljust(_SLOT_BYTES, b"\0")
+        try:
+            os.pwrite(self._descriptor, data[: len(note.encode()) + 1], self._turn * _SLOT_BYTES)
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+        self._turn = 1 - self._turn
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @staticmethod
+    def load(path: str | Path) -> list[str]:
+        """The notes in the slots, as found: a torn one does not verify."""
+        if not Path(path).exists():
+            return []
+        data = read_bytes(path)
+        slots = (data[:_SLOT_BYTES], data[_SLOT_BYTES:])
+        notes = (slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots)
+        return [note for note in notes if note]

@@ -1,0 +1,6 @@
+"""The ledger: append, read, prove, audit."""
+
+from ledgercore.ledger.audit import Report
+from ledgercore.ledger.ledger import Ledger, Receipts
+
+__all__ = ["Ledger", "Receipts", "Report"]

@@ -1,0 +1,86 @@
+"""Make a new ledger: its operator's key, its genesis, its first block.
+
+The file is made under another name and renamed when it is whole, so that a crash leaves no half
+ledger: at most ``<ledger>.new`` and a key that nothing uses yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ledgercore import records, rules
+from ledgercore._core import (
+    Batch,
+    Block,
+    Checkpoint,
+    Frontier,
+    Map,
+    SigningKey,
+    VerifiedBatch,
+    hash_domain,
+    sign_checkpoint,
+)
+from ledgercore.disk import remove, rename
+from ledgercore.entropy import Entropy
+from ledgercore.records import Genesis
+from ledgercore.rules import Position, View
+from ledgercore.store import SqliteStore
+
+__all__ = ["FirstBlock", "create_store", "make_first_block"]
+
+
+class FirstBlock(NamedTuple):
+    """All that a new ledger's store holds."""
+
+    block: Block
+    batch: VerifiedBatch
+    states: list[tuple[bytes, bytes]]
+    note: str
+
+
+def make_first_block(genesis: Genesis, key: SigningKey, entropy: Entropy) -> FirstBlock:
+    """Sign the genesis and its checkpoint; raise if the rules refuse it. Nothing is written."""
+    suite, body = genesis.suite, records.encode(genesis)
+    network = hash_domain(suite, "network", body)[:16]
+    record = key.sign_record(suite, network, Genesis.KIND, body, sequence=0, previous=bytes(32))
+    batch = Batch.decode([record.encode()]).verify(entropy.bytes(32))
+    view = View(lambda name: None)
+    rules.apply(view, batch[0], Position(0, 0, genesis.created_ms))
+    states = view.changes()
+    frontier, _ = Frontier(suite).append(batch.leaf_hashes())
+    block = Block(
+        height=0,
+        parent=bytes(32),
+        time_ms=genesis.created_ms,
+        first_index=0,
+        count=1,
+        tree_root=frontier.root(),
+        state_root=Map(suite).update(list(states)).root(),
+    )
+    checkpoint = Checkpoint(
+        origin=genesis.origin,
+        size=1,
+        root=block.tree_root,
+        height=0,
+        block_hash=block.hash(suite),
+        state_root=block.state_root,
+    )
+    return FirstBlock(block, batch, states, sign_checkpoint(checkpoint, key))
+
+
+def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
+    """Write a ledger that holds its genesis, and nothing if anything is in the way."""
+    new = path.with_name(path.name + ".new")
+    for leftover in (new, f"{new}-wal", f"{new}-shm"):
+        remove(leftover)
+    store = SqliteStore.create(new, vfs=vfs)
+    try:
+        with store.transaction():
+            store.add_block(0, 0, first.block.encode(), first.batch.encode())
+            store.add_ids(0, first.batch.ids())
+            store.put_states(0, first.states)
+            store.add_note(0, first.note)
+    finally:
+        store.close()
+    rename(new, path)

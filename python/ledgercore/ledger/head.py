@@ -1,0 +1,183 @@
+"""Hold one verified moment of a ledger: everything that a read is checked against.
+
+A ``Head`` is what the operator signed, with the tree's frontier and the state map that lead to
+the signed roots. It is immutable: a commit makes the next one, and a commit that fails leaves the
+old one whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledgercore._core import (
+    Anchor,
+    Batch,
+    Block,
+    Checkpoint,
+    Frontier,
+    Map,
+    Record,
+    bundle_record,
+    hash_domain,
+    tree_root,
+)
+from ledgercore.errors import CorruptError, LedgerError, RollbackError
+from ledgercore.records import Genesis
+from ledgercore.records import decode as decode_body
+from ledgercore.store import Store, StoredBlock
+
+__all__ = ["TILE_WIDTH", "Head", "advance_head", "load_anchor", "load_head", "operator_anchor"]
+
+TILE_WIDTH = 256
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest block, its checkpoint, and what they were found to commit to."""
+
+    block: Block
+    checkpoint: Checkpoint
+    note: str
+    frontier: Frontier
+    states: Map
+
+
+def load_anchor(store: Store) -> tuple[Anchor, Genesis]:
+    """The trust anchor that the genesis states, and the genesis."""
+    stored = _stored_block(store, 0)
+    try:
+        record = Record.decode(bundle_record(stored.bundle, 0)).verify()
+        genesis = decode_body(record.kind, record.body)
+    except LedgerError as error:
+        raise CorruptError(f"block 0: {error}") from error
+    if not isinstance(genesis, Genesis):
+        raise CorruptError(f"block 0: first record is {record.kind}, want genesis")
+    network = hash_domain(genesis.suite, "network", record.body)[:16]
+    if record.network != network:
+        raise CorruptError("block 0: genesis is not the one that its network is named for")
+    anchor = Anchor(
+        origin=genesis.origin,
+        network=network,
+        suite=genesis.suite,
+        operator_key=genesis.operator_key,
+        witnesses=[(witness.name, witness.key) for witness in genesis.witnesses],
+        quorum=genesis.quorum,
+    )
+    return anchor, genesis
+
+
+def operator_anchor(anchor: Anchor) -> Anchor:
+    """The anchor without its witnesses: what the operator's own store holds notes to.
+
+    Witnesses cosign a checkpoint after it is stored.
+    """
+    return Anchor(
+        origin=anchor.origin,
+        network=anchor.network,
+        suite=anchor.suite,
+        operator_key=anchor.operator_key,
+    )
+
+
+def load_head(store: Store, anchor: Anchor) -> Head:
+    """Rebuild the head from a store and check it against the newest signed checkpoint."""
+    height = store.height()
+    stored = _stored_block(store, height)
+    block, checkpoint = _verified(stored, anchor)
+    frontier = _load_frontier(store, anchor.suite, checkpoint.size)
+    states = Map(anchor.suite).update(list(store.states()))
+    return _checked(Head(block, checkpoint, stored.note, frontier, states))
+
+
+def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
+    """The head after the blocks that another process has appended.
+
+    The new roots follow from the old ones and the new records, so a ledger that changed what was
+    already there is found out.
+    """
+    height = store.height()
+    if height < head.block.height:
+        raise RollbackError(
+            f"ledger is at height {height}, was at {head.block.height}: an older file stands in "
+            "its place; keep it as evidence"
+        )
+    frontier, stored = head.frontier, None
+    for number in range(head.block.height + 1, height + 1):
+        stored = _stored_block(store, number)
+        frontier, _ = frontier.append(_leaves(stored))
+    if stored is None:
+        return head
+    block, checkpoint = _verified(stored, anchor)
+    states = head.states.update(list(store.states(after_height=head.block.height)))
+    return _checked(Head(block, checkpoint, stored.note, frontier, states))
+
+
+def _stored_block(store: Store, height: int) -> StoredBlock:
+    stored = store.block(height)
+    if stored is None:
+        raise CorruptError(f"block {height} is missing: restore the ledger from a backup")
+    return stored
+
+
+def _verified(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint]:
+    try:
+        block = Block.decode(stored.header)
+        checkpoint = operator_anchor(anchor).verify_checkpoint(stored.note)
+    except LedgerError as error:
+        raise CorruptError(f"block {stored.height}: {error}") from error
+    signed = (checkpoint.height, checkpoint.size, checkpoint.root, checkpoint.state_root)
+    kept = (block.height, block.first_index + block.count, block.tree_root, block.state_root)
+    if signed != kept or checkpoint.block_hash != block.hash(anchor.suite):
+        raise CorruptError(f"block {stored.height}: header is not the one that was signed")
+    return block, checkpoint
+
+
+def _leaves(stored: StoredBlock) -> bytes:
+    try:
+        return Batch.decode_bundle(stored.bundle).leaf_hashes()
+    except LedgerError as error:
+        raise CorruptError(f"block {stored.height}: {error}") from error
+
+
+def _load_frontier(store: Store, suite: str, size: int) -> Frontier:
+    tails = []
+    if size:
+        tails.append(_last_leaves(store, size))
+    level, count = 1, size // TILE_WIDTH
+    while count:
+        below = range(count // TILE_WIDTH * TILE_WIDTH, count)
+        tails.append(b"".join(_tile_root(store, suite, level - 1, index) for index in below))
+        level, count = level + 1, count // TILE_WIDTH
+    try:
+        return Frontier(suite, size, tails)
+    except LedgerError as error:
+        raise CorruptError(f"tree: {error}") from error
+
+
+def _tile_root(store: Store, suite: str, level: int, index: int) -> bytes:
+    tile = store.tile(level, index)
+    if tile is None or len(tile) != TILE_WIDTH * 32:
+        raise CorruptError(f"tile ({level}, {index}) is missing or short: restore from a backup")
+    return tree_root(suite, tile)
+
+
+def _last_leaves(store: Store, size: int) -> bytes:
+    """The leaves of the unfinished tile, which is not stored: from the last blocks' records."""
+    begin, leaves = size // TILE_WIDTH * TILE_WIDTH, b""
+    index = size
+    while index > begin:
+        stored = store.block_of(index - 1)
+        if stored is None or stored.first_index >= index:
+            raise CorruptError(f"record {index - 1} is missing: restore the ledger from a backup")
+        leaves = _leaves(stored) + leaves
+        index = stored.first_index
+    return leaves[(begin - index) * 32 :]
+
+
+def _checked(head: Head) -> Head:
+    height = head.block.height
+    if head.frontier.size != head.checkpoint.size or head.frontier.root() != head.checkpoint.root:
+        raise CorruptError(f"block {height}: stored records do not lead to the signed tree root")
+    if head.states.root() != head.checkpoint.state_root:
+        raise CorruptError(f"block {height}: stored states do not lead to the signed state root")
+    return head

@@ -1,0 +1,351 @@
+"""Open a ledger, append to it, and prove what is in it: the pipeline on one screen.
+
+A record is *received* when it is handed over, *durable* when its block is committed, *published*
+when a signed checkpoint covers it. Here the last two are one step: every method that appends
+returns after both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import overload
+
+from ledgercore import rules
+from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StateProof
+from ledgercore.clock import Clock, SystemClock
+from ledgercore.disk import HeadFile, WriterLock, exists
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import (
+    InvalidError,
+    MalformedError,
+    RefusedError,
+    RollbackError,
+    StoreError,
+    UnavailableError,
+)
+from ledgercore.keyfile import load_key, store_key
+from ledgercore.ledger.audit import Progress, Report, audit
+from ledgercore.ledger.genesis import create_store, make_first_block
+from ledgercore.ledger.head import operator_anchor
+from ledgercore.ledger.reader import Reader
+from ledgercore.ledger.writer import Outcome, Writer
+from ledgercore.records import Genesis, Member, Witness
+from ledgercore.rules import View
+from ledgercore.store import SqliteStore
+
+__all__ = ["Ledger", "Receipts"]
+
+
+class Ledger:
+    """One ledger in one file; safe to share between threads.
+
+    ``create`` and ``open`` take the writer's lock unless ``read_only``: one writer, and any number
+    of readers in this process and others.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reader: Reader,
+        writer: Writer | None,
+        held: Sequence[WriterLock | HeadFile],
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        """Made by ``create`` and ``open``."""
+        self._path = path
+        self._reader = reader
+        self._writer = writer
+        self._held = held
+        self._clock = clock
+        self._entropy = entropy
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        origin: str,
+        suite: str = "std",
+        members: Sequence[Member] = (),
+        witnesses: Sequence[Witness] = (),
+        quorum: int = 0,
+        key: SigningKey | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
+    ) -> Ledger:
+        """Make a ledger in a new file and open it.
+
+        Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only.
+        """
+        path, clock, entropy = Path(path), clock or SystemClock(), entropy or SystemEntropy()
+        if exists(path):
+            raise StoreError(f"{path} exists already: choose another name or move it away")
+        seed = entropy.bytes(32)
+        operator = key or SigningKey(seed)
+        genesis = Genesis(
+            origin=origin,
+            suite=suite,
+            created_ms=clock.now_ms(),
+            operator_key=operator.public_key,
+            witnesses=tuple(witnesses),
+            quorum=quorum,
+            members=tuple(members),
+        )
+        first = make_first_block(genesis, operator, entropy)
+        lock = WriterLock(f"{path}.lock")
+        try:
+            if key is None:
+                store_key(f"{path}.key", seed)
+            create_store(path, first, vfs)
+        finally:
+            lock.close()
+        return cls.open(path, key=key, clock=clock, entropy=entropy, vfs=vfs)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        key: SigningKey | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
+    ) -> Ledger:
+        """Open a ledger: its newest checkpoint is verified, and everything that leads to it.
+
+        Raises ``BusyError`` where another writer holds it, ``RollbackError`` where it is behind
+        what it once acknowledged, ``CorruptError`` where it is not what was signed.
+        """
+        path, clock, entropy = Path(path), clock or SystemClock(), entropy or SystemEntropy()
+        if not exists(path):
+            raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
+        held: list[WriterLock | HeadFile] = []
+        store: SqliteStore | None = None
+        try:
+            if not read_only:
+                held.append(WriterLock(f"{path}.lock"))
+            notes = HeadFile.load(f"{path}.head")
+            store = SqliteStore(path, read_only=read_only, vfs=vfs)
+            reader = Reader(store, follow=read_only)
+            _check_head_file(reader, notes)
+            writer = None
+            if not read_only:
+                head_file = HeadFile(f"{path}.head")
+                held.append(head_file)
+                operator = key or load_key(f"{path}.key")
+                if operator.public_key != reader.anchor.operator_key:
+                    raise StoreError(f"{path}.key is not the key of this ledger's operator")
+                writer = Writer(reader, operator, head_file, clock, entropy)
+        except BaseException:
+            for holding in held:
+                holding.close()
+            if store is not None:
+                store.close()
+            raise
+        return cls(path, reader, writer, held, clock, entropy)
+
+    # Append.
+
+    def append(self, payload: bytes) -> Receipt:
+        """Append one payload as a record of the operator: durable and published on return."""
+        return self.append_many([payload])[0]
+
+    def append_many(self, payloads: Sequence[bytes]) -> Receipts:
+        """Append payloads, one record each: all durable and published on return.
+
+        Many payloads take more than one block; a crash between two leaves the whole first ones.
+        """
+        return Receipts(self, self._writing().append(payloads))
+
+    def submit(self, record: bytes) -> Receipt:
+        """Append one signed record of any signer, or raise ``RefusedError`` with the code.
+
+        The same record again gives the receipt of the first time.
+        """
+        (outcome,) = self.submit_many([record])
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return self.receipt(outcome)
+
+    def submit_many(self, records: Sequence[bytes]) -> list[Outcome]:
+        """Append signed records in order; each one's index, or the rule it was refused by.
+
+        Raises ``MalformedError`` or ``InvalidSignature`` naming what is bad, with nothing appended.
+        """
+        return self._writing().submit(records)
+
+    def next_position(self, key: bytes) -> tuple[int, bytes]:
+        """The sequence and previous id that a key's next record must have."""
+        with self._reader.lock:
+            return rules.next_position(View(self._reader.state), key)
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise UnavailableError("ledger is open for reading: open it without read_only")
+        return self._writer
+
+    # Read and prove; every read is checked against the signed roots.
+
+    def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
+        """The receipt of a record, with a proof of one object's state if asked for."""
+        return self._reader.receipt(index, state_of)
+
+    def record(self, index: int) -> Record:
+        """The record at an index."""
+        return self._reader.record(index)
+
+    def find(self, record_id: bytes) -> int | None:
+        """The index of the record with an id."""
+        return self._reader.find(record_id)
+
+    def records(self, begin: int = 0, end: int | None = None) -> Iterator[Record]:
+        """Records ``[begin, end)`` in order; up to the newest without ``end``."""
+        size = self.size
+        return self._reader.records(begin, size if end is None else min(end, size))
+
+    def state(self, name: bytes) -> bytes | None:
+        """The encoded state of an object such as ``consent/<id>``."""
+        return self._reader.state(name)
+
+    def prove_state(self, name: bytes) -> StateProof:
+        """Prove an object's state, or its absence, under the newest checkpoint."""
+        return self._reader.prove_state(name)
+
+    def prove_records(self, indices: Sequence[int]) -> list[bytes]:
+        """One proof for many records under the newest checkpoint; indices ascend."""
+        return self._reader.prove_records(indices)
+
+    def prove_consistency(self, first_size: int, second_size: int | None = None) -> list[bytes]:
+        """Prove that what stood at the first size still stands at the second, or the newest."""
+        return self._reader.prove_consistency(first_size, second_size)
+
+    def block(self, height: int) -> Block:
+        """The header of a block."""
+        return self._reader.block(height)
+
+    def note(self, height: int) -> str:
+        """The signed checkpoint of a height."""
+        return self._reader.note(height)
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint."""
+        return self._reader.head.note
+
+    @property
+    def trust_anchor(self) -> Anchor:
+        """What a verifier must be given to check this ledger's receipts."""
+        return self._reader.anchor
+
+    @property
+    def genesis(self) -> Genesis:
+        """How the network was set up."""
+        return self._reader.genesis
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def origin(self) -> str:
+        return self._reader.anchor.origin
+
+    @property
+    def suite(self) -> str:
+        return self._reader.anchor.suite
+
+    @property
+    def network(self) -> bytes:
+        return self._reader.anchor.network
+
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return self._reader.head.checkpoint.size
+
+    @property
+    def height(self) -> int:
+        """The newest block's height."""
+        return self._reader.head.block.height
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Record]:
+        return self.records()
+
+    # Keep.
+
+    def verify(self, progress: Progress | None = None) -> Report:
+        """Verify everything from the records alone, or raise with what is wrong and where."""
+        return audit(self._reader, self._clock, self._entropy, progress)
+
+    def backup(self, path: str | Path) -> None:
+        """Copy the ledger to a new file while it is in use, and verify the copy's head."""
+        if exists(path):
+            raise StoreError(f"{path} exists already: choose another name or move it away")
+        with self._reader.lock:
+            self._reader.store.backup(str(path))
+        copy = Ledger.open(path, read_only=True)
+        copy.close()
+
+    def close(self) -> None:
+        """Close the file and let the next writer in; closing again does nothing."""
+        with self._reader.lock:
+            self._reader.store.close()
+            for holding in self._held:
+                holding.close()
+            self._writer = None
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Receipts(Sequence[Receipt]):
+    """The receipts of records that were appended together, each made when it is asked for."""
+
+    def __init__(self, ledger: Ledger, indices: range) -> None:
+        self._ledger = ledger
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, at: int) -> Receipt: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Receipts: ...
+
+    def __getitem__(self, at: int | slice) -> Receipt | Receipts:
+        if isinstance(at, slice):
+            return Receipts(self._ledger, self.indices[at])
+        return self._ledger.receipt(self.indices[at])
+
+
+def _check_head_file(reader: Reader, notes: Sequence[str]) -> None:
+    """Refuse a ledger that is behind a checkpoint it once acknowledged."""
+    anchor, size = operator_anchor(reader.anchor), reader.head.checkpoint.size
+    for note in notes:
+        try:
+            seen = anchor.verify_checkpoint(note)
+        except (MalformedError, InvalidError):
+            continue  # a torn slot: the other one is older by one block at most
+        if seen.size > size:
+            raise RollbackError(
+                f"ledger has {size} records, had {seen.size}: its newest blocks are lost; "
+                "restore them from a backup, or remove the .head file to give them up"
+            )

@@ -1,0 +1,123 @@
+"""Encode and decode the typed bodies of records, one class a kind.
+
+A body has one encoding: canonical MessagePack, checked on the way in and on the way out. Kind
+``data`` has no class: its body is opaque bytes. Whether a record is allowed is for
+``ledgercore.rules``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledgercore._core import check_canonical
+from ledgercore.errors import LimitError, MalformedError
+from ledgercore.records.base import LIMIT_ITEMS, RecordBody
+from ledgercore.records.consent import (
+    ConsentAuthorise,
+    ConsentReject,
+    ConsentRequest,
+    ConsentRevoke,
+    endorsement_message,
+)
+from ledgercore.records.decision import DecisionRecord
+from ledgercore.records.exchange import (
+    ExchangeAcknowledge,
+    ExchangeAdmit,
+    ExchangeDecline,
+    ExchangeErase,
+    ExchangeIntent,
+    ExchangeRefuse,
+    ExchangeUse,
+)
+from ledgercore.records.governance import Genesis, Member, Witness
+from ledgercore.records.product import Field, ProductPublish, ProductWithdraw
+
+__all__ = [
+    "BODIES",
+    "DATA",
+    "ConsentAuthorise",
+    "ConsentReject",
+    "ConsentRequest",
+    "ConsentRevoke",
+    "DecisionRecord",
+    "ExchangeAcknowledge",
+    "ExchangeAdmit",
+    "ExchangeDecline",
+    "ExchangeErase",
+    "ExchangeIntent",
+    "ExchangeRefuse",
+    "ExchangeUse",
+    "Field",
+    "Genesis",
+    "Member",
+    "ProductPublish",
+    "ProductWithdraw",
+    "RecordBody",
+    "Witness",
+    "decode",
+    "encode",
+    "endorsement_message",
+]
+
+DATA = "data"
+"""The kind whose body is opaque bytes."""
+
+BODIES: dict[str, type[RecordBody]] = {
+    body.KIND: body
+    for body in (
+        Genesis,
+        ProductPublish,
+        ProductWithdraw,
+        ConsentRequest,
+        ConsentAuthorise,
+        ConsentReject,
+        ConsentRevoke,
+        ExchangeIntent,
+        ExchangeAdmit,
+        ExchangeRefuse,
+        ExchangeAcknowledge,
+        ExchangeDecline,
+        ExchangeUse,
+        ExchangeErase,
+        DecisionRecord,
+    )
+}
+"""Every kind with a typed body."""
+
+_DECODERS = {kind: msgspec.msgpack.Decoder(body) for kind, body in BODIES.items()}
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode(body: RecordBody) -> bytes:
+    """The body's bytes; raise MalformedError for a body that ``decode`` would not accept."""
+    data = _ENCODER.encode(body)
+    decode(body.KIND, data)
+    return data
+
+
+def decode(kind: str, data: bytes) -> RecordBody:
+    """The typed body of ``kind``, or raise MalformedError (LimitError for a list too long)."""
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        raise MalformedError(f"kind is {kind!r}, want one of {', '.join(sorted(BODIES))}")
+    check_canonical(data)
+    try:
+        body: RecordBody = decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"body of {kind}: {error}") from error
+    _check_items(body)
+    if _ENCODER.encode(body) != data:
+        raise MalformedError(f"body of {kind} is not in its canonical form")
+    return body
+
+
+def _check_items(body: msgspec.Struct) -> None:
+    for name in body.__struct_fields__:
+        value = getattr(body, name)
+        if not isinstance(value, tuple):
+            continue
+        if len(value) > LIMIT_ITEMS:
+            raise LimitError(f"{name} has {len(value)} items, want at most {LIMIT_ITEMS}")
+        for item in value:
+            if isinstance(item, msgspec.Struct):
+                _check_items(item)

@@ -1,0 +1,55 @@
+"""Name the shapes that record bodies are made of.
+
+A body is a positional MessagePack array: fields in the order of the class, nothing optional.
+``ProductWithdraw(product="tax.sme.v1")`` is ``91 aa 74 61 78 2e 73 6d 65 2e 76 31``.
+
+The constraints here are checked when bytes are decoded, and by ``records.encode``; building a body
+in Python checks nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+__all__ = [
+    "LIMIT_ITEMS",
+    "Bytes16",
+    "Bytes32",
+    "Bytes64",
+    "Code",
+    "Count",
+    "Identifier",
+    "Part",
+    "RecordBody",
+    "Text",
+    "TimeMs",
+]
+
+LIMIT_ITEMS = 256
+"""Items of any one list inside a body."""
+
+Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Identifier = Annotated[str, Meta(max_length=64, pattern=r"\A[a-z0-9][a-z0-9._-]*\Z")]
+"""A stable name such as ``bank-a`` or ``credit.assess``."""
+Code = Annotated[str, Meta(max_length=64, pattern=r"\A[A-Z][A-Z0-9_]*\Z")]
+"""A reason that programs act on, such as ``E_SCOPE``."""
+Text = Annotated[str, Meta(max_length=256)]
+"""Words for people."""
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""A whole number that every language holds exactly."""
+TimeMs = Count
+"""Milliseconds since 1970 in UTC."""
+
+
+class Part(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An array inside a body."""
+
+
+class RecordBody(Part, frozen=True):
+    """The body of one kind of record."""
+
+    KIND: ClassVar[str]

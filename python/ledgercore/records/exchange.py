@@ -1,0 +1,87 @@
+"""Take one exchange from its intent to its erasure.
+
+The exchange's id is the id of its intent. Payload, keys and salts stay off the ledger: it holds
+only hashes and salted roots, and the size rounded up to a bucket.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ledgercore.records.base import Bytes32, Code, Count, Identifier, RecordBody
+
+__all__ = [
+    "ExchangeAcknowledge",
+    "ExchangeAdmit",
+    "ExchangeDecline",
+    "ExchangeErase",
+    "ExchangeIntent",
+    "ExchangeRefuse",
+    "ExchangeUse",
+]
+
+
+class ExchangeIntent(RecordBody, frozen=True):
+    """By the consumer: a hidden request, and the key to deliver to."""
+
+    KIND: ClassVar[str] = "exchange.intent"
+
+    consent: Bytes32
+    request_commitment: Bytes32
+    delivery_key: Bytes32
+
+
+class ExchangeAdmit(RecordBody, frozen=True):
+    """By the provider: the sealed payload exists, and one use of the consent is taken."""
+
+    KIND: ClassVar[str] = "exchange.admit"
+
+    exchange: Bytes32
+    ciphertext_hash: Bytes32
+    disclosure_root: Bytes32
+    size_bucket_bytes: Count
+
+
+class ExchangeRefuse(RecordBody, frozen=True):
+    """By the provider, with the reason: one of ``rules.codes`` or its own."""
+
+    KIND: ClassVar[str] = "exchange.refuse"
+
+    exchange: Bytes32
+    code: Code
+
+
+class ExchangeAcknowledge(RecordBody, frozen=True):
+    """By the consumer: what came is what was asked for."""
+
+    KIND: ClassVar[str] = "exchange.acknowledge"
+
+    exchange: Bytes32
+
+
+class ExchangeDecline(RecordBody, frozen=True):
+    """By the consumer: what came is not what was asked for."""
+
+    KIND: ClassVar[str] = "exchange.decline"
+
+    exchange: Bytes32
+    code: Code
+
+
+class ExchangeUse(RecordBody, frozen=True):
+    """By the consumer: the data served this decision, for this purpose."""
+
+    KIND: ClassVar[str] = "exchange.use"
+
+    exchange: Bytes32
+    decision: Bytes32
+    purpose: Identifier
+
+
+class ExchangeErase(RecordBody, frozen=True):
+    """By the consumer: a signed promise that the data, its key and its salts are destroyed."""
+
+    KIND: ClassVar[str] = "exchange.erase"
+
+    exchange: Bytes32
+    basis: Identifier

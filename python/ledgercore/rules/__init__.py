@@ -1,0 +1,71 @@
+"""Decide which records a ledger accepts, and what they change.
+
+Rules are pure: a view of the state, a verified record and its position go in; changed states or a
+refusal with a code come out. The transition tables are data, one a family, and the specification
+prints them.
+"""
+
+from __future__ import annotations
+
+from ledgercore.rules.codes import CODES, Code
+from ledgercore.rules.consent import status_at as consent_status_at
+from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, next_position
+from ledgercore.rules.state import (
+    EMPTY_HISTORY,
+    NETWORK,
+    Admission,
+    BusinessState,
+    ConsentState,
+    DecisionState,
+    ExchangeState,
+    KeyState,
+    MemberState,
+    NetworkState,
+    ProductState,
+    SignerState,
+    State,
+    consent_object,
+    decision_object,
+    exchange_object,
+    key_object,
+    member_object,
+    product_object,
+    signer_object,
+)
+from ledgercore.rules.table import Position, extend_history
+from ledgercore.rules.view import View, decode_state, encode_state
+
+__all__ = [
+    "CODES",
+    "EMPTY_HISTORY",
+    "FAMILIES",
+    "NETWORK",
+    "WINDOW_TOLERANCE_MS",
+    "Admission",
+    "BusinessState",
+    "Code",
+    "ConsentState",
+    "DecisionState",
+    "ExchangeState",
+    "KeyState",
+    "MemberState",
+    "NetworkState",
+    "Position",
+    "ProductState",
+    "SignerState",
+    "State",
+    "View",
+    "apply",
+    "consent_object",
+    "consent_status_at",
+    "decision_object",
+    "decode_state",
+    "encode_state",
+    "exchange_object",
+    "extend_history",
+    "key_object",
+    "member_object",
+    "next_position",
+    "product_object",
+    "signer_object",
+]

@@ -1,0 +1,69 @@
+"""List the codes of refusal: what each means, and what its sender can do.
+
+A code is stable; its message may change. Rules raise all of them; a provider may also name one in
+``exchange.refuse``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, NoReturn
+
+from ledgercore.errors import RefusedError
+
+__all__ = ["CODES", "Code", "refuse"]
+
+
+class Code(NamedTuple):
+    """One code's meaning and remedy."""
+
+    meaning: str
+    remedy: str
+
+
+CODES: dict[str, Code] = {
+    "E_NET": Code(
+        "the record is of another network or suite",
+        "sign it for the network and suite of the trust anchor",
+    ),
+    "E_KIND": Code("the kind is unknown, or stands where it cannot", "use a kind of the tables"),
+    "E_CANON": Code(
+        "the body is not the one form of its kind", "make the body with records.encode"
+    ),
+    "E_LIMIT": Code("a list or a number passes its limit", "shorten it, or split the record"),
+    "E_SEQUENCE": Code(
+        "the record does not follow its signer's last one",
+        "ask next_position for the sequence and previous id, and sign again",
+    ),
+    "E_REPLAY": Code("the record is already on the ledger", "read the receipt that it has"),
+    "E_CLOCK": Code(
+        "the block's time is outside a window that the record sets",
+        "compare clocks, and sign again with a window that includes now",
+    ),
+    "E_MEMBER": Code("the signing key is not a member's", "sign with a key from the genesis"),
+    "E_ROLE": Code(
+        "the signer is not in the role that this kind needs",
+        "have a member with the role sign, or the key of this consent",
+    ),
+    "E_UNKNOWN": Code("the record names something that does not exist", "check the id"),
+    "E_EXISTS": Code("the id or key is taken", "choose a fresh one"),
+    "E_PRODUCT": Code("the product is not published", "choose a published product"),
+    "E_PURPOSE": Code(
+        "the purpose is not one that was agreed", "use a purpose of the product and of the consent"
+    ),
+    "E_SCOPE": Code("the record reaches past what was agreed", "stay within the agreed scope"),
+    "E_ENDORSEMENT": Code(
+        "the provider's endorsement of the consent key does not verify",
+        "ask the provider to endorse this consent key and these terms",
+    ),
+    "E_CONSENT_STATE": Code("the consent is not in a state that allows this", "ask for consent"),
+    "E_USES": Code("no use is left, or none was asked for", "ask for a consent with more uses"),
+    "E_EXCHANGE_STATE": Code(
+        "the exchange is not in a state that allows this", "read the exchange's state"
+    ),
+    "E_RECIPIENT": Code("the signer is not the party that was agreed", "have the named party sign"),
+}
+
+
+def refuse(code: str, message: str, record: bytes) -> NoReturn:
+    """Raise the refusal of a record, with the code's remedy."""
+    raise RefusedError(code, message, record=record, remedy=CODES[code].remedy)

@@ -1,0 +1,188 @@
+"""Hold consents to their transitions: asked for, given, taken back, used up.
+
+Two states are computed and never stored: a REQUESTED consent is LAPSED from ``lapses_ms`` on, an
+AUTHORISED one is EXPIRED from ``expires_ms`` on. Only the time of blocks decides.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from ledgercore._core import VerifiedRecord, verify_signature
+from ledgercore.errors import InvalidSignature
+from ledgercore.records import (
+    ConsentAuthorise,
+    ConsentReject,
+    ConsentRequest,
+    ConsentRevoke,
+    endorsement_message,
+)
+from ledgercore.rules.state import (
+    NEW,
+    ConsentState,
+    KeyState,
+    MemberState,
+    ProductState,
+    consent_object,
+    key_object,
+    member_object,
+    product_object,
+)
+from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+
+__all__ = ["FAMILY", "STATUSES", "status_at", "take_use"]
+
+STATUSES = ("REQUESTED", "AUTHORISED", "REJECTED", "REVOKED", "CONSUMED", "LAPSED", "EXPIRED")
+
+
+def status_at(state: ConsentState, time_ms: int) -> str:
+    """The consent's status in a block of this time."""
+    if state.status == "REQUESTED" and time_ms >= state.lapses_ms:
+        return "LAPSED"
+    if state.status == "AUTHORISED" and time_ms >= state.expires_ms:
+        return "EXPIRED"
+    return state.status
+
+
+ConsentBody = ConsentRequest | ConsentAuthorise | ConsentReject | ConsentRevoke
+
+
+def name_of(record: VerifiedRecord, body: ConsentBody) -> bytes:
+    return consent_object(body.consent)
+
+
+def _product(case: Case[ConsentRequest, None]) -> ProductState:
+    product = case.view.get(product_object(case.body.product), ProductState)
+    if product is None:
+        case.refuse("E_UNKNOWN", f"product {case.body.product} does not exist")
+    return product
+
+
+def product_is_published(case: Case[ConsentRequest, None]) -> None:
+    """the product is PUBLISHED, else E_PRODUCT"""
+    status = _product(case).status
+    if status != "PUBLISHED":
+        case.refuse("E_PRODUCT", f"product {case.body.product} is {status}, want PUBLISHED")
+
+
+def purpose_is_offered(case: Case[ConsentRequest, None]) -> None:
+    """the product lists the purpose, else E_PURPOSE"""
+    purposes = _product(case).purposes
+    if case.body.purpose not in purposes:
+        case.refuse("E_PURPOSE", f"purpose is {case.body.purpose}, want one of {list(purposes)}")
+
+
+def consent_key_is_fresh(case: Case[ConsentRequest, None]) -> None:
+    """no member and no consent has the consent key, else E_EXISTS"""
+    if case.view.get(key_object(case.body.consent_key), KeyState) is not None:
+        case.refuse("E_EXISTS", f"consent key {case.body.consent_key.hex()[:16]} is taken")
+
+
+def uses_are_asked_for(case: Case[ConsentRequest, None]) -> None:
+    """max_uses is at least 1, else E_USES"""
+    if case.body.max_uses < 1:
+        case.refuse("E_USES", f"max_uses is {case.body.max_uses}, want at least 1")
+
+
+def times_are_ahead(case: Case[ConsentRequest, None]) -> None:
+    """block time < lapses_ms <= expires_ms, else E_CLOCK"""
+    now_ms, body = case.position.time_ms, case.body
+    if body.expires_ms <= now_ms:
+        case.refuse("E_CLOCK", f"expires_ms is {body.expires_ms}, want more than {now_ms}")
+    if not now_ms < body.lapses_ms <= body.expires_ms:
+        want = f"more than {now_ms} and at most {body.expires_ms}"
+        case.refuse("E_CLOCK", f"lapses_ms is {body.lapses_ms}, want {want}")
+
+
+def endorsement_verifies(case: Case[ConsentAuthorise, ConsentState]) -> None:
+    """the provider signed consent key and terms root, else E_ENDORSEMENT"""
+    state = case.state
+    provider = case.view.get(member_object(state.provider), MemberState)
+    assert provider is not None, "a product's provider is a member"
+    message = endorsement_message(case.record.network, state.consent_key, state.terms_root)
+    try:
+        verify_signature(provider.signing_key, message, case.body.endorsement)
+    except InvalidSignature:
+        case.refuse("E_ENDORSEMENT", f"endorsement is not by provider {state.provider}")
+
+
+def request(case: Case[ConsentRequest, None]) -> ConsentState:
+    body = case.body
+    case.view.put(key_object(body.consent_key), KeyState("", body.consent))
+    return ConsentState(
+        *NEW,
+        consumer=case.member,
+        provider=_product(case).provider,
+        product=body.product,
+        purpose=body.purpose,
+        terms_root=body.terms_root,
+        consent_key=body.consent_key,
+        expires_ms=body.expires_ms,
+        lapses_ms=body.lapses_ms,
+        max_uses=body.max_uses,
+        uses=0,
+    )
+
+
+def keep(
+    case: Case[ConsentAuthorise | ConsentReject | ConsentRevoke, ConsentState],
+) -> ConsentState:
+    """Only the status changes."""
+    return case.state
+
+
+def take_use(state: ConsentState) -> ConsentState:
+    """The consent with one more use taken; the last one makes it CONSUMED."""
+    uses = state.uses + 1
+    return structs.replace(
+        state, uses=uses, status="CONSUMED" if uses == state.max_uses else state.status
+    )
+
+
+FAMILY = Family(
+    name="consent",
+    state_type=ConsentState,
+    name_of=name_of,
+    status_at=status_at,
+    status_code="E_CONSENT_STATE",
+    rows=(
+        Row(
+            ConsentRequest.KIND,
+            (),
+            Signer.CONSUMER,
+            "REQUESTED",
+            (
+                "product_is_published",
+                "purpose_is_offered",
+                "consent_key_is_fresh",
+                "uses_are_asked_for",
+                "times_are_ahead",
+            ),
+        ),
+        Row(
+            ConsentAuthorise.KIND,
+            ("REQUESTED",),
+            Signer.CONSENT_KEY,
+            "AUTHORISED",
+            ("endorsement_verifies",),
+        ),
+        Row(ConsentReject.KIND, ("REQUESTED",), Signer.CONSENT_KEY, "REJECTED"),
+        Row(ConsentRevoke.KIND, STATUSES, Signer.CONSENT_KEY, "REVOKED"),
+    ),
+    checks=check_names(
+        (
+            product_is_published,
+            purpose_is_offered,
+            consent_key_is_fresh,
+            uses_are_asked_for,
+            times_are_ahead,
+            endorsement_verifies,
+        )
+    ),
+    effects={
+        ConsentRequest.KIND: request,
+        ConsentAuthorise.KIND: keep,
+        ConsentReject.KIND: keep,
+        ConsentRevoke.KIND: keep,
+    },
+)

@@ -1,0 +1,154 @@
+"""Apply one record to a view, or refuse it and leave the view as it was.
+
+Checks run in one order, so that a record is refused with the same code everywhere: network and
+suite, kind, body, window, signer's chain, object, signer's role, object's status, the row's checks
+by name. Nothing here reads a clock: time is the block's.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from ledgercore._core import VerifiedRecord
+from ledgercore.errors import LimitError, MalformedError
+from ledgercore.records import DATA, ConsentRevoke, Genesis, RecordBody
+from ledgercore.records import decode as decode_body
+from ledgercore.rules import consent, decision, exchange, governance, product
+from ledgercore.rules.codes import refuse
+from ledgercore.rules.governance import check_member, check_role, follow_signer
+from ledgercore.rules.state import (
+    NETWORK,
+    BusinessState,
+    ConsentState,
+    NetworkState,
+    SignerState,
+    signer_object,
+)
+from ledgercore.rules.table import Case, Family, Position, Row, Signer
+from ledgercore.rules.view import View
+
+__all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "next_position"]
+
+WINDOW_TOLERANCE_MS = 120_000
+"""How far a signer's clock and the block's time may differ."""
+
+FAMILIES = (product.FAMILY, consent.FAMILY, exchange.FAMILY, decision.FAMILY)
+
+_ROWS = {row.kind: (family, row) for family in FAMILIES for row in family.rows}
+
+
+def apply(view: View, record: VerifiedRecord, position: Position) -> None:
+    """Apply the record, or raise RefusedError with the view unchanged."""
+    network = view.get(NETWORK, NetworkState)
+    if network is None:
+        _apply_genesis(view, record, position)
+        return
+    if record.network != network.network:
+        got, want = record.network.hex(), network.network.hex()
+        refuse("E_NET", f"network is {got}, want {want}", record.id)
+    if record.suite != network.suite:
+        refuse("E_NET", f"suite is {record.suite}, want {network.suite}", record.id)
+    if record.kind == DATA:
+        # The short way: no body, no object, one change, so no fork to undo.
+        check_window(record, position)
+        name, signer = follow_signer(view, record)
+        check_member(view, record)
+        view.put(name, signer)
+        return
+    _apply_typed(view, record, position)
+
+
+def next_position(view: View, key: bytes) -> tuple[int, bytes]:
+    """The sequence and the previous id of the key's next record."""
+    signer = view.get(signer_object(key), SignerState)
+    return (signer.sequence, signer.previous) if signer else governance.FIRST_POSITION
+
+
+def check_window(record: VerifiedRecord, position: Position) -> None:
+    """Refuse a record whose window, widened by the tolerance, does not hold the block's time."""
+    begin_ms, end_ms, now_ms = record.not_before_ms, record.expiry_ms, position.time_ms
+    if begin_ms and now_ms < begin_ms - WINDOW_TOLERANCE_MS:
+        message = f"block time is {now_ms}, want at least {begin_ms} less {WINDOW_TOLERANCE_MS}"
+        refuse("E_CLOCK", message, record.id)
+    if end_ms and now_ms >= end_ms + WINDOW_TOLERANCE_MS:
+        message = f"block time is {now_ms}, want less than {end_ms} and {WINDOW_TOLERANCE_MS}"
+        refuse("E_CLOCK", message, record.id)
+
+
+def _apply_genesis(view: View, record: VerifiedRecord, position: Position) -> None:
+    if record.kind != Genesis.KIND or position.index != 0:
+        message = f"record {position.index} is {record.kind}, want genesis as record 0"
+        refuse("E_KIND", message, record.id)
+    body = _decode(record)
+    assert isinstance(body, Genesis)
+    check_window(record, position)
+    name, signer = follow_signer(view, record)
+    fork = view.fork()
+    governance.apply_genesis(fork, record, body)
+    fork.put(name, signer)
+    fork.merge()
+
+
+def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None:
+    if record.kind not in _ROWS:
+        refuse("E_KIND", f"kind is {record.kind}, want data or a kind of the tables", record.id)
+    family, row = _ROWS[record.kind]
+    body = _decode(record)
+    if row.kind != ConsentRevoke.KIND:
+        # A revocation is never refused for its form: it has no window.
+        check_window(record, position)
+    signer_name, signer = follow_signer(view, record)
+    name = family.name_of(record, body)
+    state = view.get(name, family.state_type)
+    if row.begin and state is None:
+        refuse("E_UNKNOWN", f"{family.name} does not exist", record.id)
+    member = _check_signer(view, record, row, state)
+    _check_status(family, row, state, record, position)
+    fork = view.fork()
+    case = Case(fork, record, position, body, state, member)
+    for check in row.checks:
+        family.checks[check](case)
+    moved = family.effects[row.kind](case)
+    case.touch(name, structs.replace(moved, status=row.end))
+    fork.put(signer_name, signer)
+    fork.merge()
+
+
+def _decode(record: VerifiedRecord) -> RecordBody:
+    try:
+        return decode_body(record.kind, record.body)
+    except LimitError as error:
+        refuse("E_LIMIT", str(error), record.id)
+    except MalformedError as error:
+        refuse("E_CANON", str(error), record.id)
+
+
+def _check_signer(view: View, record: VerifiedRecord, row: Row, state: BusinessState | None) -> str:
+    """The member who signed, or nothing where the consent's own key did."""
+    if row.signer is Signer.CONSENT_KEY:
+        assert isinstance(state, ConsentState)
+        if record.key != state.consent_key:
+            refuse("E_ROLE", "signer is not the key of this consent", record.id)
+        return ""
+    member = check_role(view, record, row.signer)
+    party = member if state is None or not row.begin else getattr(state, row.signer)
+    if party != member:
+        refuse("E_RECIPIENT", f"{row.signer} is {party}, not {member}", record.id)
+    return member
+
+
+def _check_status(
+    family: Family,
+    row: Row,
+    state: BusinessState | None,
+    record: VerifiedRecord,
+    position: Position,
+) -> None:
+    if state is None:
+        return
+    if not row.begin:
+        refuse("E_EXISTS", f"{family.name} exists", record.id)
+    status = family.status_at(state, position.time_ms)
+    if status not in row.begin:
+        message = f"{family.name} is {status}, want {' or '.join(row.begin)}"
+        refuse(family.status_code, message, record.id)

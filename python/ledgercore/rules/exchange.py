@@ -1,0 +1,245 @@
+"""Hold exchanges to their transitions, and to the consent that they rest on.
+
+The order of records decides every race. An admit that comes after a revoke is refused; an admit
+that comes before takes its use at once, so no two admits can both take the last use.
+
+Every record of an exchange also touches its consent, so the history of one consent is the whole
+trail of what was done under it.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from ledgercore._core import VerifiedRecord
+from ledgercore.records import (
+    ExchangeAcknowledge,
+    ExchangeAdmit,
+    ExchangeDecline,
+    ExchangeErase,
+    ExchangeIntent,
+    ExchangeRefuse,
+    ExchangeUse,
+)
+from ledgercore.rules.consent import status_at, take_use
+from ledgercore.rules.state import (
+    NEW,
+    Admission,
+    ConsentState,
+    DecisionState,
+    ExchangeState,
+    consent_object,
+    decision_object,
+    exchange_object,
+)
+from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+
+__all__ = ["FAMILY"]
+
+IntentCase = Case[ExchangeIntent, None]
+AdmitCase = Case[ExchangeAdmit, ExchangeState]
+UseCase = Case[ExchangeUse, ExchangeState]
+StopCase = Case[ExchangeRefuse | ExchangeDecline, ExchangeState]
+PlainCase = Case[ExchangeAcknowledge | ExchangeErase, ExchangeState]
+AnyCase = IntentCase | AdmitCase | UseCase | StopCase | PlainCase
+
+Later = (
+    ExchangeAdmit
+    | ExchangeRefuse
+    | ExchangeAcknowledge
+    | ExchangeDecline
+    | ExchangeUse
+    | ExchangeErase
+)
+
+
+def name_of(record: VerifiedRecord, body: ExchangeIntent | Later) -> bytes:
+    return exchange_object(record.id if isinstance(body, ExchangeIntent) else body.exchange)
+
+
+def _consent_id(case: AnyCase) -> bytes:
+    return case.body.consent if isinstance(case.body, ExchangeIntent) else _state(case).consent
+
+
+def _state(case: AnyCase) -> ExchangeState:
+    assert case.state is not None, "only an intent has no exchange yet"
+    return case.state
+
+
+def _consent(case: AnyCase) -> ConsentState:
+    consent_id = _consent_id(case)
+    consent = case.view.get(consent_object(consent_id), ConsentState)
+    if consent is None:
+        case.refuse("E_UNKNOWN", f"consent {consent_id.hex()[:16]} does not exist")
+    return consent
+
+
+def signer_is_consumer_of_consent(case: IntentCase) -> None:
+    """the consent exists (else E_UNKNOWN) and names the signer, else E_RECIPIENT"""
+    consumer = _consent(case).consumer
+    if consumer != case.member:
+        case.refuse("E_RECIPIENT", f"consumer of the consent is {consumer}, not {case.member}")
+
+
+def consent_is_authorised(case: IntentCase | AdmitCase) -> None:
+    """the consent is AUTHORISED at the block's time, else E_CONSENT_STATE; E_USES if CONSUMED"""
+    consent = _consent(case)
+    status = status_at(consent, case.position.time_ms)
+    if status == "CONSUMED":
+        case.refuse("E_USES", f"uses are {consent.uses}, want fewer than {consent.max_uses}")
+    if status != "AUTHORISED":
+        case.refuse("E_CONSENT_STATE", f"consent is {status}, want AUTHORISED")
+
+
+def consent_still_covers_use(case: UseCase) -> None:
+    """the consent is AUTHORISED or CONSUMED, before expires_ms, else E_CONSENT_STATE"""
+    consent, now_ms = _consent(case), case.position.time_ms
+    if consent.status not in ("AUTHORISED", "CONSUMED"):
+        case.refuse("E_CONSENT_STATE", f"consent is {consent.status}, want AUTHORISED or CONSUMED")
+    if now_ms >= consent.expires_ms:
+        message = f"consent expired at {consent.expires_ms}, block time is {now_ms}"
+        case.refuse("E_CONSENT_STATE", message)
+
+
+def purpose_is_of_consent(case: UseCase) -> None:
+    """the purpose is the consent's, else E_PURPOSE"""
+    purpose = _consent(case).purpose
+    if case.body.purpose != purpose:
+        case.refuse("E_PURPOSE", f"purpose is {case.body.purpose}, want {purpose}")
+
+
+def _decision(case: UseCase) -> DecisionState:
+    decision = case.view.get(decision_object(case.body.decision), DecisionState)
+    if decision is None:
+        case.refuse("E_UNKNOWN", f"decision {case.body.decision.hex()[:16]} does not exist")
+    return decision
+
+
+def decision_is_of_signer(case: UseCase) -> None:
+    """the decision exists (else E_UNKNOWN) and is this consumer's, else E_RECIPIENT"""
+    consumer = _decision(case).consumer
+    if consumer != case.member:
+        case.refuse("E_RECIPIENT", f"consumer of the decision is {consumer}, not {case.member}")
+
+
+def decision_names_exchange(case: UseCase) -> None:
+    """the exchange is among the decision's inputs, else E_SCOPE"""
+    if case.body.exchange not in _decision(case).inputs:
+        case.refuse("E_SCOPE", "exchange is not among the inputs of the decision")
+
+
+def _touch_consent(case: AnyCase) -> None:
+    case.touch(consent_object(_consent_id(case)), _consent(case))
+
+
+def intend(case: IntentCase) -> ExchangeState:
+    consent = _consent(case)
+    _touch_consent(case)
+    return ExchangeState(
+        *NEW,
+        consent=case.body.consent,
+        consumer=consent.consumer,
+        provider=consent.provider,
+        request_commitment=case.body.request_commitment,
+        delivery_key=case.body.delivery_key,
+        code="",
+        admission=None,
+    )
+
+
+def admit(case: AdmitCase) -> ExchangeState:
+    consent, body, position = _consent(case), case.body, case.position
+    case.touch(consent_object(case.state.consent), take_use(consent))
+    admission = Admission(
+        consent_status=status_at(consent, position.time_ms),
+        consent_count=consent.count,
+        use_number=consent.uses + 1,
+        height=position.height,
+        index=position.index,
+        time_ms=position.time_ms,
+        ciphertext_hash=body.ciphertext_hash,
+        disclosure_root=body.disclosure_root,
+        size_bucket_bytes=body.size_bucket_bytes,
+    )
+    return structs.replace(case.state, admission=admission)
+
+
+def stop(case: StopCase) -> ExchangeState:
+    _touch_consent(case)
+    return structs.replace(case.state, code=case.body.code)
+
+
+def use(case: UseCase) -> ExchangeState:
+    _touch_consent(case)
+    case.touch(decision_object(case.body.decision), _decision(case))
+    return case.state
+
+
+def keep(case: PlainCase) -> ExchangeState:
+    _touch_consent(case)
+    return case.state
+
+
+FAMILY = Family(
+    name="exchange",
+    state_type=ExchangeState,
+    name_of=name_of,
+    status_at=stored_status,
+    status_code="E_EXCHANGE_STATE",
+    rows=(
+        Row(
+            ExchangeIntent.KIND,
+            (),
+            Signer.CONSUMER,
+            "INTENDED",
+            ("signer_is_consumer_of_consent", "consent_is_authorised"),
+        ),
+        Row(
+            ExchangeAdmit.KIND,
+            ("INTENDED",),
+            Signer.PROVIDER,
+            "ADMITTED",
+            ("consent_is_authorised",),
+        ),
+        Row(ExchangeRefuse.KIND, ("INTENDED",), Signer.PROVIDER, "REFUSED"),
+        Row(ExchangeAcknowledge.KIND, ("ADMITTED",), Signer.CONSUMER, "ACKNOWLEDGED"),
+        Row(ExchangeDecline.KIND, ("ADMITTED",), Signer.CONSUMER, "DECLINED"),
+        Row(
+            ExchangeUse.KIND,
+            ("ACKNOWLEDGED", "USED"),
+            Signer.CONSUMER,
+            "USED",
+            (
+                "consent_still_covers_use",
+                "purpose_is_of_consent",
+                "decision_is_of_signer",
+                "decision_names_exchange",
+            ),
+        ),
+        Row(
+            ExchangeErase.KIND,
+            ("ADMITTED", "ACKNOWLEDGED", "DECLINED", "USED"),
+            Signer.CONSUMER,
+            "ERASED",
+        ),
+    ),
+    checks=check_names(
+        (
+            signer_is_consumer_of_consent,
+            consent_is_authorised,
+            consent_still_covers_use,
+            purpose_is_of_consent,
+            decision_is_of_signer,
+            decision_names_exchange,
+        )
+    ),
+    effects={
+        ExchangeIntent.KIND: intend,
+        ExchangeAdmit.KIND: admit,
+        ExchangeRefuse.KIND: stop,
+        ExchangeAcknowledge.KIND: keep,
+        ExchangeDecline.KIND: stop,
+        ExchangeUse.KIND: use,
+        ExchangeErase.KIND: keep,
+    },
+)

@@ -1,0 +1,120 @@
+"""Set up a network from its genesis, and hold every record to its signer's chain.
+
+Genesis is record 0 and is applied once; kind ``data`` is for any member and moves no object.
+"""
+
+from __future__ import annotations
+
+from ledgercore._core import VerifiedRecord, hash_domain
+from ledgercore.records import DATA, Genesis, Member
+from ledgercore.rules.codes import refuse
+from ledgercore.rules.state import (
+    EMPTY_HISTORY,
+    NETWORK,
+    KeyState,
+    MemberState,
+    NetworkState,
+    SignerState,
+    key_object,
+    member_object,
+)
+from ledgercore.rules.table import Row, Signer, extend_history
+from ledgercore.rules.view import View
+
+__all__ = [
+    "FIRST_POSITION",
+    "OPERATOR",
+    "ROWS",
+    "apply_genesis",
+    "check_member",
+    "check_role",
+    "follow_signer",
+]
+
+OPERATOR = "operator"
+"""The member id of an operator whose key is no listed member's."""
+
+FIRST_POSITION = (0, bytes(32))
+"""Sequence and previous id of a key's first record."""
+
+ROWS = (
+    Row(Genesis.KIND, (), Signer.OPERATOR, "ACTIVE"),
+    Row(DATA, (), Signer.MEMBER, ""),
+)
+
+
+def follow_signer(view: View, record: VerifiedRecord) -> tuple[bytes, SignerState]:
+    """The signer's object and its next state, if the record follows the signer's last one."""
+    name = b"signer/" + record.key
+    signer = view.get(name, SignerState)
+    sequence, previous = (signer.sequence, signer.previous) if signer else FIRST_POSITION
+    record_id = record.id
+    if record.sequence != sequence:
+        if record_id == previous:
+            refuse("E_REPLAY", f"record is its signer's last, sequence {sequence - 1}", record_id)
+        refuse("E_SEQUENCE", f"sequence is {record.sequence}, want {sequence}", record_id)
+    if record.previous != previous:
+        got, want = record.previous.hex()[:16], previous.hex()[:16]
+        refuse("E_SEQUENCE", f"previous is {got}, want {want}", record_id)
+    return name, SignerState(sequence + 1, record_id)
+
+
+def check_member(view: View, record: VerifiedRecord) -> str:
+    """The id of the member whose key signed."""
+    key = view.get(b"key/" + record.key, KeyState)
+    if key is None or not key.member:
+        refuse("E_MEMBER", f"key {record.key.hex()[:16]} is not a member's", record.id)
+    return key.member
+
+
+def check_role(view: View, record: VerifiedRecord, role: str) -> str:
+    """The id of the member whose key signed, if it has the role."""
+    member = check_member(view, record)
+    state = view.get(member_object(member), MemberState)
+    assert state is not None, "a member's key has a member"
+    if role not in state.roles:
+        refuse("E_ROLE", f"member {member} has roles {list(state.roles)}, want {role}", record.id)
+    return member
+
+
+def apply_genesis(view: View, record: VerifiedRecord, body: Genesis) -> None:
+    """Write the network, its members and their keys."""
+    network = hash_domain(record.suite, "network", record.body)[:16]
+    if record.network != network:
+        got, want = record.network.hex(), network.hex()
+        refuse("E_NET", f"network is {got}, want {want}, the hash of the genesis", record.id)
+    if record.suite != body.suite:
+        refuse("E_NET", f"suite is {record.suite}, want {body.suite} as in the genesis", record.id)
+    if record.key != body.operator_key:
+        refuse("E_ROLE", "signer is not the operator that the genesis names", record.id)
+    if body.quorum > len(body.witnesses):
+        message = f"quorum is {body.quorum}, want at most {len(body.witnesses)} witnesses"
+        refuse("E_LIMIT", message, record.id)
+    names = [witness.name for witness in body.witnesses]
+    if len(set(names)) < len(names):
+        refuse("E_EXISTS", "a witness's name is listed twice", record.id)
+    view.put(NETWORK, NetworkState(network, body.suite, body.origin, body.operator_key, record.id))
+    for member in body.members:
+        _put_member(view, record, member)
+    if view.get(key_object(body.operator_key), KeyState) is None:
+        _put_member(
+            view, record, Member(OPERATOR, body.origin, (OPERATOR,), body.operator_key, b"")
+        )
+
+
+def _put_member(view: View, record: VerifiedRecord, member: Member) -> None:
+    if view.get(member_object(member.member), MemberState) is not None:
+        refuse("E_EXISTS", f"member {member.member} is listed twice", record.id)
+    if view.get(key_object(member.signing_key), KeyState) is not None:
+        refuse("E_EXISTS", f"signing key of {member.member} is listed twice", record.id)
+    state = MemberState(
+        status="ACTIVE",
+        count=1,
+        history=extend_history(record.suite, EMPTY_HISTORY, record.id),
+        name=member.name,
+        roles=member.roles,
+        signing_key=member.signing_key,
+        sealing_key=member.sealing_key,
+    )
+    view.put(member_object(member.member), state)
+    view.put(key_object(member.signing_key), KeyState(member.member, b""))

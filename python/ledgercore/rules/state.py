@@ -1,0 +1,179 @@
+"""Define what the state map holds: one class an object, and the objects' names.
+
+States are canonical arrays like record bodies, and only rules write them. A withdrawn product's
+state begins ``98 a9 57 49 54 48 44 52 41 57 4e 02 c4 20``: eight fields, status, count, history.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+__all__ = [
+    "EMPTY_HISTORY",
+    "NETWORK",
+    "NEW",
+    "Admission",
+    "BusinessState",
+    "ConsentState",
+    "DecisionState",
+    "ExchangeState",
+    "KeyState",
+    "MemberState",
+    "NetworkState",
+    "ProductState",
+    "SignerState",
+    "State",
+    "consent_object",
+    "decision_object",
+    "exchange_object",
+    "key_object",
+    "member_object",
+    "product_object",
+    "signer_object",
+]
+
+EMPTY_HISTORY = bytes(32)
+"""The history of an object that no record has touched."""
+
+NEW = ("", 0, EMPTY_HISTORY)
+"""Status, count and history of an object that is being made."""
+
+NETWORK = b"network"
+
+
+class State(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The state of one object in the map."""
+
+
+class BusinessState(State, frozen=True):
+    """A state that counts its records.
+
+    ``history`` is the running hash of the ids of all records that touched the object, so ``count``
+    and one state proof show that a list of them is complete.
+    """
+
+    status: str
+    count: int
+    history: bytes
+
+
+class NetworkState(State, frozen=True):
+    """What every record is held to; ``genesis`` is the id of record 0."""
+
+    network: bytes
+    suite: str
+    origin: str
+    operator_key: bytes
+    genesis: bytes
+
+
+class KeyState(State, frozen=True):
+    """Whose a signing key is: a member's, or one consent's; the other is empty."""
+
+    member: str
+    consent: bytes
+
+
+class SignerState(State, frozen=True):
+    """Where a key's chain of records goes on: its next sequence, and the id of its last record."""
+
+    sequence: int
+    previous: bytes
+
+
+class MemberState(BusinessState, frozen=True):
+    """A member as the genesis lists it; the operator alone may have an empty sealing key."""
+
+    name: str
+    roles: tuple[str, ...]
+    signing_key: bytes
+    sealing_key: bytes
+
+
+class ProductState(BusinessState, frozen=True):
+    """What a product offers, and who provides it; a field is its code, unit and level."""
+
+    provider: str
+    title: str
+    version: str
+    fields: tuple[tuple[str, str, int], ...]
+    purposes: tuple[str, ...]
+
+
+class ConsentState(BusinessState, frozen=True):
+    """One consent: its parties, its bounds, and the uses taken so far."""
+
+    consumer: str
+    provider: str
+    product: str
+    purpose: str
+    terms_root: bytes
+    consent_key: bytes
+    expires_ms: int
+    lapses_ms: int
+    max_uses: int
+    uses: int
+
+
+class Admission(State, frozen=True):
+    """The consent as it stood before the admit, which use the admit took, and what was sealed."""
+
+    consent_status: str
+    consent_count: int
+    use_number: int
+    height: int
+    index: int
+    time_ms: int
+    ciphertext_hash: bytes
+    disclosure_root: bytes
+    size_bucket_bytes: int
+
+
+class ExchangeState(BusinessState, frozen=True):
+    """One exchange; ``admission`` is None until it is admitted, ``code`` says why it was not."""
+
+    consent: bytes
+    consumer: str
+    provider: str
+    request_commitment: bytes
+    delivery_key: bytes
+    code: str
+    admission: Admission | None
+
+
+class DecisionState(BusinessState, frozen=True):
+    """One decision, and the exchanges that it rests on."""
+
+    consumer: str
+    inputs: tuple[bytes, ...]
+    outcome: str
+    model_hash: bytes
+    explanation_commitment: bytes
+
+
+def member_object(member: str) -> bytes:
+    return b"member/" + member.encode()
+
+
+def key_object(key: bytes) -> bytes:
+    return b"key/" + key
+
+
+def signer_object(key: bytes) -> bytes:
+    return b"signer/" + key
+
+
+def product_object(product: str) -> bytes:
+    return b"product/" + product.encode()
+
+
+def consent_object(consent: bytes) -> bytes:
+    return b"consent/" + consent
+
+
+def exchange_object(exchange: bytes) -> bytes:
+    return b"exchange/" + exchange
+
+
+def decision_object(decision: bytes) -> bytes:
+    return b"decision/" + decision

@@ -1,0 +1,123 @@
+"""Say what a transition is, so that each family's table is data.
+
+A row reads: a record of this kind, on an object in one of these states, signed by this party and
+passing these checks, takes the object to that state. The engine runs the rows, and
+``rules.document`` prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+
+from msgspec import Struct, structs
+
+from ledgercore._core import VerifiedRecord, hash_domain
+from ledgercore.records import RecordBody
+from ledgercore.rules.codes import refuse
+from ledgercore.rules.state import BusinessState
+from ledgercore.rules.view import View
+
+__all__ = [
+    "Case",
+    "Family",
+    "Position",
+    "Row",
+    "Signer",
+    "check_names",
+    "extend_history",
+    "stored_status",
+]
+
+BodyT = TypeVar("BodyT", bound=RecordBody)
+StateT = TypeVar("StateT", bound=BusinessState | None)
+
+
+class Position(Struct, frozen=True):
+    """Where a record is ordered: its block's height, its index, and its block's time."""
+
+    height: int
+    index: int
+    time_ms: int
+
+
+class Signer(StrEnum):
+    """Who may sign. A state names its parties in fields that are called like these."""
+
+    OPERATOR = "operator"
+    MEMBER = "member"
+    PROVIDER = "provider"
+    CONSUMER = "consumer"
+    CONSENT_KEY = "consent_key"
+
+
+class Row(NamedTuple):
+    """One transition. ``begin`` is empty where the record makes the object."""
+
+    kind: str
+    begin: tuple[str, ...]
+    signer: Signer
+    end: str
+    checks: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Case(Generic[BodyT, StateT]):
+    """One record before the rules: its body, its object's state, and the member who signed.
+
+    ``member`` is empty where a consent key signed; ``view`` is dropped if any check refuses.
+    """
+
+    view: View
+    record: VerifiedRecord
+    position: Position
+    body: BodyT
+    state: StateT
+    member: str
+
+    def refuse(self, code: str, message: str) -> NoReturn:
+        refuse(code, message, self.record.id)
+
+    def touch(self, name: bytes, state: BusinessState) -> None:
+        """Put the state of an object, with this record added to its history."""
+        history = extend_history(self.record.suite, state.history, self.record.id)
+        self.view.put(name, structs.replace(state, count=state.count + 1, history=history))
+
+
+Check = Callable[[Case[Any, Any]], None]
+Effect = Callable[[Case[Any, Any]], BusinessState]
+
+
+@dataclass(slots=True, frozen=True)
+class Family:
+    """The kinds of record that move one kind of object.
+
+    ``name_of`` finds the object that a record moves. ``status_at`` is its status at a block's time,
+    which may be computed. An effect returns the next state; the engine sets its status and history.
+    """
+
+    name: str
+    state_type: type[BusinessState]
+    name_of: Callable[[VerifiedRecord, Any], bytes]
+    status_at: Callable[[Any, int], str]
+    status_code: str
+    rows: tuple[Row, ...]
+    checks: dict[str, Check]
+    effects: dict[str, Effect]
+
+
+def check_names(checks: Iterable[Check]) -> dict[str, Check]:
+    """Checks by the names that rows call them."""
+    return {check.__name__: check for check in checks}
+
+
+def stored_status(state: BusinessState, time_ms: int) -> str:
+    """The status of an object on which time has no effect."""
+    return state.status
+
+
+def extend_history(suite: str, history: bytes, record_id: bytes) -> bytes:
+    """The running hash of an object's records, with one more record."""
+    return hash_domain(suite, "history", history + record_id)

@@ -1,0 +1,83 @@
+"""Read and change the state of objects as one unit.
+
+A view stands over a loader of encoded states, or over another view. It holds decoded states and
+encodes each changed one once, in ``changes``. A fork that is not merged leaves nothing behind, so
+a refused record does not either. A view is for one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from ledgercore.errors import CorruptError
+from ledgercore.rules.state import State
+
+__all__ = ["View", "decode_state", "encode_state"]
+
+
+StateT = TypeVar("StateT", bound=State)
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode_state(state: State) -> bytes:
+    """The bytes that the map holds."""
+    return _ENCODER.encode(state)
+
+
+def decode_state(data: bytes, state_type: type[StateT]) -> StateT:
+    """The state in ``data``; raise CorruptError if it is not one, for only rules write states."""
+    try:
+        return msgspec.msgpack.decode(data, type=state_type)
+    except msgspec.DecodeError as error:
+        raise CorruptError(f"state of {state_type.__name__}: {error}") from error
+
+
+class View:
+    """States by object name, over a loader; ``fork`` to try, ``merge`` to keep."""
+
+    def __init__(self, load: Callable[[bytes], bytes | None]) -> None:
+        self._load = load
+        self._parent: View | None = None
+        self._states: dict[bytes, State | None] = {}
+        self._changed: dict[bytes, State] = {}
+
+    def get(self, name: bytes, state_type: type[StateT]) -> StateT | None:
+        """The object's state, or None. An object has one type of state for ever."""
+        try:
+            state = self._states[name]
+        except KeyError:
+            state = self._states[name] = self._fetch(name, state_type)
+        assert state is None or type(state) is state_type
+        return state
+
+    def _fetch(self, name: bytes, state_type: type[StateT]) -> StateT | None:
+        if self._parent is not None:
+            return self._parent.get(name, state_type)
+        data = self._load(name)
+        return None if data is None else decode_state(data, state_type)
+
+    def put(self, name: bytes, state: State) -> None:
+        """Set the object's state."""
+        self._states[name] = state
+        self._changed[name] = state
+
+    def fork(self) -> View:
+        """A view over this one; this one must not change until the fork is merged or dropped."""
+        fork = View(self._load)
+        fork._parent = self
+        return fork
+
+    def merge(self) -> None:
+        """Put what changed in this fork into the view below it."""
+        parent = self._parent
+        assert parent is not None, "only a fork merges"
+        parent._states.update(self._changed)
+        parent._changed.update(self._changed)
+
+    def changes(self) -> list[tuple[bytes, bytes]]:
+        """Each changed object's name and encoded state, in the order of names."""
+        return [(name, encode_state(state)) for name, state in sorted(self._changed.items())]

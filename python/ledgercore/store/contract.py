@@ -1,0 +1,91 @@
+"""Say what a store promises, whoever keeps it.
+
+A store keeps bytes and understands none of them: whoever reads checks them against the signed
+root. One writer at a time; the writer's lock is not the store's work. Every error is a
+``StoreError``, ``BusyError`` or ``CorruptError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+__all__ = ["Store", "StoredBlock"]
+
+
+class StoredBlock(NamedTuple):
+    """A block as it is kept: header, bundle of records, and the signed checkpoint."""
+
+    height: int
+    first_index: int
+    header: bytes
+    bundle: bytes
+    note: str
+
+
+class Store(Protocol):
+    """Blocks by height, tiles by name, record indices by id, states by object."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that is written inside is durable together when the block ends, or not there.
+
+        Reads inside see what was written. An error inside takes everything back.
+        """
+        ...
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Reads inside see one state of the store, whatever a writer does meanwhile."""
+        ...
+
+    def version(self) -> int:
+        """A number that changes whenever another connection has written."""
+        ...
+
+    def add_block(self, height: int, first_index: int, header: bytes, bundle: bytes) -> None: ...
+
+    def add_note(self, height: int, note: str) -> None: ...
+
+    def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None: ...
+
+    def add_ids(self, first_index: int, ids: Sequence[bytes]) -> None: ...
+
+    def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None: ...
+
+    def height(self) -> int:
+        """The newest block's height, or -1."""
+        ...
+
+    def block(self, height: int) -> StoredBlock | None: ...
+
+    def block_of(self, index: int) -> StoredBlock | None:
+        """The block that has the record at an index, if it is that long."""
+        ...
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """A full tile."""
+        ...
+
+    def find_ids(self, ids: Sequence[bytes]) -> dict[bytes, int]:
+        """The indices of those records that are there."""
+        ...
+
+    def state(self, name: bytes) -> bytes | None: ...
+
+    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes]]:
+        """Every state that was put by a block above a height."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each part has, for an audit."""
+        ...
+
+    def check(self) -> None:
+        """Let the store look for damage of its own kind; raise CorruptError."""
+        ...
+
+    def backup(self, path: str) -> None:
+        """Write a copy of one moment to a new file, while reads and writes go on."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,248 @@
+"""Keep a ledger in one SQLite file.
+
+WAL and ``synchronous=FULL``: a commit is on disk when it returns, and readers in other processes
+go on meanwhile. SQLite does not notice a flipped bit in a row; the ledger does, because it checks
+what it reads. The tables are described in docs/spec/storage.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from ledgercore.errors import BusyError, CorruptError, StoreError
+from ledgercore.store.contract import StoredBlock
+
+__all__ = ["SqliteStore"]
+
+_APPLICATION_ID = 0x4C444752  # "LDGR"
+_FORMAT_VERSION = 1
+
+_TABLES = """
+CREATE TABLE block (
+    height INTEGER PRIMARY KEY,
+    first_index INTEGER NOT NULL UNIQUE,
+    header BLOB NOT NULL,
+    bundle BLOB NOT NULL
+) STRICT;
+CREATE TABLE checkpoint (height INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+CREATE TABLE tile (
+    level INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, position)
+) STRICT;
+CREATE TABLE record (id BLOB PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE state (
+    name BLOB PRIMARY KEY,
+    value BLOB NOT NULL,
+    height INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+_BLOCK = """
+SELECT height, first_index, header, bundle, note
+FROM block LEFT JOIN checkpoint USING (height)
+"""
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into ours, each with its remedy."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise StoreError(f"disk of {path} is full: free space, then go on") from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise BusyError(f"{path} is locked by another process: try again") from error
+    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
+        raise CorruptError(f"{path} is damaged: {error}; restore it from a backup") from error
+    except apsw.CantOpenError as error:
+        raise StoreError(f"cannot open {path}: {error}") from error
+    except apsw.Error as error:
+        raise StoreError(f"cannot use {path}: {error}") from error
+
+
+class SqliteStore:
+    """One connection to one file; not for two threads at once, which the ledger sees to."""
+
+    def __init__(self, path: str | Path, *, read_only: bool = False, vfs: str | None = None) -> None:
+        self._path = str(path)
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+        with _translated(self._path):
+            self._connection = apsw.Connection(self._path, flags=flags, vfs=vfs)
+            try:
+                self._configure()
+                self._check_format()
+            except BaseException:
+                self._connection.close(True)
+                raise
+
+    @classmethod
+    def create(cls, path: str | Path, *, vfs: str | None = None) -> SqliteStore:
+        """Make an empty store in a new file."""
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        with _translated(str(path)):
+            connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
+            connection.execute("PRAGMA journal_mode=WAL")
+            with connection:
+                connection.execute(_TABLES)
+                connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={_FORMAT_VERSION}")
+            connection.close()
+        return cls(path, vfs=vfs)
+
+    def _configure(self) -> None:
+        connection = self._connection
+        connection.set_busy_timeout(5_000)
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA temp_store=MEMORY")
+
+    def _check_format(self) -> None:
+        application_id = self._value("PRAGMA application_id")
+        if application_id != _APPLICATION_ID:
+            raise StoreError(f"{self._path} is not a ledger: ledgercore init makes one")
+        version = self._value("PRAGMA user_version")
+        if version != _FORMAT_VERSION:
+            raise StoreError(
+                f"{self._path} has format {version}, want {_FORMAT_VERSION}: "
+                "open it with the release that wrote it"
+            )
+
+    def _value(self, statement: str, bindings: tuple[Any, ...] = ()) -> Any:
+        with _translated(self._path):
+            row = self._connection.execute(statement, bindings).fetchone()
+        return None if row is None else row[0]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
+        with _translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with _translated(self._path):
+                self._connection.execute("COMMIT")
+        except BaseException:
+            # After a failed write SQLite may have rolled back by itself.
+            if not self._connection.get_autocommit():
+                with _translated(self._path):
+                    self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One moment of the store for all reads inside."""
+        with _translated(self._path):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with _translated(self._path):
+                if not self._connection.get_autocommit():
+                    self._connection.execute("COMMIT")
+
+    def version(self) -> int:
+        return int(self._value("PRAGMA data_version"))
+
+    def add_block(self, height: int, first_index: int, header: bytes, bundle: bytes) -> None:
+        self._run("INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, bundle))
+
+    def add_note(self, height: int, note: str) -> None:
+        self._run("INSERT INTO checkpoint VALUES (?,?)", (height, note))
+
+    def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
+        self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
+
+    def add_ids(self, first_index: int, ids: Sequence[bytes]) -> None:
+        rows = sorted(zip(ids, range(first_index, first_index + len(ids)), strict=True))
+        self._run_many("INSERT INTO record VALUES (?,?)", rows)
+
+    def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None:
+        rows = [(name, value, height) for name, value in states]
+        self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?)", rows)
+
+    def _run(self, statement: str, bindings: tuple[Any, ...]) -> None:
+        with _translated(self._path):
+            self._connection.execute(statement, bindings)
+
+    def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with _translated(self._path):
+            self._connection.executemany(statement, rows)
+
+    def height(self) -> int:
+        height = self._value("SELECT max(height) FROM block")
+        return -1 if height is None else int(height)
+
+    def block(self, height: int) -> StoredBlock | None:
+        return self._block(_BLOCK + "WHERE height = ?", height)
+
+    def block_of(self, index: int) -> StoredBlock | None:
+        where = "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1"
+        return self._block(_BLOCK + where, index)
+
+    def _block(self, statement: str, bound: int) -> StoredBlock | None:
+        with _translated(self._path):
+            row = self._connection.execute(statement, (bound,)).fetchone()
+        if row is None:
+            return None
+        height, first_index, header, bundle, note = row
+        return StoredBlock(height, first_index, header, bundle, note or "")
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        hashes: bytes | None = self._value(
+            "SELECT hashes FROM tile WHERE level = ? AND position = ?", (level, index)
+        )
+        return hashes
+
+    def find_ids(self, ids: Sequence[bytes]) -> dict[bytes, int]:
+        found = {}
+        with _translated(self._path):
+            for record_id in ids:
+                row = self._connection.execute(
+                    "SELECT position FROM record WHERE id = ?", (record_id,)
+                ).fetchone()
+                if row is not None:
+                    found[record_id] = row[0]
+        return found
+
+    def state(self, name: bytes) -> bytes | None:
+        value: bytes | None = self._value("SELECT value FROM state WHERE name = ?", (name,))
+        return value
+
+    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes]]:
+        with _translated(self._path):
+            yield from self._connection.execute(
+                "SELECT name, value FROM state WHERE height > ? ORDER BY name", (after_height,)
+            )
+
+    def counts(self) -> dict[str, int]:
+        tables = ("block", "checkpoint", "tile", "record", "state")
+        return {table: self._value(f"SELECT count(*) FROM {table}") for table in tables}
+
+    def check(self) -> None:
+        found = self._value("PRAGMA integrity_check(1)")
+        if found != "ok":
+            raise CorruptError(f"{self._path} is damaged: {found}; restore it from a backup")
+
+    def backup(self, path: str) -> None:
+        with _translated(path):
+            target = apsw.Connection(path)
+            try:
+                with target.backup("main", self._connection, "main") as copy:
+                    while not copy.done:
+                        copy.step(256)
+                target.execute("PRAGMA journal_mode=WAL")
+            finally:
+                target.close()
+
+    def close(self) -> None:
+        with _translated(self._path):
+            self._connection.close()
