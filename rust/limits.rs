@@ -14,8 +14,8 @@ pub const REFERENCES: usize = 16;
 pub const DEPTH: usize = 8;
 /// Records in one block, and so in one batch.
 pub const BLOCK_RECORDS: usize = 65_536;
-/// Bytes of the records of one block, encoded.
-pub const BLOCK_BYTES: usize = 16 * 1024 * 1024;
+/// Records that are stored together as one value.
+pub const BUNDLE_RECORDS: usize = 256;
 /// Hashes in an inclusion or consistency proof: trees are smaller than 2^63 leaves.
 pub const PROOF_HASHES: usize = 64;
 /// Hashes in a multiproof.

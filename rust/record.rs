@@ -353,7 +353,7 @@ pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<V
     drafts.par_iter().with_min_len(16).map(|draft| Record::sign(draft, key)).collect()
 }
 
-/// The bundle of a block: one canonical array of the encoded records.
+/// A bundle: one canonical array of up to 256 encoded records, which are stored as one value.
 pub fn encode_bundle<'a>(records: impl ExactSizeIterator<Item = &'a Record> + Clone) -> Vec<u8> {
     let bytes = records.clone().map(|record| record.bytes.len() + 5).sum::<usize>() + 5;
     let mut writer = Writer::with_capacity(bytes);
@@ -364,10 +364,9 @@ pub fn encode_bundle<'a>(records: impl ExactSizeIterator<Item = &'a Record> + Cl
 
 /// The encoded records of a bundle.
 pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>> {
-    at_most("bundle bytes", bundle.len(), limits::BLOCK_BYTES + 5 * limits::BLOCK_RECORDS + 5)?;
     let mut reader = Reader::new(bundle);
     let count = reader.array()?;
-    at_most("records in a bundle", count, limits::BLOCK_RECORDS)?;
+    at_most("records in a bundle", count, limits::BUNDLE_RECORDS)?;
     let records = (0..count)
         .map(|_| reader.bin("record bytes", limits::RECORD_BYTES))
         .collect::<Result<Vec<_>>>()?;

@@ -164,7 +164,7 @@ class Batch:
         """Raise MalformedError with .index of the first record that is not well formed."""
 
     @staticmethod
-    def decode_bundle(bundle: bytes) -> Batch: ...
+    def decode_bundles(bundles: Sequence[bytes]) -> Batch: ...
     def verify(self, seed: bytes) -> VerifiedBatch:
         """Raise InvalidSignature with .indices of every bad signature."""
 
@@ -178,8 +178,8 @@ class Batch:
 @final
 class VerifiedBatch:
     def select(self, indices: Sequence[int]) -> VerifiedBatch: ...
-    def encode(self) -> bytes:
-        """The bundle: one canonical array of the encoded records, as a block stores it."""
+    def bundles(self) -> list[bytes]:
+        """Canonical arrays of up to 256 encoded records each, as a block stores them."""
 
     def ids(self) -> list[bytes]: ...
     def leaf_hashes(self) -> bytes: ...

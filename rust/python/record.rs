@@ -10,7 +10,7 @@ use pyo3::{PyClassInitializer, PyErr};
 
 use super::bytes::{array, join, list, slices};
 use crate::error::malformed;
-use crate::{equivocation, record};
+use crate::{equivocation, limits, record};
 
 #[pyclass(frozen, subclass, module = "ledgercore._core")]
 pub struct Record(pub record::Record);
@@ -137,8 +137,15 @@ impl Batch {
     }
 
     #[staticmethod]
-    fn decode_bundle(py: Python<'_>, bundle: &[u8]) -> PyResult<Self> {
-        Ok(Self(py.detach(|| record::decode_all(&record::split_bundle(bundle)?))?))
+    fn decode_bundles(py: Python<'_>, bundles: Vec<PyBackedBytes>) -> PyResult<Self> {
+        let records = py.detach(|| {
+            let mut records = Vec::new();
+            for bundle in slices(&bundles) {
+                records.extend(record::split_bundle(bundle)?);
+            }
+            record::decode_all(&records)
+        })?;
+        Ok(Self(records))
     }
 
     fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
@@ -175,9 +182,15 @@ impl VerifiedBatch {
         Ok(Self(indices.into_iter().map(pick).collect::<PyResult<_>>()?))
     }
 
-    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let records = self.0.iter().map(record::VerifiedRecord::record);
-        PyBytes::new(py, &py.detach(|| record::encode_bundle(records)))
+    fn bundles<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let chunks = self.0.chunks(limits::BUNDLE_RECORDS);
+        let bundles: Vec<Vec<u8>> = py.detach(|| {
+            let records = |chunk: &[record::VerifiedRecord]| {
+                record::encode_bundle(chunk.iter().map(record::VerifiedRecord::record))
+            };
+            chunks.map(records).collect()
+        });
+        bundles.iter().map(|bundle| PyBytes::new(py, bundle)).collect()
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {

@@ -74,7 +74,7 @@ class _Walk:
         self._anchor = reader.anchor
         self._parent = bytes(32)
         self._time_ms = 0
-        self._tiles = 0
+        self._tiles = self._bundles = 0
         self._values: dict[bytes, bytes] = {}
         self.frontier = Frontier(reader.anchor.suite)
         self.states = Map(reader.anchor.suite)
@@ -83,13 +83,14 @@ class _Walk:
         """Hold one block to the ones before it."""
         suite, height = self._anchor.suite, stored.height
         block = Block.decode(stored.header)
-        batch = Batch.decode_bundle(stored.bundle)
+        batch = Batch.decode_bundles(stored.bundles)
         want = (height, self._parent, self.frontier.size, len(batch))
         got = (block.height, block.parent, block.first_index, block.count)
         if got != want or stored.first_index != block.first_index:
             raise CorruptError(f"block {height}: header does not follow from the block before")
         if block.time_ms < self._time_ms:
             raise CorruptError(f"block {height}: time goes back")
+        self._bundles += len(stored.bundles)
         verified = batch.verify(self._entropy.bytes(32))
         self.frontier, tiles = self.frontier.append(verified.leaf_hashes())
         if self.frontier.root() != block.tree_root:
@@ -145,7 +146,7 @@ class _Walk:
         counts = store.counts()
         want = {
             "block": head.block.height + 1,
-            "checkpoint": head.block.height + 1,
+            "bundle": self._bundles,
             "tile": self._tiles,
             "record": self.frontier.size,
             "state": len(self._values),

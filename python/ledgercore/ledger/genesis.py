@@ -25,7 +25,7 @@ from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
 from ledgercore.records import Genesis
 from ledgercore.rules import Position, View
-from ledgercore.store import SqliteStore
+from ledgercore.store import SqliteStore, StoredBlock
 
 __all__ = ["FirstBlock", "create_store", "make_first_block"]
 
@@ -77,10 +77,10 @@ def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
     store = SqliteStore.create(new, vfs=vfs)
     try:
         with store.transaction():
-            store.add_block(0, 0, first.block.encode(), first.batch.encode())
+            header, bundles = first.block.encode(), first.batch.bundles()
+            store.add_block(StoredBlock(0, 0, header, first.note, bundles))
             store.add_ids(0, first.batch.ids())
             store.put_states(0, first.states)
-            store.add_note(0, first.note)
     finally:
         store.close()
     rename(new, path)

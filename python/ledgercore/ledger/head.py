@@ -16,8 +16,6 @@ from ledgercore._core import (
     Checkpoint,
     Frontier,
     Map,
-    Record,
-    bundle_record,
     hash_domain,
     tree_root,
 )
@@ -46,9 +44,9 @@ def load_anchor(store: Store) -> tuple[Anchor, Genesis]:
     """The trust anchor that the genesis states, and the genesis."""
     stored = _stored_block(store, 0)
     try:
-        record = Record.decode(bundle_record(stored.bundle, 0)).verify()
+        record = Batch.decode_bundles(stored.bundles)[0].verify()
         genesis = decode_body(record.kind, record.body)
-    except LedgerError as error:
+    except (LedgerError, IndexError) as error:
         raise CorruptError(f"block 0: {error}") from error
     if not isinstance(genesis, Genesis):
         raise CorruptError(f"block 0: first record is {record.kind}, want genesis")
@@ -104,7 +102,7 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
     frontier, stored = head.frontier, None
     for number in range(head.block.height + 1, height + 1):
         stored = _stored_block(store, number)
-        frontier, _ = frontier.append(_leaves(stored))
+        frontier, _ = frontier.append(_leaves(number, stored.bundles))
     if stored is None:
         return head
     block, checkpoint = _verified(stored, anchor)
@@ -132,11 +130,11 @@ def _verified(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint]:
     return block, checkpoint
 
 
-def _leaves(stored: StoredBlock) -> bytes:
+def _leaves(height: int, bundles: list[bytes]) -> bytes:
     try:
-        return Batch.decode_bundle(stored.bundle).leaf_hashes()
+        return Batch.decode_bundles(bundles).leaf_hashes()
     except LedgerError as error:
-        raise CorruptError(f"block {stored.height}: {error}") from error
+        raise CorruptError(f"block {height}: {error}") from error
 
 
 def _load_frontier(store: Store, suite: str, size: int) -> Frontier:
@@ -166,11 +164,11 @@ def _last_leaves(store: Store, size: int) -> bytes:
     begin, leaves = size // TILE_WIDTH * TILE_WIDTH, b""
     index = size
     while index > begin:
-        stored = store.block_of(index - 1)
-        if stored is None or stored.first_index >= index:
+        bundle = store.bundle_of(index - 1)
+        if bundle is None or bundle.first_index >= index:
             raise CorruptError(f"record {index - 1} is missing: restore the ledger from a backup")
-        leaves = _leaves(stored) + leaves
-        index = stored.first_index
+        leaves = _leaves(bundle.height, [bundle.records]) + leaves
+        index = bundle.first_index
     return leaves[(begin - index) * 32 :]
 
 

@@ -39,7 +39,7 @@ from ledgercore.ledger.head import (
     load_head,
     operator_anchor,
 )
-from ledgercore.store import Store, StoredBlock
+from ledgercore.store import Store, StoredBlock, StoredBundle
 
 __all__ = ["Reader"]
 
@@ -97,9 +97,9 @@ class Reader:
         size = head.checkpoint.size
         if not 0 <= index < size:
             raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
-        stored = self._block_of(index)
+        stored = self._bundle_of(index)
         try:
-            data = bundle_record(stored.bundle, index - stored.first_index)
+            data = bundle_record(stored.records, index - stored.first_index)
             record = Record.decode(data)
             suite, leaf = self.anchor.suite, leaf_hash(self.anchor.suite, data)
             tiles = self._load_tiles(head, inclusion_tiles(index, size))
@@ -110,28 +110,28 @@ class Reader:
             raise CorruptError(f"block {stored.height}, record {index}: {error}") from error
         return record, path
 
-    def _block_of(self, index: int) -> StoredBlock:
-        stored = self.store.block_of(index)
+    def _bundle_of(self, index: int) -> StoredBundle:
+        stored = self.store.bundle_of(index)
         if stored is None:
             raise CorruptError(f"record {index} is missing: restore the ledger from a backup")
         return stored
 
     def records(self, begin: int, end: int) -> Iterator[Record]:
-        """Records ``[begin, end)``, each block checked as a whole before its first is given."""
+        """Records ``[begin, end)``, each bundle checked as a whole before its first is given."""
         index = begin
         while index < end:
             with self.lock:
-                stored = self._block_of(index)
+                stored = self._bundle_of(index)
                 batch = self._checked_batch(self.head, stored)
             for position in range(index - stored.first_index, len(batch)):
                 if index < end:
                     yield batch[position]
                     index += 1
 
-    def _checked_batch(self, head: Head, stored: StoredBlock) -> Batch:
+    def _checked_batch(self, head: Head, stored: StoredBundle) -> Batch:
         suite, size = self.anchor.suite, head.checkpoint.size
         try:
-            batch = Batch.decode_bundle(stored.bundle)
+            batch = Batch.decode_bundles([stored.records])
             indices = list(range(stored.first_index, stored.first_index + len(batch)))
             tiles = self._load_tiles(head, multiproof_tiles(indices, size))
             proof = prove_multi(suite, indices, size, tiles)

@@ -26,6 +26,7 @@ from ledgercore.ledger.head import Head, operator_anchor
 from ledgercore.ledger.reader import Reader
 from ledgercore.records import DATA
 from ledgercore.rules import Position, View
+from ledgercore.store import StoredBlock
 
 __all__ = ["BLOCK_BYTES", "BLOCK_RECORDS", "Outcome", "Writer", "cut"]
 
@@ -133,13 +134,17 @@ class Writer:
         )
         try:
             with store.transaction():
-                store.add_block(block.height, block.first_index, block.encode(), batch.encode())
+                store.add_block(
+                    StoredBlock(
+                        block.height, block.first_index, block.encode(), "", batch.bundles()
+                    )
+                )
                 store.add_tiles(tiles)
                 store.add_ids(block.first_index, batch.ids())
                 store.put_states(block.height, states)
                 self._look_again(head, block, states)
                 checkpoint, note = self._sign(block)
-                store.add_note(block.height, note)
+                store.put_note(block.height, note)
         except (CorruptError, StoreError) as error:
             # A full disk passes and leaves the ledger as it was. Whatever else failed may have
             # failed half: only a new start, which verifies everything, may write again.
@@ -156,7 +161,7 @@ class Writer:
         stored = store.block(block.height)
         if stored is None or stored.header != block.encode():
             raise CorruptError(f"block {block.height}: header was not stored as it was made")
-        batch = Batch.decode_bundle(stored.bundle)
+        batch = Batch.decode_bundles(stored.bundles)
         root = head.frontier.append(batch.leaf_hashes())[0].root()
         if root != block.tree_root:
             got, want = root.hex()[:16], block.tree_root.hex()[:16]

@@ -1,6 +1,6 @@
 """Keep a ledger's blocks, tiles, index and state."""
 
-from ledgercore.store.contract import Store, StoredBlock
+from ledgercore.store.contract import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 from ledgercore.store.sqlite import SqliteStore
 
-__all__ = ["SqliteStore", "Store", "StoredBlock"]
+__all__ = ["BUNDLE_RECORDS", "SqliteStore", "Store", "StoredBlock", "StoredBundle"]

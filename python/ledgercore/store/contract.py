@@ -11,17 +11,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-__all__ = ["Store", "StoredBlock"]
+__all__ = ["BUNDLE_RECORDS", "Store", "StoredBlock", "StoredBundle"]
+
+BUNDLE_RECORDS = 256
+"""Records in a full bundle."""
 
 
 class StoredBlock(NamedTuple):
-    """A block as it is kept: header, bundle of records, and the signed checkpoint."""
+    """A block as it is kept: its header, its signed checkpoint, and its records in bundles."""
 
     height: int
     first_index: int
     header: bytes
-    bundle: bytes
     note: str
+    bundles: list[bytes]
+
+
+class StoredBundle(NamedTuple):
+    """Up to 256 records of one block, stored as one value."""
+
+    height: int
+    first_index: int
+    records: bytes
 
 
 class Store(Protocol):
@@ -42,9 +53,13 @@ class Store(Protocol):
         """A number that changes whenever another connection has written."""
         ...
 
-    def add_block(self, height: int, first_index: int, header: bytes, bundle: bytes) -> None: ...
+    def add_block(self, block: StoredBlock) -> None:
+        """Add a block whose bundles are full but for the last one."""
+        ...
 
-    def add_note(self, height: int, note: str) -> None: ...
+    def put_note(self, height: int, note: str) -> None:
+        """Set a block's signed checkpoint."""
+        ...
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None: ...
 
@@ -59,7 +74,11 @@ class Store(Protocol):
     def block(self, height: int) -> StoredBlock | None: ...
 
     def block_of(self, index: int) -> StoredBlock | None:
-        """The block that has the record at an index, if it is that long."""
+        """The block that has the record at an index, if it is that long; without its bundles."""
+        ...
+
+    def bundle_of(self, index: int) -> StoredBundle | None:
+        """The bundle that has the record at an index, if it is that long."""
         ...
 
     def tile(self, level: int, index: int) -> bytes | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from ledgercore.errors import BusyError, CorruptError, StoreError
-from ledgercore.store.contract import StoredBlock
+from ledgercore.store.contract import BUNDLE_RECORDS, StoredBlock, StoredBundle
 
 __all__ = ["SqliteStore"]
 
@@ -27,9 +28,13 @@ CREATE TABLE block (
     height INTEGER PRIMARY KEY,
     first_index INTEGER NOT NULL UNIQUE,
     header BLOB NOT NULL,
-    bundle BLOB NOT NULL
+    note TEXT NOT NULL
 ) STRICT;
-CREATE TABLE checkpoint (height INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+CREATE TABLE bundle (
+    first_index INTEGER PRIMARY KEY,
+    height INTEGER NOT NULL,
+    records BLOB NOT NULL
+) STRICT;
 CREATE TABLE tile (
     level INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -44,10 +49,7 @@ CREATE TABLE state (
 ) STRICT, WITHOUT ROWID;
 """
 
-_BLOCK = """
-SELECT height, first_index, header, bundle, note
-FROM block LEFT JOIN checkpoint USING (height)
-"""
+_BLOCK = "SELECT height, first_index, header, note FROM block "
 
 
 @contextmanager
@@ -152,11 +154,15 @@ class SqliteStore:
     def version(self) -> int:
         return int(self._value("PRAGMA data_version"))
 
-    def add_block(self, height: int, first_index: int, header: bytes, bundle: bytes) -> None:
-        self._run("INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, bundle))
+    def add_block(self, block: StoredBlock) -> None:
+        row = (block.height, block.first_index, block.header, block.note)
+        self._run("INSERT INTO block VALUES (?,?,?,?)", row)
+        indices = count(block.first_index, BUNDLE_RECORDS)
+        rows = [(index, block.height, records) for index, records in zip(indices, block.bundles)]
+        self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
-    def add_note(self, height: int, note: str) -> None:
-        self._run("INSERT INTO checkpoint VALUES (?,?)", (height, note))
+    def put_note(self, height: int, note: str) -> None:
+        self._run("UPDATE block SET note = ? WHERE height = ?", (note, height))
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
@@ -182,7 +188,17 @@ class SqliteStore:
         return -1 if height is None else int(height)
 
     def block(self, height: int) -> StoredBlock | None:
-        return self._block(_BLOCK + "WHERE height = ?", height)
+        block = self._block(_BLOCK + "WHERE height = ?", height)
+        if block is None:
+            return None
+        with _translated(self._path):
+            rows = self._connection.execute(
+                "SELECT records FROM bundle WHERE first_index >= ? AND first_index < "
+                "coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
+                "ORDER BY first_index",
+                (block.first_index, height + 1),
+            ).fetchall()
+        return block._replace(bundles=[records for (records,) in rows])
 
     def block_of(self, index: int) -> StoredBlock | None:
         where = "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1"
@@ -191,10 +207,16 @@ class SqliteStore:
     def _block(self, statement: str, bound: int) -> StoredBlock | None:
         with _translated(self._path):
             row = self._connection.execute(statement, (bound,)).fetchone()
-        if row is None:
-            return None
-        height, first_index, header, bundle, note = row
-        return StoredBlock(height, first_index, header, bundle, note or "")
+        return None if row is None else StoredBlock(*row, bundles=[])
+
+    def bundle_of(self, index: int) -> StoredBundle | None:
+        with _translated(self._path):
+            row = self._connection.execute(
+                "SELECT height, first_index, records FROM bundle "
+                "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1",
+                (index,),
+            ).fetchone()
+        return None if row is None else StoredBundle(*row)
 
     def tile(self, level: int, index: int) -> bytes | None:
         hashes: bytes | None = self._value(
@@ -224,7 +246,7 @@ class SqliteStore:
             )
 
     def counts(self) -> dict[str, int]:
-        tables = ("block", "checkpoint", "tile", "record", "state")
+        tables = ("block", "bundle", "tile", "record", "state")
         return {table: self._value(f"SELECT count(*) FROM {table}") for table in tables}
 
     def check(self) -> None:
