@@ -360,6 +360,7 @@ def format_verifier_key(name: str, public_key: bytes) -> str:
     """A key as text, `name+id+base64` (C2SP signed-note)."""
 
 def parse_verifier_key(text: str) -> tuple[str, bytes]: ...
+
 @final
 class Anchor:
     """What a verifier must be given: everything else is proven from it."""

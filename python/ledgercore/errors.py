@@ -15,7 +15,8 @@
     │   └── RollbackError       an older history shown as the latest
     ├── RefusedError            sound, and against a rule; carries the code
     └── UnavailableError        a resource could not be had
-        ├── StoreError          disk full, input or output failed
+        ├── StoreError          input or output failed
+        │   └── DiskFullError   passes when space is freed
         └── BusyError           another writer holds the ledger
 """
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 __all__ = [
     "BusyError",
     "CorruptError",
+    "DiskFullError",
     "ForkError",
     "InconsistentError",
     "InvalidError",
@@ -114,7 +116,11 @@ class UnavailableError(LedgerError):
 
 
 class StoreError(UnavailableError):
-    """Disk full, or input or output failed."""
+    """Input or output failed."""
+
+
+class DiskFullError(StoreError):
+    """No space left: nothing was written, and writing goes on when space is freed."""
 
 
 class BusyError(UnavailableError):

@@ -88,7 +88,7 @@ class Ledger:
         operator = key or SigningKey(seed)
         genesis = Genesis(
             origin=origin,
-            suite=suite,
+            suite=suite,  # type: ignore[arg-type]  # checked when the genesis is encoded
             created_ms=clock.now_ms(),
             operator_key=operator.public_key,
             witnesses=tuple(witnesses),

@@ -23,9 +23,12 @@ def blocks() -> Iterator[tuple[str, str]]:
     yield "governance", "\n\n".join((_transitions(governance.ROWS), _bodies(governance.ROWS)))
     for family in FAMILIES:
         yield family.name, "\n\n".join(_family(family))
-    yield "codes", _table(
-        ("code", "meaning", "what its sender can do"),
-        ((f"`{code}`", meaning, remedy) for code, (meaning, remedy) in CODES.items()),
+    yield (
+        "codes",
+        _table(
+            ("code", "meaning", "what its sender can do"),
+            ((f"`{code}`", meaning, remedy) for code, (meaning, remedy) in CODES.items()),
+        ),
     )
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import apsw
 
-from ledgercore.errors import BusyError, CorruptError, StoreError
+from ledgercore.errors import BusyError, CorruptError, DiskFullError, StoreError
 from ledgercore.store.contract import BUNDLE_RECORDS, StoredBlock, StoredBundle
 
 __all__ = ["SqliteStore"]
@@ -26,7 +27,7 @@ _FORMAT_VERSION = 1
 _TABLES = """
 CREATE TABLE block (
     height INTEGER PRIMARY KEY,
-    first_index INTEGER NOT NULL UNIQUE,
+    first_index INTEGER NOT NULL,
     header BLOB NOT NULL,
     note TEXT NOT NULL
 ) STRICT;
@@ -52,30 +53,45 @@ CREATE TABLE state (
 _BLOCK = "SELECT height, first_index, header, note FROM block "
 
 
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
+class _Translated:
     """Turn SQLite's errors into ours, each with its remedy."""
-    try:
-        yield
-    except apsw.FullError as error:
-        raise StoreError(f"disk of {path} is full: free space, then go on") from error
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise BusyError(f"{path} is locked by another process: try again") from error
-    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
-        raise CorruptError(f"{path} is damaged: {error}; restore it from a backup") from error
-    except apsw.CantOpenError as error:
-        raise StoreError(f"cannot open {path}: {error}") from error
-    except apsw.Error as error:
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, apsw.Error):
+            return
+        path = self._path
+        if isinstance(error, apsw.FullError):
+            raise DiskFullError(f"disk of {path} is full: free space, then go on") from error
+        if isinstance(error, apsw.BusyError | apsw.LockedError):
+            raise BusyError(f"{path} is locked by another process: try again") from error
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.FormatError):
+            raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
+        if isinstance(error, apsw.CantOpenError):
+            raise StoreError(f"cannot open {path}: {error}") from error
         raise StoreError(f"cannot use {path}: {error}") from error
 
 
 class SqliteStore:
     """One connection to one file; not for two threads at once, which the ledger sees to."""
 
-    def __init__(self, path: str | Path, *, read_only: bool = False, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, read_only: bool = False, vfs: str | None = None
+    ) -> None:
         self._path = str(path)
+        self._translated = _Translated(self._path)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
-        with _translated(self._path):
+        with self._translated:
             self._connection = apsw.Connection(self._path, flags=flags, vfs=vfs)
             try:
                 self._configure()
@@ -88,7 +104,7 @@ class SqliteStore:
     def create(cls, path: str | Path, *, vfs: str | None = None) -> SqliteStore:
         """Make an empty store in a new file."""
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        with _translated(str(path)):
+        with _Translated(str(path)):
             connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
             connection.execute("PRAGMA journal_mode=WAL")
             with connection:
@@ -119,35 +135,35 @@ class SqliteStore:
             )
 
     def _value(self, statement: str, bindings: tuple[Any, ...] = ()) -> Any:
-        with _translated(self._path):
+        with self._translated:
             row = self._connection.execute(statement, bindings).fetchone()
         return None if row is None else row[0]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        with _translated(self._path):
+        with self._translated:
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            with _translated(self._path):
+            with self._translated:
                 self._connection.execute("COMMIT")
         except BaseException:
             # After a failed write SQLite may have rolled back by itself.
             if not self._connection.get_autocommit():
-                with _translated(self._path):
+                with self._translated:
                     self._connection.execute("ROLLBACK")
             raise
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """One moment of the store for all reads inside."""
-        with _translated(self._path):
+        with self._translated:
             self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            with _translated(self._path):
+            with self._translated:
                 if not self._connection.get_autocommit():
                     self._connection.execute("COMMIT")
 
@@ -158,7 +174,8 @@ class SqliteStore:
         row = (block.height, block.first_index, block.header, block.note)
         self._run("INSERT INTO block VALUES (?,?,?,?)", row)
         indices = count(block.first_index, BUNDLE_RECORDS)
-        rows = [(index, block.height, records) for index, records in zip(indices, block.bundles)]
+        bundles = zip(indices, block.bundles, strict=False)
+        rows = [(index, block.height, records) for index, records in bundles]
         self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
     def put_note(self, height: int, note: str) -> None:
@@ -176,11 +193,11 @@ class SqliteStore:
         self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?)", rows)
 
     def _run(self, statement: str, bindings: tuple[Any, ...]) -> None:
-        with _translated(self._path):
+        with self._translated:
             self._connection.execute(statement, bindings)
 
     def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with _translated(self._path):
+        with self._translated:
             self._connection.executemany(statement, rows)
 
     def height(self) -> int:
@@ -191,26 +208,26 @@ class SqliteStore:
         block = self._block(_BLOCK + "WHERE height = ?", height)
         if block is None:
             return None
-        with _translated(self._path):
+        with self._translated:
             rows = self._connection.execute(
                 "SELECT records FROM bundle WHERE first_index >= ? AND first_index < "
                 "coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
                 "ORDER BY first_index",
                 (block.first_index, height + 1),
             ).fetchall()
-        return block._replace(bundles=[records for (records,) in rows])
+        return block._replace(bundles=[row[0] for row in rows])
 
     def block_of(self, index: int) -> StoredBlock | None:
-        where = "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1"
-        return self._block(_BLOCK + where, index)
+        bundle = self.bundle_of(index)
+        return None if bundle is None else self._block(_BLOCK + "WHERE height = ?", bundle.height)
 
     def _block(self, statement: str, bound: int) -> StoredBlock | None:
-        with _translated(self._path):
+        with self._translated:
             row = self._connection.execute(statement, (bound,)).fetchone()
-        return None if row is None else StoredBlock(*row, bundles=[])
+        return None if row is None else StoredBlock(*row, [])
 
     def bundle_of(self, index: int) -> StoredBundle | None:
-        with _translated(self._path):
+        with self._translated:
             row = self._connection.execute(
                 "SELECT height, first_index, records FROM bundle "
                 "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1",
@@ -226,7 +243,7 @@ class SqliteStore:
 
     def find_ids(self, ids: Sequence[bytes]) -> dict[bytes, int]:
         found = {}
-        with _translated(self._path):
+        with self._translated:
             for record_id in ids:
                 row = self._connection.execute(
                     "SELECT position FROM record WHERE id = ?", (record_id,)
@@ -240,7 +257,7 @@ class SqliteStore:
         return value
 
     def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes]]:
-        with _translated(self._path):
+        with self._translated:
             yield from self._connection.execute(
                 "SELECT name, value FROM state WHERE height > ? ORDER BY name", (after_height,)
             )
@@ -255,7 +272,7 @@ class SqliteStore:
             raise CorruptError(f"{self._path} is damaged: {found}; restore it from a backup")
 
     def backup(self, path: str) -> None:
-        with _translated(path):
+        with _Translated(path):
             target = apsw.Connection(path)
             try:
                 with target.backup("main", self._connection, "main") as copy:
@@ -266,5 +283,5 @@ class SqliteStore:
                 target.close()
 
     def close(self) -> None:
-        with _translated(self._path):
+        with self._translated:
             self._connection.close()
