@@ -1,1 +1,107 @@
-"""A permissioned, token-free ledger."""
+"""A permissioned, token-free ledger whose receipts anyone can check offline.
+
+>>> with Ledger.create("audit.ledger", origin="audit.example") as ledger:
+...     receipt = ledger.append(b"an entry")
+...     receipt.verify(b"an entry", ledger.trust_anchor)
+
+Names are resolved when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ledgercore._core import (
+        Anchor,
+        Block,
+        Checkpoint,
+        Equivocation,
+        Receipt,
+        Record,
+        SigningKey,
+        StateProof,
+        VerifiedRecord,
+        build_info,
+        cosign_checkpoint,
+    )
+    from ledgercore.anchor import format_anchor, parse_anchor
+    from ledgercore.errors import (
+        BusyError,
+        CorruptError,
+        DiskFullError,
+        ForkError,
+        InconsistentError,
+        InvalidError,
+        InvalidProof,
+        InvalidSignature,
+        LedgerError,
+        LimitError,
+        MalformedError,
+        RefusedError,
+        RollbackError,
+        StoreError,
+        UnavailableError,
+        UntrustedError,
+    )
+    from ledgercore.ledger import Ledger, Receipts, Report
+
+__all__ = [
+    "Anchor",
+    "Block",
+    "BusyError",
+    "Checkpoint",
+    "CorruptError",
+    "DiskFullError",
+    "Equivocation",
+    "ForkError",
+    "InconsistentError",
+    "InvalidError",
+    "InvalidProof",
+    "InvalidSignature",
+    "Ledger",
+    "LedgerError",
+    "LimitError",
+    "MalformedError",
+    "Receipt",
+    "Receipts",
+    "Record",
+    "RefusedError",
+    "Report",
+    "RollbackError",
+    "SigningKey",
+    "StateProof",
+    "StoreError",
+    "UnavailableError",
+    "UntrustedError",
+    "VerifiedRecord",
+    "build_info",
+    "cosign_checkpoint",
+    "format_anchor",
+    "parse_anchor",
+]
+
+_HOMES = {
+    "Ledger": "ledgercore.ledger",
+    "Receipts": "ledgercore.ledger",
+    "Report": "ledgercore.ledger",
+    "format_anchor": "ledgercore.anchor",
+    "parse_anchor": "ledgercore.anchor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ledgercore' has no attribute {name!r}")
+    errors = import_module("ledgercore.errors")
+    home = _HOMES.get(name)
+    module = import_module(home) if home else errors
+    if home is None and not hasattr(errors, name):
+        module = import_module("ledgercore._core")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

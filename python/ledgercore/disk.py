@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ledgercore.errors import BusyError, StoreError
@@ -18,6 +21,7 @@ __all__ = [
     "WriterLock",
     "exists",
     "make_directory",
+    "open_lines",
     "read_bytes",
     "remove",
     "rename",
@@ -25,6 +29,7 @@ __all__ = [
 ]
 
 _SLOT_BYTES = 16 * 1024
+_READ_BYTES = 1024 * 1024
 
 
 def exists(path: str | Path) -> bool:
@@ -84,6 +89,42 @@ def remove(path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot remove {path}: {error.strerror}") from error
+
+
+@contextmanager
+def open_lines(source: str) -> Iterator[Iterator[list[bytes]]]:
+    """The lines of a file, or of standard input for ``-``, without their newlines.
+
+    Lines come in lists of those that are at hand together: a list never waits for more input. A
+    last line without a newline is a line too.
+    """
+    try:
+        descriptor = sys.stdin.fileno() if source == "-" else os.open(source, os.O_RDONLY)
+    except OSError as error:
+        raise StoreError(f"cannot read {source}: {error.strerror}") from error
+    try:
+        yield _read_lines(descriptor, source)
+    finally:
+        if source != "-":
+            os.close(descriptor)
+
+
+def _read_lines(descriptor: int, source: str) -> Iterator[list[bytes]]:
+    rest: list[bytes] = []
+    while True:
+        try:
+            data = os.read(descriptor, _READ_BYTES)
+        except OSError as error:
+            raise StoreError(f"cannot read {source}: {error.strerror}") from error
+        if not data:
+            break
+        lines = data.split(b"\n")
+        rest.append(lines[0])
+        if len(lines) > 1:
+            yield [b"".join(rest), *lines[1:-1]]
+            rest = [lines[-1]]
+    if last := b"".join(rest):
+        yield [last]
 
 
 def _flush_directory(path: Path) -> None:

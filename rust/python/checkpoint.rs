@@ -175,6 +175,11 @@ impl Anchor {
     }
 
     #[getter]
+    fn operator_vkey(&self) -> String {
+        note::format_verifier_key(&self.0.origin, &self.0.operator_key)
+    }
+
+    #[getter]
     fn witnesses<'py>(&self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
         let witnesses = self.0.witnesses.iter();
         witnesses.map(|(name, key)| (name.clone(), PyBytes::new(py, key))).collect()

@@ -13,12 +13,22 @@ from types import TracebackType
 from typing import overload
 
 from ledgercore import rules
-from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StateProof
+from ledgercore._core import (
+    Anchor,
+    Block,
+    Receipt,
+    Record,
+    SigningKey,
+    StateProof,
+    verify_consistency,
+)
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import HeadFile, WriterLock, exists
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
+    ForkError,
     InvalidError,
+    InvalidProof,
     MalformedError,
     RefusedError,
     RollbackError,
@@ -284,6 +294,21 @@ class Ledger:
     def verify(self, progress: Progress | None = None) -> Report:
         """Verify everything from the records alone, or raise with what is wrong and where."""
         return audit(self._reader, self._clock, self._entropy, progress)
+
+    def verify_since(self, note: str) -> None:
+        """Verify that this ledger goes on from a checkpoint that was kept elsewhere.
+
+        Raises ``RollbackError`` where it is shorter, ``ForkError`` where its history is another.
+        """
+        kept = operator_anchor(self.trust_anchor).verify_checkpoint(note)
+        if kept.size > self.size:
+            raise RollbackError(f"ledger has {self.size} records, had {kept.size}")
+        newest = self._reader.head.checkpoint
+        proof = self.prove_consistency(kept.size, newest.size)
+        try:
+            verify_consistency(self.suite, kept.size, newest.size, proof, kept.root, newest.root)
+        except InvalidProof as error:
+            raise ForkError(f"ledger does not go on from size {kept.size}: {error}") from error
 
     def backup(self, path: str | Path) -> None:
         """Copy the ledger to a new file while it is in use, and verify the copy's head."""

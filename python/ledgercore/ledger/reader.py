@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from threading import RLock
 
 from ledgercore._core import (
-    Anchor,
     Batch,
     Block,
     Receipt,

@@ -208,6 +208,7 @@ class SqliteStore:
         block = self._block(_BLOCK + "WHERE height = ?", height)
         if block is None:
             return None
+        rows: list[Any]
         with self._translated:
             rows = self._connection.execute(
                 "SELECT records FROM bundle WHERE first_index >= ? AND first_index < "
@@ -223,7 +224,7 @@ class SqliteStore:
 
     def _block(self, statement: str, bound: int) -> StoredBlock | None:
         with self._translated:
-            row = self._connection.execute(statement, (bound,)).fetchone()
+            row: Any = self._connection.execute(statement, (bound,)).fetchone()
         return None if row is None else StoredBlock(*row, [])
 
     def bundle_of(self, index: int) -> StoredBundle | None:

@@ -1,0 +1,86 @@
+# Everything a developer runs. Needs Python 3.11 or newer, cargo and a C compiler; the rest is set
+# up in .venv on first use, from locked and hashed requirements. An unchanged tree does no work.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?=
+BENCH ?=
+
+# Child processes find the environment's tools first, and no other active environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
+
+CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
+LINTED := python tests benches examples
+COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench wheel lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/built ## run the whole exchange with four parties, e.g. make demo DEMO='--firms 200'
+	ledgercore demo $(DEMO)
+
+test: $(VENV)/built ## run the tests of the core and of the package
+	cargo test --locked --quiet
+	python -m pytest
+
+check: $(VENV)/built ## run what CI runs before the tests: format, lints, types, house rules
+	cargo fmt --check
+	cargo clippy --locked --quiet --all-targets -- -D warnings
+	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
+	ruff check $(LINTED)
+	ruff format --check $(LINTED)
+	mypy --strict
+	python -m mypy.stubtest ledgercore._core
+	python -m pytest -q tests/test_tidy.py
+
+bench: $(VENV)/built $(VENV)/bench ## measure, with peers beside us in the same run
+	python benches/run.py $(BENCH)
+
+wheel: $(VENV)/wheel ## build the manylinux2014 wheel and try it alone in an empty environment
+	rm -rf dist
+	maturin build --release --zig --compatibility manylinux2014 --out dist
+	.ci/smoke dist/*.whl
+
+lock: ## resolve the requirements files anew
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --upgrade pip-tools
+	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra test \
+		--output-file requirements.txt pyproject.toml
+	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra bench \
+		--constraint requirements.txt --output-file requirements-bench.txt pyproject.toml
+	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra wheel \
+		--constraint requirements.txt --output-file requirements-wheel.txt pyproject.toml
+
+clean: ## remove everything that was built or downloaded here
+	rm -rf $(VENV) build dist demo target .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f python/ledgercore/*.so
+	find python tests benches -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo '$(PYTHON) is too old, want 3.11 or newer: make PYTHON=...' >&2; exit 1; }
+	@command -v cargo >/dev/null \
+		|| { echo 'cargo is missing, want Rust 1.88 or newer: see CONTRIBUTING.md' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(BIN)/python
+	python -m pip install --quiet --require-hashes --requirement requirements.txt
+	@touch $@
+
+$(VENV)/built: $(VENV)/installed $(CORE)
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/bench: requirements-bench.txt $(VENV)/installed
+	python -m pip install --quiet --require-hashes --requirement requirements-bench.txt
+	@touch $@
+
+$(VENV)/wheel: requirements-wheel.txt $(VENV)/installed
+	python -m pip install --quiet --require-hashes --requirement requirements-wheel.txt
+	@touch $@

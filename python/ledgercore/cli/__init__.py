@@ -1,0 +1,95 @@
+"""Use a ledger from the command line.
+
+Each command is a file of its own and is imported when it is called, so that help is quick. Exit
+codes: 0 done; 1 it does not verify, or is damaged; 2 wrong usage; 3 refused by a rule; 4 busy,
+missing, or input and output failed; 5 malformed input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from ledgercore.errors import (
+    InconsistentError,
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+)
+
+__all__ = ["exit_code", "main"]
+
+COMMANDS = {
+    "anchor": "Print a ledger's trust anchor.",
+    "append": "Append one record a line.",
+    "audit": "Verify everything in a ledger.",
+    "backup": "Copy a ledger while it is in use.",
+    "demo": "Run the bank-tax exchange, four parties, with an offline proof at the end.",
+    "init": "Make a ledger and its operator's key.",
+    "pack": "Write the evidence pack of an exchange.",
+    "prove": "Write a receipt, or print a proof.",
+    "show": "Show a ledger, a record, a block or an object's state.",
+    "verify": "Verify a receipt or an evidence pack, offline.",
+}
+
+
+def exit_code(error: LedgerError) -> int:
+    """The exit code that an error stands for."""
+    if isinstance(error, InvalidError | InconsistentError):
+        return 1
+    if isinstance(error, RefusedError):
+        return 3
+    return 5 if isinstance(error, MalformedError) else 4
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported one at a time, when they are called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"ledgercore.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    epilog="Exit codes: 0 done, 1 not verified or damaged, 2 usage, "
+    "3 refused by a rule, 4 busy or unavailable, 5 malformed input.",
+)
+@click.version_option(package_name="ledgercore")
+def root() -> None:
+    """A permissioned, token-free ledger whose receipts anyone can check offline."""
+
+
+def main() -> None:
+    """Run a command; an error is one line and an exit code, never a traceback."""
+    try:
+        root.main(standalone_mode=False)
+    except LedgerError as error:
+        print(f"ledgercore: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        print("ledgercore: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output has left; what was acknowledged stays durable.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(4)

@@ -1,0 +1,22 @@
+"""Copy a ledger while it is in use."""
+
+from __future__ import annotations
+
+import click
+
+from ledgercore.cli.output import json_option, print_facts
+
+
+@click.command("backup")
+@click.argument("ledger", type=click.Path(dir_okay=False))
+@click.argument("target", type=click.Path(dir_okay=False))
+@json_option
+def command(ledger: str, target: str, as_json: bool) -> None:
+    """Copy LEDGER to the new file TARGET and verify the copy; the key is not copied."""
+    from ledgercore.ledger import Ledger
+
+    with Ledger.open(ledger, read_only=True) as opened:
+        opened.backup(target)
+    with Ledger.open(target, read_only=True) as copy:
+        report = copy.verify()
+    print_facts({"backup": target, "records": report.records}, as_json=as_json)

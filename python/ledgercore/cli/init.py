@@ -1,0 +1,27 @@
+"""Make a ledger and its operator's key."""
+
+from __future__ import annotations
+
+import click
+
+from ledgercore.cli.output import json_option, print_facts
+
+
+@click.command("init")
+@click.argument("ledger", type=click.Path(dir_okay=False))
+@click.option("--origin", required=True, help="The ledger's unique name, such as tax.example/log.")
+@click.option("--suite", default="std", help="std (default), or c2sp for SHA-256 log tooling.")
+@json_option
+def command(ledger: str, origin: str, suite: str, as_json: bool) -> None:
+    """Make LEDGER, and the operator's key in LEDGER.key, readable by its owner only."""
+    from ledgercore.ledger import Ledger
+
+    with Ledger.create(ledger, origin=origin, suite=suite) as made:
+        facts = {
+            "ledger": ledger,
+            "key": f"{ledger}.key",
+            "origin": made.origin,
+            "suite": made.suite,
+            "network": made.network.hex(),
+        }
+    print_facts(facts, as_json=as_json)
