@@ -23,28 +23,28 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/built ## run the whole exchange with four parties, e.g. make demo DEMO='--firms 200'
-	ledgercore demo $(DEMO)
+	$(BIN)/ledgercore demo $(DEMO)
 
 test: $(VENV)/built ## run the tests of the core and of the package
 	cargo test --locked --quiet
-	python -m pytest
+	$(BIN)/python -m pytest
 
 check: $(VENV)/built ## run what CI runs before the tests: format, lints, types, house rules
 	cargo fmt --check
 	cargo clippy --locked --quiet --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
-	ruff check $(LINTED)
-	ruff format --check $(LINTED)
-	mypy --strict
-	python -m mypy.stubtest ledgercore._core
-	python -m pytest -q tests/test_tidy.py
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/mypy --strict
+	$(BIN)/python -m mypy.stubtest ledgercore._core
+	$(BIN)/python -m pytest -q tests/test_tidy.py
 
 bench: $(VENV)/built $(VENV)/bench ## measure, with peers beside us in the same run
-	python benches/run.py $(BENCH)
+	$(BIN)/python benches/run.py $(BENCH)
 
 wheel: $(VENV)/wheel ## build the manylinux2014 wheel and try it alone in an empty environment
 	rm -rf dist
-	maturin build --release --zig --compatibility manylinux2014 --out dist
+	$(BIN)/maturin build --release --zig --compatibility manylinux2014 --out dist
 	.ci/smoke dist/*.whl
 
 lock: ## resolve the requirements files anew
@@ -70,17 +70,17 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: requirements.txt | $(BIN)/python
-	python -m pip install --quiet --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
 	@touch $@
 
 $(VENV)/built: $(VENV)/installed $(CORE)
-	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/bench: requirements-bench.txt $(VENV)/installed
-	python -m pip install --quiet --require-hashes --requirement requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-bench.txt
 	@touch $@
 
 $(VENV)/wheel: requirements-wheel.txt $(VENV)/installed
-	python -m pip install --quiet --require-hashes --requirement requirements-wheel.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-wheel.txt
 	@touch $@

@@ -7,6 +7,8 @@ cross this boundary and release the interpreter lock; errors are those of ``ledg
 from collections.abc import Mapping, Sequence
 from typing import final
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "Anchor",
     "Batch",
@@ -108,10 +110,14 @@ def verify_signatures(
     signatures: Sequence[bytes],
     seed: bytes,
 ) -> None:
-    """The same rule over a batch; InvalidSignature.indices names every bad one. The seed is 32 random bytes."""
+    """The same rule over a batch; InvalidSignature.indices names every bad one.
+
+    The seed is 32 random bytes.
+    """
 
 # Records.
 
+@disjoint_base
 class Record:
     """A decoded record: well formed, its signature not yet checked."""
 
@@ -267,7 +273,10 @@ class Map:
 
     def value_hash(self, object: bytes) -> bytes | None: ...
     def prove(self, object: bytes, value: bytes | None) -> StateProof:
-        """Prove that the object has this state, or with None that it has none; raise InvalidProof if not so."""
+        """Prove that the object has this state, or with None that it has none.
+
+        Raise InvalidProof where that is not so.
+        """
 
 @final
 class StateProof:
@@ -398,7 +407,7 @@ class Anchor:
 
 @final
 class Receipt:
-    """Index, inclusion path, signed checkpoint, the record's envelope, and optionally a state proof."""
+    """Index, inclusion path, signed checkpoint, the record's envelope; and maybe a state proof."""
 
     def __new__(
         cls,
@@ -413,7 +422,10 @@ class Receipt:
     def decode(data: bytes) -> Receipt: ...
     def encode(self) -> bytes: ...
     def verify(self, body: bytes, anchor: Anchor) -> VerifiedRecord:
-        """Restore the record from its body, and check signature, path, checkpoint, cosignatures and state."""
+        """Restore the record from its body, and check it.
+
+        Its signature, path, checkpoint, cosignatures and state.
+        """
 
     @property
     def index(self) -> int: ...
@@ -429,7 +441,7 @@ class Receipt:
 
 @final
 class Equivocation:
-    """Two records of one key with one sequence: a proof against the signer that needs nothing else."""
+    """Two records of one key with one sequence: a proof against the signer, whole in itself."""
 
     def __new__(cls, first: Record, second: Record) -> Equivocation:
         """Raise InvalidProof unless both verify, share network, key and sequence, and differ."""

@@ -20,7 +20,9 @@ __all__ = [
     "HeadFile",
     "WriterLock",
     "exists",
+    "file_bytes",
     "make_directory",
+    "make_private",
     "open_lines",
     "read_bytes",
     "remove",
@@ -53,6 +55,14 @@ def read_bytes(path: str | Path) -> bytes:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
 
+def file_bytes(path: str | Path) -> int:
+    """How many bytes a file has."""
+    try:
+        return Path(path).stat().st_size
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
 def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> None:
     """Write a file that must not exist yet; durable when it returns."""
     mode = 0o600 if owner_only else 0o644
@@ -69,6 +79,11 @@ def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> Non
         raise StoreError(f"{path} exists already: choose another name or move it away") from None
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def make_private(path: str | Path) -> None:
+    """Make an empty file that only its owner may read."""
+    write_new(path, b"", owner_only=True)
 
 
 def rename(source: str | Path, target: str | Path) -> None:
@@ -92,26 +107,27 @@ def remove(path: str | Path) -> None:
 
 
 @contextmanager
-def open_lines(source: str) -> Iterator[Iterator[list[bytes]]]:
+def open_lines(source: str, limit_bytes: int) -> Iterator[Iterator[list[bytes]]]:
     """The lines of a file, or of standard input for ``-``, without their newlines.
 
     Lines come in lists of those that are at hand together: a list never waits for more input. A
-    last line without a newline is a line too.
+    last line without a newline is a line too. One that passes the limit while its end is not in
+    sight comes as far as it was read, and nothing comes after it: memory stays bounded.
     """
     try:
         descriptor = sys.stdin.fileno() if source == "-" else os.open(source, os.O_RDONLY)
     except OSError as error:
         raise StoreError(f"cannot read {source}: {error.strerror}") from error
     try:
-        yield _read_lines(descriptor, source)
+        yield _read_lines(descriptor, source, limit_bytes)
     finally:
         if source != "-":
             os.close(descriptor)
 
 
-def _read_lines(descriptor: int, source: str) -> Iterator[list[bytes]]:
+def _read_lines(descriptor: int, source: str, limit_bytes: int) -> Iterator[list[bytes]]:
     rest: list[bytes] = []
-    while True:
+    while sum(map(len, rest)) <= limit_bytes:
         try:
             data = os.read(descriptor, _READ_BYTES)
         except OSError as error:

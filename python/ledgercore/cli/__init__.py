@@ -7,7 +7,7 @@ missing, or input and output failed; 5 malformed input.
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from importlib import import_module
 
@@ -19,6 +19,7 @@ from ledgercore.errors import (
     LedgerError,
     MalformedError,
     RefusedError,
+    UnavailableError,
 )
 
 __all__ = ["exit_code", "main"]
@@ -49,6 +50,17 @@ def exit_code(error: LedgerError) -> int:
 class _Commands(click.Group):
     """A group whose commands are imported one at a time, when they are called."""
 
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            # Whoever read the output has left; what was acknowledged stays durable. Without a
+            # stdout the interpreter has nothing to flush, and to complain of, at its end.
+            sys.stdout = None
+            raise click.exceptions.Exit(4) from None
+        except OSError as error:
+            raise UnavailableError(f"input or output failed: {error}") from error
+
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
@@ -75,21 +87,27 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run a command; an error is one line and an exit code, never a traceback."""
+    """Run a command; an error is one line and an exit code, never a traceback.
+
+    With ``--json`` the line is an object: the error's type, its message and the exit code.
+    """
     try:
-        root.main(standalone_mode=False)
+        sys.exit(root.main(standalone_mode=False))
     except LedgerError as error:
-        print(f"ledgercore: {error}", file=sys.stderr)
+        click.echo(_error_line(error, as_json="--json" in sys.argv), err=True)
         sys.exit(exit_code(error))
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        print("ledgercore: interrupted", file=sys.stderr)
+        click.echo("ledgercore: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read the output has left; what was acknowledged stays durable.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(4)
+
+
+def _error_line(error: LedgerError, *, as_json: bool) -> str:
+    if not as_json:
+        return f"ledgercore: {error}"
+    facts = {"error": type(error).__name__, "message": str(error), "exit_code": exit_code(error)}
+    if isinstance(error, RefusedError):
+        facts |= {"code": error.code, "remedy": error.remedy}
+    return json.dumps(facts)

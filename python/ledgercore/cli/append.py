@@ -1,14 +1,23 @@
-"""Append one record a line."""
+"""Append one record a line.
+
+A line's record is its bytes up to the newline and without it. Nothing else is taken away: a
+carriage return before the newline stays, and an empty line is an empty record. A last line that
+has no newline is a record too.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 import click
 
 from ledgercore.cli.output import json_option, print_json
 from ledgercore.disk import open_lines
-from ledgercore.errors import MalformedError
+from ledgercore.errors import LimitError, UnavailableError
+
+if TYPE_CHECKING:
+    from ledgercore.ledger import Ledger
 
 LINE_BYTES = 63 * 1024
 """What a record's body holds at most."""
@@ -26,25 +35,43 @@ def command(ledger: str, source: str, as_json: bool) -> None:
     """
     from ledgercore.ledger import Ledger
 
-    with Ledger.open(ledger) as opened, open_lines(source) as batches:
+    with Ledger.open(ledger) as opened, open_lines(source, LINE_BYTES) as batches:
+        _check_quorum(opened)
         count = 0
         for lines in batches:
-            _check_lengths(lines, count)
-            receipts = opened.append_many(lines)
-            for line, receipt in zip(lines, receipts, strict=True):
-                record = receipt.verify(line, opened.trust_anchor)
-                if as_json:
-                    encoded = b64encode(receipt.encode()).decode()
-                    print_json({"index": receipt.index, "id": record.id.hex(), "receipt": encoded})
-                else:
-                    click.echo(f"{receipt.index} {record.id.hex()}")
+            fitting = _fitting(lines)
+            # A block of its own for each list: durable before its lines are reported.
+            _append(opened, lines[:fitting], as_json)
             count += len(lines)
+            if fitting < len(lines):
+                raise LimitError(
+                    f"line {count - len(lines) + fitting + 1} has more than {LINE_BYTES} bytes: "
+                    "keep the data off the ledger and append its hash; the lines before it are "
+                    "appended"
+                )
 
 
-def _check_lengths(lines: list[bytes], before: int) -> None:
-    for number, line in enumerate(lines, before + 1):
-        if len(line) > LINE_BYTES:
-            raise MalformedError(
-                f"line {number} has {len(line)} bytes, want at most {LINE_BYTES}: keep the data "
-                "off the ledger and append its hash; earlier lines are appended"
-            )
+def _append(ledger: Ledger, lines: list[bytes], as_json: bool) -> None:
+    receipts = ledger.append_many(lines)
+    for line, receipt in zip(lines, receipts, strict=True):
+        record = receipt.verify(line, ledger.trust_anchor)
+        if as_json:
+            encoded = b64encode(receipt.encode()).decode()
+            print_json({"index": receipt.index, "id": record.id.hex(), "receipt": encoded})
+        else:
+            click.echo(f"{receipt.index} {record.id.hex()}")
+
+
+def _fitting(lines: list[bytes]) -> int:
+    """How many lines stand before the first that is too long."""
+    return next((at for at, line in enumerate(lines) if len(line) > LINE_BYTES), len(lines))
+
+
+def _check_quorum(ledger: Ledger) -> None:
+    """A receipt that lacks cosignatures does not verify, so nothing could be reported."""
+    quorum = ledger.trust_anchor.quorum
+    if quorum:
+        raise UnavailableError(
+            f"ledger's checkpoints need {quorum} cosignatures, which no witness gives here: "
+            "append from Python and have the checkpoint cosigned"
+        )

@@ -1,8 +1,9 @@
-"""Print for people on a terminal, and for machines as JSON."""
+"""Print for people on a terminal, as plain lines in a pipe, and as JSON for machines."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,49 +12,73 @@ import click
 
 from ledgercore.errors import MalformedError
 
-__all__ = ["json_option", "parse_hex", "print_facts", "print_json", "progress_bar"]
+__all__ = ["json_line", "json_option", "parse_hex", "print_facts", "print_json", "progress_bar"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
 
+def json_line(value: Mapping[str, Any]) -> str:
+    """One object on one line, in ASCII whatever the locale."""
+    return json.dumps(value)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One object on one line, flushed."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json_line(value))
 
 
 def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """Named values: a table for people, one object for machines."""
+    """Named values: a table on a terminal, plain lines in a pipe, one object for machines."""
     if as_json:
         print_json(facts)
         return
+    names = {name: name.replace("_", " ") for name in facts}
+    if sys.stdout.isatty():
+        _print_table({names[name]: _shown(value) for name, value in facts.items()})
+        return
+    width = max(map(len, names.values()))
+    for name, value in facts.items():
+        click.echo(f"{names[name]:{width}}  {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _print_table(rows: Mapping[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in facts.items():
-        table.add_row(name.replace("_", " "), str(value))
-    Console(highlight=False, soft_wrap=True).print(table)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    Console(highlight=False).print(table)
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on the standard error of a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def parse_hex(what: str, text: str, count: int = 32) -> bytes:
     """Bytes from their hexadecimal digits."""
-    try:
-        data = bytes.fromhex(text)
-    except ValueError:
-        raise MalformedError(f"{what} is {text!r}, want {2 * count} hexadecimal digits") from None
-    if len(data) != count:
-        raise MalformedError(f"{what} has {len(data)} bytes, want {count}")
-    return data
+    if len(text) != 2 * count or text.strip("0123456789abcdefABCDEF"):
+        raise MalformedError(f"{what} is {text!r}, want {2 * count} hexadecimal digits")
+    return bytes.fromhex(text)

@@ -1,20 +1,25 @@
-"""Write a receipt, or print a proof."""
+"""Write a receipt, or a proof that the ledger goes on from a size."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.output import json_option, print_facts
+from ledgercore.cli.objects import parse_object
+from ledgercore.cli.output import json_line, json_option, print_facts
+
+if TYPE_CHECKING:
+    from ledgercore.ledger import Ledger
 
 
 @click.command("prove")
 @click.argument("ledger", type=click.Path(dir_okay=False))
 @click.option("--index", type=int, help="Prove that a record stands at this index: a receipt.")
-@click.option("--state", "state", help="Add to the receipt the state of an object, as name/hex.")
+@click.option("--state", help="Add the state of an object to the receipt, such as consent/<hex>.")
 @click.option("--since", type=int, help="Prove that the ledger goes on from this size.")
-@click.option("--output", type=click.Path(dir_okay=False), help="The file to write a receipt to.")
+@click.option("--output", type=click.Path(dir_okay=False), help="A new file to write it to.")
 @json_option
 def command(
     ledger: str,
@@ -24,27 +29,50 @@ def command(
     output: str | None,
     as_json: bool,
 ) -> None:
-    """Prove something of LEDGER under its newest checkpoint: --index or --since."""
-    from ledgercore.cli.show import object_name
+    """Prove something of LEDGER under its newest checkpoint: --index or --since.
+
+    A receipt is written to a file as its bytes and printed in base64; ledgercore verify takes
+    both. The proof of --since is JSON, its hashes in hexadecimal.
+    """
     from ledgercore.disk import write_new
     from ledgercore.ledger import Ledger
 
     if (index is None) == (since is None):
         raise click.UsageError("say one of --index and --since")
+    if since is not None and state is not None:
+        raise click.UsageError("--state goes with --index")
     with Ledger.open(ledger, read_only=True) as opened:
-        if index is None:
-            proof = [b64encode(each).decode() for each in opened.prove_consistency(since or 0)]
-            facts = {"first_size": since, "second_size": opened.size, "proof": proof}
-            print_facts(facts, as_json=as_json)
-            return
-        if not 0 <= index < opened.size:
-            raise click.UsageError(f"index is {index}, want below {opened.size}")
-        name = None if state is None else object_name(state)
-        receipt = opened.receipt(index, state_of=name)
-        receipt.verify(opened.record(index).body, opened.trust_anchor)
+        if since is not None:
+            facts = _consistency(opened, since)
+            data = json_line(facts).encode() + b"\n"
+        else:
+            data = _receipt(opened, index or 0, state)
+            facts = {"index": index, "receipt": b64encode(data).decode()}
     if output is not None:
-        write_new(output, receipt.encode())
-        print_facts({"index": index, "receipt": output}, as_json=as_json)
-    else:
-        encoded = b64encode(receipt.encode()).decode()
-        print_facts({"index": index, "receipt": encoded}, as_json=as_json)
+        write_new(output, data)
+        facts = {"output": output, "bytes": len(data)}
+    print_facts(facts, as_json=as_json)
+
+
+def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
+    if not 0 <= index < ledger.size:
+        raise click.UsageError(f"index is {index}, want 0 or more and below {ledger.size}")
+    name = None if state is None else parse_object(state)
+    return ledger.receipt(index, state_of=name).encode()
+
+
+def _consistency(ledger: Ledger, since: int) -> dict[str, Any]:
+    from ledgercore._core import Checkpoint
+
+    checkpoint = ledger.checkpoint
+    newest = Checkpoint.parse(checkpoint)
+    if not 0 < since <= newest.size:
+        raise click.UsageError(f"size is {since}, want above 0 and at most {newest.size}")
+    return {
+        "suite": ledger.suite,
+        "first_size": since,
+        "second_size": newest.size,
+        "second_root": newest.root.hex(),
+        "proof": [each.hex() for each in ledger.prove_consistency(since, newest.size)],
+        "checkpoint": checkpoint,
+    }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.output import json_option, parse_hex, print_facts
+from ledgercore.cli.objects import parse_object
+from ledgercore.cli.output import json_option, parse_hex, print_facts, print_json
+
+if TYPE_CHECKING:
+    from ledgercore._core import Block, Record
+    from ledgercore.ledger import Ledger
 
 
 @click.command("show")
@@ -16,6 +21,7 @@ from ledgercore.cli.output import json_option, parse_hex, print_facts
 @click.option("--block", "height", type=int, help="A block by its height.")
 @click.option("--state", "state", help="An object by its name, such as consent/<hex>.")
 @click.option("--checkpoint", is_flag=True, help="The newest signed checkpoint, as it is.")
+@click.option("--body", is_flag=True, help="Only the body of the record, byte for byte.")
 @json_option
 def command(
     ledger: str,
@@ -24,26 +30,38 @@ def command(
     height: int | None,
     state: str | None,
     checkpoint: bool,
+    body: bool,
     as_json: bool,
 ) -> None:
-    """Show LEDGER as a whole, or one thing in it; what is shown was checked."""
+    """Show LEDGER as a whole, or one thing in it; what is shown was checked.
+
+    The bytes of --body are what ledgercore verify takes with --record.
+    """
     from ledgercore.ledger import Ledger
 
+    chosen = [index, record_id, height, state, checkpoint or None]
+    if len(chosen) - chosen.count(None) > 1:
+        raise click.UsageError("say one of --index, --id, --block, --state and --checkpoint")
+    if body and index is None and record_id is None:
+        raise click.UsageError("--body goes with --index or --id")
     with Ledger.open(ledger, read_only=True) as opened:
         if checkpoint:
-            click.echo(opened.checkpoint, nl=False)
+            _print_checkpoint(opened.checkpoint, as_json)
             return
         if record_id is not None:
             index = opened.find(parse_hex("id", record_id))
             if index is None:
                 raise click.UsageError(f"no record has the id {record_id}")
         try:
+            if index is not None and body:
+                click.echo(opened.record(index).body, nl=False)
+                return
             if index is not None:
                 facts = _record_facts(opened.record(index), index)
             elif height is not None:
                 facts = _block_facts(opened.block(height))
             elif state is not None:
-                facts = _state_facts(state, opened.state(object_name(state)))
+                facts = _state_facts(state, opened.state(parse_object(state)))
             else:
                 facts = _ledger_facts(opened)
         except IndexError as error:
@@ -51,15 +69,25 @@ def command(
     print_facts(facts, as_json=as_json)
 
 
-def object_name(text: str) -> bytes:
-    """An object's name: family and id, in hexadecimal where ids are bytes."""
-    family, slash, rest = text.partition("/")
-    if slash and family in ("consent", "exchange", "decision", "key", "signer"):
-        return family.encode() + b"/" + parse_hex("object id", rest)
-    return text.encode()
+def _print_checkpoint(note: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"checkpoint": note})
+    else:
+        click.echo(note, nl=False)
 
 
-def _ledger_facts(ledger: Any) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
+    """A decoded body or state with bytes in hexadecimal, as JSON can hold it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "__struct_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    return value
+
+
+def _ledger_facts(ledger: Ledger) -> dict[str, Any]:
     return {
         "origin": ledger.origin,
         "suite": ledger.suite,
@@ -71,10 +99,10 @@ def _ledger_facts(ledger: Any) -> dict[str, Any]:
     }
 
 
-def _record_facts(record: Any, index: int) -> dict[str, Any]:
+def _record_facts(record: Record, index: int) -> dict[str, Any]:
     from ledgercore.records import DATA, decode
 
-    facts = {
+    facts: dict[str, Any] = {
         "index": index,
         "id": record.id.hex(),
         "kind": record.kind,
@@ -86,11 +114,11 @@ def _record_facts(record: Any, index: int) -> dict[str, Any]:
     if record.kind == DATA:
         facts["body_hex"] = record.body.hex()
     else:
-        facts["body"] = str(decode(record.kind, record.body))
+        facts["body"] = _plain(decode(record.kind, record.body))
     return facts
 
 
-def _block_facts(block: Any) -> dict[str, Any]:
+def _block_facts(block: Block) -> dict[str, Any]:
     return {
         "height": block.height,
         "time_ms": block.time_ms,
@@ -105,5 +133,5 @@ def _block_facts(block: Any) -> dict[str, Any]:
 def _state_facts(name: str, value: bytes | None) -> dict[str, Any]:
     from msgspec import msgpack
 
-    shown = None if value is None else str(msgpack.decode(value))
+    shown = None if value is None else _plain(msgpack.decode(value))
     return {"object": name, "present": value is not None, "state": shown}

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING
 
 import click
 
+from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, print_facts, print_json
-from ledgercore.errors import InvalidProof, LedgerError, MalformedError
+from ledgercore.errors import InvalidError, InvalidProof, LedgerError, MalformedError
+
+if TYPE_CHECKING:
+    from ledgercore._core import Anchor, Receipt
+
+RECEIPT_MARK = b"\x96"
+"""How an encoded receipt begins, an array of six; a pack is an array of nine."""
 
 
 @click.command("verify")
 @click.argument("evidence", type=click.Path(dir_okay=False))
-@click.option("--anchor", "anchor_path", required=True, type=click.Path(), help="The trust anchor.")
-@click.option("--record", "record_path", type=click.Path(), help="A receipt's record: its body.")
+@click.option(
+    "--anchor", "anchor_path", required=True, type=click.Path(dir_okay=False), help="The anchor."
+)
+@click.option(
+    "--record", "record_path", type=click.Path(dir_okay=False), help="A receipt's record: its body."
+)
 @json_option
 def command(evidence: str, anchor_path: str, record_path: str | None, as_json: bool) -> None:
     """Verify EVIDENCE with nothing but the trust anchor.
@@ -25,18 +37,47 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
     from ledgercore.anchor import parse_anchor
     from ledgercore.disk import read_bytes
 
-    anchor = parse_anchor(read_bytes(anchor_path).decode(errors="replace"))
-    data = read_bytes(evidence)
-    if record_path is None:
+    anchor = parse_anchor(_text(read_bytes(anchor_path)))
+    data = _unwrapped(read_bytes(evidence))
+    if data.startswith(RECEIPT_MARK):
+        if record_path is None:
+            raise click.UsageError("a receipt is verified with its record: add --record FILE")
+        _verify_receipt(data, read_bytes(record_path), anchor, as_json)
+    elif record_path is not None:
+        raise MalformedError("evidence is no receipt: it begins neither as its bytes nor as base64")
+    else:
         _verify_pack(data, anchor, as_json)
-        return
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedError("anchor is not UTF-8 text") from None
+
+
+def _unwrapped(data: bytes) -> bytes:
+    """The bytes themselves, or those that one line of base64 stands for.
+
+    Base64 is ASCII, and neither a receipt nor a pack begins with an ASCII byte, so there is never
+    a choice.
+    """
+    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        decoded = b64decode(line, validate=True)
+    except binascii.Error:
+        return data
+    # Bits that the last letter has to spare must be zero: one receipt, one text.
+    return decoded if decoded and b64encode(decoded) == line else data
+
+
+def _verify_receipt(data: bytes, body: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore._core import Checkpoint, Receipt
 
-    receipt = Receipt.decode(_receipt_bytes(data))
-    body = read_bytes(record_path)
+    receipt = Receipt.decode(data)
     try:
         record = receipt.verify(body, anchor)
-    except InvalidProof as error:
+    except LedgerError as error:
         _explain_newline(receipt, body, anchor, error)
         raise
     checkpoint = Checkpoint.parse(receipt.checkpoint)
@@ -49,40 +90,30 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
         "kind": record.kind,
         "key": record.key.hex(),
     }
+    if receipt.state is not None:
+        value = receipt.state.value
+        facts["object"] = format_object(receipt.state.object)
+        facts["state"] = None if value is None else value.hex()
     print_facts(facts, as_json=as_json)
 
 
-def _receipt_bytes(data: bytes) -> bytes:
-    """A receipt's bytes, which begin with an array's marker, or their base64 on one line."""
-    if data[:1] == b"\x96":
-        return data
-    try:
-        return b64decode(data.removesuffix(b"\n"), validate=True)
-    except binascii.Error:
-        raise MalformedError("receipt is neither encoded bytes nor base64 of them") from None
+def _explain_newline(receipt: Receipt, body: bytes, anchor: Anchor, error: LedgerError) -> None:
+    """Say so where all that is wrong with a record's file is the newline at its end."""
+    shorter = {body.removesuffix(ending) for ending in (b"\n", b"\r\n")} - {body}
+    for candidate in shorter:
+        try:
+            receipt.verify(candidate, anchor)
+        except (InvalidError, MalformedError):
+            continue
+        raise InvalidProof(
+            f"{error}: the record's file ends in a newline that the record does not have; "
+            "write it without one, for example with printf %s"
+        ) from None
 
 
-def _explain_newline(receipt: object, body: bytes, anchor: object, error: InvalidProof) -> None:
-    from ledgercore._core import Anchor, Receipt
-
-    assert isinstance(receipt, Receipt) and isinstance(anchor, Anchor)
-    if not body.endswith(b"\n"):
-        return
-    try:
-        receipt.verify(body[:-1], anchor)
-    except LedgerError:
-        return
-    raise InvalidProof(
-        f"{error}: the record file ends in a newline that the record does not have; "
-        "write it without one (printf '%s')"
-    ) from None
-
-
-def _verify_pack(data: bytes, anchor: object, as_json: bool) -> None:
-    from ledgercore._core import Anchor
+def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore.exchange.pack import verify_pack
 
-    assert isinstance(anchor, Anchor)
     claims = verify_pack(data, anchor)
     if as_json:
         shown = [

@@ -41,7 +41,9 @@ class FirstBlock(NamedTuple):
 
 def make_first_block(genesis: Genesis, key: SigningKey, entropy: Entropy) -> FirstBlock:
     """Sign the genesis and its checkpoint; raise if the rules refuse it. Nothing is written."""
-    suite, body = genesis.suite, records.encode(genesis)
+    suite = genesis.suite
+    hash_domain(suite, "network", b"")  # names a suite that is reserved or unknown
+    body = records.encode(genesis)
     network = hash_domain(suite, "network", body)[:16]
     record = key.sign_record(suite, network, Genesis.KIND, body, sequence=0, previous=bytes(32))
     batch = Batch.decode([record.encode()]).verify(entropy.bytes(32))

@@ -222,6 +222,10 @@ class Ledger:
         """The encoded state of an object such as ``consent/<id>``."""
         return self._reader.state(name)
 
+    def states(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every object's name and encoded state, of those whose name begins so."""
+        return self._reader.states(prefix)
+
     def prove_state(self, name: bytes) -> StateProof:
         """Prove an object's state, or its absence, under the newest checkpoint."""
         return self._reader.prove_state(name)

@@ -155,6 +155,19 @@ class Reader:
         with self.lock:
             return self._state(self.head, name)
 
+    def states(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The name and state of every object whose name begins so, in the order of names."""
+        with self.lock:
+            head = self.head
+            found = [
+                (name, value) for name, value in self.store.states() if name.startswith(prefix)
+            ]
+            for name, value in found:
+                want = hash_domain(self.anchor.suite, "state-value", value)
+                if head.states.value_hash(name) != want:
+                    raise CorruptError(f"state of {name!r} is not the one that was signed")
+        return iter(found)
+
     def _state(self, head: Head, name: bytes) -> bytes | None:
         want = head.states.value_hash(name)
         if want is None:

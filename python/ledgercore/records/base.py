@@ -25,6 +25,7 @@ __all__ = [
     "RecordBody",
     "Text",
     "TimeMs",
+    "Value",
 ]
 
 LIMIT_ITEMS = 256
@@ -43,6 +44,10 @@ Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """A whole number that every language holds exactly."""
 TimeMs = Count
 """Milliseconds since 1970 in UTC."""
+
+
+Value = int | str
+"""A field's value: a whole number, text, or the code of why there is none."""
 
 
 class Part(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -208,7 +208,6 @@ class SqliteStore:
         block = self._block(_BLOCK + "WHERE height = ?", height)
         if block is None:
             return None
-        rows: list[Any]
         with self._translated:
             rows = self._connection.execute(
                 "SELECT records FROM bundle WHERE first_index >= ? AND first_index < "
@@ -216,7 +215,7 @@ class SqliteStore:
                 "ORDER BY first_index",
                 (block.first_index, height + 1),
             ).fetchall()
-        return block._replace(bundles=[row[0] for row in rows])
+        return block._replace(bundles=[_bytes(row[0]) for row in rows])
 
     def block_of(self, index: int) -> StoredBlock | None:
         bundle = self.bundle_of(index)
@@ -225,7 +224,7 @@ class SqliteStore:
     def _block(self, statement: str, bound: int) -> StoredBlock | None:
         with self._translated:
             row: Any = self._connection.execute(statement, (bound,)).fetchone()
-        return None if row is None else StoredBlock(*row, [])
+        return None if row is None else StoredBlock(row[0], row[1], row[2], row[3], [])
 
     def bundle_of(self, index: int) -> StoredBundle | None:
         with self._translated:
@@ -286,3 +285,8 @@ class SqliteStore:
     def close(self) -> None:
         with self._translated:
             self._connection.close()
+
+
+def _bytes(value: Any) -> bytes:
+    assert isinstance(value, bytes), "the tables are strict"
+    return value

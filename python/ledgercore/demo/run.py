@@ -1,0 +1,183 @@
+"""Run the demonstration: read or make the firms, exchange, verify, and say what happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledgercore.anchor import format_anchor
+from ledgercore.clock import Clock, OffsetClock, SystemClock
+from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.parties import BANK, Parties, set_up
+from ledgercore.demo.scenario import Course, Tally, run_group
+from ledgercore.disk import exists, file_bytes, make_directory, read_bytes, write_new
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import MalformedError, StoreError
+from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
+from ledgercore.exchange.submission import submit
+from ledgercore.ledger import Ledger, Report
+from ledgercore.profiles import Mapping, Table, load_table, parse_mapping
+
+__all__ = ["DemoResult", "run_demo"]
+
+GROUP = 256
+"""Firms whose records are ordered together."""
+
+STEPS = 8
+"""Steps of one group."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a run did and left behind."""
+
+    table: Table
+    tally: Tally
+    totals: Totals
+    report: Report
+    records: int
+    ledger: Path
+    ledger_bytes: int
+    anchor: Path
+    rejects: Path | None
+    packs: dict[str, Path]
+    claims: dict[str, tuple[Claim, ...]]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary that programs read."""
+        return {
+            "rows": self.table.count,
+            "accepted": len(self.table.rows),
+            "rejected": [{"line": r.line, "reason": r.reason} for r in self.table.rejected],
+            "notes": len(self.table.notes),
+            "exchanges": self.tally.exchanges,
+            "completed": self.tally.completed,
+            "refusals": dict(sorted(self.tally.refusals.items())),
+            "decisions": dict(sorted(self.tally.outcomes.items())),
+            "records": self.records,
+            "ledger": str(self.ledger),
+            "ledger_bytes": self.ledger_bytes,
+            "anchor": str(self.anchor),
+            "rejects": None if self.rejects is None else str(self.rejects),
+            "packs": [str(path) for path in self.packs.values()],
+            "exchanges_per_second": round(self.tally.exchanges / self.seconds, 1),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def run_demo(
+    directory: str | Path,
+    *,
+    data: str | Path | None = None,
+    mapping: str | Path | None = None,
+    firms: int = 200,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+) -> DemoResult:
+    """Run the exchange for every row of a table, or for generated firms, in a new directory."""
+    directory, entropy = Path(directory), entropy or SystemEntropy()
+    clock = OffsetClock(clock or SystemClock())
+    report_progress = progress or (lambda what, done, total: None)
+    if exists(directory / "exchange.ledger"):
+        raise StoreError(f"{directory} holds a demonstration already: choose another directory")
+    begin = clock.elapsed_s()
+    table, columns = _load(data, mapping, firms, entropy)
+    make_directory(directory)
+    parties = set_up(directory, table, clock, entropy)
+    try:
+        tally = _exchange(parties, columns, table, clock, report_progress)
+        anchor = directory / "anchor.toml"
+        write_new(anchor, format_anchor(parties.ledger.trust_anchor).encode())
+        report, totals = _supervise(parties.ledger.path, report_progress)
+        packs, claims = _write_packs(directory, parties, tally)
+        records = parties.ledger.size
+    finally:
+        parties.close()
+    return DemoResult(
+        table=table,
+        tally=tally,
+        totals=totals,
+        report=report,
+        records=records,
+        ledger=parties.ledger.path,
+        ledger_bytes=file_bytes(parties.ledger.path),
+        anchor=anchor,
+        rejects=_write_rejects(directory, table),
+        packs=packs,
+        claims=claims,
+        seconds=clock.elapsed_s() - begin,
+    )
+
+
+def _load(
+    data: str | Path | None, mapping: str | Path | None, firms: int, entropy: Entropy
+) -> tuple[Table, Mapping]:
+    if (data is None) != (mapping is None):
+        raise MalformedError("a table needs a mapping, and a mapping a table: give both or neither")
+    if data is None or mapping is None:
+        return generate_firms(firms, entropy), generated_mapping()
+    columns = parse_mapping(read_bytes(mapping).decode(errors="replace"))
+    return load_table(read_bytes(data), columns), columns
+
+
+def _exchange(
+    parties: Parties, columns: Mapping, table: Table, clock: OffsetClock, progress: Progress
+) -> Tally:
+    tally = Tally()
+    done, total = 0, -(-len(table.rows) // GROUP) * STEPS
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress("exchanging", done, total)
+
+    placed = list(enumerate(table.rows))
+    submit(parties.ledger, [parties.provider.publish(columns.product())])
+    for begin in range(0, len(placed), GROUP):
+        run_group(parties, columns, clock, tally, placed[begin : begin + GROUP], step)
+    return tally
+
+
+def _supervise(ledger: Path, progress: Progress) -> tuple[Report, Totals]:
+    """The regulator opens the ledger for itself and verifies all of it."""
+    with Ledger.open(ledger, read_only=True) as observed:
+        supervisor = Supervisor(observed)
+        report = supervisor.verify(lambda done, total: progress("verifying", done, total))
+        return report, supervisor.totals()
+
+
+def _write_packs(
+    directory: Path, parties: Parties, tally: Tally
+) -> tuple[dict[str, Path], dict[str, tuple[Claim, ...]]]:
+    """One pack of each course that was taken, verified as anyone would."""
+    make_directory(directory / "packs")
+    packs, claims = {}, {}
+    for course in Course:
+        exchange = tally.examples.get(course)
+        if exchange is None:
+            continue
+        name = course.name.lower().replace("_", "-")
+        pack = build_pack(parties.ledger, parties.vaults[BANK], exchange)
+        path = directory / "packs" / f"{name}.lcp"
+        write_new(path, pack)
+        packs[name], claims[name] = path, verify_pack(pack, parties.ledger.trust_anchor)
+    return packs, claims
+
+
+def _write_rejects(directory: Path, table: Table) -> Path | None:
+    """The rejected rows as they were, one JSON object a line, so that none is lost."""
+    if not table.rejected:
+        return None
+    path = directory / "rejects.jsonl"
+    rows = ({"line": row.line, "reason": row.reason, "cells": row.cells} for row in table.rejected)
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_new(path, "".join(lines).encode())
+    return path

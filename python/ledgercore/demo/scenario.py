@@ -1,0 +1,235 @@
+"""Take a group of firms through the exchange, from consent to use.
+
+What a firm does follows from its place in the table, so that every run shows every case: of each
+20 firms one revokes before the admit, one lets its consent expire, one is asked for a field out of
+scope, one revokes before the use, and one has its data erased afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ledgercore.clock import OffsetClock
+from ledgercore.demo.parties import BANK, TAX, Parties
+from ledgercore.errors import RefusedError
+from ledgercore.exchange.messages import Proposal, Request, Terms
+from ledgercore.exchange.submission import Accepted, Draft, Outcome, submit
+from ledgercore.profiles import Mapping, Row
+from ledgercore.records import ExchangeRefuse
+from ledgercore.records.base import Value
+
+__all__ = ["Course", "Tally", "run_group"]
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+class Course(Enum):
+    """What a firm's exchange shows, by its place among 20."""
+
+    PLAIN = -1
+    REVOKE_EARLY = 3
+    EXPIRE = 7
+    OUT_OF_SCOPE = 11
+    REVOKE_LATE = 15
+    ERASE = 19
+
+
+def course_of(position: int) -> Course:
+    """The course of the firm at a position of the table."""
+    return next((course for course in Course if course.value == position % 20), Course.PLAIN)
+
+
+@dataclass
+class Firm:
+    """One firm on its way."""
+
+    row: Row
+    course: Course
+    proposal: Proposal
+    intent: bytes = b""
+    request: Request | None = None
+    admit: Outcome | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    decision: bytes = b""
+
+
+@dataclass
+class Tally:
+    """What happened so far."""
+
+    exchanges: int = 0
+    completed: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    examples: dict[Course, bytes] = field(default_factory=dict)
+
+
+class _Group:
+    """One group of firms, whose records are ordered together step by step."""
+
+    def __init__(
+        self, parties: Parties, mapping: Mapping, clock: OffsetClock, tally: Tally
+    ) -> None:
+        self._parties = parties
+        self._mapping = mapping
+        self._clock = clock
+        self._tally = tally
+
+    def submit(self, firms: Sequence[Firm], drafts: Sequence[Draft]) -> list[tuple[Firm, Accepted]]:
+        """Order one draft a firm; those that were accepted. Refusals are counted by code."""
+        accepted = []
+        for firm, outcome in zip(firms, submit(self._parties.ledger, drafts), strict=True):
+            if isinstance(outcome, RefusedError):
+                self._tally.refusals[outcome.code] += 1
+            else:
+                accepted.append((firm, outcome))
+        return accepted
+
+    def consent(self, rows: Sequence[tuple[int, Row]]) -> list[Firm]:
+        """Ask every firm for its consent, which each gives."""
+        consumer, provider = self._parties.consumer, self._parties.provider
+        now_ms = self._clock.now_ms()
+        firms = []
+        for position, row in rows:
+            course = course_of(position)
+            lifetime_ms = HOUR_MS if course is Course.EXPIRE else 30 * DAY_MS
+            terms = self._terms(row, now_ms + lifetime_ms)
+            key = self._parties.subject(row.subject).new_consent_key()
+            firms.append(Firm(row, course, consumer.propose(terms, key)))
+        lapses_ms = now_ms + HOUR_MS
+        asked = [consumer.request_consent(firm.proposal, lapses_ms) for firm in firms]
+        firms = [firm for firm, _ in self.submit(firms, asked)]
+        drafts = []
+        for firm in firms:
+            subject = self._parties.subject(firm.row.subject)
+            subject.agree(firm.proposal)
+            endorsement = provider.endorse(firm.row.subject, firm.proposal)
+            drafts.append(subject.authorise(firm.proposal, endorsement))
+        return [firm for firm, _ in self.submit(firms, drafts)]
+
+    def _terms(self, row: Row, expires_ms: int) -> Terms:
+        offer = self._mapping.offer
+        return Terms(
+            subject=row.subject,
+            provider=TAX,
+            consumer=BANK,
+            product=offer.product,
+            purpose=offer.purpose,
+            fields=tuple(column.code for column in self._mapping.field if column.consented),
+            period_begin=offer.period_begin,
+            period_end=offer.period_end,
+            expires_ms=expires_ms,
+            max_uses=1,
+            retain_until_ms=expires_ms + 365 * DAY_MS,
+            onward="none",
+        )
+
+    def intend(self, firms: list[Firm]) -> list[Firm]:
+        """Open an exchange for every firm."""
+        consumer, mapping = self._parties.consumer, self._mapping
+        for firm in firms:
+            fields = [
+                column.code
+                for column in mapping.field
+                if column.consented or firm.course is Course.OUT_OF_SCOPE
+            ]
+            consent, purpose = firm.proposal.consent, mapping.offer.purpose
+            firm.request = consumer.request(consent, fields, purpose)
+        requests = [firm.request for firm in firms if firm.request is not None]
+        accepted = self.submit(firms, consumer.intend(requests))
+        for firm, place in accepted:
+            firm.intent = place.id
+            self._tally.examples.setdefault(firm.course, place.id)
+        self._tally.exchanges += len(accepted)
+        return [firm for firm, _ in accepted]
+
+    def revoke(self, firms: list[Firm], course: Course) -> None:
+        """The firms of a course take their consent back."""
+        revoking = [firm for firm in firms if firm.course is course]
+        subjects = [self._parties.subject(firm.row.subject) for firm in revoking]
+        drafts = [s.revoke(firm.proposal) for s, firm in zip(subjects, revoking, strict=True)]
+        self.submit(revoking, drafts)
+
+    def deliver(self, firms: list[Firm]) -> list[Firm]:
+        """The provider answers every intent; the consumer opens what is released."""
+        provider, consumer = self._parties.provider, self._parties.consumer
+        asked = [(firm.intent, firm.request) for firm in firms if firm.request is not None]
+        drafts = provider.answer(asked)
+        for draft in drafts:
+            if isinstance(draft.body, ExchangeRefuse):
+                self._tally.refusals[draft.body.code] += 1
+        answered = {firm.intent: draft for firm, draft in zip(firms, drafts, strict=True)}
+        opened = []
+        for firm, place in self.submit(firms, drafts):
+            if isinstance(answered[firm.intent].body, ExchangeRefuse):
+                continue
+            release = provider.release(firm.intent, place)
+            firm.values = consumer.open(provider.delivery(firm.intent), release)
+            opened.append(firm)
+        drafts = [consumer.acknowledge(firm.intent) for firm in opened]
+        return [firm for firm, _ in self.submit(opened, drafts)]
+
+    def decide(self, firms: list[Firm]) -> None:
+        """The consumer decides on every firm by the mapping's rule."""
+        rule = self._mapping.approval
+        model = f"approve if {rule.field} >= {rule.at_least}".encode()
+        drafts = []
+        for firm in firms:
+            value = firm.values[rule.field]
+            if not isinstance(value, int):
+                outcome, reason = "referred", f"{rule.field} is {value}"
+            elif value >= rule.at_least:
+                outcome, reason = "approved", f"{rule.field} reaches {rule.at_least}"
+            else:
+                outcome, reason = "declined", f"{rule.field} is below {rule.at_least}"
+            self._tally.outcomes[outcome] += 1
+            drafts.append(self._parties.consumer.decide([firm.intent], outcome, model, [reason]))
+        for firm, place in self.submit(firms, drafts):
+            firm.decision = place.id
+
+    def use(self, firms: list[Firm]) -> None:
+        """The consumer accounts for its use of the data; after a revocation it may not use it."""
+        purpose = self._mapping.offer.purpose
+        decided = [firm for firm in firms if firm.decision]
+        drafts = [self._parties.consumer.use(f.intent, f.decision, purpose) for f in decided]
+        self._tally.completed += len(self.submit(decided, drafts))
+
+    def erase(self, firms: list[Firm]) -> None:
+        """Both sides erase: the provider what is acknowledged, the consumer what it must."""
+        self._parties.provider.forget([firm.intent for firm in firms])
+        erasing = [firm for firm in firms if firm.course is Course.ERASE]
+        intents = [firm.intent for firm in erasing]
+        self.submit(erasing, self._parties.consumer.erase(intents, "purpose-achieved"))
+
+
+def run_group(
+    parties: Parties,
+    mapping: Mapping,
+    clock: OffsetClock,
+    tally: Tally,
+    rows: Sequence[tuple[int, Row]],
+    step: Callable[[], None],
+) -> None:
+    """Run a group of firms; ``step`` is called after each of the eight steps."""
+    group = _Group(parties, mapping, clock, tally)
+    firms = group.consent(rows)
+    step()
+    firms = group.intend(firms)
+    step()
+    group.revoke(firms, Course.REVOKE_EARLY)
+    clock.advance(2 * HOUR_MS)  # the one-hour consents expire; the others live on
+    step()
+    firms = group.deliver(firms)
+    step()
+    group.decide(firms)
+    step()
+    group.revoke(firms, Course.REVOKE_LATE)
+    step()
+    group.use(firms)
+    step()
+    group.erase(firms)
+    step()

@@ -1,0 +1,191 @@
+"""Act for the consumer: propose, intend, open, acknowledge, decide, use, erase.
+
+The consumer takes nothing on trust: what it opens must carry a receipt that the admit was ordered,
+must be what the provider committed to there, and must be what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledgercore._core import Receipt, SigningKey, hash_domain
+from ledgercore.entropy import Entropy
+from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
+from ledgercore.exchange.messages import (
+    Delivery,
+    Proposal,
+    Release,
+    Request,
+    Terms,
+    decode_message,
+    encode_message,
+    request_commitment,
+)
+from ledgercore.exchange.provider import admitted_state
+from ledgercore.exchange.salted import FIELD, commit, decode_leaves
+from ledgercore.exchange.sealing import (
+    open_key,
+    open_payload,
+    public_delivery_key,
+    release_info,
+)
+from ledgercore.exchange.submission import Draft
+from ledgercore.ledger import Ledger
+from ledgercore.records import (
+    ConsentRequest,
+    DecisionRecord,
+    ExchangeAcknowledge,
+    ExchangeDecline,
+    ExchangeErase,
+    ExchangeIntent,
+    ExchangeUse,
+)
+from ledgercore.records.base import Value
+from ledgercore.vault import Vault
+
+__all__ = ["Consumer"]
+
+
+class Consumer:
+    """One member that asks for data, decides on it, and accounts for its use."""
+
+    def __init__(
+        self, member: str, key: SigningKey, vault: Vault, ledger: Ledger, entropy: Entropy
+    ) -> None:
+        self.member = member
+        self._key = key
+        self._vault = vault
+        self._ledger = ledger
+        self._entropy = entropy
+
+    def propose(self, terms: Terms, consent_key: bytes) -> Proposal:
+        """Put terms to a subject, under a key that it made for this consent."""
+        consent = self._entropy.bytes(32)
+        proposal = Proposal(consent, consent_key, terms.leaves(self._entropy))
+        self._vault.store([(f"proposal/{consent.hex()}", encode_message(proposal))])
+        return proposal
+
+    def request_consent(self, proposal: Proposal, lapses_ms: int) -> Draft:
+        """Ask for consent on the ledger, which learns the purpose and the salted terms."""
+        terms = Terms.from_leaves(proposal.terms)
+        body = ConsentRequest(
+            consent=proposal.consent,
+            product=terms.product,
+            purpose=terms.purpose,
+            terms_root=proposal.root(self._ledger.suite),
+            consent_key=proposal.consent_key,
+            expires_ms=terms.expires_ms,
+            max_uses=terms.max_uses,
+            lapses_ms=lapses_ms,
+        )
+        return Draft(self._key, body)
+
+    def intend(self, requests: Sequence[Request]) -> list[Draft]:
+        """Open exchanges under consents; each gets a delivery key of its own."""
+        drafts, items = [], []
+        for request in requests:
+            private = self._entropy.bytes(32)
+            commitment = request_commitment(self._ledger.suite, request)
+            body = ExchangeIntent(request.consent, commitment, public_delivery_key(private))
+            drafts.append(Draft(self._key, body))
+            name = f"request/{commitment.hex()}"
+            items += [(name, encode_message(request)), (f"{name}/delivery-key", private)]
+        self._vault.store(items)
+        return drafts
+
+    def request(self, consent: bytes, fields: Sequence[str], purpose: str) -> Request:
+        """A request for fields, over the whole period of the consent's terms."""
+        kept = self._vault.load(f"proposal/{consent.hex()}")
+        if kept is None:
+            raise UntrustedError(f"consent {consent.hex()[:16]} is not known here")
+        terms = Terms.from_leaves(decode_message(kept, Proposal).terms)
+        nonce = self._entropy.bytes(32)
+        period = (terms.period_begin, terms.period_end)
+        return Request(consent, tuple(fields), *period, purpose, nonce)
+
+    def open(self, delivery: Delivery, release: Release) -> dict[str, Value]:
+        """Check and open a payload, keep it, and give its values by field.
+
+        Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
+        with ``E_SCOPE`` if the provider sent other fields than were asked for.
+        """
+        ledger, intent = self._ledger, release.exchange
+        receipt = Receipt.decode(release.receipt)
+        admit = receipt.verify(release.admit, ledger.trust_anchor)
+        state = admitted_state(receipt, intent)
+        admission = state.admission
+        assert admission is not None, "an admitted state has an admission"
+        suite = ledger.suite
+        if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
+            raise InvalidError("delivery is not the ciphertext that was admitted")
+        name = f"request/{state.request_commitment.hex()}"
+        request, private = self._vault.load(name), self._vault.load(f"{name}/delivery-key")
+        if request is None or private is None:
+            raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
+        receipt_hash = hash_domain(suite, "commitment", release.receipt)
+        info = release_info(ledger.network, intent, admit.id, receipt_hash)
+        key = open_key(release.sealed_key, private, info)
+        payload = open_payload(delivery.ciphertext, key, ledger.network + intent)
+        leaves = decode_leaves(payload, FIELD)
+        if commit(suite, leaves) != admission.disclosure_root:
+            raise InvalidError("payload is not what the provider committed to")
+        got, want = tuple(leaf.name for leaf in leaves), decode_message(request, Request).fields
+        if got != want:
+            raise RefusedError("E_SCOPE", f"fields are {list(got)}, want {list(want)}")
+        kept = f"exchange/{intent.hex()}"
+        self._vault.store(
+            [(f"{kept}/payload", payload), (f"{kept}/release", encode_message(release))]
+        )
+        return {leaf.name: leaf.value for leaf in leaves}
+
+    def acknowledge(self, intent: bytes) -> Draft:
+        """Say that what came is what was asked for."""
+        return Draft(self._key, ExchangeAcknowledge(intent))
+
+    def decline(self, intent: bytes, error: LedgerError) -> Draft:
+        """Say that it is not."""
+        code = error.code if isinstance(error, RefusedError) else "E_INVALID"
+        return Draft(self._key, ExchangeDecline(intent, code))
+
+    def decide(
+        self, inputs: Sequence[bytes], outcome: str, model: bytes, reasons: Sequence[str]
+    ) -> Draft:
+        """Record a decision on exchanges; the explanation stays here, behind a commitment."""
+        salt = self._entropy.bytes(32)
+        explanation = salt + "\n".join(reasons).encode()
+        suite = self._ledger.suite
+        commitment = hash_domain(suite, "commitment", explanation)
+        self._vault.store([(f"explanation/{commitment.hex()}", explanation)])
+        body = DecisionRecord(
+            inputs=tuple(inputs),
+            outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
+            model_hash=hash_domain(suite, "commitment", model),
+            reasons=tuple(reasons),
+            explanation_commitment=commitment,
+        )
+        return Draft(self._key, body)
+
+    def use(self, intent: bytes, decision: bytes, purpose: str) -> Draft:
+        """Say what the data was used for."""
+        return Draft(self._key, ExchangeUse(intent, decision, purpose))
+
+    def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
+        """Erase payloads, salts and keys from the vault, and promise so on the ledger."""
+        names = [
+            name
+            for intent in intents
+            for name in self._vault.names(f"exchange/{intent.hex()}/payload")
+        ]
+        self._vault.erase(
+            names + [name for intent in intents for name in self._request_names(intent)]
+        )
+        return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
+
+    def _request_names(self, intent: bytes) -> list[str]:
+        """The delivery key of an exchange: with it the ciphertext could be opened again."""
+        release = self._vault.load(f"exchange/{intent.hex()}/release")
+        if release is None:
+            return []
+        receipt = Receipt.decode(decode_message(release, Release).receipt)
+        commitment = admitted_state(receipt, intent).request_commitment
+        return [f"request/{commitment.hex()}/delivery-key"]

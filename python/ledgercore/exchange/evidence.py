@@ -1,0 +1,138 @@
+"""Verify the records and states of an evidence pack against the trust anchor.
+
+Everything here is proven from the anchor alone: the checkpoint is signed, every record stands in
+its tree and is signed by its key, the genesis is the network's, the states are those that the
+checkpoint commits to, and the list of a consent's records is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from ledgercore import records
+from ledgercore._core import Anchor, Batch, Record, StateProof, hash_domain, verify_multi
+from ledgercore.errors import InvalidProof, LedgerError, MalformedError, UntrustedError
+from ledgercore.records import (
+    DATA,
+    ConsentRequest,
+    DecisionRecord,
+    ExchangeIntent,
+    Genesis,
+    Member,
+    RecordBody,
+)
+from ledgercore.rules import EMPTY_HISTORY, BusinessState, extend_history
+from ledgercore.rules.view import decode_state
+
+__all__ = ["Evidence"]
+
+BodyT = TypeVar("BodyT", bound=RecordBody)
+StateT = TypeVar("StateT", bound=BusinessState)
+
+Entry = tuple[int, Record, RecordBody]
+
+
+class Evidence:
+    """Verified records, in the ledger's order, and verified states."""
+
+    def __init__(
+        self,
+        anchor: Anchor,
+        checkpoint: bytes,
+        proof: Sequence[bytes],
+        encoded: Sequence[tuple[int, bytes]],
+        states: Sequence[bytes],
+    ) -> None:
+        """Verify all of it, or raise."""
+        self.anchor = anchor
+        self.checkpoint = anchor.verify_checkpoint(_text(checkpoint))
+        indices = [index for index, _ in encoded]
+        batch = Batch.decode([record for _, record in encoded])
+        size, root = self.checkpoint.size, self.checkpoint.root
+        verify_multi(anchor.suite, batch.leaf_hashes(), indices, size, proof, root)
+        self.entries: list[Entry] = []
+        for index, at in zip(indices, range(len(batch)), strict=True):
+            self.entries.append(self._entry(index, batch[at]))
+        self.members = self._members()
+        self._states: dict[bytes, bytes] = {}
+        for data in states:
+            state = StateProof.decode(data)
+            state.verify(anchor.suite, self.checkpoint.state_root)
+            if state.value is None:
+                raise InvalidProof(f"object {state.object!r} has no state")
+            self._states[state.object] = state.value
+
+    def _entry(self, index: int, record: Record) -> Entry:
+        if record.network != self.anchor.network or record.suite != self.anchor.suite:
+            raise UntrustedError(f"record {index} is of another network or suite")
+        try:
+            record.verify()
+            if record.kind == DATA:
+                raise MalformedError("kind is data, want one with a typed body")
+            return index, record, records.decode(record.kind, record.body)
+        except LedgerError as error:
+            raise type(error)(f"record {index}: {error}") from error
+
+    def _members(self) -> dict[str, Member]:
+        genesis = self.entries[0][2] if self.entries else None
+        if not isinstance(genesis, Genesis) or self.entries[0][0] != 0:
+            raise UntrustedError("first record is not the genesis")
+        body = self.entries[0][1].body
+        network = hash_domain(self.anchor.suite, "network", body)[:16]
+        if network != self.anchor.network or genesis.operator_key != self.anchor.operator_key:
+            raise UntrustedError("genesis is not the one that the anchor's network is named for")
+        return {member.member: member for member in genesis.members}
+
+    def of_kind(self, kind: type[BodyT]) -> Iterator[tuple[int, Record, BodyT]]:
+        """Entries whose body is of a kind."""
+        for index, record, body in self.entries:
+            if isinstance(body, kind):
+                yield index, record, body
+
+    def state(self, name: bytes, kind: type[StateT]) -> StateT:
+        """An object's state under the checkpoint."""
+        value = self._states.get(name)
+        if value is None:
+            raise InvalidProof(f"state of {name.split(b'/')[0].decode()} is missing")
+        return decode_state(value, kind)
+
+    def check_complete(self, what: str, state: BusinessState, ids: Sequence[bytes]) -> None:
+        """Hold a list of records to the count and the running hash in their object's state."""
+        history = EMPTY_HISTORY
+        for record_id in ids:
+            history = extend_history(self.anchor.suite, history, record_id)
+        if len(ids) != state.count or history != state.history:
+            raise InvalidProof(f"{what} has {state.count} records, pack has {len(ids)} or others")
+
+    def signed_by_member(self, record: Record, member: str) -> None:
+        """Hold a record to the member whose key must have signed it."""
+        if member not in self.members or self.members[member].signing_key != record.key:
+            raise UntrustedError(f"record {record.kind} is not signed by {member}")
+
+    def touching(self, consent: bytes) -> list[Entry]:
+        """The entries that touch a consent: its own, and those of its exchanges."""
+        exchanges = {r.id for _, r, b in self.of_kind(ExchangeIntent) if b.consent == consent}
+        found = []
+        for entry in self.entries:
+            body = entry[2]
+            if isinstance(body, DecisionRecord | Genesis):
+                continue
+            own = getattr(body, "consent", None) == consent
+            if own or getattr(body, "exchange", None) in exchanges:
+                found.append(entry)
+        return found
+
+    def consent(self) -> bytes:
+        """The one consent that the pack is about."""
+        found = [body.consent for _, _, body in self.of_kind(ConsentRequest)]
+        if len(found) != 1:
+            raise MalformedError(f"pack has {len(found)} consents, want 1")
+        return found[0]
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedError("checkpoint is not UTF-8") from None

@@ -1,0 +1,140 @@
+"""What parties say to each other off the ledger, and its one encoding.
+
+Messages are canonical arrays like record bodies. None of them is secret by itself but for
+``Delivery``, which is sealed, and the terms, which name the subject.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from ledgercore._core import hash_domain
+from ledgercore.entropy import Entropy
+from ledgercore.errors import MalformedError
+from ledgercore.exchange.salted import TERM, Leaf, commit, make_leaves
+from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
+
+__all__ = [
+    "Delivery",
+    "MessageT",
+    "Proposal",
+    "Release",
+    "Request",
+    "Terms",
+    "decode_message",
+    "encode_message",
+    "request_commitment",
+]
+
+MessageT = TypeVar("MessageT", bound=Part)
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Terms(Part, frozen=True):
+    """What the subject agrees to: who may give whom what, for what, until when."""
+
+    subject: str
+    provider: str
+    consumer: str
+    product: str
+    purpose: str
+    fields: tuple[str, ...]
+    period_begin: str
+    period_end: str
+    expires_ms: TimeMs
+    max_uses: Count
+    retain_until_ms: TimeMs
+    onward: str
+
+    def leaves(self, entropy: Entropy) -> tuple[Leaf, ...]:
+        """The terms as salted leaves, one a value and one a field."""
+        values: list[tuple[str, Value]] = []
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            parts = value if isinstance(value, tuple) else (value,)
+            values += [(name, part) for part in parts]
+        return make_leaves(TERM, self.product, values, entropy)
+
+    @classmethod
+    def from_leaves(cls, leaves: tuple[Leaf, ...]) -> Terms:
+        """The terms that leaves state."""
+        values: dict[str, list[Value]] = {}
+        for leaf in leaves:
+            values.setdefault(leaf.name, []).append(leaf.value)
+        parts = [
+            values.get(name, []) if name == "fields" else _single(name, values.get(name, []))
+            for name in cls.__struct_fields__
+        ]
+        try:
+            return msgspec.convert(parts, cls)
+        except msgspec.ValidationError as error:
+            raise MalformedError(f"terms: {error}") from error
+
+
+def _single(name: str, values: list[Value]) -> Value:
+    if len(values) != 1:
+        raise MalformedError(f"terms have {len(values)} values of {name}, want 1")
+    return values[0]
+
+
+class Proposal(Part, frozen=True):
+    """By the consumer to subject and provider: the terms with their salts, and the consent."""
+
+    consent: Bytes32
+    consent_key: Bytes32
+    terms: tuple[Leaf, ...]
+
+    def root(self, suite: str) -> bytes:
+        """What the ledger knows of the terms."""
+        return commit(suite, self.terms)
+
+
+class Request(Part, frozen=True):
+    """By the consumer to the provider: which of the consented fields it wants now."""
+
+    consent: Bytes32
+    fields: tuple[str, ...]
+    period_begin: str
+    period_end: str
+    purpose: str
+    nonce: Bytes32
+
+
+class Delivery(Part, frozen=True):
+    """By the provider to the consumer: the sealed payload, useless without its key."""
+
+    exchange: Bytes32
+    ciphertext: bytes
+
+
+class Release(Part, frozen=True):
+    """By the provider to the consumer: the sealed key, bound to the receipt that allowed it."""
+
+    exchange: Bytes32
+    admit: bytes
+    receipt: bytes
+    sealed_key: bytes
+
+
+def request_commitment(suite: str, request: Request) -> bytes:
+    """What the intent says of a request; its nonce keeps it from being guessed."""
+    return hash_domain(suite, "commitment", encode_message(request))
+
+
+def encode_message(message: Part) -> bytes:
+    """The message's bytes."""
+    return _ENCODER.encode(message)
+
+
+def decode_message(data: bytes, kind: type[MessageT]) -> MessageT:
+    """The message in its one encoding, or ``MalformedError``."""
+    try:
+        message = msgspec.msgpack.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"{kind.__name__.lower()}: {error}") from error
+    if _ENCODER.encode(message) != data:
+        raise MalformedError(f"{kind.__name__.lower()} is not in its canonical form")
+    return message

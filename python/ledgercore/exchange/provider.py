@@ -1,0 +1,196 @@
+"""Act for the provider: endorse, admit or refuse, and release the key against a receipt.
+
+The provider sends the sealed payload with the admit, and its key only after a receipt proves that
+the admit was ordered while the consent was live. Whatever revocation comes first wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ledgercore._core import Receipt, SigningKey, hash_domain
+from ledgercore.entropy import Entropy
+from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.exchange.messages import (
+    Delivery,
+    Proposal,
+    Release,
+    Request,
+    Terms,
+    decode_message,
+    encode_message,
+    request_commitment,
+)
+from ledgercore.exchange.salted import FIELD, commit, encode_leaves, make_leaves
+from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
+from ledgercore.exchange.submission import Accepted, Draft, Outcome
+from ledgercore.ledger import Ledger
+from ledgercore.records import (
+    ExchangeAdmit,
+    ExchangeRefuse,
+    ProductPublish,
+    endorsement_message,
+)
+from ledgercore.records.base import Value
+from ledgercore.rules import ConsentState, ExchangeState, consent_object, exchange_object
+from ledgercore.rules.view import decode_state
+from ledgercore.vault import Vault
+
+__all__ = ["Provider", "Row", "admitted_state"]
+
+Row = Mapping[str, Value]
+"""One subject's data: a value, or the code of why it is missing, by field."""
+
+
+class Provider:
+    """One member that gives data out of its own records of its subjects."""
+
+    def __init__(
+        self,
+        member: str,
+        key: SigningKey,
+        vault: Vault,
+        ledger: Ledger,
+        entropy: Entropy,
+        source: Mapping[str, Row],
+    ) -> None:
+        self.member = member
+        self._key = key
+        self._vault = vault
+        self._ledger = ledger
+        self._entropy = entropy
+        self._source = source
+
+    def publish(self, product: ProductPublish) -> Draft:
+        """Offer a product."""
+        return Draft(self._key, product)
+
+    def endorse(self, subject: str, proposal: Proposal) -> bytes:
+        """Vouch that the consent key is the subject's, whom the provider has authenticated."""
+        terms = Terms.from_leaves(proposal.terms)
+        if (terms.subject, terms.provider) != (subject, self.member):
+            raise UntrustedError(f"terms are for {terms.subject!r} at {terms.provider!r}")
+        self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
+        root = proposal.root(self._ledger.suite)
+        message = endorsement_message(self._ledger.network, proposal.consent_key, root)
+        return self._key.sign(message)
+
+    def answer(self, intents: Sequence[tuple[bytes, Request]]) -> list[Draft]:
+        """Admit or refuse each intent, by its id and the request behind it.
+
+        What is admitted is sealed and kept: ``delivery`` gives it, ``release`` its key.
+        """
+        drafts, items = [], []
+        for intent, request in intents:
+            try:
+                terms = self._check(intent, request)
+                draft, kept = self._seal(intent, request, terms)
+                items += kept
+            except RefusedError as refusal:
+                draft = Draft(self._key, ExchangeRefuse(intent, refusal.code))
+            drafts.append(draft)
+        self._vault.store(items)
+        return drafts
+
+    def _check(self, intent: bytes, request: Request) -> Terms:
+        """Hold a request to its commitment and to the terms of its consent."""
+        state = self._exchange(intent)
+        if request_commitment(self._ledger.suite, request) != state.request_commitment:
+            raise RefusedError("E_SCOPE", "request is not the one that the intent commits to")
+        kept = self._vault.load(f"proposal/{state.consent.hex()}")
+        if kept is None:
+            raise RefusedError("E_UNKNOWN", "no terms are known for this consent")
+        proposal = decode_message(kept, Proposal)
+        consent = self._consent(state.consent)
+        if proposal.root(self._ledger.suite) != consent.terms_root:
+            raise RefusedError("E_SCOPE", "terms are not the ones that the consent commits to")
+        terms = Terms.from_leaves(proposal.terms)
+        if request.purpose != terms.purpose:
+            raise RefusedError("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}")
+        outside = [field for field in request.fields if field not in terms.fields]
+        if outside or not request.fields:
+            raise RefusedError("E_SCOPE", f"fields {outside} are not in the consent")
+        if not (
+            terms.period_begin <= request.period_begin <= request.period_end <= terms.period_end
+        ):
+            raise RefusedError("E_SCOPE", "period is not within the consent's")
+        return terms
+
+    def _seal(
+        self, intent: bytes, request: Request, terms: Terms
+    ) -> tuple[Draft, list[tuple[str, bytes]]]:
+        row = self._source[terms.subject]
+        suite = self._ledger.suite
+        values = [(field, row[field]) for field in request.fields]
+        leaves = make_leaves(FIELD, terms.product, values, self._entropy)
+        key = self._entropy.bytes(32)
+        context = self._ledger.network + intent
+        ciphertext = seal_payload(encode_leaves(leaves), key, context, self._entropy)
+        body = ExchangeAdmit(
+            exchange=intent,
+            ciphertext_hash=hash_domain(suite, "commitment", ciphertext),
+            disclosure_root=commit(suite, leaves),
+            size_bucket_bytes=size_bucket(len(ciphertext)),
+        )
+        name = f"exchange/{intent.hex()}"
+        return Draft(self._key, body), [(f"{name}/ciphertext", ciphertext), (f"{name}/key", key)]
+
+    def delivery(self, intent: bytes) -> Delivery:
+        """The sealed payload of an admitted exchange."""
+        return Delivery(intent, self._kept(intent, "ciphertext"))
+
+    def release(self, intent: bytes, admit: Outcome) -> Release:
+        """The payload's key for the consumer, if a receipt proves that the admit was in time.
+
+        Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if a revocation has
+        been ordered since: then the key is withheld although the admit stands.
+        """
+        if not isinstance(admit, Accepted):
+            raise admit
+        ledger = self._ledger
+        receipt = ledger.receipt(admit.index, state_of=exchange_object(intent))
+        record = receipt.verify(ledger.record(admit.index).body, ledger.trust_anchor)
+        state = admitted_state(receipt, intent)
+        consent = self._consent(state.consent)
+        if consent.status not in ("AUTHORISED", "CONSUMED"):
+            raise RefusedError("E_CONSENT_STATE", f"consent is {consent.status}, key is withheld")
+        encoded = receipt.encode()
+        receipt_hash = hash_domain(ledger.suite, "commitment", encoded)
+        info = release_info(ledger.network, intent, record.id, receipt_hash)
+        sealed = seal_key(self._kept(intent, "key"), state.delivery_key, info)
+        return Release(intent, record.body, encoded, sealed)
+
+    def forget(self, intents: Sequence[bytes]) -> int:
+        """Erase payloads and keys that the consumers have acknowledged."""
+        parts = ("ciphertext", "key")
+        return self._vault.erase(
+            f"exchange/{intent.hex()}/{part}" for intent in intents for part in parts
+        )
+
+    def _kept(self, intent: bytes, part: str) -> bytes:
+        kept = self._vault.load(f"exchange/{intent.hex()}/{part}")
+        if kept is None:
+            raise UntrustedError(f"no {part} is kept for exchange {intent.hex()[:16]}")
+        return kept
+
+    def _exchange(self, intent: bytes) -> ExchangeState:
+        value = self._ledger.state(exchange_object(intent))
+        if value is None:
+            raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
+        return decode_state(value, ExchangeState)
+
+    def _consent(self, consent: bytes) -> ConsentState:
+        value = self._ledger.state(consent_object(consent))
+        assert value is not None, "an exchange has a consent"
+        return decode_state(value, ConsentState)
+
+
+def admitted_state(receipt: Receipt, intent: bytes) -> ExchangeState:
+    """The exchange's state in a verified receipt of its admit, which must show it admitted."""
+    proof = receipt.state
+    if proof is None or proof.value is None or proof.object != exchange_object(intent):
+        raise UntrustedError("receipt does not show the state of this exchange")
+    state = decode_state(proof.value, ExchangeState)
+    if state.admission is None or state.admission.index != receipt.index:
+        raise UntrustedError(f"exchange is {state.status}, and was not admitted by this record")
+    return state

@@ -1,0 +1,55 @@
+"""What every test may use: one seed for all that is random, and the vectors of others.
+
+The seed is new in each run and stands in its first lines; LEDGERCORE_SEED repeats a run.
+"""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VECTORS = REPOSITORY.parent / "shared" / "vectors"
+SEED = int(os.environ.get("LEDGERCORE_SEED") or random.SystemRandom().getrandbits(32))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give Hypothesis the same seed, unless the command line names one."""
+    if getattr(config.option, "hypothesisseed", None) is None:
+        config.option.hypothesisseed = str(SEED)
+
+
+def pytest_report_header() -> list[str]:
+    """What a reader needs to repeat this run."""
+    found = "are there" if VECTORS.is_dir() else "are not there: their tests are skipped"
+    return [f"seed: {SEED} (repeat with LEDGERCORE_SEED={SEED})", f"shared vectors: {found}"]
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of this run."""
+    return SEED
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers of this run and test, whatever ran before."""
+    return random.Random(f"{SEED} {request.node.nodeid}")
+
+
+@pytest.fixture
+def load_vectors() -> Callable[[str], Any]:
+    """Read a JSON file of vectors that nobody here wrote, or skip the test and say why."""
+
+    def load(name: str) -> Any:
+        path = VECTORS / name
+        if not path.is_file():
+            pytest.skip(f"no shared vectors here: {name} is missing")
+        return json.loads(path.read_text())
+
+    return load

@@ -1,0 +1,272 @@
+"""Keep the house rules. Every rule first shows, on a snippet that breaks it, that it bites."""
+
+import pytest
+
+import tidy
+
+LIMIT_FILE_LINES = 600
+LIMIT_FUNCTION_LINES = 70
+LIMIT_COLUMNS = 100
+
+PYTHON = tidy.sources(".py", under="python")
+STUBS = tidy.sources(".pyi", under="python")
+RUST = tidy.sources(".rs", under="rust")
+CODE = [*PYTHON, *STUBS, *RUST, *tidy.sources(".py", under="tests")]
+CODE += [*tidy.sources(".py", under="benches"), *tidy.sources(".py", under="examples")]
+MARKDOWN = tidy.sources(".md")
+TEXT = [source for source in tidy.sources() if not source.path.startswith("requirements")]
+LIBRARY = (tidy.REPOSITORY / "rust/lib.rs").read_text()
+
+SNIPPET_LIBRARY = "pub mod error;\npub mod tree;\nmod python;\npub use error::{Error, Result};\n"
+
+
+def join(found: list[list[str]]) -> str:
+    return "\n".join(line for lines in found for line in lines)
+
+
+def test_tree_is_seen() -> None:
+    """An empty list of files would make every rule below pass."""
+    assert len(PYTHON) > 20
+    assert len(RUST) > 20
+    assert {"ARCHITECTURE.md", "README.md"} <= {source.path for source in MARKDOWN}
+    assert {"Makefile", "LICENSE"} <= {source.path for source in TEXT}
+
+
+# Layers.
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        ("store/sqlite.py", "from ledgercore.ledger import Ledger\n", 1),
+        ("errors.py", "import ledgercore.cli.main\n", 1),
+        ("rules/view.py", "def f():\n    from ledgercore import store\n", 2),
+        ("disk.py", "if TYPE_CHECKING:\n    from ledgercore.anchor import Anchor\n", 2),
+        ("store/sqlite.py", "from .contract import Store\n", 1),
+        ("vault.py", "from ledgercore import Ledger\n", 1),
+        ("vault.py", "import ledgercore\n", 1),
+    ],
+)
+def test_layer_rule_reports(path: str, text: str, line: int) -> None:
+    found = tidy.upward_imports(f"python/ledgercore/{path}", text)
+
+    assert [report.split(":")[1] for report in found] == [str(line)]
+
+
+def test_layer_rule_reports_a_module_without_a_layer() -> None:
+    assert tidy.upward_imports("python/ledgercore/extra.py", "")
+
+
+def test_layer_rule_accepts_downward_imports() -> None:
+    text = "from ledgercore import _core\nfrom ledgercore.store.contract import Store\nimport os\n"
+
+    assert tidy.upward_imports("python/ledgercore/ledger/writer.py", text) == []
+
+
+def test_imports_go_downward() -> None:
+    assert join([tidy.upward_imports(*source) for source in [*PYTHON, *STUBS]]) == ""
+
+
+# Seams.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import time\ntime.sleep(1)",
+        "import time as t\nclock = t.monotonic",
+        "from time import perf_counter\nperf_counter()",
+        "from datetime import datetime\ndatetime.now()",
+        "import datetime\ndatetime.datetime.utcnow()",
+        "from datetime import date as day\nday.today()",
+        "import asyncio\nawait asyncio.sleep(1)",
+        "import os\nos.urandom(32)",
+        "from os import urandom as draw\ndraw(32)",
+        "import secrets\nsecrets.token_bytes(32)",
+        "import random\nrandom.Random(1)",
+        "import uuid\nuuid.uuid4()",
+        "open('file')",
+        "load = open",
+        "import os\nos.remove('file')",
+        "import os\nos.path.exists('file')",
+        "from pathlib import Path\nPath('file').touch()",
+        "import os\nos.open('file', os.O_RDONLY)",
+        "import shutil\nshutil.copy('a', 'b')",
+        "from pathlib import Path\nPath('file').read_text()",
+        "def f(path): path.unlink()",
+        "def f(path): path.open('rb')",
+        "def f(path): path.replace(other)",
+        "def f(path): (path / 'x').mkdir(parents=True)",
+        "import tempfile\ntempfile.mkdtemp()",
+        "import socket\nsocket.create_connection(('host', 1))",
+        "from urllib.request import urlopen\nurlopen('address')",
+        "import subprocess\nsubprocess.run(['ls'])",
+        "import sqlite3\nsqlite3.connect('file')",
+        "import apsw\napsw.Connection('file')",
+        "import click\n@click.argument('f', type=click.File())\ndef f(): ...",
+    ],
+)
+def test_seam_rule_reports(text: str) -> None:
+    assert len(tidy.direct_calls("python/ledgercore/ledger/writer.py", text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("clock.py", "import time\ntime.time_ns()"),
+        ("entropy.py", "import secrets\nsecrets.token_bytes(32)"),
+        ("disk.py", "import os\nfrom pathlib import Path\nos.fsync(3)\nPath('x').unlink()"),
+        ("store/sqlite.py", "import apsw\napsw.Connection('file')"),
+        ("cli/append.py", "from ledgercore import disk\ndisk.read_bytes('x'); disk.exists('x')"),
+        ("cli/append.py", "Ledger.open('x'); cls.open('x'); 'a b'.replace('a', 'b')"),
+        ("cli/append.py", "import datetime\ndatetime.datetime.fromtimestamp(1, datetime.UTC)"),
+        ("cli/append.py", "import os\nos.path.basename('x'); os.fspath('x')"),
+        ("cli/append.py", "def f(clock, case): clock.now_ms(); case.touch(1, 2)"),
+    ],
+)
+def test_seam_rule_accepts(path: str, text: str) -> None:
+    assert tidy.direct_calls(f"python/ledgercore/{path}", text) == []
+
+
+def test_only_seams_reach_outside() -> None:
+    assert join([tidy.direct_calls(*source) for source in PYTHON]) == ""
+
+
+# Rust.
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("rust/error.rs", "use crate::tree::Proof;"),
+        ("rust/error.rs", "use crate::{\n    error::{Error, Result},\n    tree::Proof,\n};"),
+        ("rust/error.rs", "use super::tree::Proof;"),
+        ("rust/tree/proof.rs", "fn f() { super::super::python::build() }"),
+        ("rust/tree/mod.rs", "#[cfg(test)]\nmod tests { use crate::python::build; }"),
+        ("rust/error.rs", "mod inner {\n    use super::super::tree::Proof;\n}"),
+        ("rust/tree/mod.rs", "use crate::Missing;"),
+        ("rust/extra.rs", ""),
+    ],
+)
+def test_rust_order_rule_reports(path: str, text: str) -> None:
+    assert len(tidy.upward_modules(path, text, SNIPPET_LIBRARY)) == 1
+
+
+def test_rust_order_rule_accepts_modules_above() -> None:
+    text = "use crate::{Error, error::Result};\nuse super::node;\n// crate::python\n"
+    text += "mod inner {\n    use super::super::super::error;\n    use super::super::node;\n}\n"
+
+    assert tidy.upward_modules("rust/tree/proof.rs", text, SNIPPET_LIBRARY) == []
+
+
+def test_rust_modules_use_only_modules_above() -> None:
+    assert join([tidy.upward_modules(*source, LIBRARY) for source in RUST]) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "use std::fs::File;",
+        "use std::net::TcpStream;",
+        "fn f() { std::time::Instant::now(); }".replace("Instant::now", "Duration::ZERO"),
+        "use rand::Rng;",
+        "fn f() { unsafe { g() } }",
+        "use pyo3::prelude::*;",
+        "#[cfg(test)]\nmod tests { unsafe fn f() {} }",
+    ],
+)
+def test_purity_rule_reports(text: str) -> None:
+    assert len(tidy.core_effects("rust/tree/proof.rs", text)) == 1
+
+
+def test_purity_rule_accepts_comments_literals_and_the_binding() -> None:
+    assert tidy.core_effects("rust/wire.rs", '// unsafe\nlet c = ("pyo3", \'"\'); // std::fs') == []
+    assert tidy.core_effects("rust/python/tree.rs", "use pyo3::prelude::*;") == []
+
+
+def test_core_is_pure() -> None:
+    assert join([tidy.core_effects(*source) for source in RUST]) == ""
+    assert "#![forbid(unsafe_code)]" in LIBRARY
+
+
+# Sizes.
+
+
+def test_size_rules_report() -> None:
+    python = "def f():\n" + "    x = 1\n" * 5
+    rust = "impl A {\n    pub fn f(\n        a: u8,\n    ) -> u8 {\n        a\n    }\n}\n"
+
+    assert tidy.long_files("a.py", "\n" * 4, 3)
+    assert tidy.wide_lines("a.py", "xxx " * 3, 10)
+    assert tidy.long_functions("a.py", python, 5)
+    assert tidy.long_rust_functions("a.rs", rust, 4)
+
+
+def test_size_rules_accept_the_limit() -> None:
+    python = "def f():\n" + "    x = 1\n" * 4
+    rust = "fn f() {\n    let brace = '{';\n}\nfn g() {}\ntrait A {\n    fn h();\n}\n"
+
+    assert not tidy.long_files("a.py", "\n" * 3, 3)
+    assert not tidy.wide_lines("a.py", "xxx xxx xx", 10)
+    assert not tidy.wide_lines("a.rs", "//! | a | table |", 10)
+    assert not tidy.wide_lines("a.rs", "//! 0123456789abcdef", 10)
+    assert not tidy.long_functions("a.py", python, 5)
+    assert not tidy.long_rust_functions("a.rs", rust, 3)
+
+
+def test_files_are_short() -> None:
+    assert join([tidy.long_files(*source, LIMIT_FILE_LINES) for source in CODE]) == ""
+
+
+def test_lines_are_narrow() -> None:
+    assert join([tidy.wide_lines(*source, LIMIT_COLUMNS) for source in CODE]) == ""
+
+
+def test_functions_are_short() -> None:
+    python = [tidy.long_functions(*source, LIMIT_FUNCTION_LINES) for source in PYTHON]
+    rust = [tidy.long_rust_functions(*source, LIMIT_FUNCTION_LINES) for source in RUST]
+
+    assert join(python + rust) == ""
+
+
+# Words.
+
+
+def test_word_rules_report() -> None:
+    assert tidy.banned_names("python/ledgercore/utils.py")
+    assert tidy.banned_names("rust/manager/mod.rs")
+    assert tidy.banned_words("a.md", "It is Tamper-" + "Proof.")
+    assert tidy.banned_words("a.py", "# TO" + "DO later")
+    assert tidy.machine_paths("a.md", "see /ho" + "me/somebody/notes")
+    assert tidy.headings("a.md", "# One\n\n# Two\n")
+    assert tidy.headings("a.md", "Text before\n# One\n")
+    assert tidy.error_style("a.py", "raise StoreError(f'cannot read {path}.')")
+    assert tidy.error_style("a.py", "raise ValueError('Count is negative')")
+
+
+def test_word_rules_accept() -> None:
+    assert not tidy.banned_names("python/ledgercore/store/sqlite.py")
+    assert not tidy.banned_words("a.md", "It is tamper-evident.")
+    assert not tidy.machine_paths("a.md", "bin/env, https://example.org/home/page, ../shared")
+    assert not tidy.headings("a.md", "# One\n\n```\n# a comment\n```\n\n## Part\n")
+    assert not tidy.error_style("a.py", "raise StoreError(f'proof has {got} hashes, want 3')")
+
+
+def test_names_say_something() -> None:
+    assert join([tidy.banned_names(source.path) for source in TEXT]) == ""
+
+
+def test_words_promise_no_more_than_is_kept() -> None:
+    assert join([tidy.banned_words(*source) for source in TEXT]) == ""
+
+
+def test_no_path_of_one_machine() -> None:
+    assert join([tidy.machine_paths(*source) for source in TEXT]) == ""
+
+
+def test_markdown_has_one_title() -> None:
+    assert join([tidy.headings(*source) for source in MARKDOWN]) == ""
+
+
+def test_errors_are_phrases() -> None:
+    assert join([tidy.error_style(*source) for source in PYTHON]) == ""

@@ -1,0 +1,38 @@
+"""The house rules as functions: each takes a file's path and text, and lists what breaks them."""
+
+from tidy.layers import LAYERS, layer_of, upward_imports
+from tidy.rust import core_effects, upward_modules
+from tidy.rust import long_functions as long_rust_functions
+from tidy.seams import direct_calls
+from tidy.shape import (
+    banned_names,
+    banned_words,
+    error_style,
+    headings,
+    long_files,
+    long_functions,
+    machine_paths,
+    wide_lines,
+)
+from tidy.tree import REPOSITORY, Source, sources
+
+__all__ = [
+    "LAYERS",
+    "REPOSITORY",
+    "Source",
+    "banned_names",
+    "banned_words",
+    "core_effects",
+    "direct_calls",
+    "error_style",
+    "headings",
+    "layer_of",
+    "long_files",
+    "long_functions",
+    "long_rust_functions",
+    "machine_paths",
+    "sources",
+    "upward_imports",
+    "upward_modules",
+    "wide_lines",
+]
