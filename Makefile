@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
-LINTED := python tests benches examples
+LINTED := python tests benches examples .ci
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 

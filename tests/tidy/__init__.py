@@ -1,7 +1,7 @@
 """The house rules as functions: each takes a file's path and text, and lists what breaks them."""
 
 from tidy.layers import LAYERS, layer_of, upward_imports
-from tidy.rust import core_effects, upward_modules
+from tidy.rust import core_effects, module_of, upward_modules
 from tidy.rust import long_functions as long_rust_functions
 from tidy.seams import direct_calls
 from tidy.shape import (
@@ -31,6 +31,7 @@ __all__ = [
     "long_functions",
     "long_rust_functions",
     "machine_paths",
+    "module_of",
     "sources",
     "upward_imports",
     "upward_modules",

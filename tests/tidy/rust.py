@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-__all__ = ["core_effects", "long_functions", "upward_modules"]
+__all__ = ["core_effects", "long_functions", "module_of", "upward_modules"]
 
 _COMMENT_OR_STRING = re.compile(
     r"""
@@ -35,7 +35,7 @@ def _line(code: str, offset: int) -> int:
     return code.count("\n", 0, offset) + 1
 
 
-def _module_of(path: str) -> list[str]:
+def module_of(path: str) -> list[str]:
     """``rust/tree/proof.rs`` is ``["tree", "proof"]``, ``rust/tree/mod.rs`` is ``["tree"]``."""
     parts = path.removeprefix("rust/").removesuffix(".rs").split("/")
     return parts[:-1] if parts[-1] == "mod" else parts
@@ -73,7 +73,7 @@ def _used_names(path: str, code: str) -> Iterator[tuple[int, str]]:
         for match in re.finditer(r"\bmod \w+ \{", code)
     ]
     for match in re.finditer(r"\b(?:super::)+", code):
-        depth = len(_module_of(path)) + sum(a < match.start() < b for a, b in inline)
+        depth = len(module_of(path)) + sum(a < match.start() < b for a, b in inline)
         if match[0].count("super") == depth:
             for name in _first_names(code, match.end()):
                 yield _line(code, match.start()), name
@@ -93,7 +93,7 @@ def _modules(library: str) -> tuple[list[str], dict[str, str]]:
 def upward_modules(path: str, text: str, library: str) -> list[str]:
     """Uses of a module that stands below the file's own in lib.rs."""
     modules, exported = _modules(library)
-    own = _module_of(path)[0]
+    own = module_of(path)[0]
     if own == "lib":
         return []
     if own not in modules:

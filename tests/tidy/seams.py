@@ -155,14 +155,16 @@ def _calls_path_method(node: ast.Call, names: dict[str, str]) -> str | None:
         return method
     if _AMBIGUOUS_METHODS.get(method) == len(node.args) and not node.keywords:
         return method
-    # Opened on a value, not on a class that happens to have a constructor of that name.
-    if method == "open" and not (isinstance(owner, ast.Name) and _is_class(owner.id)):
-        return method
-    return None
+    return method if method == "open" and _takes_mode(node) else None
 
 
-def _is_class(name: str) -> bool:
-    return name == "cls" or name.lstrip("_")[:1].isupper()
+def _takes_mode(node: ast.Call) -> bool:
+    """Whether a call's arguments are those of a file: nothing, or a mode first."""
+    if not node.args:
+        return all(keyword.arg in ("mode", "encoding", "newline") for keyword in node.keywords)
+    first = node.args[0]
+    mode = first.value if isinstance(first, ast.Constant) else None
+    return isinstance(mode, str) and set(mode) <= set("rwaxbt+")
 
 
 def _imports_ledgercore(owner: ast.expr, names: dict[str, str]) -> bool:

@@ -25,6 +25,7 @@ _BANNED_WORDS = {
 }
 _MACHINE_PATH = re.compile(r"(?<![\w.*}>\])])/(?:home|Users|root|work|opt|mnt|srv)/\w")
 _COMMENTED_TABLE = re.compile(r"^\s*(?://[/!]|#) \|")
+_PRAGMA = re.compile(r" +# (?:noqa|type: ignore).*$")
 _FENCE = re.compile(r"^ *(```|~~~)")
 
 
@@ -37,11 +38,13 @@ def long_files(path: str, text: str, limit_lines: int) -> list[str]:
 def wide_lines(path: str, text: str, limit_columns: int) -> list[str]:
     """Lines of more characters than the limit, where they could be broken.
 
-    Rows of a table in a comment and literal instances, which are one long word, cannot.
+    Rows of a table in a comment and literal instances, which are one long word, cannot; marks for
+    the linters are not counted.
     """
+    lines = [_PRAGMA.sub("", line) for line in text.splitlines()]
     return [
         f"{path}:{number}: {len(line)} columns, want at most {limit_columns}"
-        for number, line in enumerate(text.splitlines(), 1)
+        for number, line in enumerate(lines, 1)
         if len(line) > limit_columns
         and not _COMMENTED_TABLE.match(line)
         and max(map(len, line.split())) <= limit_columns // 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
-from ledgercore.cli.output import json_option, print_facts, progress_bar
+from ledgercore.cli.output import json_option, print_facts, progress_bars
 
 
 @click.command("audit")
@@ -23,8 +25,8 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
     with Ledger.open(ledger, read_only=True) as opened:
         if since is not None:
             opened.verify_since(read_bytes(since).decode(errors="replace"))
-        with progress_bar("verifying") as progress:
-            report = opened.verify(progress)
+        with progress_bars() as progress:
+            report = opened.verify(partial(progress, "verifying"))
         facts = {
             "ledger": ledger,
             "verified": True,

@@ -6,13 +6,16 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ledgercore.errors import MalformedError
 
-__all__ = ["json_line", "json_option", "parse_hex", "print_facts", "print_json", "progress_bar"]
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+__all__ = ["json_line", "json_option", "parse_hex", "print_facts", "print_json", "progress_bars"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
@@ -42,6 +45,10 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict) and not any(
+        isinstance(each, list | dict) for each in value.values()
+    ):
+        return ", ".join(f"{name} {each}" for name, each in value.items()) or "none"
     if isinstance(value, list | dict):
         return json.dumps(value)
     if isinstance(value, bool):
@@ -63,18 +70,27 @@ def _print_table(rows: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the standard error of a terminal; nothing elsewhere."""
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each thing that is being done, on a terminal's standard error; nothing elsewhere.
+
+    What it yields is called with the thing, how much of it is done, and how much there is.
+    """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda what, done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
 
 
 def parse_hex(what: str, text: str, count: int = 32) -> bytes:

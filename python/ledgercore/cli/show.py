@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.objects import parse_object
+from ledgercore.cli.objects import format_object, parse_object
 from ledgercore.cli.output import json_option, parse_hex, print_facts, print_json
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--id", "record_id", help="A record by its id, in hexadecimal.")
 @click.option("--block", "height", type=int, help="A block by its height.")
 @click.option("--state", "state", help="An object by its name, such as consent/<hex>.")
+@click.option("--objects", "prefix", help="All objects whose name begins so, such as exchange/.")
 @click.option("--checkpoint", is_flag=True, help="The newest signed checkpoint, as it is.")
 @click.option("--body", is_flag=True, help="Only the body of the record, byte for byte.")
 @json_option
@@ -29,6 +30,7 @@ def command(
     record_id: str | None,
     height: int | None,
     state: str | None,
+    prefix: str | None,
     checkpoint: bool,
     body: bool,
     as_json: bool,
@@ -39,14 +41,19 @@ def command(
     """
     from ledgercore.ledger import Ledger
 
-    chosen = [index, record_id, height, state, checkpoint or None]
+    chosen = [index, record_id, height, state, prefix, checkpoint or None]
     if len(chosen) - chosen.count(None) > 1:
-        raise click.UsageError("say one of --index, --id, --block, --state and --checkpoint")
+        raise click.UsageError("say one thing to show: a record, a block, a state, a checkpoint")
     if body and index is None and record_id is None:
         raise click.UsageError("--body goes with --index or --id")
     with Ledger.open(ledger, read_only=True) as opened:
         if checkpoint:
             _print_checkpoint(opened.checkpoint, as_json)
+            return
+        if prefix is not None:
+            _print_objects(
+                [format_object(name) for name, _ in opened.states(prefix.encode())], as_json
+            )
             return
         if record_id is not None:
             index = opened.find(parse_hex("id", record_id))
@@ -74,6 +81,14 @@ def _print_checkpoint(note: str, as_json: bool) -> None:
         print_json({"checkpoint": note})
     else:
         click.echo(note, nl=False)
+
+
+def _print_objects(names: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"objects": names})
+        return
+    for name in names:
+        click.echo(name)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class DemoResult:
     ledger_bytes: int
     anchor: Path
     rejects: Path | None
+    notes: Path | None
     packs: dict[str, Path]
     claims: dict[str, tuple[Claim, ...]]
     seconds: float
@@ -56,7 +57,7 @@ class DemoResult:
             "rows": self.table.count,
             "accepted": len(self.table.rows),
             "rejected": [{"line": r.line, "reason": r.reason} for r in self.table.rejected],
-            "notes": len(self.table.notes),
+            "noted": len(self.table.notes),
             "exchanges": self.tally.exchanges,
             "completed": self.tally.completed,
             "refusals": dict(sorted(self.tally.refusals.items())),
@@ -66,6 +67,7 @@ class DemoResult:
             "ledger_bytes": self.ledger_bytes,
             "anchor": str(self.anchor),
             "rejects": None if self.rejects is None else str(self.rejects),
+            "notes": None if self.notes is None else str(self.notes),
             "packs": [str(path) for path in self.packs.values()],
             "exchanges_per_second": round(self.tally.exchanges / self.seconds, 1),
             "seconds": round(self.seconds, 3),
@@ -111,6 +113,7 @@ def run_demo(
         ledger_bytes=file_bytes(parties.ledger.path),
         anchor=anchor,
         rejects=_write_rejects(directory, table),
+        notes=_write_notes(directory, table),
         packs=packs,
         claims=claims,
         seconds=clock.elapsed_s() - begin,
@@ -173,11 +176,20 @@ def _write_packs(
 
 
 def _write_rejects(directory: Path, table: Table) -> Path | None:
-    """The rejected rows as they were, one JSON object a line, so that none is lost."""
-    if not table.rejected:
+    """The rejected rows as they were, so that none is lost."""
+    rows = [{"line": row.line, "reason": row.reason, "cells": row.cells} for row in table.rejected]
+    return _write_lines(directory / "rejects.jsonl", rows)
+
+
+def _write_notes(directory: Path, table: Table) -> Path | None:
+    """What was taken otherwise than it stood."""
+    rows = [{"line": note.line, "note": note.text} for note in table.notes]
+    return _write_lines(directory / "notes.jsonl", rows)
+
+
+def _write_lines(path: Path, rows: Sequence[dict[str, object]]) -> Path | None:
+    """One JSON object a line; no file where there are none."""
+    if not rows:
         return None
-    path = directory / "rejects.jsonl"
-    rows = ({"line": row.line, "reason": row.reason, "cells": row.cells} for row in table.rejected)
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_new(path, "".join(lines).encode())
+    write_new(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
     return path

@@ -61,8 +61,8 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Pack)
 
 
-def build_pack(ledger: Ledger, vault: Vault, exchange: bytes) -> bytes:
-    """The pack of an exchange, with the openings in one party's vault."""
+def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
+    """The pack of an exchange, with the openings in one party's vault, if there is one."""
     value = ledger.state(exchange_object(exchange))
     if value is None:
         raise RefusedError("E_UNKNOWN", f"exchange {exchange.hex()[:16]} does not exist")
@@ -127,13 +127,13 @@ def _concerns(
     return getattr(body, "exchange", None) in exchanges
 
 
-def _opening(vault: Vault, name: str, kind: type[MessageT]) -> MessageT | None:
-    kept = vault.load(name)
+def _opening(vault: Vault | None, name: str, kind: type[MessageT]) -> MessageT | None:
+    kept = None if vault is None else vault.load(name)
     return None if kept is None else decode_message(kept, kind)
 
 
-def _payload(vault: Vault, name: str) -> tuple[Leaf, ...] | None:
-    kept = vault.load(name)
+def _payload(vault: Vault | None, name: str) -> tuple[Leaf, ...] | None:
+    kept = None if vault is None else vault.load(name)
     return None if kept is None else decode_leaves(kept, FIELD)
 
 

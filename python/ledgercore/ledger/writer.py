@@ -163,8 +163,8 @@ class Writer:
                 store.add_tiles(tiles)
                 store.add_ids(block.first_index, batch.ids())
                 store.put_states(block.height, states)
-                self._look_again(head, block, states)
-                checkpoint, note = self._sign(block)
+                roots = self._look_again(head, block, states)
+                checkpoint, note = self._sign(block, roots)
                 store.put_note(block.height, note)
         except (DiskFullError, BusyError):
             raise  # passes, and has left the ledger as it was
@@ -182,8 +182,10 @@ class Writer:
             self._states.clear()
         self._states.update(states)
 
-    def _look_again(self, head: Head, block: Block, states: list[tuple[bytes, bytes]]) -> None:
-        """Recompute the roots from the bytes as stored: what was hashed may not be what is kept."""
+    def _look_again(
+        self, head: Head, block: Block, states: list[tuple[bytes, bytes]]
+    ) -> tuple[bytes, bytes]:
+        """Both roots from the bytes as stored: what was hashed may not be what is kept."""
         store = self._reader.store
         stored = store.block(block.height)
         if stored is None or stored.header != block.encode():
@@ -198,8 +200,10 @@ class Writer:
         if state_root != block.state_root:
             got, want = state_root.hex()[:16], block.state_root.hex()[:16]
             raise CorruptError(f"block {block.height}: stored states lead to {got}, want {want}")
+        return root, state_root
 
-    def _sign(self, block: Block) -> tuple[Checkpoint, str]:
+    def _sign(self, block: Block, roots: tuple[bytes, bytes]) -> tuple[Checkpoint, str]:
+        """The checkpoint of a block, signed; what was signed must state the roots as recomputed."""
         anchor = self._reader.anchor
         checkpoint = Checkpoint(
             origin=anchor.origin,
@@ -209,7 +213,11 @@ class Writer:
             block_hash=block.hash(anchor.suite),
             state_root=block.state_root,
         )
-        return checkpoint, sign_checkpoint(checkpoint, self._key)
+        note = sign_checkpoint(checkpoint, self._key)
+        signed = Checkpoint.parse(note)
+        if (signed.root, signed.state_root) != roots or signed.block_hash != checkpoint.block_hash:
+            raise CorruptError(f"block {block.height}: checkpoint states other roots than stored")
+        return checkpoint, note
 
     def _check_running(self) -> None:
         if self._stopped is not None:

@@ -117,7 +117,7 @@ class Table:
         return len(self.rows) + len(self.rejected)
 
 
-class _Unfit(Exception):
+class _UnfitError(Exception):
     """A cell that its column does not take."""
 
 
@@ -153,8 +153,8 @@ def load_table(data: bytes, mapping: Mapping) -> Table:
         try:
             row, notes = _read_row(line, table.header, cells, mapping)
             if row.subject in subjects:
-                raise _Unfit(f"{mapping.subject} is {row.subject!r}, which an earlier row has")
-        except _Unfit as unfit:
+                raise _UnfitError(f"{mapping.subject} is {row.subject!r}, which an earlier row has")
+        except _UnfitError as unfit:
             table.rejected.append(Rejection(line, str(unfit), tuple(cells)))
         else:
             subjects.add(row.subject)
@@ -174,11 +174,11 @@ def _read_row(
     line: int, header: tuple[str, ...], cells: list[str], mapping: Mapping
 ) -> tuple[Row, list[Note]]:
     if len(cells) != len(header):
-        raise _Unfit(f"row has {len(cells)} cells, want {len(header)}")
+        raise _UnfitError(f"row has {len(cells)} cells, want {len(header)}")
     by_name = dict(zip(header, cells, strict=True))
     subject = by_name[mapping.subject]
     if not subject or subject != subject.strip() or len(subject) > 64:
-        raise _Unfit(f"{mapping.subject} is {subject!r}, want a name without blanks around it")
+        raise _UnfitError(f"{mapping.subject} is {subject!r}, want a name without blanks around it")
     values: dict[str, Value] = {}
     notes: list[Note] = []
     for column in mapping.field:
@@ -195,21 +195,23 @@ def _read_row(
 def _read_cell(column: Column, cell: str) -> Value:
     if cell == "":
         if not column.missing:
-            raise _Unfit(f"{column.column} is empty")
+            raise _UnfitError(f"{column.column} is empty")
         return column.missing
     if cell in column.unclear:
         return UNCLEAR
     if column.type == "code":
         if cell not in column.allowed:
             want = ", ".join(sorted(column.allowed))
-            raise _Unfit(f"{column.column} is {cell!r}, want one of {want}")
+            raise _UnfitError(f"{column.column} is {cell!r}, want one of {want}")
         return column.allowed[cell]
     if column.type == "uint":
         if not (cell.isascii() and cell.isdigit()) or (cell != "0" and cell[0] == "0"):
-            raise _Unfit(f"{column.column} is {cell!r}, want a whole number")
+            raise _UnfitError(f"{column.column} is {cell!r}, want a whole number")
         if int(cell) > column.maximum:
-            raise _Unfit(f"{column.column} is {cell}, want at most {column.maximum}")
+            raise _UnfitError(f"{column.column} is {cell}, want at most {column.maximum}")
         return int(cell)
     if cell != cell.strip() or not cell.isprintable() or len(cell) > 256:
-        raise _Unfit(f"{column.column} is {cell!r}, want printable text without blanks around it")
+        raise _UnfitError(
+            f"{column.column} is {cell!r}, want printable text without blanks around it"
+        )
     return cell

@@ -83,7 +83,11 @@ class _Translated:
 
 
 class SqliteStore:
-    """One connection to one file; not for two threads at once, which the ledger sees to."""
+    """One connection to one file; not for two threads at once, which the ledger sees to.
+
+    With a ``vfs`` of its own the store holds the file for itself: a file system that is written in
+    Python, as tests pass it in, shares no memory with other connections.
+    """
 
     def __init__(
         self, path: str | Path, *, read_only: bool = False, vfs: str | None = None
@@ -94,6 +98,8 @@ class SqliteStore:
         with self._translated:
             self._connection = apsw.Connection(self._path, flags=flags, vfs=vfs)
             try:
+                if vfs is not None:
+                    self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
                 self._configure()
                 self._check_format()
             except BaseException:

@@ -1,0 +1,78 @@
+"""Run the whole exchange: four parties, real records or generated ones."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ledgercore.cli.output import json_option, print_facts, print_json, progress_bars
+from ledgercore.disk import exists
+
+if TYPE_CHECKING:
+    from ledgercore.demo import DemoResult
+
+FIRMS = 200
+SHOWN_REJECTED = 10
+
+
+@click.command("demo")
+@click.option("--data", type=click.Path(dir_okay=False), help="A CSV table, one row a firm.")
+@click.option("--mapping", type=click.Path(dir_okay=False), help="How the table is read, as TOML.")
+@click.option("--firms", type=click.IntRange(min=1), help=f"Firms to generate ({FIRMS}).")
+@click.option("--directory", type=click.Path(), help="A new directory (demo/1, demo/2, ...).")
+@json_option
+def command(
+    data: str | None, mapping: str | None, firms: int | None, directory: str | None, as_json: bool
+) -> None:
+    """Run the bank-tax exchange for every firm of a table, or for generated firms.
+
+    A tax authority, a bank, the enterprises and a regulator act with their own keys and vaults on
+    one ledger, which the regulator then verifies. What refusals happen on the way is counted by
+    code; packs of evidence are written and verified with the anchor alone.
+    """
+    if (data is None) != (mapping is None):
+        raise click.UsageError("--data and --mapping go together")
+    if data is not None and firms is not None:
+        raise click.UsageError("--firms is for generated firms: leave it out with --data")
+    from ledgercore.demo import run_demo
+
+    with progress_bars() as progress:
+        result = run_demo(
+            directory or _fresh_directory(),
+            data=data,
+            mapping=mapping,
+            firms=firms or FIRMS,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result.to_json())
+    else:
+        _print_result(result)
+
+
+def _fresh_directory() -> Path:
+    """The first of demo/1, demo/2 and so on that is not there."""
+    return next(path for number in count(1) if not exists(path := Path("demo") / str(number)))
+
+
+def _print_result(result: DemoResult) -> None:
+    facts = result.to_json()
+    rejected = facts.pop("rejected")
+    packs = facts.pop("packs")
+    facts["rejected"] = len(rejected)
+    print_facts(facts, as_json=False)
+    for row in rejected[:SHOWN_REJECTED]:
+        click.echo(f"rejected line {row['line']}: {row['reason']}")
+    if len(rejected) > SHOWN_REJECTED:
+        click.echo(f"and {len(rejected) - SHOWN_REJECTED} more, all in {facts['rejects']}")
+    for name, claims in result.claims.items():
+        click.echo(f"\n{result.packs[name]}, verified with the anchor alone:")
+        for claim in claims:
+            click.echo(f"  {claim.status:8} {claim.name}: {claim.statement}")
+        if name == "plain":
+            break
+    if packs:
+        click.echo(f"\nTry: ledgercore verify {packs[-1]} --anchor {facts['anchor']}")

@@ -1,0 +1,52 @@
+"""Write the evidence pack of an exchange."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ledgercore.cli.output import json_option, parse_hex, print_facts
+
+DEMO_LEDGER = "exchange.ledger"
+DEMO_VAULT = "bank.vault"
+
+
+@click.command("pack")
+@click.argument("place", type=click.Path())
+@click.argument("exchange")
+@click.option(
+    "--vault", type=click.Path(dir_okay=False), help="A party's vault, whose openings are added."
+)
+@click.option(
+    "--output", required=True, type=click.Path(dir_okay=False), help="The new file to write."
+)
+@json_option
+def command(place: str, exchange: str, vault: str | None, output: str, as_json: bool) -> None:
+    """Put all evidence of one EXCHANGE, by its id, into one file.
+
+    PLACE is a ledger, or a directory that ledgercore demo made: then the bank's vault is used.
+    Without a vault the pack proves all but the content, of which it has no openings.
+    """
+    from ledgercore.disk import exists, write_new
+    from ledgercore.errors import StoreError
+    from ledgercore.exchange.pack import build_pack, verify_pack
+    from ledgercore.ledger import Ledger
+    from ledgercore.vault import Vault
+
+    exchange_id = parse_hex("exchange id", exchange)
+    if exists(Path(place) / DEMO_LEDGER):
+        vault = vault or str(Path(place) / DEMO_VAULT)
+        place = str(Path(place) / DEMO_LEDGER)
+    if vault is not None and not exists(vault):
+        raise StoreError(f"{vault} does not exist, want a party's vault")
+    with Ledger.open(place, read_only=True) as ledger:
+        opened = None if vault is None else Vault(vault)
+        try:
+            data = build_pack(ledger, opened, exchange_id)
+        finally:
+            if opened is not None:
+                opened.close()
+        claims = verify_pack(data, ledger.trust_anchor)
+    write_new(output, data)
+    print_facts({"pack": output, "bytes": len(data), "claims": len(claims)}, as_json=as_json)

@@ -1,0 +1,1 @@
+"""What a ledger must survive, row by row of docs/reliability.md."""
