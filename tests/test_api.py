@@ -15,6 +15,7 @@ import pytest
 
 import ledgercore
 from ledgercore import _core, errors, primitives, testing
+from ledgercore.clock import ManualClock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "python" / "ledgercore"
@@ -178,6 +179,26 @@ def test_bad_signatures_of_a_batch_are_all_named() -> None:
         primitives.verify_signatures([key.public_key] * 40, messages, signatures)
 
     assert list(raised.value.indices) == [0, 17, 39]
+
+
+def test_records_for_tests_are_accepted_and_repeatable(tmp_path: Path) -> None:
+    made = []
+    for name in ("first", "second"):
+        with ledgercore.Ledger.create(
+            tmp_path / name,
+            origin="test.example",
+            members=testing.test_members(3),
+            key=testing.signing_key(99),
+            clock=ManualClock(1_767_225_600_000),
+        ) as ledger:
+            records = testing.signed_records(ledger, signers=3, count=10, body_bytes=50)
+            assert ledger.submit_many(records) == list(range(1, 11))
+            more = testing.signed_records(ledger, signers=3, count=4, body_bytes=50)
+            assert ledger.submit_many(more) == [11, 12, 13, 14]
+            made.append(records + more)
+
+    assert made[0] == made[1]
+    assert len({*made[0]}) == 14
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

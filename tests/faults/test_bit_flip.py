@@ -119,9 +119,7 @@ def test_every_flip_of_a_receipt_is_refused(tmp_path: Path) -> None:
             row.count()
 
 
-def test_the_control_run_is_silently_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_control_run_is_silently_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the checks of reads turned off, the same flips do give wrong records."""
     path, model = make(tmp_path)
     nothing: Callable[..., None] = lambda *arguments: None  # noqa: E731

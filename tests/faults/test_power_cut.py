@@ -56,9 +56,7 @@ def survives(directory: Path, state: CrashState) -> str:
         store.close()
 
 
-def try_states(
-    tmp_path: Path, pragma: str, count: int
-) -> dict[str, int]:
+def try_states(tmp_path: Path, pragma: str, count: int) -> dict[str, int]:
     source, target = tmp_path / f"s{len(pragma)}", tmp_path / f"t{len(pragma)}"
     source.mkdir()
     target.mkdir()

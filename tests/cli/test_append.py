@@ -1,0 +1,178 @@
+"""Make a ledger and append to it: what is reported is durable, and soon."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Ledger, Receipt
+from ledgercore.cli.append import LINE_BYTES
+from tests.cli.command import COMMAND, objects, run, run_well
+
+
+def test_init_makes_a_ledger_and_an_owner_only_key(tmp_path: Path) -> None:
+    run_well("init", tmp_path / "b.ledger", "--origin", "test.example/log")
+
+    assert (tmp_path / "b.ledger.key").stat().st_mode & 0o777 == 0o600
+    with Ledger.open(tmp_path / "b.ledger") as opened:
+        assert (opened.origin, opened.suite, opened.size) == ("test.example/log", "std", 1)
+
+
+def test_init_takes_a_suite(tmp_path: Path) -> None:
+    run_well("init", tmp_path / "c", "--origin", "test.example", "--suite", "c2sp")
+
+    assert objects(run_well("show", tmp_path / "c", "--json"))[0]["suite"] == "c2sp"
+
+
+def test_init_leaves_what_is_there(ledger: Path) -> None:
+    before = [path.read_bytes() for path in (ledger, Path(f"{ledger}.key"))]
+
+    done = run("init", ledger, "--origin", "other.example")
+
+    assert done.returncode == 4
+    assert b"exists already" in done.stderr
+    assert [path.read_bytes() for path in (ledger, Path(f"{ledger}.key"))] == before
+
+
+def test_append_takes_lines_as_they_are(ledger: Path) -> None:
+    lines = [b"plain", b"", b"carriage return\r", b"\xff\x00 bytes", b" spaces ", b"no newline"]
+
+    printed = objects(run_well("append", ledger, "--lines", "-", "--json", data=b"\n".join(lines)))
+
+    assert [each["index"] for each in printed] == [1, 2, 3, 4, 5, 6]
+    with Ledger.open(ledger, read_only=True) as opened:
+        for line, each in zip(lines, printed, strict=True):
+            receipt = Receipt.decode(base64.b64decode(each["receipt"], validate=True))
+            record = receipt.verify(line, opened.trust_anchor)
+            assert (receipt.index, record.id.hex()) == (each["index"], each["id"])
+            assert opened.record(each["index"]).body == line
+
+
+def test_append_reads_a_file_whose_last_newline_ends_a_line(ledger: Path, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_bytes(b"one\n\nthree\n")
+
+    printed = run_well("append", ledger, "--lines", tmp_path / "lines")
+
+    assert len(printed.splitlines()) == 3
+
+
+def test_append_of_nothing_appends_nothing(ledger: Path) -> None:
+    assert run_well("append", ledger, "--lines", "-", "--json") == b""
+    with Ledger.open(ledger) as opened:
+        assert opened.size == 1
+
+
+def test_append_answers_each_line_before_the_next_one_comes(ledger: Path) -> None:
+    """A program that waits for its receipt gets it, and the record is there for others by then."""
+    command = [*COMMAND, "append", str(ledger), "--lines", "-", "--json"]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+        Ledger.open(ledger, read_only=True) as reader,
+    ):
+        assert process.stdin is not None and process.stdout is not None
+        for number in range(1, 21):
+            process.stdin.write(b"line %d\n" % number)
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            assert answer["index"] == number
+            assert reader.record(number).body == b"line %d" % number
+        process.stdin.close()
+
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("answers", [1, 7, 300])
+def test_append_that_is_killed_has_kept_what_it_reported(ledger: Path, answers: int) -> None:
+    command = [*COMMAND, "append", str(ledger), "--lines", "-", "--json"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"".join(b"line %d\n" % number for number in range(2_000)))
+    process.stdin.flush()
+    reported = [json.loads(process.stdout.readline()) for _ in range(answers)]
+
+    process.send_signal(signal.SIGKILL)
+    rest = process.stdout.read()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+    reported += [json.loads(line) for line in rest.splitlines(keepends=True) if line[-1:] == b"\n"]
+    with Ledger.open(ledger) as opened:
+        opened.verify()
+        for each in reported:
+            receipt = Receipt.decode(base64.b64decode(each["receipt"]))
+            record = receipt.verify(b"line %d" % (each["index"] - 1), opened.trust_anchor)
+            assert opened.find(record.id) == each["index"]
+
+
+def test_append_stops_at_a_line_that_is_too_long(ledger: Path) -> None:
+    fits, long = b"x" * LINE_BYTES, b"x" * (LINE_BYTES + 1)
+
+    done = run("append", ledger, "--lines", "-", data=b"\n".join([b"a", fits, long, b"after"]))
+
+    assert done.returncode == 5
+    assert b"line 3 has more than 64512 bytes" in done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    with Ledger.open(ledger) as opened:
+        assert opened.size == 3
+
+
+def test_append_does_not_wait_for_the_end_of_an_endless_line(ledger: Path) -> None:
+    command = [*COMMAND, "append", str(ledger), "--lines", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(bytes(LINE_BYTES + 1))
+        process.stdin.flush()
+        process.wait(timeout=60)
+        assert b"line 1 has more than" in process.stderr.read()
+
+    assert process.returncode == 5
+
+
+def test_append_waits_for_no_other_writer(ledger: Path) -> None:
+    with Ledger.open(ledger):
+        done = run("append", ledger, "--lines", "-", data=b"line\n")
+
+    assert done.returncode == 4
+    assert b"another writer" in done.stderr
+
+
+def test_append_without_a_reader_of_its_output(ledger: Path) -> None:
+    command = [*COMMAND, "append", str(ledger), "--lines", "-", "--json"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdout.close()
+    process.stdin.write(b"line\n")
+    process.stdin.close()
+    complaint = process.stderr.read()
+    process.stderr.close()
+
+    assert process.wait(timeout=60) == 4
+    assert complaint == b""
+    run_well("audit", ledger)
+
+
+def test_interrupt_ends_quietly_and_keeps_what_was_reported(ledger: Path) -> None:
+    command = [*COMMAND, "append", str(ledger), "--lines", "-", "--json"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdin.write(b"line\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["index"] == 1
+
+    process.send_signal(signal.SIGINT)
+    output, complaint = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert (output, complaint.strip()) == (b"", b"ledgercore: interrupted")
+    with Ledger.open(ledger) as opened:
+        assert opened.size == 2

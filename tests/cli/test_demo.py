@@ -1,0 +1,86 @@
+"""Run the demonstration, and verify its packs with the anchor alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import objects, run, run_well
+
+DEMO_KEYS = {
+    *("rows", "accepted", "rejected", "exchanges", "refusals"),
+    *("ledger", "anchor", "packs", "seconds"),
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The demonstration with its summary, run once."""
+    directory = tmp_path_factory.mktemp("demo")
+    output = run_well("demo", "--firms", 40, "--directory", directory / "run", "--json")
+    return directory, json.loads(output.splitlines()[-1])
+
+
+def test_demo_ends_with_its_summary(demo: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = demo
+
+    assert summary.keys() >= DEMO_KEYS
+    assert (summary["rows"], summary["accepted"], summary["rejected"]) == (40, 40, [])
+    assert summary["refusals"].keys() >= {"E_CONSENT_STATE", "E_SCOPE"}
+    assert objects(run_well("audit", summary["ledger"], "--json"))[0]["verified"]
+
+
+def test_demo_writes_packs_that_verify(demo: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = demo
+    assert len(summary["packs"]) >= 3
+    for pack in summary["packs"]:
+        (shown,) = objects(run_well("verify", pack, "--anchor", summary["anchor"], "--json"))
+        assert shown["verified"]
+        assert any(claim["status"] == "proven" for claim in shown["claims"])
+
+
+def test_pack_with_a_changed_byte_does_not_verify(demo: tuple[Path, dict[str, Any]]) -> None:
+    directory, summary = demo
+    data = bytearray(Path(summary["packs"][0]).read_bytes())
+    data[len(data) // 2] ^= 1
+    (directory / "changed").write_bytes(data)
+
+    done = run("verify", directory / "changed", "--anchor", summary["anchor"])
+
+    assert done.returncode in (1, 5)
+    assert done.stdout == b""
+
+
+def test_pack_of_any_exchange(demo: tuple[Path, dict[str, Any]]) -> None:
+    directory, summary = demo
+    names = run_well("show", summary["ledger"], "--objects", "exchange/").decode().split()
+    exchange = names[0].removeprefix("exchange/")
+
+    run_well("pack", directory / "run", exchange, "--output", directory / "full")
+    run_well("pack", summary["ledger"], exchange, "--output", directory / "bare")
+
+    for name in ("full", "bare"):
+        run_well("verify", directory / name, "--anchor", summary["anchor"])
+    assert run("pack", directory / "run", "00" * 32, "--output", directory / "x").returncode == 3
+    assert not (directory / "x").exists()
+
+
+def test_demo_overwrites_nothing(demo: tuple[Path, dict[str, Any]]) -> None:
+    directory, _ = demo
+
+    done = run("demo", "--firms", 20, "--directory", directory / "run")
+
+    assert done.returncode == 4
+    assert b"holds a demonstration already" in done.stderr
+
+
+def test_demo_finds_a_fresh_directory(tmp_path: Path) -> None:
+    first, second = (
+        json.loads(run_well("demo", "--firms", 1, "--json", directory=tmp_path)) for _ in range(2)
+    )
+
+    assert Path(first["ledger"]) == Path("demo/1/exchange.ledger")
+    assert Path(second["ledger"]) == Path("demo/2/exchange.ledger")

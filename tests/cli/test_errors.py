@@ -1,0 +1,107 @@
+"""End every error in one line and its exit code, and no traceback."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ledgercore.cli import COMMANDS, exit_code
+from ledgercore.errors import LedgerError
+from tests.cli.command import COMMAND, DOCUMENT, objects, run, run_well
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (2, ()),
+        (2, ("unheard-of",)),
+        (2, ("init", "x")),
+        (2, ("append", "a.ledger")),
+        (2, ("show", ".")),
+        (2, ("show", "a.ledger", "--index", "7")),
+        (2, ("show", "a.ledger", "--index", "-1")),
+        (2, ("show", "a.ledger", "--index", "9" * 40)),
+        (2, ("show", "a.ledger", "--block", "9" * 40)),
+        (2, ("show", "a.ledger", "--id", "ab" * 32)),
+        (2, ("show", "a.ledger", "--index", "0", "--block", "0")),
+        (2, ("show", "a.ledger", "--body")),
+        (2, ("prove", "a.ledger")),
+        (2, ("prove", "a.ledger", "--index", "0", "--since", "1")),
+        (2, ("prove", "a.ledger", "--since", "3")),
+        (2, ("prove", "a.ledger", "--since", "0")),
+        (2, ("demo", "--data", "table.csv")),
+        (2, ("demo", "--firms", "0")),
+        (4, ("show", "missing")),
+        (4, ("init", "missing/x", "--origin", "a")),
+        (4, ("append", "a.ledger", "--lines", "missing")),
+        (4, ("backup", "a.ledger", "missing/copy")),
+        (4, ("verify", "missing", "--anchor", "missing")),
+        (4, ("prove", "a.ledger", "--index", "0", "--output", "a.ledger")),
+        (4, ("pack", "missing", "00" * 32, "--output", "p")),
+        (4, ("demo", "--data", "missing", "--mapping", "missing")),
+        (5, ("init", "x", "--origin", "a b")),
+        (5, ("init", "x", "--origin", "a", "--suite", "gm")),
+        (5, ("init", "x", "--origin", "a", "--suite", "md5")),
+        (5, ("show", "a.ledger", "--id", "ab")),
+        (5, ("show", "a.ledger", "--state", "consent/xyz")),
+        (5, ("verify", "a.ledger", "--anchor", "a.ledger")),
+        (5, ("verify", "a.ledger", "--anchor", "anchor.toml")),
+        (5, ("pack", "a.ledger", "xyz", "--output", "p")),
+    ],
+)
+def test_user_error_has_its_exit_code(case: Path, code: int, arguments: Sequence[str]) -> None:
+    done = run(*arguments, directory=case)
+
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert done.stderr
+    assert not (case / "x").exists()
+
+
+def test_error_for_machines_is_one_object(ledger: Path) -> None:
+    done = run("init", ledger, "--origin", "a", "--json")
+
+    (error,) = objects(done.stderr)
+    assert (error["error"], error["exit_code"]) == ("StoreError", 4)
+    assert "exists already" in error["message"]
+
+
+def test_full_disk_under_the_output(ledger: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        command = [*COMMAND, "show", str(ledger)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert done.returncode == 4
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def every_error(kind: type[LedgerError]) -> list[type[LedgerError]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in every_error(below))]
+
+
+def test_exit_codes_are_those_of_the_document() -> None:
+    """Every error has a code, and docs/cli.md names it beside that code and no other."""
+    rows = re.findall(r"^\| (\d+) \| .*? \| (.*?) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    documented = {name: int(code) for code, names in rows for name in re.findall(r"`(\w+)`", names)}
+
+    codes = {
+        kind.__name__: exit_code(kind.__new__(kind))
+        for kind in every_error(LedgerError)
+        if kind is not LedgerError
+    }
+
+    assert documented == codes
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_command_explains_itself(name: str) -> None:
+    shown = run_well(name, "--help").decode()
+
+    assert shown.startswith(f"Usage: ledgercore {name} ")
+    assert f"`ledgercore {name}" in DOCUMENT.read_text()

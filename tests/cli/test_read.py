@@ -1,0 +1,128 @@
+"""Audit a ledger, show and prove what is in it, copy it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Checkpoint, Ledger, format_anchor, parse_anchor, primitives
+from ledgercore.cli.objects import format_object, parse_object
+from tests.cli.command import objects, run, run_well, verify
+
+
+def test_audit_says_what_it_verified(ledger: Path) -> None:
+    run_well("append", ledger, "--lines", "-", data=b"one\ntwo\n")
+
+    (report,) = objects(run_well("audit", ledger, "--json"))
+
+    assert (report["verified"], report["records"], report["blocks"]) == (True, 3, 2)
+
+
+def test_audit_finds_a_changed_byte_and_says_where(ledger: Path) -> None:
+    run_well("append", ledger, "--lines", "-", data=b"first line\nA RECORD TO CHANGE\nthird\n")
+    data = ledger.read_bytes()
+    assert data.count(b"A RECORD TO CHANGE") == 1
+    ledger.write_bytes(data.replace(b"A RECORD TO CHANGE", b"A RECORD TO CHANGf"))
+
+    done = run("audit", ledger)
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"block 1" in done.stderr or b"record 2" in done.stderr
+
+
+def test_audit_since_a_kept_checkpoint(ledger: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(run_well("show", ledger, "--checkpoint"))
+    run_well("append", ledger, "--lines", "-", data=b"line\n")
+    newer = tmp_path / "newer"
+    newer.write_bytes(run_well("show", ledger, "--checkpoint"))
+    run_well("audit", ledger, "--since", kept)
+
+    with Ledger.open(ledger) as opened:
+        older = opened.note(0)
+    Path(f"{ledger}.head").unlink()
+    for name in ("", ".key"):
+        Path(f"{ledger}{name}").rename(tmp_path / f"moved{name}")
+    run_well("init", ledger, "--origin", "test.example/log")
+
+    assert older.encode() == kept.read_bytes()
+    assert run("audit", ledger, "--since", newer).returncode == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"SQLite format 3\0" + bytes(4096)])
+def test_audit_of_what_is_no_ledger(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+
+    done = run("audit", tmp_path / "file")
+
+    assert done.returncode in (1, 4)
+    assert done.stderr.startswith(b"ledgercore: ")
+
+
+def test_anchor_is_the_ledgers(ledger: Path) -> None:
+    text = run_well("anchor", ledger).decode()
+    (facts,) = objects(run_well("anchor", ledger, "--json"))
+
+    with Ledger.open(ledger) as opened:
+        assert text == format_anchor(opened.trust_anchor)
+        assert parse_anchor(text) == opened.trust_anchor
+        assert facts["network"] == opened.network.hex()
+
+
+def test_show_gives_what_the_ledger_has(ledger: Path) -> None:
+    (line,) = objects(run_well("append", ledger, "--lines", "-", "--json", data=b"\xffbody"))
+
+    by_index, by_id = (
+        objects(run_well("show", ledger, *chosen, "--json"))[0]
+        for chosen in (("--index", 1), ("--id", line["id"]))
+    )
+
+    assert by_index == by_id
+    assert by_index["body_hex"] == b"\xffbody".hex()
+    assert run_well("show", ledger, "--index", 1, "--body") == b"\xffbody"
+    assert objects(run_well("show", ledger, "--block", 1, "--json"))[0]["first_index"] == 1
+    assert Checkpoint.parse(run_well("show", ledger, "--checkpoint").decode()).size == 2
+    assert objects(run_well("show", ledger, "--index", 0, "--json"))[0]["kind"] == "genesis"
+
+
+def test_show_names_objects_as_it_takes_them(ledger: Path) -> None:
+    run_well("append", ledger, "--lines", "-", data=b"line\n")
+    names = objects(run_well("show", ledger, "--objects", "signer/", "--json"))[0]["objects"]
+
+    (state,) = objects(run_well("show", ledger, "--state", names[0], "--json"))
+
+    assert (state["object"], state["present"]) == (names[0], True)
+    assert format_object(parse_object(names[0])) == names[0]
+
+
+def test_receipt_from_prove_verifies_with_the_body_from_show(ledger: Path, case: Path) -> None:
+    name = objects(run_well("show", ledger, "--objects", "signer/", "--json"))[0]["objects"][0]
+    run_well("prove", ledger, "--index", 1, "--state", name, "--output", case / "proven")
+    (case / "body").write_bytes(run_well("show", ledger, "--index", 1, "--body"))
+
+    done = verify(case, "proven", "body")
+
+    assert done.returncode == 0
+    assert name.encode() in done.stdout
+
+
+def test_proof_of_growth_verifies(ledger: Path) -> None:
+    first = Checkpoint.parse(run_well("show", ledger, "--checkpoint").decode())
+    run_well("append", ledger, "--lines", "-", data=b"1\n2\n3\n4\n")
+
+    (proof,) = objects(run_well("prove", ledger, "--since", first.size, "--json"))
+
+    hashes, second_root = map(bytes.fromhex, proof["proof"]), bytes.fromhex(proof["second_root"])
+    primitives.verify_consistency("std", 1, 5, list(hashes), first.root, second_root)
+    assert Checkpoint.parse(proof["checkpoint"]).root == second_root
+
+
+def test_backup_is_a_ledger_that_verifies(ledger: Path, tmp_path: Path) -> None:
+    run_well("append", ledger, "--lines", "-", data=b"line\n")
+
+    with Ledger.open(ledger):  # a writer is at work
+        run_well("backup", ledger, tmp_path / "copy")
+
+    assert objects(run_well("audit", tmp_path / "copy", "--json"))[0]["records"] == 2
+    assert run("backup", ledger, tmp_path / "copy").returncode == 4

@@ -1,0 +1,116 @@
+"""Verify a receipt from files alone, and refuse what differs in one byte."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledgercore import LedgerError, Receipt, parse_anchor
+from tests.cli.command import objects, run, run_well, verify
+
+
+@pytest.mark.parametrize("form", ["raw", "text"])
+def test_verify_takes_bytes_and_base64(case: Path, form: str) -> None:
+    done = verify(case, form)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"verified  yes" in done.stdout
+
+
+def test_verify_needs_no_ledger(case: Path) -> None:
+    for path in case.glob("a.ledger*"):
+        path.unlink()
+
+    assert verify(case).returncode == 0
+
+
+def test_verify_refuses_every_flipped_byte(case: Path) -> None:
+    """In this process, through the same functions: a process for each would take minutes."""
+    raw, anchor = (case / "raw").read_bytes(), parse_anchor((case / "anchor.toml").read_text())
+    Receipt.decode(raw).verify(b"one record", anchor)
+    for at in range(len(raw)):
+        changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        with pytest.raises(LedgerError):
+            Receipt.decode(changed).verify(b"one record", anchor)
+    (case / "changed").write_bytes(changed)
+
+    assert verify(case, "changed").returncode in (1, 5)
+
+
+def test_verify_refuses_another_record(case: Path) -> None:
+    (case / "other").write_bytes(b"one recorD")
+
+    done = verify(case, record="other")
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"newline" not in done.stderr
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_verify_explains_a_newline_too_many(case: Path, ending: bytes) -> None:
+    (case / "other").write_bytes(b"one record" + ending)
+
+    done = verify(case, record="other")
+
+    assert done.returncode == 1
+    assert b"ends in a newline that the record does not have" in done.stderr
+
+
+def test_verify_refuses_another_ledgers_anchor(case: Path, tmp_path: Path) -> None:
+    run_well("init", tmp_path / "b.ledger", "--origin", "test.example/log")
+    (case / "anchor.toml").write_bytes(run_well("anchor", tmp_path / "b.ledger"))
+
+    done = verify(case)
+
+    assert done.returncode == 1
+    assert b"not signed by test.example/log" in done.stderr
+
+
+def spare_bits(text: str) -> str:
+    """The same bytes for a lenient decoder: another last letter before the padding."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    body = text.rstrip("=\n")
+    return body[:-1] + letters[letters.index(body[-1]) ^ 1] + text[len(body) :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: " " + text,
+        lambda text: text[:8] + "\n" + text[8:],
+        lambda text: text + "\n",
+        lambda text: text.replace("A", "_", 1),
+        lambda text: text[:-3] + "\n",
+    ],
+)
+def test_verify_takes_base64_in_one_form_only(case: Path, change: Callable[[str], str]) -> None:
+    (case / "text").write_text(change((case / "text").read_text()))
+
+    assert verify(case, "text").returncode == 5
+
+
+def test_verify_refuses_base64_with_spare_bits(ledger: Path, case: Path) -> None:
+    """Receipts of three lengths, of which some have bits to spare."""
+    checked = 0
+    for size in range(3):
+        lines = b"x" * size + b"\n"
+        (line,) = objects(run_well("append", ledger, "--lines", "-", "--json", data=lines))
+        if line["receipt"].endswith("="):
+            changed = spare_bits(line["receipt"])
+            assert base64.b64decode(changed) == base64.b64decode(line["receipt"])
+            (case / "text").write_text(changed)
+            assert verify(case, "text").returncode == 5
+            checked += 1
+
+    if not checked:
+        pytest.skip("all three receipts were whole groups of three bytes")
+
+
+def test_verify_asks_for_the_record_of_a_receipt(case: Path) -> None:
+    done = run("verify", case / "raw", "--anchor", case / "anchor.toml")
+
+    assert done.returncode == 2
+    assert b"add --record FILE" in done.stderr

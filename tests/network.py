@@ -1,0 +1,254 @@
+"""A small network for the tests of rules: parties with fixed keys, signed records, a view.
+
+``apply`` checks on every refusal that the view is as it was, and that the error names the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+
+from ledgercore import records, rules
+from ledgercore._core import SigningKey, VerifiedRecord, hash_domain
+from ledgercore.errors import RefusedError
+from ledgercore.rules import Position, View
+
+START = 1_700_000_000_000
+EXPIRES = START + 1_000_000
+LAPSES = START + 500_000
+PURPOSE = "credit.assess"
+ZERO = bytes(32)
+ROOT = b"r" * 32
+CONSENT, OTHER_CONSENT, NEW_CONSENT = (bytes([number]) * 32 for number in (1, 2, 3))
+
+ROLES = {
+    "provider": ("provider",),
+    "other provider": ("provider",),
+    "consumer": ("consumer",),
+    "other consumer": ("consumer",),
+    "supervisor": ("supervisor",),
+}
+NOT_MEMBERS = ("consent key", "other consent key", "stranger")
+NAMES = ("operator", *ROLES, *NOT_MEMBERS, "new consent key")
+KEYS = {name: SigningKey(bytes([number + 1]) * 32) for number, name in enumerate(NAMES)}
+SIGNERS = ("operator", *ROLES, *NOT_MEMBERS)
+
+
+def genesis_body(suite: str = "std", **changes: Any) -> records.Genesis:
+    members = tuple(
+        records.Member(name.replace(" ", "-"), name, roles, KEYS[name].public_key, ZERO)
+        for name, roles in ROLES.items()
+    )
+    body = records.Genesis(
+        "example.org/rules", suite, START, KEYS["operator"].public_key, (), 0, members
+    )
+    return structs.replace(body, **changes)
+
+
+def sign_genesis(body: records.Genesis, signer: str = "operator", **changes: Any) -> VerifiedRecord:
+    """Record 0, whose network is the hash of its body, but for the changes."""
+    data = records.encode(body)
+    suite = changes.get("suite", body.suite)
+    given = {"suite": suite, "network": hash_domain(suite, "network", data)[:16]} | changes
+    record = KEYS[signer].sign_record(kind="genesis", body=data, sequence=0, previous=ZERO, **given)
+    return record.verify()
+
+
+NETWORKS = {suite: sign_genesis(genesis_body(suite)).network for suite in ("std", "c2sp")}
+
+
+def empty_view() -> View:
+    return View(lambda name: None)
+
+
+def sign(
+    view: View, signer: str, body: records.RecordBody | bytes, **changes: Any
+) -> VerifiedRecord:
+    """A record that follows the signer's last one, but for the changes."""
+    sequence, previous = rules.next_position(view, KEYS[signer].public_key)
+    suite = view.get(rules.NETWORK, rules.NetworkState).suite
+    given = {"sequence": sequence, "previous": previous, "suite": suite, "kind": "data"}
+    if not isinstance(body, bytes):
+        given["kind"], body = body.KIND, records.encode(body)
+    given = {"network": NETWORKS[suite], "body": body} | given | changes
+    return KEYS[signer].sign_record(**given).verify()
+
+
+def apply(view: View, record: VerifiedRecord, time_ms: int = START, index: int = 9) -> bytes:
+    """Apply the record and return its id; check that a refusal leaves the view as it was."""
+    before = view.changes()
+    try:
+        rules.apply(view, record, Position(7, index, time_ms))
+    except RefusedError as error:
+        assert before == view.changes()
+        assert error.record == record.id
+        assert error.remedy == rules.CODES[error.code].remedy
+        raise
+    return record.id
+
+
+def act(view: View, signer: str, body: records.RecordBody | bytes, time_ms: int = START) -> bytes:
+    return apply(view, sign(view, signer, body), time_ms)
+
+
+def code_of(view: View, record: VerifiedRecord, time_ms: int = START, index: int = 9) -> str:
+    """The code that the record is refused with, or nothing if it is accepted."""
+    try:
+        apply(view, record, time_ms, index)
+    except RefusedError as error:
+        return error.code
+    return ""
+
+
+def begin(suite: str = "std") -> View:
+    """A network with one published product."""
+    view = empty_view()
+    rules.apply(view, sign_genesis(genesis_body(suite)), Position(0, 0, START))
+    fields = (records.Field("vat.sales_m", "fen", 4),)
+    act(view, "provider", records.ProductPublish("tax.v1", "Tax", "1", fields, (PURPOSE,)))
+    return view
+
+
+def request(consent: bytes, key: str, **changes: Any) -> records.ConsentRequest:
+    body = records.ConsentRequest(
+        consent, "tax.v1", PURPOSE, ROOT, KEYS[key].public_key, EXPIRES, 2, LAPSES
+    )
+    return structs.replace(body, **changes)
+
+
+def authorise(view: View, consent: bytes, key: str, by: str = "provider", root: bytes = ROOT):
+    network = view.get(rules.NETWORK, rules.NetworkState).network
+    message = records.endorsement_message(network, KEYS[key].public_key, root)
+    return records.ConsentAuthorise(consent, KEYS[by].sign(message))
+
+
+def authorised(view: View, max_uses: int = 2) -> View:
+    act(view, "consumer", request(CONSENT, "consent key", max_uses=max_uses))
+    act(view, "consent key", authorise(view, CONSENT, "consent key"))
+    return view
+
+
+def intend(view: View) -> bytes:
+    return act(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO))
+
+
+def admit(exchange: bytes) -> records.ExchangeAdmit:
+    return records.ExchangeAdmit(exchange, ROOT, ROOT, 4096)
+
+
+def decision(*exchanges: bytes) -> records.DecisionRecord:
+    return records.DecisionRecord(exchanges, "approved", ROOT, (), ROOT)
+
+
+def consent_state(view: View, consent: bytes = CONSENT) -> rules.ConsentState:
+    state = view.get(rules.consent_object(consent), rules.ConsentState)
+    assert state is not None
+    return state
+
+
+def exchange_state(view: View, exchange: bytes) -> rules.ExchangeState:
+    state = view.get(rules.exchange_object(exchange), rules.ExchangeState)
+    assert state is not None
+    return state
+
+
+@dataclass
+class Scene:
+    """A view in which the family's object is in one state."""
+
+    view: View
+    time_ms: int = START
+    exchange: bytes = b"\xee" * 32
+    decision: bytes = b"\xdd" * 32
+
+
+def product_scene(status: str) -> Scene:
+    scene = Scene(begin())
+    if status:
+        act(scene.view, "provider", records.ProductPublish("new.v1", "", "", (), ()))
+    if status == "WITHDRAWN":
+        act(scene.view, "provider", records.ProductWithdraw("new.v1"))
+    return scene
+
+
+def consent_scene(status: str) -> Scene:
+    view = begin()
+    act(view, "consumer", request(OTHER_CONSENT, "other consent key"))
+    scene = Scene(view)
+    if status in ("REQUESTED", "LAPSED", "REJECTED"):
+        act(view, "consumer", request(CONSENT, "consent key"))
+    elif status:
+        authorised(view, max_uses=1)
+    match status:
+        case "LAPSED":
+            scene.time_ms = LAPSES
+        case "EXPIRED":
+            scene.time_ms = EXPIRES
+        case "REJECTED":
+            act(view, "consent key", records.ConsentReject(CONSENT))
+        case "REVOKED":
+            act(view, "consent key", records.ConsentRevoke(CONSENT))
+        case "CONSUMED":
+            act(view, "provider", admit(intend(view)))
+    return scene
+
+
+EXCHANGE_PATHS = {
+    "": (),
+    "INTENDED": (),
+    "REFUSED": ("refuse",),
+    "ADMITTED": ("admit",),
+    "ACKNOWLEDGED": ("admit", "acknowledge"),
+    "DECLINED": ("admit", "decline"),
+    "USED": ("admit", "acknowledge", "use"),
+    "ERASED": ("admit", "erase"),
+}
+
+
+def exchange_scene(status: str) -> Scene:
+    scene = Scene(authorised(begin()))
+    act(scene.view, "consumer", request(OTHER_CONSENT, "other consent key"))
+    if status:
+        scene.exchange = intend(scene.view)
+    for step in EXCHANGE_PATHS[status]:
+        signer = "provider" if step in ("admit", "refuse") else "consumer"
+        act(scene.view, signer, body_of(f"exchange.{step}", scene))
+        if step == "acknowledge":
+            scene.decision = act(scene.view, "consumer", decision(scene.exchange))
+    return scene
+
+
+def decision_scene(status: str) -> Scene:
+    return exchange_scene("ACKNOWLEDGED")
+
+
+SCENES = {
+    "product": product_scene,
+    "consent": consent_scene,
+    "exchange": exchange_scene,
+    "decision": decision_scene,
+}
+
+
+def body_of(kind: str, scene: Scene) -> records.RecordBody:
+    exchange = scene.exchange
+    bodies: dict[str, Callable[[], records.RecordBody]] = {
+        "product.publish": lambda: records.ProductPublish("new.v1", "", "", (), ()),
+        "product.withdraw": lambda: records.ProductWithdraw("new.v1"),
+        "consent.request": lambda: request(CONSENT, "consent key"),
+        "consent.authorise": lambda: authorise(scene.view, CONSENT, "consent key"),
+        "consent.reject": lambda: records.ConsentReject(CONSENT),
+        "consent.revoke": lambda: records.ConsentRevoke(CONSENT),
+        "exchange.intent": lambda: records.ExchangeIntent(CONSENT, ROOT, ZERO),
+        "exchange.admit": lambda: admit(exchange),
+        "exchange.refuse": lambda: records.ExchangeRefuse(exchange, "E_SCOPE"),
+        "exchange.acknowledge": lambda: records.ExchangeAcknowledge(exchange),
+        "exchange.decline": lambda: records.ExchangeDecline(exchange, "E_SCOPE"),
+        "exchange.use": lambda: records.ExchangeUse(exchange, scene.decision, PURPOSE),
+        "exchange.erase": lambda: records.ExchangeErase(exchange, "retention_over"),
+        "decision.record": lambda: decision(exchange),
+    }
+    return bodies[kind]()

@@ -1,0 +1,486 @@
+"""Refusals, one code at a time; windows to the millisecond; and what the states hold.
+
+Every transition in every state is in ``test_transitions``, every order of a race in ``test_races``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import msgpack, structs
+
+from ledgercore import records, rules
+from ledgercore._core import VerifiedRecord
+from ledgercore.errors import CorruptError
+from ledgercore.rules import Position, View, document
+from tests.network import (
+    CONSENT,
+    EXPIRES,
+    KEYS,
+    LAPSES,
+    NETWORKS,
+    NEW_CONSENT,
+    PURPOSE,
+    ROOT,
+    START,
+    ZERO,
+    Scene,
+    act,
+    admit,
+    apply,
+    authorise,
+    authorised,
+    begin,
+    code_of,
+    consent_state,
+    decision,
+    empty_view,
+    exchange_scene,
+    exchange_state,
+    genesis_body,
+    intend,
+    request,
+    sign,
+    sign_genesis,
+)
+
+# Refusals, one code at a time.
+
+
+def genesis_refusal(record: VerifiedRecord, index: int = 0) -> str:
+    return code_of(empty_view(), record, index=index)
+
+
+def refused_genesis(**changes: Any) -> str:
+    return genesis_refusal(sign_genesis(genesis_body(**changes)))
+
+
+def use_refusal(**changes: Any) -> str:
+    scene = exchange_scene("USED")
+    body = {"exchange": scene.exchange, "decision": scene.decision, "purpose": PURPOSE} | changes
+    return code_of(scene.view, sign(scene.view, "consumer", records.ExchangeUse(**body)))
+
+
+def request_refusal(signer: str = "consumer", **changes: Any) -> str:
+    view = begin()
+    return code_of(view, sign(view, signer, request(CONSENT, "consent key", **changes)))
+
+
+def data_refusal(signer: str = "consumer", **changes: Any) -> str:
+    view = begin()
+    return code_of(view, sign(view, signer, b"payload", **changes))
+
+
+def typed_refusal(kind: str, body: bytes) -> str:
+    return data_refusal(kind=kind, body=body)
+
+
+def replay() -> str:
+    view = begin()
+    record = sign(view, "consumer", b"payload")
+    apply(view, record)
+    return code_of(view, record)
+
+
+def fork() -> str:
+    """A second record with a sequence that is taken."""
+    view = begin()
+    record = sign(view, "consumer", b"one")
+    act(view, "consumer", b"other")
+    return code_of(view, record)
+
+
+def data_by_consent_key() -> str:
+    view = authorised(begin())
+    return code_of(view, sign(view, "consent key", b"payload"))
+
+
+def second_request(consent: bytes, key: str) -> str:
+    view = authorised(begin())
+    return code_of(view, sign(view, "consumer", request(consent, key)))
+
+
+def early_intent() -> str:
+    view = begin()
+    act(view, "consumer", request(CONSENT, "consent key"))
+    return code_of(view, sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO)))
+
+
+def after_revoke(signer: str, body: Callable[[Scene], records.RecordBody], status: str) -> str:
+    scene = exchange_scene(status)
+    act(scene.view, "consent key", records.ConsentRevoke(CONSENT))
+    return code_of(scene.view, sign(scene.view, signer, body(scene)))
+
+
+def long_decision() -> bytes:
+    inputs = tuple(number.to_bytes(32, "big") for number in range(257))
+    return msgpack.encode(decision(*inputs))
+
+
+def withdrawn_product() -> str:
+    view = begin()
+    act(view, "provider", records.ProductWithdraw("tax.v1"))
+    return code_of(view, sign(view, "consumer", request(CONSENT, "consent key")))
+
+
+def endorsed(**changes: Any) -> str:
+    view = begin()
+    act(view, "consumer", request(CONSENT, "consent key"))
+    record = sign(
+        view, "consent key", authorise(view, CONSENT, **({"key": "consent key"} | changes))
+    )
+    return code_of(view, record)
+
+
+def foreign_decision() -> str:
+    """A decision by another consumer, on an exchange of its own."""
+    scene = exchange_scene("USED")
+    view = scene.view
+    act(view, "other consumer", request(NEW_CONSENT, "new consent key"))
+    act(view, "new consent key", authorise(view, NEW_CONSENT, "new consent key"))
+    exchange = act(view, "other consumer", records.ExchangeIntent(NEW_CONSENT, ROOT, ZERO))
+    act(view, "provider", admit(exchange))
+    act(view, "other consumer", records.ExchangeAcknowledge(exchange))
+    other = act(view, "other consumer", decision(exchange))
+    return code_of(
+        view, sign(view, "consumer", records.ExchangeUse(scene.exchange, other, PURPOSE))
+    )
+
+
+def decision_without_exchange() -> str:
+    """A use under a decision that rests on another exchange."""
+    scene = exchange_scene("USED")
+    second = intend(scene.view)
+    act(scene.view, "provider", admit(second))
+    act(scene.view, "consumer", records.ExchangeAcknowledge(second))
+    body = records.ExchangeUse(second, scene.decision, PURPOSE)
+    return code_of(scene.view, sign(scene.view, "consumer", body))
+
+
+def second_admit_of_last_use() -> str:
+    view = authorised(begin(), max_uses=1)
+    first, second = intend(view), intend(view)
+    act(view, "provider", admit(first))
+    return code_of(view, sign(view, "provider", admit(second)))
+
+
+def intent_after_last_use() -> str:
+    view = authorised(begin(), max_uses=1)
+    act(view, "provider", admit(intend(view)))
+    return code_of(view, sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO)))
+
+
+def decision_refusal(status: str, signer: str = "consumer", times: int = 1) -> str:
+    scene = exchange_scene(status)
+    return code_of(scene.view, sign(scene.view, signer, decision(*[scene.exchange] * times)))
+
+
+def twice_listed(name: str) -> str:
+    first, second = genesis_body().members[:2]
+    second = structs.replace(second, **{name: getattr(first, name)})
+    return refused_genesis(members=(first, second))
+
+
+WITNESS = records.Witness("witness.example", ZERO)
+
+REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
+    "E_NET": {
+        "another network": lambda: data_refusal(network=NETWORKS["c2sp"]),
+        "another suite": lambda: data_refusal(suite="c2sp"),
+        "a genesis with another network": lambda: genesis_refusal(
+            sign_genesis(genesis_body(), network=bytes(16))
+        ),
+        "a genesis that names another suite": lambda: genesis_refusal(
+            sign_genesis(genesis_body("c2sp"), suite="std")
+        ),
+    },
+    "E_KIND": {
+        "an unknown kind": lambda: data_refusal(kind="token.mint", body=b"\x90"),
+        "data before the genesis": lambda: genesis_refusal(sign(begin(), "consumer", b"payload")),
+        "a genesis that is not record 0": lambda: genesis_refusal(
+            sign_genesis(genesis_body()), index=1
+        ),
+        "a second genesis": lambda: code_of(begin(), sign_genesis(genesis_body()), index=0),
+    },
+    "E_CANON": {
+        "a body of another shape": lambda: typed_refusal("consent.revoke", b"\x90"),
+        "an input named twice": lambda: decision_refusal("ACKNOWLEDGED", times=2),
+    },
+    "E_LIMIT": {
+        "a list of 257 items": lambda: typed_refusal("decision.record", long_decision()),
+        "a quorum above the witnesses": lambda: refused_genesis(quorum=2, witnesses=(WITNESS,)),
+    },
+    "E_SEQUENCE": {
+        "a gap": lambda: data_refusal(sequence=1),
+        "a fork": fork,
+        "another previous id": lambda: data_refusal(previous=ROOT),
+    },
+    "E_REPLAY": {"the last record again": replay},
+    "E_CLOCK": {
+        "a window that is over": lambda: data_refusal(expiry_ms=START - 120_000),
+        "a window that is to come": lambda: data_refusal(not_before_ms=START + 120_001),
+        "a consent that ends now": lambda: request_refusal(expires_ms=START, lapses_ms=START),
+        "a request that lapses now": lambda: request_refusal(lapses_ms=START),
+        "a request that lapses after its end": lambda: request_refusal(lapses_ms=EXPIRES + 1),
+    },
+    "E_MEMBER": {
+        "data by a stranger": lambda: data_refusal("stranger"),
+        "data by a consent key": data_by_consent_key,
+    },
+    "E_ROLE": {
+        "a request by a provider": lambda: request_refusal("provider"),
+        "a request by the operator": lambda: request_refusal("operator"),
+        "a genesis by another key": lambda: genesis_refusal(
+            sign_genesis(genesis_body(), "consumer")
+        ),
+    },
+    "E_UNKNOWN": {
+        "an unknown product": lambda: request_refusal(product="none"),
+        "an intent under no consent": lambda: code_of(
+            view := begin(), sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO))
+        ),
+        "a revoke of no consent": lambda: code_of(
+            view := begin(), sign(view, "consumer", records.ConsentRevoke(CONSENT))
+        ),
+        "a use under no decision": lambda: use_refusal(decision=ROOT),
+        "a decision on no exchange": lambda: decision_refusal(""),
+    },
+    "E_EXISTS": {
+        "a consent id again": lambda: second_request(CONSENT, "new consent key"),
+        "a consent key again": lambda: second_request(NEW_CONSENT, "consent key"),
+        "a member's key for a consent": lambda: second_request(NEW_CONSENT, "supervisor"),
+        "a member listed twice": lambda: twice_listed("member"),
+        "a signing key listed twice": lambda: twice_listed("signing_key"),
+        "a witness listed twice": lambda: refused_genesis(witnesses=(WITNESS, WITNESS)),
+    },
+    "E_PRODUCT": {"a withdrawn product": withdrawn_product},
+    "E_PURPOSE": {
+        "a purpose that the product lacks": lambda: request_refusal(purpose="marketing"),
+        "a use for another purpose": lambda: use_refusal(purpose="marketing"),
+    },
+    "E_SCOPE": {"a decision on another exchange": decision_without_exchange},
+    "E_ENDORSEMENT": {
+        "by the consumer": lambda: endorsed(by="consumer"),
+        "by another provider": lambda: endorsed(by="other provider"),
+        "of other terms": lambda: endorsed(root=ZERO),
+        "of another key": lambda: endorsed(key="new consent key"),
+    },
+    "E_CONSENT_STATE": {
+        "an intent before authorisation": early_intent,
+        "an admit after the revoke": lambda: after_revoke(
+            "provider", lambda scene: admit(scene.exchange), "INTENDED"
+        ),
+        "a use after the revoke": lambda: after_revoke(
+            "consumer",
+            lambda scene: records.ExchangeUse(scene.exchange, scene.decision, PURPOSE),
+            "ACKNOWLEDGED",
+        ),
+    },
+    "E_USES": {
+        "no uses asked for": lambda: request_refusal(max_uses=0),
+        "a second admit of the last use": second_admit_of_last_use,
+        "an intent after the last use": intent_after_last_use,
+    },
+    "E_EXCHANGE_STATE": {
+        "a decision on what was only admitted": lambda: decision_refusal("ADMITTED"),
+        "a decision on what is erased": lambda: decision_refusal("ERASED"),
+    },
+    "E_RECIPIENT": {
+        "a decision of another consumer": lambda: decision_refusal("USED", "other consumer"),
+        "a use under another's decision": foreign_decision,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "case"), [(code, case) for code, cases in REFUSALS.items() for case in cases]
+)
+def test_refusal_has_its_code(code, case):
+    assert code == REFUSALS[code][case]()
+
+
+def test_every_code_has_a_refusal_here():
+    assert set(rules.CODES) == set(REFUSALS)
+
+
+# Time, to the millisecond.
+
+
+@pytest.mark.parametrize(
+    ("window", "time_ms", "code"),
+    [
+        ({"not_before_ms": START}, START - 120_001, "E_CLOCK"),
+        ({"not_before_ms": START}, START - 120_000, ""),
+        ({"not_before_ms": START}, START - 119_999, ""),
+        ({"expiry_ms": START}, START + 119_999, ""),
+        ({"expiry_ms": START}, START + 120_000, "E_CLOCK"),
+        ({"expiry_ms": START}, START + 120_001, "E_CLOCK"),
+        ({}, 0, ""),
+        ({}, 2**52, ""),
+    ],
+)
+def test_window_to_the_millisecond(window, time_ms, code):
+    view = begin()
+
+    assert code == code_of(view, sign(view, "consumer", b"payload", **window), time_ms)
+
+
+def test_revoke_has_no_window():
+    view = authorised(begin())
+    record = sign(view, "consent key", records.ConsentRevoke(CONSENT), expiry_ms=1)
+
+    assert "" == code_of(view, record, EXPIRES + 10**9)
+
+
+def test_revoke_twice_is_accepted_twice():
+    view = authorised(begin())
+
+    act(view, "consent key", records.ConsentRevoke(CONSENT))
+    act(view, "consent key", records.ConsentRevoke(CONSENT))
+
+    assert ("REVOKED", 4) == (consent_state(view).status, consent_state(view).count)
+
+
+@pytest.mark.parametrize(("time_ms", "code"), [(LAPSES - 1, ""), (LAPSES, "E_CONSENT_STATE")])
+def test_request_lapses_on_the_millisecond(time_ms, code):
+    view = begin()
+    act(view, "consumer", request(CONSENT, "consent key"))
+    record = sign(view, "consent key", authorise(view, CONSENT, "consent key"))
+
+    assert code == code_of(view, record, time_ms)
+
+
+@pytest.mark.parametrize(("time_ms", "code"), [(EXPIRES - 1, ""), (EXPIRES, "E_CONSENT_STATE")])
+def test_consent_expires_on_the_millisecond(time_ms, code):
+    view = authorised(begin())
+    exchange = intend(view)
+    intent = records.ExchangeIntent(CONSENT, ROOT, ZERO)
+
+    assert code == code_of(view.fork(), sign(view, "provider", admit(exchange)), time_ms)
+    assert code == code_of(view.fork(), sign(view, "consumer", intent), time_ms)
+
+
+@pytest.mark.parametrize("max_uses", [1, 2])
+@pytest.mark.parametrize(("time_ms", "code"), [(EXPIRES - 1, ""), (EXPIRES, "E_CONSENT_STATE")])
+def test_use_ends_with_the_consent_whether_or_not_its_uses_are_taken(max_uses, time_ms, code):
+    view = authorised(begin(), max_uses)
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+    act(view, "consumer", records.ExchangeAcknowledge(exchange))
+    basis = act(view, "consumer", decision(exchange))
+    body = records.ExchangeUse(exchange, basis, PURPOSE)
+
+    assert code == code_of(view, sign(view, "consumer", body), time_ms)
+
+
+# What the states hold.
+
+
+def test_admission_keeps_the_consent_as_it_was_before():
+    view = authorised(begin(), max_uses=1)
+    exchange = intend(view)
+    before = consent_state(view)
+
+    act(view, "provider", admit(exchange), START + 5)
+
+    assert (
+        rules.Admission("AUTHORISED", before.count, 1, 7, 9, START + 5, ROOT, ROOT, 4096)
+        == exchange_state(view, exchange).admission
+    )
+    assert ("CONSUMED", 1) == (consent_state(view).status, consent_state(view).uses)
+
+
+def test_withdrawn_product_leaves_given_consents_alone():
+    view = authorised(begin())
+    act(view, "provider", records.ProductWithdraw("tax.v1"))
+
+    act(view, "provider", admit(intend(view)))
+
+    assert 1 == consent_state(view).uses
+
+
+def test_operator_is_admitted_for_data():
+    view = begin()
+
+    act(view, "operator", b"payload")
+
+    assert 2 == rules.next_position(view, KEYS["operator"].public_key)[0]
+
+
+def test_operator_that_is_a_listed_member_keeps_its_own_name():
+    view = empty_view()
+    body = genesis_body(operator_key=KEYS["supervisor"].public_key)
+
+    rules.apply(view, sign_genesis(body, "supervisor"), Position(0, 0, START))
+
+    key = view.get(rules.key_object(body.operator_key), rules.KeyState)
+    assert rules.KeyState("supervisor", b"") == key
+    assert view.get(rules.member_object("operator"), rules.MemberState) is None
+
+
+def test_states_load_back_from_what_changes_gives():
+    scene = exchange_scene("USED")
+    stored = dict(scene.view.changes())
+    again = View(stored.get)
+
+    assert exchange_state(scene.view, scene.exchange) == exchange_state(again, scene.exchange)
+    assert consent_state(scene.view) == consent_state(again)
+    assert [] == again.changes()
+
+
+def test_state_that_does_not_decode_is_corrupt():
+    view = View(lambda name: b"\x93\x01")
+
+    with pytest.raises(CorruptError, match="ConsentState"):
+        view.get(rules.consent_object(CONSENT), rules.ConsentState)
+
+
+def test_dropped_fork_leaves_nothing_and_merged_fork_leaves_all():
+    view = begin()
+    before = view.changes()
+
+    inner = view.fork().fork()
+    act(inner, "consumer", b"payload")
+    assert before == view.changes()
+    changed = inner.changes()
+    inner.merge()
+    assert before == view.changes()
+
+    outer = view.fork()
+    inner = outer.fork()
+    act(inner, "consumer", b"payload")
+    inner.merge()
+    outer.merge()
+    assert dict(before) | dict(changed) == dict(view.changes())
+
+
+@pytest.mark.parametrize("suite", ["std", "c2sp"])
+def test_two_runs_change_the_same_bytes(suite):
+    def run() -> list[tuple[bytes, bytes]]:
+        view = authorised(begin(suite))
+        exchange = intend(view)
+        act(view, "provider", admit(exchange))
+        act(view, "consumer", records.ExchangeAcknowledge(exchange))
+        act(view, "consumer", decision(exchange))
+        return view.changes()
+
+    assert run() == run()
+
+
+# The specification.
+
+
+@pytest.mark.parametrize(("name", "text"), document.blocks())
+def test_specification_holds_the_tables(name, text):
+    documents = Path(__file__).parent.parent / "docs/spec"
+    specification = "".join(
+        (documents / name).read_text() for name in ("consent.md", "exchange.md")
+    )
+
+    found = re.findall(f"<!-- begin {name} -->.*?<!-- end {name} -->", specification, re.DOTALL)
+
+    assert [document.render(name, text)] == found

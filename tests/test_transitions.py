@@ -1,0 +1,159 @@
+"""Every kind of record, by every signer, in every state of its object.
+
+The expectation is written here as data and is not read from the tables of the rules.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ledgercore import records, rules
+from ledgercore._core import VerifiedRecord
+from ledgercore.rules import View
+from tests.network import (
+    CONSENT,
+    EXCHANGE_PATHS,
+    NOT_MEMBERS,
+    SCENES,
+    SIGNERS,
+    Scene,
+    body_of,
+    code_of,
+    sign,
+)
+
+MEMBERS_ONLY = dict.fromkeys(NOT_MEMBERS, "E_MEMBER")
+CONSUMER_ONLY = MEMBERS_ONLY | {
+    "consumer": "",
+    "other consumer": "E_RECIPIENT",
+    "provider": "E_ROLE",
+    "other provider": "E_ROLE",
+    "supervisor": "E_ROLE",
+    "operator": "E_ROLE",
+}
+PROVIDER_ONLY = MEMBERS_ONLY | {
+    "provider": "",
+    "other provider": "E_RECIPIENT",
+    "consumer": "E_ROLE",
+    "other consumer": "E_ROLE",
+    "supervisor": "E_ROLE",
+    "operator": "E_ROLE",
+}
+ANY_CONSUMER = CONSUMER_ONLY | {"other consumer": ""}
+ANY_PROVIDER = PROVIDER_ONLY | {"other provider": ""}
+KEY_ONLY = {name: "" if name == "consent key" else "E_ROLE" for name in SIGNERS}
+
+# family -> kind -> (who may sign, {state it may begin in: state it ends in}); "" is no object yet.
+EXPECTED = {
+    "product": {
+        "product.publish": (ANY_PROVIDER, {"": "PUBLISHED"}),
+        "product.withdraw": (PROVIDER_ONLY, {"PUBLISHED": "WITHDRAWN"}),
+    },
+    "consent": {
+        "consent.request": (ANY_CONSUMER, {"": "REQUESTED"}),
+        "consent.authorise": (KEY_ONLY, {"REQUESTED": "AUTHORISED"}),
+        "consent.reject": (KEY_ONLY, {"REQUESTED": "REJECTED"}),
+        "consent.revoke": (
+            KEY_ONLY,
+            {
+                "REQUESTED": "REVOKED",
+                "LAPSED": "REVOKED",
+                "AUTHORISED": "REVOKED",
+                "EXPIRED": "REVOKED",
+                "CONSUMED": "REVOKED",
+                "REJECTED": "REVOKED",
+                "REVOKED": "REVOKED",
+            },
+        ),
+    },
+    "exchange": {
+        "exchange.intent": (CONSUMER_ONLY, {"": "INTENDED"}),
+        "exchange.admit": (PROVIDER_ONLY, {"INTENDED": "ADMITTED"}),
+        "exchange.refuse": (PROVIDER_ONLY, {"INTENDED": "REFUSED"}),
+        "exchange.acknowledge": (CONSUMER_ONLY, {"ADMITTED": "ACKNOWLEDGED"}),
+        "exchange.decline": (CONSUMER_ONLY, {"ADMITTED": "DECLINED"}),
+        "exchange.use": (CONSUMER_ONLY, {"ACKNOWLEDGED": "USED", "USED": "USED"}),
+        "exchange.erase": (
+            CONSUMER_ONLY,
+            {
+                "ADMITTED": "ERASED",
+                "ACKNOWLEDGED": "ERASED",
+                "DECLINED": "ERASED",
+                "USED": "ERASED",
+            },
+        ),
+    },
+    "decision": {"decision.record": (CONSUMER_ONLY, {"": "RECORDED"})},
+}
+STATE_CODES = {
+    "product": "E_PRODUCT",
+    "consent": "E_CONSENT_STATE",
+    "exchange": "E_EXCHANGE_STATE",
+}
+
+
+def expected_code(family: str, kind: str, status: str, signer: str) -> str:
+    """What the tables above say, in the order in which an engine must check."""
+    signers, moves = EXPECTED[family][kind]
+    makes = "" in moves
+    if kind == "exchange.intent":
+        return signers[signer]
+    if makes:
+        return signers[signer] or ("E_EXISTS" if status else "")
+    if not status:
+        return "E_UNKNOWN"
+    return signers[signer] or ("" if status in moves else STATE_CODES[family])
+
+
+STATES = {
+    "product": ("", "PUBLISHED", "WITHDRAWN"),
+    "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
+    "exchange": tuple(EXCHANGE_PATHS),
+    "decision": ("",),
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "status"),
+    [(family, status) for family, statuses in STATES.items() for status in statuses],
+)
+def test_every_kind_by_every_signer_in_every_state(family, status):
+    scene = SCENES[family](status)
+    for kind, (_, moves) in EXPECTED[family].items():
+        body = body_of(kind, scene)
+        for signer in SIGNERS:
+            fork = scene.view.fork()
+            record = sign(fork, signer, body)
+
+            code = code_of(fork, record, scene.time_ms)
+
+            assert code == expected_code(family, kind, status, signer), (kind, signer)
+            if not code:
+                end = moves["" if kind == "exchange.intent" else status]
+                assert end == end_of(family, fork, scene, record)
+
+
+def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str:
+    name = {
+        "product": rules.product_object("new.v1"),
+        "consent": rules.consent_object(CONSENT),
+        "exchange": rules.exchange_object(
+            record.id if record.kind == "exchange.intent" else scene.exchange
+        ),
+        "decision": rules.decision_object(record.id),
+    }[family]
+    types = {one.name: one.state_type for one in rules.FAMILIES}
+    state = view.get(name, types[family])
+    assert state is not None
+    return state.status
+
+
+def test_expectation_covers_every_row_and_state_of_the_tables():
+    for family in rules.FAMILIES:
+        assert set(EXPECTED[family.name]) == {row.kind for row in family.rows}
+        for row in family.rows:
+            assert {*row.begin, row.end} <= set(STATES[family.name]) | {"RECORDED"}
+        named = [check for row in family.rows for check in row.checks]
+        assert set(named) == set(family.checks)
+    kinds = {row.kind for family in rules.FAMILIES for row in family.rows}
+    assert kinds | {"genesis"} == set(records.BODIES)

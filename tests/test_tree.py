@@ -1,0 +1,232 @@
+"""The history tree against the reference, and every wrong proof refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgercore import InvalidProof, MalformedError, _core
+from ledgercore._core import Frontier
+
+from tests import reference
+
+SUITES = ("std", "c2sp")
+SIZES = 131
+
+Tiles = dict[tuple[int, int], bytes]
+
+
+def joined(hashes: Sequence[bytes]) -> bytes:
+    return b"".join(hashes)
+
+
+def grow(suite: str, leaves: Sequence[bytes], step: int = 1 << 20) -> tuple[Frontier, Tiles]:
+    """A tree that is appended to step by step, with all its tiles, unfinished ones included."""
+    frontier, tiles = Frontier(suite), {}
+    for begin in range(0, len(leaves), step):
+        frontier, filled = frontier.append(joined(leaves[begin : begin + step]))
+        tiles.update({(level, index): hashes for level, index, hashes in filled})
+    for level, tail in enumerate(frontier.tails()):
+        tiles[level, frontier.size >> 8 * level + 8] = tail
+    return frontier, tiles
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def leaves(suite: str) -> list[bytes]:
+    return [reference.leaf(suite, b"leaf %d" % number) for number in range(SIZES)]
+
+
+@pytest.fixture(scope="module")
+def roots(suite: str, leaves: list[bytes]) -> list[bytes]:
+    return [reference.root(suite, leaves[:size]) for size in range(SIZES)]
+
+
+def test_hashes_agree_with_the_reference(suite: str) -> None:
+    for length in (0, 1, 55, 56, 57, 63, 64, 65, 120, 1016, 1017, 1024, 1025, 5000):
+        data = bytes(range(256)) * 20
+        assert _core.leaf_hash(suite, data[:length]) == reference.leaf(suite, data[:length])
+    assert _core.node_hash(suite, b"l" * 32, b"r" * 32) == reference.node(
+        suite, b"l" * 32, b"r" * 32
+    )
+
+
+def test_roots_agree_for_every_size(suite: str, leaves: list[bytes], roots: list[bytes]) -> None:
+    for size in range(SIZES):
+        assert _core.tree_root(suite, joined(leaves[:size])) == roots[size]
+
+
+def test_appending_in_any_steps_gives_one_tree(suite: str) -> None:
+    leaves = [reference.leaf(suite, b"%d" % number) for number in range(1000)]
+    whole, tiles = grow(suite, leaves)
+    for step in (1, 7, 255, 256, 257):
+        frontier, stepped = grow(suite, leaves, step)
+        assert (frontier.root(), frontier.tails(), stepped) == (whole.root(), whole.tails(), tiles)
+    restored = Frontier(suite, whole.size, whole.tails())
+    assert restored.append(leaves[0])[0].root() == whole.append(leaves[0])[0].root()
+
+
+def test_inclusion_is_exact_for_every_index_and_size(
+    suite: str, leaves: list[bytes], roots: list[bytes]
+) -> None:
+    _, tiles = grow(suite, leaves)
+    for size in range(1, SIZES):
+        for index in range(size):
+            proof = _core.prove_inclusion(suite, index, size, tiles)
+            assert proof == reference.inclusion(suite, index, leaves[:size])
+            _core.verify_inclusion(suite, leaves[index], index, size, proof, roots[size])
+
+
+def test_consistency_is_exact_for_every_pair_of_sizes(
+    suite: str, leaves: list[bytes], roots: list[bytes]
+) -> None:
+    _, tiles = grow(suite, leaves)
+    for second in range(SIZES):
+        for first in range(second + 1):
+            proof = _core.prove_consistency(suite, first, second, tiles)
+            assert proof == reference.consistency(suite, first, leaves[:second])
+            _core.verify_consistency(suite, first, second, proof, roots[first], roots[second])
+
+
+def test_proofs_hold_in_large_trees() -> None:
+    choose = random.Random(1)
+    data = [b"%d" % number for number in range(1 << 20)]
+    hashes = _core.leaf_hashes("std", data)
+    whole, filled = Frontier("std").append(hashes)
+    tiles = {(level, index): tile for level, index, tile in filled}
+    for level, tail in enumerate(whole.tails()):
+        tiles[level, whole.size >> 8 * level + 8] = tail
+    for _ in range(150):
+        size = choose.randrange(1, 1 << choose.randrange(1, 21))
+        index, older = choose.randrange(size), choose.randrange(size + 1)
+        root = Frontier("std").append(hashes[: 32 * size])[0].root()
+        leaf = hashes[32 * index : 32 * index + 32]
+        needed = {name: tiles[name] for name in _core.inclusion_tiles(index, size)}
+        proof = _core.prove_inclusion("std", index, size, needed)
+        _core.verify_inclusion("std", leaf, index, size, proof, root)
+        needed = {name: tiles[name] for name in _core.consistency_tiles(older, size)}
+        proof = _core.prove_consistency("std", older, size, needed)
+        older_root = Frontier("std").append(hashes[: 32 * older])[0].root()
+        _core.verify_consistency("std", older, size, proof, older_root, root)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_multiproofs_agree_and_verify(data: st.DataObject) -> None:
+    suite = data.draw(st.sampled_from(SUITES))
+    size = data.draw(st.integers(1, 600))
+    targets = sorted(data.draw(st.sets(st.integers(0, size - 1), min_size=1, max_size=20)))
+    leaves = [reference.leaf(suite, b"%d" % number) for number in range(size)]
+    frontier, tiles = grow(suite, leaves)
+    needed = {name: tiles[name] for name in _core.multiproof_tiles(targets, size)}
+
+    proof = _core.prove_multi(suite, targets, size, needed)
+
+    assert proof == reference.multiproof(suite, targets, leaves)
+    shown = joined([leaves[target] for target in targets])
+    _core.verify_multi(suite, shown, targets, size, proof, frontier.root())
+    position = data.draw(st.integers(0, len(shown) - 1))
+    wrong = bytearray(shown)
+    wrong[position] ^= 1
+    with pytest.raises(InvalidProof):
+        _core.verify_multi(suite, bytes(wrong), targets, size, proof, frontier.root())
+    with pytest.raises(InvalidProof):
+        _core.verify_multi(suite, shown, targets, size, [*proof, bytes(32)], frontier.root())
+
+
+def flips(value: bytes) -> list[bytes]:
+    """The value with each byte changed in turn."""
+    return [value[:at] + bytes([value[at] ^ 0x40]) + value[at + 1 :] for at in range(len(value))]
+
+
+def refused(verify: Callable[[], None]) -> None:
+    with pytest.raises((InvalidProof, MalformedError)):
+        verify()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 13, 64, 100])
+def test_every_changed_part_of_an_inclusion_is_refused(
+    suite: str, leaves: list[bytes], roots: list[bytes], size: int
+) -> None:
+    _, tiles = grow(suite, leaves)
+    for index in {0, size // 2, size - 1}:
+        leaf, root = leaves[index], roots[size]
+        proof = _core.prove_inclusion(suite, index, size, tiles)
+
+        def check(
+            leaf: bytes = leaf,
+            index: int = index,
+            size: int = size,
+            proof: list[bytes] = proof,
+            root: bytes = root,
+        ) -> None:
+            _core.verify_inclusion(suite, leaf, index, size, proof, root)
+
+        check()
+        for wrong in flips(leaf):
+            refused(lambda wrong=wrong: check(leaf=wrong))
+        for wrong in flips(root):
+            refused(lambda wrong=wrong: check(root=wrong))
+        for at, part in enumerate(proof):
+            for wrong in flips(part):
+                changed = [*proof[:at], wrong, *proof[at + 1 :]]
+                refused(lambda changed=changed: check(proof=changed))
+        for other in range(size + 2):
+            if other != index:
+                refused(lambda other=other: check(index=other))
+        refused(lambda: check(proof=[*proof, bytes(32)]))
+        refused(lambda: check(proof=[bytes(32), *proof]))
+        if proof:
+            refused(lambda: check(proof=proof[:-1]))
+            refused(lambda: check(proof=proof[1:]))
+            refused(lambda: check(proof=[*proof[:-1], b"short"]))
+
+
+def test_every_changed_part_of_a_consistency_is_refused(
+    suite: str, leaves: list[bytes], roots: list[bytes]
+) -> None:
+    _, tiles = grow(suite, leaves)
+    for first, second in ((1, 2), (3, 7), (4, 7), (6, 13), (64, 100), (63, 130)):
+        proof = _core.prove_consistency(suite, first, second, tiles)
+        older, newer = roots[first], roots[second]
+        arguments = [first, second, proof, older, newer]
+        for at in (3, 4):
+            for wrong in flips(arguments[at]):
+                changed = [*arguments[:at], wrong, *arguments[at + 1 :]]
+                refused(lambda changed=changed: _core.verify_consistency(suite, *changed))
+        for at, part in enumerate(proof):
+            for wrong in flips(part):
+                parts = [*proof[:at], wrong, *proof[at + 1 :]]
+                refused(
+                    lambda parts=parts: _core.verify_consistency(
+                        suite, first, second, parts, older, newer
+                    )
+                )
+        for parts in ([*proof, bytes(32)], proof[:-1]):
+            refused(
+                lambda parts=parts: _core.verify_consistency(
+                    suite, first, second, parts, older, newer
+                )
+            )
+
+
+def test_a_missing_tile_is_named() -> None:
+    with pytest.raises(InvalidProof, match=r"tile \(0, 0\) has 0 hashes, want 1"):
+        _core.prove_inclusion("std", 1, 2, {})
+
+
+def test_many_inclusions_name_the_first_that_fails() -> None:
+    leaves = [reference.leaf("std", b"%d" % number) for number in range(50)]
+    frontier, tiles = grow("std", leaves)
+    proofs = [_core.prove_inclusion("std", index, 50, tiles) for index in range(50)]
+    _core.verify_inclusions("std", joined(leaves), list(range(50)), 50, proofs, frontier.root())
+    proofs[31] = proofs[30]
+    with pytest.raises(InvalidProof, match="proof 31: "):
+        _core.verify_inclusions("std", joined(leaves), list(range(50)), 50, proofs, frontier.root())
