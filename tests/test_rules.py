@@ -70,13 +70,13 @@ def request_refusal(signer: str = "consumer", **changes: Any) -> str:
     return code_of(view, sign(view, signer, request(CONSENT, "consent key", **changes)))
 
 
-def data_refusal(signer: str = "consumer", **changes: Any) -> str:
+def data_refusal(signer: str = "consumer", payload: bytes = b"payload", **changes: Any) -> str:
     view = begin()
-    return code_of(view, sign(view, signer, b"payload", **changes))
+    return code_of(view, sign(view, signer, payload, **changes))
 
 
 def typed_refusal(kind: str, body: bytes) -> str:
-    return data_refusal(kind=kind, body=body)
+    return data_refusal(payload=body, kind=kind)
 
 
 def replay() -> str:
@@ -199,7 +199,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         ),
     },
     "E_KIND": {
-        "an unknown kind": lambda: data_refusal(kind="token.mint", body=b"\x90"),
+        "an unknown kind": lambda: typed_refusal("token.mint", b"\x90"),
         "data before the genesis": lambda: genesis_refusal(sign(begin(), "consumer", b"payload")),
         "a genesis that is not record 0": lambda: genesis_refusal(
             sign_genesis(genesis_body()), index=1
@@ -474,7 +474,7 @@ def test_two_runs_change_the_same_bytes(suite):
 # The specification.
 
 
-@pytest.mark.parametrize(("name", "text"), document.blocks())
+@pytest.mark.parametrize(("name", "text"), list(document.blocks()))
 def test_specification_holds_the_tables(name, text):
     documents = Path(__file__).parent.parent / "docs/spec"
     specification = "".join(

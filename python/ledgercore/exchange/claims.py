@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ledgercore._core import Receipt, verify_signature
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.exchange.evidence import Evidence
-from ledgercore.exchange.messages import Proposal, Release, Request, Terms, request_commitment
+from ledgercore.exchange.messages import Request, Terms, request_commitment
 from ledgercore.exchange.provider import admitted_state
 from ledgercore.exchange.salted import FIELD, TERM, Leaf, commit
 from ledgercore.records import (
@@ -29,6 +29,7 @@ from ledgercore.records import (
     ProductPublish,
     endorsement_message,
 )
+from ledgercore.records.base import Part
 from ledgercore.rules import (
     ConsentState,
     DecisionState,
@@ -40,7 +41,7 @@ from ledgercore.rules import (
     product_object,
 )
 
-__all__ = ["Case", "Claim", "prove_claims"]
+__all__ = ["Case", "Claim", "ReleaseEvidence", "prove_claims"]
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,26 @@ class Claim:
     status: str = "proven"
 
 
+class ReleaseEvidence(Part, frozen=True):
+    """What a release rested on: the admit's body, and its receipt with the exchange's state.
+
+    The sealed key is left out: it proves nothing to anyone but the consumer.
+    """
+
+    admit: bytes
+    receipt: bytes
+
+
 @dataclass(frozen=True)
 class Case:
     """One exchange with everything that is known of it."""
 
     evidence: Evidence
     exchange: bytes
-    terms: Proposal | None
+    terms: tuple[Leaf, ...] | None
     request: Request | None
     payload: tuple[Leaf, ...] | None
-    release: Release | None
+    release: ReleaseEvidence | None
 
     @property
     def state(self) -> ExchangeState:
@@ -97,8 +108,13 @@ def _records(case: Case) -> list[Claim]:
         raise InvalidProof("pack is about another consent than its exchange's")
     entries = evidence.touching(state.consent)
     evidence.check_complete("consent", case.consent, [record.id for _, record, _ in entries])
+    own = evidence.touching_exchange(case.exchange)
+    evidence.check_complete("exchange", state, [record.id for _, record, _ in own])
     size = evidence.checkpoint.size
-    statement = f"these are all {len(entries)} records of the consent, at ledger size {size}"
+    statement = (
+        f"these are all {len(entries)} records of the consent and all {len(own)} of the exchange, "
+        f"at ledger size {size}"
+    )
     return [Claim("complete", statement)]
 
 
@@ -176,11 +192,11 @@ def _requested(case: Case) -> list[Claim]:
 def _scope(case: Case) -> list[Claim]:
     if case.terms is None or case.request is None:
         return [case.missing("scope", "the terms")]
-    if any(leaf.use != TERM for leaf in case.terms.terms):
+    if any(leaf.use != TERM for leaf in case.terms):
         raise MalformedError("terms hold leaves of another use")
-    if commit(case.suite, case.terms.terms) != case.consent.terms_root:
+    if commit(case.suite, case.terms) != case.consent.terms_root:
         raise InvalidProof("terms are not the ones that the consent commits to")
-    terms, request = Terms.from_leaves(case.terms.terms), case.request
+    terms, request = Terms.from_leaves(case.terms), case.request
     parties = (terms.provider, terms.consumer, terms.product)
     if parties != (case.consent.provider, case.consent.consumer, case.consent.product):
         raise InvalidProof("terms name other parties than the consent")

@@ -123,6 +123,16 @@ class Evidence:
                 found.append(entry)
         return found
 
+    def touching_exchange(self, exchange: bytes) -> list[Entry]:
+        """The entries that touch an exchange: its own, and the decisions that rest on it."""
+        return [
+            entry
+            for entry in self.entries
+            if entry[1].id == exchange
+            or getattr(entry[2], "exchange", None) == exchange
+            or (isinstance(entry[2], DecisionRecord) and exchange in entry[2].inputs)
+        ]
+
     def consent(self) -> bytes:
         """The one consent that the pack is about."""
         found = [body.consent for _, _, body in self.of_kind(ConsentRequest)]

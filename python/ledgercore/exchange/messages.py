@@ -133,7 +133,7 @@ def decode_message(data: bytes, kind: type[MessageT]) -> MessageT:
     """The message in its one encoding, or ``MalformedError``."""
     try:
         message = msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"{kind.__name__.lower()}: {error}") from error
     if _ENCODER.encode(message) != data:
         raise MalformedError(f"{kind.__name__.lower()} is not in its canonical form")

@@ -19,7 +19,7 @@ import msgspec
 from ledgercore import records
 from ledgercore._core import Anchor, Record
 from ledgercore.errors import MalformedError, RefusedError
-from ledgercore.exchange.claims import Case, Claim, prove_claims
+from ledgercore.exchange.claims import Case, Claim, ReleaseEvidence, prove_claims
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
@@ -51,10 +51,10 @@ class Pack(Part, frozen=True):
     proof: tuple[bytes, ...]
     records: tuple[tuple[int, bytes], ...]
     states: tuple[bytes, ...]
-    terms: Proposal | None
+    terms: tuple[Leaf, ...] | None
     request: Request | None
     payload: tuple[Leaf, ...] | None
-    release: Release | None
+    release: ReleaseEvidence | None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -77,7 +77,9 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
         if isinstance(body, DecisionRecord)
     ]
     indices = sorted(found)
-    name = f"exchange/{exchange.hex()}"
+    kept = f"exchange/{exchange.hex()}"
+    proposal = _opening(vault, f"proposal/{state.consent.hex()}", Proposal)
+    release = _opening(vault, f"{kept}/release", Release)
     pack = Pack(
         version=1,
         exchange=exchange,
@@ -85,10 +87,10 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
         proof=tuple(ledger.prove_records(indices)),
         records=tuple((index, found[index].encode()) for index in indices),
         states=tuple(ledger.prove_state(name).encode() for name in names),
-        terms=_opening(vault, f"proposal/{state.consent.hex()}", Proposal),
+        terms=proposal.terms if proposal else None,
         request=_opening(vault, f"request/{state.request_commitment.hex()}", Request),
-        payload=_payload(vault, f"{name}/payload"),
-        release=_opening(vault, f"{name}/release", Release),
+        payload=_payload(vault, f"{kept}/payload"),
+        release=ReleaseEvidence(release.admit, release.receipt) if release else None,
     )
     return _ENCODER.encode(pack)
 
@@ -143,7 +145,7 @@ def verify_pack(data: bytes, anchor: Anchor) -> tuple[Claim, ...]:
         raise MalformedError(f"pack has {len(data)} bytes, want at most {PACK_BYTES}")
     try:
         pack = _DECODER.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"pack: {error}") from error
     if _ENCODER.encode(pack) != data:
         raise MalformedError("pack is not in its canonical form")

@@ -93,7 +93,7 @@ def decode_leaves(data: bytes, use: str) -> tuple[Leaf, ...]:
     """The leaves in an encoding, each of this use, salted, and at its position."""
     try:
         leaves = _DECODER.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"leaves: {error}") from error
     if _ENCODER.encode(leaves) != data:
         raise MalformedError("leaves are not in their canonical form")

@@ -1,0 +1,197 @@
+"""The exchange between the parties: what is released, and what a party refuses to take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledgercore import InvalidError, LedgerError, RefusedError
+from ledgercore.clock import ManualClock, OffsetClock
+from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.parties import BANK, TAX, Parties, set_up
+from ledgercore.entropy import SeededEntropy
+from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
+from ledgercore.exchange.submission import Accepted, submit
+from msgspec import structs
+
+FIELDS = ("cr.grade", "tax.paid_12m")
+DAY_MS = 86_400_000
+
+
+class Town:
+    """One firm, and everyone it deals with."""
+
+    def __init__(self, directory: Path) -> None:
+        entropy = SeededEntropy(7)
+        self.clock = OffsetClock(ManualClock(1_700_000_000_000))
+        self.mapping = generated_mapping()
+        self.table = generate_firms(3, entropy)
+        self.parties: Parties = set_up(directory, self.table, self.clock, entropy)
+        self.firm = self.table.rows[0].subject
+        self.subject = self.parties.subject(self.firm)
+        self.accept([self.parties.provider.publish(self.mapping.product())])
+
+    def accept(self, drafts: list) -> list[Accepted]:
+        places = []
+        for outcome in submit(self.parties.ledger, drafts):
+            assert isinstance(outcome, Accepted), outcome
+            places.append(outcome)
+        return places
+
+    def consent(self, **changes: object) -> Proposal:
+        terms = Terms(
+            subject=self.firm,
+            provider=TAX,
+            consumer=BANK,
+            product=self.mapping.offer.product,
+            purpose="credit.assess",
+            fields=FIELDS,
+            period_begin="2025-01",
+            period_end="2025-12",
+            expires_ms=self.clock.now_ms() + 30 * DAY_MS,
+            max_uses=1,
+            retain_until_ms=self.clock.now_ms() + 400 * DAY_MS,
+            onward="none",
+        )
+        terms = structs.replace(terms, **changes)
+        proposal = self.parties.consumer.propose(terms, self.subject.new_consent_key())
+        lapses_ms = self.clock.now_ms() + DAY_MS
+        self.accept([self.parties.consumer.request_consent(proposal, lapses_ms)])
+        self.subject.agree(proposal)
+        endorsement = self.parties.provider.endorse(self.firm, proposal)
+        self.accept([self.subject.authorise(proposal, endorsement)])
+        return proposal
+
+    def intend(self, proposal: Proposal, *fields: str) -> tuple[bytes, Request]:
+        consumer = self.parties.consumer
+        request = consumer.request(proposal.consent, fields or FIELDS, "credit.assess")
+        (place,) = self.accept(consumer.intend([request]))
+        return place.id, request
+
+    def deliver(self, intent: bytes, request: Request) -> tuple[Delivery, Release]:
+        provider = self.parties.provider
+        (place,) = self.accept(provider.answer([(intent, request)]))
+        return provider.delivery(intent), provider.release(intent, place)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    yield town
+    town.parties.close()
+
+
+def test_the_consumer_gets_exactly_what_was_consented(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+
+    values = town.parties.consumer.open(*town.deliver(intent, request))
+
+    assert values == {field: town.table.rows[0].values[field] for field in FIELDS}
+
+
+def test_a_revocation_that_comes_first_wins(town: Town) -> None:
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    town.accept([town.subject.revoke(proposal)])
+
+    (outcome,) = submit(town.parties.ledger, town.parties.provider.answer([(intent, request)]))
+
+    assert isinstance(outcome, RefusedError) and outcome.code == "E_CONSENT_STATE"
+    with pytest.raises(RefusedError, match="E_CONSENT_STATE"):
+        town.parties.provider.release(intent, outcome)
+
+
+def test_a_revocation_after_the_admit_withholds_the_key(town: Town) -> None:
+    proposal = town.consent(max_uses=2)
+    intent, request = town.intend(proposal)
+    (place,) = town.accept(town.parties.provider.answer([(intent, request)]))
+    town.accept([town.subject.revoke(proposal)])
+
+    with pytest.raises(RefusedError, match="key is withheld"):
+        town.parties.provider.release(intent, place)
+
+
+def test_an_expired_consent_admits_nothing(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    town.clock.advance(31 * DAY_MS)
+
+    (outcome,) = submit(town.parties.ledger, town.parties.provider.answer([(intent, request)]))
+
+    assert isinstance(outcome, RefusedError) and outcome.code == "E_CONSENT_STATE"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"fields": ("cr.grade", "aud.open")}, "E_SCOPE"),
+        ({"fields": ()}, "E_SCOPE"),
+        ({"purpose": "marketing"}, "E_PURPOSE"),
+        ({"period_begin": "2024-01"}, "E_SCOPE"),
+        ({"period_end": "2026-01"}, "E_SCOPE"),
+    ],
+)
+def test_the_provider_refuses_what_the_terms_do_not_cover(
+    town: Town, change: dict, code: str
+) -> None:
+    consumer, proposal = town.parties.consumer, town.consent()
+    request = consumer.request(proposal.consent, FIELDS, "credit.assess")
+    request = structs.replace(request, **change)
+    (place,) = town.accept(consumer.intend([request]))
+
+    (draft,) = town.parties.provider.answer([(place.id, request)])
+
+    assert draft.body.code == code
+
+
+def test_another_request_than_the_intent_commits_to_is_refused(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    other = structs.replace(request, fields=FIELDS[:1])
+
+    (draft,) = town.parties.provider.answer([(intent, other)])
+
+    assert draft.body.code == "E_SCOPE"
+
+
+def test_a_consent_admits_once_where_one_use_was_agreed(town: Town) -> None:
+    proposal = town.consent()
+    first, second = town.intend(proposal), town.intend(proposal)
+    drafts = town.parties.provider.answer([first, second])
+
+    outcomes = submit(town.parties.ledger, drafts)
+
+    assert isinstance(outcomes[0], Accepted)
+    assert isinstance(outcomes[1], RefusedError) and outcomes[1].code == "E_USES"
+
+
+@pytest.mark.parametrize("part", ["ciphertext", "receipt", "admit", "sealed_key"])
+def test_every_changed_byte_of_a_delivery_is_refused(town: Town, part: str) -> None:
+    intent, request = town.intend(town.consent())
+    delivery, release = town.deliver(intent, request)
+    message = delivery if part == "ciphertext" else release
+    data = getattr(message, part)
+    for at in range(0, len(data), max(1, len(data) // 150)):
+        wrong = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        changed = structs.replace(message, **{part: wrong})
+        pair = (changed, release) if part == "ciphertext" else (delivery, changed)
+        with pytest.raises(LedgerError):
+            town.parties.consumer.open(*pair)
+
+
+def test_the_key_of_another_exchange_opens_nothing(town: Town) -> None:
+    proposal = town.consent(max_uses=2)
+    first, second = town.intend(proposal), town.intend(proposal)
+    (delivery, _), (_, release) = town.deliver(*first), town.deliver(*second)
+
+    with pytest.raises(InvalidError):
+        town.parties.consumer.open(delivery, release)
+
+
+def test_a_refused_record_does_not_take_its_signers_later_ones_with_it(town: Town) -> None:
+    proposals = [town.consent() for _ in range(4)]
+    intents = [town.intend(proposal) for proposal in proposals]
+    town.accept([town.subject.revoke(proposals[1])])
+
+    outcomes = submit(town.parties.ledger, town.parties.provider.answer(intents))
+
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True, False, True, True]
