@@ -1,0 +1,94 @@
+"""Make the literal instances that the specifications show, from fixed seeds.
+
+In a document, ``<!-- example: NAME -->`` stands before the fenced block that shows the example.
+``python -m tests.spec_examples`` writes the blocks anew; a test holds the documents to them.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+from ledgercore import _core
+from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, SigningKey
+from ledgercore.anchor import format_anchor
+
+SPEC = Path(__file__).resolve().parent.parent / "docs" / "spec"
+BLOCK = re.compile(r"(<!-- example: ([a-z-]+) -->\n```\n)(.*?)(```\n)", re.DOTALL)
+
+KEY = SigningKey(bytes(32))
+WITNESS = SigningKey(bytes([1]) * 32)
+NETWORK = bytes(range(16))
+ORIGIN = "tax.example/exchange"
+
+
+def hexdump(data: bytes) -> str:
+    return "\n".join(textwrap.wrap(data.hex(), 64)) + "\n"
+
+
+def examples() -> dict[str, str]:
+    """Every example by its name."""
+    record = KEY.sign_record("std", NETWORK, "data", b"hello", sequence=0, previous=bytes(32))
+    leaves = _core.leaf_hashes("std", [record.encode(), b"second", b"third"])
+    tree, _ = Frontier("std").append(leaves)
+    tiles = {(0, 0): leaves}
+    states = Map("std").update([(b"consent/1", b"\x91\x01"), (b"consent/2", b"\x91\x02")])
+    block = Block(
+        height=1,
+        parent=bytes(32),
+        time_ms=1_700_000_000_000,
+        first_index=0,
+        count=3,
+        tree_root=tree.root(),
+        state_root=states.root(),
+    )
+    checkpoint = Checkpoint(
+        origin=ORIGIN,
+        size=3,
+        root=tree.root(),
+        height=1,
+        block_hash=block.hash("std"),
+        state_root=states.root(),
+    )
+    note = _core.cosign_checkpoint(
+        _core.sign_checkpoint(checkpoint, KEY), "witness.example", WITNESS, 1_700_000_000
+    )
+    anchor = Anchor(
+        origin=ORIGIN,
+        network=NETWORK,
+        suite="std",
+        operator_key=KEY.public_key,
+        witnesses=[("witness.example", WITNESS.public_key)],
+        quorum=1,
+    )
+    path = _core.prove_inclusion("std", 0, 3, tiles)
+    receipt = Receipt(index=0, path=path, checkpoint=note, envelope=record.envelope())
+    receipt.verify(b"hello", anchor)
+    return {
+        "record": hexdump(record.encode()),
+        "record-id": hexdump(record.id),
+        "envelope": hexdump(record.envelope()),
+        "leaf": hexdump(_core.leaf_hash("std", record.encode())),
+        "tree": hexdump(tree.root()),
+        "path": "".join(hexdump(each) for each in path),
+        "map": hexdump(states.root()),
+        "state-proof": hexdump(states.prove(b"consent/1", b"\x91\x01").encode()),
+        "absence": hexdump(states.prove(b"consent/3", None).encode()),
+        "block": hexdump(block.encode()),
+        "block-hash": hexdump(block.hash("std")),
+        "note": note,
+        "anchor": format_anchor(anchor),
+        "receipt": hexdump(receipt.encode()),
+    }
+
+
+def written(text: str, made: dict[str, str]) -> str:
+    """A document with its examples as they are made now."""
+    return BLOCK.sub(lambda found: found[1] + made[found[2]] + found[4], text)
+
+
+if __name__ == "__main__":
+    made = examples()
+    for document in sorted(SPEC.glob("*.md")):
+        document.write_text(written(document.read_text(), made))
