@@ -15,6 +15,7 @@ from ledgercore import records, rules
 from ledgercore._core import SigningKey, VerifiedRecord, hash_domain
 from ledgercore.errors import RefusedError
 from ledgercore.rules import Position, View
+from tests import reference
 
 START = 1_700_000_000_000
 EXPIRES = START + 1_000_000
@@ -153,6 +154,14 @@ def exchange_state(view: View, exchange: bytes) -> rules.ExchangeState:
     state = view.get(rules.exchange_object(exchange), rules.ExchangeState)
     assert state is not None
     return state
+
+
+def running_hash(record_ids: list[bytes]) -> bytes:
+    """The history of an object that these records touched, by an independent hash."""
+    history = bytes(32)
+    for record_id in record_ids:
+        history = reference.domain_hash("std", "history", history + record_id)
+    return history
 
 
 @dataclass

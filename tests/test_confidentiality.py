@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ledgercore import Ledger
 from ledgercore.demo import run_demo
 from ledgercore.exchange.messages import Proposal, decode_message

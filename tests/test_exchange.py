@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
+
 from ledgercore import InvalidError, LedgerError, RefusedError
 from ledgercore.clock import ManualClock, OffsetClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
@@ -13,7 +15,6 @@ from ledgercore.demo.parties import BANK, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
 from ledgercore.exchange.submission import Accepted, submit
-from msgspec import structs
 
 FIELDS = ("cr.grade", "tax.paid_12m")
 DAY_MS = 86_400_000

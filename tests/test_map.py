@@ -7,9 +7,9 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ledgercore import InvalidProof, LedgerError, StateProof
 from ledgercore._core import Map
-
 from tests import reference
 
 SUITES = st.sampled_from(["std", "c2sp"])

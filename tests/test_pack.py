@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from ledgercore import Ledger, LedgerError, UntrustedError
 from ledgercore._core import Anchor
 from ledgercore.demo import DemoResult, run_demo
@@ -77,6 +78,7 @@ def test_a_pack_without_one_of_its_records_is_not_complete(
 ) -> None:
     """Even an honest multiproof over the rest does not hide that a record is missing."""
     import msgspec
+
     from ledgercore.exchange.pack import Pack
 
     pack = msgspec.msgpack.decode(run.packs["revoke-late"].read_bytes(), type=Pack)
@@ -90,9 +92,9 @@ def test_a_pack_without_one_of_its_records_is_not_complete(
 
 
 def test_a_pack_of_another_network_is_not_trusted(run: DemoResult, tmp_path: Path) -> None:
-    with Ledger.create(tmp_path / "other.ledger", origin="tax.example/exchange") as other:
-        with pytest.raises(UntrustedError):
-            verify_pack(run.packs["plain"].read_bytes(), other.trust_anchor)
+    other = Ledger.create(tmp_path / "other.ledger", origin="tax.example/exchange")
+    with other, pytest.raises(UntrustedError):
+        verify_pack(run.packs["plain"].read_bytes(), other.trust_anchor)
 
 
 def test_a_party_without_the_openings_proves_the_rest(run: DemoResult, anchor: Anchor) -> None:

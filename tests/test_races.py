@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledgercore import records
 from ledgercore.rules import View
-from tests import reference
 from tests.network import (
     CONSENT,
     EXPIRES,
@@ -32,6 +32,7 @@ from tests.network import (
     exchange_state,
     intend,
     request,
+    running_hash,
     sign,
 )
 
@@ -221,21 +222,18 @@ def body_of(event: str, exchange: bytes, basis: bytes) -> tuple[str, records.Rec
             return "consumer", records.ExchangeErase(exchange, "retention_over")
 
 
-def running_hash(record_ids: list[bytes]) -> bytes:
-    history = bytes(32)
-    for record_id in record_ids:
-        history = reference.domain_hash("std", "history", history + record_id)
-    return history
-
-
-STEPS = st.tuples(
-    st.sampled_from(("intend", "revoke", "decide", "wait", *NEXT, "admit", "acknowledge", "use")),
-    st.integers(0, 3),
+EVENT = st.sampled_from(("intend", "revoke", "decide", "wait", *NEXT)).map(lambda event: [event])
+# Single events seldom line up, so stretches of the usual way through are mixed in.
+STRETCH = st.sampled_from(
+    (["admit", "acknowledge"], ["admit", "acknowledge", "decide"], ["decide", "use", "use"])
+)
+STEPS = st.tuples(EVENT | STRETCH, st.integers(0, 1)).map(
+    lambda drawn: [(event, drawn[1]) for event in drawn[0]]
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(STEPS, max_size=30))
+@given(st.lists(STEPS, max_size=20))
 def test_random_plays_agree_with_the_model(steps):
     view = begin()
     consent_trail, exchange_trails, exchanges = [], [], []
@@ -247,7 +245,7 @@ def test_random_plays_agree_with_the_model(steps):
         assert "" == code_of(view, record)
         consent_trail.append(record.id)
     model = Model()
-    for event, number in steps:
+    for event, number in [("intend", 0), *chain.from_iterable(steps)]:
         if event == "wait":
             model.time_ms += (EXPIRES - START) // 4
             continue

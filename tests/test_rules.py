@@ -44,6 +44,7 @@ from tests.network import (
     genesis_body,
     intend,
     request,
+    running_hash,
     sign,
     sign_genesis,
 )
@@ -392,6 +393,60 @@ def test_admission_keeps_the_consent_as_it_was_before():
         == exchange_state(view, exchange).admission
     )
     assert ("CONSUMED", 1) == (consent_state(view).status, consent_state(view).uses)
+
+
+def test_every_record_is_in_the_history_of_what_it_touched():
+    view = begin()
+    trails: dict[str, list[bytes]] = {"consent": [], "exchange": [], "decision": []}
+
+    def touch(signer: str, body: records.RecordBody, *touched: str) -> bytes:
+        record_id = act(view, signer, body)
+        for name in touched:
+            trails[name].append(record_id)
+        return record_id
+
+    touch("consumer", request(CONSENT, "consent key"), "consent")
+    touch("consent key", authorise(view, CONSENT, "consent key"), "consent")
+    intent = records.ExchangeIntent(CONSENT, ROOT, ZERO)
+    exchange = touch("consumer", intent, "consent", "exchange")
+    touch("provider", admit(exchange), "consent", "exchange")
+    touch("consumer", records.ExchangeAcknowledge(exchange), "consent", "exchange")
+    basis = touch("consumer", decision(exchange), "exchange", "decision")
+    use = records.ExchangeUse(exchange, basis, PURPOSE)
+    touch("consumer", use, "consent", "exchange", "decision")
+    touch("consent key", records.ConsentRevoke(CONSENT), "consent")
+    touch("consumer", records.ExchangeErase(exchange, "revoked"), "consent", "exchange")
+
+    states = {
+        "consent": consent_state(view),
+        "exchange": exchange_state(view, exchange),
+        "decision": view.get(rules.decision_object(basis), rules.DecisionState),
+    }
+    for name, trail in trails.items():
+        state = states[name]
+        assert (len(trail), running_hash(trail)) == (state.count, state.history)
+
+
+@pytest.mark.parametrize(("status", "code"), [("REFUSED", "E_SCOPE"), ("DECLINED", "E_SCOPE")])
+def test_exchange_keeps_the_reason_why_it_stopped(status, code):
+    scene = exchange_scene(status)
+
+    assert code == exchange_state(scene.view, scene.exchange).code
+
+
+def test_documented_state_has_the_documented_bytes():
+    view = begin()
+    act(view, "provider", records.ProductWithdraw("tax.v1"))
+
+    state = dict(view.changes())[rules.product_object("tax.v1")]
+
+    assert state.hex(" ").startswith("98 a9 57 49 54 48 44 52 41 57 4e 02 c4 20")
+
+
+def test_changes_are_in_the_order_of_names():
+    names = [name for name, _ in authorised(begin()).changes()]
+
+    assert sorted(names) == names
 
 
 def test_withdrawn_product_leaves_given_consents_alone():

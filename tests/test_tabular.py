@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from ledgercore import MalformedError
 from ledgercore.profiles import load_table, parse_mapping
 
@@ -75,7 +76,7 @@ def test_cells_become_values_only_as_the_mapping_says() -> None:
         ("a,-1,Y,x", "count is '-1', want a whole number"),
         ("a, 1,Y,x", "count is ' 1', want a whole number"),
         ("a,007,Y,x", "count is '007', want a whole number"),
-        ("a,١,Y,x", "count is '١', want a whole number"),
+        ("a,\u0661,Y,x", "count is '\u0661', want a whole number"),
         ("a,101,Y,x", "count is 101, want at most 100"),
         ("a,1,T,x", "flag is 'T', want one of N, Y"),
         ("a,1,,x", "flag is empty"),

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ledgercore import InvalidProof, MalformedError, _core
 from ledgercore._core import Frontier
-
 from tests import reference
 
 SUITES = ("std", "c2sp")
@@ -146,9 +146,21 @@ def flips(value: bytes) -> list[bytes]:
     return [value[:at] + bytes([value[at] ^ 0x40]) + value[at + 1 :] for at in range(len(value))]
 
 
-def refused(verify: Callable[[], None]) -> None:
+def refused(verify: Callable[..., None], *arguments: object) -> None:
     with pytest.raises((InvalidProof, MalformedError)):
-        verify()
+        verify(*arguments)
+
+
+def changes(proof: list[bytes]) -> list[list[bytes]]:
+    """Proofs that differ from this one in one byte, or in their length."""
+    changed = [
+        [*proof[:at], wrong, *proof[at + 1 :]]
+        for at, part in enumerate(proof)
+        for wrong in flips(part)
+    ]
+    longer = [[*proof, bytes(32)], [bytes(32), *proof]]
+    shorter = [proof[:-1], proof[1:], [*proof[:-1], b"short"]] if proof else []
+    return changed + longer + shorter
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 13, 64, 100])
@@ -156,65 +168,38 @@ def test_every_changed_part_of_an_inclusion_is_refused(
     suite: str, leaves: list[bytes], roots: list[bytes], size: int
 ) -> None:
     _, tiles = grow(suite, leaves)
+    verify, root = _core.verify_inclusion, roots[size]
     for index in {0, size // 2, size - 1}:
-        leaf, root = leaves[index], roots[size]
+        leaf = leaves[index]
         proof = _core.prove_inclusion(suite, index, size, tiles)
-
-        def check(
-            leaf: bytes = leaf,
-            index: int = index,
-            size: int = size,
-            proof: list[bytes] = proof,
-            root: bytes = root,
-        ) -> None:
-            _core.verify_inclusion(suite, leaf, index, size, proof, root)
-
-        check()
+        verify(suite, leaf, index, size, proof, root)
         for wrong in flips(leaf):
-            refused(lambda wrong=wrong: check(leaf=wrong))
+            refused(verify, suite, wrong, index, size, proof, root)
         for wrong in flips(root):
-            refused(lambda wrong=wrong: check(root=wrong))
-        for at, part in enumerate(proof):
-            for wrong in flips(part):
-                changed = [*proof[:at], wrong, *proof[at + 1 :]]
-                refused(lambda changed=changed: check(proof=changed))
+            refused(verify, suite, leaf, index, size, proof, wrong)
+        for changed in changes(proof):
+            refused(verify, suite, leaf, index, size, changed, root)
         for other in range(size + 2):
             if other != index:
-                refused(lambda other=other: check(index=other))
-        refused(lambda: check(proof=[*proof, bytes(32)]))
-        refused(lambda: check(proof=[bytes(32), *proof]))
-        if proof:
-            refused(lambda: check(proof=proof[:-1]))
-            refused(lambda: check(proof=proof[1:]))
-            refused(lambda: check(proof=[*proof[:-1], b"short"]))
+                refused(verify, suite, leaf, other, size, proof, root)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [(1, 2), (3, 7), (4, 7), (6, 13), (64, 100), (63, 130)]
+)
 def test_every_changed_part_of_a_consistency_is_refused(
-    suite: str, leaves: list[bytes], roots: list[bytes]
+    suite: str, leaves: list[bytes], roots: list[bytes], first: int, second: int
 ) -> None:
     _, tiles = grow(suite, leaves)
-    for first, second in ((1, 2), (3, 7), (4, 7), (6, 13), (64, 100), (63, 130)):
-        proof = _core.prove_consistency(suite, first, second, tiles)
-        older, newer = roots[first], roots[second]
-        arguments = [first, second, proof, older, newer]
-        for at in (3, 4):
-            for wrong in flips(arguments[at]):
-                changed = [*arguments[:at], wrong, *arguments[at + 1 :]]
-                refused(lambda changed=changed: _core.verify_consistency(suite, *changed))
-        for at, part in enumerate(proof):
-            for wrong in flips(part):
-                parts = [*proof[:at], wrong, *proof[at + 1 :]]
-                refused(
-                    lambda parts=parts: _core.verify_consistency(
-                        suite, first, second, parts, older, newer
-                    )
-                )
-        for parts in ([*proof, bytes(32)], proof[:-1]):
-            refused(
-                lambda parts=parts: _core.verify_consistency(
-                    suite, first, second, parts, older, newer
-                )
-            )
+    verify, older, newer = _core.verify_consistency, roots[first], roots[second]
+    proof = _core.prove_consistency(suite, first, second, tiles)
+    verify(suite, first, second, proof, older, newer)
+    for wrong in flips(older):
+        refused(verify, suite, first, second, proof, wrong, newer)
+    for wrong in flips(newer):
+        refused(verify, suite, first, second, proof, older, wrong)
+    for changed in changes(proof):
+        refused(verify, suite, first, second, changed, older, newer)
 
 
 def test_a_missing_tile_is_named() -> None:
