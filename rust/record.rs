@@ -341,10 +341,14 @@ pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
 /// Ids form the chain, so that hashing is serial; the signatures are made over all threads.
 pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<Vec<Record>> {
     at_most("records in a batch", bodies.len(), limits::BLOCK_RECORDS)?;
+    let Some(end) = first.sequence.checked_add(bodies.len() as u64) else {
+        let (sequence, count) = (first.sequence, bodies.len());
+        return malformed(format!("sequence is {sequence}, want room for {count} records"));
+    };
     let public_key = key.public_key();
     let mut previous = first.previous;
     let mut drafts = Vec::with_capacity(bodies.len());
-    for (sequence, body) in (first.sequence..).zip(bodies) {
+    for (sequence, body) in (first.sequence..end).zip(bodies) {
         at_most("body bytes", body.len(), limits::BODY_BYTES)?;
         let draft = Draft { sequence, previous, body, ..first.clone() };
         previous = draft.suite.hash(Domain::Record, &draft.encode(&public_key));

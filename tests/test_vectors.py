@@ -39,14 +39,30 @@ def test_every_domain_hash_is_that_of_another_implementation(load_vectors: LoadV
         data = bytes(at % 251 for at in range(case["input_len"]))
         judge = blake3.blake3(b"", derive_key_context="ledgercore v1 record").digest()
         keyed = blake3.blake3(data, key=vectors["key"].encode()).hexdigest()
+        derived = blake3.blake3(data, derive_key_context=vectors["context_string"]).hexdigest()
         # The judge itself is held to the vectors before it judges.
         assert keyed == case["keyed_hash"][:64]
+        assert derived == case["derive_key"][:64]
+        assert blake3.blake3(data).hexdigest() == case["hash"][:64]
         want = blake3.blake3(data, key=judge).digest()
         assert _core.hash_domain("std", "record", data) == want
         for suite in ("std", "c2sp"):
             assert _core.hash_domain(suite, "record", data) == reference.domain_hash(
                 suite, "record", data
             )
+
+
+@pytest.mark.parametrize("suite", ["std", "c2sp"])
+def test_each_domain_hashes_apart(suite: str) -> None:
+    domains = ["record", "leaf", "node", "empty", "network", "block", "history", "commitment"]
+    domains += ["state-key", "state-value", "state-leaf", "state-node"]
+
+    hashes = [_core.hash_domain(suite, domain, b"data") for domain in domains]
+
+    assert hashes == [reference.domain_hash(suite, domain, b"data") for domain in domains]
+    assert len(set(hashes)) == len(domains)
+    with pytest.raises(MalformedError, match="hash domain"):
+        _core.hash_domain(suite, "blocks", b"data")
 
 
 def test_only_the_first_encoding_of_a_value_is_canonical(load_vectors: LoadVectors) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         build_info,
         cosign_checkpoint,
     )
+    from ledgercore.aio import AsyncLedger
     from ledgercore.anchor import format_anchor, parse_anchor
     from ledgercore.errors import (
         BusyError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Anchor",
+    "AsyncLedger",
     "Block",
     "BusyError",
     "Checkpoint",
@@ -83,6 +85,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncLedger": "ledgercore.aio",
     "Ledger": "ledgercore.ledger",
     "Receipts": "ledgercore.ledger",
     "Report": "ledgercore.ledger",

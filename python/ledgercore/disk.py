@@ -183,19 +183,24 @@ class HeadFile:
     written leaves the other.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, newest_slot: int = -1) -> None:
+        """Open the file to write; the slot that holds the newest note is written over last."""
         self._path = path
-        self._turn = 0
+        self._turn = 1 - newest_slot if newest_slot >= 0 else 0
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            size = os.fstat(self._descriptor).st_size
+            if size < 2 * _SLOT_BYTES:
+                # The room is taken now, so that a full disk cannot refuse it after a commit.
+                os.pwrite(self._descriptor, bytes(2 * _SLOT_BYTES - size), size)
         except OSError as error:
             raise StoreError(f"cannot open {path}: {error.strerror}") from error
 
     def store(self, note: str) -> None:
         """Remember this checkpoint."""
-        data = note.encode().ljust(_SLOT_BYTES, b"\0")
+        data = note.encode() + b"\0"
         try:
-            os.pwrite(self._descriptor, data[: len(note.encode()) + 1], self._turn * _SLOT_BYTES)
+            os.pwrite(self._descriptor, data, self._turn * _SLOT_BYTES)
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
         self._turn = 1 - self._turn
@@ -208,10 +213,9 @@ class HeadFile:
 
     @staticmethod
     def load(path: str | Path) -> list[str]:
-        """The notes in the slots, as found: a torn one does not verify."""
+        """What the slots hold: an empty or a torn one does not verify."""
         if not Path(path).exists():
             return []
         data = read_bytes(path)
         slots = (data[:_SLOT_BYTES], data[_SLOT_BYTES:])
-        notes = (slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots)
-        return [note for note in notes if note]
+        return [slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots]

@@ -21,13 +21,13 @@ pub fn hashes(what: &str, items: &[PyBackedBytes]) -> Result<Vec<Hash>> {
     items.iter().map(|item| array(what, item)).collect()
 }
 
-/// Hashes that stand one after the other.
-pub fn joined_hashes(what: &str, bytes: &[u8]) -> Result<Vec<Hash>> {
+/// Hashes that stand one after the other, as they lie there.
+pub fn joined_hashes<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a [Hash]> {
     let (hashes, rest) = bytes.as_chunks::<32>();
     if !rest.is_empty() {
         return malformed(format!("{what} have {} bytes, want a multiple of 32", bytes.len()));
     }
-    Ok(hashes.to_vec())
+    Ok(hashes)
 }
 
 /// Hashes as bytes, one after the other.

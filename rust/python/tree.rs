@@ -21,7 +21,7 @@ impl Frontier {
     #[new]
     #[pyo3(signature = (suite, size = 0, tails = Vec::new()))]
     fn new(suite: &str, size: u64, tails: Vec<PyBackedBytes>) -> PyResult<Self> {
-        let tails = tails.iter().map(|tail| joined_hashes("unfinished tile", tail));
+        let tails = tails.iter().map(|tail| Ok(joined_hashes("unfinished tile", tail)?.to_vec()));
         let tails = tails.collect::<Result<_>>()?;
         Ok(Self(tree::Frontier::restore(Suite::from_name(suite)?, size, tails)?))
     }
@@ -50,7 +50,7 @@ impl Frontier {
         leaf_hashes: &[u8],
     ) -> PyResult<(Self, Vec<PyTile<'py>>)> {
         let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
-        let (frontier, filled) = py.detach(|| self.0.append(&leaves));
+        let (frontier, filled) = py.detach(|| self.0.append(leaves));
         let tiles = filled.iter().map(|((level, index), tile)| (*level, *index, join(py, tile)));
         Ok((Self(frontier), tiles.collect()))
     }
@@ -64,7 +64,7 @@ pub fn tree_root<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
     let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
-    Ok(PyBytes::new(py, &py.detach(|| tree::root(suite, &leaves))))
+    Ok(PyBytes::new(py, &py.detach(|| tree::root(suite, leaves))))
 }
 
 #[pyfunction]
@@ -84,7 +84,7 @@ pub fn multiproof_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
 
 type PyTiles = HashMap<TileId, PyBackedBytes>;
 
-fn tiles(given: &PyTiles) -> Result<Tiles> {
+fn tiles(given: &PyTiles) -> Result<Tiles<'_>> {
     given.iter().map(|(name, tile)| Ok((*name, joined_hashes("tile", tile)?))).collect()
 }
 
@@ -202,6 +202,6 @@ pub fn verify_multi(
     let suite = Suite::from_name(suite)?;
     let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
     let (proof, root) = (hashes("proof hash", &proof)?, array("root", root)?);
-    py.detach(|| tree::verify_multi(suite, &leaves, &indices, size, &proof, &root))?;
+    py.detach(|| tree::verify_multi(suite, leaves, &indices, size, &proof, &root))?;
     Ok(())
 }

@@ -14,16 +14,20 @@ use curve25519_dalek::traits::{Identity, IsIdentity, VartimeMultiscalarMul};
 use rayon::prelude::*;
 
 use super::Claim;
-use super::single::{challenge, split};
+use super::single::{self, challenge, split};
 
 /// Claims hashed or decompressed by one task.
 const TASK: usize = 256;
 
-/// Multiplications shared by one task: long enough that the shared doublings are small.
-const MULTIPLY: usize = 2048;
+/// Fewest terms that one task sums: enough that the doublings they share are small.
+const SUM: usize = 2048;
 
-/// A subset at or below this size is searched one by one.
-const SEARCH: usize = 16;
+/// Parts that a failing set is cut into. Cutting deep is dear when many are bad, and a sum of few
+/// terms saves little; halving would cost both an honest and a hostile batch more.
+const PARTS: usize = 16;
+
+/// A failing set at or below this size is checked one by one.
+const SEARCH: usize = 64;
 
 /// A claim that decoded, with all that its term of the equation needs.
 struct Term {
@@ -51,7 +55,7 @@ pub(super) fn bad_signatures(claims: &[Claim], seed: &[u8; 32]) -> Vec<usize> {
         (0..claims.len()).filter(|position| decoded[*position].is_none()).collect();
     let mut terms: Vec<Term> = decoded.into_iter().flatten().collect();
     draw_coefficients(&mut terms, claims, seed);
-    search(&terms, &points, &mut bad);
+    bad.extend(search(&terms, &points));
     bad.sort_unstable();
     bad
 }
@@ -91,50 +95,53 @@ fn draw_coefficients(terms: &mut [Term], claims: &[Claim], seed: &[u8; 32]) {
     }
 }
 
-/// Halve until the bad terms stand alone. Where most are bad, checking one by one is cheaper than
-/// halving, and halving stops at `SEARCH`, so that an attacker buys at most that work.
-fn search(terms: &[Term], points: &[Option<EdwardsPoint>], bad: &mut Vec<usize>) {
-    if terms.is_empty() || equation_holds(terms, points) {
-        return;
+/// The positions of terms that do not hold, ascending: cut what fails until few terms are left.
+fn search(terms: &[Term], points: &[Option<EdwardsPoint>]) -> Vec<usize> {
+    if sum_holds(terms, points) {
+        return Vec::new();
     }
     if terms.len() <= SEARCH {
-        bad.extend(terms.iter().filter(|term| !term.holds(points)).map(|term| term.position));
-        return;
+        let bad = terms.par_iter().filter(|term| !term.holds(points));
+        return bad.map(|term| term.position).collect();
     }
-    let (left, right) = terms.split_at(terms.len() / 2);
-    search(left, points, bad);
-    search(right, points, bad);
+    let part = terms.len().div_ceil(PARTS);
+    terms.par_chunks(part).flat_map(|part| search(part, points)).collect()
 }
 
 impl Term {
     /// The rule for one signature, on what is already prepared.
     fn holds(&self, points: &[Option<EdwardsPoint>]) -> bool {
-        let a = points[self.key].expect("terms have keys that decode");
-        let sum = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, &-a, &self.s);
-        (sum - self.r).mul_by_cofactor().is_identity()
+        single::equation_holds(point(points, self.key), &self.r, &self.s, &self.k)
     }
 }
 
-fn equation_holds(terms: &[Term], points: &[Option<EdwardsPoint>]) -> bool {
+fn point(points: &[Option<EdwardsPoint>], key: usize) -> &EdwardsPoint {
+    points[key].as_ref().expect("terms have keys that decode")
+}
+
+/// The equation of the module over these terms, each thread a share of them.
+fn sum_holds(terms: &[Term], points: &[Option<EdwardsPoint>]) -> bool {
+    let share = terms.len().div_ceil(rayon::current_num_threads()).max(SUM);
+    let sum = terms
+        .par_chunks(share)
+        .map(|share| weighted_sum(share, points))
+        .reduce(EdwardsPoint::identity, |left, right| left + right);
+    sum.mul_by_cofactor().is_identity()
+}
+
+/// `sum(z R) + sum over keys(sum(z k) A) - sum(z s) B`.
+fn weighted_sum(terms: &[Term], points: &[Option<EdwardsPoint>]) -> EdwardsPoint {
     let mut by_key: HashMap<usize, Scalar> = HashMap::new();
     let mut base = Scalar::ZERO;
     for term in terms {
         *by_key.entry(term.key).or_insert(Scalar::ZERO) += term.z * term.k;
-        base += term.z * term.s;
+        base -= term.z * term.s;
     }
-    let mut scalars: Vec<Scalar> = terms.iter().map(|term| term.z).collect();
-    let mut multiplied: Vec<EdwardsPoint> = terms.iter().map(|term| term.r).collect();
-    for (key, scalar) in by_key {
-        scalars.push(scalar);
-        multiplied.push(points[key].expect("terms have keys that decode"));
-    }
-    scalars.push(-base);
-    multiplied.push(ED25519_BASEPOINT_POINT);
-    let share = scalars.len().div_ceil(rayon::current_num_threads()).max(MULTIPLY);
-    let sum: EdwardsPoint = scalars
-        .par_chunks(share)
-        .zip(multiplied.par_chunks(share))
-        .map(|(scalars, points)| EdwardsPoint::vartime_multiscalar_mul(scalars, points))
-        .reduce(EdwardsPoint::identity, |left, right| left + right);
-    sum.mul_by_cofactor().is_identity()
+    let scalars = terms.iter().map(|term| &term.z).chain(by_key.values()).chain([&base]);
+    let multiplied = terms
+        .iter()
+        .map(|term| &term.r)
+        .chain(by_key.keys().map(|key| point(points, *key)))
+        .chain([&ED25519_BASEPOINT_POINT]);
+    EdwardsPoint::vartime_multiscalar_mul(scalars, multiplied)
 }

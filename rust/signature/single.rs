@@ -14,11 +14,15 @@ pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<
         let a = CompressedEdwardsY(*key).decompress()?;
         let (r_bytes, s) = split(signature)?;
         let r = CompressedEdwardsY(r_bytes).decompress()?;
-        let k = challenge(&r_bytes, key, message);
-        let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &-a, &s) - r;
-        difference.mul_by_cofactor().is_identity().then_some(())
+        equation_holds(&a, &r, &s, &challenge(&r_bytes, key, message)).then_some(())
     };
     holds().ok_or(Error::Signature { indices: vec![0], count: 1 })
+}
+
+/// `[8](sB - R - kA) = 0`.
+pub(super) fn equation_holds(a: &EdwardsPoint, r: &EdwardsPoint, s: &Scalar, k: &Scalar) -> bool {
+    let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(k, &-a, s) - r;
+    difference.mul_by_cofactor().is_identity()
 }
 
 /// The encoded `R` and the scalar `s`, which must be below the group order.

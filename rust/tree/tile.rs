@@ -21,7 +21,7 @@ pub type TileId = (u32, u64);
 pub type Tile = Vec<Hash>;
 
 /// Tiles by name, from which proofs are read.
-pub type Tiles = HashMap<TileId, Tile>;
+pub type Tiles<'a> = HashMap<TileId, &'a [Hash]>;
 
 /// A perfect subtree: `2^level` leaves from `index << level` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

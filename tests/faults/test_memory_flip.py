@@ -1,23 +1,29 @@
-"""Row 7: a bit that flips in memory before signing is never signed (as happened to CT's Yeti log)."""
+"""Row 7: a bit that flips in memory before signing is never signed (as happened to CT's Yeti log).
+
+Each hook stands between two steps of a block: records to hashes to tree and states to header to
+checkpoint to signature, and each of them to the store.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgercore import CorruptError, Ledger, LedgerError, SigningKey
-from ledgercore._core import Block, Checkpoint, Frontier
-from ledgercore.ledger import writer as writer_module
-from ledgercore.store import SqliteStore, StoredBlock
 
+from ledgercore import CorruptError, Ledger, SigningKey
+from ledgercore._core import Block, Checkpoint, Frontier
+from ledgercore.ledger import commit as commit_module
+from ledgercore.store import SqliteStore, StoredBlock
 from tests.faults.row import reliability_row
 
 SEED = 20261126
 BITS = 64
 KEY = SigningKey(bytes([7]) * 32)
+FULL_TILE = 256
 
 
 def flipped(data: bytes, choose: random.Random) -> bytes:
@@ -25,6 +31,14 @@ def flipped(data: bytes, choose: random.Random) -> bytes:
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
+
+
+def flipped_text(text: str, choose: random.Random) -> str:
+    while True:
+        try:
+            return flipped(text.encode(), choose).decode()
+        except UnicodeDecodeError:
+            continue
 
 
 class FlippingFrontier:
@@ -38,27 +52,65 @@ class FlippingFrontier:
             leaves, self._done = flipped(leaves, self._choose), True
         return self._frontier.append(leaves)
 
+    def root(self) -> bytes:
+        return self._frontier.root()
+
+
+Hook = Callable[[pytest.MonkeyPatch, Ledger, random.Random], None]
+
 
 def hash_to_tree(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    head = ledger._reader._head
-    object.__setattr__(head, "frontier", FlippingFrontier(head.frontier, choose))
+    head = ledger._reader.head
+    frontier: Any = FlippingFrontier(head.frontier, choose)
+    ledger._reader.set_head(replace(head, frontier=frontier))
+
+
+def tree_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    head = ledger._reader.head
+    size, tails = head.frontier.size, head.frontier.tails()
+    tails[0] = flipped(tails[0], choose)
+    ledger._reader.set_head(replace(head, frontier=Frontier(ledger.suite, size, tails)))
+
+
+def states_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    head = ledger._reader.head
+    states = head.states.update([(b"network", flipped(ledger.state(b"network") or b"", choose))])
+    ledger._reader.set_head(replace(head, states=states))
+
+
+def flip_field_once(
+    patch: pytest.MonkeyPatch, choose: random.Random, make: Any, names: Sequence[str]
+) -> None:
+    """Flip one of the fields of the first object that is made of a class of the commit."""
+    made = []
+
+    def flip_and_make(**fields: Any) -> Any:
+        if not made:
+            name = choose.choice(names)
+            fields[name] = flipped(fields[name], choose)
+        made.append(make(**fields))
+        return made[-1]
+
+    patch.setattr(commit_module, make.__name__, flip_and_make)
 
 
 def tree_to_header(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    def make(**fields: Any) -> Block:
-        name = choose.choice(["tree_root", "state_root"])
-        return Block(**{**fields, name: flipped(fields[name], choose)})
-
-    patch.setattr(writer_module, "Block", make)
+    flip_field_once(patch, choose, Block, ["tree_root", "state_root", "parent"])
 
 
-def header_to_signature(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    def make(**fields: Any) -> Checkpoint:
-        name = choose.choice(["root", "state_root"])
-        return Checkpoint(**{**fields, name: flipped(fields[name], choose)})
+def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    flip_field_once(patch, choose, Checkpoint, ["root", "state_root", "block_hash"])
 
-    make.parse = Checkpoint.parse  # type: ignore[attr-defined]
-    patch.setattr(writer_module, "Checkpoint", make)
+
+def checkpoint_to_signature(
+    patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
+) -> None:
+    sign = commit_module.sign_checkpoint
+    patch.setattr(
+        commit_module,
+        "sign_checkpoint",
+        lambda checkpoint, key: flipped_text(sign(checkpoint, key), choose),
+    )
 
 
 def record_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -79,6 +131,25 @@ def header_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Ra
     patch.setattr(SqliteStore, "add_block", flip_and_add)
 
 
+def tile_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    add = SqliteStore.add_tiles
+
+    def flip_and_add(store: SqliteStore, tiles: Sequence[tuple[int, int, bytes]]) -> None:
+        assert tiles, "the block must complete a tile"
+        add(store, [(level, index, flipped(tile, choose)) for level, index, tile in tiles])
+
+    patch.setattr(SqliteStore, "add_tiles", flip_and_add)
+
+
+def id_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    add = SqliteStore.add_ids
+
+    def flip_and_add(store: SqliteStore, first_index: int, ids: Sequence[bytes]) -> None:
+        add(store, first_index, [flipped(record_id, choose) for record_id in ids])
+
+    patch.setattr(SqliteStore, "add_ids", flip_and_add)
+
+
 def state_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
     put = SqliteStore.put_states
 
@@ -88,19 +159,35 @@ def state_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Ran
     patch.setattr(SqliteStore, "put_states", flip_and_put)
 
 
-HOOKS: list[Callable[[pytest.MonkeyPatch, Ledger, random.Random], None]] = [
+def note_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    put = SqliteStore.put_note
+    patch.setattr(
+        SqliteStore,
+        "put_note",
+        lambda store, height, note: put(store, height, flipped_text(note, choose)),
+    )
+
+
+HOOKS: list[Hook] = [
     hash_to_tree,
+    tree_between_blocks,
+    states_between_blocks,
     tree_to_header,
-    header_to_signature,
+    header_to_checkpoint,
+    checkpoint_to_signature,
     record_to_store,
     header_to_store,
+    tile_to_store,
+    id_to_store,
     state_to_store,
+    note_to_store,
 ]
 
 
 def test_a_flipped_bit_is_not_signed(tmp_path: Path) -> None:
     path = tmp_path / "yeti.ledger"
-    Ledger.create(path, origin="fault.example/log", key=KEY).close()
+    with Ledger.create(path, origin="fault.example/log", key=KEY) as ledger:
+        ledger.append_many([b"%d" % number for number in range(FULL_TILE - 2)])
     choose = random.Random(SEED)
     with reliability_row(7, "bit flip in memory", seed=SEED, want=BITS * len(HOOKS)) as row:
         for hook in HOOKS:
@@ -108,14 +195,42 @@ def test_a_flipped_bit_is_not_signed(tmp_path: Path) -> None:
                 with Ledger.open(path, key=KEY) as ledger, pytest.MonkeyPatch.context() as patch:
                     before = ledger.checkpoint
                     hook(patch, ledger, choose)
-                    with pytest.raises(LedgerError):
+                    with pytest.raises(CorruptError) as evidence:
                         ledger.append(b"payload")
                     patch.undo()
-                    with pytest.raises(CorruptError, match="writer has stopped"):
+                    with pytest.raises(CorruptError, match="writer has stopped") as stopped:
                         ledger.append(b"another")
+                    assert str(evidence.value) in str(stopped.value)
                 with Ledger.open(path, key=KEY) as ledger:
                     assert ledger.checkpoint == before
                 row.count(hook.__name__)
     with Ledger.open(path, key=KEY) as ledger:
         ledger.append(b"payload")
         ledger.verify()
+
+
+def test_the_control_run_signs_a_flipped_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the second look a flip is signed, and the ledger is beyond repair."""
+    path = tmp_path / "control.ledger"
+    Ledger.create(path, origin="fault.example/log", key=KEY).close()
+    choose = random.Random(SEED)
+    draft = commit_module._draft
+
+    with Ledger.open(path, key=KEY) as ledger:
+        hash_to_tree(monkeypatch, ledger, choose)
+        blocks: list[Block] = []
+
+        def remember(*arguments: Any) -> Any:
+            made = draft(*arguments)
+            blocks.append(made.block)
+            return made
+
+        monkeypatch.setattr(commit_module, "_draft", remember)
+        monkeypatch.setattr(commit_module, "_look_again", lambda *arguments: blocks[-1])
+        ledger.append_many([b"payload"])
+    monkeypatch.undo()
+
+    with pytest.raises(CorruptError, match="do not lead to the signed tree root"):
+        Ledger.open(path, key=KEY)

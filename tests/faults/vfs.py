@@ -53,16 +53,16 @@ class RecordingVFS(apsw.VFS):
         self.events.append(Event("delete", Path(name).name))
         super().xDelete(name, sync)
 
-    def acknowledge(self, size: int) -> None:
-        """Mark that the ledger has told somebody of so many records."""
-        self.events.append(Event("acknowledge", "", size))
+    def acknowledge(self, note: str) -> None:
+        """Mark that the ledger has told somebody of a checkpoint."""
+        self.events.append(Event("acknowledge", "", 0, note.encode()))
 
 
 class CrashState(NamedTuple):
-    """What a power cut may leave: files by name, and how much had been acknowledged."""
+    """What a power cut may leave: files by name, and the last acknowledged checkpoint, if any."""
 
     files: dict[str, bytes]
-    acknowledged: int
+    acknowledged: str
 
 
 def crash(
@@ -75,10 +75,10 @@ def crash(
     """
     synced = {event.file: i for i, event in enumerate(events[:at]) if event.kind == "sync"}
     files = {name: bytearray(data) for name, data in base.items()}
-    acknowledged = 0
+    acknowledged = ""
     for i, event in enumerate(events[:at]):
         if event.kind == "acknowledge":
-            acknowledged = event.offset
+            acknowledged = event.data.decode()
             continue
         if event.kind == "sync":
             continue

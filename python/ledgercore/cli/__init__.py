@@ -92,7 +92,7 @@ def main() -> None:
     With ``--json`` the line is an object: the error's type, its message and the exit code.
     """
     try:
-        sys.exit(root.main(standalone_mode=False))
+        sys.exit(root.main(prog_name="ledgercore", standalone_mode=False))
     except LedgerError as error:
         click.echo(_error_line(error, as_json="--json" in sys.argv), err=True)
         sys.exit(exit_code(error))

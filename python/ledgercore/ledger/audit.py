@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledgercore import rules
-from ledgercore._core import Batch, Block, Frontier, Map
+from ledgercore._core import Batch, Block, Frontier, Map, VerifiedBatch
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
 from ledgercore.errors import CorruptError, LedgerError, RefusedError
-from ledgercore.ledger.head import operator_anchor
+from ledgercore.ledger.head import Head, stored_block, verify_block
 from ledgercore.ledger.reader import Reader
 from ledgercore.rules import Position, View
 from ledgercore.store import StoredBlock
@@ -40,99 +40,88 @@ def audit(
 ) -> Report:
     """Verify everything, or raise ``CorruptError`` with what is wrong and where."""
     begin = clock.elapsed_s()
-    with reader.lock:
-        newest = reader.head.block.height
-        size = reader.head.checkpoint.size
     reader.store.check()
     walk = _Walk(reader, entropy)
-    for height in range(newest + 1):
-        with reader.lock:
-            stored = reader.store.block(height)
-            if stored is None:
-                raise CorruptError(f"block {height} is missing: restore it from a backup")
-            try:
-                walk.block(stored)
-            except CorruptError:
-                raise
-            except LedgerError as error:
-                raise CorruptError(f"block {height}: {error}") from error
+    newest = reader.head
+    while walk.height < newest.block.height:
+        with reader.moment():
+            walk.next_block()
         if progress is not None:
-            progress(walk.frontier.size, size)
-    with reader.lock:
-        if reader.head.block.height == newest:
-            walk.finish()
+            progress(walk.frontier.size, newest.checkpoint.size)
+    # Blocks that came meanwhile, and then the whole: no other may come now.
+    with reader.moment() as head:
+        while walk.height < head.block.height:
+            walk.next_block()
+        walk.finish(head)
+    if progress is not None:
+        progress(walk.frontier.size, walk.frontier.size)
     seconds = clock.elapsed_s() - begin
-    return Report(walk.frontier.size, newest + 1, len(walk.states), seconds)
+    return Report(walk.frontier.size, walk.height + 1, len(walk.states), seconds)
 
 
 class _Walk:
     """Everything a ledger must hold, made again block by block."""
 
     def __init__(self, reader: Reader, entropy: Entropy) -> None:
-        self._reader = reader
-        self._entropy = entropy
+        self._store = reader.store
         self._anchor = reader.anchor
+        self._entropy = entropy
         self._parent = bytes(32)
         self._time_ms = 0
         self._tiles = self._bundles = 0
         self._values: dict[bytes, bytes] = {}
+        self.height = -1
         self.frontier = Frontier(reader.anchor.suite)
         self.states = Map(reader.anchor.suite)
 
-    def block(self, stored: StoredBlock) -> None:
-        """Hold one block to the ones before it."""
-        suite, height = self._anchor.suite, stored.height
-        block = Block.decode(stored.header)
-        batch = Batch.decode_bundles(stored.bundles)
-        want = (height, self._parent, self.frontier.size, len(batch))
-        got = (block.height, block.parent, block.first_index, block.count)
-        if got != want or stored.first_index != block.first_index:
+    def next_block(self) -> None:
+        """Hold the next block to the ones before it."""
+        height = self.height + 1
+        stored = stored_block(self._store, height)
+        try:
+            batch = Batch.decode_bundles(stored.bundles)
+            block, _ = verify_block(stored, self._anchor)
+            self._check_header(block, len(batch))
+            self._check_tree(block, stored, batch)
+            verified = batch.verify(self._entropy.bytes(32))
+            self._check_ids(block, verified.ids())
+            self._check_states(block, verified)
+        except CorruptError:
+            raise
+        except LedgerError as error:
+            raise CorruptError(f"block {height}: {error}") from error
+        self._bundles += len(stored.bundles)
+        self._parent, self._time_ms = block.hash(self._anchor.suite), block.time_ms
+        self.height = height
+
+    def _check_header(self, block: Block, count: int) -> None:
+        height = self.height + 1
+        want = (height, self._parent, self.frontier.size, count)
+        if (block.height, block.parent, block.first_index, block.count) != want:
             raise CorruptError(f"block {height}: header does not follow from the block before")
         if block.time_ms < self._time_ms:
-            raise CorruptError(f"block {height}: time goes back")
-        self._bundles += len(stored.bundles)
-        verified = batch.verify(self._entropy.bytes(32))
-        self.frontier, tiles = self.frontier.append(verified.leaf_hashes())
+            raise CorruptError(f"block {height}: time is {block.time_ms}, was {self._time_ms}")
+
+    def _check_tree(self, block: Block, stored: StoredBlock, batch: Batch) -> None:
+        self.frontier, tiles = self.frontier.append(batch.leaf_hashes())
         if self.frontier.root() != block.tree_root:
-            raise CorruptError(f"block {height}: {self._damaged_record(stored, batch)}")
-        self._check_tiles(height, tiles)
-        self._check_ids(block, verified.ids())
-        view = View(self._values.get)
-        for at in range(len(verified)):
-            index = block.first_index + at
-            try:
-                rules.apply(view, verified[at], Position(height, index, block.time_ms))
-            except RefusedError as refusal:
-                raise CorruptError(f"block {height}, record {index}: {refusal}") from refusal
-        changes = view.changes()
-        self._values.update(changes)
-        self.states = self.states.update(changes)
-        if self.states.root() != block.state_root:
-            raise CorruptError(f"block {height}: rules lead to another state root")
-        checkpoint = operator_anchor(self._anchor).verify_checkpoint(stored.note)
-        signed = (checkpoint.size, checkpoint.root, checkpoint.state_root, checkpoint.block_hash)
-        kept = (self.frontier.size, block.tree_root, block.state_root, block.hash(suite))
-        if signed != kept or checkpoint.height != height:
-            raise CorruptError(f"block {height}: checkpoint signs something else")
-        self._parent, self._time_ms = block.hash(suite), block.time_ms
+            raise CorruptError(f"block {block.height}: {self._damaged_record(stored, batch)}")
+        for level, index, hashes in tiles:
+            if self._store.tile(level, index) != hashes:
+                raise CorruptError(f"block {block.height}: tile ({level}, {index}) is damaged")
+        self._tiles += len(tiles)
 
     def _damaged_record(self, stored: StoredBlock, batch: Batch) -> str:
         """Which record does not stand where its id says, as far as the index can tell."""
         ids = batch.ids()
-        found = self._reader.store.find_ids(ids)
-        for at, record_id in enumerate(ids):
-            if found.get(record_id) != stored.first_index + at:
-                return f"record {stored.first_index + at} is not the one that was signed"
+        found = self._store.find_ids(ids)
+        for index, record_id in enumerate(ids, stored.first_index):
+            if found.get(record_id) != index:
+                return f"record {index} is not the one that was signed"
         return "records are not those that were signed"
 
-    def _check_tiles(self, height: int, tiles: list[tuple[int, int, bytes]]) -> None:
-        for level, index, hashes in tiles:
-            if self._reader.store.tile(level, index) != hashes:
-                raise CorruptError(f"block {height}: tile ({level}, {index}) is damaged")
-        self._tiles += len(tiles)
-
     def _check_ids(self, block: Block, ids: list[bytes]) -> None:
-        found = self._reader.store.find_ids(ids)
+        found = self._store.find_ids(ids)
         for index, record_id in enumerate(ids, block.first_index):
             if found.get(record_id) != index:
                 got = found.get(record_id)
@@ -140,12 +129,25 @@ class _Walk:
                     f"block {block.height}, record {index}: index of ids says {got}, want {index}"
                 )
 
-    def finish(self) -> None:
+    def _check_states(self, block: Block, batch: VerifiedBatch) -> None:
+        view = View(self._values.get)
+        for index in range(block.first_index, block.first_index + block.count):
+            position = Position(block.height, index, block.time_ms)
+            try:
+                rules.apply(view, batch[index - block.first_index], position)
+            except RefusedError as refusal:
+                raise CorruptError(f"block {block.height}, record {index}: {refusal}") from refusal
+        changes = view.changes()
+        self._values.update(changes)
+        self.states = self.states.update(changes)
+        if self.states.root() != block.state_root:
+            raise CorruptError(f"block {block.height}: rules lead to another state root")
+
+    def finish(self, head: Head) -> None:
         """Hold the store as a whole to what the records make."""
-        store, head = self._reader.store, self._reader.head
-        counts = store.counts()
+        counts = self._store.counts()
         want = {
-            "block": head.block.height + 1,
+            "block": self.height + 1,
             "bundle": self._bundles,
             "tile": self._tiles,
             "record": self.frontier.size,
@@ -154,7 +156,7 @@ class _Walk:
         for part, count in want.items():
             if counts[part] != count:
                 raise CorruptError(f"store has {counts[part]} rows of {part}, want {count}")
-        for name, value in store.states():
+        for name, value in self._store.states():
             if self._values.get(name) != value:
                 raise CorruptError(f"state of {name!r} is not the one that the rules make")
         if self.frontier.root() != head.checkpoint.root:

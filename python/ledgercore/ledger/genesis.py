@@ -1,7 +1,8 @@
 """Make a new ledger: its operator's key, its genesis, its first block.
 
 The file is made under another name and renamed when it is whole, so that a crash leaves no half
-ledger: at most ``<ledger>.new`` and a key that nothing uses yet.
+ledger: at most ``<ledger>.new``, and a key that nothing uses yet. Whoever calls holds the writer's
+lock.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ old one whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ledgercore._core import (
     Anchor,
@@ -19,12 +20,22 @@ from ledgercore._core import (
     hash_domain,
     tree_root,
 )
-from ledgercore.errors import CorruptError, LedgerError, RollbackError
+from ledgercore.errors import CorruptError, ForkError, LedgerError, RollbackError
 from ledgercore.records import Genesis
 from ledgercore.records import decode as decode_body
 from ledgercore.store import Store, StoredBlock
 
-__all__ = ["TILE_WIDTH", "Head", "advance_head", "load_anchor", "load_head", "operator_anchor"]
+__all__ = [
+    "TILE_WIDTH",
+    "Head",
+    "advance_head",
+    "load_anchor",
+    "load_head",
+    "operator_anchor",
+    "stored_block",
+    "stored_header",
+    "verify_block",
+]
 
 TILE_WIDTH = 256
 
@@ -39,10 +50,15 @@ class Head:
     frontier: Frontier
     states: Map
 
+    @cached_property
+    def tails(self) -> list[bytes]:
+        """The unfinished tiles, lowest level first."""
+        return self.frontier.tails()
+
 
 def load_anchor(store: Store) -> tuple[Anchor, Genesis]:
     """The trust anchor that the genesis states, and the genesis."""
-    stored = _stored_block(store, 0)
+    stored = stored_block(store, 0)
     try:
         record = Batch.decode_bundles(stored.bundles)[0].verify()
         genesis = decode_body(record.kind, record.body)
@@ -79,9 +95,8 @@ def operator_anchor(anchor: Anchor) -> Anchor:
 
 def load_head(store: Store, anchor: Anchor) -> Head:
     """Rebuild the head from a store and check it against the newest signed checkpoint."""
-    height = store.height()
-    stored = _stored_block(store, height)
-    block, checkpoint = _verified(stored, anchor)
+    stored = stored_header(store, store.height())
+    block, checkpoint = verify_block(stored, anchor)
     frontier = _load_frontier(store, anchor.suite, checkpoint.size)
     states = Map(anchor.suite).update(list(store.states()))
     return _checked(Head(block, checkpoint, stored.note, frontier, states))
@@ -90,42 +105,75 @@ def load_head(store: Store, anchor: Anchor) -> Head:
 def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
     """The head after the blocks that another process has appended.
 
-    The new roots follow from the old ones and the new records, so a ledger that changed what was
-    already there is found out.
+    The new blocks' headers must follow from the one that is known, and the new roots from the old
+    ones and the new records: a ledger that changed what was already there is found out.
     """
-    height = store.height()
+    height, suite = store.height(), anchor.suite
     if height < head.block.height:
         raise RollbackError(
             f"ledger is at height {height}, was at {head.block.height}: an older file stands in "
             "its place; keep it as evidence"
         )
-    frontier, stored = head.frontier, None
+    stored = stored_header(store, head.block.height)
+    if stored.header != head.block.encode():
+        raise ForkError(
+            f"block {head.block.height} is another than the one that was read before: keep both "
+            "files as evidence"
+        )
+    block, frontier = head.block, head.frontier
     for number in range(head.block.height + 1, height + 1):
-        stored = _stored_block(store, number)
+        stored = stored_block(store, number)
+        after = _decoded(stored)
+        if after.parent != block.hash(suite) or after.first_index != frontier.size:
+            raise ForkError(f"block {number} does not follow from block {number - 1}")
         frontier, _ = frontier.append(_leaves(number, stored.bundles))
-    if stored is None:
+        block = after
+    if block is head.block:
         return head
-    block, checkpoint = _verified(stored, anchor)
+    block, checkpoint = verify_block(stored, anchor)
     states = head.states.update(list(store.states(after_height=head.block.height)))
     return _checked(Head(block, checkpoint, stored.note, frontier, states))
 
 
-def _stored_block(store: Store, height: int) -> StoredBlock:
-    stored = store.block(height)
+def stored_block(store: Store, height: int) -> StoredBlock:
+    """A block that must be there, with its bundles."""
+    return _there(store.block(height), height)
+
+
+def stored_header(store: Store, height: int) -> StoredBlock:
+    """A block that must be there, without its bundles."""
+    return _there(store.header(height), height)
+
+
+def _there(stored: StoredBlock | None, height: int) -> StoredBlock:
     if stored is None:
         raise CorruptError(f"block {height} is missing: restore the ledger from a backup")
     return stored
 
 
-def _verified(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint]:
+def _decoded(stored: StoredBlock) -> Block:
     try:
-        block = Block.decode(stored.header)
+        return Block.decode(stored.header)
+    except LedgerError as error:
+        raise CorruptError(f"block {stored.height}: {error}") from error
+
+
+def verify_block(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint]:
+    """A stored block's header and checkpoint: the operator signed the one with the other."""
+    block = _decoded(stored)
+    try:
         checkpoint = operator_anchor(anchor).verify_checkpoint(stored.note)
     except LedgerError as error:
         raise CorruptError(f"block {stored.height}: {error}") from error
     signed = (checkpoint.height, checkpoint.size, checkpoint.root, checkpoint.state_root)
     kept = (block.height, block.first_index + block.count, block.tree_root, block.state_root)
-    if signed != kept or checkpoint.block_hash != block.hash(anchor.suite):
+    found = (stored.height, stored.first_index)
+    hashed = block.hash(anchor.suite)
+    if (
+        signed != kept
+        or found != (block.height, block.first_index)
+        or checkpoint.block_hash != hashed
+    ):
         raise CorruptError(f"block {stored.height}: header is not the one that was signed")
     return block, checkpoint
 

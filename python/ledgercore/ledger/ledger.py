@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import overload
 
 from ledgercore import rules
 from ledgercore._core import (
@@ -20,32 +19,24 @@ from ledgercore._core import (
     Record,
     SigningKey,
     StateProof,
-    verify_consistency,
 )
 from ledgercore.clock import Clock, SystemClock
-from ledgercore.disk import HeadFile, WriterLock, exists
+from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import (
-    ForkError,
-    InvalidError,
-    InvalidProof,
-    MalformedError,
-    RefusedError,
-    RollbackError,
-    StoreError,
-    UnavailableError,
-)
+from ledgercore.errors import RefusedError, StoreError, UnavailableError, UntrustedError
 from ledgercore.keyfile import load_key, store_key
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.head import operator_anchor
 from ledgercore.ledger.reader import Reader
+from ledgercore.ledger.receipts import Receipts
+from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
 from ledgercore.records import Genesis, Member, Witness
 from ledgercore.rules import View
 from ledgercore.store import SqliteStore
 
-__all__ = ["Ledger", "Receipts"]
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -92,8 +83,7 @@ class Ledger:
         Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only.
         """
         path, clock, entropy = Path(path), clock or SystemClock(), entropy or SystemEntropy()
-        if exists(path):
-            raise StoreError(f"{path} exists already: choose another name or move it away")
+        _refuse_existing([f"{path}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
         seed = entropy.bytes(32)
         operator = key or SigningKey(seed)
         genesis = Genesis(
@@ -110,7 +100,12 @@ class Ledger:
         try:
             if key is None:
                 store_key(f"{path}.key", seed)
-            create_store(path, first, vfs)
+            try:
+                create_store(path, first, vfs)
+            except BaseException:
+                if key is None:
+                    remove(f"{path}.key")
+                raise
         finally:
             lock.close()
         return cls.open(path, key=key, clock=clock, entropy=entropy, vfs=vfs)
@@ -139,17 +134,18 @@ class Ledger:
         try:
             if not read_only:
                 held.append(WriterLock(f"{path}.lock"))
-            notes = HeadFile.load(f"{path}.head")
+            slots = HeadFile.load(f"{path}.head")
             store = SqliteStore(path, read_only=read_only, vfs=vfs)
             reader = Reader(store, follow=read_only)
-            _check_head_file(reader, notes)
+            newest_slot = check_watermark(reader, slots)
             writer = None
             if not read_only:
-                head_file = HeadFile(f"{path}.head")
-                held.append(head_file)
                 operator = key or load_key(f"{path}.key")
                 if operator.public_key != reader.anchor.operator_key:
-                    raise StoreError(f"{path}.key is not the key of this ledger's operator")
+                    raise UntrustedError(f"key for {path} is not the one of this ledger's operator")
+                head_file = HeadFile(f"{path}.head", newest_slot)
+                held.append(head_file)
+                head_file.store(reader.head.note)
                 writer = Writer(reader, operator, head_file, clock, entropy)
         except BaseException:
             for holding in held:
@@ -168,9 +164,10 @@ class Ledger:
     def append_many(self, payloads: Sequence[bytes]) -> Receipts:
         """Append payloads, one record each: all durable and published on return.
 
-        Many payloads take more than one block; a crash between two leaves the whole first ones.
+        Many payloads take more than one block; a crash between two leaves the whole first ones,
+        and an error says how many payloads those hold.
         """
-        return Receipts(self, self._writing().append(payloads))
+        return Receipts(self.receipt, self._writing().append(payloads))
 
     def submit(self, record: bytes) -> Receipt:
         """Append one signed record of any signer, or raise ``RefusedError`` with the code.
@@ -185,6 +182,8 @@ class Ledger:
     def submit_many(self, records: Sequence[bytes]) -> list[Outcome]:
         """Append signed records in order; each one's index, or the rule it was refused by.
 
+        A record that is there already has the index that it had.
+
         Raises ``MalformedError`` or ``InvalidSignature`` naming what is bad, with nothing appended.
         """
         return self._writing().submit(records)
@@ -196,13 +195,16 @@ class Ledger:
 
     def _writing(self) -> Writer:
         if self._writer is None:
-            raise UnavailableError("ledger is open for reading: open it without read_only")
+            raise UnavailableError("ledger is closed, or open for reading: open it for writing")
         return self._writer
 
     # Read and prove; every read is checked against the signed roots.
 
     def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
-        """The receipt of a record, with a proof of one object's state if asked for."""
+        """The receipt of a record, under the checkpoint of its block: the same at any time.
+
+        With ``state_of`` under the newest checkpoint, and with a proof of that object's state.
+        """
         return self._reader.receipt(index, state_of)
 
     def record(self, index: int) -> Record:
@@ -296,8 +298,15 @@ class Ledger:
     # Keep.
 
     def verify(self, progress: Progress | None = None) -> Report:
-        """Verify everything from the records alone, or raise with what is wrong and where."""
-        return audit(self._reader, self._clock, self._entropy, progress)
+        """Verify everything from the records alone, or raise with what is wrong and where.
+
+        Records that are appended meanwhile are verified too. On a shared ledger others wait for
+        one block at a time, and at the end for the blocks that came last.
+        """
+        slots = HeadFile.load(f"{self._path}.head")
+        report = audit(self._reader, self._clock, self._entropy, progress)
+        check_watermark(self._reader, slots)
+        return report
 
     def verify_since(self, note: str) -> None:
         """Verify that this ledger goes on from a checkpoint that was kept elsewhere.
@@ -305,31 +314,37 @@ class Ledger:
         Raises ``RollbackError`` where it is shorter, ``ForkError`` where its history is another.
         """
         kept = operator_anchor(self.trust_anchor).verify_checkpoint(note)
-        if kept.size > self.size:
-            raise RollbackError(f"ledger has {self.size} records, had {kept.size}")
-        newest = self._reader.head.checkpoint
-        proof = self.prove_consistency(kept.size, newest.size)
-        try:
-            verify_consistency(self.suite, kept.size, newest.size, proof, kept.root, newest.root)
-        except InvalidProof as error:
-            raise ForkError(f"ledger does not go on from size {kept.size}: {error}") from error
+        check_continues(self._reader, kept, "an older ledger stands in its place")
 
     def backup(self, path: str | Path) -> None:
-        """Copy the ledger to a new file while it is in use, and verify the copy's head."""
-        if exists(path):
-            raise StoreError(f"{path} exists already: choose another name or move it away")
-        with self._reader.lock:
-            self._reader.store.backup(str(path))
-        copy = Ledger.open(path, read_only=True)
-        copy.close()
+        """Copy the ledger to a new file while it is in use, and verify all of the copy.
+
+        The key and the head file are not copied. A crash leaves ``<path>.new`` at most.
+        """
+        path = Path(path)
+        _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
+        new = path.with_name(path.name + ".new")
+        leftovers: list[str | Path] = [new, f"{new}-wal", f"{new}-shm"]
+        for leftover in leftovers:
+            remove(leftover)
+        try:
+            self._reader.store.backup(str(new))
+            with Ledger.open(new, read_only=True, clock=self._clock, entropy=self._entropy) as copy:
+                copy.verify()
+            rename(new, path)
+        finally:
+            for leftover in leftovers:
+                remove(leftover)
 
     def close(self) -> None:
         """Close the file and let the next writer in; closing again does nothing."""
         with self._reader.lock:
-            self._reader.store.close()
-            for holding in self._held:
-                holding.close()
             self._writer = None
+            try:
+                self._reader.store.close()
+            finally:
+                for holding in self._held:
+                    holding.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -343,38 +358,7 @@ class Ledger:
         self.close()
 
 
-class Receipts(Sequence[Receipt]):
-    """The receipts of records that were appended together, each made when it is asked for."""
-
-    def __init__(self, ledger: Ledger, indices: range) -> None:
-        self._ledger = ledger
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @overload
-    def __getitem__(self, at: int) -> Receipt: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Receipts: ...
-
-    def __getitem__(self, at: int | slice) -> Receipt | Receipts:
-        if isinstance(at, slice):
-            return Receipts(self._ledger, self.indices[at])
-        return self._ledger.receipt(self.indices[at])
-
-
-def _check_head_file(reader: Reader, notes: Sequence[str]) -> None:
-    """Refuse a ledger that is behind a checkpoint it once acknowledged."""
-    anchor, size = operator_anchor(reader.anchor), reader.head.checkpoint.size
-    for note in notes:
-        try:
-            seen = anchor.verify_checkpoint(note)
-        except (MalformedError, InvalidError):
-            continue  # a torn slot: the other one is older by one block at most
-        if seen.size > size:
-            raise RollbackError(
-                f"ledger has {size} records, had {seen.size}: its newest blocks are lost; "
-                "restore them from a backup, or remove the .head file to give them up"
-            )
+def _refuse_existing(paths: Sequence[str | Path]) -> None:
+    for path in paths:
+        if exists(path):
+            raise StoreError(f"{path} exists already: choose another name or move it away")

@@ -1,50 +1,51 @@
 """Read a ledger, every read checked against the signed roots.
 
-What is stored is not trusted: a record is returned only if its leaf leads to the root of the
-verified checkpoint, a state only if the state map holds its hash. What does not is a
-``CorruptError`` that names the block and the record.
+What is stored is not trusted: a record is returned only if its leaf stands in the tree that the
+operator signed, a state only if the state map holds its hash. What does not is a ``CorruptError``
+that names the block and the record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import RLock
 
 from ledgercore._core import (
     Batch,
     Block,
+    Checkpoint,
     Receipt,
     Record,
     StateProof,
     bundle_record,
     consistency_tiles,
     hash_domain,
-    inclusion_tiles,
     leaf_hash,
     multiproof_tiles,
     prove_consistency,
-    prove_inclusion,
     prove_multi,
     verify_consistency,
     verify_inclusion,
-    verify_multi,
 )
-from ledgercore.errors import CorruptError, InvalidProof, LedgerError, MalformedError
+from ledgercore.errors import CorruptError, InvalidProof, MalformedError
 from ledgercore.ledger.head import (
-    TILE_WIDTH,
     Head,
     advance_head,
     load_anchor,
     load_head,
-    operator_anchor,
+    stored_header,
+    verify_block,
 )
-from ledgercore.store import Store, StoredBlock, StoredBundle
+from ledgercore.ledger.tiles import Recent, VerifiedTiles
+from ledgercore.store import Store, StoredBundle
 
 __all__ = ["Reader"]
 
-_CACHED_TILES = 1024
+_SEALS = 1024
 
-Tiles = dict[tuple[int, int], bytes]
+Seal = tuple[Block, Checkpoint, str]
+"""A block's header, its checkpoint, and the note that signs it."""
 
 
 class Reader:
@@ -55,59 +56,120 @@ class Reader:
         self.store = store
         self.lock = RLock()
         self._follow = follow
-        self._tiles: Tiles = {}
+        self._inside = False
         with store.snapshot():
-            self.version = store.version()
+            self._version = store.version()
             self.anchor, self.genesis = load_anchor(store)
             self._head = load_head(store, self.anchor)
+        self._tiles = VerifiedTiles(store, self.anchor.suite)
+        self._seals: Recent[int, Seal] = Recent(_SEALS)
+        self._height = self._first_index = -1
+        self._batch: Batch | None = None
 
     @property
     def head(self) -> Head:
-        """The newest verified moment."""
-        with self.lock:
-            if self._follow and self.version != self.store.version():
-                with self.store.snapshot():
-                    self._head = advance_head(self.store, self.anchor, self._head)
-                self.version = self.store.version()
-            return self._head
+        """The newest verified head."""
+        with self.moment() as head:
+            return head
 
     def set_head(self, head: Head) -> None:
         """Go on from a block that this process has committed."""
         self._head = head
 
+    @contextmanager
+    def moment(self) -> Iterator[Head]:
+        """The newest head, and a store that stays at it: other threads wait meanwhile."""
+        with self.lock:
+            if not self._follow or self._inside:
+                yield self._head
+                return
+            # States are kept as of the newest block only, so that a head and the states that
+            # belong to it must be read in one snapshot.
+            with self.store.snapshot():
+                version = self.store.version()
+                if version != self._version:
+                    self._head = advance_head(self.store, self.anchor, self._head)
+                    self._version = version
+                self._inside = True
+                try:
+                    yield self._head
+                finally:
+                    self._inside = False
+
     def record(self, index: int) -> Record:
         """The record at an index."""
-        with self.lock:
-            record, _ = self._record_and_path(self.head, index)
+        with self.moment() as head:
+            _, record = self._record(head, index)
             return record
 
     def receipt(self, index: int, state_of: bytes | None = None) -> Receipt:
-        """The receipt of a record under the newest checkpoint."""
-        with self.lock:
-            head = self.head
-            record, path = self._record_and_path(head, index)
-            state = None if state_of is None else self._prove_state(head, state_of)
-            envelope = record.envelope()
+        """The receipt of a record, under the checkpoint of its own block and so always the same.
+
+        With ``state_of`` it is under the newest checkpoint, whose states can be proven.
+        """
+        with self.moment() as head:
+            height, record = self._record(head, index)
+            if state_of is None:
+                block, checkpoint, note = self._seal(head, height)
+                if not block.first_index <= index < block.first_index + block.count:
+                    raise CorruptError(f"block {height}, record {index}: not of this block")
+                state = None
+            else:
+                checkpoint, note = head.checkpoint, head.note
+                state = self._prove_state(head, state_of)
+            suite, size = self.anchor.suite, checkpoint.size
+            path = self._tiles.path(head, index, size)
+            leaf = leaf_hash(suite, record.encode())
+            try:
+                verify_inclusion(suite, leaf, index, size, path, checkpoint.root)
+            except InvalidProof as error:
+                raise CorruptError(f"block {height}, record {index}: {error}") from error
             return Receipt(
-                index=index, path=path, checkpoint=head.note, envelope=envelope, state=state
+                index=index, path=path, checkpoint=note, envelope=record.envelope(), state=state
             )
 
-    def _record_and_path(self, head: Head, index: int) -> tuple[Record, list[bytes]]:
+    def _record(self, head: Head, index: int) -> tuple[int, Record]:
+        """The height of a record's block, and the record, its leaf checked."""
         size = head.checkpoint.size
         if not 0 <= index < size:
             raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
+        batch = self._batch
+        if batch is not None and 0 <= index - self._first_index < len(batch):
+            record = batch[index - self._first_index]
+            self._check_leaf(head, self._height, index, record.encode())
+            return self._height, record
         stored = self._bundle_of(index)
         try:
+            if stored.first_index == self._first_index:
+                # The second record in a row from one bundle: more of it will be asked for.
+                self._batch = Batch.decode_bundles([stored.records])
+            else:
+                self._batch = None
+            self._first_index, self._height = stored.first_index, stored.height
             data = bundle_record(stored.records, index - stored.first_index)
-            record = Record.decode(data)
-            suite, leaf = self.anchor.suite, leaf_hash(self.anchor.suite, data)
-            tiles = self._load_tiles(head, inclusion_tiles(index, size))
-            path = prove_inclusion(suite, index, size, tiles)
-            verify_inclusion(suite, leaf, index, size, path, head.checkpoint.root)
-        except LedgerError as error:
-            self._tiles.clear()
+            self._check_leaf(head, stored.height, index, data)
+            return stored.height, Record.decode(data)
+        except MalformedError as error:
             raise CorruptError(f"block {stored.height}, record {index}: {error}") from error
-        return record, path
+
+    def _check_leaf(self, head: Head, height: int, index: int, data: bytes) -> None:
+        self._check_leaves(head, height, index, leaf_hash(self.anchor.suite, data))
+
+    def _check_leaves(self, head: Head, height: int, begin: int, leaves: bytes) -> None:
+        """Hold consecutive leaves to those that the signed root commits to."""
+        count = len(leaves) // 32
+        if begin + count > head.checkpoint.size:
+            raise CorruptError(f"block {height}: has more records than the checkpoint")
+        want = self._tiles.leaves(head, begin, begin + count)
+        if leaves == want:
+            return
+        for at in range(count):
+            got_one, want_one = leaves[32 * at :][:32], want[32 * at :][:32]
+            if got_one != want_one:
+                raise CorruptError(
+                    f"block {height}, record {begin + at}: leaf is {got_one.hex()[:16]}, "
+                    f"want {want_one.hex()[:16]}; restore it from a backup"
+                )
 
     def _bundle_of(self, index: int) -> StoredBundle:
         stored = self.store.bundle_of(index)
@@ -119,156 +181,122 @@ class Reader:
         """Records ``[begin, end)``, each bundle checked as a whole before its first is given."""
         index = begin
         while index < end:
-            with self.lock:
+            with self.moment() as head:
                 stored = self._bundle_of(index)
-                batch = self._checked_batch(self.head, stored)
+                batch = self._checked_batch(head, stored)
+            if index - stored.first_index >= len(batch):
+                raise CorruptError(f"record {index} is missing: restore the ledger from a backup")
             for position in range(index - stored.first_index, len(batch)):
                 if index < end:
                     yield batch[position]
                     index += 1
 
     def _checked_batch(self, head: Head, stored: StoredBundle) -> Batch:
-        suite, size = self.anchor.suite, head.checkpoint.size
         try:
             batch = Batch.decode_bundles([stored.records])
-            indices = list(range(stored.first_index, stored.first_index + len(batch)))
-            tiles = self._load_tiles(head, multiproof_tiles(indices, size))
-            proof = prove_multi(suite, indices, size, tiles)
-            verify_multi(suite, batch.leaf_hashes(), indices, size, proof, head.checkpoint.root)
-        except LedgerError as error:
-            self._tiles.clear()
+        except MalformedError as error:
             raise CorruptError(f"block {stored.height}: {error}") from error
+        self._check_leaves(head, stored.height, stored.first_index, batch.leaf_hashes())
         return batch
 
     def find(self, record_id: bytes) -> int | None:
         """The index of a record, if it is there."""
-        with self.lock:
+        with self.moment() as head:
             index = self.store.find_ids([record_id]).get(record_id)
-            if index is None or index >= self.head.checkpoint.size:
+            if index is None:
                 return None
-            if self.record(index).id != record_id:
+            if not 0 <= index < head.checkpoint.size:
+                raise CorruptError(f"index of ids names record {index}, which is not there")
+            if self._record(head, index)[1].id != record_id:
                 raise CorruptError(f"index of ids names record {index} for another's id")
             return index
 
     def state(self, name: bytes) -> bytes | None:
         """An object's state, or nothing where the signed map has none."""
-        with self.lock:
-            return self._state(self.head, name)
+        with self.moment() as head:
+            return self._state(head, name)
+
+    def _state(self, head: Head, name: bytes) -> bytes | None:
+        if head.states.value_hash(name) is None:
+            return None
+        value = self.store.state(name)
+        if value is None:
+            raise CorruptError(f"state of {name!r} is missing: restore it from a backup")
+        self._check_state(head, name, value)
+        return value
+
+    def _check_state(self, head: Head, name: bytes, value: bytes) -> None:
+        if hash_domain(self.anchor.suite, "state-value", value) != head.states.value_hash(name):
+            raise CorruptError(f"state of {name!r} is not the one that was signed")
 
     def states(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The name and state of every object whose name begins so, in the order of names."""
-        with self.lock:
-            head = self.head
-            found = [
-                (name, value) for name, value in self.store.states() if name.startswith(prefix)
-            ]
-            for name, value in found:
-                want = hash_domain(self.anchor.suite, "state-value", value)
-                if head.states.value_hash(name) != want:
-                    raise CorruptError(f"state of {name!r} is not the one that was signed")
+        with self.moment() as head:
+            found, count = [], 0
+            for name, value in self.store.states():
+                count += 1
+                self._check_state(head, name, value)
+                if name.startswith(prefix):
+                    found.append((name, value))
+            if count != len(head.states):
+                raise CorruptError(f"store has {count} states, want {len(head.states)}")
         return iter(found)
-
-    def _state(self, head: Head, name: bytes) -> bytes | None:
-        want = head.states.value_hash(name)
-        if want is None:
-            return None
-        value = self.store.state(name)
-        if value is None or hash_domain(self.anchor.suite, "state-value", value) != want:
-            raise CorruptError(f"state of {name!r} is not the one that was signed")
-        return value
 
     def prove_state(self, name: bytes) -> StateProof:
         """Prove an object's state, or that it has none, under the newest checkpoint."""
-        with self.lock:
-            return self._prove_state(self.head, name)
+        with self.moment() as head:
+            return self._prove_state(head, name)
 
     def _prove_state(self, head: Head, name: bytes) -> StateProof:
         return head.states.prove(name, self._state(head, name))
 
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records, whose indices ascend, under the newest checkpoint."""
-        with self.lock:
-            head = self.head
+        with self.moment() as head:
             size = head.checkpoint.size
-            tiles = self._load_tiles(head, multiproof_tiles(indices, size))
+            tiles = self._tiles.load(head, multiproof_tiles(indices, size))
             return prove_multi(self.anchor.suite, indices, size, tiles)
 
     def prove_consistency(self, first: int, second: int | None) -> list[bytes]:
         """Prove that the tree at one size begins with the tree at another."""
-        with self.lock:
-            head = self.head
-            second = head.checkpoint.size if second is None else second
-            if second > head.checkpoint.size:
-                raise InvalidProof(f"size is {second}, want at most {head.checkpoint.size}")
+        with self.moment() as head:
+            newest = head.checkpoint.size
+            second = newest if second is None else second
+            if second > newest:
+                raise InvalidProof(f"size is {second}, want at most {newest}")
             suite = self.anchor.suite
-            tiles = self._load_tiles(head, consistency_tiles(first, second))
+            tiles = self._tiles.load(head, consistency_tiles(first, second))
             proof = prove_consistency(suite, first, second, tiles)
-            if second == head.checkpoint.size:
-                older = self._root_at(head, first)
-                root = head.checkpoint.root
-                verify_consistency(suite, first, second, proof, older, root)
+            roots = (self._tiles.root_at(head, first), self._tiles.root_at(head, second))
+            verify_consistency(suite, first, second, proof, *roots)
             return proof
 
-    def _root_at(self, head: Head, size: int) -> bytes:
-        stored = self.store.block_of(size - 1) if size else None
-        if stored is not None:
-            block = Block.decode(stored.header)
-            if block.first_index + block.count == size:
-                return block.tree_root
-        return self._frontier_root(head, size)
-
-    def _frontier_root(self, head: Head, size: int) -> bytes:
-        from ledgercore._core import Frontier, tree_root
-
-        tails, level, count = [], 0, size
-        while count:
-            index, width = divmod(count, TILE_WIDTH)
-            tile = self._tile(head, level, index) if width else b""
-            tails.append(tile[: 32 * width])
-            level, count = level + 1, index
-        if not tails:
-            return tree_root(self.anchor.suite, b"")
-        return Frontier(self.anchor.suite, size, tails).root()
+    def root_at(self, size: int) -> bytes:
+        """The root of the tree as it was at a size."""
+        with self.moment() as head:
+            return self._tiles.root_at(head, size)
 
     def block(self, height: int) -> Block:
-        """A block's header, checked against the checkpoint of its height."""
-        stored = self._stored(height)
-        block = Block.decode(stored.header)
-        checkpoint = operator_anchor(self.anchor).verify_checkpoint(stored.note)
-        if checkpoint.block_hash != block.hash(self.anchor.suite) or block.height != height:
-            raise CorruptError(f"block {height}: header is not the one that was signed")
-        return block
+        """A block's header, as the operator signed it."""
+        with self.moment() as head:
+            return self._seal(head, height)[0]
 
     def note(self, height: int) -> str:
         """The signed checkpoint of a height."""
-        stored = self._stored(height)
-        operator_anchor(self.anchor).verify_checkpoint(stored.note)
-        return stored.note
+        with self.moment() as head:
+            return self._seal(head, height)[2]
 
-    def _stored(self, height: int) -> StoredBlock:
-        with self.lock:
-            newest = self.head.block.height
-            if not 0 <= height <= newest:
-                raise IndexError(f"height is {height}, want 0 or more and at most {newest}")
-            stored = self.store.block(height)
-        if stored is None:
-            raise CorruptError(f"block {height} is missing: restore the ledger from a backup")
-        return stored
-
-    def _load_tiles(self, head: Head, names: Sequence[tuple[int, int]]) -> Tiles:
-        return {name: self._tile(head, *name) for name in names}
-
-    def _tile(self, head: Head, level: int, index: int) -> bytes:
-        """A tile as stored, or the unfinished one that the head keeps."""
-        count = head.checkpoint.size >> (8 * level)
-        if index == count // TILE_WIDTH:
-            return head.frontier.tails()[level]
-        tile = self._tiles.get((level, index))
-        if tile is None:
-            tile = self.store.tile(level, index)
-            if tile is None:
-                raise MalformedError(f"tile ({level}, {index}) is missing")
-            if len(self._tiles) >= _CACHED_TILES:
-                self._tiles.clear()
-            self._tiles[(level, index)] = tile
-        return tile
+    def _seal(self, head: Head, height: int) -> Seal:
+        newest = head.block.height
+        if not 0 <= height <= newest:
+            raise IndexError(f"height is {height}, want 0 or more and at most {newest}")
+        if height == newest:
+            return head.block, head.checkpoint, head.note
+        seal = self._seals.get(height)
+        if seal is None:
+            stored = stored_header(self.store, height)
+            block, checkpoint = verify_block(stored, self.anchor)
+            if self._tiles.root_at(head, checkpoint.size) != checkpoint.root:
+                raise CorruptError(f"block {height}: its tree is not a beginning of the newest")
+            seal = self._seals.put(height, (block, checkpoint, stored.note))
+        return seal

@@ -1,40 +1,29 @@
-"""Append records: check, order, store, look again, sign, commit.
+"""Order what was submitted: hold each record to the rules, and commit those that pass.
 
-One transaction a block. What was written is read back and every root recomputed from it before
-the checkpoint is signed; a mismatch stops the writer for good, with the evidence in its error. A
-crash anywhere before the commit leaves the ledger as it was; after it, the block is whole.
+One writer at a time, and one block after the other. A full disk or a lock of another process
+refuses a block and passes; anything else that fails while a block is committed stops the writer
+for good, because a failed flush must not be tried again, and damaged bytes must not be signed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 from ledgercore import rules
-from ledgercore._core import (
-    Batch,
-    Block,
-    Checkpoint,
-    SigningKey,
-    VerifiedBatch,
-    sign_checkpoint,
-)
+from ledgercore._core import SigningKey, VerifiedBatch
 from ledgercore.clock import Clock
 from ledgercore.disk import HeadFile
 from ledgercore.entropy import Entropy
-from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, RefusedError
+from ledgercore.errors import BusyError, CorruptError, DiskFullError, RefusedError, StoreError
+from ledgercore.ledger.commit import commit_block
 from ledgercore.ledger.head import Head
+from ledgercore.ledger.intake import cut, verify_records
 from ledgercore.ledger.reader import Reader
 from ledgercore.records import DATA
 from ledgercore.rules import Position, View
-from ledgercore.store import StoredBlock
 
-__all__ = ["BLOCK_BYTES", "BLOCK_RECORDS", "REMEMBERED_STATES", "Outcome", "Writer", "cut"]
-
-BLOCK_RECORDS = 16_384
-"""Records in one block at most: what is submitted at once beyond it goes into more blocks."""
-
-BLOCK_BYTES = 8 * 1024 * 1024
-"""Bytes of the records in one block at most."""
+__all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
 
 REMEMBERED_STATES = 100_000
 """Objects whose states the writer keeps in memory at most, but for one block's."""
@@ -44,7 +33,7 @@ Outcome = int | RefusedError
 
 
 class Writer:
-    """The one writer of a ledger."""
+    """The one writer of a ledger; safe to share between threads, which take turns."""
 
     def __init__(
         self, reader: Reader, key: SigningKey, head_file: HeadFile, clock: Clock, entropy: Entropy
@@ -54,79 +43,94 @@ class Writer:
         self._head_file = head_file
         self._clock = clock
         self._entropy = entropy
-        self._stopped: LedgerError | None = None
+        self._turn = Lock()
+        self._stopped: BaseException | None = None
         self._states: dict[bytes, bytes | None] = {}
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and published."""
-        begin = self._reader.head.checkpoint.size
-        for piece in cut(payloads):
-            with self._reader.lock:
-                view = View(self._load)
-                sequence, previous = rules.next_position(view, self._key.public_key)
-                anchor = self._reader.anchor
-                batch = self._key.sign_batch(
-                    anchor.suite,
-                    anchor.network,
-                    DATA,
-                    piece,
-                    sequence=sequence,
-                    previous=previous,
-                )
-                outcomes = self._order(batch.verify(self._entropy.bytes(32)))
-            for outcome in outcomes:
-                if isinstance(outcome, RefusedError):
-                    raise outcome
+        with self._turn:
+            begin = self._reader.head.checkpoint.size
+            try:
+                for piece in cut(payloads):
+                    self._append_piece(piece)
+            except BaseException as error:
+                durable = self._reader.head.checkpoint.size - begin
+                if durable:
+                    error.add_note(f"the first {durable} of {len(payloads)} payloads are durable")
+                raise
         return range(begin, begin + len(payloads))
+
+    def _append_piece(self, payloads: Sequence[bytes]) -> None:
+        anchor = self._reader.anchor
+        with self._reader.lock:
+            sequence, previous = rules.next_position(View(self._load), self._key.public_key)
+        batch = self._key.sign_batch(
+            anchor.suite, anchor.network, DATA, payloads, sequence=sequence, previous=previous
+        )
+        for outcome in self._order(batch.verify(self._entropy.bytes(32))):
+            if isinstance(outcome, RefusedError):
+                raise outcome
 
     def submit(self, records: Sequence[bytes]) -> list[Outcome]:
         """Order signed records of any signers; durable and published when it returns.
 
         A malformed record or a bad signature refuses all of them, and nothing is appended.
         """
-        batches = [Batch.decode(piece) for piece in cut(records)]
-        verified = [batch.verify(self._entropy.bytes(32)) for batch in batches]
+        verified = verify_records(records, self._entropy)
         outcomes: list[Outcome] = []
-        for batch in verified:
-            with self._reader.lock:
+        with self._turn:
+            for batch in verified:
                 outcomes += self._order(batch)
         return outcomes
 
     def _order(self, batch: VerifiedBatch) -> list[Outcome]:
-        """Hold each record to the rules, in order, and commit those that pass as one block."""
-        self._check_running()
+        """Commit those that pass as one block, and say of each what became of it."""
+        with self._reader.lock:
+            self._check_running()
+            try:
+                return self._order_block(batch)
+            except (DiskFullError, BusyError):
+                raise  # passes, and has left the ledger as it was
+            except BaseException as error:
+                # Whatever happened, only a new start, which verifies everything, may write again.
+                self._stopped = error
+                raise
+
+    def _order_block(self, batch: VerifiedBatch) -> list[Outcome]:
         head = self._reader.head
         time_ms = max(self._clock.now_ms(), head.block.time_ms)
         height, size = head.block.height + 1, head.checkpoint.size
         view = View(self._load)
-        ids = batch.ids()
         accepted: dict[bytes, int] = {}
+        positions: list[int] = []
         outcomes: list[Outcome] = []
-        for at, record_id in enumerate(ids):
-            index = size + len(accepted)
+        for at, record_id in enumerate(batch.ids()):
+            index = size + len(positions)
             try:
                 rules.apply(view, batch[at], Position(height, index, time_ms))
             except RefusedError as refusal:
-                outcomes.append(self._known(record_id, accepted, size, refusal))
+                outcomes.append(self._known(record_id, accepted, refusal))
             else:
-                accepted[record_id] = at
+                accepted[record_id] = index
+                positions.append(at)
                 outcomes.append(index)
-        if accepted:
-            chosen = batch if len(accepted) == len(batch) else batch.select(list(accepted.values()))
+        if positions:
+            chosen = batch if len(positions) == len(batch) else batch.select(positions)
             self._commit(head, chosen, view.changes(), time_ms)
         return outcomes
 
     def _known(
-        self, record_id: bytes, accepted: dict[bytes, int], size: int, refusal: RefusedError
+        self, record_id: bytes, accepted: dict[bytes, int], refusal: RefusedError
     ) -> Outcome:
         """The index of a record that is there already, or else the refusal.
 
         A record that is there has a sequence behind its signer's next one, so that it never
         passes the rules again, and ids need looking up only where the rules refuse.
         """
-        if record_id in accepted:
-            return size + list(accepted).index(record_id)
-        index = self._reader.store.find_ids([record_id]).get(record_id)
+        index = accepted.get(record_id)
+        if index is None:
+            index = self._reader.find(record_id)
         return refusal if index is None else index
 
     def _load(self, name: bytes) -> bytes | None:
@@ -140,101 +144,18 @@ class Writer:
     def _commit(
         self, head: Head, batch: VerifiedBatch, states: list[tuple[bytes, bytes]], time_ms: int
     ) -> None:
-        reader, store = self._reader, self._reader.store
-        suite = reader.anchor.suite
-        frontier, tiles = head.frontier.append(batch.leaf_hashes())
-        map_after = head.states.update(states)
-        block = Block(
-            height=head.block.height + 1,
-            parent=head.block.hash(suite),
-            time_ms=time_ms,
-            first_index=head.checkpoint.size,
-            count=len(batch),
-            tree_root=frontier.root(),
-            state_root=map_after.root(),
-        )
-        try:
-            with store.transaction():
-                store.add_block(
-                    StoredBlock(
-                        block.height, block.first_index, block.encode(), "", batch.bundles()
-                    )
-                )
-                store.add_tiles(tiles)
-                store.add_ids(block.first_index, batch.ids())
-                store.put_states(block.height, states)
-                roots = self._look_again(head, block, states)
-                checkpoint, note = self._sign(block, roots)
-                store.put_note(block.height, note)
-        except (DiskFullError, BusyError):
-            raise  # passes, and has left the ledger as it was
-        except LedgerError as error:
-            # What failed may have failed half: a failed flush must not be tried again, and only
-            # a new start, which verifies everything, may write again.
-            self._stopped = error
-            raise
-        reader.set_head(Head(block, checkpoint, note, frontier, map_after))
-        self._remember(states)
-        self._head_file.store(note)
-
-    def _remember(self, states: list[tuple[bytes, bytes]]) -> None:
+        reader = self._reader
+        after = commit_block(reader.store, reader.anchor, self._key, head, batch, states, time_ms)
+        reader.set_head(after)
+        self._head_file.store(after.note)
         if len(self._states) > REMEMBERED_STATES:
             self._states.clear()
         self._states.update(states)
 
-    def _look_again(
-        self, head: Head, block: Block, states: list[tuple[bytes, bytes]]
-    ) -> tuple[bytes, bytes]:
-        """Both roots from the bytes as stored: what was hashed may not be what is kept."""
-        store = self._reader.store
-        stored = store.block(block.height)
-        if stored is None or stored.header != block.encode():
-            raise CorruptError(f"block {block.height}: header was not stored as it was made")
-        batch = Batch.decode_bundles(stored.bundles)
-        root = head.frontier.append(batch.leaf_hashes())[0].root()
-        if root != block.tree_root:
-            got, want = root.hex()[:16], block.tree_root.hex()[:16]
-            raise CorruptError(f"block {block.height}: stored records lead to {got}, want {want}")
-        kept = [(name, store.state(name)) for name, _ in states]
-        state_root = head.states.update(kept).root()
-        if state_root != block.state_root:
-            got, want = state_root.hex()[:16], block.state_root.hex()[:16]
-            raise CorruptError(f"block {block.height}: stored states lead to {got}, want {want}")
-        return root, state_root
-
-    def _sign(self, block: Block, roots: tuple[bytes, bytes]) -> tuple[Checkpoint, str]:
-        """The checkpoint of a block, signed; what was signed must state the roots as recomputed."""
-        anchor = self._reader.anchor
-        checkpoint = Checkpoint(
-            origin=anchor.origin,
-            size=block.first_index + block.count,
-            root=block.tree_root,
-            height=block.height,
-            block_hash=block.hash(anchor.suite),
-            state_root=block.state_root,
-        )
-        note = sign_checkpoint(checkpoint, self._key)
-        signed = Checkpoint.parse(note)
-        if (signed.root, signed.state_root) != roots or signed.block_hash != checkpoint.block_hash:
-            raise CorruptError(f"block {block.height}: checkpoint states other roots than stored")
-        return checkpoint, note
-
     def _check_running(self) -> None:
-        if self._stopped is not None:
-            raise CorruptError(
-                f"writer has stopped: {self._stopped}; close the ledger, audit it, open it again"
-            ) from self._stopped
-
-
-def cut(items: Sequence[bytes]) -> list[Sequence[bytes]]:
-    """Pieces of consecutive items, each small enough for a block."""
-    pieces: list[Sequence[bytes]] = []
-    begin = total = 0
-    for at, item in enumerate(items):
-        total += len(item) + 256
-        if at - begin == BLOCK_RECORDS or (total > BLOCK_BYTES and at > begin):
-            pieces.append(items[begin:at])
-            begin, total = at, len(item) + 256
-    if begin < len(items):
-        pieces.append(items[begin:])
-    return pieces
+        if self._stopped is None:
+            return
+        kind = CorruptError if isinstance(self._stopped, CorruptError) else StoreError
+        raise kind(
+            f"writer has stopped: {self._stopped}; close the ledger, audit it, open it again"
+        ) from self._stopped

@@ -41,7 +41,9 @@ class Store(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """All that is written inside is durable together when the block ends, or not there.
 
-        Reads inside see what was written. An error inside takes everything back.
+        Reads inside see what was written. An error inside takes everything back. After
+        ``DiskFullError`` or ``BusyError`` the next transaction may be tried; after any other error
+        what is durable is known only to whoever opens the store anew.
         """
         ...
 
@@ -71,10 +73,12 @@ class Store(Protocol):
         """The newest block's height, or -1."""
         ...
 
-    def block(self, height: int) -> StoredBlock | None: ...
+    def block(self, height: int) -> StoredBlock | None:
+        """A block with its bundles."""
+        ...
 
-    def block_of(self, index: int) -> StoredBlock | None:
-        """The block that has the record at an index, if it is that long; without its bundles."""
+    def header(self, height: int) -> StoredBlock | None:
+        """A block without its bundles."""
         ...
 
     def bundle_of(self, index: int) -> StoredBundle | None:
@@ -100,7 +104,10 @@ class Store(Protocol):
         ...
 
     def check(self) -> None:
-        """Let the store look for damage of its own kind; raise CorruptError."""
+        """Let the store look for damage of its own kind; raise CorruptError.
+
+        Like ``backup`` it takes long, so it works beside other calls.
+        """
         ...
 
     def backup(self, path: str) -> None:

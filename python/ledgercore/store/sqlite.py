@@ -3,6 +3,9 @@
 WAL and ``synchronous=FULL``: a commit is on disk when it returns, and readers in other processes
 go on meanwhile. SQLite does not notice a flipped bit in a row; the ledger does, because it checks
 what it reads. The tables are described in docs/spec/storage.md.
+
+The log is moved into the main file here, before a transaction begins, and not by SQLite after a
+commit: SQLite would keep a failed flush to itself.
 """
 
 from __future__ import annotations
@@ -50,7 +53,22 @@ CREATE TABLE state (
 ) STRICT, WITHOUT ROWID;
 """
 
-_BLOCK = "SELECT height, first_index, header, note FROM block "
+_BUSY_MS = 5_000
+
+_LOG_PAGES = 1000
+"""Pages in the write-ahead log from which on it is moved into the main file."""
+
+_IDS = 256
+"""Ids that one statement looks up."""
+
+_DAMAGE = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.FormatError,
+    apsw.SQLError,  # the statements here are right, so the schema is not
+    apsw.ConstraintError,  # a key is taken that no intact table holds
+    apsw.MismatchError,
+)
 
 
 class _Translated:
@@ -68,14 +86,16 @@ class _Translated:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        path = self._path
+        if isinstance(error, UnicodeDecodeError):
+            raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
         if not isinstance(error, apsw.Error):
             return
-        path = self._path
         if isinstance(error, apsw.FullError):
             raise DiskFullError(f"disk of {path} is full: free space, then go on") from error
         if isinstance(error, apsw.BusyError | apsw.LockedError):
             raise BusyError(f"{path} is locked by another process: try again") from error
-        if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.FormatError):
+        if isinstance(error, _DAMAGE):
             raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
         if isinstance(error, apsw.CantOpenError):
             raise StoreError(f"cannot open {path}: {error}") from error
@@ -94,6 +114,8 @@ class SqliteStore:
     ) -> None:
         self._path = str(path)
         self._translated = _Translated(self._path)
+        self._vfs = vfs
+        self._log_pages = 0
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with self._translated:
             self._connection = apsw.Connection(self._path, flags=flags, vfs=vfs)
@@ -112,22 +134,39 @@ class SqliteStore:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         with _Translated(str(path)):
             connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
-            connection.execute("PRAGMA journal_mode=WAL")
-            with connection:
-                connection.execute(_TABLES)
-                connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={_FORMAT_VERSION}")
-            connection.close()
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                with connection:
+                    connection.execute(_TABLES)
+                    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+                    connection.execute(f"PRAGMA user_version={_FORMAT_VERSION}")
+            finally:
+                connection.close()
         return cls(path, vfs=vfs)
 
     def _configure(self) -> None:
         connection = self._connection
-        connection.set_busy_timeout(5_000)
+        connection.set_busy_timeout(_BUSY_MS)
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.execute("PRAGMA synchronous=FULL")
+        connection.set_wal_hook(self._count_log_pages)  # in the place of SQLite's own hook
         connection.execute("PRAGMA cache_size=-65536")
         connection.execute("PRAGMA temp_store=MEMORY")
+
+    def _count_log_pages(self, connection: object, database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _move_log(self) -> None:
+        """Copy the log into the main file, where readers allow it; a failure is an error."""
+        if self._log_pages < _LOG_PAGES:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            return  # another connection is doing it
+        self._log_pages = 0
 
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
@@ -149,6 +188,7 @@ class SqliteStore:
     def transaction(self) -> Iterator[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
         with self._translated:
+            self._move_log()
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -211,7 +251,7 @@ class SqliteStore:
         return -1 if height is None else int(height)
 
     def block(self, height: int) -> StoredBlock | None:
-        block = self._block(_BLOCK + "WHERE height = ?", height)
+        block = self.header(height)
         if block is None:
             return None
         with self._translated:
@@ -221,16 +261,17 @@ class SqliteStore:
                 "ORDER BY first_index",
                 (block.first_index, height + 1),
             ).fetchall()
-        return block._replace(bundles=[_bytes(row[0]) for row in rows])
+        return block._replace(bundles=[self._row(row, bytes)[0] for row in rows])
 
-    def block_of(self, index: int) -> StoredBlock | None:
-        bundle = self.bundle_of(index)
-        return None if bundle is None else self._block(_BLOCK + "WHERE height = ?", bundle.height)
-
-    def _block(self, statement: str, bound: int) -> StoredBlock | None:
+    def header(self, height: int) -> StoredBlock | None:
         with self._translated:
-            row: Any = self._connection.execute(statement, (bound,)).fetchone()
-        return None if row is None else StoredBlock(row[0], row[1], row[2], row[3], [])
+            row = self._connection.execute(
+                "SELECT height, first_index, header, note FROM block WHERE height = ?", (height,)
+            ).fetchone()
+        if row is None:
+            return None
+        number, first_index, header, note = self._row(row, int, int, bytes, str)
+        return StoredBlock(number, first_index, header, note, [])
 
     def bundle_of(self, index: int) -> StoredBundle | None:
         with self._translated:
@@ -239,60 +280,88 @@ class SqliteStore:
                 "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1",
                 (index,),
             ).fetchone()
-        return None if row is None else StoredBundle(*row)
+        return None if row is None else StoredBundle(*self._row(row, int, int, bytes))
 
     def tile(self, level: int, index: int) -> bytes | None:
-        hashes: bytes | None = self._value(
+        return self._blob(
             "SELECT hashes FROM tile WHERE level = ? AND position = ?", (level, index)
         )
-        return hashes
 
     def find_ids(self, ids: Sequence[bytes]) -> dict[bytes, int]:
-        found = {}
-        with self._translated:
-            for record_id in ids:
-                row = self._connection.execute(
-                    "SELECT position FROM record WHERE id = ?", (record_id,)
-                ).fetchone()
-                if row is not None:
-                    found[record_id] = row[0]
+        found: dict[bytes, int] = {}
+        ordered = sorted(ids)
+        for begin in range(0, len(ordered), _IDS):
+            some = ordered[begin : begin + _IDS]
+            marks = ",".join("?" * len(some))
+            with self._translated:
+                rows = self._connection.execute(
+                    f"SELECT id, position FROM record WHERE id IN ({marks})", some
+                ).fetchall()
+            found.update(self._row(row, bytes, int) for row in rows)
         return found
 
     def state(self, name: bytes) -> bytes | None:
-        value: bytes | None = self._value("SELECT value FROM state WHERE name = ?", (name,))
-        return value
+        return self._blob("SELECT value FROM state WHERE name = ?", (name,))
 
     def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes]]:
         with self._translated:
-            yield from self._connection.execute(
+            rows = self._connection.execute(
                 "SELECT name, value FROM state WHERE height > ? ORDER BY name", (after_height,)
             )
+            for row in rows:
+                yield self._row(row, bytes, bytes)
+
+    def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
+        with self._translated:
+            row = self._connection.execute(statement, bindings).fetchone()
+        return None if row is None else self._row(row, bytes)[0]
+
+    def _row(self, row: tuple[Any, ...], *types: type) -> Any:
+        """The row, if its values still have the types that the tables were declared with."""
+        for value, want in zip(row, types, strict=True):
+            if type(value) is not want:
+                got = type(value).__name__
+                raise CorruptError(
+                    f"{self._path} is damaged: a value is {got}, want {want.__name__}; "
+                    "restore from a backup"
+                )
+        return row
 
     def counts(self) -> dict[str, int]:
         tables = ("block", "bundle", "tile", "record", "state")
         return {table: self._value(f"SELECT count(*) FROM {table}") for table in tables}
 
     def check(self) -> None:
-        found = self._value("PRAGMA integrity_check(1)")
-        if found != "ok":
-            raise CorruptError(f"{self._path} is damaged: {found}; restore it from a backup")
+        with self._another() as connection, self._translated:
+            row = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if row != ("ok",):
+            raise CorruptError(f"{self._path} is damaged: {row}; restore from a backup")
 
     def backup(self, path: str) -> None:
-        with _Translated(path):
+        with self._another() as source, _Translated(path):
             target = apsw.Connection(path)
             try:
-                with target.backup("main", self._connection, "main") as copy:
-                    while not copy.done:
-                        copy.step(256)
+                with target.backup("main", source, "main") as copy:
+                    # All pages in one step are of one moment, and no writer waits for them.
+                    copy.step(-1)
                 target.execute("PRAGMA journal_mode=WAL")
             finally:
                 target.close()
 
+    @contextmanager
+    def _another(self) -> Iterator[apsw.Connection]:
+        """A connection for long reads, so that others go on; where there can be only one, that."""
+        if self._vfs is not None:
+            yield self._connection
+            return
+        with self._translated:
+            connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(_BUSY_MS)
+            yield connection
+        finally:
+            connection.close()
+
     def close(self) -> None:
         with self._translated:
             self._connection.close()
-
-
-def _bytes(value: Any) -> bytes:
-    assert isinstance(value, bytes), "the tables are strict"
-    return value

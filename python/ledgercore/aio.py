@@ -1,0 +1,152 @@
+"""Use a ledger from asyncio: every call runs on one thread of its own.
+
+The calls are those of ``Ledger``, in the order in which they were made, and each does what its
+namesake promises. A call that is cancelled is carried out all the same: what it appends may be
+durable, and sending the same record again is safe.
+
+>>> async with await AsyncLedger.open("audit.ledger") as ledger:
+...     receipt = await ledger.append(b"an entry")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StateProof
+from ledgercore.errors import RefusedError
+from ledgercore.ledger import Ledger, Receipts, Report
+
+__all__ = ["AsyncLedger"]
+
+_RECORDS_AT_ONCE = 256
+
+CallP = ParamSpec("CallP")
+ResultT = TypeVar("ResultT")
+
+
+class AsyncLedger:
+    """An open ledger, for one event loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Take over an open ledger: this closes it."""
+        self._ledger = ledger
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+
+    @classmethod
+    async def open(
+        cls, path: str | Path, *, read_only: bool = False, key: SigningKey | None = None
+    ) -> AsyncLedger:
+        """Open a ledger as ``Ledger.open`` does."""
+        return cls(await asyncio.to_thread(Ledger.open, path, read_only=read_only, key=key))
+
+    async def _run(
+        self, call: Callable[CallP, ResultT], *args: CallP.args, **kwargs: CallP.kwargs
+    ) -> ResultT:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, partial(call, *args, **kwargs))
+
+    # Append: durable and published when the call returns.
+
+    async def append(self, payload: bytes) -> Receipt:
+        return await self._run(self._ledger.append, payload)
+
+    async def append_many(self, payloads: Sequence[bytes]) -> Receipts:
+        """The receipts are made when they are asked for, on the thread that asks."""
+        return await self._run(self._ledger.append_many, payloads)
+
+    async def submit(self, record: bytes) -> Receipt:
+        return await self._run(self._ledger.submit, record)
+
+    async def submit_many(self, records: Sequence[bytes]) -> list[int | RefusedError]:
+        return await self._run(self._ledger.submit_many, records)
+
+    async def next_position(self, key: bytes) -> tuple[int, bytes]:
+        return await self._run(self._ledger.next_position, key)
+
+    # Read and prove.
+
+    async def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
+        return await self._run(self._ledger.receipt, index, state_of=state_of)
+
+    async def record(self, index: int) -> Record:
+        return await self._run(self._ledger.record, index)
+
+    async def records(self, begin: int = 0, end: int | None = None) -> AsyncIterator[Record]:
+        """Records ``[begin, end)`` in order; other calls may run between two of them."""
+        records = self._ledger.records(begin, end)
+        while some := await self._run(list, islice(records, _RECORDS_AT_ONCE)):
+            for record in some:
+                yield record
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        return self.records()
+
+    async def find(self, record_id: bytes) -> int | None:
+        return await self._run(self._ledger.find, record_id)
+
+    async def state(self, name: bytes) -> bytes | None:
+        return await self._run(self._ledger.state, name)
+
+    async def prove_state(self, name: bytes) -> StateProof:
+        return await self._run(self._ledger.prove_state, name)
+
+    async def prove_records(self, indices: Sequence[int]) -> list[bytes]:
+        return await self._run(self._ledger.prove_records, indices)
+
+    async def prove_consistency(
+        self, first_size: int, second_size: int | None = None
+    ) -> list[bytes]:
+        return await self._run(self._ledger.prove_consistency, first_size, second_size)
+
+    async def block(self, height: int) -> Block:
+        return await self._run(self._ledger.block, height)
+
+    async def note(self, height: int) -> str:
+        return await self._run(self._ledger.note, height)
+
+    async def checkpoint(self) -> str:
+        """The newest signed checkpoint."""
+        return await self._run(lambda: self._ledger.checkpoint)
+
+    async def size(self) -> int:
+        """How many records there are."""
+        return await self._run(lambda: self._ledger.size)
+
+    @property
+    def trust_anchor(self) -> Anchor:
+        """What a verifier must be given to check this ledger's receipts."""
+        return self._ledger.trust_anchor
+
+    # Keep.
+
+    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Report:
+        """Verify everything; ``progress`` is called on the ledger's thread."""
+        return await self._run(self._ledger.verify, progress)
+
+    async def backup(self, path: str | Path) -> None:
+        await self._run(self._ledger.backup, path)
+
+    async def close(self) -> None:
+        """Close the ledger when all that was asked of it is done; again does nothing."""
+        try:
+            await asyncio.to_thread(self._thread.shutdown)
+        finally:
+            self._ledger.close()
+
+    async def __aenter__(self) -> AsyncLedger:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

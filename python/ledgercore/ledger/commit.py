@@ -1,0 +1,159 @@
+"""Commit one block: store it, look at it again, sign it, make it durable.
+
+One transaction. What was written is read back, and everything that the checkpoint will state is
+made again from it before the operator signs; then the signed checkpoint is read back too. Any
+difference is a ``CorruptError`` with what was got and what was wanted, and nothing is left. A crash
+before the commit leaves the ledger as it was; after it, the block is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ledgercore._core import (
+    Anchor,
+    Batch,
+    Block,
+    Checkpoint,
+    Frontier,
+    Map,
+    SigningKey,
+    VerifiedBatch,
+    sign_checkpoint,
+)
+from ledgercore.errors import CorruptError, LedgerError
+from ledgercore.ledger.head import Head, stored_block, stored_header, verify_block
+from ledgercore.store import Store, StoredBlock
+
+__all__ = ["commit_block"]
+
+_SHOWN_BYTES = 32
+
+States = Sequence[tuple[bytes, bytes]]
+
+
+class _Draft(NamedTuple):
+    """A block, and the tree and states after it."""
+
+    block: Block
+    frontier: Frontier
+    tiles: list[tuple[int, int, bytes]]
+    states: Map
+
+
+def commit_block(
+    store: Store,
+    anchor: Anchor,
+    key: SigningKey,
+    head: Head,
+    batch: VerifiedBatch,
+    states: States,
+    time_ms: int,
+) -> Head:
+    """Append a batch that the rules accepted; the head after it, durable."""
+    draft = _draft(anchor.suite, head, batch.leaf_hashes(), len(batch), states, time_ms)
+    block = draft.block
+    with store.transaction():
+        header, bundles = block.encode(), batch.bundles()
+        store.add_block(StoredBlock(block.height, block.first_index, header, "", bundles))
+        store.add_tiles(draft.tiles)
+        store.add_ids(block.first_index, batch.ids())
+        store.put_states(block.height, states)
+        again = _look_again(store, anchor.suite, head, block.height, states, time_ms)
+        if again != block:
+            raise _mismatch(block.height, "header", again.encode(), block.encode())
+        checkpoint, note = _sign(anchor, key, block)
+        store.put_note(block.height, note)
+        _look_at_note(store, anchor, again, checkpoint)
+    return Head(block, checkpoint, note, draft.frontier, draft.states)
+
+
+def _draft(
+    suite: str, head: Head, leaves: bytes, count: int, states: States, time_ms: int
+) -> _Draft:
+    frontier, tiles = head.frontier.append(leaves)
+    after = head.states.update(states)
+    block = Block(
+        height=head.block.height + 1,
+        parent=head.block.hash(suite),
+        time_ms=time_ms,
+        first_index=head.checkpoint.size,
+        count=count,
+        tree_root=frontier.root(),
+        state_root=after.root(),
+    )
+    return _Draft(block, frontier, tiles, after)
+
+
+def _look_again(
+    store: Store, suite: str, head: Head, height: int, states: States, time_ms: int
+) -> Block:
+    """The header as it follows from what is stored, and from the last signed checkpoint."""
+    last = head.checkpoint
+    if head.frontier.root() != last.root:
+        raise _mismatch(height, "root before this block", head.frontier.root(), last.root)
+    if head.states.root() != last.state_root:
+        raise _mismatch(height, "state root before", head.states.root(), last.state_root)
+    stored = stored_block(store, height)
+    try:
+        batch = Batch.decode_bundles(stored.bundles)
+        kept = [(name, store.state(name)) for name, _ in states]
+        again = _draft(suite, head, batch.leaf_hashes(), len(batch), _present(kept), time_ms)
+    except LedgerError as error:
+        raise CorruptError(f"block {height}: what was stored: {error}") from error
+    block = again.block
+    if block.parent != last.block_hash or (height, stored.first_index) != (
+        last.height + 1,
+        last.size,
+    ):
+        raise _mismatch(height, "parent", block.parent, last.block_hash)
+    if stored.header != block.encode():
+        raise _mismatch(height, "stored header", stored.header, block.encode())
+    for level, index, hashes in again.tiles:
+        if store.tile(level, index) != hashes:
+            raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
+    ids = batch.ids()
+    if store.find_ids(ids) != dict(zip(ids, range(last.size, last.size + len(ids)), strict=True)):
+        raise CorruptError(f"block {height}: index of ids was not stored as made")
+    return block
+
+
+def _present(states: Sequence[tuple[bytes, bytes | None]]) -> States:
+    missing = [name for name, value in states if value is None]
+    if missing:
+        raise CorruptError(f"state of {missing[0]!r} was not stored")
+    return [(name, value) for name, value in states if value is not None]
+
+
+def _sign(anchor: Anchor, key: SigningKey, block: Block) -> tuple[Checkpoint, str]:
+    checkpoint = Checkpoint(
+        origin=anchor.origin,
+        size=block.first_index + block.count,
+        root=block.tree_root,
+        height=block.height,
+        block_hash=block.hash(anchor.suite),
+        state_root=block.state_root,
+    )
+    return checkpoint, sign_checkpoint(checkpoint, key)
+
+
+def _look_at_note(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:
+    """The signed checkpoint as stored: it verifies, and states the roots as made again."""
+    found, signed = verify_block(stored_header(store, block.height), anchor)
+    if found != block:
+        raise _mismatch(block.height, "stored header", found.encode(), block.encode())
+    if signed != checkpoint:
+        got, want = signed.format().encode(), checkpoint.format().encode()
+        raise _mismatch(block.height, "stored checkpoint", got, want)
+
+
+def _mismatch(height: int, what: str, got: bytes, want: bytes) -> CorruptError:
+    """What was got and what was wanted, from the first byte on in which they differ."""
+    pairs = enumerate(zip(got, want, strict=False))
+    begin = next((at for at, (one, other) in pairs if one != other), 0)
+    end = begin + _SHOWN_BYTES
+    return CorruptError(
+        f"block {height}: {what} is {got[begin:end].hex()} from byte {begin} on, "
+        f"want {want[begin:end].hex()}"
+    )

@@ -1,0 +1,85 @@
+"""Decode and verify what was submitted, all of it before anything is ordered.
+
+A malformed record or a bad signature refuses the whole submission, and the error names every one,
+by its position in what was submitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledgercore._core import Batch, Record, VerifiedBatch
+from ledgercore.entropy import Entropy
+from ledgercore.errors import InvalidSignature, MalformedError
+
+__all__ = ["BLOCK_BYTES", "BLOCK_RECORDS", "cut", "verify_records"]
+
+BLOCK_RECORDS = 16_384
+"""Records in one block at most: what is submitted at once beyond it goes into more blocks."""
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""Bytes of the records in one block at most."""
+
+_HEADER_BYTES = 256
+"""More than a record's header and signature have."""
+
+_SHOWN = 8
+
+
+def verify_records(records: Sequence[bytes], entropy: Entropy) -> list[VerifiedBatch]:
+    """The records, verified, cut into one batch a block."""
+    pieces = cut(records)
+    batches, malformed = [], False
+    for piece in pieces:
+        try:
+            batches.append(Batch.decode(piece))
+        except MalformedError:
+            malformed = True
+    if malformed:
+        raise _malformed(records)
+    verified: list[VerifiedBatch] = []
+    bad: list[int] = []
+    begin = 0
+    for batch in batches:
+        try:
+            verified.append(batch.verify(entropy.bytes(32)))
+        except InvalidSignature as error:
+            bad += [begin + index for index in error.indices]
+        begin += len(batch)
+    if bad:
+        message = f"{len(bad)} of {len(records)} signatures do not verify: at {_shown(bad)}"
+        raise InvalidSignature(message, tuple(bad))
+    return verified
+
+
+def _malformed(records: Sequence[bytes]) -> MalformedError:
+    """The error that names every malformed record: of the first one's type, with its reason."""
+    found: list[tuple[int, MalformedError]] = []
+    for index, record in enumerate(records):
+        try:
+            Record.decode(record)
+        except MalformedError as error:
+            found.append((index, error))
+    first, reason = found[0]
+    indices = [index for index, _ in found]
+    message = f"{len(found)} of {len(records)} records are malformed: at {_shown(indices)}"
+    return type(reason)(f"{message}; record {first}: {reason}", first)
+
+
+def _shown(indices: Sequence[int]) -> str:
+    more = ", ..." if len(indices) > _SHOWN else ""
+    return ", ".join(map(str, indices[:_SHOWN])) + more
+
+
+def cut(items: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Pieces of consecutive items, each small enough for a block."""
+    pieces: list[Sequence[bytes]] = []
+    begin = total = 0
+    for at, item in enumerate(items):
+        total += len(item) + _HEADER_BYTES
+        if at - begin == BLOCK_RECORDS or (total > BLOCK_BYTES and at > begin):
+            pieces.append(items[begin:at])
+            begin, total = at, len(item) + _HEADER_BYTES
+    if begin < len(items):
+        pieces.append(items[begin:])
+    return pieces

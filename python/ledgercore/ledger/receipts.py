@@ -1,0 +1,32 @@
+"""Make the receipts of records that were appended together, each when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import overload
+
+from ledgercore._core import Receipt
+
+__all__ = ["Receipts"]
+
+
+class Receipts(Sequence[Receipt]):
+    """As long as its ledger is open; ``indices`` are the records' and cost nothing."""
+
+    def __init__(self, make: Callable[[int], Receipt], indices: range) -> None:
+        self._make = make
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, at: int) -> Receipt: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Receipts: ...
+
+    def __getitem__(self, at: int | slice) -> Receipt | Receipts:
+        if isinstance(at, slice):
+            return Receipts(self._make, self.indices[at])
+        return self._make(self.indices[at])

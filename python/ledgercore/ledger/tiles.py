@@ -1,0 +1,136 @@
+"""Keep tiles that were found to lead to the signed root, and prove from them.
+
+A full tile is accepted when its root stands at its place in the tile above, and that one likewise,
+up to the unfinished tiles, which the head keeps and whose root the operator signed. A tile never
+changes, so an accepted one stays accepted while the tree grows. Not for two threads at once, which
+the reader sees to.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+from ledgercore._core import Frontier, inclusion_tiles, node_hash, prove_inclusion, tree_root
+from ledgercore.errors import CorruptError
+from ledgercore.ledger.head import TILE_WIDTH, Head
+from ledgercore.store import Store
+
+__all__ = ["Recent", "VerifiedTiles"]
+
+_TILES = 1024
+_PATHS = 4096
+_HASH_BYTES = 32
+_TILE_BITS = 8
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+ValueT = TypeVar("ValueT")
+
+
+class Recent(Generic[KeyT, ValueT]):
+    """What was used last, up to a count."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[KeyT, ValueT] = OrderedDict()
+
+    def get(self, key: KeyT) -> ValueT | None:
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: KeyT, value: ValueT) -> ValueT:
+        self._values[key] = value
+        if len(self._values) > self._limit:
+            self._values.popitem(last=False)
+        return value
+
+
+class VerifiedTiles:
+    """The tiles of one ledger's tree."""
+
+    def __init__(self, store: Store, suite: str) -> None:
+        self._store = store
+        self._suite = suite
+        self._tiles: Recent[tuple[int, int], bytes] = Recent(_TILES)
+        self._rows: Recent[int, list[bytes]] = Recent(_TILES)
+        self._paths: Recent[tuple[int, int], list[bytes]] = Recent(_PATHS)
+
+    def tile(self, head: Head, level: int, index: int) -> bytes:
+        """A full tile, or the unfinished one that the head keeps."""
+        if index == (head.checkpoint.size >> _TILE_BITS * level) // TILE_WIDTH:
+            return head.tails[level]
+        tile = self._tiles.get((level, index))
+        if tile is None:
+            tile = self._store.tile(level, index)
+            if tile is None or len(tile) != TILE_WIDTH * _HASH_BYTES:
+                raise CorruptError(f"tile ({level}, {index}) is missing or short")
+            above, position = divmod(index, TILE_WIDTH)
+            want = _hash_at(self.tile(head, level + 1, above), position)
+            got = tree_root(self._suite, tile)
+            if got != want:
+                got_hex, want_hex = got.hex()[:16], want.hex()[:16]
+                raise CorruptError(f"tile ({level}, {index}) leads to {got_hex}, want {want_hex}")
+            self._tiles.put((level, index), tile)
+        return tile
+
+    def load(self, head: Head, names: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """Tiles by name, as proofs are made from."""
+        return {name: self.tile(head, *name) for name in names}
+
+    def leaves(self, head: Head, begin: int, end: int) -> bytes:
+        """The leaf hashes ``[begin, end)`` that the signed root commits to."""
+        first = begin // TILE_WIDTH
+        last = -(-end // TILE_WIDTH)
+        hashes = b"".join(self.tile(head, 0, index) for index in range(first, last))
+        skipped = first * TILE_WIDTH
+        return hashes[(begin - skipped) * _HASH_BYTES : (end - skipped) * _HASH_BYTES]
+
+    def path(self, head: Head, index: int, size: int) -> list[bytes]:
+        """The inclusion path of a leaf in the tree as it was at ``size``."""
+        tile, position = divmod(index, TILE_WIDTH)
+        if (tile + 1) * TILE_WIDTH > size:
+            return self._whole_path(head, index, size)
+        # The leaves of a full tile share their path from the tile's root on.
+        above = self._paths.get((tile, size))
+        if above is None:
+            above = self._whole_path(head, index, size)[_TILE_BITS:]
+            self._paths.put((tile, size), above)
+        rows = self._rows.get(tile)
+        if rows is None:
+            rows = self._rows.put(tile, _rows(self._suite, self.tile(head, 0, tile)))
+        return [_hash_at(row, position >> level ^ 1) for level, row in enumerate(rows)] + above
+
+    def _whole_path(self, head: Head, index: int, size: int) -> list[bytes]:
+        tiles = self.load(head, inclusion_tiles(index, size))
+        return prove_inclusion(self._suite, index, size, tiles)
+
+    def root_at(self, head: Head, size: int) -> bytes:
+        """The root of the tree as it was at ``size``."""
+        tails, level, count = [], 0, size
+        while count:
+            index, width = divmod(count, TILE_WIDTH)
+            tile = self.tile(head, level, index) if width else b""
+            tails.append(tile[: width * _HASH_BYTES])
+            level, count = level + 1, index
+        return Frontier(self._suite, size, tails).root()
+
+
+def _rows(suite: str, tile: bytes) -> list[bytes]:
+    """The nodes below a full tile's root, level by level from its leaves."""
+    rows = [tile]
+    while len(rows[-1]) > 2 * _HASH_BYTES:
+        row = rows[-1]
+        pairs = range(0, len(row), 2 * _HASH_BYTES)
+        halves = (
+            (row[at : at + _HASH_BYTES], row[at + _HASH_BYTES : at + 2 * _HASH_BYTES])
+            for at in pairs
+        )
+        rows.append(b"".join(node_hash(suite, left, right) for left, right in halves))
+    return rows
+
+
+def _hash_at(hashes: bytes, position: int) -> bytes:
+    return hashes[position * _HASH_BYTES : (position + 1) * _HASH_BYTES]

@@ -1,0 +1,54 @@
+"""Hold a ledger to the newest checkpoint that it acknowledged.
+
+The head file remembers it outside the ledger, so that a ledger that lost its tail, or an older copy
+in its place, is found out before a second block is signed at a height.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledgercore._core import Checkpoint
+from ledgercore.errors import ForkError, InvalidError, MalformedError, RollbackError
+from ledgercore.ledger.head import operator_anchor
+from ledgercore.ledger.reader import Reader
+
+__all__ = ["check_continues", "check_watermark"]
+
+
+def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
+    """Refuse a ledger that is behind its head file; the slot of the newest note, or -1.
+
+    The slots must have been read before the ledger: it may have grown since.
+    """
+    anchor = operator_anchor(reader.anchor)
+    newest: Checkpoint | None = None
+    newest_slot = -1
+    for slot, note in enumerate(slots):
+        try:
+            seen = anchor.verify_checkpoint(note)
+        except (MalformedError, InvalidError):
+            continue  # empty, or torn by a power cut: the other slot is one block older at most
+        if newest is None or seen.size > newest.size:
+            newest, newest_slot = seen, slot
+    if newest is not None:
+        check_continues(
+            reader,
+            newest,
+            "its newest blocks are lost; restore them from a backup, or remove the .head file to "
+            "give them up",
+        )
+    return newest_slot
+
+
+def check_continues(reader: Reader, kept: Checkpoint, remedy: str) -> None:
+    """Refuse a ledger that does not go on from a verified checkpoint."""
+    size = reader.head.checkpoint.size
+    if kept.size > size:
+        raise RollbackError(f"ledger has {size} records, had {kept.size}: {remedy}")
+    root = reader.root_at(kept.size)
+    if root != kept.root:
+        raise ForkError(
+            f"root at size {kept.size} is {root.hex()[:16]}, was {kept.root.hex()[:16]}: the "
+            "operator signed two histories; keep both as evidence"
+        )

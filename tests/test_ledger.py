@@ -1,0 +1,490 @@
+"""What a ledger promises to whoever appends, reads and proves."""
+
+from __future__ import annotations
+
+import random
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledgercore import (
+    BusyError,
+    Checkpoint,
+    InvalidProof,
+    InvalidSignature,
+    Ledger,
+    LimitError,
+    MalformedError,
+    Record,
+    RefusedError,
+    SigningKey,
+    StoreError,
+    UnavailableError,
+    UntrustedError,
+    testing,
+)
+from ledgercore._core import leaf_hash, verify_consistency, verify_multi
+from ledgercore.clock import ManualClock
+from ledgercore.disk import make_directory
+from ledgercore.ledger import intake
+from ledgercore.rules import signer_object
+
+ORIGIN = "test.example/log"
+KEY = SigningKey(bytes(32))
+SIGNERS = 3
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.ledger"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger.create(path, origin=ORIGIN, members=testing.test_members(SIGNERS)) as ledger:
+        yield ledger
+
+
+def signed(ledger: Ledger, count: int) -> list[bytes]:
+    return testing.signed_records(ledger, signers=SIGNERS, count=count, body_bytes=40)
+
+
+# Make and open.
+
+
+def test_a_new_ledger_holds_its_genesis(ledger: Ledger) -> None:
+    assert (ledger.size, ledger.height, len(ledger)) == (1, 0, 1)
+    assert ledger.origin == ledger.genesis.origin == ORIGIN
+    assert ledger.record(0).kind == "genesis"
+    assert ledger.trust_anchor.network == ledger.network == ledger.record(0).network
+    assert Checkpoint.parse(ledger.checkpoint).size == 1
+
+
+def test_the_key_is_for_its_owner_only(ledger: Ledger, path: Path) -> None:
+    mode = stat.S_IMODE(path.with_name("a.ledger.key").stat().st_mode)
+
+    assert mode == 0o600
+    assert b"BEGIN PRIVATE KEY" in path.with_name("a.ledger.key").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", ".key", ".head"])
+def test_nothing_that_is_there_is_written_over(path: Path, suffix: str) -> None:
+    taken = path.with_name(path.name + suffix)
+    taken.write_bytes(b"mine")
+
+    with pytest.raises(StoreError, match="exists already"):
+        Ledger.create(path, origin=ORIGIN)
+
+    assert taken.read_bytes() == b"mine"
+    assert [each for each in path.parent.iterdir() if each.suffix != ".lock"] == [taken]
+
+
+def test_a_ledger_that_cannot_be_made_leaves_nothing(path: Path) -> None:
+    with pytest.raises(RefusedError, match="listed twice"):
+        Ledger.create(path, origin=ORIGIN, members=testing.test_members(1) * 2)
+    make_directory(path.with_name(path.name + ".new-wal"))
+    with pytest.raises(StoreError):
+        Ledger.create(path, origin=ORIGIN)
+
+    assert {each.name for each in path.parent.iterdir()} <= {"a.ledger.lock", "a.ledger.new-wal"}
+
+
+def test_what_a_crash_left_of_making_a_ledger_is_replaced(path: Path) -> None:
+    path.with_name(path.name + ".new").write_bytes(b"half a ledger")
+
+    Ledger.create(path, origin=ORIGIN).close()
+
+    with Ledger.open(path) as ledger:
+        assert ledger.size == 1
+    assert not path.with_name(path.name + ".new").exists()
+
+
+def test_a_ledger_opens_as_it_was_closed(ledger: Ledger, path: Path) -> None:
+    ledger.append_many([b"%d" % number for number in range(700)])
+    before = (ledger.checkpoint, ledger.trust_anchor, [record.encode() for record in ledger])
+    ledger.close()
+
+    for read_only in (False, True):
+        with Ledger.open(path, read_only=read_only) as again:
+            assert (again.checkpoint, again.trust_anchor, [r.encode() for r in again]) == before
+
+
+def test_a_second_writer_is_refused_with_the_way_on(ledger: Ledger, path: Path) -> None:
+    with pytest.raises(BusyError, match="read_only=True"):
+        Ledger.open(path)
+    code = "import sys; from ledgercore import Ledger; Ledger.open(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert "BusyError" in done.stderr
+    assert "read_only=True" in done.stderr
+
+    ledger.close()
+    Ledger.open(path).close()
+
+
+def test_a_key_kept_elsewhere_is_used_and_held_to_the_genesis(path: Path) -> None:
+    with Ledger.create(path, origin=ORIGIN, key=KEY) as ledger:
+        ledger.append(b"one")
+    assert not path.with_name("a.ledger.key").exists()
+
+    with Ledger.open(path, key=KEY) as ledger:
+        ledger.append(b"two")
+    with pytest.raises(UntrustedError, match="not the one"):
+        Ledger.open(path, key=SigningKey(b"\x01" * 32))
+    with pytest.raises(StoreError, match="cannot read"):
+        Ledger.open(path)
+
+
+def test_suite_gm_is_named_and_refused(path: Path) -> None:
+    with pytest.raises(MalformedError, match="gm"):
+        Ledger.create(path, origin=ORIGIN, suite="gm")
+
+    assert not path.exists()
+
+
+def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
+    ledger.close()
+    ledger.close()
+
+    with pytest.raises(UnavailableError, match="closed"):
+        ledger.append(b"late")
+    with pytest.raises(StoreError):
+        ledger.record(0)
+
+
+# Append and submit.
+
+
+@pytest.mark.parametrize("suite", ["std", "c2sp"])
+def test_every_receipt_of_every_shape_of_block_verifies(path: Path, suite: str) -> None:
+    """Blocks that end before, at and after the borders of tiles and bundles."""
+    payloads: list[bytes] = [b""]
+    with Ledger.create(path, origin=ORIGIN, suite=suite) as ledger:
+        for count in (1, 2, 252, 1, 1, 255, 256, 257, 513, 1):
+            more = [b"%d/%d" % (count, at) for at in range(count)]
+            receipts = ledger.append_many(more)
+            payloads += more
+            assert len(receipts) == count
+            assert receipts[-1].index == len(payloads) - 1
+        for index in range(1, len(payloads)):
+            receipt = ledger.receipt(index)
+            assert receipt.verify(payloads[index], ledger.trust_anchor).body == payloads[index]
+        with pytest.raises((InvalidSignature, InvalidProof)):
+            ledger.receipt(5).verify(b"another", ledger.trust_anchor)
+        newest = ledger.receipt(5, state_of=b"network")
+        newest.verify(payloads[5], ledger.trust_anchor)
+        assert newest.checkpoint == ledger.checkpoint
+        assert newest.state is not None
+
+
+def test_receipts_are_a_sequence(ledger: Ledger) -> None:
+    receipts = ledger.append_many([b"%d" % number for number in range(10)])
+
+    assert list(receipts.indices) == list(range(1, 11))
+    assert [receipt.index for receipt in receipts[2:5]] == [3, 4, 5]
+    assert receipts[-1].index == 10
+    assert len(ledger.append_many([])) == 0
+
+
+def test_the_same_record_has_the_same_receipt_at_any_time(ledger: Ledger) -> None:
+    first, second, third = signed(ledger, 3)
+
+    receipt = ledger.submit(first).encode()
+    ledger.submit(second)
+    ledger.append_many([b"more"] * 300)
+
+    assert ledger.submit(first).encode() == receipt
+    assert ledger.submit_many([second, first, third, third]) == [2, 1, 303, 303]
+    assert ledger.size == 304
+
+
+def test_what_the_rules_refuse_leaves_nothing(ledger: Ledger) -> None:
+    first, _, _, fourth = signed(ledger, 4)
+    stranger = SigningKey(b"\x05" * 32).sign_record(
+        ledger.suite, ledger.network, "data", b"", sequence=0, previous=bytes(32)
+    )
+
+    outcomes = ledger.submit_many([fourth, stranger.encode(), first, fourth])
+
+    assert [getattr(each, "code", each) for each in outcomes] == ["E_SEQUENCE", "E_MEMBER", 1, 2]
+    assert ledger.size == 3
+    assert ledger.find(stranger.id) is None
+    assert ledger.state(signer_object(stranger.key)) is None
+    with pytest.raises(RefusedError, match="E_MEMBER"):
+        ledger.submit(stranger.encode())
+    assert ledger.height == 1
+    ledger.verify()
+
+
+def test_bad_signatures_refuse_all_and_are_all_named(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BLOCK_RECORDS", 4)
+    records = signed(ledger, 12)
+    for bad in (1, 6, 11):
+        records[bad] = records[bad][:-1] + bytes([records[bad][-1] ^ 1])
+
+    with pytest.raises(InvalidSignature, match="3 of 12 .* 1, 6, 11") as raised:
+        ledger.submit_many(records)
+
+    assert raised.value.indices == (1, 6, 11)
+    assert ledger.size == 1
+
+
+def test_malformed_records_refuse_all_and_are_all_named(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BLOCK_RECORDS", 4)
+    records = signed(ledger, 12)
+    records[5] = b"no record"
+    records[9] += b"\x00"
+
+    with pytest.raises(MalformedError, match=r"2 of 12 records .* 5, 9; record 5") as raised:
+        ledger.submit_many(records)
+
+    assert raised.value.index == 5
+    assert ledger.size == 1
+
+
+def test_many_records_take_more_blocks(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BLOCK_RECORDS", 4)
+    assert ledger.submit_many(signed(ledger, 10)) == list(range(1, 11))
+    monkeypatch.setattr(intake, "BLOCK_BYTES", 2000)
+    ledger.append_many([bytes(700)] * 5)
+
+    blocks = [ledger.block(height) for height in range(ledger.height + 1)]
+    assert [block.count for block in blocks] == [1, 4, 4, 2, 2, 2, 1]
+    assert [block.first_index for block in blocks] == [0, 1, 5, 9, 11, 13, 15]
+    ledger.verify()
+
+
+def test_an_error_between_blocks_says_what_is_durable(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BLOCK_RECORDS", 4)
+    payloads = [b"fits"] * 5 + [bytes(64 * 1024)]
+
+    with pytest.raises(LimitError) as raised:
+        ledger.append_many(payloads)
+
+    assert raised.value.__notes__ == ["the first 4 of 6 payloads are durable"]
+    assert ledger.size == 5
+
+
+def test_time_never_goes_back(path: Path) -> None:
+    clock = ManualClock(1_000_000)
+    with Ledger.create(path, origin=ORIGIN, clock=clock) as ledger:
+        ledger.append(b"1")
+        clock.advance(-500_000)
+        ledger.append(b"2")
+        clock.advance(700_000)
+        ledger.append(b"3")
+
+        times = [ledger.block(height).time_ms for height in range(4)]
+    assert times == [1_000_000, 1_000_000, 1_000_000, 1_200_000]
+
+
+def test_a_reader_cannot_append(ledger: Ledger, path: Path) -> None:
+    with (
+        Ledger.open(path, read_only=True) as reader,
+        pytest.raises(UnavailableError, match="open it for writing"),
+    ):
+        reader.append(b"no")
+
+
+# Read and prove.
+
+
+def test_readers_in_other_processes_see_new_blocks(ledger: Ledger, path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from ledgercore import Ledger\n"
+        "with Ledger.open(sys.argv[1], read_only=True) as ledger:\n"
+        "    for _ in range(3):\n"
+        "        sys.stdin.readline()\n"
+        "        print(ledger.size, ledger.record(ledger.size - 1).body.decode(), flush=True)\n"
+    )
+    reader = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdin is not None and reader.stdout is not None
+    for number in range(3):
+        ledger.append_many([b"x"] * 300 + [b"newest-%d" % number])
+        print(file=reader.stdin, flush=True)
+        assert reader.stdout.readline() == f"{ledger.size} newest-{number}\n"
+    reader.stdin.close()
+    reader.stdout.close()
+    assert reader.wait(timeout=60) == 0
+
+
+def test_a_reader_beside_a_busy_writer_is_never_wrong(ledger: Ledger, path: Path) -> None:
+    """States are overwritten by each block: a reader's head and its reads must fit together."""
+    key = ledger.trust_anchor.operator_key
+    stop = threading.Event()
+
+    def append() -> None:
+        number = 0
+        while not stop.is_set():
+            ledger.append(b"%d" % number)
+            number += 1
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    try:
+        with Ledger.open(path, read_only=True) as reader:
+            last = 0
+            for _ in range(300):
+                reader.state(signer_object(key))
+                receipt = reader.receipt(reader.size - 1, state_of=signer_object(key))
+                checkpoint = Checkpoint.parse(receipt.checkpoint)
+                assert receipt.state is not None
+                receipt.state.verify(reader.suite, checkpoint.state_root)
+                assert checkpoint.size >= last
+                last = checkpoint.size
+            assert len(list(reader.states(b"signer/"))) == 1
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_records_are_found_by_id_and_range(ledger: Ledger) -> None:
+    ledger.append_many([b"%d" % number for number in range(600)])
+
+    assert [record.body for record in ledger.records(250, 270)] == [
+        b"%d" % (index - 1) for index in range(250, 270)
+    ]
+    assert len(list(ledger.records(590, 10_000))) == 11
+    assert ledger.find(ledger.record(301).id) == 301
+    assert ledger.find(bytes(32)) is None
+    for index in (-1, 601):
+        with pytest.raises(IndexError, match=f"index is {index}"):
+            ledger.record(index)
+    with pytest.raises(IndexError, match="height is 9"):
+        ledger.block(9)
+
+
+def test_consistency_is_proven_between_any_two_sizes(ledger: Ledger) -> None:
+    roots = {1: Checkpoint.parse(ledger.checkpoint).root}
+    for count in (1, 3, 250, 2, 300, 1):
+        ledger.append_many([b"x"] * count)
+        roots[ledger.size] = Checkpoint.parse(ledger.checkpoint).root
+    for first, first_root in roots.items():
+        for second, second_root in roots.items():
+            if first <= second:
+                proof = ledger.prove_consistency(first, second)
+                verify_consistency(ledger.suite, first, second, proof, first_root, second_root)
+    assert ledger.prove_consistency(1) == ledger.prove_consistency(1, ledger.size)
+    with pytest.raises(InvalidProof, match="want at most"):
+        ledger.prove_consistency(1, ledger.size + 1)
+
+
+def test_many_records_share_one_proof(ledger: Ledger) -> None:
+    ledger.append_many([b"%d" % number for number in range(700)])
+    indices = [0, 1, 255, 256, 300, 700]
+
+    proof = ledger.prove_records(indices)
+
+    leaves = b"".join(leaf_hash(ledger.suite, ledger.record(i).encode()) for i in indices)
+    root = Checkpoint.parse(ledger.checkpoint).root
+    verify_multi(ledger.suite, leaves, indices, ledger.size, proof, root)
+
+
+def test_states_and_their_absence_are_proven(ledger: Ledger) -> None:
+    ledger.submit_many(signed(ledger, 3))
+    root = Checkpoint.parse(ledger.checkpoint).state_root
+    name = signer_object(testing.signing_key(0).public_key)
+
+    present, absent = ledger.prove_state(name), ledger.prove_state(b"nothing")
+
+    present.verify(ledger.suite, root)
+    absent.verify(ledger.suite, root)
+    assert (present.value, absent.value) == (ledger.state(name), None)
+    assert present.value in dict(ledger.states(b"signer/")).values()
+    assert ledger.state(b"nothing") is None
+
+
+def test_blocks_are_a_chain_of_signed_checkpoints(ledger: Ledger) -> None:
+    for number in range(5):
+        ledger.append(b"%d" % number)
+    parent = bytes(32)
+    for height in range(ledger.height + 1):
+        block = ledger.block(height)
+        checkpoint = ledger.trust_anchor.verify_checkpoint(ledger.note(height))
+        assert (block.height, block.parent) == (height, parent)
+        parent = block.hash(ledger.suite)
+        assert (checkpoint.block_hash, checkpoint.root) == (parent, block.tree_root)
+    assert ledger.note(ledger.height) == ledger.checkpoint
+
+
+# Threads.
+
+
+def test_threads_share_a_ledger(ledger: Ledger) -> None:
+    """Appends of one thread never take the receipts of another's."""
+    failures: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        try:
+            for number in range(12):
+                payloads = [b"%d %d %d" % (thread, number, at) for at in range(1 + number % 5)]
+                receipts = ledger.append_many(payloads)
+                for payload, receipt in zip(payloads, receipts, strict=True):
+                    receipt.verify(payload, ledger.trust_anchor)
+                assert ledger.record(receipts.indices[0]).body == payloads[0]
+                assert sum(1 for _ in ledger) > receipts.indices[-1]
+        except BaseException as failure:  # noqa: BLE001  # a thread's failure fails the test
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    ledger.verify()
+
+
+# Against a model.
+
+
+def test_a_ledger_does_as_its_model_does(path: Path, rng: random.Random) -> None:
+    """Any order of appends, submissions, replays, reopenings and reads."""
+    Ledger.create(path, origin=ORIGIN, members=testing.test_members(SIGNERS)).close()
+    bodies, sent = [b""], list[bytes]()
+    for _ in range(25):
+        with Ledger.open(path) as ledger:
+            bodies[0] = ledger.record(0).body
+            for _ in range(rng.randrange(5)):
+                match rng.choice(["append", "submit", "replay", "read"]):
+                    case "append":
+                        more = [rng.randbytes(rng.randrange(90)) for _ in range(rng.randrange(99))]
+                        ledger.append_many(more)
+                        bodies += more
+                    case "submit":
+                        records = signed(ledger, rng.randrange(1, 60))
+                        want = list(range(len(bodies), len(bodies) + len(records)))
+                        assert ledger.submit_many(records) == want
+                        bodies += [Record.decode(record).body for record in records]
+                        sent += records
+                    case "replay" if sent:
+                        again = rng.sample(sent, rng.randrange(1, min(9, len(sent)) + 1))
+                        indices = ledger.submit_many(again)
+                        assert all(isinstance(index, int) for index in indices)
+                        assert [bodies[index] for index in indices if isinstance(index, int)] == [
+                            Record.decode(record).body for record in again
+                        ]
+                    case _:
+                        index = rng.randrange(len(bodies))
+                        receipt = ledger.receipt(index)
+                        receipt.verify(bodies[index], ledger.trust_anchor)
+            assert [record.body for record in ledger] == bodies
+    with Ledger.open(path, read_only=True) as ledger:
+        assert ledger.verify().records == len(bodies)

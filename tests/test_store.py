@@ -1,0 +1,272 @@
+"""The store keeps bytes as it promises, and says what is wrong where it cannot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from ledgercore import BusyError, CorruptError, StoreError
+from ledgercore.store import BUNDLE_RECORDS, SqliteStore, StoredBlock
+
+BLOCK = StoredBlock(0, 0, b"header 0", "", [b"bundle 0", b"bundle 256"])
+NEXT = StoredBlock(1, 300, b"header 1", "", [b"bundle 300"])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.ledger"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore.create(path)
+    yield store
+    store.close()
+
+
+def add_two_blocks(store: SqliteStore) -> None:
+    with store.transaction():
+        store.add_block(BLOCK)
+        store.put_note(0, "note 0")
+        store.add_block(NEXT)
+        store.put_note(1, "note 1")
+
+
+def write(path: Path, statement: str) -> None:
+    """Change a file behind the store's back."""
+    connection = apsw.Connection(str(path))
+    connection.execute(statement)
+    connection.close()
+
+
+def test_a_new_store_is_empty(store: SqliteStore) -> None:
+    assert store.height() == -1
+    assert store.block(0) is None
+    assert store.header(0) is None
+    assert store.bundle_of(0) is None
+    assert store.tile(0, 0) is None
+    assert store.find_ids([b"a", b"b"]) == {}
+    assert list(store.states()) == []
+    assert set(store.counts().values()) == {0}
+
+
+def test_a_block_comes_back_with_its_bundles(store: SqliteStore) -> None:
+    add_two_blocks(store)
+
+    assert store.height() == 1
+    assert store.block(0) == BLOCK._replace(note="note 0")
+    assert store.header(0) == BLOCK._replace(note="note 0", bundles=[])
+    assert store.block(1) == NEXT._replace(note="note 1")
+
+
+@pytest.mark.parametrize(
+    ("index", "first_index", "height"),
+    [(0, 0, 0), (255, 0, 0), (256, 256, 0), (299, 256, 0), (300, 300, 1), (9999, 300, 1)],
+)
+def test_a_record_is_found_in_its_bundle(
+    store: SqliteStore, index: int, first_index: int, height: int
+) -> None:
+    add_two_blocks(store)
+
+    bundle = store.bundle_of(index)
+
+    assert bundle is not None
+    assert (bundle.first_index, bundle.height) == (first_index, height)
+
+
+def test_ids_are_found_however_many(store: SqliteStore) -> None:
+    ids = [number.to_bytes(32, "little") for number in range(3 * BUNDLE_RECORDS + 5)]
+    with store.transaction():
+        store.add_ids(7, ids)
+
+    found = store.find_ids([*ids, b"not there"])
+
+    assert found == {record_id: 7 + at for at, record_id in enumerate(ids)}
+
+
+def test_a_state_is_replaced_and_knows_its_block(store: SqliteStore) -> None:
+    with store.transaction():
+        store.put_states(0, [(b"a", b"1"), (b"b", b"1")])
+        store.put_states(4, [(b"b", b"2")])
+
+    assert store.state(b"b") == b"2"
+    assert list(store.states()) == [(b"a", b"1"), (b"b", b"2")]
+    assert list(store.states(after_height=3)) == [(b"b", b"2")]
+
+
+def test_a_transaction_is_seen_inside_and_undone_by_an_error(store: SqliteStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        store.add_block(BLOCK)
+        assert store.height() == 0
+        raise ZeroDivisionError
+
+    assert store.height() == -1
+    add_two_blocks(store)
+    assert store.height() == 1
+
+
+def test_a_snapshot_stays_while_another_writes(store: SqliteStore, path: Path) -> None:
+    reader = SqliteStore(path, read_only=True)
+    with reader.snapshot():
+        version = reader.version()
+        add_two_blocks(store)
+
+        assert reader.height() == -1
+        assert reader.version() == version
+
+    assert reader.version() != version
+    assert reader.height() == 1
+    reader.close()
+
+
+def test_a_commit_is_flushed(store: SqliteStore) -> None:
+    settings = {
+        "journal_mode": "wal",
+        "synchronous": 2,  # FULL
+        "trusted_schema": 0,
+    }
+    for name, value in settings.items():
+        assert store._value(f"PRAGMA {name}") == value
+    assert store._connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, -1) == 1
+
+
+def test_every_table_is_strict(store: SqliteStore) -> None:
+    rows = store._connection.execute(
+        "SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'"
+    ).fetchall()
+
+    assert {name for name, _ in rows} == {"block", "bundle", "tile", "record", "state"}
+    assert all(strict for _, strict in rows)
+
+
+def test_the_log_is_moved_before_it_grows_long(store: SqliteStore, path: Path) -> None:
+    log = path.with_name(path.name + "-wal")
+    for height in range(60):
+        with store.transaction():
+            store.add_block(StoredBlock(height, height, b"", "", [bytes(200_000)]))
+
+    assert log.stat().st_size < 3 * 1000 * 4096
+    assert path.stat().st_size > 60 * 200_000 / 2
+
+
+def test_a_value_of_another_type_is_damage(store: SqliteStore, path: Path) -> None:
+    add_two_blocks(store)
+    data = path.with_name("damaged.ledger")
+    store.backup(str(data))
+    write(
+        data,
+        "PRAGMA writable_schema=ON; "
+        "UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '') WHERE name = 'block'; "
+        "PRAGMA writable_schema=RESET; UPDATE block SET header = 'text' WHERE height = 0",
+    )
+    damaged = SqliteStore(data)
+
+    with pytest.raises(CorruptError, match="a value is str, want bytes"):
+        damaged.header(0)
+    damaged.close()
+
+
+def test_text_that_is_none_is_damage(store: SqliteStore, path: Path) -> None:
+    add_two_blocks(store)
+    write(path, "UPDATE block SET note = CAST(x'fffe' AS TEXT) WHERE height = 0")
+
+    with pytest.raises(CorruptError, match="damaged"):
+        store.header(0)
+
+
+def test_a_missing_table_is_damage(store: SqliteStore, path: Path) -> None:
+    add_two_blocks(store)
+    write(path, "DROP TABLE tile")
+
+    with pytest.raises(CorruptError, match="no such table"):
+        store.tile(0, 0)
+
+
+def test_a_taken_key_is_damage(store: SqliteStore) -> None:
+    add_two_blocks(store)
+
+    with pytest.raises(CorruptError, match="UNIQUE"), store.transaction():
+        store.add_block(BLOCK)
+
+
+def test_another_file_is_not_a_store(path: Path) -> None:
+    path.write_bytes(b"no database at all " * 100)
+    with pytest.raises(CorruptError, match="not a database"):
+        SqliteStore(path)
+
+    path.unlink()
+    write(path, "CREATE TABLE other (x)")
+    with pytest.raises(StoreError, match="not a ledger"):
+        SqliteStore(path)
+
+
+def test_another_format_is_refused(store: SqliteStore, path: Path) -> None:
+    store.close()
+    write(path, "PRAGMA user_version=2")
+
+    with pytest.raises(StoreError, match="format 2, want 1"):
+        SqliteStore(path)
+
+
+def test_a_missing_file_is_not_made(path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot open"):
+        SqliteStore(path)
+
+    assert not path.exists()
+
+
+def test_a_lock_of_another_is_busy(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    store._connection.set_busy_timeout(10)
+
+    with pytest.raises(BusyError, match="try again"), store.transaction():
+        pass
+
+    other.execute("ROLLBACK")
+    other.close()
+    add_two_blocks(store)
+
+
+def test_a_backup_is_of_one_moment_and_goes_on_beside_a_writer(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
+    """A writer that never stops neither spoils the copy nor starves it."""
+    stop, begun = threading.Event(), threading.Event()
+
+    def append() -> None:
+        height = 0
+        while not stop.is_set():
+            with store.transaction():
+                store.add_block(StoredBlock(height, height, b"h", "n", [bytes(5000)]))
+            height += 1
+            if height == 5:
+                begun.set()
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    copies = []
+    try:
+        assert begun.wait(timeout=60)
+        reader = SqliteStore(path, read_only=True)
+        for number in range(5):
+            target = tmp_path / f"copy-{number}.ledger"
+            reader.backup(str(target))
+            copies.append(target)
+        reader.close()
+    finally:
+        stop.set()
+        writer.join()
+
+    for target in copies:
+        copy = SqliteStore(target, read_only=True)
+        copy.check()
+        counts = copy.counts()
+        assert counts["block"] == counts["bundle"] == copy.height() + 1 > 0
+        copy.close()
