@@ -228,7 +228,7 @@ def test_bad_signatures_refuse_all_and_are_all_named(
     for bad in (1, 6, 11):
         records[bad] = records[bad][:-1] + bytes([records[bad][-1] ^ 1])
 
-    with pytest.raises(InvalidSignature, match="3 of 12 .* 1, 6, 11") as raised:
+    with pytest.raises(InvalidSignature, match=r"3 of 12 .* 1, 6, 11") as raised:
         ledger.submit_many(records)
 
     assert raised.value.indices == (1, 6, 11)

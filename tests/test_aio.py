@@ -1,0 +1,112 @@
+"""A ledger behaves under asyncio as it does without."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ledgercore import AsyncLedger, InvalidProof, Ledger, RefusedError, UnavailableError, testing
+
+ORIGIN = "test.example/log"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a.ledger"
+    Ledger.create(path, origin=ORIGIN, members=testing.test_members(2)).close()
+    return path
+
+
+def test_every_call_answers_as_the_ledger_does(path: Path, tmp_path: Path) -> None:
+    with Ledger.open(path) as plain:
+        records = testing.signed_records(plain, signers=2, count=4, body_bytes=20)
+
+    async def use() -> None:
+        async with await AsyncLedger.open(path) as ledger:
+            anchor = ledger.trust_anchor
+            (await ledger.append(b"one")).verify(b"one", anchor)
+            receipts = await ledger.append_many([b"two", b"three"])
+            receipts[1].verify(b"three", anchor)
+            receipt = await ledger.submit(records[0])
+            assert receipt.index == 4
+            assert await ledger.submit_many([records[0], records[1]]) == [4, 5]
+            with pytest.raises(RefusedError, match="E_SEQUENCE"):
+                await ledger.submit(records[3])
+            assert [record.body async for record in ledger.records(1, 4)] == [
+                b"one",
+                b"two",
+                b"three",
+            ]
+            assert len([record async for record in ledger]) == await ledger.size() == 6
+            third = await ledger.record(3)
+            assert await ledger.find(third.id) == 3
+            assert await ledger.receipt(3) == receipts[1]
+            assert (await ledger.next_position(third.key))[0] == 4
+            assert await ledger.state(b"nothing") is None
+            assert (await ledger.prove_state(b"nothing")).value is None
+            assert await ledger.prove_records([1, 3])
+            assert await ledger.prove_consistency(1)
+            with pytest.raises(InvalidProof):
+                await ledger.prove_consistency(1, 99)
+            assert (await ledger.block(1)).count == 1
+            assert await ledger.note(4) == await ledger.checkpoint()
+            await ledger.backup(tmp_path / "copy.ledger")
+            assert (await ledger.verify()).records == 6
+
+    asyncio.run(use())
+
+    with Ledger.open(tmp_path / "copy.ledger", read_only=True) as copy:
+        assert copy.size == 6
+
+
+def test_tasks_share_a_ledger_and_the_loop_goes_on(path: Path) -> None:
+    async def append(ledger: AsyncLedger, number: int) -> int:
+        payload = b"%d" % number
+        receipt = await ledger.append(payload)
+        receipt.verify(payload, ledger.trust_anchor)
+        return receipt.index
+
+    async def use() -> None:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        async with await AsyncLedger.open(path) as ledger:
+            ticking = asyncio.create_task(tick())
+            indices = await asyncio.gather(*(append(ledger, number) for number in range(40)))
+            ticking.cancel()
+        assert sorted(indices) == list(range(1, 41))
+        assert ticks > 40
+
+    asyncio.run(use())
+
+
+def test_what_a_cancelled_call_appends_is_there(path: Path) -> None:
+    async def use() -> None:
+        async with await AsyncLedger.open(path) as ledger:
+            call = asyncio.create_task(ledger.append_many([b"x"] * 2000))
+            await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert await ledger.size() == 2001
+
+    asyncio.run(use())
+
+
+def test_a_closed_ledger_lets_the_next_writer_in(path: Path) -> None:
+    async def use() -> None:
+        ledger = await AsyncLedger.open(path)
+        await ledger.close()
+        await ledger.close()
+        with pytest.raises((UnavailableError, RuntimeError)):
+            await ledger.append(b"late")
+
+    asyncio.run(use())
+    Ledger.open(path).close()
