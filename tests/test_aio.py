@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_every_call_answers_as_the_ledger_does(path: Path, tmp_path: Path) -> None:
     with Ledger.open(path) as plain:
-        records = testing.signed_records(plain, signers=2, count=4, body_bytes=20)
+        records = testing.signed_records(plain, signers=2, count=6, body_bytes=20)
 
     async def use() -> None:
         async with await AsyncLedger.open(path) as ledger:
@@ -33,7 +33,7 @@ def test_every_call_answers_as_the_ledger_does(path: Path, tmp_path: Path) -> No
             assert receipt.index == 4
             assert await ledger.submit_many([records[0], records[1]]) == [4, 5]
             with pytest.raises(RefusedError, match="E_SEQUENCE"):
-                await ledger.submit(records[3])
+                await ledger.submit(records[5])
             assert [record.body async for record in ledger.records(1, 4)] == [
                 b"one",
                 b"two",

@@ -33,7 +33,7 @@ SUFFIXES = ("", "-wal", ".head")
 
 
 def make(path: Path, payload: bytes = b"payload") -> None:
-    """Seven blocks, 616 records, two full tiles."""
+    """Seven blocks, 617 records, two full tiles."""
     with Ledger.create(path, origin=ORIGIN, key=KEY, clock=ManualClock(1)) as ledger:
         for number in range(5):
             ledger.append_many([b"%s %d %d" % (payload, number, at) for at in range(123)])
@@ -193,12 +193,12 @@ def test_an_id_that_leads_to_another_record_is_found_out(opened: Ledger, path: P
         ("DELETE FROM tile WHERE position = 0", r"tile \(0, 0\) is"),
         ("INSERT INTO tile VALUES (1, 9, x'00')", "3 rows of tile, want 2"),
         ("DELETE FROM record WHERE position = 33", "record 33: index of ids says None"),
-        ("INSERT INTO record VALUES (x'00', 5)", "617 rows of record, want 616"),
+        ("INSERT INTO record VALUES (x'00', 5)", "618 rows of record, want 617"),
         ("INSERT INTO state VALUES (x'00', x'00', 1)", "state"),
-        ("DELETE FROM block WHERE height = 2", "block 2"),
-        ("DELETE FROM bundle WHERE height = 2", "block 2: header does not follow"),
+        ("DELETE FROM block WHERE height = 2", "block 1: 616 records are stored, want 123"),
+        ("DELETE FROM bundle WHERE height = 2", "block 2: 0 records are stored, want 123"),
         ("INSERT INTO bundle VALUES (-5, 0, x'90')", "8 rows of bundle, want 7"),
-        ("UPDATE block SET first_index = 125 WHERE height = 2", "block"),
+        ("UPDATE block SET first_index = 125 WHERE height = 2", "block 1: 246 records are stored"),
     ],
 )
 def test_the_audit_finds(path: Path, statement: str, message: str) -> None:
@@ -236,7 +236,7 @@ def test_the_audit_finds_a_checkpoint_that_the_operator_signed_wrongly(path: Pat
 
     with (
         Ledger.open(path, read_only=True) as ledger,
-        pytest.raises(CorruptError, match="block 3: header does not follow"),
+        pytest.raises(CorruptError, match="block 3: parent is"),
     ):
         ledger.verify()
 

@@ -215,3 +215,76 @@ fn pair(left: &Hash, right: &Hash) -> [u8; 64] {
     bytes[32..].copy_from_slice(right);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUITE: Suite = Suite::Std;
+
+    /// A key that parts from the zero key at `depth`. Names cannot be ground to this; keys can.
+    fn key(depth: usize) -> Hash {
+        let mut key = [0; 32];
+        key[depth / 8] = 0x80 >> (depth % 8);
+        key
+    }
+
+    fn naive_root(entries: &[Change], depth: usize) -> Hash {
+        match entries {
+            [] => EMPTY,
+            [(key, value_hash)] => leaf_hash(SUITE, key, &value_hash.expect("a set entry")),
+            _ => {
+                let (right, left): (Vec<Change>, Vec<Change>) =
+                    entries.iter().partition(|(key, _)| bit(key, depth));
+                let halves = (naive_root(&left, depth + 1), naive_root(&right, depth + 1));
+                node_hash(SUITE, &halves.0, &halves.1)
+            }
+        }
+    }
+
+    fn branches(subtree: &Subtree) -> usize {
+        match subtree {
+            Subtree::Branch(branch) => 1 + branches(&branch.left) + branches(&branch.right),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn two_keys_that_part_at_the_last_bit_cost_one_branch_a_bit() {
+        let entries = [([0; 32], Some([1; 32])), (key(255), Some([2; 32]))];
+        let mut len = 0;
+        let root = updated(SUITE, &Subtree::Empty, &entries, 0, &mut len);
+        assert_eq!((len, branches(&root)), (2, 256));
+        assert_eq!(root.hash(), naive_root(&entries, 0));
+
+        let one = updated(SUITE, &root, &[(key(255), None)], 0, &mut len);
+        assert_eq!((len, branches(&one)), (1, 0));
+        assert_eq!(one.hash(), leaf_hash(SUITE, &[0; 32], &[1; 32]));
+        let none = updated(SUITE, &one, &[([0; 32], None)], 0, &mut len);
+        assert_eq!((len, none.hash()), (0, EMPTY));
+    }
+
+    #[test]
+    fn keys_that_part_at_every_bit_cost_no_more_than_one_branch_a_bit() {
+        let mut entries: Vec<Change> = (0..256).map(|depth| (key(depth), Some([3; 32]))).collect();
+        entries.push(([0; 32], Some([4; 32])));
+        entries.sort_unstable();
+        let mut len = 0;
+        let whole = updated(SUITE, &Subtree::Empty, &entries, 0, &mut len);
+        assert_eq!((len, branches(&whole)), (257, 256));
+        assert_eq!(whole.hash(), naive_root(&entries, 0));
+
+        // One by one and in the other order there is the same map.
+        let mut stepwise = Subtree::Empty;
+        for entry in entries.iter().rev() {
+            stepwise = updated(SUITE, &stepwise, &[*entry], 0, &mut len);
+        }
+        assert_eq!(stepwise.hash(), whole.hash());
+
+        // What is not there can be removed, and nothing changes.
+        let mut absent = key(7);
+        absent[31] = 1;
+        let same = updated(SUITE, &whole, &[(absent, None)], 0, &mut len);
+        assert_eq!((same.hash(), branches(&same)), (whole.hash(), 256));
+    }
+}

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+use rayon::prelude::*;
 
 use super::bytes::{array, hashes, join, joined_hashes, list};
 use crate::error::{Error, Result, malformed};
 use crate::suite::Suite;
 use crate::tree::{self, TileId, Tiles};
+
+/// Proofs verified by one task.
+const PROOF_TASK: usize = 64;
 
 #[pyclass(frozen, module = "ledgercore._core")]
 pub struct Frontier(tree::Frontier);
@@ -162,16 +166,18 @@ pub fn verify_inclusions(
         let (leaves, proofs, want) = (leaves.len(), proofs.len(), indices.len());
         malformed(format!("batch has {leaves} leaves and {proofs} proofs, want {want} each"))?;
     }
-    py.detach(|| {
-        let items = leaves.iter().zip(&indices).zip(&proofs).enumerate();
-        for (at, ((leaf, index), proof)) in items {
-            let proof = hashes("proof hash", proof)?;
-            tree::verify_inclusion(suite, leaf, *index, size, &proof, &root)
-                .map_err(|error| Error::Proof(format!("proof {at}: {error}")))?;
-        }
-        Result::Ok(())
-    })?;
-    Ok(())
+    let first = py.detach(|| {
+        let verify = |at: usize| {
+            let proof = hashes("proof hash", &proofs[at])?;
+            tree::verify_inclusion(suite, &leaves[at], indices[at], size, &proof, &root)
+        };
+        let failure = |at: usize| verify(at).err().map(|error| (at, error));
+        (0..indices.len()).into_par_iter().with_min_len(PROOF_TASK).find_map_first(failure)
+    });
+    match first {
+        Some((at, error)) => Err(Error::Proof(format!("proof {at}: {error}")).into()),
+        None => Ok(()),
+    }
 }
 
 #[pyfunction]

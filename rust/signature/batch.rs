@@ -42,15 +42,7 @@ struct Term {
 /// The positions of every claim that does not hold, ascending.
 pub(super) fn bad_signatures(claims: &[Claim], seed: &[u8; 32]) -> Vec<usize> {
     let (keys, points) = coalesce(claims);
-    let decode = |(position, claim): (usize, &Claim)| {
-        points[keys[position]]?;
-        let (r_bytes, s) = split(claim.signature)?;
-        let r = CompressedEdwardsY(r_bytes).decompress()?;
-        let k = challenge(&r_bytes, claim.key, claim.message);
-        Some(Term { position, key: keys[position], r, s, k, z: Scalar::ZERO })
-    };
-    let decoded: Vec<Option<Term>> =
-        claims.par_iter().enumerate().with_min_len(TASK).map(decode).collect();
+    let decoded = decode(claims, &keys, &points);
     let mut bad: Vec<usize> =
         (0..claims.len()).filter(|position| decoded[*position].is_none()).collect();
     let mut terms: Vec<Term> = decoded.into_iter().flatten().collect();
@@ -76,6 +68,18 @@ fn coalesce(claims: &[Claim]) -> (Vec<usize>, Vec<Option<EdwardsPoint>>) {
     let points =
         distinct.par_iter().with_min_len(TASK).map(|key| CompressedEdwardsY(*key).decompress());
     (keys, points.collect())
+}
+
+/// A term for each claim whose key, `R` and `s` decode; its coefficient is drawn later.
+fn decode(claims: &[Claim], keys: &[usize], points: &[Option<EdwardsPoint>]) -> Vec<Option<Term>> {
+    let term = |(position, claim): (usize, &Claim)| {
+        points[keys[position]]?;
+        let (r_bytes, s) = split(claim.signature)?;
+        let r = CompressedEdwardsY(r_bytes).decompress()?;
+        let k = challenge(&r_bytes, claim.key, claim.message);
+        Some(Term { position, key: keys[position], r, s, k, z: Scalar::ZERO })
+    };
+    claims.par_iter().enumerate().with_min_len(TASK).map(term).collect()
 }
 
 /// 128-bit coefficients from the seed and from everything they multiply: sound if either the
@@ -144,4 +148,38 @@ fn weighted_sum(terms: &[Term], points: &[Option<EdwardsPoint>]) -> EdwardsPoint
         .chain(by_key.keys().map(|key| point(points, *key)))
         .chain([&ED25519_BASEPOINT_POINT]);
     EdwardsPoint::vartime_multiscalar_mul(scalars, multiplied)
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+
+    use super::*;
+    use crate::key::{PublicKey, Signature, SigningKey};
+
+    /// Searching would find the same verdict, at many times the cost.
+    #[test]
+    fn signatures_that_hold_pass_without_a_search() {
+        let keys: Vec<SigningKey> = (1..4).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
+        let mut signed: Vec<(PublicKey, Signature)> = (0..5000)
+            .map(|at| &keys[at % 3])
+            .map(|key| (key.public_key(), key.sign(b"a")))
+            .collect();
+        for point in EIGHT_TORSION {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(point.compress().as_bytes());
+            signed.push((point.compress().to_bytes(), signature));
+        }
+        let claims: Vec<Claim> =
+            signed.iter().map(|(key, signature)| Claim { key, message: b"a", signature }).collect();
+
+        let (keys, points) = coalesce(&claims);
+        let mut terms: Vec<Term> = decode(&claims, &keys, &points).into_iter().flatten().collect();
+        draw_coefficients(&mut terms, &claims, &[1; 32]);
+
+        assert_eq!((terms.len(), points.len()), (5008, 11));
+        assert!(sum_holds(&terms, &points));
+        terms[4000].s += Scalar::ONE;
+        assert!(!sum_holds(&terms, &points));
+    }
 }

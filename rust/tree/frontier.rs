@@ -4,8 +4,11 @@ use rayon::prelude::*;
 
 use super::TASK;
 use super::tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, fold};
-use crate::error::{Result, malformed};
+use crate::error::{Error, Result, malformed};
 use crate::suite::{Hash, Suite};
+
+/// Leaves of the largest tree that is taken up; as many again may be appended in one process.
+const SIZE_LIMIT: u64 = 1 << 62;
 
 /// What an appender must keep: the size, and the last, unfinished tile of each level.
 ///
@@ -24,6 +27,9 @@ impl Frontier {
 
     /// Take up a tree from its unfinished tiles, lowest level first.
     pub fn restore(suite: Suite, size: u64, tails: Vec<Tile>) -> Result<Self> {
+        if size > SIZE_LIMIT {
+            return Err(Error::Limit { what: "tree size", got: size, limit: SIZE_LIMIT });
+        }
         let levels = (64 - size.leading_zeros()).div_ceil(TILE_BITS) as usize;
         if tails.len() != levels {
             return malformed(format!("tree has {} unfinished tiles, want {levels}", tails.len()));

@@ -57,7 +57,11 @@ impl Node {
 pub(super) fn fold(suite: Suite, hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        row = row.chunks_exact(2).map(|pair| suite.node(&pair[0], &pair[1])).collect();
+        let half = row.len() / 2;
+        for at in 0..half {
+            row[at] = suite.node(&row[2 * at], &row[2 * at + 1]);
+        }
+        row.truncate(half);
     }
     row[0]
 }

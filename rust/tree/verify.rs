@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
 
 /// Accept that the leaf stands at `index` in the tree of `size` leaves with this root
-/// (RFC 9162 section 2.1.3.2).
+/// (RFC 9162 section 2.1.3.2). The size says only on which sides the siblings stand: trees of two
+/// sizes may share a proof, so that the size must come with the root, as in a checkpoint.
 pub fn verify_inclusion(
     suite: Suite,
     leaf: &Hash,
@@ -20,11 +21,7 @@ pub fn verify_inclusion(
     let (mut position, mut last) = (index, size - 1);
     let mut hash = *leaf;
     for sibling in proof {
-        // At the right edge a node without a sibling is its own parent: skip those levels.
-        while position & 1 == 0 && position == last && last > 0 {
-            position >>= 1;
-            last >>= 1;
-        }
+        skip_right_edge(&mut position, &mut last);
         hash =
             if position & 1 == 1 { suite.node(sibling, &hash) } else { suite.node(&hash, sibling) };
         position >>= 1;
@@ -63,38 +60,33 @@ pub fn verify_consistency(
     let climb = position.trailing_ones();
     position >>= climb;
     last >>= climb;
-    let (mut old, rest) = if first.is_power_of_two() {
-        (*first_root, proof)
-    } else {
-        match proof.split_first() {
-            Some((seed, rest)) => (*seed, rest),
-            None => return Err(Error::Proof("proof has 0 hashes, want at least 1".into())),
-        }
-    };
+    // That subtree's hash stands first, unless it is the whole older tree, whose root is given.
+    let given = usize::from(!first.is_power_of_two());
+    check_length(proof, given + inclusion_length(position, last + 1))?;
+    let (subtree, siblings) = proof.split_at(given);
+    let mut old = *subtree.first().unwrap_or(first_root);
     let mut new = old;
-    let mut hashes = rest.iter();
-    while last > 0 {
+    for sibling in siblings {
+        skip_right_edge(&mut position, &mut last);
         if position & 1 == 1 {
-            let left = next(&mut hashes, proof)?;
-            old = suite.node(left, &old);
-            new = suite.node(left, &new);
-        } else if position < last {
-            new = suite.node(&new, next(&mut hashes, proof)?);
+            old = suite.node(sibling, &old);
+            new = suite.node(sibling, &new);
+        } else {
+            new = suite.node(&new, sibling);
         }
         position >>= 1;
         last >>= 1;
-    }
-    if hashes.len() > 0 {
-        let want = proof.len() - hashes.len();
-        return Err(Error::Proof(format!("proof has {} hashes, want {want}", proof.len())));
     }
     check_root("first root", &old, first_root)?;
     check_root("second root", &new, second_root)
 }
 
-fn next<'a>(hashes: &mut std::slice::Iter<'a, Hash>, proof: &[Hash]) -> Result<&'a Hash> {
-    let got = proof.len();
-    hashes.next().ok_or_else(|| Error::Proof(format!("proof has {got} hashes, want more")))
+/// At the right edge a node without a sibling is its own parent: pass over those levels.
+fn skip_right_edge(position: &mut u64, last: &mut u64) {
+    while *position & 1 == 0 && position == last && *last > 0 {
+        *position >>= 1;
+        *last >>= 1;
+    }
 }
 
 /// How many hashes an inclusion proof has: one for each bit below the point where the paths of

@@ -96,9 +96,15 @@ class _Walk:
 
     def _check_header(self, block: Block, count: int) -> None:
         height = self.height + 1
-        want = (height, self._parent, self.frontier.size, count)
-        if (block.height, block.parent, block.first_index, block.count) != want:
-            raise CorruptError(f"block {height}: header does not follow from the block before")
+        if block.parent != self._parent:
+            got, want = block.parent.hex()[:16], self._parent.hex()[:16]
+            raise CorruptError(f"block {height}: parent is {got}, want {want}")
+        if (block.height, block.first_index) != (height, self.frontier.size):
+            got = f"block {block.height} from record {block.first_index} on"
+            want = f"block {height} from record {self.frontier.size} on"
+            raise CorruptError(f"block {height}: header is of {got}, want {want}")
+        if block.count != count:
+            raise CorruptError(f"block {height}: {count} records are stored, want {block.count}")
         if block.time_ms < self._time_ms:
             raise CorruptError(f"block {height}: time is {block.time_ms}, was {self._time_ms}")
 

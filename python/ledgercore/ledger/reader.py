@@ -99,8 +99,7 @@ class Reader:
     def record(self, index: int) -> Record:
         """The record at an index."""
         with self.moment() as head:
-            _, record = self._record(head, index)
-            return record
+            return self._record(head, index)
 
     def receipt(self, index: int, state_of: bytes | None = None) -> Receipt:
         """The receipt of a record, under the checkpoint of its own block and so always the same.
@@ -108,7 +107,7 @@ class Reader:
         With ``state_of`` it is under the newest checkpoint, whose states can be proven.
         """
         with self.moment() as head:
-            height, record = self._record(head, index)
+            height, record = self._fetch(head, index)
             if state_of is None:
                 block, checkpoint, note = self._seal(head, height)
                 if not block.first_index <= index < block.first_index + block.count:
@@ -128,16 +127,19 @@ class Reader:
                 index=index, path=path, checkpoint=note, envelope=record.envelope(), state=state
             )
 
-    def _record(self, head: Head, index: int) -> tuple[int, Record]:
-        """The height of a record's block, and the record, its leaf checked."""
+    def _record(self, head: Head, index: int) -> Record:
+        height, record = self._fetch(head, index)
+        self._check_leaves(head, height, index, leaf_hash(self.anchor.suite, record.encode()))
+        return record
+
+    def _fetch(self, head: Head, index: int) -> tuple[int, Record]:
+        """The height of a record's block, and the record as stored: not checked."""
         size = head.checkpoint.size
         if not 0 <= index < size:
             raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
         batch = self._batch
         if batch is not None and 0 <= index - self._first_index < len(batch):
-            record = batch[index - self._first_index]
-            self._check_leaf(head, self._height, index, record.encode())
-            return self._height, record
+            return self._height, batch[index - self._first_index]
         stored = self._bundle_of(index)
         try:
             if stored.first_index == self._first_index:
@@ -147,13 +149,9 @@ class Reader:
                 self._batch = None
             self._first_index, self._height = stored.first_index, stored.height
             data = bundle_record(stored.records, index - stored.first_index)
-            self._check_leaf(head, stored.height, index, data)
             return stored.height, Record.decode(data)
         except MalformedError as error:
             raise CorruptError(f"block {stored.height}, record {index}: {error}") from error
-
-    def _check_leaf(self, head: Head, height: int, index: int, data: bytes) -> None:
-        self._check_leaves(head, height, index, leaf_hash(self.anchor.suite, data))
 
     def _check_leaves(self, head: Head, height: int, begin: int, leaves: bytes) -> None:
         """Hold consecutive leaves to those that the signed root commits to."""
@@ -207,7 +205,7 @@ class Reader:
                 return None
             if not 0 <= index < head.checkpoint.size:
                 raise CorruptError(f"index of ids names record {index}, which is not there")
-            if self._record(head, index)[1].id != record_id:
+            if self._record(head, index).id != record_id:
                 raise CorruptError(f"index of ids names record {index} for another's id")
             return index
 

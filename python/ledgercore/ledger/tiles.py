@@ -20,6 +20,7 @@ from ledgercore.store import Store
 __all__ = ["Recent", "VerifiedTiles"]
 
 _TILES = 1024
+_OPENED_TILES = 128
 _PATHS = 4096
 _HASH_BYTES = 32
 _TILE_BITS = 8
@@ -55,7 +56,7 @@ class VerifiedTiles:
         self._store = store
         self._suite = suite
         self._tiles: Recent[tuple[int, int], bytes] = Recent(_TILES)
-        self._rows: Recent[int, list[bytes]] = Recent(_TILES)
+        self._rows: Recent[int, list[list[bytes]]] = Recent(_OPENED_TILES)
         self._paths: Recent[tuple[int, int], list[bytes]] = Recent(_PATHS)
 
     def tile(self, head: Head, level: int, index: int) -> bytes:
@@ -101,7 +102,7 @@ class VerifiedTiles:
         rows = self._rows.get(tile)
         if rows is None:
             rows = self._rows.put(tile, _rows(self._suite, self.tile(head, 0, tile)))
-        return [_hash_at(row, position >> level ^ 1) for level, row in enumerate(rows)] + above
+        return [row[position >> level ^ 1] for level, row in enumerate(rows)] + above
 
     def _whole_path(self, head: Head, index: int, size: int) -> list[bytes]:
         tiles = self.load(head, inclusion_tiles(index, size))
@@ -118,17 +119,13 @@ class VerifiedTiles:
         return Frontier(self._suite, size, tails).root()
 
 
-def _rows(suite: str, tile: bytes) -> list[bytes]:
+def _rows(suite: str, tile: bytes) -> list[list[bytes]]:
     """The nodes below a full tile's root, level by level from its leaves."""
-    rows = [tile]
-    while len(rows[-1]) > 2 * _HASH_BYTES:
+    rows = [[_hash_at(tile, position) for position in range(TILE_WIDTH)]]
+    while len(rows[-1]) > 2:
         row = rows[-1]
-        pairs = range(0, len(row), 2 * _HASH_BYTES)
-        halves = (
-            (row[at : at + _HASH_BYTES], row[at + _HASH_BYTES : at + 2 * _HASH_BYTES])
-            for at in pairs
-        )
-        rows.append(b"".join(node_hash(suite, left, right) for left, right in halves))
+        pairs = zip(row[::2], row[1::2], strict=True)
+        rows.append([node_hash(suite, left, right) for left, right in pairs])
     return rows
 
 

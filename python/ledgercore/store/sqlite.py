@@ -55,7 +55,7 @@ CREATE TABLE state (
 
 _BUSY_MS = 5_000
 
-_LOG_PAGES = 1000
+_LOG_PAGES = 4000
 """Pages in the write-ahead log from which on it is moved into the main file."""
 
 _IDS = 256
@@ -86,6 +86,8 @@ class _Translated:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None:
+            return
         path = self._path
         if isinstance(error, UnicodeDecodeError):
             raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
@@ -243,8 +245,9 @@ class SqliteStore:
             self._connection.execute(statement, bindings)
 
     def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with self._translated:
-            self._connection.executemany(statement, rows)
+        if rows:
+            with self._translated:
+                self._connection.executemany(statement, rows)
 
     def height(self) -> int:
         height = self._value("SELECT max(height) FROM block")
