@@ -91,7 +91,7 @@ def flips(path: Path, model: Model, target: Path, name: str, count: int, seed: i
 
 def test_no_flip_in_a_file_is_silently_wrong(tmp_path: Path) -> None:
     path, model = make(tmp_path)
-    with reliability_row(6, "bit flip at rest", seed=SEED, want=200) as row:
+    with reliability_row(6, "bit flip at rest", seed=SEED, want=230) as row:
         for name, count in (("", 120), ("-wal", 60), (".head", 10)):
             for outcome in flips(path, model, tmp_path / "t.ledger", name, count, SEED):
                 row.count(outcome)

@@ -297,10 +297,13 @@ class SqliteStore:
             some = ordered[begin : begin + _IDS]
             marks = ",".join("?" * len(some))
             with self._translated:
-                rows = self._connection.execute(
-                    f"SELECT id, position FROM record WHERE id IN ({marks})", some
-                ).fetchall()
-            found.update(self._row(row, bytes, int) for row in rows)
+                found.update(
+                    self._connection.execute(
+                        f"SELECT id, position FROM record WHERE id IN ({marks})", some
+                    )
+                )
+        for kind in set(map(type, found.values())) - {int}:
+            raise CorruptError(f"{self._path} is damaged: a position is {kind.__name__}, want int")
         return found
 
     def state(self, name: bytes) -> bytes | None:
