@@ -57,6 +57,14 @@ def inclusion(suite: str, index: int, leaves: list[bytes]) -> list[bytes]:
     return [*inclusion(suite, index - k, leaves[k:]), root(suite, leaves[:k])]
 
 
+def sides(index: int, size: int) -> list[str]:
+    """On which side of the path each hash of an inclusion proof stands, lowest first."""
+    if size == 1:
+        return []
+    k = split(size)
+    return [*sides(index, k), "right"] if index < k else [*sides(index - k, size - k), "left"]
+
+
 def consistency(suite: str, first: int, leaves: list[bytes], whole: bool = True) -> list[bytes]:
     """RFC 9162 section 2.1.4.1, with the empty tree consistent with every other."""
     if first == 0:

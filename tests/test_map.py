@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,10 +81,11 @@ def test_what_is_not_so_is_not_proven() -> None:
             map_.prove(name, value)
 
 
+@pytest.mark.parametrize("suite", ["std", "c2sp"])
 @pytest.mark.parametrize("name", [b"object/7", b"absent"])
-def test_every_changed_byte_of_a_proof_is_refused(name: bytes) -> None:
+def test_every_changed_byte_of_a_proof_is_refused(suite: str, name: bytes) -> None:
     states = {b"object/%d" % number: b"state" for number in range(40)}
-    map_ = built("std", states)
+    map_ = built(suite, states)
     encoded = map_.prove(name, states.get(name)).encode()
     for at in range(len(encoded)):
         for change in (1, 0x80):
@@ -91,11 +93,33 @@ def test_every_changed_byte_of_a_proof_is_refused(name: bytes) -> None:
             wrong[at] ^= change
             try:
                 proof = StateProof.decode(bytes(wrong))
-                proof.verify("std", map_.root())
+                proof.verify(suite, map_.root())
             except LedgerError:
                 continue
             # Another name that is absent too may end at the same place: a true claim, not this one.
             assert proof.value is None and proof.object != name and proof.object not in states
+
+
+@settings(max_examples=200, deadline=None)
+@given(SUITES, st.dictionaries(OBJECTS, st.binary(max_size=4), min_size=1), st.data())
+def test_true_siblings_prove_no_other_value(
+    suite: str, states: dict[bytes, bytes], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(states)))
+    wrong = data.draw(st.none() | st.binary(max_size=4).filter(lambda it: it != states[name]))
+    map_ = built(suite, states)
+    _, value, siblings, other = msgpack.unpackb(map_.prove(name, states[name]).encode())
+    assert (value, other) == (states[name], None)
+    entry = [
+        reference.domain_hash(suite, "state-key", name),
+        reference.domain_hash(suite, "state-value", value),
+    ]
+    true = StateProof.decode(msgpack.packb([name, value, siblings, None]))
+    true.verify(suite, map_.root())
+    for other in (None, entry) if wrong is None else (None,):
+        false = StateProof.decode(msgpack.packb([name, wrong, siblings, other]))
+        with pytest.raises(InvalidProof):
+            false.verify(suite, map_.root())
 
 
 def test_a_proof_does_not_hold_for_another_root() -> None:

@@ -63,6 +63,20 @@ def test_roots_agree_for_every_size(suite: str, leaves: list[bytes], roots: list
         assert _core.tree_root(suite, joined(leaves[:size])) == roots[size]
 
 
+def test_the_tree_of_rfc_6962_has_its_known_roots() -> None:
+    data = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"]
+    data.append("606162636465666768696a6b6c6d6e6f")
+    leaves = [reference.leaf("c2sp", bytes.fromhex(item)) for item in data]
+    known = {
+        0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+    }
+    for size, want in known.items():
+        assert reference.root("c2sp", leaves[:size]).hex() == want
+        assert _core.tree_root("c2sp", joined(leaves[:size])).hex() == want
+
+
 def test_appending_in_any_steps_gives_one_tree(suite: str) -> None:
     leaves = [reference.leaf(suite, b"%d" % number) for number in range(1000)]
     whole, tiles = grow(suite, leaves)
@@ -184,6 +198,44 @@ def test_every_changed_part_of_an_inclusion_is_refused(
                 refused(verify, suite, leaf, other, size, proof, root)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 8, 21])
+def test_another_size_holds_only_where_the_siblings_stand_alike(
+    suite: str, leaves: list[bytes], roots: list[bytes], size: int
+) -> None:
+    """An inclusion proof does not fix the size: the checkpoint does, beside the root."""
+    _, tiles = grow(suite, leaves)
+    verify, root = _core.verify_inclusion, roots[size]
+    for index in range(size):
+        proof = _core.prove_inclusion(suite, index, size, tiles)
+        for other in range(index + 1, 40):
+            if reference.sides(index, other) == reference.sides(index, size):
+                verify(suite, leaves[index], index, other, proof, root)
+            else:
+                refused(verify, suite, leaves[index], index, other, proof, root)
+
+
+@pytest.mark.parametrize("targets", [[0], [3, 4], [0, 6, 12], [5, 6, 7, 8, 9]])
+def test_every_changed_part_of_a_multiproof_is_refused(
+    suite: str, leaves: list[bytes], roots: list[bytes], targets: list[int]
+) -> None:
+    _, tiles = grow(suite, leaves)
+    verify, shown = _core.verify_multi, joined([leaves[target] for target in targets])
+    proof = _core.prove_multi(suite, targets, 13, tiles)
+    verify(suite, shown, targets, 13, proof, roots[13])
+    for wrong in flips(shown):
+        refused(verify, suite, wrong, targets, 13, proof, roots[13])
+    for wrong in flips(roots[13]):
+        refused(verify, suite, shown, targets, 13, proof, wrong)
+    for changed in changes(proof):
+        refused(verify, suite, shown, targets, 13, changed, roots[13])
+    for at, target in enumerate(targets):
+        for other in set(range(14)) - set(targets):
+            moved = [*targets[:at], other, *targets[at + 1 :]]
+            refused(verify, suite, shown, moved, 13, proof, roots[13])
+        fewer = [known for known in targets if known != target]
+        refused(verify, suite, shown, fewer, 13, proof, roots[13])
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [(1, 2), (3, 7), (4, 7), (6, 13), (64, 100), (63, 130)]
 )
@@ -207,11 +259,26 @@ def test_a_missing_tile_is_named() -> None:
         _core.prove_inclusion("std", 1, 2, {})
 
 
+def test_a_short_tile_is_named() -> None:
+    _, tiles = grow("std", [bytes([number]) * 32 for number in range(8)])
+    tiles[0, 0] = tiles[0, 0][: 32 * 3]
+    with pytest.raises(InvalidProof, match=r"tile \(0, 0\) has 3 hashes, want 4"):
+        _core.prove_inclusion("std", 0, 8, tiles)
+    tiles[0, 0] = tiles[0, 0][:-1]
+    with pytest.raises(MalformedError, match="tile have 95 bytes, want a multiple of 32"):
+        _core.prove_inclusion("std", 0, 8, tiles)
+
+
 def test_many_inclusions_name_the_first_that_fails() -> None:
     leaves = [reference.leaf("std", b"%d" % number) for number in range(50)]
     frontier, tiles = grow("std", leaves)
+    root = frontier.root()
     proofs = [_core.prove_inclusion("std", index, 50, tiles) for index in range(50)]
-    _core.verify_inclusions("std", joined(leaves), list(range(50)), 50, proofs, frontier.root())
-    proofs[31] = proofs[30]
-    with pytest.raises(InvalidProof, match="proof 31: "):
-        _core.verify_inclusions("std", joined(leaves), list(range(50)), 50, proofs, frontier.root())
+    _core.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs, root)
+    for wrong in (31, 40, 5):
+        proofs[wrong] = proofs[wrong - 1]
+        first = min(wrong, 31)
+        with pytest.raises(InvalidProof, match=f"^proof {first}: root is .*, want "):
+            _core.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs, root)
+    with pytest.raises(MalformedError, match="batch has 50 leaves and 49 proofs, want 50 each"):
+        _core.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs[1:], root)
