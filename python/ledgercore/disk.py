@@ -27,6 +27,7 @@ __all__ = [
     "read_bytes",
     "remove",
     "rename",
+    "reserve",
     "write_new",
 ]
 
@@ -96,6 +97,24 @@ def rename(source: str | Path, target: str | Path) -> None:
         raise StoreError(f"{target} exists already: choose another name or move it away") from None
     except OSError as error:
         raise StoreError(f"cannot rename {source} to {target}: {error.strerror}") from error
+
+
+def reserve(path: str | Path, size: int) -> None:
+    """Fill an empty file with zeros up to a size, so that writing there need not grow it.
+
+    A file that holds anything, or is not there, stays as it is; so does one on a full disk.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        if os.fstat(descriptor).st_size == 0 and os.pwrite(descriptor, bytes(size), 0) < size:
+            os.ftruncate(descriptor, 0)
+    except OSError:
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: str | Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ledgercore import CorruptError, Ledger, SigningKey
 from ledgercore._core import Block, Checkpoint, Frontier
 from ledgercore.ledger import commit as commit_module
-from ledgercore.store import SqliteStore, StoredBlock
+from ledgercore.store import SqliteStore
 from tests.faults.row import reliability_row
 
 SEED = 20261126
@@ -114,21 +114,25 @@ def checkpoint_to_signature(
 
 
 def record_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    add = SqliteStore.add_block
+    add = SqliteStore.add_bundles
 
-    def flip_and_add(store: SqliteStore, block: StoredBlock) -> None:
-        add(store, block._replace(bundles=[flipped(each, choose) for each in block.bundles]))
+    def flip_and_add(
+        store: SqliteStore, height: int, first_index: int, bundles: Sequence[bytes]
+    ) -> None:
+        add(store, height, first_index, [flipped(each, choose) for each in bundles])
 
-    patch.setattr(SqliteStore, "add_block", flip_and_add)
+    patch.setattr(SqliteStore, "add_bundles", flip_and_add)
 
 
 def header_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    add = SqliteStore.add_block
+    add = SqliteStore.add_header
 
-    def flip_and_add(store: SqliteStore, block: StoredBlock) -> None:
-        add(store, block._replace(header=flipped(block.header, choose)))
+    def flip_and_add(
+        store: SqliteStore, height: int, first_index: int, header: bytes, note: str
+    ) -> None:
+        add(store, height, first_index, flipped(header, choose), note)
 
-    patch.setattr(SqliteStore, "add_block", flip_and_add)
+    patch.setattr(SqliteStore, "add_header", flip_and_add)
 
 
 def tile_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -160,12 +164,14 @@ def state_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Ran
 
 
 def note_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    put = SqliteStore.put_note
-    patch.setattr(
-        SqliteStore,
-        "put_note",
-        lambda store, height, note: put(store, height, flipped_text(note, choose)),
-    )
+    add = SqliteStore.add_header
+
+    def flip_and_add(
+        store: SqliteStore, height: int, first_index: int, header: bytes, note: str
+    ) -> None:
+        add(store, height, first_index, header, flipped_text(note, choose))
+
+    patch.setattr(SqliteStore, "add_header", flip_and_add)
 
 
 HOOKS: list[Hook] = [

@@ -23,8 +23,8 @@ from ledgercore._core import (
     sign_checkpoint,
 )
 from ledgercore.errors import CorruptError, LedgerError
-from ledgercore.ledger.head import Head, stored_block, stored_header, verify_block
-from ledgercore.store import Store, StoredBlock
+from ledgercore.ledger.head import Head, stored_header, verify_block
+from ledgercore.store import Store
 
 __all__ = ["commit_block"]
 
@@ -53,20 +53,19 @@ def commit_block(
 ) -> Head:
     """Append a batch that the rules accepted; the head after it, durable."""
     draft = _draft(anchor.suite, head, batch.leaf_hashes(), len(batch), states, time_ms)
-    block = draft.block
+    height, first_index = draft.block.height, draft.block.first_index
     with store.transaction():
-        header, bundles = block.encode(), batch.bundles()
-        store.add_block(StoredBlock(block.height, block.first_index, header, "", bundles))
+        store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(draft.tiles)
-        store.add_ids(block.first_index, batch.ids())
-        store.put_states(block.height, states)
-        again = _look_again(store, anchor.suite, head, block.height, states, time_ms)
-        if again != block:
-            raise _mismatch(block.height, "header", again.encode(), block.encode())
-        checkpoint, note = _sign(anchor, key, block)
-        store.put_note(block.height, note)
-        _look_at_note(store, anchor, again, checkpoint)
-    return Head(block, checkpoint, note, draft.frontier, draft.states)
+        store.add_ids(first_index, batch.ids())
+        store.put_states(height, states)
+        again = _look_again(store, anchor.suite, head, states, time_ms)
+        if again != draft.block:
+            raise _mismatch(height, "header", again.encode(), draft.block.encode())
+        checkpoint, note = _sign(anchor, key, draft.block)
+        store.add_header(height, first_index, draft.block.encode(), note)
+        _look_at_header(store, anchor, again, checkpoint)
+    return Head(draft.block, checkpoint, note, draft.frontier, draft.states)
 
 
 def _draft(
@@ -86,30 +85,23 @@ def _draft(
     return _Draft(block, frontier, tiles, after)
 
 
-def _look_again(
-    store: Store, suite: str, head: Head, height: int, states: States, time_ms: int
-) -> Block:
+def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: int) -> Block:
     """The header as it follows from what is stored, and from the last signed checkpoint."""
     last = head.checkpoint
+    height = last.height + 1
     if head.frontier.root() != last.root:
         raise _mismatch(height, "root before this block", head.frontier.root(), last.root)
     if head.states.root() != last.state_root:
         raise _mismatch(height, "state root before", head.states.root(), last.state_root)
-    stored = stored_block(store, height)
     try:
-        batch = Batch.decode_bundles(stored.bundles)
+        batch = Batch.decode_bundles(store.bundles_from(last.size))
         kept = [(name, store.state(name)) for name, _ in states]
         again = _draft(suite, head, batch.leaf_hashes(), len(batch), _present(kept), time_ms)
     except LedgerError as error:
         raise CorruptError(f"block {height}: what was stored: {error}") from error
     block = again.block
-    if block.parent != last.block_hash or (height, stored.first_index) != (
-        last.height + 1,
-        last.size,
-    ):
+    if block.parent != last.block_hash:
         raise _mismatch(height, "parent", block.parent, last.block_hash)
-    if stored.header != block.encode():
-        raise _mismatch(height, "stored header", stored.header, block.encode())
     for level, index, hashes in again.tiles:
         if store.tile(level, index) != hashes:
             raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
@@ -138,8 +130,8 @@ def _sign(anchor: Anchor, key: SigningKey, block: Block) -> tuple[Checkpoint, st
     return checkpoint, sign_checkpoint(checkpoint, key)
 
 
-def _look_at_note(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:
-    """The signed checkpoint as stored: it verifies, and states the roots as made again."""
+def _look_at_header(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:
+    """The header and its signed checkpoint as stored: they verify, with the roots as made again."""
     found, signed = verify_block(stored_header(store, block.height), anchor)
     if found != block:
         raise _mismatch(block.height, "stored header", found.encode(), block.encode())

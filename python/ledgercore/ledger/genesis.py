@@ -26,7 +26,7 @@ from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
 from ledgercore.records import Genesis
 from ledgercore.rules import Position, View
-from ledgercore.store import SqliteStore, StoredBlock
+from ledgercore.store import SqliteStore
 
 __all__ = ["FirstBlock", "create_store", "make_first_block"]
 
@@ -80,8 +80,8 @@ def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
     store = SqliteStore.create(new, vfs=vfs)
     try:
         with store.transaction():
-            header, bundles = first.block.encode(), first.batch.bundles()
-            store.add_block(StoredBlock(0, 0, header, first.note, bundles))
+            store.add_bundles(0, 0, first.batch.bundles())
+            store.add_header(0, 0, first.block.encode(), first.note)
             store.add_ids(0, first.batch.ids())
             store.put_states(0, first.states)
     finally:

@@ -55,12 +55,12 @@ class Store(Protocol):
         """A number that changes whenever another connection has written."""
         ...
 
-    def add_block(self, block: StoredBlock) -> None:
-        """Add a block whose bundles are full but for the last one."""
+    def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
+        """Add a block's records in bundles that are full but for the last one."""
         ...
 
-    def put_note(self, height: int, note: str) -> None:
-        """Set a block's signed checkpoint."""
+    def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
+        """Add a block's header and its signed checkpoint."""
         ...
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None: ...
@@ -79,6 +79,10 @@ class Store(Protocol):
 
     def header(self, height: int) -> StoredBlock | None:
         """A block without its bundles."""
+        ...
+
+    def bundles_from(self, first_index: int) -> list[bytes]:
+        """The bundles of every record from an index on, where one begins."""
         ...
 
     def bundle_of(self, index: int) -> StoredBundle | None:

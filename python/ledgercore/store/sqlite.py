@@ -5,7 +5,8 @@ go on meanwhile. SQLite does not notice a flipped bit in a row; the ledger does,
 what it reads. The tables are described in docs/spec/storage.md.
 
 The log is moved into the main file here, before a transaction begins, and not by SQLite after a
-commit: SQLite would keep a failed flush to itself.
+commit: SQLite would keep a failed flush to itself. The log's room is taken before the first
+transaction: to write over zeros takes half the time of making a file longer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import apsw
 
+from ledgercore.disk import reserve
 from ledgercore.errors import BusyError, CorruptError, DiskFullError, StoreError
 from ledgercore.store.contract import BUNDLE_RECORDS, StoredBlock, StoredBundle
 
@@ -55,8 +57,11 @@ CREATE TABLE state (
 
 _BUSY_MS = 5_000
 
-_LOG_PAGES = 4000
+_LOG_PAGES = 1000
 """Pages in the write-ahead log from which on it is moved into the main file."""
+
+_LOG_BYTES = 32 + _LOG_PAGES * (24 + 4096)
+"""Bytes that those pages take, with the log's header and theirs."""
 
 _IDS = 256
 """Ids that one statement looks up."""
@@ -118,6 +123,7 @@ class SqliteStore:
         self._translated = _Translated(self._path)
         self._vfs = vfs
         self._log_pages = 0
+        self._reserved = vfs is not None
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with self._translated:
             self._connection = apsw.Connection(self._path, flags=flags, vfs=vfs)
@@ -170,6 +176,12 @@ class SqliteStore:
             return  # another connection is doing it
         self._log_pages = 0
 
+    def _reserve_log(self) -> None:
+        """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log."""
+        if not self._reserved:
+            reserve(f"{self._path}-wal", _LOG_BYTES)
+            self._reserved = True
+
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
         if application_id != _APPLICATION_ID:
@@ -191,6 +203,7 @@ class SqliteStore:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
         with self._translated:
             self._move_log()
+            self._reserve_log()
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -218,16 +231,16 @@ class SqliteStore:
     def version(self) -> int:
         return int(self._value("PRAGMA data_version"))
 
-    def add_block(self, block: StoredBlock) -> None:
-        row = (block.height, block.first_index, block.header, block.note)
-        self._run("INSERT INTO block VALUES (?,?,?,?)", row)
-        indices = count(block.first_index, BUNDLE_RECORDS)
-        bundles = zip(indices, block.bundles, strict=False)
-        rows = [(index, block.height, records) for index, records in bundles]
+    def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
+        indices = count(first_index, BUNDLE_RECORDS)
+        rows = [(index, height, records) for index, records in zip(indices, bundles, strict=False)]
         self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
-    def put_note(self, height: int, note: str) -> None:
-        self._run("UPDATE block SET note = ? WHERE height = ?", (note, height))
+    def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
+        with self._translated:
+            self._connection.execute(
+                "INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, note)
+            )
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
@@ -239,10 +252,6 @@ class SqliteStore:
     def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None:
         rows = [(name, value, height) for name, value in states]
         self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?)", rows)
-
-    def _run(self, statement: str, bindings: tuple[Any, ...]) -> None:
-        with self._translated:
-            self._connection.execute(statement, bindings)
 
     def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
@@ -275,6 +284,14 @@ class SqliteStore:
             return None
         number, first_index, header, note = self._row(row, int, int, bytes, str)
         return StoredBlock(number, first_index, header, note, [])
+
+    def bundles_from(self, first_index: int) -> list[bytes]:
+        with self._translated:
+            rows = self._connection.execute(
+                "SELECT records FROM bundle WHERE first_index >= ? ORDER BY first_index",
+                (first_index,),
+            ).fetchall()
+        return [self._row(row, bytes)[0] for row in rows]
 
     def bundle_of(self, index: int) -> StoredBundle | None:
         with self._translated:
