@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod limits;
+mod lanes;
 pub mod suite;
 pub mod wire;
 pub mod key;

@@ -5,15 +5,20 @@
 //! The receipt carries the record without its body: whoever holds the body restores the record,
 //! and a receipt alone gives nothing of it away but its header.
 
+use rayon::prelude::*;
+
 use crate::anchor::Anchor;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;
 use crate::map::StateProof;
-use crate::record::{Record, VerifiedRecord};
-use crate::suite::Hash;
-use crate::tree;
+use crate::record::{Record, VerifiedRecord, split_bundle};
+use crate::suite::{Hash, Suite};
+use crate::tree::{self, Prover, Tiles};
 use crate::wire::{Reader, Writer};
+
+/// Receipts made by one task.
+const TASK: usize = 64;
 
 /// The one version of the format.
 const VERSION: u64 = 1;
@@ -26,6 +31,47 @@ pub struct Receipt {
     pub checkpoint: String,
     pub envelope: Vec<u8>,
     pub state: Option<StateProof>,
+}
+
+/// What receipts of one block are made from.
+pub struct Source<'a> {
+    pub suite: Suite,
+    /// The records, as bundled from `first_index` on.
+    pub bundle: &'a [u8],
+    pub first_index: u64,
+    /// The tree's size and root that the note signs.
+    pub size: u64,
+    pub root: &'a Hash,
+    pub note: &'a str,
+    pub tiles: &'a Tiles<'a>,
+    pub state: Option<&'a StateProof>,
+}
+
+/// Make the receipts of the records at these indices, each found to lead to the signed root.
+pub fn make(source: &Source, indices: &[u64]) -> Result<Vec<Receipt>> {
+    let Source { suite, first_index, size, root, .. } = *source;
+    let bundle = split_bundle(source.bundle)?;
+    let mut records = Vec::with_capacity(indices.len());
+    for index in indices {
+        let position = index.checked_sub(first_index).and_then(|at| bundle.get(at as usize));
+        match position {
+            Some(record) => records.push(*record),
+            None => return malformed(format!("bundle has no record {index}")),
+        }
+    }
+    let mut prover = Prover::new(suite, size, source.tiles);
+    let paths = indices.iter().map(|index| prover.inclusion(*index));
+    let paths = paths.collect::<Result<Vec<_>>>()?;
+    let leaves = suite.leaves(&records);
+    let make = |(at, path): (usize, Vec<Hash>)| {
+        let index = indices[at];
+        tree::verify_inclusion(suite, &leaves[at], index, size, &path, root)
+            .map_err(|error| Error::Proof(format!("record {index}: {error}")))?;
+        let envelope = Record::decode(records[at])?.envelope();
+        let (checkpoint, state) = (source.note.to_owned(), source.state.cloned());
+        Ok(Receipt { index, path, checkpoint, envelope, state })
+    };
+    paths.into_par_iter().enumerate().with_min_len(TASK).map(make).collect()
 }
 
 impl Receipt {

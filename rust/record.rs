@@ -226,6 +226,12 @@ impl Record {
     }
 }
 
+impl AsRef<[u8]> for Record {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
@@ -294,6 +300,10 @@ impl VerifiedRecord {
         Self { record, leaf }
     }
 
+    fn with_leaf((record, leaf): (Record, Hash)) -> Self {
+        Self { record, leaf }
+    }
+
     pub fn record(&self) -> &Record {
         &self.record
     }
@@ -328,12 +338,14 @@ pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRec
     };
     let claims: Vec<Claim> = records.iter().zip(&messages).map(claim).collect();
     signature::verify_all(&claims, seed)?;
-    Ok(records.par_iter().with_min_len(256).cloned().map(VerifiedRecord::new).collect())
+    let leaves = leaf_hashes(records);
+    Ok(records.iter().cloned().zip(leaves).map(VerifiedRecord::with_leaf).collect())
 }
 
 /// The hashes of the leaves that records stand as: for looking again at what is stored already.
 pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
-    records.par_iter().with_min_len(256).map(|r| r.suite().leaf(r.encode())).collect()
+    let same = |one: &Record, other: &Record| one.suite() == other.suite();
+    records.chunk_by(same).flat_map(|run| run[0].suite().leaves(run)).collect()
 }
 
 /// Sign a chain of records, one a body: each follows the one before it.

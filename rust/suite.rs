@@ -10,9 +10,14 @@
 
 use std::sync::LazyLock;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, malformed};
+use crate::lanes::Key;
+
+/// Items hashed by one task.
+const TASK: usize = 512;
 
 /// A 32-byte hash in either suite.
 pub type Hash = [u8; 32];
@@ -64,6 +69,9 @@ static KEYS: LazyLock<[Hash; 12]> = LazyLock::new(|| {
     DOMAINS.map(|(_, name)| blake3::derive_key(&format!("ledgercore v1 {name}"), b""))
 });
 
+static LEAF: LazyLock<Key> = LazyLock::new(|| Key::new(&KEYS[Domain::Leaf as usize]));
+static NODE: LazyLock<Key> = LazyLock::new(|| Key::new(&KEYS[Domain::Node as usize]));
+
 impl Suite {
     /// The suite of a wire id; `gm` (2) is reserved.
     pub fn from_id(id: u64) -> Result<Self> {
@@ -103,50 +111,55 @@ impl Suite {
         match self {
             Self::Std => *blake3::keyed_hash(&KEYS[domain as usize], data).as_bytes(),
             Self::C2sp => {
-                let mut hasher = Sha256::new();
-                hasher.update(b"ledgercore/v1/");
-                hasher.update(DOMAINS[domain as usize].1.as_bytes());
-                hasher.update([0]);
-                hasher.update(data);
-                hasher.finalize().into()
+                let name = DOMAINS[domain as usize].1.as_bytes();
+                sha256(&[b"ledgercore/v1/", name, &[0], data])
             }
         }
     }
 
     /// The hash of a leaf over its data.
     pub fn leaf(self, data: &[u8]) -> Hash {
+        self.leaves_in_turn(&[data])[0]
+    }
+
+    /// The hash of a leaf over each item, over all threads.
+    pub fn leaves<T: AsRef<[u8]> + Sync>(self, items: &[T]) -> Vec<Hash> {
+        let task = |task: &[T]| {
+            let slices: Vec<&[u8]> = task.iter().map(AsRef::as_ref).collect();
+            self.leaves_in_turn(&slices)
+        };
+        if items.len() <= TASK {
+            return task(items);
+        }
+        items.par_chunks(TASK).flat_map_iter(task).collect()
+    }
+
+    fn leaves_in_turn(self, items: &[&[u8]]) -> Vec<Hash> {
         match self {
-            Self::Std => {
-                let mut hasher = blake3::Hasher::new_keyed(&KEYS[Domain::Leaf as usize]);
-                hasher.update(&(data.len() as u64).to_le_bytes());
-                hasher.update(data);
-                let tail = (8 + data.len()) % 64;
-                if tail > 0 {
-                    hasher.update(&[0; 64][tail..]);
-                }
-                *hasher.finalize().as_bytes()
-            }
-            Self::C2sp => {
-                let mut hasher = Sha256::new();
-                hasher.update([0]);
-                hasher.update(data);
-                hasher.finalize().into()
-            }
+            Self::Std => LEAF.hash_framed(items),
+            Self::C2sp => items.iter().map(|item| sha256(&[&[0], item])).collect(),
         }
     }
 
     /// The hash of an inner node over its two children.
     pub fn node(self, left: &Hash, right: &Hash) -> Hash {
-        let mut pair = [0; 64];
-        pair[..32].copy_from_slice(left);
-        pair[32..].copy_from_slice(right);
         match self {
-            Self::Std => *blake3::keyed_hash(&KEYS[Domain::Node as usize], &pair).as_bytes(),
+            Self::Std => {
+                let mut pair = [0; 64];
+                pair[..32].copy_from_slice(left);
+                pair[32..].copy_from_slice(right);
+                NODE.hash_block(&pair)
+            }
+            Self::C2sp => sha256(&[&[1], left, right]),
+        }
+    }
+
+    /// The hashes of the inner nodes over a row of an even number of hashes, two by two.
+    pub fn nodes(self, row: &[Hash]) -> Vec<Hash> {
+        match self {
+            Self::Std => NODE.hash_blocks(row.as_flattened().as_chunks().0),
             Self::C2sp => {
-                let mut hasher = Sha256::new();
-                hasher.update([1]);
-                hasher.update(pair);
-                hasher.finalize().into()
+                row.as_chunks().0.iter().map(|[left, right]| self.node(left, right)).collect()
             }
         }
     }
@@ -158,6 +171,12 @@ impl Suite {
             Self::C2sp => Sha256::digest(b"").into(),
         }
     }
+}
+
+fn sha256(parts: &[&[u8]]) -> Hash {
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize().into()
 }
 
 impl Domain {

@@ -122,7 +122,7 @@ def test_proofs_hold_in_large_trees() -> None:
         index, older = choose.randrange(size), choose.randrange(size + 1)
         root = Frontier("std").append(hashes[: 32 * size])[0].root()
         leaf = hashes[32 * index : 32 * index + 32]
-        needed = {name: tiles[name] for name in _core.inclusion_tiles(index, size)}
+        needed = {name: tiles[name] for name in _core.inclusion_tiles([index], size)}
         proof = _core.prove_inclusion("std", index, size, needed)
         _core.verify_inclusion("std", leaf, index, size, proof, root)
         needed = {name: tiles[name] for name in _core.consistency_tiles(older, size)}

@@ -112,7 +112,7 @@ fn every_proof_of_every_small_tree_is_that_of_the_recursion() {
         for (size, want) in roots.iter().enumerate() {
             assert_eq!(root(suite, &leaves[..size]), *want);
             for index in 0..size {
-                let tiles = grown.only(&inclusion_tiles(index as u64, size as u64).unwrap());
+                let tiles = grown.only(&inclusion_tiles(&[index as u64], size as u64).unwrap());
                 let proof = prove_inclusion(suite, index as u64, size as u64, &tiles).unwrap();
                 assert_eq!(proof, naive_inclusion(suite, index, &leaves[..size]));
                 let (index, size, leaf) = (index as u64, size as u64, &leaves[index]);
@@ -139,7 +139,7 @@ fn proofs_are_those_of_the_recursion_at_the_borders_of_tiles() {
         let want = naive_root(suite, shown);
         assert_eq!(grown.frontier.root(), want);
         for index in [0, 254, size / 2, size - 2, size - 1] {
-            let tiles = grown.only(&inclusion_tiles(index, size).unwrap());
+            let tiles = grown.only(&inclusion_tiles(&[index], size).unwrap());
             let proof = prove_inclusion(suite, index, size, &tiles).unwrap();
             assert_eq!(proof, naive_inclusion(suite, index as usize, shown));
             verify_inclusion(suite, &shown[index as usize], index, size, &proof, &want).unwrap();
@@ -214,7 +214,7 @@ fn a_missing_or_short_tile_is_named() {
     let suite = Suite::Std;
     let leaves = leaves(suite, 600);
     let grown = Grown::new(suite, &leaves);
-    let names = inclusion_tiles(300, 600).unwrap();
+    let names = inclusion_tiles(&[300], 600).unwrap();
     assert_eq!(names, [(0, 1), (0, 2), (1, 0)]);
     for (name, want) in [((0, 1), 48), ((0, 2), 88), ((1, 0), 1)] {
         let mut tiles = grown.only(&names);
@@ -326,7 +326,7 @@ proptest! {
         let leaves = leaves(suite, size);
         let index = pick % size;
         let tiles = Grown::new(suite, &leaves);
-        let tiles = tiles.only(&inclusion_tiles(index, size).unwrap());
+        let tiles = tiles.only(&inclusion_tiles(&[index], size).unwrap());
         let proof = prove_inclusion(suite, index, size, &tiles).unwrap();
         let (leaf, root) = (leaves[index as usize], naive_root(suite, &leaves));
         verify_inclusion(suite, &leaf, index, size, &proof, &root).unwrap();
@@ -415,7 +415,7 @@ proptest! {
                     false => suite.node(&hash, &[1; 32]),
                 });
                 verify_inclusion(suite, &zero, index, size, &proof, &hash).unwrap();
-                inclusion_tiles(index, size).unwrap();
+                inclusion_tiles(&[index], size).unwrap();
             }
         }
     }

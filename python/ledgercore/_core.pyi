@@ -33,11 +33,13 @@ __all__ = [
     "inclusion_tiles",
     "leaf_hash",
     "leaf_hashes",
+    "make_receipts",
     "multiproof_tiles",
     "node_hash",
     "parse_verifier_key",
     "prove_consistency",
     "prove_inclusion",
+    "prove_inclusions",
     "prove_multi",
     "sign_checkpoint",
     "tree_root",
@@ -183,6 +185,15 @@ class Batch:
 
 @final
 class VerifiedBatch:
+    def chains(
+        self, network: bytes, suite: str
+    ) -> list[tuple[bytes, int, int, bytes, bytes]] | None:
+        """Each signer's records, where all are of kind data, without a window, and consecutive.
+
+        The signer's key, the first sequence, the one after the last, the id before the first, and
+        the last id. None where a record is another's, or of another network or suite.
+        """
+
     def select(self, indices: Sequence[int]) -> VerifiedBatch: ...
     def bundles(self) -> list[bytes]:
         """Canonical arrays of up to 256 encoded records each, as a block stores them."""
@@ -213,14 +224,19 @@ class Frontier:
     def append(self, leaf_hashes: bytes) -> tuple[Frontier, list[tuple[int, int, bytes]]]:
         """The tree with these leaves, and the tiles they completed: (level, index, 8192 bytes)."""
 
-def inclusion_tiles(index: int, size: int) -> list[tuple[int, int]]:
-    """The tiles that an inclusion proof is read from."""
+def inclusion_tiles(indices: Sequence[int], size: int) -> list[tuple[int, int]]:
+    """The tiles that inclusion proofs are read from."""
 
 def consistency_tiles(first_size: int, second_size: int) -> list[tuple[int, int]]: ...
 def multiproof_tiles(indices: Sequence[int], size: int) -> list[tuple[int, int]]: ...
 def prove_inclusion(
     suite: str, index: int, size: int, tiles: Mapping[tuple[int, int], bytes]
 ) -> list[bytes]: ...
+def prove_inclusions(
+    suite: str, indices: Sequence[int], size: int, tiles: Mapping[tuple[int, int], bytes]
+) -> list[list[bytes]]:
+    """Many inclusion proofs in one call; each inner node is hashed once."""
+
 def prove_consistency(
     suite: str, first_size: int, second_size: int, tiles: Mapping[tuple[int, int], bytes]
 ) -> list[bytes]: ...
@@ -438,6 +454,22 @@ class Receipt:
     @property
     def state(self) -> StateProof | None: ...
     def __eq__(self, other: object, /) -> bool: ...
+
+def make_receipts(
+    bundle: bytes,
+    first_index: int,
+    indices: Sequence[int],
+    checkpoint: Checkpoint,
+    note: str,
+    tiles: Mapping[tuple[int, int], bytes],
+    suite: str,
+    state: StateProof | None = None,
+) -> list[Receipt]:
+    """The receipts of a bundle's records under a checkpoint, each found to lead to its root.
+
+    The bundle's first record has ``first_index``; the indices ascend. Raises InvalidProof naming
+    the record that does not stand there.
+    """
 
 @final
 class Equivocation:

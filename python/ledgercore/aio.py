@@ -75,6 +75,9 @@ class AsyncLedger:
     async def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
         return await self._run(self._ledger.receipt, index, state_of=state_of)
 
+    async def receipts(self, indices: Sequence[int]) -> list[Receipt]:
+        return await self._run(self._ledger.receipts, indices)
+
     async def record(self, index: int) -> Record:
         return await self._run(self._ledger.record, index)
 

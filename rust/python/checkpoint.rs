@@ -12,7 +12,7 @@ use crate::{Result, anchor, checkpoint};
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 #[derive(PartialEq)]
-pub struct Checkpoint(checkpoint::Checkpoint);
+pub struct Checkpoint(pub checkpoint::Checkpoint);
 
 #[pymethods]
 impl Checkpoint {

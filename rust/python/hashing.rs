@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 
 use super::bytes::{array, join, slices};
 use crate::suite::{Domain, Suite};
-use crate::{tree, wire};
+use crate::wire;
 
 #[pyfunction]
 pub fn hash_domain<'py>(
@@ -31,7 +31,7 @@ pub fn leaf_hashes<'py>(
     data: Vec<PyBackedBytes>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
-    let hashes = py.detach(|| tree::leaf_hashes(suite, &slices(&data)));
+    let hashes = py.detach(|| suite.leaves(&slices(&data)));
     Ok(join(py, &hashes))
 }
 

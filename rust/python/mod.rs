@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use super::map::{Map, StateProof};
     #[pymodule_export]
-    use super::receipt::Receipt;
+    use super::receipt::{Receipt, make_receipts};
     #[pymodule_export]
     use super::record::{
         Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record,
@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use super::tree::{
         Frontier, consistency_tiles, inclusion_tiles, multiproof_tiles, prove_consistency,
-        prove_inclusion, prove_multi, tree_root, verify_consistency, verify_inclusion,
-        verify_inclusions, verify_multi,
+        prove_inclusion, prove_inclusions, prove_multi, tree_root, verify_consistency,
+        verify_inclusion, verify_inclusions, verify_multi,
     };
 }

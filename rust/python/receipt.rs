@@ -1,14 +1,16 @@
 //! Bind receipts.
 
-use pyo3::prelude::{Bound, Py, PyRef, PyResult, Python, pyclass, pymethods};
+use pyo3::prelude::{Bound, Py, PyRef, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{hashes, list};
-use super::checkpoint::Anchor;
+use super::checkpoint::{Anchor, Checkpoint};
 use super::map::StateProof;
 use super::record::VerifiedRecord;
-use crate::receipt;
+use super::tree::{self, PyTiles};
+use crate::receipt::{self, Source};
+use crate::suite::Suite;
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 #[derive(PartialEq)]
@@ -76,4 +78,33 @@ impl Receipt {
     fn __repr__(&self) -> String {
         format!("<receipt of record {}>", self.0.index)
     }
+}
+
+#[pyfunction]
+#[pyo3(signature = (bundle, first_index, indices, checkpoint, note, tiles, suite, state = None))]
+#[allow(clippy::too_many_arguments)] // what one block's receipts are made from
+pub fn make_receipts(
+    py: Python<'_>,
+    bundle: &[u8],
+    first_index: u64,
+    indices: Vec<u64>,
+    checkpoint: &Checkpoint,
+    note: &str,
+    tiles: PyTiles,
+    suite: &str,
+    state: Option<PyRef<'_, StateProof>>,
+) -> PyResult<Vec<Receipt>> {
+    let tiles = tree::tiles(&tiles)?;
+    let source = Source {
+        suite: Suite::from_name(suite)?,
+        bundle,
+        first_index,
+        size: checkpoint.0.size,
+        root: &checkpoint.0.root,
+        note,
+        tiles: &tiles,
+        state: state.as_ref().map(|state| &state.0),
+    };
+    let receipts = py.detach(|| receipt::make(&source, &indices))?;
+    Ok(receipts.into_iter().map(Receipt).collect())
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::bytes::{array, hashes, join, joined_hashes, list};
 use crate::error::{Error, Result, malformed};
 use crate::suite::Suite;
-use crate::tree::{self, TileId, Tiles};
+use crate::tree::{self, Prover, TileId, Tiles};
 
 /// Proofs verified by one task.
 const PROOF_TASK: usize = 64;
@@ -72,8 +72,8 @@ pub fn tree_root<'py>(
 }
 
 #[pyfunction]
-pub fn inclusion_tiles(index: u64, size: u64) -> PyResult<Vec<TileId>> {
-    Ok(tree::inclusion_tiles(index, size)?)
+pub fn inclusion_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
+    Ok(tree::inclusion_tiles(&indices, size)?)
 }
 
 #[pyfunction]
@@ -86,9 +86,9 @@ pub fn multiproof_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
     Ok(tree::multiproof_tiles(&indices, size)?)
 }
 
-type PyTiles = HashMap<TileId, PyBackedBytes>;
+pub type PyTiles = HashMap<TileId, PyBackedBytes>;
 
-fn tiles(given: &PyTiles) -> Result<Tiles<'_>> {
+pub fn tiles(given: &PyTiles) -> Result<Tiles<'_>> {
     given.iter().map(|(name, tile)| Ok((*name, joined_hashes("tile", tile)?))).collect()
 }
 
@@ -105,6 +105,23 @@ pub fn prove_inclusion<'py>(
 ) -> PyResult<PyProof<'py>> {
     let proof = tree::prove_inclusion(Suite::from_name(suite)?, index, size, &self::tiles(&tiles)?);
     Ok(list(py, &proof?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (suite, indices, size, tiles))]
+pub fn prove_inclusions<'py>(
+    py: Python<'py>,
+    suite: &str,
+    indices: Vec<u64>,
+    size: u64,
+    tiles: PyTiles,
+) -> PyResult<Vec<PyProof<'py>>> {
+    let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
+    let proofs = py.detach(|| {
+        let mut prover = Prover::new(suite, size, &tiles);
+        indices.iter().map(|index| prover.inclusion(*index)).collect::<Result<Vec<_>>>()
+    })?;
+    Ok(proofs.iter().map(|proof| list(py, proof)).collect())
 }
 
 #[pyfunction]

@@ -2,10 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::TASK;
 use super::tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, fold};
 use crate::error::{Error, Result, malformed};
 use crate::suite::{Hash, Suite};
+
+/// Full tiles folded by one task.
+const TASK: usize = 8;
 
 /// Leaves of the largest tree that is taken up; as many again may be appended in one process.
 const SIZE_LIMIT: u64 = 1 << 62;
@@ -73,7 +75,7 @@ impl Frontier {
             let full = std::mem::replace(&mut tails[level], rest);
             hashes = full
                 .par_chunks_exact(TILE_WIDTH)
-                .with_min_len(TASK / TILE_WIDTH)
+                .with_min_len(TASK)
                 .map(|tile| fold(self.suite, tile))
                 .collect();
             let tiles = full.chunks_exact(TILE_WIDTH).map(<[Hash]>::to_vec);

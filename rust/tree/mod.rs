@@ -9,23 +9,13 @@ mod proof;
 mod tile;
 mod verify;
 
-use rayon::prelude::*;
-
 use crate::suite::{Hash, Suite};
 
 pub use frontier::Frontier;
 pub use multiproof::{multiproof_tiles, prove_multi, verify_multi};
-pub use proof::{consistency_tiles, inclusion_tiles, prove_consistency, prove_inclusion};
+pub use proof::{Prover, consistency_tiles, inclusion_tiles, prove_consistency, prove_inclusion};
 pub use tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, Tiles};
 pub use verify::{verify_consistency, verify_inclusion};
-
-/// Items hashed by one task.
-const TASK: usize = 512;
-
-/// The leaf hashes of many items, over all threads.
-pub fn leaf_hashes<T: AsRef<[u8]> + Sync>(suite: Suite, items: &[T]) -> Vec<Hash> {
-    items.par_iter().with_min_len(TASK).map(|item| suite.leaf(item.as_ref())).collect()
-}
 
 /// The root over leaf hashes.
 pub fn root(suite: Suite, leaves: &[Hash]) -> Hash {

@@ -2,21 +2,76 @@
 //!
 //! Both proofs are lists of subtrees `[begin, end)`; what differs is which.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::split;
-use super::tile::{TileId, Tiles, perfect, subtree};
+use super::tile::{Node, TileId, Tiles, perfect, rows, subtree};
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
 
-/// The tiles that an inclusion proof is read from.
-pub fn inclusion_tiles(index: u64, size: u64) -> Result<Vec<TileId>> {
-    Ok(tiles_of(&inclusion_path(index, size)?))
+/// The tiles that inclusion proofs are read from.
+pub fn inclusion_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
+    let mut tiles = Vec::new();
+    for index in indices {
+        tiles.extend(tiles_of(&inclusion_path(*index, size)?));
+    }
+    tiles.sort_unstable();
+    tiles.dedup();
+    Ok(tiles)
 }
 
 /// The hashes beside the path from a leaf to the root, lowest first.
 pub fn prove_inclusion(suite: Suite, index: u64, size: u64, tiles: &Tiles) -> Result<Vec<Hash>> {
     hashes_of(suite, &inclusion_path(index, size)?, tiles)
+}
+
+/// Makes many inclusion proofs of one tree, and hashes each inner node once.
+pub struct Prover<'a> {
+    suite: Suite,
+    size: u64,
+    tiles: &'a Tiles<'a>,
+    rows: HashMap<TileId, Vec<Vec<Hash>>>,
+    subtrees: HashMap<Range<u64>, Hash>,
+}
+
+impl<'a> Prover<'a> {
+    pub fn new(suite: Suite, size: u64, tiles: &'a Tiles<'a>) -> Self {
+        Self { suite, size, tiles, rows: HashMap::new(), subtrees: HashMap::new() }
+    }
+
+    /// As `prove_inclusion`.
+    pub fn inclusion(&mut self, index: u64) -> Result<Vec<Hash>> {
+        let path = inclusion_path(index, self.size)?;
+        path.into_iter().map(|range| self.subtree(range)).collect()
+    }
+
+    fn subtree(&mut self, range: Range<u64>) -> Result<Hash> {
+        let nodes = perfect(range.start, range.end);
+        if let [node] = nodes[..] {
+            return self.node(node);
+        }
+        if let Some(hash) = self.subtrees.get(&range) {
+            return Ok(*hash);
+        }
+        let mut nodes = nodes.into_iter().rev();
+        let mut hash = self.node(nodes.next().expect("a subtree has leaves"))?;
+        for node in nodes {
+            hash = self.suite.node(&self.node(node)?, &hash);
+        }
+        self.subtrees.insert(range, hash);
+        Ok(hash)
+    }
+
+    fn node(&mut self, node: Node) -> Result<Hash> {
+        let name = node.tile();
+        if !self.rows.contains_key(&name) {
+            let tile = self.tiles.get(&name).copied().unwrap_or_default();
+            self.rows.insert(name, rows(self.suite, tile));
+        }
+        let row = self.rows[&name].get(node.row()).map_or(&[][..], Vec::as_slice);
+        row.get(node.position()).copied().ok_or_else(|| node.missing(self.tiles))
+    }
 }
 
 /// The tiles that a consistency proof is read from.

@@ -38,30 +38,54 @@ impl Node {
         (level, first >> TILE_BITS)
     }
 
+    /// How far above its tile's hashes the node stands.
+    pub fn row(self) -> usize {
+        (self.level % TILE_BITS) as usize
+    }
+
+    /// Where it stands in that row of the tile.
+    pub fn position(self) -> usize {
+        self.index as usize % (TILE_WIDTH >> self.row())
+    }
+
     /// The node's hash, from its tile.
     pub fn hash(self, suite: Suite, tiles: &Tiles) -> Result<Hash> {
-        let (level, index) = self.tile();
-        let width = 1 << (self.level % TILE_BITS);
-        let begin = (self.index as usize * width) % TILE_WIDTH;
-        let missing = |have: usize| {
-            let want = begin + width;
-            Error::Proof(format!("tile ({level}, {index}) has {have} hashes, want {want}"))
-        };
-        let tile = tiles.get(&(level, index)).ok_or_else(|| missing(0))?;
-        let hashes = tile.get(begin..begin + width).ok_or_else(|| missing(tile.len()))?;
-        Ok(fold(suite, hashes))
+        let (begin, end) = self.span();
+        let tile = tiles.get(&self.tile()).and_then(|tile| tile.get(begin..end));
+        Ok(fold(suite, tile.ok_or_else(|| self.missing(tiles))?))
     }
+
+    /// The error that the node's tile is not there, or is too short.
+    pub fn missing(self, tiles: &Tiles) -> Error {
+        let (level, index) = self.tile();
+        let have = tiles.get(&(level, index)).map_or(0, |tile| tile.len());
+        let want = self.span().1;
+        Error::Proof(format!("tile ({level}, {index}) has {have} hashes, want {want}"))
+    }
+
+    /// The hashes of the tile that the node is over.
+    fn span(self) -> (usize, usize) {
+        let begin = self.position() << self.row();
+        (begin, begin + (1 << self.row()))
+    }
+}
+
+/// The rows of nodes over a tile's hashes, the hashes themselves first.
+pub(super) fn rows(suite: Suite, tile: &[Hash]) -> Vec<Vec<Hash>> {
+    let mut rows = vec![tile.to_vec()];
+    while let Some(row) = rows.last().filter(|row| row.len() > 1 && rows.len() < TILE_BITS as usize)
+    {
+        let pairs = row.len() & !1;
+        rows.push(suite.nodes(&row[..pairs]));
+    }
+    rows
 }
 
 /// The root of a perfect subtree over its hashes, a power of two of them.
 pub(super) fn fold(suite: Suite, hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        let half = row.len() / 2;
-        for at in 0..half {
-            row[at] = suite.node(&row[2 * at], &row[2 * at + 1]);
-        }
-        row.truncate(half);
+        row = suite.nodes(&row);
     }
     row[0]
 }

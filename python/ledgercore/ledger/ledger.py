@@ -167,7 +167,7 @@ class Ledger:
         Many payloads take more than one block; a crash between two leaves the whole first ones,
         and an error says how many payloads those hold.
         """
-        return Receipts(self.receipt, self._writing().append(payloads))
+        return Receipts(self.receipts, self._writing().append(payloads))
 
     def submit(self, record: bytes) -> Receipt:
         """Append one signed record of any signer, or raise ``RefusedError`` with the code.
@@ -205,7 +205,11 @@ class Ledger:
 
         With ``state_of`` under the newest checkpoint, and with a proof of that object's state.
         """
-        return self._reader.receipt(index, state_of)
+        return self._reader.receipts([index], state_of)[0]
+
+    def receipts(self, indices: Sequence[int]) -> list[Receipt]:
+        """The receipts of many records, as ``receipt`` makes each, and many times faster."""
+        return self._reader.receipts(indices)
 
     def record(self, index: int) -> Record:
         """The record at an index."""

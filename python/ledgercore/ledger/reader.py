@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from threading import RLock
 
 from ledgercore._core import (
@@ -21,12 +22,13 @@ from ledgercore._core import (
     bundle_record,
     consistency_tiles,
     hash_domain,
+    inclusion_tiles,
     leaf_hash,
+    make_receipts,
     multiproof_tiles,
     prove_consistency,
     prove_multi,
     verify_consistency,
-    verify_inclusion,
 )
 from ledgercore.errors import CorruptError, InvalidProof, MalformedError
 from ledgercore.ledger.head import (
@@ -38,7 +40,7 @@ from ledgercore.ledger.head import (
     verify_block,
 )
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
-from ledgercore.store import Store, StoredBundle
+from ledgercore.store import BUNDLE_RECORDS, Store, StoredBundle
 
 __all__ = ["Reader"]
 
@@ -101,31 +103,41 @@ class Reader:
         with self.moment() as head:
             return self._record(head, index)
 
-    def receipt(self, index: int, state_of: bytes | None = None) -> Receipt:
-        """The receipt of a record, under the checkpoint of its own block and so always the same.
+    def receipts(self, indices: Sequence[int], state_of: bytes | None = None) -> list[Receipt]:
+        """The receipts of records, each under the checkpoint of its own block, and so always the
+        same.
 
-        With ``state_of`` it is under the newest checkpoint, whose states can be proven.
+        With ``state_of`` they are under the newest checkpoint, whose states can be proven.
         """
+        made: list[Receipt] = []
         with self.moment() as head:
-            height, record = self._fetch(head, index)
-            if state_of is None:
-                block, checkpoint, note = self._seal(head, height)
-                if not block.first_index <= index < block.first_index + block.count:
-                    raise CorruptError(f"block {height}, record {index}: not of this block")
-                state = None
-            else:
-                checkpoint, note = head.checkpoint, head.note
-                state = self._prove_state(head, state_of)
-            suite, size = self.anchor.suite, checkpoint.size
-            path = self._tiles.path(head, index, size)
-            leaf = leaf_hash(suite, record.encode())
-            try:
-                verify_inclusion(suite, leaf, index, size, path, checkpoint.root)
-            except InvalidProof as error:
-                raise CorruptError(f"block {height}, record {index}: {error}") from error
-            return Receipt(
-                index=index, path=path, checkpoint=note, envelope=record.envelope(), state=state
-            )
+            while len(made) < len(indices):
+                some = indices[len(made) : len(made) + BUNDLE_RECORDS]
+                made += self._receipts_of_bundle(head, some, state_of)
+        return made
+
+    def _receipts_of_bundle(
+        self, head: Head, indices: Sequence[int], state_of: bytes | None
+    ) -> list[Receipt]:
+        """The receipts of those first records that are stored together with the very first."""
+        self._check_index(head, indices[0])
+        stored = self._bundle_of(indices[0])
+        block, checkpoint, note = self._seal(head, stored.height)
+        begin, end = stored.first_index, block.first_index + block.count
+        end = min(begin + BUNDLE_RECORDS, end)
+        if not block.first_index <= begin <= indices[0] < end:
+            raise CorruptError(f"block {stored.height}, record {indices[0]}: not of this block")
+        here = list(takewhile(range(begin, end).__contains__, indices))
+        state = None
+        if state_of is not None:
+            checkpoint, note = head.checkpoint, head.note
+            state = self._prove_state(head, state_of)
+        suite = self.anchor.suite
+        tiles = self._tiles.load(head, inclusion_tiles(here, checkpoint.size))
+        try:
+            return make_receipts(stored.records, begin, here, checkpoint, note, tiles, suite, state)
+        except (MalformedError, InvalidProof) as error:
+            raise CorruptError(f"block {stored.height}, {error}") from error
 
     def _record(self, head: Head, index: int) -> Record:
         height, record = self._fetch(head, index)
@@ -134,9 +146,7 @@ class Reader:
 
     def _fetch(self, head: Head, index: int) -> tuple[int, Record]:
         """The height of a record's block, and the record as stored: not checked."""
-        size = head.checkpoint.size
-        if not 0 <= index < size:
-            raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
+        self._check_index(head, index)
         batch = self._batch
         if batch is not None and 0 <= index - self._first_index < len(batch):
             return self._height, batch[index - self._first_index]
@@ -152,6 +162,11 @@ class Reader:
             return stored.height, Record.decode(data)
         except MalformedError as error:
             raise CorruptError(f"block {stored.height}, record {index}: {error}") from error
+
+    def _check_index(self, head: Head, index: int) -> None:
+        size = head.checkpoint.size
+        if not 0 <= index < size:
+            raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
 
     def _check_leaves(self, head: Head, height: int, begin: int, leaves: bytes) -> None:
         """Hold consecutive leaves to those that the signed root commits to."""

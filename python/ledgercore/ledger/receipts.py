@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
 from ledgercore._core import Receipt
 
 __all__ = ["Receipts"]
 
+_TOGETHER = 1024
+
 
 class Receipts(Sequence[Receipt]):
     """As long as its ledger is open; ``indices`` are the records' and cost nothing."""
 
-    def __init__(self, make: Callable[[int], Receipt], indices: range) -> None:
+    def __init__(self, make: Callable[[Sequence[int]], list[Receipt]], indices: range) -> None:
         self._make = make
         self.indices = indices
 
@@ -29,4 +31,8 @@ class Receipts(Sequence[Receipt]):
     def __getitem__(self, at: int | slice) -> Receipt | Receipts:
         if isinstance(at, slice):
             return Receipts(self._make, self.indices[at])
-        return self._make(self.indices[at])
+        return self._make([self.indices[at]])[0]
+
+    def __iter__(self) -> Iterator[Receipt]:
+        for begin in range(0, len(self), _TOGETHER):
+            yield from self._make(self.indices[begin : begin + _TOGETHER])

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
-from ledgercore._core import Frontier, inclusion_tiles, node_hash, prove_inclusion, tree_root
+from ledgercore._core import Frontier, tree_root
 from ledgercore.errors import CorruptError
 from ledgercore.ledger.head import TILE_WIDTH, Head
 from ledgercore.store import Store
@@ -20,8 +20,6 @@ from ledgercore.store import Store
 __all__ = ["Recent", "VerifiedTiles"]
 
 _TILES = 1024
-_OPENED_TILES = 128
-_PATHS = 4096
 _HASH_BYTES = 32
 _TILE_BITS = 8
 
@@ -56,8 +54,6 @@ class VerifiedTiles:
         self._store = store
         self._suite = suite
         self._tiles: Recent[tuple[int, int], bytes] = Recent(_TILES)
-        self._rows: Recent[int, list[list[bytes]]] = Recent(_OPENED_TILES)
-        self._paths: Recent[tuple[int, int], list[bytes]] = Recent(_PATHS)
 
     def tile(self, head: Head, level: int, index: int) -> bytes:
         """A full tile, or the unfinished one that the head keeps."""
@@ -89,25 +85,6 @@ class VerifiedTiles:
         skipped = first * TILE_WIDTH
         return hashes[(begin - skipped) * _HASH_BYTES : (end - skipped) * _HASH_BYTES]
 
-    def path(self, head: Head, index: int, size: int) -> list[bytes]:
-        """The inclusion path of a leaf in the tree as it was at ``size``."""
-        tile, position = divmod(index, TILE_WIDTH)
-        if (tile + 1) * TILE_WIDTH > size:
-            return self._whole_path(head, index, size)
-        # The leaves of a full tile share their path from the tile's root on.
-        above = self._paths.get((tile, size))
-        if above is None:
-            above = self._whole_path(head, index, size)[_TILE_BITS:]
-            self._paths.put((tile, size), above)
-        rows = self._rows.get(tile)
-        if rows is None:
-            rows = self._rows.put(tile, _rows(self._suite, self.tile(head, 0, tile)))
-        return [row[position >> level ^ 1] for level, row in enumerate(rows)] + above
-
-    def _whole_path(self, head: Head, index: int, size: int) -> list[bytes]:
-        tiles = self.load(head, inclusion_tiles(index, size))
-        return prove_inclusion(self._suite, index, size, tiles)
-
     def root_at(self, head: Head, size: int) -> bytes:
         """The root of the tree as it was at ``size``."""
         tails, level, count = [], 0, size
@@ -117,16 +94,6 @@ class VerifiedTiles:
             tails.append(tile[: width * _HASH_BYTES])
             level, count = level + 1, index
         return Frontier(self._suite, size, tails).root()
-
-
-def _rows(suite: str, tile: bytes) -> list[list[bytes]]:
-    """The nodes below a full tile's root, level by level from its leaves."""
-    rows = [[_hash_at(tile, position) for position in range(TILE_WIDTH)]]
-    while len(rows[-1]) > 2:
-        row = rows[-1]
-        pairs = zip(row[::2], row[1::2], strict=True)
-        rows.append([node_hash(suite, left, right) for left, right in pairs])
-    return rows
 
 
 def _hash_at(hashes: bytes, position: int) -> bytes:

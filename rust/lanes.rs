@@ -1,0 +1,164 @@
+//! Hash inputs of equal length side by side with keyed BLAKE3, one in each lane of a vector.
+//!
+//! An input of whole 64-byte blocks, at most a 1024-byte chunk of them, is one chain of
+//! compressions from the key on (BLAKE3 specification section 2.4), so that as many chains run
+//! beside each other as the processor has lanes. The crate's own kernels are called for it
+//! directly: its public interface hashes one input at a time.
+
+use std::sync::LazyLock;
+
+use blake3::IncrementCounter;
+use blake3::platform::{MAX_SIMD_DEGREE_OR_2, Platform};
+
+type Hash = [u8; 32];
+
+const BLOCK_BYTES: usize = 64;
+const CHUNK_BLOCKS: usize = 16;
+
+// Flags of a compression (BLAKE3 specification table 3).
+const CHUNK_START: u8 = 1;
+const CHUNK_END: u8 = 2;
+const ROOT: u8 = 8;
+const KEYED_HASH: u8 = 16;
+
+static PLATFORM: LazyLock<Platform> = LazyLock::new(Platform::detect);
+
+/// A BLAKE3 key, as the words that a chain begins with.
+pub struct Key([u32; 8]);
+
+impl Key {
+    pub fn new(key: &Hash) -> Self {
+        let (words, _) = key.as_chunks::<4>();
+        Self(std::array::from_fn(|at| u32::from_le_bytes(words[at])))
+    }
+
+    /// The keyed hash of one block.
+    pub fn hash_block(&self, block: &[u8; BLOCK_BYTES]) -> Hash {
+        let mut words = self.0;
+        let flags = KEYED_HASH | CHUNK_START | CHUNK_END | ROOT;
+        PLATFORM.compress_in_place(&mut words, block, BLOCK_BYTES as u8, 0, flags);
+        let mut hash = [0; 32];
+        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        hash
+    }
+
+    /// The keyed hash of each block.
+    pub fn hash_blocks(&self, blocks: &[[u8; BLOCK_BYTES]]) -> Vec<Hash> {
+        let mut hashes = vec![[0; 32]; blocks.len()];
+        let groups = blocks.chunks(MAX_SIMD_DEGREE_OR_2);
+        for (group, out) in groups.zip(hashes.chunks_mut(MAX_SIMD_DEGREE_OR_2)) {
+            self.hash_group(group, out);
+        }
+        hashes
+    }
+
+    /// Hash each item in its frame: its length as 8 bytes little endian, the item, and zeros up to
+    /// whole blocks. Items whose frames have as many blocks go side by side.
+    pub fn hash_framed(&self, items: &[&[u8]]) -> Vec<Hash> {
+        let mut hashes = vec![[0; 32]; items.len()];
+        let blocks = |at: usize| (8 + items[at].len()).div_ceil(BLOCK_BYTES);
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_key(|at| blocks(*at));
+        for equal in order.chunk_by(|one, other| blocks(*one) == blocks(*other)) {
+            let out = &mut hashes;
+            macro_rules! by_blocks {
+                ($($count:literal)*) => {
+                    match blocks(equal[0]) {
+                        $($count => self.hash_equal::<{ 64 * $count }>(items, equal, out),)*
+                        _ => equal.iter().for_each(|at| out[*at] = self.hash_long(items[*at])),
+                    }
+                };
+            }
+            by_blocks!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+        }
+        hashes
+    }
+
+    /// Frame and hash the items at these positions, whose frames all have `N` bytes.
+    fn hash_equal<const N: usize>(&self, items: &[&[u8]], positions: &[usize], out: &mut [Hash]) {
+        const { assert!(N <= BLOCK_BYTES * CHUNK_BLOCKS) };
+        let mut frames = [[0; N]; MAX_SIMD_DEGREE_OR_2];
+        let mut hashes = [[0; 32]; MAX_SIMD_DEGREE_OR_2];
+        for group in positions.chunks(MAX_SIMD_DEGREE_OR_2) {
+            for (frame, at) in frames.iter_mut().zip(group) {
+                let item = items[*at];
+                frame[..8].copy_from_slice(&(item.len() as u64).to_le_bytes());
+                frame[8..8 + item.len()].copy_from_slice(item);
+                frame[8 + item.len()..].fill(0);
+            }
+            self.hash_group(&frames[..group.len()], &mut hashes);
+            group.iter().zip(hashes).for_each(|(at, hash)| out[*at] = hash);
+        }
+    }
+
+    fn hash_group<const N: usize>(&self, inputs: &[[u8; N]], out: &mut [Hash]) {
+        let mut lanes = [inputs.first().expect("a group has inputs"); MAX_SIMD_DEGREE_OR_2];
+        lanes.iter_mut().zip(inputs).for_each(|(lane, input)| *lane = input);
+        PLATFORM.hash_many(
+            &lanes[..inputs.len()],
+            &self.0,
+            0,
+            IncrementCounter::No,
+            KEYED_HASH,
+            CHUNK_START,
+            CHUNK_END | ROOT,
+            out.as_flattened_mut(),
+        );
+    }
+
+    /// An item that is longer than a chunk: BLAKE3's own tree, which has lanes of its own.
+    fn hash_long(&self, item: &[u8]) -> Hash {
+        let mut key = [0; 32];
+        for (bytes, word) in key.as_chunks_mut::<4>().0.iter_mut().zip(self.0) {
+            *bytes = word.to_le_bytes();
+        }
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(&(item.len() as u64).to_le_bytes());
+        hasher.update(item);
+        let rest = (8 + item.len()) % BLOCK_BYTES;
+        if rest > 0 {
+            hasher.update(&[0; BLOCK_BYTES][rest..]);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Hash = [7; 32];
+
+    fn framed(item: &[u8]) -> Vec<u8> {
+        let mut frame = (item.len() as u64).to_le_bytes().to_vec();
+        frame.extend(item);
+        frame.resize(frame.len().next_multiple_of(BLOCK_BYTES), 0);
+        frame
+    }
+
+    /// Every length up to two blocks beyond a chunk, mixed, in full groups and not.
+    #[test]
+    fn items_of_every_length_are_hashed_as_their_frames() {
+        let bytes: Vec<u8> = (0..1200).map(|at| (at * 31 % 251) as u8).collect();
+        let items: Vec<&[u8]> = (0..1160).map(|at| &bytes[..at * 7 % 1160]).collect();
+        let hashes = Key::new(&KEY).hash_framed(&items);
+        for (item, hash) in items.iter().zip(hashes) {
+            assert_eq!(hash, *blake3::keyed_hash(&KEY, &framed(item)).as_bytes(), "{}", item.len());
+        }
+    }
+
+    #[test]
+    fn blocks_are_hashed_as_each_alone() {
+        for count in 0..40 {
+            let blocks: Vec<[u8; 64]> = (0..count).map(|at| [at; 64]).collect();
+            let hashes = Key::new(&KEY).hash_blocks(&blocks);
+            assert_eq!(hashes.len(), blocks.len());
+            for (block, hash) in blocks.iter().zip(hashes) {
+                assert_eq!(hash, *blake3::keyed_hash(&KEY, block).as_bytes());
+                assert_eq!(hash, Key::new(&KEY).hash_block(block));
+            }
+        }
+    }
+}
