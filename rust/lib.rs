@@ -12,6 +12,7 @@ pub mod wire;
 pub mod key;
 pub mod signature;
 pub mod record;
+pub mod chain;
 pub mod equivocation;
 pub mod tree;
 pub mod map;

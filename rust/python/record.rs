@@ -9,7 +9,9 @@ use pyo3::types::PyBytes;
 use pyo3::{PyClassInitializer, PyErr};
 
 use super::bytes::{array, join, list, slices};
+use crate::chain::{self, Chain};
 use crate::error::malformed;
+use crate::suite::Suite;
 use crate::{equivocation, limits, record};
 
 #[pyclass(frozen, subclass, module = "ledgercore._core")]
@@ -173,8 +175,26 @@ impl Batch {
 #[pyclass(frozen, module = "ledgercore._core")]
 pub struct VerifiedBatch(Vec<record::VerifiedRecord>);
 
+type PyChain<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
 #[pymethods]
 impl VerifiedBatch {
+    fn chains<'py>(
+        &self,
+        py: Python<'py>,
+        network: &[u8],
+        suite: &str,
+    ) -> PyResult<Option<Vec<PyChain<'py>>>> {
+        let (network, suite) = (array("network", network)?, Suite::from_name(suite)?);
+        let chains = py.detach(|| chain::chains(&self.0, &network, suite));
+        let bytes = |hash: &[u8; 32]| PyBytes::new(py, hash);
+        let fields = |chain: &Chain| {
+            let Chain { key, begin, end, previous, last } = chain;
+            (bytes(key), *begin, *end, bytes(previous), bytes(last))
+        };
+        Ok(chains.map(|chains| chains.iter().map(fields).collect()))
+    }
+
     fn select(&self, indices: Vec<usize>) -> PyResult<Self> {
         let pick = |index: usize| {
             self.0.get(index).cloned().ok_or_else(|| out_of_range(index, self.0.len()))

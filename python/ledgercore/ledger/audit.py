@@ -137,17 +137,21 @@ class _Walk:
 
     def _check_states(self, block: Block, batch: VerifiedBatch) -> None:
         view = View(self._values.get)
-        for index in range(block.first_index, block.first_index + block.count):
-            position = Position(block.height, index, block.time_ms)
-            try:
-                rules.apply(view, batch[index - block.first_index], position)
-            except RefusedError as refusal:
-                raise CorruptError(f"block {block.height}, record {index}: {refusal}") from refusal
+        if not rules.apply_plain(view, batch):
+            self._apply_each(view, block, batch)
         changes = view.changes()
         self._values.update(changes)
         self.states = self.states.update(changes)
         if self.states.root() != block.state_root:
             raise CorruptError(f"block {block.height}: rules lead to another state root")
+
+    def _apply_each(self, view: View, block: Block, batch: VerifiedBatch) -> None:
+        for at in range(block.count):
+            index = block.first_index + at
+            try:
+                rules.apply(view, batch[at], Position(block.height, index, block.time_ms))
+            except RefusedError as refusal:
+                raise CorruptError(f"block {block.height}, record {index}: {refusal}") from refusal
 
     def finish(self, head: Head) -> None:
         """Hold the store as a whole to what the records make."""

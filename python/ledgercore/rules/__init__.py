@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ledgercore.rules.codes import CODES, Code
 from ledgercore.rules.consent import status_at as consent_status_at
-from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, next_position
+from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     NETWORK,
@@ -56,6 +56,7 @@ __all__ = [
     "State",
     "View",
     "apply",
+    "apply_plain",
     "consent_object",
     "consent_status_at",
     "decision_object",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from ledgercore._core import VerifiedRecord
+from ledgercore._core import VerifiedBatch, VerifiedRecord
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.records import DATA, ConsentRevoke, Genesis, RecordBody
 from ledgercore.records import decode as decode_body
@@ -20,14 +20,16 @@ from ledgercore.rules.state import (
     NETWORK,
     BusinessState,
     ConsentState,
+    KeyState,
     NetworkState,
     SignerState,
+    key_object,
     signer_object,
 )
 from ledgercore.rules.table import Case, Family, Position, Row, Signer
 from ledgercore.rules.view import View
 
-__all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "next_position"]
+__all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "apply_plain", "next_position"]
 
 WINDOW_TOLERANCE_MS = 120_000
 """How far a signer's clock and the block's time may differ."""
@@ -56,6 +58,26 @@ def apply(view: View, record: VerifiedRecord, position: Position) -> None:
         view.put(name, signer)
         return
     _apply_typed(view, record, position)
+
+
+def apply_plain(view: View, batch: VerifiedBatch) -> bool:
+    """Apply a whole batch of plain data records, signer by signer, as ``apply`` would each.
+
+    False, with the view unchanged, where any record needs a look of its own or would be refused.
+    """
+    network = view.get(NETWORK, NetworkState)
+    chains = batch.chains(network.network, network.suite) if network else None
+    if chains is None:
+        return False
+    changed = []
+    for key, begin, end, previous, last in chains:
+        owner = view.get(key_object(key), KeyState)
+        if owner is None or not owner.member or next_position(view, key) != (begin, previous):
+            return False
+        changed.append((signer_object(key), SignerState(end, last)))
+    for name, signer in changed:
+        view.put(name, signer)
+    return True
 
 
 def next_position(view: View, key: bytes) -> tuple[int, bytes]:
