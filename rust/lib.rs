@@ -14,6 +14,7 @@ pub mod signature;
 pub mod record;
 pub mod chain;
 pub mod equivocation;
+pub mod run;
 pub mod tree;
 pub mod map;
 pub mod block;

@@ -174,14 +174,26 @@ def test_a_changed_header_or_checkpoint_is_not_served(
         opened.verify()
 
 
-def test_an_id_that_leads_to_another_record_is_found_out(opened: Ledger, path: Path) -> None:
+def test_an_id_that_leads_to_another_record_is_not_believed(opened: Ledger, path: Path) -> None:
     record_id = opened.record(9).id
-    change(path, "UPDATE record SET position = 8 WHERE id = ?", record_id)
+    entries = one(path, "SELECT entries FROM bucket WHERE level = 0 AND run = 0")
+    at = entries.index(record_id[:8]) + 11
+    change(path, "UPDATE bucket SET entries = ? WHERE run = 0", flipped(entries, at))
 
-    with pytest.raises(CorruptError, match="record 8 for another's id"):
-        opened.find(record_id)
-    with pytest.raises(CorruptError, match="record 9: index of ids says 8, want 9"):
+    assert opened.find(record_id) is None
+    with pytest.raises(CorruptError, match=r"run \(0, 0\) of ids: bucket 0 is damaged"):
         opened.verify()
+
+
+def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> None:
+    record_id = opened.record(9).id
+    entries = one(path, "SELECT entries FROM bucket WHERE level = 0 AND run = 0")
+    at = entries.index(record_id[:8]) + 8
+    damaged = entries[:at] + b"\x01" + entries[at + 1 :]
+    change(path, "UPDATE bucket SET entries = ? WHERE run = 0", damaged)
+
+    with pytest.raises(CorruptError, match=r"names record \d+, which is not there"):
+        opened.find(record_id)
 
 
 # The audit.
@@ -192,8 +204,9 @@ def test_an_id_that_leads_to_another_record_is_found_out(opened: Ledger, path: P
     [
         ("DELETE FROM tile WHERE position = 0", r"tile \(0, 0\) is"),
         ("INSERT INTO tile VALUES (1, 9, x'00')", "3 rows of tile, want 2"),
-        ("DELETE FROM record WHERE position = 33", "record 33: index of ids says None"),
-        ("INSERT INTO record VALUES (x'00', 5)", "618 rows of record, want 617"),
+        ("DELETE FROM bucket WHERE run = 1", r"1 rows of bucket, want 2"),
+        ("UPDATE bucket SET run = 7 WHERE run = 1", r"run \(0, 1\) of ids: bucket 0 is damaged"),
+        ("INSERT INTO bucket VALUES (0, 5, 0, x'')", "3 rows of bucket, want 2"),
         ("INSERT INTO state VALUES (x'00', x'00', 1)", "state"),
         ("DELETE FROM block WHERE height = 2", "block 1: 616 records are stored, want 123"),
         ("DELETE FROM bundle WHERE height = 2", "block 2: 0 records are stored, want 123"),

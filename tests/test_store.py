@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from ledgercore import BusyError, CorruptError, StoreError
-from ledgercore.store import BUNDLE_RECORDS, SqliteStore, StoredBlock
+from ledgercore.store import SqliteStore, StoredBlock
 
 BLOCK = StoredBlock(0, 0, b"header 0", "note 0", [b"bundle 0", b"bundle 256"])
 NEXT = StoredBlock(1, 300, b"header 1", "note 1", [b"bundle 300"])
@@ -53,7 +53,7 @@ def test_a_new_store_is_empty(store: SqliteStore) -> None:
     assert store.header(0) is None
     assert store.bundle_of(0) is None
     assert store.tile(0, 0) is None
-    assert store.find_ids([b"a", b"b"]) == {}
+    assert store.bucket(0, 0, 0) is None
     assert list(store.states()) == []
     assert set(store.counts().values()) == {0}
 
@@ -84,14 +84,13 @@ def test_a_record_is_found_in_its_bundle(
     assert (bundle.first_index, bundle.height) == (first_index, height)
 
 
-def test_ids_are_found_however_many(store: SqliteStore) -> None:
-    ids = [number.to_bytes(32, "little") for number in range(3 * BUNDLE_RECORDS + 5)]
+def test_buckets_come_and_go_by_run(store: SqliteStore) -> None:
     with store.transaction():
-        store.add_ids(7, ids)
+        store.add_runs({(1, 0): [b"a", b"b"], (1, 1): [b"c"]})
+        store.remove_run(1, 0)
 
-    found = store.find_ids([*ids, b"not there"])
-
-    assert found == {record_id: 7 + at for at, record_id in enumerate(ids)}
+    assert [store.bucket(1, 0, 0), store.bucket(1, 0, 1)] == [None, None]
+    assert store.bucket(1, 1, 0) == b"c"
 
 
 def test_a_state_is_replaced_and_knows_its_block(store: SqliteStore) -> None:
@@ -145,7 +144,7 @@ def test_every_table_is_strict(store: SqliteStore) -> None:
         "SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'"
     ).fetchall()
 
-    assert {name for name, _ in rows} == {"block", "bundle", "tile", "record", "state"}
+    assert {name for name, _ in rows} == {"block", "bundle", "tile", "bucket", "state"}
     assert all(strict for _, strict in rows)
 
 

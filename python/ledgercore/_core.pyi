@@ -23,17 +23,20 @@ __all__ = [
     "StateProof",
     "VerifiedBatch",
     "VerifiedRecord",
+    "bucket_of",
     "build_info",
     "bundle_record",
     "check_canonical",
     "consistency_tiles",
     "cosign_checkpoint",
+    "find_id",
     "format_verifier_key",
     "hash_domain",
     "inclusion_tiles",
     "leaf_hash",
     "leaf_hashes",
     "make_receipts",
+    "merge_buckets",
     "multiproof_tiles",
     "node_hash",
     "parse_verifier_key",
@@ -42,6 +45,7 @@ __all__ = [
     "prove_inclusions",
     "prove_multi",
     "sign_checkpoint",
+    "sort_ids",
     "tree_root",
     "verify_consistency",
     "verify_inclusion",
@@ -205,6 +209,20 @@ class VerifiedBatch:
 
 def bundle_record(bundle: bytes, position: int) -> bytes:
     """One record's bytes out of a bundle."""
+
+# Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
+
+def sort_ids(ids: Sequence[bytes]) -> list[bytes]:
+    """The one bucket of each run of 256 ids, a run after the other."""
+
+def merge_buckets(level: int, buckets: Sequence[bytes]) -> list[bytes]:
+    """Sixteen runs' same bucket as the sixteen buckets of a run of the level, 1 or more."""
+
+def bucket_of(level: int, id: bytes) -> int:
+    """The bucket that an id stands in, in a run of a level."""
+
+def find_id(bucket: bytes, id: bytes) -> list[int]:
+    """The offsets of the records that may have the id: ids may begin alike."""
 
 # The history tree. Tiles are (level, index) -> up to 256 hashes, as in C2SP tlog-tiles.
 

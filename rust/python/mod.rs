@@ -12,6 +12,7 @@ mod hashing;
 mod map;
 mod receipt;
 mod record;
+mod run;
 mod signature;
 mod tree;
 
@@ -38,6 +39,8 @@ mod _core {
     use super::record::{
         Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record,
     };
+    #[pymodule_export]
+    use super::run::{bucket_of, find_id, merge_buckets, sort_ids};
     #[pymodule_export]
     use super::signature::{SigningKey, verify_signature, verify_signatures};
     #[pymodule_export]

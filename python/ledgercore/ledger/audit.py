@@ -14,10 +14,11 @@ from ledgercore._core import Batch, Block, Frontier, Map, VerifiedBatch
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
 from ledgercore.errors import CorruptError, LedgerError, RefusedError
-from ledgercore.ledger.head import Head, stored_block, verify_block
+from ledgercore.ledger.head import TILE_WIDTH, Head, stored_block, verify_block
+from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
 from ledgercore.ledger.reader import Reader
+from ledgercore.ledger.tiles import HASH_BYTES, hash_at
 from ledgercore.rules import Position, View
-from ledgercore.store import StoredBlock
 
 __all__ = ["Progress", "Report", "audit"]
 
@@ -70,6 +71,9 @@ class _Walk:
         self._time_ms = 0
         self._tiles = self._bundles = 0
         self._values: dict[bytes, bytes] = {}
+        self._recent: list[bytes] = []
+        self._runs: dict[Run, list[bytes]] = {}
+        self._top_buckets = 0
         self.height = -1
         self.frontier = Frontier(reader.anchor.suite)
         self.states = Map(reader.anchor.suite)
@@ -82,7 +86,7 @@ class _Walk:
             batch = Batch.decode_bundles(stored.bundles)
             block, _ = verify_block(stored, self._anchor)
             self._check_header(block, len(batch))
-            self._check_tree(block, stored, batch)
+            self._check_tree(block, batch)
             verified = batch.verify(self._entropy.bytes(32))
             self._check_ids(block, verified.ids())
             self._check_states(block, verified)
@@ -108,32 +112,44 @@ class _Walk:
         if block.time_ms < self._time_ms:
             raise CorruptError(f"block {height}: time is {block.time_ms}, was {self._time_ms}")
 
-    def _check_tree(self, block: Block, stored: StoredBlock, batch: Batch) -> None:
+    def _check_tree(self, block: Block, batch: Batch) -> None:
         self.frontier, tiles = self.frontier.append(batch.leaf_hashes())
         if self.frontier.root() != block.tree_root:
-            raise CorruptError(f"block {block.height}: {self._damaged_record(stored, batch)}")
+            reason = self._damaged_record(block.first_index, batch.leaf_hashes())
+            raise CorruptError(f"block {block.height}: {reason}")
         for level, index, hashes in tiles:
             if self._store.tile(level, index) != hashes:
                 raise CorruptError(f"block {block.height}: tile ({level}, {index}) is damaged")
         self._tiles += len(tiles)
 
-    def _damaged_record(self, stored: StoredBlock, batch: Batch) -> str:
-        """Which record does not stand where its id says, as far as the index can tell."""
-        ids = batch.ids()
-        found = self._store.find_ids(ids)
-        for index, record_id in enumerate(ids, stored.first_index):
-            if found.get(record_id) != index:
-                return f"record {index} is not the one that was signed"
+    def _damaged_record(self, first_index: int, leaves: bytes) -> str:
+        """Which record is another than was signed, as far as the stored tiles can tell."""
+        for at in range(len(leaves) // HASH_BYTES):
+            tile, position = divmod(first_index + at, TILE_WIDTH)
+            signed = self._store.tile(0, tile) or b""
+            if hash_at(signed, position) not in (b"", hash_at(leaves, at)):
+                return f"record {first_index + at} is not the one that was signed"
         return "records are not those that were signed"
 
     def _check_ids(self, block: Block, ids: list[bytes]) -> None:
-        found = self._store.find_ids(ids)
-        for index, record_id in enumerate(ids, block.first_index):
-            if found.get(record_id) != index:
-                got = found.get(record_id)
-                raise CorruptError(
-                    f"block {block.height}, record {index}: index of ids says {got}, want {index}"
-                )
+        """Make the index again; runs of the top level are final, and compared as they come."""
+        runs = extend_runs(
+            block.first_index, self._recent, ids, lambda run, at: self._runs[run][at]
+        )
+        self._recent = recent_ids(self._recent, ids)
+        for run in runs.merged:
+            del self._runs[run]
+        for run, buckets in runs.added.items():
+            if run[0] == TOP_LEVEL:
+                self._check_run(run, buckets)
+                self._top_buckets += len(buckets)
+            else:
+                self._runs[run] = buckets
+
+    def _check_run(self, run: Run, buckets: list[bytes]) -> None:
+        for position, entries in enumerate(buckets):
+            if self._store.bucket(*run, position) != entries:
+                raise CorruptError(f"run {run} of ids: bucket {position} is damaged or missing")
 
     def _check_states(self, block: Block, batch: VerifiedBatch) -> None:
         view = View(self._values.get)
@@ -160,12 +176,14 @@ class _Walk:
             "block": self.height + 1,
             "bundle": self._bundles,
             "tile": self._tiles,
-            "record": self.frontier.size,
+            "bucket": sum(map(len, self._runs.values())) + self._top_buckets,
             "state": len(self._values),
         }
         for part, count in want.items():
             if counts[part] != count:
                 raise CorruptError(f"store has {counts[part]} rows of {part}, want {count}")
+        for run, buckets in self._runs.items():
+            self._check_run(run, buckets)
         for name, value in self._store.states():
             if self._values.get(name) != value:
                 raise CorruptError(f"state of {name!r} is not the one that the rules make")

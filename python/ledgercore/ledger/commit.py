@@ -9,6 +9,7 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ledgercore._core import (
@@ -24,6 +25,7 @@ from ledgercore._core import (
 )
 from ledgercore.errors import CorruptError, LedgerError
 from ledgercore.ledger.head import Head, stored_header, verify_block
+from ledgercore.ledger.ids import Runs, extend_runs, read_bucket, recent_ids
 from ledgercore.store import Store
 
 __all__ = ["commit_block"]
@@ -57,7 +59,8 @@ def commit_block(
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(draft.tiles)
-        store.add_ids(first_index, batch.ids())
+        runs = _extend_runs(store, head, batch.ids())
+        store.add_runs(runs.added)
         store.put_states(height, states)
         again = _look_again(store, anchor.suite, head, states, time_ms)
         if again != draft.block:
@@ -65,7 +68,10 @@ def commit_block(
         checkpoint, note = _sign(anchor, key, draft.block)
         store.add_header(height, first_index, draft.block.encode(), note)
         _look_at_header(store, anchor, again, checkpoint)
-    return Head(draft.block, checkpoint, note, draft.frontier, draft.states)
+        for level, run in runs.merged:
+            store.remove_run(level, run)
+    recent = recent_ids(head.recent, batch.ids())
+    return Head(draft.block, checkpoint, note, draft.frontier, draft.states, recent)
 
 
 def _draft(
@@ -105,10 +111,15 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
     for level, index, hashes in again.tiles:
         if store.tile(level, index) != hashes:
             raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
-    ids = batch.ids()
-    if store.find_ids(ids) != dict(zip(ids, range(last.size, last.size + len(ids)), strict=True)):
-        raise CorruptError(f"block {height}: index of ids was not stored as made")
+    for run, buckets in _extend_runs(store, head, batch.ids()).added.items():
+        if [store.bucket(*run, bucket) for bucket in range(len(buckets))] != buckets:
+            raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
     return block
+
+
+def _extend_runs(store: Store, head: Head, ids: Sequence[bytes]) -> Runs:
+    size = head.checkpoint.size
+    return extend_runs(size, head.recent, ids, partial(read_bucket, store))
 
 
 def _present(states: Sequence[tuple[bytes, bytes | None]]) -> States:

@@ -82,7 +82,6 @@ def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
         with store.transaction():
             store.add_bundles(0, 0, first.batch.bundles())
             store.add_header(0, 0, first.block.encode(), first.note)
-            store.add_ids(0, first.batch.ids())
             store.put_states(0, first.states)
     finally:
         store.close()

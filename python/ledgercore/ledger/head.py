@@ -21,6 +21,7 @@ from ledgercore._core import (
     tree_root,
 )
 from ledgercore.errors import CorruptError, ForkError, LedgerError, RollbackError
+from ledgercore.ledger.ids import recent_ids
 from ledgercore.records import Genesis
 from ledgercore.records import decode as decode_body
 from ledgercore.store import Store, StoredBlock
@@ -49,6 +50,8 @@ class Head:
     note: str
     frontier: Frontier
     states: Map
+    recent: list[bytes]
+    """The ids of the newest records, which are in no run of the index yet."""
 
     @cached_property
     def tails(self) -> list[bytes]:
@@ -97,9 +100,10 @@ def load_head(store: Store, anchor: Anchor) -> Head:
     """Rebuild the head from a store and check it against the newest signed checkpoint."""
     stored = stored_header(store, store.height())
     block, checkpoint = verify_block(stored, anchor)
-    frontier = _load_frontier(store, anchor.suite, checkpoint.size)
+    leaves, recent = _load_recent(store, checkpoint.size)
+    frontier = _load_frontier(store, anchor.suite, checkpoint.size, leaves)
     states = Map(anchor.suite).update(list(store.states()))
-    return _checked(Head(block, checkpoint, stored.note, frontier, states))
+    return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 
 def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
@@ -120,19 +124,21 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
             f"block {head.block.height} is another than the one that was read before: keep both "
             "files as evidence"
         )
-    block, frontier = head.block, head.frontier
+    block, frontier, recent = head.block, head.frontier, head.recent
     for number in range(head.block.height + 1, height + 1):
         stored = stored_block(store, number)
         after = _decoded(stored)
         if after.parent != block.hash(suite) or after.first_index != frontier.size:
             raise ForkError(f"block {number} does not follow from block {number - 1}")
-        frontier, _ = frontier.append(_leaves(number, stored.bundles))
+        batch = _batch(number, stored.bundles)
+        frontier, _ = frontier.append(batch.leaf_hashes())
+        recent = recent_ids(recent, batch.ids())
         block = after
     if block is head.block:
         return head
     block, checkpoint = verify_block(stored, anchor)
     states = head.states.update(list(store.states(after_height=head.block.height)))
-    return _checked(Head(block, checkpoint, stored.note, frontier, states))
+    return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 
 def stored_block(store: Store, height: int) -> StoredBlock:
@@ -178,17 +184,15 @@ def verify_block(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint
     return block, checkpoint
 
 
-def _leaves(height: int, bundles: list[bytes]) -> bytes:
+def _batch(height: int, bundles: list[bytes]) -> Batch:
     try:
-        return Batch.decode_bundles(bundles).leaf_hashes()
+        return Batch.decode_bundles(bundles)
     except LedgerError as error:
         raise CorruptError(f"block {height}: {error}") from error
 
 
-def _load_frontier(store: Store, suite: str, size: int) -> Frontier:
-    tails = []
-    if size:
-        tails.append(_last_leaves(store, size))
+def _load_frontier(store: Store, suite: str, size: int, leaves: bytes) -> Frontier:
+    tails = [leaves] if size else []
     level, count = 1, size // TILE_WIDTH
     while count:
         below = range(count // TILE_WIDTH * TILE_WIDTH, count)
@@ -207,17 +211,18 @@ def _tile_root(store: Store, suite: str, level: int, index: int) -> bytes:
     return tree_root(suite, tile)
 
 
-def _last_leaves(store: Store, size: int) -> bytes:
-    """The leaves of the unfinished tile, which is not stored: from the last blocks' records."""
-    begin, leaves = size // TILE_WIDTH * TILE_WIDTH, b""
+def _load_recent(store: Store, size: int) -> tuple[bytes, list[bytes]]:
+    """The leaves and ids of the unfinished tile and run, which are not stored."""
+    begin, leaves, ids = size // TILE_WIDTH * TILE_WIDTH, b"", list[bytes]()
     index = size
     while index > begin:
         bundle = store.bundle_of(index - 1)
         if bundle is None or bundle.first_index >= index:
             raise CorruptError(f"record {index - 1} is missing: restore the ledger from a backup")
-        leaves = _leaves(bundle.height, [bundle.records]) + leaves
+        batch = _batch(bundle.height, [bundle.records])
+        leaves, ids = batch.leaf_hashes() + leaves, batch.ids() + ids
         index = bundle.first_index
-    return leaves[(begin - index) * 32 :]
+    return leaves[(begin - index) * 32 :], ids[begin - index :]
 
 
 def _checked(head: Head) -> Head:

@@ -39,12 +39,14 @@ from ledgercore.ledger.head import (
     stored_header,
     verify_block,
 )
+from ledgercore.ledger.ids import Run, candidates, read_bucket
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBundle
 
 __all__ = ["Reader"]
 
 _SEALS = 1024
+_BUCKETS = 2048
 
 Seal = tuple[Block, Checkpoint, str]
 """A block's header, its checkpoint, and the note that signs it."""
@@ -65,6 +67,7 @@ class Reader:
             self._head = load_head(store, self.anchor)
         self._tiles = VerifiedTiles(store, self.anchor.suite)
         self._seals: Recent[int, Seal] = Recent(_SEALS)
+        self._buckets: Recent[tuple[Run, int], bytes] = Recent(_BUCKETS)
         self._height = self._first_index = -1
         self._batch: Batch | None = None
 
@@ -215,14 +218,19 @@ class Reader:
     def find(self, record_id: bytes) -> int | None:
         """The index of a record, if it is there."""
         with self.moment() as head:
-            index = self.store.find_ids([record_id]).get(record_id)
-            if index is None:
-                return None
-            if not 0 <= index < head.checkpoint.size:
-                raise CorruptError(f"index of ids names record {index}, which is not there")
-            if self._record(head, index).id != record_id:
-                raise CorruptError(f"index of ids names record {index} for another's id")
-            return index
+            for index in candidates(head.checkpoint.size, head.recent, record_id, self._bucket):
+                if not 0 <= index < head.checkpoint.size:
+                    raise CorruptError(f"index of ids names record {index}, which is not there")
+                if self._record(head, index).id == record_id:
+                    return index
+            return None
+
+    def _bucket(self, run: Run, bucket: int) -> bytes:
+        """A bucket of a run, which is never written again once it is there."""
+        entries = self._buckets.get((run, bucket))
+        if entries is None:
+            entries = self._buckets.put((run, bucket), read_bucket(self.store, run, bucket))
+        return entries
 
     def state(self, name: bytes) -> bytes | None:
         """An object's state, or nothing where the signed map has none."""

@@ -17,10 +17,10 @@ from ledgercore.errors import CorruptError
 from ledgercore.ledger.head import TILE_WIDTH, Head
 from ledgercore.store import Store
 
-__all__ = ["Recent", "VerifiedTiles"]
+__all__ = ["HASH_BYTES", "Recent", "VerifiedTiles", "hash_at"]
 
 _TILES = 1024
-_HASH_BYTES = 32
+HASH_BYTES = 32
 _TILE_BITS = 8
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -62,10 +62,10 @@ class VerifiedTiles:
         tile = self._tiles.get((level, index))
         if tile is None:
             tile = self._store.tile(level, index)
-            if tile is None or len(tile) != TILE_WIDTH * _HASH_BYTES:
+            if tile is None or len(tile) != TILE_WIDTH * HASH_BYTES:
                 raise CorruptError(f"tile ({level}, {index}) is missing or short")
             above, position = divmod(index, TILE_WIDTH)
-            want = _hash_at(self.tile(head, level + 1, above), position)
+            want = hash_at(self.tile(head, level + 1, above), position)
             got = tree_root(self._suite, tile)
             if got != want:
                 got_hex, want_hex = got.hex()[:16], want.hex()[:16]
@@ -83,7 +83,7 @@ class VerifiedTiles:
         last = -(-end // TILE_WIDTH)
         hashes = b"".join(self.tile(head, 0, index) for index in range(first, last))
         skipped = first * TILE_WIDTH
-        return hashes[(begin - skipped) * _HASH_BYTES : (end - skipped) * _HASH_BYTES]
+        return hashes[(begin - skipped) * HASH_BYTES : (end - skipped) * HASH_BYTES]
 
     def root_at(self, head: Head, size: int) -> bytes:
         """The root of the tree as it was at ``size``."""
@@ -91,10 +91,11 @@ class VerifiedTiles:
         while count:
             index, width = divmod(count, TILE_WIDTH)
             tile = self.tile(head, level, index) if width else b""
-            tails.append(tile[: width * _HASH_BYTES])
+            tails.append(tile[: width * HASH_BYTES])
             level, count = level + 1, index
         return Frontier(self._suite, size, tails).root()
 
 
-def _hash_at(hashes: bytes, position: int) -> bytes:
-    return hashes[position * _HASH_BYTES : (position + 1) * _HASH_BYTES]
+def hash_at(hashes: bytes, position: int) -> bytes:
+    """One of the hashes that stand one after the other; empty beyond the last."""
+    return hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES]

@@ -7,7 +7,7 @@ root. One writer at a time; the writer's lock is not the store's work. Every err
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -36,7 +36,7 @@ class StoredBundle(NamedTuple):
 
 
 class Store(Protocol):
-    """Blocks by height, tiles by name, record indices by id, states by object."""
+    """Blocks by height, tiles and buckets of ids by name, states by object."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """All that is written inside is durable together when the block ends, or not there.
@@ -65,7 +65,13 @@ class Store(Protocol):
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None: ...
 
-    def add_ids(self, first_index: int, ids: Sequence[bytes]) -> None: ...
+    def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
+        """Add runs of the index of ids: the buckets of each, by its level and number."""
+        ...
+
+    def remove_run(self, level: int, run: int) -> None:
+        """Remove all buckets of a run."""
+        ...
 
     def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None: ...
 
@@ -93,8 +99,8 @@ class Store(Protocol):
         """A full tile."""
         ...
 
-    def find_ids(self, ids: Sequence[bytes]) -> dict[bytes, int]:
-        """The indices of those records that are there."""
+    def bucket(self, level: int, run: int, bucket: int) -> bytes | None:
+        """The entries of one bucket of the index of ids."""
         ...
 
     def state(self, name: bytes) -> bytes | None: ...

@@ -11,7 +11,7 @@ transaction: to write over zeros takes half the time of making a file longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -47,7 +47,13 @@ CREATE TABLE tile (
     hashes BLOB NOT NULL,
     PRIMARY KEY (level, position)
 ) STRICT;
-CREATE TABLE record (id BLOB PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE bucket (
+    level INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    entries BLOB NOT NULL,
+    PRIMARY KEY (level, run, position)
+) STRICT;
 CREATE TABLE state (
     name BLOB PRIMARY KEY,
     value BLOB NOT NULL,
@@ -62,9 +68,6 @@ _LOG_PAGES = 1000
 
 _LOG_BYTES = 32 + _LOG_PAGES * (24 + 4096)
 """Bytes that those pages take, with the log's header and theirs."""
-
-_IDS = 256
-"""Ids that one statement looks up."""
 
 _DAMAGE = (
     apsw.CorruptError,
@@ -245,9 +248,17 @@ class SqliteStore:
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
 
-    def add_ids(self, first_index: int, ids: Sequence[bytes]) -> None:
-        rows = sorted(zip(ids, range(first_index, first_index + len(ids)), strict=True))
-        self._run_many("INSERT INTO record VALUES (?,?)", rows)
+    def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
+        rows = [
+            (level, run, position, entries)
+            for (level, run), buckets in runs.items()
+            for position, entries in enumerate(buckets)
+        ]
+        self._run_many("INSERT INTO bucket VALUES (?,?,?,?)", rows)
+
+    def remove_run(self, level: int, run: int) -> None:
+        with self._translated:
+            self._connection.execute("DELETE FROM bucket WHERE level = ? AND run = ?", (level, run))
 
     def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None:
         rows = [(name, value, height) for name, value in states]
@@ -307,21 +318,11 @@ class SqliteStore:
             "SELECT hashes FROM tile WHERE level = ? AND position = ?", (level, index)
         )
 
-    def find_ids(self, ids: Sequence[bytes]) -> dict[bytes, int]:
-        found: dict[bytes, int] = {}
-        ordered = sorted(ids)
-        for begin in range(0, len(ordered), _IDS):
-            some = ordered[begin : begin + _IDS]
-            marks = ",".join("?" * len(some))
-            with self._translated:
-                found.update(
-                    self._connection.execute(
-                        f"SELECT id, position FROM record WHERE id IN ({marks})", some
-                    )
-                )
-        for kind in set(map(type, found.values())) - {int}:
-            raise CorruptError(f"{self._path} is damaged: a position is {kind.__name__}, want int")
-        return found
+    def bucket(self, level: int, run: int, bucket: int) -> bytes | None:
+        return self._blob(
+            "SELECT entries FROM bucket WHERE level = ? AND run = ? AND position = ?",
+            (level, run, bucket),
+        )
 
     def state(self, name: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE name = ?", (name,))
@@ -351,7 +352,7 @@ class SqliteStore:
         return row
 
     def counts(self) -> dict[str, int]:
-        tables = ("block", "bundle", "tile", "record", "state")
+        tables = ("block", "bundle", "tile", "bucket", "state")
         return {table: self._value(f"SELECT count(*) FROM {table}") for table in tables}
 
     def check(self) -> None:

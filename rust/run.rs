@@ -1,0 +1,94 @@
+//! Find a record's index by its id: sorted runs, sixteen of which are merged into one.
+//!
+//! An entry is the first 8 bytes of an id and the record's offset in the run, 4 bytes big endian.
+//! A run of level `n` holds the entries of `256 * 16^n` records, cut into `16^n` buckets by the
+//! first `4 n` bits of the id. Ids are hashes, so a bucket has about 256 entries at every level,
+//! and a record's entry is written once a level: what a record costs does not grow with the tree.
+
+use rayon::prelude::*;
+
+use crate::error::{Result, malformed};
+use crate::suite::Hash;
+
+/// Records of a run of level 0.
+pub const RUN_RECORDS: usize = 256;
+
+/// Runs that are merged into one, and buckets that one bucket is cut into.
+pub const FAN_OUT: usize = 16;
+
+const ENTRY_BYTES: usize = 12;
+const FAN_OUT_BITS: u32 = FAN_OUT.ilog2();
+
+type Entry = [u8; ENTRY_BYTES];
+
+/// The one bucket of each run of level 0 over these ids, a multiple of 256 of them.
+pub fn sort_ids(ids: &[Hash]) -> Vec<Vec<u8>> {
+    let sort = |ids: &[Hash]| {
+        let entry = |(offset, id): (usize, &Hash)| {
+            let mut entry = [0; ENTRY_BYTES];
+            entry[..8].copy_from_slice(&id[..8]);
+            entry[8..].copy_from_slice(&(offset as u32).to_be_bytes());
+            entry
+        };
+        let mut entries: Vec<Entry> = ids.iter().enumerate().map(entry).collect();
+        entries.sort_unstable();
+        entries.concat()
+    };
+    ids.par_chunks(RUN_RECORDS).with_min_len(FAN_OUT).map(sort).collect()
+}
+
+/// Merge the same bucket of sixteen consecutive runs into the sixteen buckets of a run of `level`,
+/// which is 1 or more.
+pub fn merge_buckets(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+    if buckets.len() != FAN_OUT || !(1..16).contains(&level) {
+        let got = buckets.len();
+        return malformed(format!("merge is of {got} runs to level {level}, want 16 to 1 or more"));
+    }
+    let run_records = (RUN_RECORDS as u64) << (FAN_OUT_BITS * (level - 1));
+    let mut merged = vec![Vec::new(); FAN_OUT];
+    for (number, bucket) in (0..).zip(buckets) {
+        for entry in entries(bucket)? {
+            let (prefix, offset) = split(entry);
+            let Ok(offset) = u32::try_from(number * run_records + u64::from(offset)) else {
+                return malformed(format!("run has offset {offset}, want below {run_records}"));
+            };
+            let mut moved = *entry;
+            moved[8..].copy_from_slice(&offset.to_be_bytes());
+            let position = prefix >> (64 - FAN_OUT_BITS * level) & (FAN_OUT as u64 - 1);
+            merged[position as usize].push(moved);
+        }
+    }
+    let sorted = merged.into_iter().map(|mut entries| {
+        entries.sort_unstable();
+        entries.concat()
+    });
+    Ok(sorted.collect())
+}
+
+/// The bucket that an id's entry stands in, in a run of `level`.
+pub fn bucket_of(level: u32, id: &Hash) -> u64 {
+    let prefix = u64::from_be_bytes(id[..8].try_into().expect("8 of 32 bytes"));
+    prefix.checked_shr(64 - FAN_OUT_BITS * level).unwrap_or(0)
+}
+
+/// The offsets of the entries that may be an id's: others' ids may begin as it does.
+pub fn find_id(bucket: &[u8], id: &Hash) -> Result<Vec<u32>> {
+    let entries = entries(bucket)?;
+    let begin = entries.partition_point(|entry| entry[..8] < id[..8]);
+    let equal = entries[begin..].iter().take_while(|entry| entry[..8] == id[..8]);
+    Ok(equal.map(|entry| split(entry).1).collect())
+}
+
+fn entries(bucket: &[u8]) -> Result<&[Entry]> {
+    let (entries, rest) = bucket.as_chunks();
+    if !rest.is_empty() {
+        return malformed(format!("bucket has {} bytes, want a multiple of 12", bucket.len()));
+    }
+    Ok(entries)
+}
+
+fn split(entry: &Entry) -> (u64, u32) {
+    let (prefix, offset) = entry.split_at(8);
+    let prefix = u64::from_be_bytes(prefix.try_into().expect("8 of 12 bytes"));
+    (prefix, u32::from_be_bytes(offset.try_into().expect("4 of 12 bytes")))
+}

@@ -1,0 +1,138 @@
+"""The index of ids finds what was added, whatever the sizes of the blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ledgercore import CorruptError, Ledger, MalformedError, _core
+from ledgercore.ledger.ids import (
+    RUN_RECORDS,
+    TOP_LEVEL,
+    Run,
+    candidates,
+    extend_runs,
+    recent_ids,
+)
+from ledgercore.testing import signing_key
+
+TOP_RECORDS = RUN_RECORDS * 16**TOP_LEVEL
+
+
+def record_ids(begin: int, end: int) -> list[bytes]:
+    return [hashlib.sha256(number.to_bytes(8, "big")).digest() for number in range(begin, end)]
+
+
+class Index:
+    """An index in memory, with every id beside it."""
+
+    def __init__(self) -> None:
+        self.ids: list[bytes] = []
+        self.recent: list[bytes] = []
+        self.runs: dict[Run, list[bytes]] = {}
+
+    def read(self, run: Run, bucket: int) -> bytes:
+        return self.runs[run][bucket]
+
+    def add(self, ids: Sequence[bytes]) -> None:
+        changed = extend_runs(len(self.ids), self.recent, ids, self.read)
+        for run in changed.merged:
+            del self.runs[run]
+        assert not self.runs.keys() & changed.added.keys()
+        self.runs |= changed.added
+        self.recent = recent_ids(self.recent, ids)
+        self.ids += ids
+
+    def find(self, record_id: bytes) -> list[int]:
+        return list(candidates(len(self.ids), self.recent, record_id, self.read))
+
+
+def expected_runs(size: int) -> set[Run]:
+    """The digits of the size, base 16, say how many runs each level has."""
+    runs, full = set(), size // RUN_RECORDS
+    for level in range(TOP_LEVEL + 1):
+        first = 0 if level == TOP_LEVEL else full // 16 * 16
+        runs |= {(level, number) for number in range(first, full)}
+        full //= 16
+    return runs
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_id_is_found_whatever_the_blocks(seed: int) -> None:
+    choose, index = random.Random(seed), Index()
+    while len(index.ids) < 9000:
+        count = choose.choice([1, 1, 2, 255, 256, 257, 700, 4096])
+        index.add(record_ids(len(index.ids), len(index.ids) + count))
+        assert set(index.runs) == expected_runs(len(index.ids))
+        assert index.recent == index.ids[len(index.ids) // 256 * 256 :]
+
+    assert [index.find(record_id) for record_id in index.ids] == [
+        [at] for at in range(len(index.ids))
+    ]
+    assert index.find(bytes(32)) == []
+
+
+def test_one_block_and_many_make_the_same_runs() -> None:
+    whole, stepwise = Index(), Index()
+    whole.add(record_ids(0, 70_000))
+    for begin in range(0, 70_000, 3_001):
+        stepwise.add(record_ids(begin, min(begin + 3_001, 70_000)))
+
+    assert whole.runs == stepwise.runs
+
+
+def test_runs_of_the_top_level_stay() -> None:
+    index = Index()
+    index.add(record_ids(0, TOP_RECORDS - 5))
+    assert {level for level, _ in index.runs} == {0, 1, 2}
+    index.add(record_ids(TOP_RECORDS - 5, TOP_RECORDS + 300))
+
+    assert set(index.runs) == {(TOP_LEVEL, 0), (0, TOP_RECORDS // RUN_RECORDS)}
+    sizes = [len(bucket) // 12 for bucket in index.runs[TOP_LEVEL, 0]]
+    assert (len(sizes), sum(sizes)) == (4096, TOP_RECORDS)
+    assert max(sizes) < 400
+    for at in range(0, len(index.ids), 9_973):
+        assert index.find(index.ids[at]) == [at]
+
+
+def test_ids_that_begin_alike_are_all_named_newest_first() -> None:
+    index, twin = Index(), bytes(8)
+    ids = record_ids(0, 5000)
+    for at in (3, 300, 4200, 4999):
+        ids[at] = twin + ids[at][8:]
+    index.add(ids)
+
+    assert index.find(ids[4999]) == [4999, 4200, 300, 3]
+    assert index.find(twin + bytes(24)) == [4200, 300, 3], "recent ids are compared whole"
+
+
+@pytest.mark.parametrize(
+    ("level", "buckets", "message"),
+    [
+        (1, [b""] * 15, "15 runs to level 1"),
+        (0, [b""] * 16, "16 runs to level 0"),
+        (1, [b"x" * 13] + [b""] * 15, "13 bytes, want a multiple of 12"),
+        (1, [b""] * 15 + [b"\xff" * 12], "offset"),
+    ],
+)
+def test_damaged_buckets_are_not_merged(level: int, buckets: list[bytes], message: str) -> None:
+    with pytest.raises(MalformedError, match=message):
+        _core.merge_buckets(level, buckets)
+
+
+def test_a_ledger_finds_its_records_and_tells_a_missing_bucket(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "a.ledger", origin="a.example", key=signing_key(1)) as ledger:
+        for begin in range(0, 5000, 1250):
+            ledger.append_many([b"%d" % number for number in range(begin, begin + 1250)])
+        ids = [record.id for record in ledger]
+        assert [ledger.find(record_id) for record_id in ids] == list(range(5001))
+        assert ledger.find(bytes(32)) is None
+    with Ledger.open(tmp_path / "a.ledger", key=signing_key(1)) as ledger:
+        ledger.verify()
+        ledger._reader.store._connection.execute("DELETE FROM bucket WHERE level = 1")
+        with pytest.raises(CorruptError, match=r"run \(1, 0\) of ids: bucket \d+ is missing"):
+            ledger.find(ids[17])
