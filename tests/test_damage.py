@@ -208,10 +208,13 @@ def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> No
         ("UPDATE bucket SET run = 7 WHERE run = 1", r"run \(0, 1\) of ids: bucket 0 is damaged"),
         ("INSERT INTO bucket VALUES (0, 5, 0, x'')", "3 rows of bucket, want 2"),
         ("INSERT INTO state VALUES (x'00', x'00', 1)", "state"),
-        ("DELETE FROM block WHERE height = 2", "block 1: 616 records are stored, want 123"),
+        ("DELETE FROM block WHERE height = 2", "block 1: bundle is of block 2 from record 124"),
         ("DELETE FROM bundle WHERE height = 2", "block 2: 0 records are stored, want 123"),
         ("INSERT INTO bundle VALUES (-5, 0, x'90')", "8 rows of bundle, want 7"),
-        ("UPDATE block SET first_index = 125 WHERE height = 2", "block 1: 246 records are stored"),
+        ("UPDATE block SET first_index = 125 WHERE height = 2", "block 1: bundle is of block 2"),
+        ("UPDATE bundle SET first_index = first_index + 1 WHERE height = 2", "from record 125 on"),
+        ("UPDATE bundle SET height = 3 WHERE height = 2", "block 2: bundle is of block 3"),
+        ("UPDATE state SET height = height + 1", "state of .* is not the one"),
     ],
 )
 def test_the_audit_finds(path: Path, statement: str, message: str) -> None:

@@ -31,7 +31,8 @@ from ledgercore import (
 from ledgercore._core import leaf_hash, verify_consistency, verify_multi
 from ledgercore.clock import ManualClock
 from ledgercore.disk import make_directory
-from ledgercore.ledger import intake
+from ledgercore.ledger import intake, writer
+from ledgercore.records import Witness
 from ledgercore.rules import signer_object
 
 ORIGIN = "test.example/log"
@@ -124,6 +125,37 @@ def test_a_second_writer_is_refused_with_the_way_on(ledger: Ledger, path: Path) 
 
     ledger.close()
     Ledger.open(path).close()
+
+
+def test_a_link_leads_to_the_same_lock_key_and_head_file(ledger: Ledger, path: Path) -> None:
+    link = path.parent / "link.ledger"
+    link.symlink_to(path)
+
+    with pytest.raises(BusyError, match="another writer holds"):
+        Ledger.open(link)
+    ledger.close()
+    with Ledger.open(link) as linked:
+        linked.append(b"through the link")
+    assert {each.name for each in path.parent.iterdir()} == {
+        "a.ledger", "a.ledger.head", "a.ledger.key", "a.ledger.lock", "link.ledger"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "witnesses",
+    [
+        (Witness("w1.example", KEY.public_key), Witness("w2.example", KEY.public_key)),
+        (Witness("not a name", KEY.public_key),),
+        (Witness(ORIGIN, KEY.public_key),),
+    ],
+)
+def test_a_genesis_that_nobody_could_verify_is_not_written(
+    path: Path, witnesses: tuple[Witness, ...]
+) -> None:
+    with pytest.raises(MalformedError):
+        Ledger.create(path, origin=ORIGIN, witnesses=witnesses)
+
+    assert not list(path.parent.iterdir())
 
 
 def test_a_key_kept_elsewhere_is_used_and_held_to_the_genesis(path: Path) -> None:
@@ -383,6 +415,47 @@ def test_consistency_is_proven_between_any_two_sizes(ledger: Ledger) -> None:
     assert ledger.prove_consistency(1) == ledger.prove_consistency(1, ledger.size)
     with pytest.raises(InvalidProof, match="want at most"):
         ledger.prove_consistency(1, ledger.size + 1)
+
+
+def test_places_that_are_none_are_refused_as_such(ledger: Ledger) -> None:
+    ledger.append(b"one")
+
+    for call in (
+        lambda: ledger.record(-1),
+        lambda: ledger.receipts([0, 2]),
+        lambda: list(ledger.records(-1)),
+        lambda: ledger.prove_records([-1]),
+        lambda: ledger.prove_records([0, 2]),
+    ):
+        with pytest.raises(IndexError, match="want 0 or more"):
+            call()
+    with pytest.raises(InvalidProof, match="first size is -1, want 0 or more"):
+        ledger.prove_consistency(-1)
+    with pytest.raises(InvalidProof, match="first size is 2, want 0 or more and at most 1"):
+        ledger.prove_consistency(2, 1)
+
+
+def test_receipts_in_a_batch_are_those_one_by_one(ledger: Ledger) -> None:
+    for count in (1, 300, 2, 700):
+        ledger.append_many([b"%d" % number for number in range(count)])
+    indices = [*range(ledger.size), 5, 5, 1003, 0, *range(250, 600, 7)]
+
+    assert ledger.receipts(indices) == [ledger.receipt(index) for index in indices]
+    assert ledger.receipts([]) == []
+
+
+def test_strangers_do_not_fill_the_memory(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "REMEMBERED_STATES", 10)
+    for number in range(100, 160):
+        stranger = testing.signing_key(number)
+        record = stranger.sign_record(
+            ledger.suite, ledger.network, "data", b"", sequence=0, previous=bytes(32)
+        )
+        (refusal,) = ledger.submit_many([record.encode()])
+        assert isinstance(refusal, RefusedError)
+
+    assert ledger._writer is not None
+    assert len(ledger._writer._states) <= 10 + 3
 
 
 def test_many_records_share_one_proof(ledger: Ledger) -> None:

@@ -99,8 +99,8 @@ def test_a_state_is_replaced_and_knows_its_block(store: SqliteStore) -> None:
         store.put_states(4, [(b"b", b"2")])
 
     assert store.state(b"b") == b"2"
-    assert list(store.states()) == [(b"a", b"1"), (b"b", b"2")]
-    assert list(store.states(after_height=3)) == [(b"b", b"2")]
+    assert list(store.states()) == [(b"a", b"1", 0), (b"b", b"2", 4)]
+    assert list(store.states(after_height=3)) == [(b"b", b"2", 4)]
 
 
 def test_a_transaction_is_seen_inside_and_undone_by_an_error(store: SqliteStore) -> None:
@@ -156,6 +156,45 @@ def test_the_log_is_moved_before_it_grows_long(store: SqliteStore, path: Path) -
 
     assert log.stat().st_size < 2 * 1000 * 4096
     assert path.stat().st_size > 200 * 200_000 / 4
+
+
+def test_the_log_has_its_room_before_the_first_commit(store: SqliteStore, path: Path) -> None:
+    log = path.with_name(path.name + "-wal")
+    add_two_blocks(store)
+    room = log.stat().st_size
+    for height in range(2, 40):
+        with store.transaction():
+            add_block(store, StoredBlock(height, 400 + height, b"h", "n", [b"b"]))
+
+    assert log.stat().st_size == room == 32 + 1000 * (24 + 4096)
+    assert SqliteStore(path, read_only=True).height() == 39, "zeros are the end of the log"
+
+
+def test_a_log_of_zeros_is_an_empty_log(store: SqliteStore, path: Path) -> None:
+    add_two_blocks(store)
+    store.close()
+    log = path.with_name(path.name + "-wal")
+    log.write_bytes(bytes(5_000_000))
+
+    again = SqliteStore(path)
+    assert again.block(1) == NEXT
+    with again.transaction():
+        again.put_note(1, "after a crash")
+    assert again.header(1) == NEXT._replace(note="after a crash", bundles=[])
+    again.check()
+    again.close()
+    assert not log.exists()
+
+
+def test_a_log_that_holds_blocks_is_left_alone(store: SqliteStore, path: Path) -> None:
+    add_two_blocks(store)
+    other = SqliteStore(path)
+    with other.transaction():
+        other.put_note(0, "through another connection")
+
+    assert store.header(0) == BLOCK._replace(note="through another connection", bundles=[])
+    assert store.block(1) == NEXT
+    other.close()
 
 
 def test_a_value_of_another_type_is_damage(store: SqliteStore, path: Path) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "remove",
     "rename",
     "reserve",
+    "resolve",
     "write_new",
 ]
 
@@ -38,6 +39,14 @@ _READ_BYTES = 1024 * 1024
 def exists(path: str | Path) -> bool:
     """Whether something is there."""
     return Path(path).exists()
+
+
+def resolve(path: str | Path) -> Path:
+    """The path of the file itself, whatever links lead to it: one file, one lock."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise StoreError(f"cannot follow {path}: {error}") from error
 
 
 def make_directory(path: str | Path) -> None:

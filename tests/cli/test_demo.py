@@ -82,5 +82,5 @@ def test_demo_finds_a_fresh_directory(tmp_path: Path) -> None:
         json.loads(run_well("demo", "--firms", 1, "--json", directory=tmp_path)) for _ in range(2)
     )
 
-    assert Path(first["ledger"]) == Path("demo/1/exchange.ledger")
-    assert Path(second["ledger"]) == Path("demo/2/exchange.ledger")
+    assert Path(first["ledger"]) == tmp_path / "demo/1/exchange.ledger"
+    assert Path(second["ledger"]) == tmp_path / "demo/2/exchange.ledger"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledgercore import Block, Checkpoint, Ledger, LedgerError, SigningKey
+from ledgercore.disk import reserve
 from ledgercore.ledger.reader import Reader
 from ledgercore.store import SqliteStore
 from ledgercore.store import sqlite as sqlite_module
@@ -25,11 +26,18 @@ def short_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_module, "_LOG_PAGES", 30)
 
 
-def record_run(directory: Path, pragma: str = "") -> tuple[dict[str, bytes], list[Event]]:
+def record_run(
+    directory: Path, pragma: str, log_bytes: int
+) -> tuple[dict[str, bytes], list[Event]]:
     """The files before a run of appends, and everything that the run did to them."""
     path = directory / "run.ledger"
     Ledger.create(path, origin="fault.example/log", key=KEY).close()
     base = {path.name: path.read_bytes()}
+    if log_bytes:
+        log = path.with_name(path.name + "-wal")
+        log.write_bytes(b"")
+        reserve(log, log_bytes)
+        base[log.name] = log.read_bytes()
     vfs = RecordingVFS(f"recording-{directory.name}")
     with Ledger.open(path, key=KEY, vfs=f"recording-{directory.name}") as ledger:
         if pragma:
@@ -78,11 +86,11 @@ def survives(directory: Path, state: CrashState) -> str:
         store.close()
 
 
-def try_states(tmp_path: Path, pragma: str, count: int) -> dict[str, int]:
-    source, target = tmp_path / f"s{len(pragma)}", tmp_path / f"t{len(pragma)}"
+def try_states(tmp_path: Path, pragma: str, count: int, log_bytes: int = 0) -> dict[str, int]:
+    source, target = tmp_path / f"s{log_bytes}", tmp_path / f"t{log_bytes}"
     source.mkdir()
     target.mkdir()
-    base, events = record_run(source, pragma)
+    base, events = record_run(source, pragma, log_bytes)
     written = {event.file for event in events if event.kind == "write"}
     assert written == {"run.ledger", "run.ledger-wal"}, "the run must move its log"
     choose = random.Random(SEED)
@@ -95,12 +103,13 @@ def try_states(tmp_path: Path, pragma: str, count: int) -> dict[str, int]:
 
 
 def test_no_crash_state_loses_an_acknowledged_record(tmp_path: Path) -> None:
+    """With a log that grows, and with one whose room was taken beforehand, as a writer does."""
     with reliability_row(4, "power cut", seed=SEED, want=3000) as row:
-        found = try_states(tmp_path, "", 3000)
-        for outcome, count in found.items():
-            row.count(outcome, count)
-
-    assert found == {"whole": 3000}
+        for log_bytes in (0, 32 + 40 * (24 + 4096)):
+            found = try_states(tmp_path, "", 1500, log_bytes)
+            for outcome, count in found.items():
+                row.count(outcome, count)
+            assert found == {"whole": 1500}
 
 
 @pytest.mark.parametrize("pragma", ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=OFF"])

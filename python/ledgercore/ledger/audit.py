@@ -71,6 +71,7 @@ class _Walk:
         self._time_ms = 0
         self._tiles = self._bundles = 0
         self._values: dict[bytes, bytes] = {}
+        self._heights: dict[bytes, int] = {}
         self._recent: list[bytes] = []
         self._runs: dict[Run, list[bytes]] = {}
         self._top_buckets = 0
@@ -157,6 +158,7 @@ class _Walk:
             self._apply_each(view, block, batch)
         changes = view.changes()
         self._values.update(changes)
+        self._heights.update(dict.fromkeys((name for name, _ in changes), block.height))
         self.states = self.states.update(changes)
         if self.states.root() != block.state_root:
             raise CorruptError(f"block {block.height}: rules lead to another state root")
@@ -184,8 +186,8 @@ class _Walk:
                 raise CorruptError(f"store has {counts[part]} rows of {part}, want {count}")
         for run, buckets in self._runs.items():
             self._check_run(run, buckets)
-        for name, value in self._store.states():
-            if self._values.get(name) != value:
+        for name, value, height in self._store.states():
+            if (self._values.get(name), self._heights.get(name)) != (value, height):
                 raise CorruptError(f"state of {name!r} is not the one that the rules make")
         if self.frontier.root() != head.checkpoint.root:
             raise CorruptError("newest checkpoint is not the one that the records lead to")

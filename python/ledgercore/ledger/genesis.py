@@ -24,6 +24,7 @@ from ledgercore._core import (
 )
 from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
+from ledgercore.ledger.head import genesis_anchor
 from ledgercore.records import Genesis
 from ledgercore.rules import Position, View
 from ledgercore.store import SqliteStore
@@ -46,6 +47,7 @@ def make_first_block(genesis: Genesis, key: SigningKey, entropy: Entropy) -> Fir
     hash_domain(suite, "network", b"")  # names a suite that is reserved or unknown
     body = records.encode(genesis)
     network = hash_domain(suite, "network", body)[:16]
+    genesis_anchor(genesis, network)  # what nobody could verify must not be written
     record = key.sign_record(suite, network, Genesis.KIND, body, sequence=0, previous=bytes(32))
     batch = Batch.decode([record.encode()]).verify(entropy.bytes(32))
     view = View(lambda name: None)

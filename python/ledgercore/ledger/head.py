@@ -30,6 +30,7 @@ __all__ = [
     "TILE_WIDTH",
     "Head",
     "advance_head",
+    "genesis_anchor",
     "load_anchor",
     "load_head",
     "operator_anchor",
@@ -72,7 +73,12 @@ def load_anchor(store: Store) -> tuple[Anchor, Genesis]:
     network = hash_domain(genesis.suite, "network", record.body)[:16]
     if record.network != network:
         raise CorruptError("block 0: genesis is not the one that its network is named for")
-    anchor = Anchor(
+    return genesis_anchor(genesis, network), genesis
+
+
+def genesis_anchor(genesis: Genesis, network: bytes) -> Anchor:
+    """The trust anchor of a network; raise MalformedError where a genesis makes none."""
+    return Anchor(
         origin=genesis.origin,
         network=network,
         suite=genesis.suite,
@@ -80,7 +86,6 @@ def load_anchor(store: Store) -> tuple[Anchor, Genesis]:
         witnesses=[(witness.name, witness.key) for witness in genesis.witnesses],
         quorum=genesis.quorum,
     )
-    return anchor, genesis
 
 
 def operator_anchor(anchor: Anchor) -> Anchor:
@@ -102,7 +107,7 @@ def load_head(store: Store, anchor: Anchor) -> Head:
     block, checkpoint = verify_block(stored, anchor)
     leaves, recent = _load_recent(store, checkpoint.size)
     frontier = _load_frontier(store, anchor.suite, checkpoint.size, leaves)
-    states = Map(anchor.suite).update(list(store.states()))
+    states = Map(anchor.suite).update([(name, value) for name, value, _ in store.states()])
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 
@@ -137,7 +142,8 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
     if block is head.block:
         return head
     block, checkpoint = verify_block(stored, anchor)
-    states = head.states.update(list(store.states(after_height=head.block.height)))
+    changed = store.states(after_height=head.block.height)
+    states = head.states.update([(name, value) for name, value, _ in changed])
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 

@@ -21,7 +21,7 @@ from ledgercore._core import (
     StateProof,
 )
 from ledgercore.clock import Clock, SystemClock
-from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename
+from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename, resolve
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import RefusedError, StoreError, UnavailableError, UntrustedError
 from ledgercore.keyfile import load_key, store_key
@@ -82,7 +82,7 @@ class Ledger:
 
         Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only.
         """
-        path, clock, entropy = Path(path), clock or SystemClock(), entropy or SystemEntropy()
+        path, clock, entropy = resolve(path), clock or SystemClock(), entropy or SystemEntropy()
         _refuse_existing([f"{path}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
         seed = entropy.bytes(32)
         operator = key or SigningKey(seed)
@@ -126,7 +126,7 @@ class Ledger:
         Raises ``BusyError`` where another writer holds it, ``RollbackError`` where it is behind
         what it once acknowledged, ``CorruptError`` where it is not what was signed.
         """
-        path, clock, entropy = Path(path), clock or SystemClock(), entropy or SystemEntropy()
+        path, clock, entropy = resolve(path), clock or SystemClock(), entropy or SystemEntropy()
         if not exists(path):
             raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
         held: list[WriterLock | HeadFile] = []

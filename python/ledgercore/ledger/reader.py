@@ -195,6 +195,8 @@ class Reader:
 
     def records(self, begin: int, end: int) -> Iterator[Record]:
         """Records ``[begin, end)``, each bundle checked as a whole before its first is given."""
+        if begin < 0:
+            raise IndexError(f"index is {begin}, want 0 or more")
         index = begin
         while index < end:
             with self.moment() as head:
@@ -254,7 +256,7 @@ class Reader:
         """The name and state of every object whose name begins so, in the order of names."""
         with self.moment() as head:
             found, count = [], 0
-            for name, value in self.store.states():
+            for name, value, _ in self.store.states():
                 count += 1
                 self._check_state(head, name, value)
                 if name.startswith(prefix):
@@ -274,6 +276,8 @@ class Reader:
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records, whose indices ascend, under the newest checkpoint."""
         with self.moment() as head:
+            for index in indices:
+                self._check_index(head, index)
             size = head.checkpoint.size
             tiles = self._tiles.load(head, multiproof_tiles(indices, size))
             return prove_multi(self.anchor.suite, indices, size, tiles)
@@ -285,6 +289,8 @@ class Reader:
             second = newest if second is None else second
             if second > newest:
                 raise InvalidProof(f"size is {second}, want at most {newest}")
+            if not 0 <= first <= second:
+                raise InvalidProof(f"first size is {first}, want 0 or more and at most {second}")
             suite = self.anchor.suite
             tiles = self._tiles.load(head, consistency_tiles(first, second))
             proof = prove_consistency(suite, first, second, tiles)

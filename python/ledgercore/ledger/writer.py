@@ -88,6 +88,8 @@ class Writer:
         """Commit those that pass as one block, and say of each what became of it."""
         with self._reader.lock:
             self._check_running()
+            if len(self._states) > REMEMBERED_STATES:
+                self._states.clear()
             try:
                 return self._order_block(batch)
             except (DiskFullError, BusyError):
@@ -151,8 +153,6 @@ class Writer:
         after = commit_block(reader.store, reader.anchor, self._key, head, batch, states, time_ms)
         reader.set_head(after)
         self._head_file.store(after.note)
-        if len(self._states) > REMEMBERED_STATES:
-            self._states.clear()
         self._states.update(states)
 
     def _check_running(self) -> None:

@@ -63,6 +63,10 @@ class Store(Protocol):
         """Add a block's header and its signed checkpoint."""
         ...
 
+    def put_note(self, height: int, note: str) -> None:
+        """Set the signed checkpoint of a block that is there."""
+        ...
+
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None: ...
 
     def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
@@ -80,7 +84,7 @@ class Store(Protocol):
         ...
 
     def block(self, height: int) -> StoredBlock | None:
-        """A block with its bundles."""
+        """A block with its bundles; raise CorruptError where one is out of its place."""
         ...
 
     def header(self, height: int) -> StoredBlock | None:
@@ -105,8 +109,8 @@ class Store(Protocol):
 
     def state(self, name: bytes) -> bytes | None: ...
 
-    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes]]:
-        """Every state that was put by a block above a height."""
+    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes, int]]:
+        """Every state that was put by a block above a height: name, value, that block's height."""
         ...
 
     def counts(self) -> dict[str, int]:

@@ -245,6 +245,10 @@ class SqliteStore:
                 "INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, note)
             )
 
+    def put_note(self, height: int, note: str) -> None:
+        with self._translated:
+            self._connection.execute("UPDATE block SET note = ? WHERE height = ?", (note, height))
+
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
 
@@ -279,12 +283,21 @@ class SqliteStore:
             return None
         with self._translated:
             rows = self._connection.execute(
-                "SELECT records FROM bundle WHERE first_index >= ? AND first_index < "
-                "coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
+                "SELECT first_index, height, records FROM bundle WHERE first_index >= ? AND "
+                "first_index < coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
                 "ORDER BY first_index",
                 (block.first_index, height + 1),
             ).fetchall()
-        return block._replace(bundles=[self._row(row, bytes)[0] for row in rows])
+        bundles = []
+        for want, row in zip(count(block.first_index, BUNDLE_RECORDS), rows, strict=False):
+            first_index, at_height, records = self._row(row, int, int, bytes)
+            if (first_index, at_height) != (want, height):
+                raise CorruptError(
+                    f"block {height}: bundle is of block {at_height} from record {first_index} on, "
+                    f"want record {want}; restore it from a backup"
+                )
+            bundles.append(records)
+        return block._replace(bundles=bundles)
 
     def header(self, height: int) -> StoredBlock | None:
         with self._translated:
@@ -327,13 +340,14 @@ class SqliteStore:
     def state(self, name: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE name = ?", (name,))
 
-    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes]]:
+    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes, int]]:
         with self._translated:
             rows = self._connection.execute(
-                "SELECT name, value FROM state WHERE height > ? ORDER BY name", (after_height,)
+                "SELECT name, value, height FROM state WHERE height > ? ORDER BY name",
+                (after_height,),
             )
             for row in rows:
-                yield self._row(row, bytes, bytes)
+                yield self._row(row, bytes, bytes, int)
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
         with self._translated:
