@@ -2,7 +2,7 @@
 //!
 //! Modules stand in pipeline order; each uses only those above it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod error;
 pub mod limits;

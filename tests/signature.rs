@@ -20,6 +20,9 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
+/// Signatures of one key that give it a table of its multiples.
+const OFTEN: usize = 32;
+
 #[derive(Debug, Clone)]
 struct Case {
     key: PublicKey,
@@ -63,6 +66,18 @@ fn agree(cases: &[Case], seed: &[u8; 32]) -> usize {
     }
     assert_eq!(batch_refuses(cases, seed), bad);
     cases.len() - bad.len()
+}
+
+/// They agree as well when every key has signed so often that it has a table.
+fn agree_on_known_keys(cases: &[Case], seed: &[u8; 32]) {
+    let bad: Vec<usize> = (0..cases.len()).filter(|at| !judge_accepts(&cases[*at])).collect();
+    let named = |copy: usize| bad.iter().map(move |at| copy * cases.len() + at);
+    let want: Vec<usize> = (0..OFTEN).flat_map(named).collect();
+    let repeated: Vec<Case> = std::iter::repeat_n(cases, OFTEN).flatten().cloned().collect();
+    assert_eq!(batch_refuses(&repeated, seed), want);
+    for (at, case) in cases.iter().enumerate() {
+        assert_eq!(single_accepts(case), !bad.contains(&at), "{at}: {case:02x?}");
+    }
 }
 
 /// Every encoding of a point of small order: eight points, and six more ways to write four of them.
@@ -201,6 +216,11 @@ proptest! {
     }
 
     #[test]
+    fn they_agree_on_known_keys(cases in vec(cases(), 1..6), seed in any::<[u8; 32]>()) {
+        agree_on_known_keys(&cases, &seed);
+    }
+
+    #[test]
     fn what_we_sign_holds_and_nothing_near_it(
         secret in any::<[u8; 32]>(), message in vec(any::<u8>(), 0..200), bit in 0..512_usize,
     ) {
@@ -227,6 +247,7 @@ fn every_pair_of_small_order_encodings_is_accepted() {
 
     assert_eq!(encodings.len(), 14);
     assert_eq!(agree(&cases, &[1; 32]), 196);
+    agree_on_known_keys(&cases, &[1; 32]);
 }
 
 #[test]
@@ -253,6 +274,7 @@ fn vectors_of_others_are_accepted() {
 
     assert_eq!(cases.len(), 196);
     assert_eq!(agree(&cases, &[2; 32]), 196);
+    agree_on_known_keys(&cases, &[2; 32]);
 }
 
 fn decode_hex(text: &str) -> Vec<u8> {
@@ -288,9 +310,11 @@ fn a_scalar_out_of_range_is_refused() {
     }
 }
 
-fn honest(count: usize, keys: usize) -> Vec<Case> {
+/// Signatures of that many keys in turn, which no other test uses under another name.
+fn honest(count: usize, keys: usize, name: &str) -> Vec<Case> {
+    let seed = |number: usize| blake3::hash(format!("{name} {number}").as_bytes());
     let keys: Vec<SigningKey> =
-        (0..keys).map(|number| SigningKey::from_seed(&[number as u8 + 1; 32])).collect();
+        (0..keys).map(|number| SigningKey::from_seed(seed(number).as_bytes())).collect();
     (0..count)
         .map(|at| {
             let key = &keys[at % keys.len()];
@@ -302,10 +326,13 @@ fn honest(count: usize, keys: usize) -> Vec<Case> {
 
 #[test]
 fn every_bad_signature_of_a_thousand_is_named() {
-    let good = honest(1000, 7);
-    assert_eq!(batch_refuses(&good, &[4; 32]), [0_usize; 0]);
-    for step in [1000, 333, 64, 17, 2, 1] {
-        let mut cases = good.clone();
+    // Seven keys have tables of their multiples; a thousand have none, and make one equation.
+    for (keys, step) in [7, 1000]
+        .into_iter()
+        .flat_map(|keys| [1000, 333, 64, 17, 2, 1].into_iter().map(move |step| (keys, step)))
+    {
+        let mut cases = honest(1000, keys, "a thousand");
+        assert_eq!(batch_refuses(&cases, &[4; 32]), [0_usize; 0]);
         let bad: Vec<usize> = (step / 2..1000).step_by(step).collect();
         for at in &bad {
             // Equations that fail, points that do not decode, and scalars out of range.
@@ -315,14 +342,14 @@ fn every_bad_signature_of_a_thousand_is_named() {
                 _ => add_order(&mut cases[*at].signature),
             }
         }
-        assert_eq!(batch_refuses(&cases, &[5; 32]), bad, "one in {step}");
+        assert_eq!(batch_refuses(&cases, &[5; 32]), bad, "one in {step} of {keys} keys");
     }
 }
 
 #[test]
 fn errors_that_cancel_out_are_named() {
     for count in [8, 100] {
-        let mut cases = honest(count, 1);
+        let mut cases = honest(count, count, "cancel out");
         for (at, amount) in [(2, Scalar::ONE), (5, -Scalar::ONE)] {
             let s: [u8; 32] = cases[at].signature[32..].try_into().expect("half of 64 bytes");
             let moved = Scalar::from_canonical_bytes(s).expect("signed just now") + amount;
@@ -335,7 +362,7 @@ fn errors_that_cancel_out_are_named() {
 #[test]
 fn sizes_around_the_thresholds_agree() {
     for count in [0, 1, 7, 8, 9, 63, 64, 65, 129] {
-        let mut cases = honest(count, 3);
+        let mut cases = honest(count, count / 2 + 1, "thresholds");
         assert_eq!(batch_refuses(&cases, &[7; 32]), [0_usize; 0], "{count} good");
         if let Some(last) = cases.last_mut() {
             last.signature[63] ^= 0x80;

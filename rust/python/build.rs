@@ -14,7 +14,7 @@ pub fn build_info() -> BTreeMap<&'static str, String> {
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("profile", profile.to_owned()),
         ("cpu_features", cpu_features().join(" ")),
-        ("signature_kernel", format!("{} {}", signature::KERNEL, vector_width())),
+        ("signature_kernel", signature::Kernel::detected().name().to_owned()),
         ("hash_kernel", format!("blake3 {:?}", blake3::platform::Platform::detect())),
     ])
 }
@@ -34,9 +34,4 @@ fn cpu_features() -> Vec<&'static str> {
 #[cfg(not(target_arch = "x86_64"))]
 fn cpu_features() -> Vec<&'static str> {
     Vec::new()
-}
-
-/// The vector unit that curve25519-dalek chooses at run time.
-fn vector_width() -> &'static str {
-    if cpu_features().contains(&"avx2") { "avx2" } else { "portable" }
 }

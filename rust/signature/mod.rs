@@ -5,16 +5,26 @@
 //! cofactor makes one signature and a batch of them agree on every input, so that two nodes which
 //! group the same signatures differently cannot disagree.
 
+//! Keys that sign often have tables of their multiples; their signatures are checked one by one
+//! from these. The others of a batch are checked as one equation.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod batch;
+mod field;
+mod known;
 mod single;
+mod table;
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signature};
 
-pub use single::verify;
-
-/// The kernel that batches are verified with.
-pub const KERNEL: &str = "curve25519-dalek";
+pub use known::Kernel;
+use known::Prepared;
 
 /// Below this many signatures a batch costs more than its parts.
 const SINGLES: usize = 8;
@@ -27,19 +37,49 @@ pub struct Claim<'a> {
     pub signature: &'a Signature,
 }
 
+/// Accept the signature, or raise; see the module for the rule.
+pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<()> {
+    verify_all(&[Claim { key, message, signature }], &[0; 32])
+}
+
 /// Verify every claim, or name all that do not hold.
 ///
 /// The seed hedges the batch's coefficients: 32 bytes that the signers could not know. It cannot
 /// change the verdict on honest signatures.
 pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
-    let indices = if claims.len() < SINGLES {
-        let bad = |claim: &Claim| verify(claim.key, claim.message, claim.signature).is_err();
-        (0..claims.len()).filter(|index| bad(&claims[*index])).collect()
+    let (known, rest) = prepare(claims);
+    let bad = |position: &usize| !single::holds(&claims[*position]);
+    let doubtful = known::doubtful(Kernel::detected(), claims, &known);
+    let mut indices: Vec<usize> = doubtful.into_par_iter().filter(bad).collect();
+    if rest.len() < SINGLES {
+        indices.extend(rest.into_iter().filter(bad));
     } else {
-        batch::bad_signatures(claims, seed)
-    };
+        let others: Vec<Claim> = rest.iter().map(|position| claims[*position]).collect();
+        indices.extend(batch::bad_signatures(&others, seed).into_iter().map(|at| rest[at]));
+    }
     if indices.is_empty() {
         return Ok(());
     }
+    indices.sort_unstable();
     Err(Error::Signature { indices, count: claims.len() })
+}
+
+/// The claims of keys that have a table, key by key, and the positions of all others.
+fn prepare(claims: &[Claim]) -> (Vec<Prepared>, Vec<usize>) {
+    let mut by_key: HashMap<&PublicKey, Vec<usize>> = HashMap::new();
+    for (position, claim) in claims.iter().enumerate() {
+        by_key.entry(claim.key).or_default().push(position);
+    }
+    let groups: Vec<_> = by_key.into_iter().collect();
+    let table = |(key, positions): (&PublicKey, Vec<usize>)| {
+        (known::table(key, positions.len()), positions)
+    };
+    let (mut known, mut rest) = (Vec::new(), Vec::new());
+    for (table, positions) in groups.into_par_iter().map(table).collect::<Vec<_>>() {
+        match table {
+            Some(table) => known.extend(positions.into_iter().map(|at| (at, table.clone()))),
+            None => rest.extend(positions),
+        }
+    }
+    (known, rest)
 }

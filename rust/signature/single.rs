@@ -5,18 +5,19 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use sha2::{Digest, Sha512};
 
-use crate::error::{Error, Result};
+use super::Claim;
 use crate::key::{PublicKey, Signature};
 
-/// Accept the signature, or raise; see the module for the rule.
-pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<()> {
-    let holds = || {
-        let a = CompressedEdwardsY(*key).decompress()?;
-        let (r_bytes, s) = split(signature)?;
+/// Whether the signature holds; see the module for the rule.
+pub(super) fn holds(claim: &Claim) -> bool {
+    let verdict = || {
+        let a = CompressedEdwardsY(*claim.key).decompress()?;
+        let (r_bytes, s) = split(claim.signature)?;
         let r = CompressedEdwardsY(r_bytes).decompress()?;
-        equation_holds(&a, &r, &s, &challenge(&r_bytes, key, message)).then_some(())
+        let k = challenge(&r_bytes, claim.key, claim.message);
+        Some(equation_holds(&a, &r, &s, &k))
     };
-    holds().ok_or(Error::Signature { indices: vec![0], count: 1 })
+    verdict().unwrap_or(false)
 }
 
 /// `[8](sB - R - kA) = 0`.

@@ -1,7 +1,7 @@
 """The house rules as functions: each takes a file's path and text, and lists what breaks them."""
 
 from tidy.layers import LAYERS, layer_of, upward_imports
-from tidy.rust import core_effects, module_of, upward_modules
+from tidy.rust import KERNELS, core_effects, module_of, upward_modules
 from tidy.rust import long_functions as long_rust_functions
 from tidy.seams import direct_calls
 from tidy.shape import (
@@ -17,6 +17,7 @@ from tidy.shape import (
 from tidy.tree import REPOSITORY, Source, sources
 
 __all__ = [
+    "KERNELS",
     "LAYERS",
     "REPOSITORY",
     "Source",

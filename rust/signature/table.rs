@@ -1,0 +1,281 @@
+//! Multiply a point that comes often: all that a digit of a scalar can ask for is computed once.
+//!
+//! A scalar is written in signed digits of `WIDTH` bits, and the table holds every multiple of the
+//! point that a digit can stand for at its place. A product is then one addition a digit, without
+//! doublings. Only public values are multiplied, so time may depend on them.
+
+use super::field::{Loose, Tight, invert};
+
+/// A point of the curve in extended coordinates: `x = X/Z`, `y = Y/Z`, `xy = T/Z`.
+#[derive(Clone, Copy)]
+pub struct Point {
+    x: Tight,
+    y: Tight,
+    z: Tight,
+    t: Tight,
+}
+
+/// A point with `Z = 1`, in the form that additions take: `y + x`, `y - x`, `2dxy` and `-2dxy`,
+/// each as ten limbs of 26 and 25 bits in turn.
+#[derive(Clone, Copy)]
+pub struct Addend {
+    pub sum: [u32; 10],
+    pub difference: [u32; 10],
+    pub product: [u32; 10],
+    pub opposite: [u32; 10],
+}
+
+/// An addend, and whether it is to be taken away.
+pub type Step<'a> = (&'a Addend, bool);
+
+/// `d` of the curve equation `-x^2 + y^2 = 1 + d x^2 y^2` (RFC 8032 section 5.1).
+const D: [u8; 32] = [
+    0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41, 0x41, 0x4d, 0x0a, 0x70, 0x00,
+    0x98, 0xe8, 0x79, 0x77, 0x79, 0x40, 0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52,
+];
+
+/// A square root of -1.
+const ROOT: [u8; 32] = [
+    0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f,
+    0xa7, 0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
+];
+
+/// What adds nothing: `x = 0`, `y = 1`.
+static NOTHING: Addend = {
+    let one = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    Addend { sum: one, difference: one, product: [0; 10], opposite: [0; 10] }
+};
+
+impl Point {
+    pub const IDENTITY: Self =
+        Self { x: Tight::ZERO, y: Tight::ONE, z: Tight::ONE, t: Tight::ZERO };
+
+    /// Decode as ZIP-215 does: any encoding of `y`, and either sign where `x` is zero.
+    pub fn decode(bytes: &[u8; 32]) -> Option<Self> {
+        let y = Tight::from_bytes(bytes);
+        let y_squared = y.square();
+        let u = y_squared.sub(&Tight::ONE).carry();
+        let v = y_squared.mul(&Tight::from_bytes(&D)).add(&Tight::ONE).carry();
+        let v3 = v.square().mul(&v);
+        let mut x = u.mul(&v3).mul(&u.mul(&v3.square().mul(&v)).root_power());
+        let square = v.mul(&x.square());
+        if !square.sub(&u).carry().is_zero() {
+            if !square.add(&u).carry().is_zero() {
+                return None;
+            }
+            x = x.mul(&Tight::from_bytes(&ROOT));
+        }
+        if x.to_bytes()[0] & 1 != bytes[31] >> 7 {
+            x = x.negated();
+        }
+        Some(Self { x, y, z: Tight::ONE, t: x.mul(&y) })
+    }
+
+    /// From limbs of `X`, `Y`, `Z` and `T`.
+    pub fn from_limbs([x, y, z, t]: &[[u32; 10]; 4]) -> Self {
+        let [x, y, z, t] = [x, y, z, t].map(Tight::from_limbs);
+        Self { x, y, z, t }
+    }
+
+    pub fn negated(&self) -> Self {
+        Self { x: self.x.negated(), t: self.t.negated(), ..*self }
+    }
+
+    /// "dbl-2008-hwcd" for a = -1, with every sign turned.
+    fn doubled(&self) -> Self {
+        let a = self.x.square();
+        let b = self.y.square();
+        let c = self.z.square();
+        let c = c.add(&c).carry();
+        let h = a.add(&b);
+        let e = h.carry().sub(&self.x.add(&self.y).square());
+        let g = a.sub(&b);
+        let f = c.add(&g.carry());
+        Self::completed(&e, &f, &g, &h)
+    }
+
+    /// "madd-2008-hwcd-3". Of an addend's negative, sum and difference have changed places.
+    #[inline]
+    pub fn plus(self, (addend, negative): Step) -> Self {
+        let (sum, difference, product) = match negative {
+            false => (&addend.sum, &addend.difference, &addend.product),
+            true => (&addend.difference, &addend.sum, &addend.opposite),
+        };
+        let a = self.y.sub(&self.x).mul(&Tight::from_limbs(difference).loose());
+        let b = self.y.add(&self.x).mul(&Tight::from_limbs(sum).loose());
+        let c = self.t.mul(&Tight::from_limbs(product));
+        let d = self.z.add(&self.z).carry();
+        Self::completed(&b.sub(&a), &d.sub(&c), &d.add(&c), &b.add(&a))
+    }
+
+    #[inline]
+    fn completed(e: &Loose, f: &Loose, g: &Loose, h: &Loose) -> Self {
+        Self { x: e.mul(f), y: g.mul(h), z: f.mul(g), t: e.mul(h) }
+    }
+}
+
+/// The canonical encodings of many points.
+pub fn encode(points: &[Point]) -> Vec<[u8; 32]> {
+    let inverses = invert(&points.iter().map(|point| point.z).collect::<Vec<_>>());
+    let encode = |(point, inverse): (&Point, &Tight)| {
+        let mut bytes = point.y.mul(inverse).to_bytes();
+        bytes[31] |= point.x.mul(inverse).to_bytes()[0] << 7;
+        bytes
+    };
+    points.iter().zip(&inverses).map(encode).collect()
+}
+
+/// Every multiple `digit * 2^(WIDTH * place)` of a point, for digits from 1 to `2^(WIDTH - 1)`.
+pub struct Table<const WIDTH: usize>(Vec<Addend>);
+
+impl<const WIDTH: usize> Table<WIDTH> {
+    const DIGITS: usize = 1 << (WIDTH - 1);
+
+    /// Scalars are below `2^253`, and the last digit may take a carry.
+    const PLACES: usize = 254_usize.div_ceil(WIDTH);
+
+    pub fn new(point: &Point) -> Self {
+        let mut bases = vec![*point];
+        for _ in 1..Self::PLACES {
+            let last = bases[bases.len() - 1];
+            bases.push((0..WIDTH).fold(last, |point, _| point.doubled()));
+        }
+        let mut multiples = Vec::with_capacity(Self::PLACES * Self::DIGITS);
+        for base in addends(&bases) {
+            let mut multiple = Point::IDENTITY;
+            for _ in 0..Self::DIGITS {
+                multiple = multiple.plus((&base, false));
+                multiples.push(multiple);
+            }
+        }
+        Self(addends(&multiples))
+    }
+
+    /// What the multiple is the sum of, one step a place. The scalar is little endian, below 2^253.
+    #[inline]
+    pub fn steps<'a>(&'a self, scalar: &'a [u8; 32]) -> impl Iterator<Item = Step<'a>> {
+        let mut carry = 0;
+        self.0.chunks_exact(Self::DIGITS).enumerate().map(move |(place, row)| {
+            let digit = bits::<WIDTH>(scalar, place * WIDTH) + carry;
+            carry = usize::from(digit > Self::DIGITS);
+            let distance = if carry == 1 { (1 << WIDTH) - digit } else { digit };
+            (distance.checked_sub(1).map_or(&NOTHING, |at| &row[at]), carry == 1)
+        })
+    }
+}
+
+/// `WIDTH` bits of a little-endian scalar, zeros beyond its end.
+fn bits<const WIDTH: usize>(scalar: &[u8; 32], at: usize) -> usize {
+    let byte = |at: usize| scalar.get(at).copied().map_or(0, usize::from);
+    let two = byte(at / 8) | byte(at / 8 + 1) << 8;
+    two >> (at % 8) & ((1 << WIDTH) - 1)
+}
+
+fn addends(points: &[Point]) -> Vec<Addend> {
+    let d = Tight::from_bytes(&D);
+    let twice_d = d.add(&d).carry();
+    let inverses = invert(&points.iter().map(|point| point.z).collect::<Vec<_>>());
+    let normalize = |(point, inverse): (&Point, &Tight)| {
+        let (x, y) = (point.x.mul(inverse), point.y.mul(inverse));
+        let product = x.mul(&y).mul(&twice_d);
+        Addend {
+            sum: y.add(&x).carry().limbs(),
+            difference: y.sub(&x).carry().limbs(),
+            product: product.limbs(),
+            opposite: product.negated().limbs(),
+        }
+    };
+    points.iter().zip(&inverses).map(normalize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+    use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+    use curve25519_dalek::scalar::Scalar;
+
+    use super::*;
+
+    fn product<const WIDTH: usize>(point: &Point, scalar: &Scalar) -> [u8; 32] {
+        let table = Table::<WIDTH>::new(point);
+        encode(&[table.steps(scalar.as_bytes()).fold(Point::IDENTITY, Point::plus)])[0]
+    }
+
+    /// By doubling and adding: a point of small order does not mind the order of the group.
+    fn times(point: &EdwardsPoint, scalar: &Scalar) -> EdwardsPoint {
+        let mut sum = EdwardsPoint::default();
+        for bit in (0..256).rev() {
+            sum += sum;
+            if scalar.as_bytes()[bit / 8] >> (bit % 8) & 1 == 1 {
+                sum += point;
+            }
+        }
+        sum
+    }
+
+    fn hashed(seed: u64) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    /// Points of small order, of mixed order, and of the prime order.
+    fn points() -> Vec<EdwardsPoint> {
+        let prime: Vec<EdwardsPoint> = (0..3)
+            .map(|seed| Scalar::from_bytes_mod_order_wide(&hashed(seed)))
+            .map(|scalar| ED25519_BASEPOINT_POINT * scalar)
+            .collect();
+        let mixed = EIGHT_TORSION.map(|torsion| torsion + prime[0]);
+        EIGHT_TORSION.into_iter().chain(mixed).chain(prime).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_another_implementation() {
+        let mut scalars = vec![Scalar::ZERO, Scalar::ONE, -Scalar::ONE, -Scalar::from(2_u8)];
+        // Digits at the border where a carry begins, all the way up.
+        for digit in [0x1f_u8, 0x20, 0x21, 0x7f, 0x80, 0x81, 0xff] {
+            let mut bytes = [digit; 32];
+            bytes[31] = 0x0f;
+            scalars.push(Scalar::from_bytes_mod_order(bytes));
+        }
+        scalars.extend((0..9).map(|seed| Scalar::from_bytes_mod_order_wide(&hashed(seed + 99))));
+        for point in points() {
+            let ours = Point::decode(point.compress().as_bytes()).expect("a point");
+            for scalar in &scalars {
+                let want = times(&point, scalar);
+                assert_eq!(product::<6>(&ours, scalar), want.compress().to_bytes());
+                assert_eq!(product::<8>(&ours, scalar), want.compress().to_bytes());
+                let negated = product::<6>(&ours.negated(), scalar);
+                assert_eq!(negated, (-want).compress().to_bytes());
+            }
+        }
+    }
+
+    /// Canonical encodings, non-canonical ones, and what is no point.
+    #[test]
+    fn encodings_decode_as_another_implementation_decodes_them() {
+        let mut encodings: Vec<[u8; 32]> =
+            (0..600).map(|seed| *hashed(seed).first_chunk().expect("32 of 64 bytes")).collect();
+        for low in 0..=255 {
+            for sign in [0x7f, 0xff] {
+                let mut bytes = [0xff; 32];
+                (bytes[0], bytes[31]) = (low, sign);
+                encodings.push(bytes);
+                let mut bytes = [0; 32];
+                (bytes[0], bytes[31]) = (low, sign & 0x80);
+                encodings.push(bytes);
+            }
+        }
+        let mut points = 0;
+        for bytes in &encodings {
+            let want = CompressedEdwardsY(*bytes).decompress();
+            let got = Point::decode(bytes);
+            assert_eq!(got.is_some(), want.is_some(), "{bytes:?}");
+            if let (Some(got), Some(want)) = (got, want) {
+                assert_eq!(encode(&[got])[0], want.compress().to_bytes());
+                points += 1;
+            }
+        }
+        assert!(points > 300 && points < encodings.len());
+    }
+}
