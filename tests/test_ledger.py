@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import stat
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from ledgercore import (
-    BusyError,
     Checkpoint,
     InvalidProof,
     InvalidSignature,
@@ -23,16 +21,12 @@ from ledgercore import (
     Record,
     RefusedError,
     SigningKey,
-    StoreError,
     UnavailableError,
-    UntrustedError,
     testing,
 )
 from ledgercore._core import leaf_hash, verify_consistency, verify_multi
 from ledgercore.clock import ManualClock
-from ledgercore.disk import make_directory
 from ledgercore.ledger import intake, writer
-from ledgercore.records import Witness
 from ledgercore.rules import signer_object
 
 ORIGIN = "test.example/log"
@@ -53,139 +47,6 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 def signed(ledger: Ledger, count: int) -> list[bytes]:
     return testing.signed_records(ledger, signers=SIGNERS, count=count, body_bytes=40)
-
-
-# Make and open.
-
-
-def test_a_new_ledger_holds_its_genesis(ledger: Ledger) -> None:
-    assert (ledger.size, ledger.height, len(ledger)) == (1, 0, 1)
-    assert ledger.origin == ledger.genesis.origin == ORIGIN
-    assert ledger.record(0).kind == "genesis"
-    assert ledger.trust_anchor.network == ledger.network == ledger.record(0).network
-    assert Checkpoint.parse(ledger.checkpoint).size == 1
-
-
-def test_the_key_is_for_its_owner_only(ledger: Ledger, path: Path) -> None:
-    mode = stat.S_IMODE(path.with_name("a.ledger.key").stat().st_mode)
-
-    assert mode == 0o600
-    assert b"BEGIN PRIVATE KEY" in path.with_name("a.ledger.key").read_bytes()
-
-
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", ".key", ".head"])
-def test_nothing_that_is_there_is_written_over(path: Path, suffix: str) -> None:
-    taken = path.with_name(path.name + suffix)
-    taken.write_bytes(b"mine")
-
-    with pytest.raises(StoreError, match="exists already"):
-        Ledger.create(path, origin=ORIGIN)
-
-    assert taken.read_bytes() == b"mine"
-    assert [each for each in path.parent.iterdir() if each.suffix != ".lock"] == [taken]
-
-
-def test_a_ledger_that_cannot_be_made_leaves_nothing(path: Path) -> None:
-    with pytest.raises(RefusedError, match="listed twice"):
-        Ledger.create(path, origin=ORIGIN, members=testing.test_members(1) * 2)
-    make_directory(path.with_name(path.name + ".new-wal"))
-    with pytest.raises(StoreError):
-        Ledger.create(path, origin=ORIGIN)
-
-    assert {each.name for each in path.parent.iterdir()} <= {"a.ledger.lock", "a.ledger.new-wal"}
-
-
-def test_what_a_crash_left_of_making_a_ledger_is_replaced(path: Path) -> None:
-    path.with_name(path.name + ".new").write_bytes(b"half a ledger")
-
-    Ledger.create(path, origin=ORIGIN).close()
-
-    with Ledger.open(path) as ledger:
-        assert ledger.size == 1
-    assert not path.with_name(path.name + ".new").exists()
-
-
-def test_a_ledger_opens_as_it_was_closed(ledger: Ledger, path: Path) -> None:
-    ledger.append_many([b"%d" % number for number in range(700)])
-    before = (ledger.checkpoint, ledger.trust_anchor, [record.encode() for record in ledger])
-    ledger.close()
-
-    for read_only in (False, True):
-        with Ledger.open(path, read_only=read_only) as again:
-            assert (again.checkpoint, again.trust_anchor, [r.encode() for r in again]) == before
-
-
-def test_a_second_writer_is_refused_with_the_way_on(ledger: Ledger, path: Path) -> None:
-    with pytest.raises(BusyError, match="read_only=True"):
-        Ledger.open(path)
-    code = "import sys; from ledgercore import Ledger; Ledger.open(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
-    assert "BusyError" in done.stderr
-    assert "read_only=True" in done.stderr
-
-    ledger.close()
-    Ledger.open(path).close()
-
-
-def test_a_link_leads_to_the_same_lock_key_and_head_file(ledger: Ledger, path: Path) -> None:
-    link = path.parent / "link.ledger"
-    link.symlink_to(path)
-
-    with pytest.raises(BusyError, match="another writer holds"):
-        Ledger.open(link)
-    ledger.close()
-    with Ledger.open(link) as linked:
-        linked.append(b"through the link")
-    assert {each.name for each in path.parent.iterdir()} == {
-        "a.ledger", "a.ledger.head", "a.ledger.key", "a.ledger.lock", "link.ledger"
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "witnesses",
-    [
-        (Witness("w1.example", KEY.public_key), Witness("w2.example", KEY.public_key)),
-        (Witness("not a name", KEY.public_key),),
-        (Witness(ORIGIN, KEY.public_key),),
-    ],
-)
-def test_a_genesis_that_nobody_could_verify_is_not_written(
-    path: Path, witnesses: tuple[Witness, ...]
-) -> None:
-    with pytest.raises(MalformedError):
-        Ledger.create(path, origin=ORIGIN, witnesses=witnesses)
-
-    assert not list(path.parent.iterdir())
-
-
-def test_a_key_kept_elsewhere_is_used_and_held_to_the_genesis(path: Path) -> None:
-    with Ledger.create(path, origin=ORIGIN, key=KEY) as ledger:
-        ledger.append(b"one")
-    assert not path.with_name("a.ledger.key").exists()
-
-    with Ledger.open(path, key=KEY) as ledger:
-        ledger.append(b"two")
-    with pytest.raises(UntrustedError, match="not the one"):
-        Ledger.open(path, key=SigningKey(b"\x01" * 32))
-    with pytest.raises(StoreError, match="cannot read"):
-        Ledger.open(path)
-
-
-def test_suite_gm_is_named_and_refused(path: Path) -> None:
-    with pytest.raises(MalformedError, match="gm"):
-        Ledger.create(path, origin=ORIGIN, suite="gm")
-
-    assert not path.exists()
-
-
-def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
-    ledger.close()
-    ledger.close()
-
-    with pytest.raises(UnavailableError, match="closed"):
-        ledger.append(b"late")
-    with pytest.raises(StoreError):
-        ledger.record(0)
 
 
 # Append and submit.

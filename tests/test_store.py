@@ -197,7 +197,33 @@ def test_a_log_that_holds_blocks_is_left_alone(store: SqliteStore, path: Path) -
     other.close()
 
 
-def test_a_value_of_another_type_is_damage(store: SqliteStore, path: Path) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER x AFTER INSERT ON block BEGIN DELETE FROM tile; END",
+        "CREATE VIEW x AS SELECT * FROM block",
+        "CREATE INDEX x ON bundle (height)",
+        "CREATE TABLE x (y)",
+        "ALTER TABLE bundle ADD COLUMN y TEXT",
+        "DROP TABLE tile",
+    ],
+)
+def test_a_schema_that_was_changed_is_damage(
+    store: SqliteStore, path: Path, statement: str
+) -> None:
+    add_two_blocks(store)
+    write(path, statement)
+
+    with pytest.raises(CorruptError, match="its schema"):
+        store.check()
+    with pytest.raises(CorruptError, match="its schema"):
+        SqliteStore(path)
+
+
+def test_a_value_of_another_type_is_damage(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteStore, "_check_schema", lambda *arguments: None)
     add_two_blocks(store)
     data = path.with_name("damaged.ledger")
     store.backup(str(data))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,9 @@ __all__ = [
     "make_directory",
     "make_private",
     "open_lines",
+    "process_id",
     "read_bytes",
+    "read_start",
     "remove",
     "rename",
     "reserve",
@@ -34,6 +37,11 @@ __all__ = [
 
 _SLOT_BYTES = 16 * 1024
 _READ_BYTES = 1024 * 1024
+
+
+def process_id() -> int:
+    """The number of this process."""
+    return os.getpid()
 
 
 def exists(path: str | Path) -> bool:
@@ -61,6 +69,15 @@ def read_bytes(path: str | Path) -> bytes:
     """All bytes of a file."""
     try:
         return Path(path).read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_start(path: str | Path, size: int) -> bytes:
+    """At most so many bytes from a file's beginning."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(size)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
@@ -179,6 +196,18 @@ def _flush_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+_LOCKS: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+
+
+def _forget_locks() -> None:
+    """A child process must not hold its parent's locks: they are given back with the parent's."""
+    for lock in list(_LOCKS):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
+
+
 class WriterLock:
     """Keep every other writer out, in this process or another, until closed or dead."""
 
@@ -194,6 +223,7 @@ class WriterLock:
             raise BusyError(
                 f"another writer holds {path}: close it, or open with read_only=True"
             ) from None
+        _LOCKS.add(self)
 
     def close(self) -> None:
         """Let the next writer in."""
@@ -216,7 +246,7 @@ class HeadFile:
         self._path = path
         self._turn = 1 - newest_slot if newest_slot >= 0 else 0
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             size = os.fstat(self._descriptor).st_size
             if size < 2 * _SLOT_BYTES:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.

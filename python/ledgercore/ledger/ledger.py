@@ -21,9 +21,23 @@ from ledgercore._core import (
     StateProof,
 )
 from ledgercore.clock import Clock, SystemClock
-from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename, resolve
+from ledgercore.disk import (
+    HeadFile,
+    WriterLock,
+    exists,
+    read_start,
+    remove,
+    rename,
+    resolve,
+)
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import RefusedError, StoreError, UnavailableError, UntrustedError
+from ledgercore.errors import (
+    CorruptError,
+    RefusedError,
+    StoreError,
+    UnavailableError,
+    UntrustedError,
+)
 from ledgercore.keyfile import load_key, store_key
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
@@ -37,6 +51,8 @@ from ledgercore.rules import View
 from ledgercore.store import SqliteStore
 
 __all__ = ["Ledger"]
+
+_SQLITE = b"SQLite format 3\0"
 
 
 class Ledger:
@@ -129,6 +145,7 @@ class Ledger:
         path, clock, entropy = resolve(path), clock or SystemClock(), entropy or SystemEntropy()
         if not exists(path):
             raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
+        _refuse_others(path)
         held: list[WriterLock | HeadFile] = []
         store: SqliteStore | None = None
         try:
@@ -194,8 +211,9 @@ class Ledger:
             return rules.next_position(View(self._reader.state), key)
 
     def _writing(self) -> Writer:
+        self._reader.check_open()
         if self._writer is None:
-            raise UnavailableError("ledger is closed, or open for reading: open it for writing")
+            raise UnavailableError("ledger is open for reading: open it for writing")
         return self._writer
 
     # Read and prove; every read is checked against the signed roots.
@@ -307,6 +325,7 @@ class Ledger:
         Records that are appended meanwhile are verified too. On a shared ledger others wait for
         one block at a time, and at the end for the blocks that came last.
         """
+        self._reader.check_open()
         slots = HeadFile.load(f"{self._path}.head")
         report = audit(self._reader, self._clock, self._entropy, progress)
         check_watermark(self._reader, slots)
@@ -325,6 +344,7 @@ class Ledger:
 
         The key and the head file are not copied. A crash leaves ``<path>.new`` at most.
         """
+        self._reader.check_open()
         path = Path(path)
         _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
         new = path.with_name(path.name + ".new")
@@ -345,7 +365,7 @@ class Ledger:
         with self._reader.lock:
             self._writer = None
             try:
-                self._reader.store.close()
+                self._reader.close()
             finally:
                 for holding in self._held:
                     holding.close()
@@ -360,6 +380,15 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuse a file that is none of SQLite's, before anything is made beside it."""
+    if read_start(path, len(_SQLITE)) == _SQLITE:
+        return
+    if exists(f"{path}.head"):
+        raise CorruptError(f"{path} is damaged: it begins as no ledger; restore it from a backup")
+    raise StoreError(f"{path} is not a ledger: ledgercore init makes one")
 
 
 def _refuse_existing(paths: Sequence[str | Path]) -> None:

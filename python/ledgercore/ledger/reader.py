@@ -30,7 +30,8 @@ from ledgercore._core import (
     prove_multi,
     verify_consistency,
 )
-from ledgercore.errors import CorruptError, InvalidProof, MalformedError
+from ledgercore.disk import process_id
+from ledgercore.errors import CorruptError, InvalidProof, MalformedError, UnavailableError
 from ledgercore.ledger.head import (
     Head,
     advance_head,
@@ -61,6 +62,8 @@ class Reader:
         self.lock = RLock()
         self._follow = follow
         self._inside = False
+        self._closed = False
+        self._process = process_id()
         with store.snapshot():
             self._version = store.version()
             self.anchor, self.genesis = load_anchor(store)
@@ -77,6 +80,22 @@ class Reader:
         with self.moment() as head:
             return head
 
+    def check_open(self) -> None:
+        """Refuse what a closed ledger, or one of the parent process, cannot do."""
+        if self._closed:
+            raise UnavailableError("ledger is closed: open it again")
+        if process_id() != self._process:
+            raise UnavailableError(
+                f"ledger was opened in process {self._process}: open it anew in this one"
+            )
+
+    def close(self) -> None:
+        """Close the store; closing again does nothing."""
+        with self.lock:
+            if not self._closed and process_id() == self._process:
+                self.store.close()
+            self._closed = True
+
     def set_head(self, head: Head) -> None:
         """Go on from a block that this process has committed."""
         self._head = head
@@ -85,6 +104,7 @@ class Reader:
     def moment(self) -> Iterator[Head]:
         """The newest head, and a store that stays at it: other threads wait meanwhile."""
         with self.lock:
+            self.check_open()
             if not self._follow or self._inside:
                 yield self._head
                 return

@@ -87,6 +87,7 @@ class Writer:
     def _order(self, batch: VerifiedBatch) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
         with self._reader.lock:
+            self._reader.check_open()
             self._check_running()
             if len(self._states) > REMEMBERED_STATES:
                 self._states.clear()

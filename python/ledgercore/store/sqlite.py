@@ -20,7 +20,7 @@ from typing import Any
 
 import apsw
 
-from ledgercore.disk import reserve
+from ledgercore.disk import exists, reserve
 from ledgercore.errors import BusyError, CorruptError, DiskFullError, StoreError
 from ledgercore.store.contract import BUNDLE_RECORDS, StoredBlock, StoredBundle
 
@@ -60,6 +60,9 @@ CREATE TABLE state (
     height INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+_SCHEMA = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
+"""What the database must say of itself, and nothing else: no trigger, view, index or column."""
 
 _BUSY_MS = 5_000
 
@@ -107,6 +110,10 @@ class _Translated:
             raise BusyError(f"{path} is locked by another process: try again") from error
         if isinstance(error, _DAMAGE):
             raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
+        if isinstance(error, apsw.ReadOnlyError):
+            raise StoreError(
+                f"cannot write beside {path}: give write permission there, or copy it elsewhere"
+            ) from error
         if isinstance(error, apsw.CantOpenError):
             raise StoreError(f"cannot open {path}: {error}") from error
         raise StoreError(f"cannot use {path}: {error}") from error
@@ -129,15 +136,26 @@ class SqliteStore:
         self._reserved = vfs is not None
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with self._translated:
-            self._connection = apsw.Connection(self._path, flags=flags, vfs=vfs)
             try:
-                if vfs is not None:
-                    self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-                self._configure()
-                self._check_format()
-            except BaseException:
-                self._connection.close(True)
-                raise
+                self._open(self._path, flags)
+            except apsw.ReadOnlyError:
+                # A log cannot be made beside the file. One that was closed well needs none.
+                if not read_only or exists(f"{self._path}-wal"):
+                    raise
+                uri = f"{Path(self._path).absolute().as_uri()}?immutable=1"
+                self._open(uri, flags | apsw.SQLITE_OPEN_URI)
+
+    def _open(self, name: str, flags: int) -> None:
+        self._connection = apsw.Connection(name, flags=flags, vfs=self._vfs)
+        self._name = name
+        try:
+            if self._vfs is not None:
+                self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._configure()
+            self._check_format()
+        except BaseException:
+            self._connection.close(True)
+            raise
 
     @classmethod
     def create(cls, path: str | Path, *, vfs: str | None = None) -> SqliteStore:
@@ -195,6 +213,15 @@ class SqliteStore:
                 f"{self._path} has format {version}, want {_FORMAT_VERSION}: "
                 "open it with the release that wrote it"
             )
+        self._check_schema(self._connection)
+
+    def _check_schema(self, connection: apsw.Connection) -> None:
+        with self._translated:
+            rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
+        made = {sql for name, sql in rows if not str(name).startswith("sqlite_autoindex_")}
+        for statement in made ^ _SCHEMA:
+            what = f"its schema {'has' if statement in made else 'lacks'} {statement!r:.80}"
+            raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
 
     def _value(self, statement: str, bindings: tuple[Any, ...] = ()) -> Any:
         with self._translated:
@@ -371,6 +398,7 @@ class SqliteStore:
 
     def check(self) -> None:
         with self._another() as connection, self._translated:
+            self._check_schema(connection)
             row = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if row != ("ok",):
             raise CorruptError(f"{self._path} is damaged: {row}; restore from a backup")
@@ -393,7 +421,8 @@ class SqliteStore:
             yield self._connection
             return
         with self._translated:
-            connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READONLY)
+            flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            connection = apsw.Connection(self._name, flags=flags)
         try:
             connection.set_busy_timeout(_BUSY_MS)
             yield connection
