@@ -198,6 +198,10 @@ class VerifiedBatch:
         the last id. None where a record is another's, or of another network or suite.
         """
 
+    @staticmethod
+    def join(batches: Sequence[VerifiedBatch]) -> VerifiedBatch:
+        """The records of all batches, one batch after the other."""
+
     def select(self, indices: Sequence[int]) -> VerifiedBatch: ...
     def bundles(self) -> list[bytes]:
         """Canonical arrays of up to 256 encoded records each, as a block stores them."""

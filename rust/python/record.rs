@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3::exceptions::PyIndexError;
-use pyo3::prelude::{Bound, Py, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::prelude::{Bound, Py, PyRef, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use pyo3::{PyClassInitializer, PyErr};
@@ -193,6 +193,11 @@ impl VerifiedBatch {
             (bytes(key), *begin, *end, bytes(previous), bytes(last))
         };
         Ok(chains.map(|chains| chains.iter().map(fields).collect()))
+    }
+
+    #[staticmethod]
+    fn join(batches: Vec<PyRef<'_, Self>>) -> Self {
+        Self(batches.iter().flat_map(|batch| batch.0.iter().cloned()).collect())
     }
 
     fn select(&self, indices: Vec<usize>) -> PyResult<Self> {

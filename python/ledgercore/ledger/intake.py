@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 from ledgercore._core import Batch, Record, VerifiedBatch
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidSignature, MalformedError
+from ledgercore.errors import InvalidSignature, LimitError, MalformedError
 
-__all__ = ["BLOCK_BYTES", "BLOCK_RECORDS", "cut", "verify_records"]
+__all__ = ["BLOCK_BYTES", "BLOCK_RECORDS", "check_payload", "cut", "verify_records", "weight"]
 
 BLOCK_RECORDS = 16_384
 """Records in one block at most: what is submitted at once beyond it goes into more blocks."""
+
+BODY_BYTES = 63 * 1024
+"""Bytes of a payload at most, as the core has it."""
 
 BLOCK_BYTES = 8 * 1024 * 1024
 """Bytes of the records in one block at most."""
@@ -24,6 +27,14 @@ _HEADER_BYTES = 256
 """More than a record's header and signature have."""
 
 _SHOWN = 8
+
+
+def check_payload(payload: bytes) -> None:
+    """Refuse a payload that no record holds, before others share its block."""
+    if not isinstance(payload, bytes | bytearray):
+        raise TypeError(f"payload is {type(payload).__name__}, want bytes")
+    if len(payload) > BODY_BYTES:
+        raise LimitError(f"body bytes are {len(payload)}, want at most {BODY_BYTES}")
 
 
 def verify_records(records: Sequence[bytes], entropy: Entropy) -> list[VerifiedBatch]:
@@ -69,6 +80,11 @@ def _malformed(records: Sequence[bytes]) -> MalformedError:
 def _shown(indices: Sequence[int]) -> str:
     more = ", ..." if len(indices) > _SHOWN else ""
     return ", ".join(map(str, indices[:_SHOWN])) + more
+
+
+def weight(items: Sequence[bytes]) -> int:
+    """Bytes that these take in a block, at most."""
+    return sum(map(len, items)) + _HEADER_BYTES * len(items)
 
 
 def cut(items: Sequence[bytes]) -> list[Sequence[bytes]]:

@@ -1,14 +1,14 @@
 """Order what was submitted: hold each record to the rules, and commit those that pass.
 
-One writer at a time, and one block after the other. A full disk or a lock of another process
-refuses a block and passes; anything else that fails while a block is committed stops the writer
-for good, because a failed flush must not be tried again, and damaged bytes must not be signed.
+One block after the other; those who wait meanwhile share the next one. A full disk or a lock of
+another process refuses a block and passes; anything else that fails while a block is committed
+stops the writer for good, because a failed flush must not be tried again, and damaged bytes must
+not be signed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
 
 from ledgercore import rules
 from ledgercore._core import SigningKey, VerifiedBatch
@@ -17,8 +17,16 @@ from ledgercore.disk import HeadFile
 from ledgercore.entropy import Entropy
 from ledgercore.errors import BusyError, CorruptError, DiskFullError, RefusedError, StoreError
 from ledgercore.ledger.commit import commit_block
+from ledgercore.ledger.group import Group, Outcome, Waiting
 from ledgercore.ledger.head import Head
-from ledgercore.ledger.intake import cut, verify_records
+from ledgercore.ledger.intake import (
+    BLOCK_BYTES,
+    BLOCK_RECORDS,
+    check_payload,
+    cut,
+    verify_records,
+    weight,
+)
 from ledgercore.ledger.reader import Reader
 from ledgercore.records import DATA
 from ledgercore.rules import Position, View
@@ -27,9 +35,6 @@ __all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
 
 REMEMBERED_STATES = 100_000
 """Objects whose states the writer keeps in memory at most, but for one block's."""
-
-Outcome = int | RefusedError
-"""The index that a record has, or why it was refused."""
 
 
 class Writer:
@@ -43,34 +48,48 @@ class Writer:
         self._head_file = head_file
         self._clock = clock
         self._entropy = entropy
-        self._turn = Lock()
+        self._group = Group(BLOCK_RECORDS, BLOCK_BYTES, self._serve)
         self._stopped: BaseException | None = None
         self._states: dict[bytes, bytes | None] = {}
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and published."""
-        with self._turn:
-            begin = self._reader.head.checkpoint.size
+        pieces = cut(payloads)
+        if len(pieces) == 1:
+            for payload in payloads:
+                check_payload(payload)
+            first = self._group.write(Waiting(weight(payloads), payloads))[0]
+            if isinstance(first, RefusedError):
+                raise first
+            return range(first, first + len(payloads))
+        return self._append_pieces(pieces)
+
+    def _append_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
+        """Append more than a block holds, with nothing of others between."""
+        with self._group.turn:
+            begin = end = self._reader.head.checkpoint.size
             try:
-                for piece in cut(payloads):
-                    self._append_piece(piece)
+                for piece in pieces:
+                    for outcome in self._order(self._sign(piece)):
+                        if isinstance(outcome, RefusedError):
+                            raise outcome
+                    end += len(piece)
             except BaseException as error:
                 durable = self._reader.head.checkpoint.size - begin
                 if durable:
-                    error.add_note(f"the first {durable} of {len(payloads)} payloads are durable")
+                    total = sum(map(len, pieces))
+                    error.add_note(f"the first {durable} of {total} payloads are durable")
                 raise
-        return range(begin, begin + len(payloads))
+        return range(begin, end)
 
-    def _append_piece(self, payloads: Sequence[bytes]) -> None:
+    def _sign(self, payloads: Sequence[bytes]) -> VerifiedBatch:
         anchor = self._reader.anchor
         with self._reader.lock:
             sequence, previous = rules.next_position(View(self._load), self._key.public_key)
         batch = self._key.sign_batch(
             anchor.suite, anchor.network, DATA, payloads, sequence=sequence, previous=previous
         )
-        for outcome in self._order(batch.verify(self._entropy.bytes(32))):
-            if isinstance(outcome, RefusedError):
-                raise outcome
+        return batch.verify(self._entropy.bytes(32))
 
     def submit(self, records: Sequence[bytes]) -> list[Outcome]:
         """Order signed records of any signers; durable and published when it returns.
@@ -78,11 +97,29 @@ class Writer:
         A malformed record or a bad signature refuses all of them, and nothing is appended.
         """
         verified = verify_records(records, self._entropy)
+        if len(verified) == 1:
+            return self._group.write(Waiting(weight(records), batch=verified[0]))
         outcomes: list[Outcome] = []
-        with self._turn:
+        with self._group.turn:
             for batch in verified:
                 outcomes += self._order(batch)
         return outcomes
+
+    def _serve(self, some: Sequence[Waiting]) -> list[Outcome]:
+        """Order what these callers want as one block; the outcomes in their order."""
+        payloads = [payload for waiting in some for payload in waiting.payloads]
+        signed = self._sign(payloads) if payloads else None
+        if signed is not None and len(signed) == sum(map(len, some)):
+            return self._order(signed)
+        batches, at = [], 0
+        for waiting in some:
+            if waiting.batch is not None:
+                batches.append(waiting.batch)
+            elif signed is not None:
+                end = at + len(waiting)
+                batches.append(signed.select(range(at, end)))
+                at = end
+        return self._order(batches[0] if len(batches) == 1 else VerifiedBatch.join(batches))
 
     def _order(self, batch: VerifiedBatch) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
