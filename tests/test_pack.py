@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,12 @@ def test_a_party_without_the_openings_proves_the_rest(run: DemoResult, anchor: A
 
     assert found["payload"] == found["scope"] == "withheld"
     assert found["live"] == found["complete"] == "proven"
+
+
+def test_verifying_a_pack_loads_neither_ledger_nor_vault() -> None:
+    code = "from ledgercore.exchange import verify_pack; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {*done.stdout.split()}
+
+    assert "ledgercore.exchange.claims" in loaded
+    assert not {"apsw", "ledgercore.ledger", "ledgercore.store", "ledgercore.vault"} & loaded

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from ledgercore._core import Receipt, verify_signature
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
+from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import Request, Terms, request_commitment
-from ledgercore.exchange.provider import admitted_state
 from ledgercore.exchange.salted import FIELD, TERM, Leaf, commit
 from ledgercore.records import (
     ConsentAuthorise,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ledgercore._core import Receipt, SigningKey, hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
+from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.messages import (
     Delivery,
     Proposal,
@@ -21,7 +22,6 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
-from ledgercore.exchange.provider import admitted_state
 from ledgercore.exchange.salted import FIELD, commit, decode_leaves
 from ledgercore.exchange.sealing import (
     open_key,

@@ -12,7 +12,7 @@ is erased its opening is missing and the pack says so; everything else still ver
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -23,7 +23,6 @@ from ledgercore.exchange.claims import Case, Claim, ReleaseEvidence, prove_claim
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
-from ledgercore.ledger import Ledger
 from ledgercore.records import ConsentRequest, DecisionRecord, ProductPublish, RecordBody
 from ledgercore.records.base import Bytes32, Part
 from ledgercore.rules import (
@@ -34,7 +33,10 @@ from ledgercore.rules import (
     product_object,
 )
 from ledgercore.rules.view import decode_state
-from ledgercore.vault import Vault
+
+if TYPE_CHECKING:  # who verifies a pack needs neither
+    from ledgercore.ledger import Ledger
+    from ledgercore.vault import Vault
 
 __all__ = ["PACK_BYTES", "Claim", "Pack", "build_pack", "verify_pack"]
 

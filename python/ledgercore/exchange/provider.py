@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ledgercore._core import Receipt, SigningKey, hash_domain
+from ledgercore._core import SigningKey, hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.messages import (
     Delivery,
     Proposal,
@@ -36,7 +37,7 @@ from ledgercore.rules import ConsentState, ExchangeState, consent_object, exchan
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
-__all__ = ["Provider", "Row", "admitted_state"]
+__all__ = ["Provider", "Row"]
 
 Row = Mapping[str, Value]
 """One subject's data: a value, or the code of why it is missing, by field."""
@@ -183,14 +184,3 @@ class Provider:
         value = self._ledger.state(consent_object(consent))
         assert value is not None, "an exchange has a consent"
         return decode_state(value, ConsentState)
-
-
-def admitted_state(receipt: Receipt, intent: bytes) -> ExchangeState:
-    """The exchange's state in a verified receipt of its admit, which must show it admitted."""
-    proof = receipt.state
-    if proof is None or proof.value is None or proof.object != exchange_object(intent):
-        raise UntrustedError("receipt does not show the state of this exchange")
-    state = decode_state(proof.value, ExchangeState)
-    if state.admission is None or state.admission.index != receipt.index:
-        raise UntrustedError(f"exchange is {state.status}, and was not admitted by this record")
-    return state
