@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, LedgerError, RefusedError
+from ledgercore import (
+    InvalidError,
+    InvalidProof,
+    LedgerError,
+    LimitError,
+    MalformedError,
+    RefusedError,
+    StoreError,
+    UntrustedError,
+)
 from ledgercore.exchange.submission import Accepted, submit
+from ledgercore.rules import CODES
 from tests.town import DAY_MS, FIELDS, Town
 
 
@@ -133,3 +143,25 @@ def test_a_refused_record_does_not_take_its_signers_later_ones_with_it(town: Tow
     outcomes = submit(town.parties.ledger, town.parties.provider.answer(intents))
 
     assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RefusedError("E_PURPOSE", "another purpose"),
+        MalformedError("cut short"),
+        LimitError("too long"),
+        InvalidError("not what was committed to"),
+        InvalidProof("another root"),
+        UntrustedError("another network"),
+    ],
+)
+def test_a_delivery_is_declined_with_a_code_of_the_rules(town: Town, error: LedgerError) -> None:
+    draft = town.parties.consumer.decline(bytes(32), error)
+
+    assert draft.body.code in CODES
+
+
+def test_nothing_is_declined_for_an_error_of_the_consumers_own(town: Town) -> None:
+    with pytest.raises(StoreError, match="disk"):
+        town.parties.consumer.decline(bytes(32), StoreError("disk is gone"))

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 from ledgercore._core import Receipt, SigningKey, hash_domain
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
+from ledgercore.errors import (
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UntrustedError,
+)
 from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.messages import (
     Delivery,
@@ -143,8 +149,19 @@ class Consumer:
         return Draft(self._key, ExchangeAcknowledge(intent))
 
     def decline(self, intent: bytes, error: LedgerError) -> Draft:
-        """Say that it is not."""
-        code = error.code if isinstance(error, RefusedError) else "E_INVALID"
+        """Say that it is not, by the error of ``open``.
+
+        An error of this side's own, such as a full disk, is raised: it is no reason to decline.
+        """
+        match error:
+            case RefusedError():
+                code = error.code
+            case MalformedError():
+                code = "E_CANON"
+            case InvalidError():
+                code = "E_SCOPE"
+            case _:
+                raise error
         return Draft(self._key, ExchangeDecline(intent, code))
 
     def decide(
