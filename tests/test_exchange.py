@@ -18,9 +18,11 @@ from ledgercore import (
     StoreError,
     UntrustedError,
 )
+from ledgercore.exchange.messages import check_terms
 from ledgercore.exchange.submission import Accepted, submit
-from ledgercore.rules import CODES
-from tests.town import DAY_MS, FIELDS, Town
+from ledgercore.rules import CODES, ConsentState, consent_object
+from ledgercore.rules.view import decode_state
+from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
 
 
 @pytest.fixture
@@ -90,6 +92,62 @@ def test_the_provider_refuses_what_the_terms_do_not_cover(
     (draft,) = town.parties.provider.answer([(place.id, request)])
 
     assert draft.body.code == code
+
+
+IN_BOTH = {
+    "consumer": "shop",
+    "provider": "registry",
+    "product": "tax.large.v1",
+    "purpose": "marketing",
+    "expires_ms": 1_800_000_000_000,
+    "max_uses": 2,
+}
+
+
+@pytest.mark.parametrize("name", IN_BOTH)
+def test_a_consent_is_held_to_its_terms_in_all_that_both_state(town: Town, name: str) -> None:
+    terms = town.terms()
+    proposal = town.ask(terms)
+    value = town.parties.ledger.state(consent_object(proposal.consent))
+    consent = decode_state(value, ConsentState)
+    check_terms(terms, consent)
+
+    with pytest.raises(InvalidError, match=name):
+        check_terms(terms, structs.replace(consent, **{name: IN_BOTH[name]}))
+
+
+def test_a_subject_does_not_authorise_more_than_it_agreed_to(town: Town) -> None:
+    far_ms = town.clock.now_ms() + 9999 * DAY_MS
+    terms = town.terms(expires_ms=town.clock.now_ms() + HOUR_MS)
+    for change in ({"max_uses": 1000}, {"expires_ms": far_ms}, {"terms_root": bytes(32)}):
+        proposal = town.ask(terms, **change)
+
+        with pytest.raises(InvalidError, match="consent"):
+            town.authorise(proposal)
+
+
+def test_a_subject_does_not_authorise_what_was_asked_under_another_key(town: Town) -> None:
+    other = town.subject.new_consent_key()
+    proposal = town.ask(town.terms(), consent_key=other)
+
+    with pytest.raises(InvalidError, match="another key"):
+        town.authorise(proposal)
+
+
+def test_a_subject_does_not_authorise_what_nobody_asked_for(town: Town) -> None:
+    key = town.subject.new_consent_key()
+    proposal = town.parties.consumer.propose(town.terms(), key)
+
+    with pytest.raises(InvalidError, match="not on the ledger"):
+        town.authorise(proposal)
+
+
+def test_the_provider_refuses_a_consent_that_is_wider_than_its_terms(town: Town) -> None:
+    intent, request = town.intend(town.widened_consent())
+
+    (draft,) = town.parties.provider.answer([(intent, request)])
+
+    assert draft.body.code == "E_SCOPE"
 
 
 def test_another_request_than_the_intent_commits_to_is_refused(town: Town) -> None:

@@ -10,11 +10,13 @@ from ledgercore.clock import ManualClock, OffsetClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
 from ledgercore.demo.parties import BANK, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
+from ledgercore.exchange import Subject
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
 from ledgercore.exchange.submission import Accepted, submit
 
 FIELDS = ("cr.grade", "tax.paid_12m")
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 class Town:
@@ -27,7 +29,8 @@ class Town:
         self.table = generate_firms(3, entropy)
         self.parties: Parties = set_up(directory, self.table, self.clock, entropy)
         self.firm = self.table.rows[0].subject
-        self.subject = self.parties.subject(self.firm)
+        vault = self.parties.vaults["enterprises"]
+        self.subject = Subject(self.firm, vault, entropy, self.parties.ledger)
         self.accept([self.parties.provider.publish(self.mapping.product())])
 
     def accept(self, drafts: list) -> list[Accepted]:
@@ -37,7 +40,7 @@ class Town:
             places.append(outcome)
         return places
 
-    def consent(self, **changes: object) -> Proposal:
+    def terms(self, **changes: object) -> Terms:
         terms = Terms(
             subject=self.firm,
             provider=TAX,
@@ -52,14 +55,32 @@ class Town:
             retain_until_ms=self.clock.now_ms() + 400 * DAY_MS,
             onward="none",
         )
-        terms = structs.replace(terms, **changes)
-        proposal = self.parties.consumer.propose(terms, self.subject.new_consent_key())
-        lapses_ms = self.clock.now_ms() + DAY_MS
-        self.accept([self.parties.consumer.request_consent(proposal, lapses_ms)])
-        self.subject.agree(proposal)
-        endorsement = self.parties.provider.endorse(self.firm, proposal)
-        self.accept([self.subject.authorise(proposal, endorsement)])
+        return structs.replace(terms, **changes)
+
+    def ask(self, terms: Terms, **changes: object) -> Proposal:
+        """Propose the terms, and ask the ledger for them, but for the changes."""
+        consumer = self.parties.consumer
+        proposal = consumer.propose(terms, self.subject.new_consent_key())
+        draft = consumer.request_consent(proposal, self.clock.now_ms() + HOUR_MS)
+        self.accept([draft._replace(body=structs.replace(draft.body, **changes))])
         return proposal
+
+    def authorise(self, proposal: Proposal, subject: Subject | None = None) -> Proposal:
+        subject = subject or self.subject
+        subject.agree(proposal)
+        endorsement = self.parties.provider.endorse(self.firm, proposal)
+        self.accept([subject.authorise(proposal, endorsement)])
+        return proposal
+
+    def consent(self, **changes: object) -> Proposal:
+        return self.authorise(self.ask(self.terms(**changes)))
+
+    def widened_consent(self) -> Proposal:
+        """A subject that sees no ledger agrees to one use in an hour; the ledger has more."""
+        terms = self.terms(expires_ms=self.clock.now_ms() + HOUR_MS)
+        expires_ms = self.clock.now_ms() + 9999 * DAY_MS
+        proposal = self.ask(terms, expires_ms=expires_ms, max_uses=1000)
+        return self.authorise(proposal, self.parties.subject(self.firm))
 
     def intend(self, proposal: Proposal, *fields: str) -> tuple[bytes, Request]:
         consumer = self.parties.consumer

@@ -14,7 +14,7 @@ from ledgercore._core import Receipt, verify_signature
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.evidence import Evidence
-from ledgercore.exchange.messages import Request, Terms, request_commitment
+from ledgercore.exchange.messages import Request, Terms, check_terms, request_commitment
 from ledgercore.exchange.salted import FIELD, TERM, Leaf, commit
 from ledgercore.records import (
     ConsentAuthorise,
@@ -130,12 +130,22 @@ def _product(case: Case) -> list[Claim]:
     raise InvalidProof(f"publication of product {name} is missing")
 
 
+_ASKED = (
+    "product",
+    "purpose",
+    "terms_root",
+    "consent_key",
+    "expires_ms",
+    "max_uses",
+    "lapses_ms",
+)
+
+
 def _consented(case: Case) -> list[Claim]:
     evidence, consent = case.evidence, case.consent
     for _, record, asked in evidence.of_kind(ConsentRequest):
         evidence.signed_by_member(record, consent.consumer)
-        wanted = (asked.purpose, asked.terms_root, asked.consent_key, asked.product)
-        if wanted != (consent.purpose, consent.terms_root, consent.consent_key, consent.product):
+        if any(getattr(asked, name) != getattr(consent, name) for name in _ASKED):
             raise InvalidProof("consent is not the one that was requested")
     for _, record, body in evidence.of_kind(ConsentAuthorise):
         if record.key != consent.consent_key:
@@ -197,16 +207,14 @@ def _scope(case: Case) -> list[Claim]:
     if commit(case.suite, case.terms) != case.consent.terms_root:
         raise InvalidProof("terms are not the ones that the consent commits to")
     terms, request = Terms.from_leaves(case.terms), case.request
-    parties = (terms.provider, terms.consumer, terms.product)
-    if parties != (case.consent.provider, case.consent.consumer, case.consent.product):
-        raise InvalidProof("terms name other parties than the consent")
+    check_terms(terms, case.consent)
     if case.state.admission is None:
         return [Claim("terms", f"the consent covers {', '.join(terms.fields)}")]
     outside = [field for field in request.fields if field not in terms.fields]
     if outside:
         raise InvalidProof(f"fields {outside} were admitted and are not in the consent")
-    if {request.purpose, terms.purpose} != {case.consent.purpose}:
-        raise InvalidProof("purposes of request, terms and consent differ")
+    if request.purpose != terms.purpose:
+        raise InvalidProof(f"purpose of the request is {request.purpose}, want {terms.purpose}")
     return [
         Claim("scope", "every field that was asked for is in the consent"),
         Claim("purpose", f"consent and request have one purpose, {terms.purpose}"),

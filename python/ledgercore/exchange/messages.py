@@ -12,9 +12,10 @@ import msgspec
 
 from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
-from ledgercore.errors import MalformedError
+from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.exchange.salted import TERM, Leaf, commit, make_leaves
 from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
+from ledgercore.rules import ConsentState
 
 __all__ = [
     "Delivery",
@@ -23,6 +24,7 @@ __all__ = [
     "Release",
     "Request",
     "Terms",
+    "check_terms",
     "decode_message",
     "encode_message",
     "request_commitment",
@@ -78,6 +80,21 @@ def _single(name: str, values: list[Value]) -> Value:
     if len(values) != 1:
         raise MalformedError(f"terms have {len(values)} values of {name}, want 1")
     return values[0]
+
+
+_IN_BOTH = ("consumer", "provider", "product", "purpose", "expires_ms", "max_uses")
+
+
+def check_terms(terms: Terms, consent: ConsentState) -> None:
+    """Hold the consent on the ledger to the terms, in all that both state, or raise InvalidError.
+
+    The ledger sees no more of the terms than their root. Without this a consumer could agree on
+    one use with the subject, and ask the ledger for a thousand under the same root.
+    """
+    for name in _IN_BOTH:
+        got, want = getattr(consent, name), getattr(terms, name)
+        if got != want:
+            raise InvalidError(f"{name} of the consent is {got}, want {want} as in the terms")
 
 
 class Proposal(Part, frozen=True):

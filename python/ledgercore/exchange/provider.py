@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ledgercore._core import SigningKey, hash_domain
 from ledgercore.entropy import Entropy
-from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.messages import (
     Delivery,
@@ -18,6 +18,7 @@ from ledgercore.exchange.messages import (
     Release,
     Request,
     Terms,
+    check_terms,
     decode_message,
     encode_message,
     request_commitment,
@@ -106,6 +107,10 @@ class Provider:
         if proposal.root(self._ledger.suite) != consent.terms_root:
             raise RefusedError("E_SCOPE", "terms are not the ones that the consent commits to")
         terms = Terms.from_leaves(proposal.terms)
+        try:
+            check_terms(terms, consent)
+        except InvalidError as error:
+            raise RefusedError("E_SCOPE", str(error)) from error
         if request.purpose != terms.purpose:
             raise RefusedError("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}")
         outside = [field for field in request.fields if field not in terms.fields]
