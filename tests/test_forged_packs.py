@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import structs
 
-from ledgercore import InvalidError
+from ledgercore import InvalidError, InvalidProof, MalformedError, UntrustedError
 from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.pack import Pack
+from ledgercore.exchange.submission import Draft
+from ledgercore.records import ConsentRevoke, ExchangeErase
 from tests.town import Town
 
 
@@ -22,6 +27,159 @@ def town(tmp_path: Path) -> Iterator[Town]:
     town.parties.close()
 
 
+def packed(town: Town, intent: bytes) -> Pack:
+    """The bank's pack of an exchange, for a forger to change."""
+    data = build_pack(town.parties.ledger, town.parties.vaults["bank"], intent)
+    return msgspec.msgpack.decode(data, type=Pack)
+
+
+def delivered(town: Town) -> bytes:
+    """An exchange whose data the bank has opened."""
+    intent, request = town.intend(town.consent())
+    town.parties.consumer.open(*town.deliver(intent, request))
+    return intent
+
+
+def refused(town: Town) -> bytes:
+    """An exchange that the provider refused."""
+    intent, request = town.intend(town.consent())
+    town.accept(town.parties.provider.answer([(intent, structs.replace(request, fields=()))]))
+    return intent
+
+
+def claims(town: Town, pack: Pack) -> dict[str, str]:
+    data = msgspec.msgpack.encode(pack)
+    return {each.name: each.status for each in verify_pack(data, town.parties.ledger.trust_anchor)}
+
+
+def statements(town: Town, pack: Pack) -> dict[str, str]:
+    data = msgspec.msgpack.encode(pack)
+    found = verify_pack(data, town.parties.ledger.trust_anchor)
+    return {each.name: each.statement for each in found}
+
+
+def with_record(town: Town, pack: Pack, index: int) -> Pack:
+    """The pack with one more record of the ledger, and an honest proof of all."""
+    ledger = town.parties.ledger
+    records = sorted([*pack.records, (index, ledger.record(index).encode())])
+    proof = ledger.prove_records([index for index, _ in records])
+    return structs.replace(pack, records=tuple(records), proof=tuple(proof))
+
+
+def let_anyone_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator whose ledger accepts records of whoever signed them."""
+    monkeypatch.setattr("ledgercore.rules.engine._check_signer", lambda *case: "")
+
+
+def test_a_revocation_of_another_consent_is_refused(town: Town) -> None:
+    other = town.consent()
+    (before,) = town.accept([town.subject.revoke(other)])
+    intent = delivered(town)
+    (after,) = town.accept([town.subject.revoke(other)])
+    pack = packed(town, intent)
+
+    assert "revoked" not in claims(town, pack)
+    for place in (before, after):
+        with pytest.raises(MalformedError, match=f"record {place.index} is of another consent"):
+            claims(town, with_record(town, pack, place.index))
+
+
+def test_nothing_that_is_of_another_exchange_or_product_is_taken(town: Town) -> None:
+    delivered(town)
+    foreign = town.parties.ledger.size
+    (place,) = town.accept([town.parties.provider.publish(town.product("tax.other.v1"))])
+    pack = packed(town, delivered(town))
+    present = {index for index, _ in pack.records}
+
+    assert place.index not in present
+    for index in {*range(1, foreign), place.index} - present:
+        with pytest.raises(MalformedError):
+            claims(town, with_record(town, pack, index))
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_revocation_by_another_key_than_the_consents_is_refused(
+    town: Town, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    proposal = town.consent(max_uses=2)
+    revoke = Draft(town.parties.provider._key, ConsentRevoke(proposal.consent))
+    intent, request = town.intend(proposal)
+    let_anyone_sign(monkeypatch)
+    if early:
+        town.accept([revoke])
+    else:
+        town.parties.consumer.open(*town.deliver(intent, request))
+        town.accept([revoke])
+
+    with pytest.raises(UntrustedError, match="not revoked by its own key"):
+        claims(town, packed(town, intent))
+
+
+def test_an_erasure_that_another_signed_is_refused(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent = delivered(town)
+    let_anyone_sign(monkeypatch)
+    town.accept([Draft(town.parties.provider._key, ExchangeErase(intent, "purpose-achieved"))])
+
+    with pytest.raises(UntrustedError, match="not signed by bank"):
+        claims(town, packed(town, intent))
+
+
+def test_terms_are_checked_where_the_request_is_not_opened(town: Town) -> None:
+    pack = structs.replace(packed(town, delivered(town)), request=None)
+    honest = statements(town, pack)
+    leaves = (*pack.terms[:-1], structs.replace(pack.terms[-1], value="anyone"))
+
+    assert honest["scope"] == "this pack does not open the request"
+    with pytest.raises(InvalidProof, match="terms are not the ones"):
+        claims(town, structs.replace(pack, terms=leaves))
+
+
+def test_an_answer_is_not_proven_where_the_request_is_not_opened(town: Town) -> None:
+    pack = structs.replace(packed(town, delivered(town)), request=None)
+
+    found = claims(town, pack)
+
+    assert found["payload"] == "proven"
+    assert found["answer"] == found["request"] == found["scope"] == "withheld"
+
+
+def test_a_pack_says_what_it_does_not_open(town: Town) -> None:
+    pack = packed(town, delivered(town))
+    for part, name, what in (
+        ("terms", "scope", "the terms"),
+        ("request", "request", "the request"),
+        ("payload", "payload", "the payload"),
+        ("release", "release", "the release"),
+    ):
+        found = statements(town, structs.replace(pack, **{part: None}))
+
+        assert found[name] == f"this pack does not open {what}"
+
+
+@pytest.mark.parametrize("part", ["payload", "release"])
+def test_nothing_is_delivered_by_an_exchange_that_was_refused(town: Town, part: str) -> None:
+    foreign = getattr(packed(town, delivered(town)), part)
+    pack = packed(town, refused(town))
+    assert claims(town, pack)["outcome"] == "proven"
+
+    with pytest.raises(InvalidProof, match="nothing was admitted"):
+        claims(town, structs.replace(pack, **{part: foreign}))
+
+
+@pytest.mark.parametrize("part", ["terms", "request", "payload", "release"])
+def test_an_opening_of_another_exchange_is_refused(town: Town, part: str) -> None:
+    foreign = getattr(packed(town, delivered(town)), part)
+    openings = ("terms", "request", "payload", "release")
+    pack = packed(town, delivered(town))
+    alone = structs.replace(pack, **dict.fromkeys(openings) | {part: foreign})
+
+    for forged in (structs.replace(pack, **{part: foreign}), alone):
+        with pytest.raises(InvalidError):
+            claims(town, forged)
+
+
 def test_a_consent_wider_than_its_terms_is_proven_by_nobody(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -29,7 +187,6 @@ def test_a_consent_wider_than_its_terms_is_proven_by_nobody(
     monkeypatch.setattr("ledgercore.exchange.provider.check_terms", lambda terms, consent: None)
     intent, request = town.intend(town.widened_consent())
     town.parties.consumer.open(*town.deliver(intent, request))
-    pack = build_pack(town.parties.ledger, town.parties.vaults["bank"], intent)
 
     with pytest.raises(InvalidError, match="in the terms"):
-        verify_pack(pack, town.parties.ledger.trust_anchor)
+        claims(town, packed(town, intent))

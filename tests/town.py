@@ -13,6 +13,7 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Subject
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
 from ledgercore.exchange.submission import Accepted, submit
+from ledgercore.records import ProductPublish
 
 FIELDS = ("cr.grade", "tax.paid_12m")
 HOUR_MS = 3_600_000
@@ -39,6 +40,10 @@ class Town:
             assert isinstance(outcome, Accepted), outcome
             places.append(outcome)
         return places
+
+    def product(self, name: str) -> ProductPublish:
+        """The firm's product under another name."""
+        return structs.replace(self.mapping.product(), product=name)
 
     def terms(self, **changes: object) -> Terms:
         terms = Terms(

@@ -2,20 +2,23 @@
 
 Each claim is proven or it is an error: a pack that contradicts itself proves nothing. A claim
 about content is ``withheld`` where the pack's maker did not open it, and ``erased`` where the
-consumer has promised on the ledger that it is destroyed.
+consumer has promised on the ledger that it is destroyed. Claims about what is opened are made in
+``openings``; the others, which need the ledger's records alone, here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from ledgercore._core import Receipt, verify_signature
-from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
-from ledgercore.exchange.admission import admitted_state
-from ledgercore.exchange.evidence import Evidence
-from ledgercore.exchange.messages import Request, Terms, check_terms, request_commitment
-from ledgercore.exchange.salted import FIELD, TERM, Leaf, commit
+from ledgercore._core import verify_signature
+from ledgercore.errors import InvalidProof, UntrustedError
+from ledgercore.exchange.case import Case, Claim
+from ledgercore.exchange.openings import (
+    prove_payload,
+    prove_release,
+    prove_request,
+    prove_scope,
+)
 from ledgercore.records import (
     ConsentAuthorise,
     ConsentRequest,
@@ -23,77 +26,13 @@ from ledgercore.records import (
     DecisionRecord,
     ExchangeAcknowledge,
     ExchangeAdmit,
-    ExchangeErase,
-    ExchangeIntent,
     ExchangeUse,
     ProductPublish,
     endorsement_message,
 )
-from ledgercore.records.base import Part
-from ledgercore.rules import (
-    ConsentState,
-    DecisionState,
-    ExchangeState,
-    ProductState,
-    consent_object,
-    decision_object,
-    exchange_object,
-    product_object,
-)
+from ledgercore.rules import DecisionState, ProductState, decision_object, product_object
 
-__all__ = ["Case", "Claim", "ReleaseEvidence", "prove_claims"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One thing that the evidence shows: ``status`` is proven, erased or withheld."""
-
-    name: str
-    statement: str
-    status: str = "proven"
-
-
-class ReleaseEvidence(Part, frozen=True):
-    """What a release rested on: the admit's body, and its receipt with the exchange's state.
-
-    The sealed key is left out: it proves nothing to anyone but the consumer.
-    """
-
-    admit: bytes
-    receipt: bytes
-
-
-@dataclass(frozen=True)
-class Case:
-    """One exchange with everything that is known of it."""
-
-    evidence: Evidence
-    exchange: bytes
-    terms: tuple[Leaf, ...] | None
-    request: Request | None
-    payload: tuple[Leaf, ...] | None
-    release: ReleaseEvidence | None
-
-    @property
-    def state(self) -> ExchangeState:
-        return self.evidence.state(exchange_object(self.exchange), ExchangeState)
-
-    @property
-    def consent(self) -> ConsentState:
-        return self.evidence.state(consent_object(self.state.consent), ConsentState)
-
-    @property
-    def suite(self) -> str:
-        return self.evidence.anchor.suite
-
-    def missing(self, name: str, what: str) -> Claim:
-        """A claim about content that is not in the pack."""
-        for _, record, body in self.evidence.of_kind(ExchangeErase):
-            if body.exchange == self.exchange:
-                self.evidence.signed_by_member(record, self.state.consumer)
-                statement = f"{what} was erased: {self.state.consumer} signed so ({body.basis})"
-                return Claim(name, statement, "erased")
-        return Claim(name, f"{what} is not opened in this pack", "withheld")
+__all__ = ["prove_claims"]
 
 
 def prove_claims(case: Case) -> tuple[Claim, ...]:
@@ -174,84 +113,22 @@ def _live(case: Case) -> list[Claim]:
             sealed = (body.ciphertext_hash, body.disclosure_root)
             if sealed != (admission.ciphertext_hash, admission.disclosure_root):
                 raise InvalidProof("admit is not the one that the state was made by")
-            _check_no_revoke_before(case, index)
+            for at in _revocations(case):
+                if at < index:
+                    raise InvalidProof(f"consent was revoked by record {at}, before admit {index}")
             statement = f"consent was live when record {index} admitted the exchange"
             return [Claim("live", f"{statement}, at time {admission.time_ms} ms")]
     raise InvalidProof("admit of the exchange is missing")
 
 
-def _check_no_revoke_before(case: Case, index: int) -> None:
-    for at, _, _ in case.evidence.of_kind(ConsentRevoke):
-        if at < index:
-            raise InvalidProof(f"consent was revoked by record {at}, before the admit {index}")
-
-
-def _requested(case: Case) -> list[Claim]:
-    for _, record, body in case.evidence.of_kind(ExchangeIntent):
-        if record.id == case.exchange:
-            case.evidence.signed_by_member(record, case.state.consumer)
-            if case.request is None:
-                return [case.missing("request", "the request")]
-            if request_commitment(case.suite, case.request) != body.request_commitment:
-                raise InvalidProof("request is not the one that the intent commits to")
-            fields = ", ".join(case.request.fields)
-            return [Claim("request", f"{case.state.consumer} asked for {fields}")]
-    raise InvalidProof("intent of the exchange is missing")
-
-
-def _scope(case: Case) -> list[Claim]:
-    if case.terms is None or case.request is None:
-        return [case.missing("scope", "the terms")]
-    if any(leaf.use != TERM for leaf in case.terms):
-        raise MalformedError("terms hold leaves of another use")
-    if commit(case.suite, case.terms) != case.consent.terms_root:
-        raise InvalidProof("terms are not the ones that the consent commits to")
-    terms, request = Terms.from_leaves(case.terms), case.request
-    check_terms(terms, case.consent)
-    if case.state.admission is None:
-        return [Claim("terms", f"the consent covers {', '.join(terms.fields)}")]
-    outside = [field for field in request.fields if field not in terms.fields]
-    if outside:
-        raise InvalidProof(f"fields {outside} were admitted and are not in the consent")
-    if request.purpose != terms.purpose:
-        raise InvalidProof(f"purpose of the request is {request.purpose}, want {terms.purpose}")
-    return [
-        Claim("scope", "every field that was asked for is in the consent"),
-        Claim("purpose", f"consent and request have one purpose, {terms.purpose}"),
-    ]
-
-
-def _delivered(case: Case) -> list[Claim]:
-    state = case.state
-    if state.admission is None:
-        return []
-    if case.payload is None:
-        return [case.missing("payload", "the payload")]
-    if commit(case.suite, case.payload) != state.admission.disclosure_root:
-        raise InvalidProof("payload is not what the provider committed to")
-    names = tuple(leaf.name for leaf in case.payload)
-    if any(leaf.use != FIELD for leaf in case.payload):
-        raise MalformedError("payload holds leaves of another use")
-    if case.request is not None and names != case.request.fields:
-        raise InvalidProof("payload answers another question than was asked")
-    return [
-        Claim("payload", f"{state.provider} committed to these {len(names)} values, unchanged"),
-        Claim("answer", "the payload has exactly the fields of the request"),
-    ]
-
-
-def _released(case: Case) -> list[Claim]:
-    if case.state.admission is None:
-        return []
-    if case.release is None:
-        return [case.missing("release", "the release")]
-    receipt = Receipt.decode(case.release.receipt)
-    receipt.verify(case.release.admit, case.evidence.anchor)
-    released = admitted_state(receipt, case.exchange)
-    if released.admission != case.state.admission:
-        raise InvalidProof("release rests on another admit")
-    statement = "the key was sealed for a receipt that shows the exchange admitted"
-    return [Claim("release", statement)]
+def _revocations(case: Case) -> list[int]:
+    """Where the consent was revoked: by its own key, for nobody else may."""
+    found = []
+    for index, record, _ in case.evidence.of_kind(ConsentRevoke):
+        if record.key != case.consent.consent_key:
+            raise UntrustedError("consent is not revoked by its own key")
+        found.append(index)
+    return found
 
 
 def _acknowledged(case: Case) -> list[Claim]:
@@ -285,7 +162,7 @@ def _decided(case: Case) -> list[Claim]:
 
 def _used(case: Case) -> list[Claim]:
     claims = []
-    revoked = min((at for at, _, _ in case.evidence.of_kind(ConsentRevoke)), default=None)
+    revoked = min(_revocations(case), default=None)
     for index, record, body in case.evidence.of_kind(ExchangeUse):
         if body.exchange != case.exchange:
             continue
@@ -301,14 +178,11 @@ def _used(case: Case) -> list[Claim]:
 
 
 def _erased(case: Case) -> list[Claim]:
-    for _, _, body in case.evidence.of_kind(ExchangeErase):
-        if body.exchange == case.exchange:
-            statement = (
-                f"{case.state.consumer} signed that the data is erased ({body.basis}); "
-                "this is a promise, not a proof"
-            )
-            return [Claim("erased", statement, "proven")]
-    return []
+    basis = case.erasure()
+    if basis is None:
+        return []
+    statement = f"{case.state.consumer} signed that the data is erased ({basis})"
+    return [Claim("erased", f"{statement}; this is a promise, not a proof")]
 
 
 _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
@@ -316,10 +190,10 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _product,
     _consented,
     _live,
-    _requested,
-    _scope,
-    _delivered,
-    _released,
+    prove_request,
+    prove_scope,
+    prove_payload,
+    prove_release,
     _acknowledged,
     _decided,
     _used,

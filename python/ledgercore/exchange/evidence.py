@@ -2,12 +2,14 @@
 
 Everything here is proven from the anchor alone: the checkpoint is signed, every record stands in
 its tree and is signed by its key, the genesis is the network's, the states are those that the
-checkpoint commits to, and the list of a consent's records is complete.
+checkpoint commits to, and the list of a consent's records is complete. No record is of anything
+else than that consent and its product, for it could only be taken for one that is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from ledgercore import records
@@ -20,17 +22,28 @@ from ledgercore.records import (
     ExchangeIntent,
     Genesis,
     Member,
+    ProductPublish,
     RecordBody,
 )
 from ledgercore.rules import EMPTY_HISTORY, BusinessState, extend_history
 from ledgercore.rules.view import decode_state
 
-__all__ = ["Evidence"]
+__all__ = ["Evidence", "concerns"]
 
 BodyT = TypeVar("BodyT", bound=RecordBody)
 StateT = TypeVar("StateT", bound=BusinessState)
 
 Entry = tuple[int, Record, RecordBody]
+
+
+def concerns(body: RecordBody, consent: bytes, exchanges: AbstractSet[bytes]) -> bool:
+    """Whether a record is a consent's own, one of its exchanges', or a decision that rests on one.
+
+    ``exchanges`` are the consent's, of which those before the record are enough.
+    """
+    if isinstance(body, DecisionRecord):
+        return not exchanges.isdisjoint(body.inputs)
+    return getattr(body, "consent", None) == consent or getattr(body, "exchange", None) in exchanges
 
 
 class Evidence:
@@ -55,6 +68,7 @@ class Evidence:
         for index, at in zip(indices, range(len(batch)), strict=True):
             self.entries.append(self._entry(index, batch[at]))
         self.members = self._members()
+        self._check_related()
         self._states: dict[bytes, bytes] = {}
         for data in states:
             state = StateProof.decode(data)
@@ -110,18 +124,26 @@ class Evidence:
         if member not in self.members or self.members[member].signing_key != record.key:
             raise UntrustedError(f"record {record.kind} is not signed by {member}")
 
+    def _check_related(self) -> None:
+        consent = self.consent()
+        exchanges = self._exchanges(consent)
+        products = {body.product for _, _, body in self.of_kind(ConsentRequest)}
+        for index, _, body in self.entries[1:]:
+            own_product = isinstance(body, ProductPublish) and body.product in products
+            if not own_product and not concerns(body, consent, exchanges):
+                raise MalformedError(f"record {index} is of another consent or product")
+
+    def _exchanges(self, consent: bytes) -> set[bytes]:
+        return {r.id for _, r, body in self.of_kind(ExchangeIntent) if body.consent == consent}
+
     def touching(self, consent: bytes) -> list[Entry]:
         """The entries that touch a consent: its own, and those of its exchanges."""
-        exchanges = {r.id for _, r, b in self.of_kind(ExchangeIntent) if b.consent == consent}
-        found = []
-        for entry in self.entries:
-            body = entry[2]
-            if isinstance(body, DecisionRecord | Genesis):
-                continue
-            own = getattr(body, "consent", None) == consent
-            if own or getattr(body, "exchange", None) in exchanges:
-                found.append(entry)
-        return found
+        exchanges = self._exchanges(consent)
+        return [
+            entry
+            for entry in self.entries
+            if not isinstance(entry[2], DecisionRecord) and concerns(entry[2], consent, exchanges)
+        ]
 
     def touching_exchange(self, exchange: bytes) -> list[Entry]:
         """The entries that touch an exchange: its own, and the decisions that rest on it."""

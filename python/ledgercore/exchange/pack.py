@@ -19,11 +19,12 @@ import msgspec
 from ledgercore import records
 from ledgercore._core import Anchor, Record
 from ledgercore.errors import MalformedError, RefusedError
-from ledgercore.exchange.claims import Case, Claim, ReleaseEvidence, prove_claims
-from ledgercore.exchange.evidence import Evidence
+from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
+from ledgercore.exchange.claims import prove_claims
+from ledgercore.exchange.evidence import Evidence, concerns
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
-from ledgercore.records import ConsentRequest, DecisionRecord, ProductPublish, RecordBody
+from ledgercore.records import ConsentRequest, DecisionRecord, ExchangeIntent, ProductPublish
 from ledgercore.records.base import Bytes32, Part
 from ledgercore.rules import (
     ExchangeState,
@@ -101,7 +102,6 @@ def _records_of(ledger: Ledger, consent: bytes) -> Iterator[tuple[int, Record]]:
     """The genesis, the consent's product, and every record that touched the consent."""
     yield 0, ledger.record(0)
     exchanges: set[bytes] = set()
-    decisions: set[bytes] = set()
     products: dict[str, tuple[int, Record]] = {}
     for index, record in enumerate(ledger.records()):
         if record.kind in (records.DATA, records.Genesis.KIND):
@@ -112,23 +112,10 @@ def _records_of(ledger: Ledger, consent: bytes) -> Iterator[tuple[int, Record]]:
         elif isinstance(body, ConsentRequest) and body.consent == consent:
             yield products[body.product]
             yield index, record
-        elif _concerns(body, consent, exchanges, decisions):
-            if record.kind == "exchange.intent":
+        elif concerns(body, consent, exchanges):
+            if isinstance(body, ExchangeIntent):
                 exchanges.add(record.id)
-            elif isinstance(body, DecisionRecord):
-                decisions.add(record.id)
             yield index, record
-
-
-def _concerns(
-    body: RecordBody, consent: bytes, exchanges: set[bytes], decisions: set[bytes]
-) -> bool:
-    """Whether a record belongs to a consent, some of whose exchanges are known so far."""
-    if isinstance(body, DecisionRecord):
-        return not exchanges.isdisjoint(body.inputs)
-    if getattr(body, "consent", None) == consent:
-        return True
-    return getattr(body, "exchange", None) in exchanges
 
 
 def _opening(vault: Vault | None, name: str, kind: type[MessageT]) -> MessageT | None:

@@ -24,6 +24,7 @@ __all__ = [
     "FIELD",
     "TERM",
     "Leaf",
+    "check_leaves",
     "commit",
     "decode_leaves",
     "encode_leaves",
@@ -97,7 +98,12 @@ def decode_leaves(data: bytes, use: str) -> tuple[Leaf, ...]:
         raise MalformedError(f"leaves: {error}") from error
     if _ENCODER.encode(leaves) != data:
         raise MalformedError("leaves are not in their canonical form")
+    check_leaves(leaves, use)
+    return leaves
+
+
+def check_leaves(leaves: Sequence[Leaf], use: str) -> None:
+    """Hold each leaf to its use, to its position, and to a salt of 32 bytes."""
     for position, leaf in enumerate(leaves):
         if leaf.use != use or leaf.position != position or len(leaf.salt) != 32:
             raise MalformedError(f"leaf {position} is not a salted {use} at its position")
-    return leaves

@@ -1,0 +1,104 @@
+"""State what the openings in an evidence pack prove: request, terms, payload and release.
+
+Each opening is held to its commitment whatever else is opened. What is not opened is ``withheld``,
+or ``erased`` where the consumer has promised so on the ledger.
+"""
+
+from __future__ import annotations
+
+from ledgercore._core import Receipt
+from ledgercore.errors import InvalidProof
+from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.case import Case, Claim
+from ledgercore.exchange.messages import Terms, check_terms, request_commitment
+from ledgercore.exchange.salted import FIELD, TERM, check_leaves, commit
+from ledgercore.records import ExchangeIntent
+
+__all__ = ["prove_payload", "prove_release", "prove_request", "prove_scope"]
+
+
+def prove_request(case: Case) -> list[Claim]:
+    """The request is the one that the consumer's intent commits to."""
+    for _, record, body in case.evidence.of_kind(ExchangeIntent):
+        if record.id == case.exchange:
+            case.evidence.signed_by_member(record, case.state.consumer)
+            if case.request is None:
+                return [case.missing("request", "the request")]
+            if request_commitment(case.suite, case.request) != body.request_commitment:
+                raise InvalidProof("request is not the one that the intent commits to")
+            fields = ", ".join(case.request.fields)
+            return [Claim("request", f"{case.state.consumer} asked for {fields}")]
+    raise InvalidProof("intent of the exchange is missing")
+
+
+def prove_scope(case: Case) -> list[Claim]:
+    """The terms are those of the consent, and cover the request."""
+    terms, request = _opened_terms(case), case.request
+    if terms is None:
+        return [case.missing("scope", "the terms")]
+    if case.state.admission is None:
+        return [Claim("terms", f"the consent covers {', '.join(terms.fields)}")]
+    if request is None:
+        return [case.missing("scope", "the request")]
+    outside = [field for field in request.fields if field not in terms.fields]
+    if outside:
+        raise InvalidProof(f"fields {outside} were admitted and are not in the consent")
+    if request.purpose != terms.purpose:
+        raise InvalidProof(f"purpose of the request is {request.purpose}, want {terms.purpose}")
+    return [
+        Claim("scope", "every field that was asked for is in the consent"),
+        Claim("purpose", f"consent and request have one purpose, {terms.purpose}"),
+    ]
+
+
+def _opened_terms(case: Case) -> Terms | None:
+    """The terms, held to all that the ledger's consent says of them, whatever else is opened."""
+    if case.terms is None:
+        return None
+    check_leaves(case.terms, TERM)
+    if commit(case.suite, case.terms) != case.consent.terms_root:
+        raise InvalidProof("terms are not the ones that the consent commits to")
+    terms = Terms.from_leaves(case.terms)
+    check_terms(terms, case.consent)
+    return terms
+
+
+def prove_payload(case: Case) -> list[Claim]:
+    """The payload is what the provider committed to, and answers the request."""
+    admission, payload = case.state.admission, case.payload
+    if admission is None:
+        _refuse_opening(payload, "payload")
+        return []
+    if payload is None:
+        return [case.missing("payload", "the payload")]
+    check_leaves(payload, FIELD)
+    if commit(case.suite, payload) != admission.disclosure_root:
+        raise InvalidProof("payload is not what the provider committed to")
+    count = len(payload)
+    claim = Claim("payload", f"{case.state.provider} committed to these {count} values, unchanged")
+    if case.request is None:
+        return [claim, case.missing("answer", "the request")]
+    if tuple(leaf.name for leaf in payload) != case.request.fields:
+        raise InvalidProof("payload answers another question than was asked")
+    return [claim, Claim("answer", "the payload has exactly the fields of the request")]
+
+
+def prove_release(case: Case) -> list[Claim]:
+    """The release rests on the receipt of this exchange's admit."""
+    if case.state.admission is None:
+        _refuse_opening(case.release, "release")
+        return []
+    if case.release is None:
+        return [case.missing("release", "the release")]
+    receipt = Receipt.decode(case.release.receipt)
+    receipt.verify(case.release.admit, case.evidence.anchor)
+    released = admitted_state(receipt, case.exchange)
+    if released.admission != case.state.admission:
+        raise InvalidProof("release rests on another admit")
+    statement = "the key was sealed for a receipt that shows the exchange admitted"
+    return [Claim("release", statement)]
+
+
+def _refuse_opening(opening: object, what: str) -> None:
+    if opening is not None:
+        raise InvalidProof(f"{what} is opened, and nothing was admitted")
