@@ -19,6 +19,7 @@ from ledgercore import (
     UntrustedError,
 )
 from ledgercore.exchange.messages import check_terms
+from ledgercore.exchange.salted import FIELD
 from ledgercore.exchange.submission import Accepted, submit
 from ledgercore.rules import CODES, ConsentState, consent_object
 from ledgercore.rules.view import decode_state
@@ -140,6 +141,16 @@ def test_a_subject_does_not_authorise_what_nobody_asked_for(town: Town) -> None:
 
     with pytest.raises(InvalidError, match="not on the ledger"):
         town.authorise(proposal)
+
+
+@pytest.mark.parametrize("change", [{"salt": b""}, {"use": FIELD}, {"position": 1}])
+def test_terms_that_could_be_guessed_or_moved_are_not_agreed_to(town: Town, change: dict) -> None:
+    proposal = town.ask(town.terms())
+    first = structs.replace(proposal.terms[0], **change)
+    proposal = structs.replace(proposal, terms=(first, *proposal.terms[1:]))
+
+    with pytest.raises(MalformedError, match="leaf 0"):
+        town.subject.agree(proposal)
 
 
 def test_the_provider_refuses_a_consent_that_is_wider_than_its_terms(town: Town) -> None:

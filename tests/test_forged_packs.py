@@ -180,6 +180,20 @@ def test_an_opening_of_another_exchange_is_refused(town: Town, part: str) -> Non
             claims(town, forged)
 
 
+@pytest.mark.parametrize("number", [-1, -(2**63), 2**53, 2**63, 2**64 - 1])
+def test_a_place_that_no_ledger_has_is_malformed(town: Town, number: int) -> None:
+    pack = packed(town, delivered(town))
+    _, record = pack.records[-1]
+    leaf = structs.replace(pack.payload[0], position=number)
+    for forged in (
+        structs.replace(pack, records=(*pack.records[:-1], (number, record))),
+        structs.replace(pack, payload=(leaf, *pack.payload[1:])),
+        structs.replace(pack, terms=(leaf, *pack.terms[1:])),
+    ):
+        with pytest.raises(MalformedError):
+            claims(town, forged)
+
+
 def test_a_consent_wider_than_its_terms_is_proven_by_nobody(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, MalformedError
-from ledgercore.exchange.salted import TERM, Leaf, commit, make_leaves
+from ledgercore.exchange.salted import TERM, Leaf, check_leaves, commit, make_leaves
 from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
 from ledgercore.rules import ConsentState
 
@@ -62,7 +62,8 @@ class Terms(Part, frozen=True):
 
     @classmethod
     def from_leaves(cls, leaves: tuple[Leaf, ...]) -> Terms:
-        """The terms that leaves state."""
+        """The terms that leaves state, each of which must be salted."""
+        check_leaves(leaves, TERM)
         values: dict[str, list[Value]] = {}
         for leaf in leaves:
             values.setdefault(leaf.name, []).append(leaf.value)

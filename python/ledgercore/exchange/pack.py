@@ -25,7 +25,7 @@ from ledgercore.exchange.evidence import Evidence, concerns
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
 from ledgercore.records import ConsentRequest, DecisionRecord, ExchangeIntent, ProductPublish
-from ledgercore.records.base import Bytes32, Part
+from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
     ExchangeState,
     consent_object,
@@ -52,7 +52,7 @@ class Pack(Part, frozen=True):
     exchange: Bytes32
     checkpoint: bytes
     proof: tuple[bytes, ...]
-    records: tuple[tuple[int, bytes], ...]
+    records: tuple[tuple[Count, bytes], ...]
     states: tuple[bytes, ...]
     terms: tuple[Leaf, ...] | None
     request: Request | None

@@ -18,7 +18,7 @@ import msgspec
 from ledgercore._core import leaf_hashes, prove_multi, tree_root, verify_multi
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
-from ledgercore.records.base import Part, Value
+from ledgercore.records.base import Count, Part, Value
 
 __all__ = [
     "FIELD",
@@ -43,7 +43,7 @@ class Leaf(Part, frozen=True):
     use: str
     scope: str
     name: str
-    position: int
+    position: Count
     salt: bytes
     value: Value
 
