@@ -11,6 +11,7 @@ from msgspec import structs
 from ledgercore import (
     InvalidError,
     InvalidProof,
+    Ledger,
     LedgerError,
     LimitError,
     MalformedError,
@@ -18,6 +19,7 @@ from ledgercore import (
     StoreError,
     UntrustedError,
 )
+from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import check_terms
 from ledgercore.exchange.salted import FIELD
 from ledgercore.exchange.submission import Accepted, submit
@@ -234,3 +236,20 @@ def test_a_delivery_is_declined_with_a_code_of_the_rules(town: Town, error: Ledg
 def test_nothing_is_declined_for_an_error_of_the_consumers_own(town: Town) -> None:
     with pytest.raises(StoreError, match="disk"):
         town.parties.consumer.decline(bytes(32), StoreError("disk is gone"))
+
+
+def test_totals_are_of_one_moment(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that is opened while the totals are made is not in them."""
+    town.consent()
+    with Ledger.open(town.parties.ledger.path, read_only=True) as ledger:
+        states = ledger.states
+
+        def states_of_a_live_ledger(prefix: bytes) -> object:
+            town.intend(town.consent())
+            return states(prefix)
+
+        monkeypatch.setattr(ledger, "states", states_of_a_live_ledger)
+        totals = Supervisor(ledger).totals()
+
+        assert (totals.consents, totals.exchanges) == ({"AUTHORISED": 1}, {})
+        assert Supervisor(ledger).totals().exchanges == {"INTENDED": 3}

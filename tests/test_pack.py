@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -14,6 +16,7 @@ from ledgercore._core import Anchor
 from ledgercore.demo import DemoResult, run_demo
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.vault import Vault
+from tests.town import Town
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +122,51 @@ def test_verifying_a_pack_loads_neither_ledger_nor_vault() -> None:
 
     assert "ledgercore.exchange.claims" in loaded
     assert not {"apsw", "ledgercore.ledger", "ledgercore.store", "ledgercore.vault"} & loaded
+
+
+def test_a_pack_of_a_live_ledger_is_of_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process appends before each of the reads; the pack verifies, and misses nothing."""
+    town = Town(tmp_path)
+    proposal = town.consent(max_uses=9)
+    intent, _ = town.intend(proposal)
+    with Ledger.open(town.parties.ledger.path, read_only=True) as ledger:
+        for name in ("records", "prove_records", "prove_state"):
+            read = getattr(ledger, name)
+
+            def live(*args: object, read: Callable[..., object] = read) -> object:
+                town.intend(proposal)
+                return read(*args)
+
+            monkeypatch.setattr(ledger, name, live)
+        before = town.parties.ledger.size
+        pack = build_pack(ledger, None, intent)
+    found = {claim.name: claim for claim in verify_pack(pack, town.parties.ledger.trust_anchor)}
+    after = town.parties.ledger.size
+    town.parties.close()
+
+    assert found["complete"].status == "proven"
+    assert before < int(found["complete"].statement.split()[-1]) < after
+
+
+def test_a_pack_is_made_while_another_thread_appends(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    proposal = town.consent(max_uses=9)
+    intent, _ = town.intend(proposal)
+    done = Event()
+
+    def append() -> None:
+        while not done.is_set():
+            town.intend(proposal)
+
+    thread = Thread(target=append)
+    thread.start()
+    try:
+        for _ in range(20):
+            pack = build_pack(town.parties.ledger, None, intent)
+            verify_pack(pack, town.parties.ledger.trust_anchor)
+    finally:
+        done.set()
+        thread.join()
+        town.parties.close()

@@ -11,7 +11,6 @@ is erased its opening is missing and the pack says so; everything else still ver
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -65,57 +64,73 @@ _DECODER = msgspec.msgpack.Decoder(Pack)
 
 
 def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
-    """The pack of an exchange, with the openings in one party's vault, if there is one."""
+    """The pack of an exchange, with the openings in one party's vault, if there is one.
+
+    It is of one moment of the ledger, whoever appends meanwhile.
+    """
     value = ledger.state(exchange_object(exchange))
     if value is None:
         raise RefusedError("E_UNKNOWN", f"exchange {exchange.hex()[:16]} does not exist")
     state = decode_state(value, ExchangeState)
-    found = dict(_records_of(ledger, state.consent))
-    bodies = {index: records.decode(record.kind, record.body) for index, record in found.items()}
-    names = [consent_object(state.consent), exchange_object(exchange)]
-    names += [product_object(b.product) for b in bodies.values() if isinstance(b, ProductPublish)]
-    names += [
-        decision_object(found[index].id)
-        for index, body in bodies.items()
-        if isinstance(body, DecisionRecord)
-    ]
-    indices = sorted(found)
     kept = f"exchange/{exchange.hex()}"
     proposal = _opening(vault, f"proposal/{state.consent.hex()}", Proposal)
     release = _opening(vault, f"{kept}/release", Release)
-    pack = Pack(
-        version=1,
-        exchange=exchange,
-        checkpoint=ledger.checkpoint.encode(),
-        proof=tuple(ledger.prove_records(indices)),
-        records=tuple((index, found[index].encode()) for index in indices),
-        states=tuple(ledger.prove_state(name).encode() for name in names),
-        terms=proposal.terms if proposal else None,
-        request=_opening(vault, f"request/{state.request_commitment.hex()}", Request),
-        payload=_payload(vault, f"{kept}/payload"),
-        release=ReleaseEvidence(release.admit, release.receipt) if release else None,
-    )
+    trail = _Trail(state.consent)
+    trail.read(ledger)
+    with ledger.moment():  # others wait for the newest records only
+        trail.read(ledger)
+        indices = sorted(trail.found)
+        names = [consent_object(state.consent), exchange_object(exchange), *trail.objects]
+        pack = Pack(
+            version=1,
+            exchange=exchange,
+            checkpoint=ledger.checkpoint.encode(),
+            proof=tuple(ledger.prove_records(indices)),
+            records=tuple((index, trail.found[index]) for index in indices),
+            states=tuple(ledger.prove_state(name).encode() for name in names),
+            terms=proposal.terms if proposal else None,
+            request=_opening(vault, f"request/{state.request_commitment.hex()}", Request),
+            payload=_payload(vault, f"{kept}/payload"),
+            release=ReleaseEvidence(release.admit, release.receipt) if release else None,
+        )
     return _ENCODER.encode(pack)
 
 
-def _records_of(ledger: Ledger, consent: bytes) -> Iterator[tuple[int, Record]]:
-    """The genesis, the consent's product, and every record that touched the consent."""
-    yield 0, ledger.record(0)
-    exchanges: set[bytes] = set()
-    products: dict[str, tuple[int, Record]] = {}
-    for index, record in enumerate(ledger.records()):
-        if record.kind in (records.DATA, records.Genesis.KIND):
-            continue
+class _Trail:
+    """The genesis, a consent's product, and every record that concerns the consent so far."""
+
+    def __init__(self, consent: bytes) -> None:
+        self.found: dict[int, bytes] = {}
+        self.objects: list[bytes] = []
+        self._consent = consent
+        self._exchanges: set[bytes] = set()
+        self._products: dict[str, tuple[int, bytes]] = {}
+        self._size = 0
+
+    def read(self, ledger: Ledger) -> None:
+        """Go on from where the last reading ended, up to the newest record."""
+        for record in ledger.records(self._size):
+            self._take(self._size, record)
+            self._size += 1
+
+    def _take(self, index: int, record: Record) -> None:
+        if record.kind == records.DATA:
+            return
         body = records.decode(record.kind, record.body)
         if isinstance(body, ProductPublish):
-            products[body.product] = (index, record)
-        elif isinstance(body, ConsentRequest) and body.consent == consent:
-            yield products[body.product]
-            yield index, record
-        elif concerns(body, consent, exchanges):
-            if isinstance(body, ExchangeIntent):
-                exchanges.add(record.id)
-            yield index, record
+            self._products[body.product] = (index, record.encode())
+        elif index == 0 or concerns(body, self._consent, self._exchanges):
+            self.found[index] = record.encode()
+        if index not in self.found:
+            return
+        if isinstance(body, ConsentRequest):
+            published, encoded = self._products[body.product]
+            self.found[published] = encoded
+            self.objects.append(product_object(body.product))
+        elif isinstance(body, ExchangeIntent):
+            self._exchanges.add(record.id)
+        elif isinstance(body, DecisionRecord):
+            self.objects.append(decision_object(record.id))
 
 
 def _opening(vault: Vault | None, name: str, kind: type[MessageT]) -> MessageT | None:

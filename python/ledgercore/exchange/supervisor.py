@@ -40,10 +40,11 @@ class Supervisor:
     def totals(self) -> Totals:
         """Counts from the signed state, at the newest block's time."""
         ledger = self._ledger
-        now_ms = ledger.block(ledger.height).time_ms
-        consents = (decode_state(v, ConsentState) for _, v in ledger.states(b"consent/"))
-        exchanges = [decode_state(v, ExchangeState) for _, v in ledger.states(b"exchange/")]
-        decisions = (decode_state(v, DecisionState) for _, v in ledger.states(b"decision/"))
+        with ledger.moment():
+            now_ms = ledger.block(ledger.height).time_ms
+            consents = [decode_state(v, ConsentState) for _, v in ledger.states(b"consent/")]
+            exchanges = [decode_state(v, ExchangeState) for _, v in ledger.states(b"exchange/")]
+            decisions = [decode_state(v, DecisionState) for _, v in ledger.states(b"decision/")]
         return Totals(
             consents=_count(consent_status_at(state, now_ms) for state in consents),
             exchanges=_count(state.status for state in exchanges),

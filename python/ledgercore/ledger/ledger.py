@@ -8,6 +8,7 @@ returns after both.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -217,6 +218,12 @@ class Ledger:
         return self._writer
 
     # Read and prove; every read is checked against the signed roots.
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Reads inside are of one head, whatever is appended meanwhile; other threads wait."""
+        with self._reader.moment():
+            yield
 
     def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
         """The receipt of a record, under the checkpoint of its block: the same at any time.
