@@ -2,7 +2,8 @@
 
 A refused record does not count in its signer's chain, so the signer's later ones, which were
 signed as following it, are refused with it. They are signed again and resubmitted; nothing is
-lost, and the order that was asked for stays.
+lost, and each signer's own order stays. They then stand after what others had submitted behind
+them, so that a record which builds on another signer's belongs in a later call.
 """
 
 from __future__ import annotations
