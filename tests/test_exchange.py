@@ -19,10 +19,11 @@ from ledgercore import (
     StoreError,
     UntrustedError,
 )
+from ledgercore.demo.parties import TAX
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import check_terms
 from ledgercore.exchange.salted import FIELD
-from ledgercore.exchange.submission import Accepted, submit
+from ledgercore.exchange.submission import Accepted, Draft, submit
 from ledgercore.rules import CODES, ConsentState, consent_object
 from ledgercore.rules.view import decode_state
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
@@ -181,6 +182,62 @@ def test_a_consent_admits_once_where_one_use_was_agreed(town: Town) -> None:
 
     assert isinstance(outcomes[0], Accepted)
     assert isinstance(outcomes[1], RefusedError) and outcomes[1].code == "E_USES"
+
+
+def open_admitted(town: Town, intent: bytes, drafts: list[Draft]) -> dict:
+    """What the bank opens after the provider submits these answers, of which one is accepted."""
+    provider, outcomes = town.parties.provider, submit(town.parties.ledger, drafts)
+    (place,) = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+    return town.parties.consumer.open(provider.delivery(intent), provider.release(intent, place))
+
+
+@pytest.mark.parametrize("order", [(0,), (1,), (0, 1), (1, 0)])
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_admitted_can_be_opened_whichever_answer_was_ordered(
+    town: Town, order: tuple[int, ...], together: bool
+) -> None:
+    """The provider answers again after a crash; its first answer may be on its way still."""
+    asked = town.intend(town.consent())
+    provider = town.parties.provider
+    if together:
+        drafts = provider.answer([asked, asked])
+    else:
+        drafts = provider.answer([asked]) + provider.answer([asked])
+
+    assert open_admitted(town, asked[0], [drafts[at] for at in order])
+
+
+def test_an_answer_to_what_is_answered_changes_nothing(town: Town) -> None:
+    asked = town.intend(town.consent(max_uses=2))
+    provider = town.parties.provider
+    (place,) = town.accept(provider.answer([asked]))
+
+    (draft,) = provider.answer([asked])
+    (outcome,) = submit(town.parties.ledger, [draft])
+
+    assert draft.body.code == "E_EXCHANGE_STATE"
+    assert isinstance(outcome, RefusedError) and outcome.code == "E_EXCHANGE_STATE"
+    intent = asked[0]
+    assert town.parties.consumer.open(provider.delivery(intent), provider.release(intent, place))
+
+
+def test_an_intent_that_is_not_admitted_has_no_delivery(town: Town) -> None:
+    asked = town.intend(town.consent())
+    town.parties.provider.answer([asked])
+
+    with pytest.raises(RefusedError, match="E_EXCHANGE_STATE"):
+        town.parties.provider.delivery(asked[0])
+
+
+def test_the_provider_forgets_all_that_it_sealed_for_an_exchange(town: Town) -> None:
+    first, second = town.intend(town.consent()), town.intend(town.consent())
+    vault = town.parties.vaults[TAX]
+    town.parties.provider.answer([first, second])
+    town.parties.provider.answer([first])
+
+    assert len(vault.names("exchange/")) == 6
+    assert town.parties.provider.forget([first[0]]) == 4
+    assert len(vault.names("exchange/")) == 2
 
 
 @pytest.mark.parametrize("part", ["ciphertext", "receipt", "admit", "sealed_key"])

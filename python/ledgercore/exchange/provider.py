@@ -34,7 +34,13 @@ from ledgercore.records import (
     endorsement_message,
 )
 from ledgercore.records.base import Value
-from ledgercore.rules import ConsentState, ExchangeState, consent_object, exchange_object
+from ledgercore.rules import (
+    Admission,
+    ConsentState,
+    ExchangeState,
+    consent_object,
+    exchange_object,
+)
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
@@ -80,7 +86,8 @@ class Provider:
     def answer(self, intents: Sequence[tuple[bytes, Request]]) -> list[Draft]:
         """Admit or refuse each intent, by its id and the request behind it.
 
-        What is admitted is sealed and kept: ``delivery`` gives it, ``release`` its key.
+        What is admitted is sealed and kept: ``delivery`` gives it, ``release`` its key. Answer
+        again after a crash: whichever admit is then ordered, what it admitted can be opened.
         """
         drafts, items = [], []
         for intent, request in intents:
@@ -97,6 +104,8 @@ class Provider:
     def _check(self, intent: bytes, request: Request) -> Terms:
         """Hold a request to its commitment and to the terms of its consent."""
         state = self._exchange(intent)
+        if state.status != "INTENDED":
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, want INTENDED")
         if request_commitment(self._ledger.suite, request) != state.request_commitment:
             raise RefusedError("E_SCOPE", "request is not the one that the intent commits to")
         kept = self._vault.load(f"proposal/{state.consent.hex()}")
@@ -138,12 +147,16 @@ class Provider:
             disclosure_root=commit(suite, leaves),
             size_bucket_bytes=size_bucket(len(ciphertext)),
         )
-        name = f"exchange/{intent.hex()}"
+        # Kept under the hash that the admit names: sealing again takes nothing from this.
+        name = _sealed(intent, body.ciphertext_hash)
         return Draft(self._key, body), [(f"{name}/ciphertext", ciphertext), (f"{name}/key", key)]
 
     def delivery(self, intent: bytes) -> Delivery:
         """The sealed payload of an admitted exchange."""
-        return Delivery(intent, self._kept(intent, "ciphertext"))
+        state = self._exchange(intent)
+        if state.admission is None:
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
+        return Delivery(intent, self._kept(intent, state.admission, "ciphertext"))
 
     def release(self, intent: bytes, admit: Outcome) -> Release:
         """The payload's key for the consumer, if a receipt proves that the admit was in time.
@@ -163,18 +176,18 @@ class Provider:
         encoded = receipt.encode()
         receipt_hash = hash_domain(ledger.suite, "commitment", encoded)
         info = release_info(ledger.network, intent, record.id, receipt_hash)
-        sealed = seal_key(self._kept(intent, "key"), state.delivery_key, info)
+        assert state.admission is not None, "an admitted state has an admission"
+        sealed = seal_key(self._kept(intent, state.admission, "key"), state.delivery_key, info)
         return Release(intent, record.body, encoded, sealed)
 
     def forget(self, intents: Sequence[bytes]) -> int:
         """Erase payloads and keys that the consumers have acknowledged."""
-        parts = ("ciphertext", "key")
         return self._vault.erase(
-            f"exchange/{intent.hex()}/{part}" for intent in intents for part in parts
+            name for intent in intents for name in self._vault.names(_sealed(intent))
         )
 
-    def _kept(self, intent: bytes, part: str) -> bytes:
-        kept = self._vault.load(f"exchange/{intent.hex()}/{part}")
+    def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
+        kept = self._vault.load(f"{_sealed(intent, admission.ciphertext_hash)}/{part}")
         if kept is None:
             raise UntrustedError(f"no {part} is kept for exchange {intent.hex()[:16]}")
         return kept
@@ -189,3 +202,8 @@ class Provider:
         value = self._ledger.state(consent_object(consent))
         assert value is not None, "an exchange has a consent"
         return decode_state(value, ConsentState)
+
+
+def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:
+    """Where a vault keeps what was sealed for an exchange, or one ciphertext of it."""
+    return f"exchange/{intent.hex()}/sealed/{ciphertext_hash.hex()}"
