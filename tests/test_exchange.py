@@ -184,6 +184,39 @@ def test_a_consent_admits_once_where_one_use_was_agreed(town: Town) -> None:
     assert isinstance(outcomes[1], RefusedError) and outcomes[1].code == "E_USES"
 
 
+BEYOND = "not.of.product"
+
+
+@pytest.mark.parametrize(
+    ("terms", "fields", "code"),
+    [
+        ({"subject": "stranger"}, FIELDS, "E_UNKNOWN"),
+        ({"fields": (*FIELDS, "tax.lost")}, ("tax.lost",), "E_UNKNOWN"),
+        ({"fields": (*FIELDS, BEYOND)}, (*FIELDS, BEYOND), "E_SCOPE"),
+        ({"fields": (*FIELDS, BEYOND)}, FIELDS, ""),
+    ],
+)
+def test_an_intent_that_cannot_be_answered_is_refused_and_the_others_are_admitted(
+    town: Town, terms: dict, fields: tuple[str, ...], code: str
+) -> None:
+    """The source has lost a field of the product, and has one that the product does not offer."""
+    source = town.parties.provider._source
+    source[town.firm][BEYOND] = 1
+    subject = town.firm_named(terms.get("subject", town.firm))
+    product = town.product("tax.wide.v1")
+    lost = structs.replace(product.fields[0], code="tax.lost")
+    product = structs.replace(product, fields=(*product.fields, lost))
+    town.accept([town.parties.provider.publish(product)])
+    asked = town.ask(town.terms(product=product.product, **terms))
+    bad = town.intend(town.authorise(asked, subject), *fields)
+    first, last = town.intend(town.consent()), town.intend(town.consent())
+
+    drafts = town.parties.provider.answer([first, bad, last])
+
+    assert [getattr(draft.body, "code", "") for draft in drafts] == ["", code, ""]
+    assert all(isinstance(outcome, Accepted) for outcome in submit(town.parties.ledger, drafts))
+
+
 def open_admitted(town: Town, intent: bytes, drafts: list[Draft]) -> dict:
     """What the bank opens after the provider submits these answers, of which one is accepted."""
     provider, outcomes = town.parties.provider, submit(town.parties.ledger, drafts)

@@ -204,3 +204,15 @@ def test_a_consent_wider_than_its_terms_is_proven_by_nobody(
 
     with pytest.raises(InvalidError, match="in the terms"):
         claims(town, packed(town, intent))
+
+
+def test_fields_that_the_product_does_not_offer_are_proven_by_nobody(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.parties.provider._source[town.firm]["not.offered"] = 1
+    monkeypatch.setattr(town.parties.provider, "_offered", lambda product: {"not.offered"})
+    asked = town.intend(town.consent(fields=("not.offered",)), "not.offered")
+    town.parties.consumer.open(*town.deliver(*asked))
+
+    with pytest.raises(InvalidProof, match=r"not\.offered"):
+        claims(town, packed(town, asked[0]))

@@ -30,9 +30,13 @@ class Town:
         self.table = generate_firms(3, entropy)
         self.parties: Parties = set_up(directory, self.table, self.clock, entropy)
         self.firm = self.table.rows[0].subject
-        vault = self.parties.vaults["enterprises"]
-        self.subject = Subject(self.firm, vault, entropy, self.parties.ledger)
+        self.subject = self.firm_named(self.firm)
         self.accept([self.parties.provider.publish(self.mapping.product())])
+
+    def firm_named(self, name: str) -> Subject:
+        """A firm that sees the ledger; all firms have one agent, who keeps their vault."""
+        parties = self.parties
+        return Subject(name, parties.vaults["enterprises"], parties.entropy, parties.ledger)
 
     def accept(self, drafts: list) -> list[Accepted]:
         places = []
@@ -73,7 +77,7 @@ class Town:
     def authorise(self, proposal: Proposal, subject: Subject | None = None) -> Proposal:
         subject = subject or self.subject
         subject.agree(proposal)
-        endorsement = self.parties.provider.endorse(self.firm, proposal)
+        endorsement = self.parties.provider.endorse(subject.name, proposal)
         self.accept([subject.authorise(proposal, endorsement)])
         return proposal
 

@@ -13,6 +13,7 @@ from ledgercore.exchange.case import Case, Claim
 from ledgercore.exchange.messages import Terms, check_terms, request_commitment
 from ledgercore.exchange.salted import FIELD, check_leaves, commit
 from ledgercore.records import ExchangeIntent
+from ledgercore.rules import ProductState, product_object
 
 __all__ = ["prove_payload", "prove_release", "prove_request", "prove_scope"]
 
@@ -40,9 +41,11 @@ def prove_scope(case: Case) -> list[Claim]:
         return [Claim("terms", f"the consent covers {', '.join(terms.fields)}")]
     if request is None:
         return [case.missing("scope", "the request")]
-    outside = [field for field in request.fields if field not in terms.fields]
+    product = case.evidence.state(product_object(terms.product), ProductState)
+    covered = {code for code, _, _ in product.fields}.intersection(terms.fields)
+    outside = [field for field in request.fields if field not in covered]
     if outside:
-        raise InvalidProof(f"fields {outside} were admitted and are not in the consent")
+        raise InvalidProof(f"fields {outside} were admitted, and are not in consent and product")
     if request.purpose != terms.purpose:
         raise InvalidProof(f"purpose of the request is {request.purpose}, want {terms.purpose}")
     return [

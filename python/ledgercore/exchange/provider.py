@@ -38,8 +38,10 @@ from ledgercore.rules import (
     Admission,
     ConsentState,
     ExchangeState,
+    ProductState,
     consent_object,
     exchange_object,
+    product_object,
 )
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
@@ -122,9 +124,10 @@ class Provider:
             raise RefusedError("E_SCOPE", str(error)) from error
         if request.purpose != terms.purpose:
             raise RefusedError("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}")
-        outside = [field for field in request.fields if field not in terms.fields]
+        covered = self._offered(terms.product).intersection(terms.fields)
+        outside = [field for field in request.fields if field not in covered]
         if outside or not request.fields:
-            raise RefusedError("E_SCOPE", f"fields {outside} are not in the consent")
+            raise RefusedError("E_SCOPE", f"fields {outside} are not in consent and product")
         if not (
             terms.period_begin <= request.period_begin <= request.period_end <= terms.period_end
         ):
@@ -134,9 +137,8 @@ class Provider:
     def _seal(
         self, intent: bytes, request: Request, terms: Terms
     ) -> tuple[Draft, list[tuple[str, bytes]]]:
-        row = self._source[terms.subject]
         suite = self._ledger.suite
-        values = [(field, row[field]) for field in request.fields]
+        values = self._values(terms.subject, request.fields)
         leaves = make_leaves(FIELD, terms.product, values, self._entropy)
         key = self._entropy.bytes(32)
         context = self._ledger.network + intent
@@ -150,6 +152,15 @@ class Provider:
         # Kept under the hash that the admit names: sealing again takes nothing from this.
         name = _sealed(intent, body.ciphertext_hash)
         return Draft(self._key, body), [(f"{name}/ciphertext", ciphertext), (f"{name}/key", key)]
+
+    def _values(self, subject: str, fields: Sequence[str]) -> list[tuple[str, Value]]:
+        row = self._source.get(subject)
+        if row is None:
+            raise RefusedError("E_UNKNOWN", "there is no data of the subject")
+        absent = [field for field in fields if field not in row]
+        if absent:
+            raise RefusedError("E_UNKNOWN", f"there are no fields {absent} of the subject")
+        return [(field, row[field]) for field in fields]
 
     def delivery(self, intent: bytes) -> Delivery:
         """The sealed payload of an admitted exchange."""
@@ -197,6 +208,12 @@ class Provider:
         if value is None:
             raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
         return decode_state(value, ExchangeState)
+
+    def _offered(self, product: str) -> set[str]:
+        """The fields that a product offers."""
+        value = self._ledger.state(product_object(product))
+        assert value is not None, "a consent has a product"
+        return {code for code, _, _ in decode_state(value, ProductState).fields}
 
     def _consent(self, consent: bytes) -> ConsentState:
         value = self._ledger.state(consent_object(consent))
