@@ -19,7 +19,7 @@ from ledgercore import (
     StoreError,
     UntrustedError,
 )
-from ledgercore.demo.parties import TAX
+from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import check_terms
 from ledgercore.exchange.salted import FIELD
@@ -271,6 +271,48 @@ def test_the_provider_forgets_all_that_it_sealed_for_an_exchange(town: Town) -> 
     assert len(vault.names("exchange/")) == 6
     assert town.parties.provider.forget([first[0]]) == 4
     assert len(vault.names("exchange/")) == 2
+
+
+def test_two_exchanges_with_one_request_have_two_keys(town: Town) -> None:
+    consumer, proposal = town.parties.consumer, town.consent(max_uses=2)
+    request = consumer.request(proposal.consent, FIELDS, "credit.assess")
+    first, second = (place.id for place in town.accept(consumer.intend([request] * 2)))
+    sealed = [town.deliver(intent, request) for intent in (first, second)]
+    town.accept(consumer.erase([second], "never-needed"))
+
+    assert consumer.open(*sealed[0])
+    with pytest.raises(InvalidError):
+        consumer.open(*sealed[1])
+
+
+@pytest.mark.parametrize("end", ["opened", "declined", "not opened"])
+def test_what_is_erased_cannot_be_opened_again(town: Town, end: str) -> None:
+    intent, request = town.intend(town.consent())
+    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
+    delivery, release = town.deliver(intent, request)
+    if end == "opened":
+        consumer.open(delivery, release)
+        town.accept([consumer.acknowledge(intent)])
+    elif end == "declined":
+        town.accept([consumer.decline(intent, InvalidError("not what was committed to"))])
+
+    town.accept(consumer.erase([intent], "purpose-achieved"))
+
+    with pytest.raises(InvalidError):
+        consumer.open(delivery, release)
+    assert not [name for name in vault.names() if name.endswith(("/payload", "delivery-key"))]
+
+
+def test_nothing_is_erased_where_one_exchange_has_nothing_to_erase(town: Town) -> None:
+    (first, request), pending = town.intend(town.consent()), town.intend(town.consent())
+    delivery, release = town.deliver(first, request)
+
+    for other, code in ((bytes(32), "E_UNKNOWN"), (pending[0], "E_EXCHANGE_STATE")):
+        with pytest.raises(RefusedError, match=code):
+            town.parties.consumer.erase([first, other], "purpose-achieved")
+
+    assert town.parties.consumer.open(delivery, release)
+    assert town.parties.consumer.open(*town.deliver(*pending))
 
 
 @pytest.mark.parametrize("part", ["ciphertext", "receipt", "admit", "sealed_key"])

@@ -47,6 +47,8 @@ from ledgercore.records import (
     ExchangeUse,
 )
 from ledgercore.records.base import Value
+from ledgercore.rules import ExchangeState, exchange_object
+from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
 __all__ = ["Consumer"]
@@ -94,8 +96,8 @@ class Consumer:
             commitment = request_commitment(self._ledger.suite, request)
             body = ExchangeIntent(request.consent, commitment, public_delivery_key(private))
             drafts.append(Draft(self._key, body))
-            name = f"request/{commitment.hex()}"
-            items += [(name, encode_message(request)), (f"{name}/delivery-key", private)]
+            items.append((f"request/{commitment.hex()}", encode_message(request)))
+            items.append((_delivery_key(body), private))
         self._vault.store(items)
         return drafts
 
@@ -124,8 +126,8 @@ class Consumer:
         suite = ledger.suite
         if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
             raise InvalidError("delivery is not the ciphertext that was admitted")
-        name = f"request/{state.request_commitment.hex()}"
-        request, private = self._vault.load(name), self._vault.load(f"{name}/delivery-key")
+        request = self._vault.load(f"request/{state.request_commitment.hex()}")
+        private = self._vault.load(_delivery_key(state))
         if request is None or private is None:
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
         receipt_hash = hash_domain(suite, "commitment", release.receipt)
@@ -187,22 +189,24 @@ class Consumer:
         return Draft(self._key, ExchangeUse(intent, decision, purpose))
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
-        """Erase payloads, salts and keys from the vault, and promise so on the ledger."""
-        names = [
-            name
-            for intent in intents
-            for name in self._vault.names(f"exchange/{intent.hex()}/payload")
-        ]
-        self._vault.erase(
-            names + [name for intent in intents for name in self._request_names(intent)]
-        )
+        """Erase payloads, salts and keys from the vault, and promise so on the ledger.
+
+        With the delivery key goes whatever is sealed for it, opened before or not. Raises
+        ``RefusedError``, with nothing erased, if nothing was admitted in one of the exchanges.
+        """
+        names = []
+        for intent in intents:
+            value = self._ledger.state(exchange_object(intent))
+            if value is None:
+                raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
+            state = decode_state(value, ExchangeState)
+            if state.admission is None:
+                raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
+            names += [_delivery_key(state), f"exchange/{intent.hex()}/payload"]
+        self._vault.erase(names)
         return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
 
-    def _request_names(self, intent: bytes) -> list[str]:
-        """The delivery key of an exchange: with it the ciphertext could be opened again."""
-        release = self._vault.load(f"exchange/{intent.hex()}/release")
-        if release is None:
-            return []
-        receipt = Receipt.decode(decode_message(release, Release).receipt)
-        commitment = admitted_state(receipt, intent).request_commitment
-        return [f"request/{commitment.hex()}/delivery-key"]
+
+def _delivery_key(of: ExchangeIntent | ExchangeState) -> str:
+    """Where the vault keeps the private half: of each exchange, though two have one request."""
+    return f"request/{of.request_commitment.hex()}/{of.delivery_key.hex()}/delivery-key"
