@@ -66,6 +66,21 @@ def test_a_revocation_after_the_admit_withholds_the_key(town: Town) -> None:
         town.parties.provider.release(intent, place)
 
 
+@pytest.mark.parametrize("max_uses", [1, 2])
+def test_an_expiry_after_the_admit_withholds_the_key(town: Town, max_uses: int) -> None:
+    """By the ledger's time, whether the consent has uses left or not."""
+    intent, request = town.intend(town.consent(max_uses=max_uses))
+    (place,) = town.accept(town.parties.provider.answer([(intent, request)]))
+    town.clock.advance(30 * DAY_MS - 1)
+    town.parties.ledger.append(b"a moment before the end")
+    assert town.parties.provider.release(intent, place)
+    town.clock.advance(1)
+    town.parties.ledger.append(b"the end")
+
+    with pytest.raises(RefusedError, match=r"E_CONSENT_STATE.*key is withheld"):
+        town.parties.provider.release(intent, place)
+
+
 def test_an_expired_consent_admits_nothing(town: Town) -> None:
     intent, request = town.intend(town.consent())
     town.clock.advance(31 * DAY_MS)

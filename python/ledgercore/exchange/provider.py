@@ -172,18 +172,17 @@ class Provider:
     def release(self, intent: bytes, admit: Outcome) -> Release:
         """The payload's key for the consumer, if a receipt proves that the admit was in time.
 
-        Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if a revocation has
-        been ordered since: then the key is withheld although the admit stands.
+        Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
+        revoked since or has expired: then the key is withheld although the admit stands.
         """
         if not isinstance(admit, Accepted):
             raise admit
         ledger = self._ledger
-        receipt = ledger.receipt(admit.index, state_of=exchange_object(intent))
-        record = receipt.verify(ledger.record(admit.index).body, ledger.trust_anchor)
-        state = admitted_state(receipt, intent)
-        consent = self._consent(state.consent)
-        if consent.status not in ("AUTHORISED", "CONSUMED"):
-            raise RefusedError("E_CONSENT_STATE", f"consent is {consent.status}, key is withheld")
+        with ledger.moment():
+            receipt = ledger.receipt(admit.index, state_of=exchange_object(intent))
+            record = receipt.verify(ledger.record(admit.index).body, ledger.trust_anchor)
+            state = admitted_state(receipt, intent)
+            _check_covered(self._consent(state.consent), ledger.block(ledger.height).time_ms)
         encoded = receipt.encode()
         receipt_hash = hash_domain(ledger.suite, "commitment", encoded)
         info = release_info(ledger.network, intent, record.id, receipt_hash)
@@ -219,6 +218,15 @@ class Provider:
         value = self._ledger.state(consent_object(consent))
         assert value is not None, "an exchange has a consent"
         return decode_state(value, ConsentState)
+
+
+def _check_covered(consent: ConsentState, now_ms: int) -> None:
+    """Withhold the key where the rules would refuse a use, by the newest block's time."""
+    if consent.status not in ("AUTHORISED", "CONSUMED"):
+        raise RefusedError("E_CONSENT_STATE", f"consent is {consent.status}, key is withheld")
+    if now_ms >= consent.expires_ms:
+        message = f"consent expired at {consent.expires_ms}, key is withheld"
+        raise RefusedError("E_CONSENT_STATE", message)
 
 
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:
