@@ -19,11 +19,10 @@ from ledgercore import (
     StoreError,
     UntrustedError,
 )
-from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import check_terms
 from ledgercore.exchange.salted import FIELD
-from ledgercore.exchange.submission import Accepted, Draft, submit
+from ledgercore.exchange.submission import Accepted, submit
 from ledgercore.rules import CODES, ConsentState, consent_object
 from ledgercore.rules.view import decode_state
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
@@ -230,127 +229,6 @@ def test_an_intent_that_cannot_be_answered_is_refused_and_the_others_are_admitte
 
     assert [getattr(draft.body, "code", "") for draft in drafts] == ["", code, ""]
     assert all(isinstance(outcome, Accepted) for outcome in submit(town.parties.ledger, drafts))
-
-
-def open_admitted(town: Town, intent: bytes, drafts: list[Draft]) -> dict:
-    """What the bank opens after the provider submits these answers, of which one is accepted."""
-    provider, outcomes = town.parties.provider, submit(town.parties.ledger, drafts)
-    (place,) = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
-    return town.parties.consumer.open(provider.delivery(intent), provider.release(intent, place))
-
-
-@pytest.mark.parametrize("order", [(0,), (1,), (0, 1), (1, 0)])
-@pytest.mark.parametrize("together", [True, False])
-def test_what_is_admitted_can_be_opened_whichever_answer_was_ordered(
-    town: Town, order: tuple[int, ...], together: bool
-) -> None:
-    """The provider answers again after a crash; its first answer may be on its way still."""
-    asked = town.intend(town.consent())
-    provider = town.parties.provider
-    if together:
-        drafts = provider.answer([asked, asked])
-    else:
-        drafts = provider.answer([asked]) + provider.answer([asked])
-
-    assert open_admitted(town, asked[0], [drafts[at] for at in order])
-
-
-def test_an_answer_to_what_is_answered_changes_nothing(town: Town) -> None:
-    asked = town.intend(town.consent(max_uses=2))
-    provider = town.parties.provider
-    (place,) = town.accept(provider.answer([asked]))
-
-    (draft,) = provider.answer([asked])
-    (outcome,) = submit(town.parties.ledger, [draft])
-
-    assert draft.body.code == "E_EXCHANGE_STATE"
-    assert isinstance(outcome, RefusedError) and outcome.code == "E_EXCHANGE_STATE"
-    intent = asked[0]
-    assert town.parties.consumer.open(provider.delivery(intent), provider.release(intent, place))
-
-
-def test_an_intent_that_is_not_admitted_has_no_delivery(town: Town) -> None:
-    asked = town.intend(town.consent())
-    town.parties.provider.answer([asked])
-
-    with pytest.raises(RefusedError, match="E_EXCHANGE_STATE"):
-        town.parties.provider.delivery(asked[0])
-
-
-def test_the_provider_forgets_all_that_it_sealed_for_an_exchange(town: Town) -> None:
-    first, second = town.intend(town.consent()), town.intend(town.consent())
-    vault = town.parties.vaults[TAX]
-    town.parties.provider.answer([first, second])
-    town.parties.provider.answer([first])
-
-    assert len(vault.names("exchange/")) == 6
-    assert town.parties.provider.forget([first[0]]) == 4
-    assert len(vault.names("exchange/")) == 2
-
-
-def test_two_exchanges_with_one_request_have_two_keys(town: Town) -> None:
-    consumer, proposal = town.parties.consumer, town.consent(max_uses=2)
-    request = consumer.request(proposal.consent, FIELDS, "credit.assess")
-    first, second = (place.id for place in town.accept(consumer.intend([request] * 2)))
-    sealed = [town.deliver(intent, request) for intent in (first, second)]
-    town.accept(consumer.erase([second], "never-needed"))
-
-    assert consumer.open(*sealed[0])
-    with pytest.raises(InvalidError):
-        consumer.open(*sealed[1])
-
-
-@pytest.mark.parametrize("end", ["opened", "declined", "not opened"])
-def test_what_is_erased_cannot_be_opened_again(town: Town, end: str) -> None:
-    intent, request = town.intend(town.consent())
-    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
-    delivery, release = town.deliver(intent, request)
-    if end == "opened":
-        consumer.open(delivery, release)
-        town.accept([consumer.acknowledge(intent)])
-    elif end == "declined":
-        town.accept([consumer.decline(intent, InvalidError("not what was committed to"))])
-
-    town.accept(consumer.erase([intent], "purpose-achieved"))
-
-    with pytest.raises(InvalidError):
-        consumer.open(delivery, release)
-    assert not [name for name in vault.names() if name.endswith(("/payload", "delivery-key"))]
-
-
-def test_nothing_is_erased_where_one_exchange_has_nothing_to_erase(town: Town) -> None:
-    (first, request), pending = town.intend(town.consent()), town.intend(town.consent())
-    delivery, release = town.deliver(first, request)
-
-    for other, code in ((bytes(32), "E_UNKNOWN"), (pending[0], "E_EXCHANGE_STATE")):
-        with pytest.raises(RefusedError, match=code):
-            town.parties.consumer.erase([first, other], "purpose-achieved")
-
-    assert town.parties.consumer.open(delivery, release)
-    assert town.parties.consumer.open(*town.deliver(*pending))
-
-
-@pytest.mark.parametrize("part", ["ciphertext", "receipt", "admit", "sealed_key"])
-def test_every_changed_byte_of_a_delivery_is_refused(town: Town, part: str) -> None:
-    intent, request = town.intend(town.consent())
-    delivery, release = town.deliver(intent, request)
-    message = delivery if part == "ciphertext" else release
-    data = getattr(message, part)
-    for at in range(0, len(data), max(1, len(data) // 150)):
-        wrong = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-        changed = structs.replace(message, **{part: wrong})
-        pair = (changed, release) if part == "ciphertext" else (delivery, changed)
-        with pytest.raises(LedgerError):
-            town.parties.consumer.open(*pair)
-
-
-def test_the_key_of_another_exchange_opens_nothing(town: Town) -> None:
-    proposal = town.consent(max_uses=2)
-    first, second = town.intend(proposal), town.intend(proposal)
-    (delivery, _), (_, release) = town.deliver(*first), town.deliver(*second)
-
-    with pytest.raises(InvalidError):
-        town.parties.consumer.open(delivery, release)
 
 
 def test_a_refused_record_does_not_take_its_signers_later_ones_with_it(town: Town) -> None:
