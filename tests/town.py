@@ -89,7 +89,8 @@ class Town:
         terms = self.terms(expires_ms=self.clock.now_ms() + HOUR_MS)
         expires_ms = self.clock.now_ms() + 9999 * DAY_MS
         proposal = self.ask(terms, expires_ms=expires_ms, max_uses=1000)
-        return self.authorise(proposal, self.parties.subject(self.firm))
+        blind = Subject(self.firm, self.parties.vaults["enterprises"], self.parties.entropy)
+        return self.authorise(proposal, blind)
 
     def intend(self, proposal: Proposal, *fields: str) -> tuple[bytes, Request]:
         consumer = self.parties.consumer
