@@ -33,7 +33,7 @@ class Parties:
 
     def subject(self, name: str) -> Subject:
         """One enterprise; the enterprises' vault is kept by their agent."""
-        return Subject(name, self.vaults["enterprises"], self.entropy)
+        return Subject(name, self.vaults["enterprises"], self.entropy, self.ledger)
 
     def close(self) -> None:
         """Close every file."""
