@@ -17,7 +17,7 @@
     └── UnavailableError        a resource could not be had
         ├── StoreError          input or output failed
         │   └── DiskFullError   passes when space is freed
-        └── BusyError           another writer holds the ledger
+        └── BusyError           another holds the ledger or the vault
 """
 
 from __future__ import annotations
@@ -124,4 +124,4 @@ class DiskFullError(StoreError):
 
 
 class BusyError(UnavailableError):
-    """Another writer holds the ledger."""
+    """Another writer holds the ledger, or another connection the vault."""

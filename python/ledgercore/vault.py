@@ -7,18 +7,20 @@ nothing of copies that the disk, a backup or a person has made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
 import apsw
 
 from ledgercore.disk import exists, make_private
-from ledgercore.errors import CorruptError, StoreError
+from ledgercore.errors import BusyError, CorruptError, StoreError
 
 __all__ = ["Vault"]
 
 _APPLICATION_ID = 0x4C475654  # "LGVT"
+_WAIT_MS = 5_000
 
 
 class Vault:
@@ -30,18 +32,20 @@ class Vault:
         self._lock = RLock()
         if not exists(path):
             make_private(path)
-        try:
+        with self._translated("open"):
             self._connection = apsw.Connection(self._path)
-            self._connection.set_busy_timeout(5_000)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.execute("PRAGMA secure_delete=ON")
-            self._connection.execute("PRAGMA temp_store=MEMORY")
-            self._prepare()
-        except apsw.Error as error:
-            raise StoreError(f"cannot open vault {path}: {error}") from error
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def _prepare(self) -> None:
+        self._connection.set_busy_timeout(_WAIT_MS)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA secure_delete=ON")
+        self._connection.execute("PRAGMA temp_store=MEMORY")
         (found,) = self._connection.execute("PRAGMA application_id").fetchall()[0]
         if found == 0:
             with self._connection:
@@ -55,24 +59,15 @@ class Vault:
 
     def store(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Keep items under their names, all durable together on return."""
-        with self._lock:
-            try:
-                with self._connection:
-                    self._connection.executemany("INSERT OR REPLACE INTO item VALUES (?,?)", items)
-            except apsw.Error as error:
-                raise StoreError(f"cannot write vault {self._path}: {error}") from error
+        with self._translated("write"), self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO item VALUES (?,?)", items)
 
     def load(self, name: str) -> bytes | None:
         """An item, if it is there."""
-        with self._lock:
-            try:
-                row = self._connection.execute(
-                    "SELECT value FROM item WHERE name = ?", (name,)
-                ).fetchone()
-            except apsw.CorruptError as error:
-                raise CorruptError(f"vault {self._path} is damaged: {error}") from error
-            except apsw.Error as error:
-                raise StoreError(f"cannot read vault {self._path}: {error}") from error
+        with self._translated("read"):
+            row = self._connection.execute(
+                "SELECT value FROM item WHERE name = ?", (name,)
+            ).fetchone()
         if row is None:
             return None
         value = row[0]
@@ -81,7 +76,7 @@ class Vault:
 
     def names(self, prefix: str = "") -> list[str]:
         """The names of the items that begin so."""
-        with self._lock:
+        with self._translated("read"):
             rows = self._connection.execute(
                 "SELECT name FROM item WHERE name >= ? AND name < ? ORDER BY name",
                 (prefix, prefix + "\U0010ffff"),
@@ -89,20 +84,42 @@ class Vault:
         return [str(name) for (name,) in rows]
 
     def erase(self, names: Iterable[str]) -> int:
-        """Overwrite and remove items; how many were there. Durable on return."""
-        with self._lock:
-            try:
-                before = self._connection.total_changes()
-                with self._connection:
-                    rows = [(name,) for name in names]
-                    self._connection.executemany("DELETE FROM item WHERE name = ?", rows)
-                count = self._connection.total_changes() - before
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            except apsw.Error as error:
-                raise StoreError(f"cannot erase in vault {self._path}: {error}") from error
+        """Overwrite and remove items; how many were there. Durable on return.
+
+        Raises ``BusyError`` where the items are removed and the write-ahead log cannot be cut,
+        because another connection reads from it: to erase again is safe, and cuts it.
+        """
+        with self._translated("erase in"):
+            before = self._connection.total_changes()
+            with self._connection:
+                rows = [(name,) for name in names]
+                self._connection.executemany("DELETE FROM item WHERE name = ?", rows)
+            count = self._connection.total_changes() - before
+            cut = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if cut[0][0]:
+            raise BusyError(
+                f"items of vault {self._path} are removed, but another connection reads it, and "
+                "its write-ahead log may still hold them: close that connection and erase again"
+            )
         return count
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """One call at a time, with SQLite's errors as ours."""
+        with self._lock:
+            try:
+                yield
+            except apsw.CorruptError as error:
+                raise CorruptError(f"vault {self._path} is damaged: {error}") from error
+            except apsw.BusyError as error:
+                raise BusyError(
+                    f"cannot {doing} vault {self._path}: another connection holds it: close it "
+                    "and try again"
+                ) from error
+            except apsw.Error as error:
+                raise StoreError(f"cannot {doing} vault {self._path}: {error}") from error
