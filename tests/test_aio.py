@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from ledgercore import AsyncLedger, InvalidProof, Ledger, RefusedError, UnavailableError, testing
+from ledgercore.ledger import Report
 
 ORIGIN = "test.example/log"
 
@@ -87,26 +89,62 @@ def test_tasks_share_a_ledger_and_the_loop_goes_on(path: Path) -> None:
     asyncio.run(use())
 
 
-def test_what_a_cancelled_call_appends_is_there(path: Path) -> None:
+async def hold(ledger: AsyncLedger) -> tuple[asyncio.Task[Report], Event]:
+    """A call that holds the ledger's thread, so that what is asked next waits, until let go."""
+    reached, let_go = Event(), Event()
+
+    def wait(done: int, total: int) -> None:
+        reached.set()
+        assert let_go.wait(60)
+
+    holding = asyncio.create_task(ledger.verify(wait))
+    assert await asyncio.to_thread(reached.wait, 60)
+    return holding, let_go
+
+
+def test_a_call_that_is_cancelled_while_it_waits_is_carried_out(path: Path) -> None:
     async def use() -> None:
         async with await AsyncLedger.open(path) as ledger:
-            call = asyncio.create_task(ledger.append_many([b"x"] * 2000))
+            holding, let_go = await hold(ledger)
+            call = asyncio.create_task(ledger.append_many([b"x"] * 3))
             await asyncio.sleep(0)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert await ledger.size() == 2001
+            assert not holding.done()
+            let_go.set()
+            assert await ledger.size() == 4
 
     asyncio.run(use())
 
 
-def test_a_closed_ledger_lets_the_next_writer_in(path: Path) -> None:
+def test_a_close_that_is_cancelled_waits_for_what_was_asked_before(path: Path) -> None:
+    async def use() -> None:
+        ledger = await AsyncLedger.open(path)
+        _, let_go = await hold(ledger)
+        call = asyncio.create_task(ledger.append(b"x"))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(ledger.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        let_go.set()
+        assert (await call).index == 1
+
+    asyncio.run(use())
+    with Ledger.open(path) as again:
+        assert again.size == 2
+
+
+def test_a_closed_ledger_says_so_and_lets_the_next_writer_in(path: Path) -> None:
     async def use() -> None:
         ledger = await AsyncLedger.open(path)
         await ledger.close()
         await ledger.close()
-        with pytest.raises((UnavailableError, RuntimeError)):
-            await ledger.append(b"late")
+        for call in (ledger.append(b"late"), ledger.size(), ledger.verify()):
+            with pytest.raises(UnavailableError, match=r"^ledger is closed: open it again$"):
+                await call
 
     asyncio.run(use())
     Ledger.open(path).close()

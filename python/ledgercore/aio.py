@@ -1,8 +1,8 @@
 """Use a ledger from asyncio: every call runs on one thread of its own.
 
 The calls are those of ``Ledger``, in the order in which they were made, and each does what its
-namesake promises. A call that is cancelled is carried out all the same: what it appends may be
-durable, and sending the same record again is safe.
+namesake promises. A call that is cancelled is carried out all the same, also one that still waited
+for its turn: what it appends is there, and sending the same record again is safe.
 
 >>> async with await AsyncLedger.open("audit.ledger") as ledger:
 ...     receipt = await ledger.append(b"an entry")
@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StateProof
-from ledgercore.errors import RefusedError
+from ledgercore.errors import RefusedError, UnavailableError
 from ledgercore.ledger import Ledger, Receipts, Report
 
 __all__ = ["AsyncLedger"]
@@ -50,7 +50,12 @@ class AsyncLedger:
         self, call: Callable[CallP, ResultT], *args: CallP.args, **kwargs: CallP.kwargs
     ) -> ResultT:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(call, *args, **kwargs))
+        try:
+            future = loop.run_in_executor(self._thread, partial(call, *args, **kwargs))
+        except RuntimeError as error:
+            raise UnavailableError("ledger is closed: open it again") from error
+        # Without a shield, what is cancelled before its turn would be dropped.
+        return await asyncio.shield(future)
 
     # Append: durable and published when the call returns.
 
@@ -138,8 +143,12 @@ class AsyncLedger:
 
     async def close(self) -> None:
         """Close the ledger when all that was asked of it is done; again does nothing."""
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(loop.run_in_executor(None, self._finish))
+
+    def _finish(self) -> None:
         try:
-            await asyncio.to_thread(self._thread.shutdown)
+            self._thread.shutdown()
         finally:
             self._ledger.close()
 
