@@ -78,6 +78,7 @@ def test_cells_become_values_only_as_the_mapping_says() -> None:
         ("a,007,Y,x", "count is '007', want a whole number"),
         ("a,\u0661,Y,x", "count is '\u0661', want a whole number"),
         ("a,101,Y,x", "count is 101, want at most 100"),
+        (f"a,{'9' * 5000},Y,x", f"count is {'9' * 5000}, want at most 100"),
         ("a,1,T,x", "flag is 'T', want one of N, Y"),
         ("a,1,,x", "flag is empty"),
         ("a,1,Y,", "words is empty"),
@@ -101,6 +102,18 @@ def test_a_subject_stands_for_one_row() -> None:
     assert [(r.line, r.reason) for r in read.rejected] == [
         (3, "id is 'a', which an earlier row has")
     ]
+
+
+def test_a_mapping_that_is_none_is_refused() -> None:
+    for part, other in (
+        ("maximum = 100", "maximum"),
+        ("maximum = 100", f"maximum = {'9' * 5000}"),
+        ("maximum = 100", "least = 1"),
+        ('code = "c"', 'code = "n"'),
+        ('field = "n"', 'field = "x"'),
+    ):
+        with pytest.raises(MalformedError, match=r"^mapping: "):
+            parse_mapping(MAPPING.replace(part, other))
 
 
 def test_a_table_that_is_none_is_refused_as_a_whole() -> None:

@@ -125,7 +125,7 @@ def parse_mapping(text: str) -> Mapping:
     """The mapping in a TOML text, or ``MalformedError`` with what is wrong in it."""
     try:
         mapping = msgspec.convert(tomllib.loads(text), Mapping)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
         raise MalformedError(f"mapping: {error}") from error
     codes = [column.code for column in mapping.field]
     if len(set(codes)) != len(codes):
@@ -207,7 +207,8 @@ def _read_cell(column: Column, cell: str) -> Value:
     if column.type == "uint":
         if not (cell.isascii() and cell.isdigit()) or (cell != "0" and cell[0] == "0"):
             raise _UnfitError(f"{column.column} is {cell!r}, want a whole number")
-        if int(cell) > column.maximum:
+        # Python reads no number of thousands of digits.
+        if len(cell) > len(str(column.maximum)) or int(cell) > column.maximum:
             raise _UnfitError(f"{column.column} is {cell}, want at most {column.maximum}")
         return int(cell)
     if cell != cell.strip() or not cell.isprintable() or len(cell) > 256:
