@@ -156,6 +156,11 @@ def test_list_inside_a_member_is_limited_too():
 def test_encode_refuses_what_decode_would_refuse():
     with pytest.raises(MalformedError, match="consent"):
         records.encode(records.ConsentRevoke(b"short"))
+    with pytest.raises(MalformedError, match=r"^body of product.withdraw: .* not allowed"):
+        records.encode(records.ProductWithdraw("\udcff"))
+    for size in (2**64, -(2**63) - 1):
+        with pytest.raises(MalformedError, match=r"^body of exchange.admit: "):
+            records.encode(records.ExchangeAdmit(ID, ID, ID, size))
 
 
 def test_endorsement_message_is_pinned():

@@ -90,7 +90,10 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 def encode(body: RecordBody) -> bytes:
     """The body's bytes; raise MalformedError for a body that ``decode`` would not accept."""
-    data = _ENCODER.encode(body)
+    try:
+        data = _ENCODER.encode(body)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise MalformedError(f"body of {body.KIND}: {error}") from error
     decode(body.KIND, data)
     return data
 
