@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -59,6 +60,28 @@ def test_user_error_has_its_exit_code(case: Path, code: int, arguments: Sequence
     assert (done.returncode, done.stdout) == (code, b"")
     assert done.stderr
     assert not (case / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("init", b"\xff", "--origin", "a"),
+        ("init", "x", "--origin", b"\xff"),
+        ("show", "a.ledger", "--state", b"member/\xff"),
+        ("show", "a.ledger", "--objects", b"\xc3"),
+        ("append", "a.ledger", "--lines", b"\xff", "--json"),
+        (b"\xff",),
+    ],
+)
+def test_argument_that_is_not_utf_8_is_wrong_usage(
+    case: Path, arguments: Sequence[str | bytes]
+) -> None:
+    done = run(*(os.fsdecode(each) for each in arguments), directory=case)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert re.fullmatch(
+        rb"Error: argument '.*\\udc(ff|c3)' is not UTF-8: give names in UTF-8\n", done.stderr
+    )
 
 
 def test_error_for_machines_is_one_object(ledger: Path) -> None:

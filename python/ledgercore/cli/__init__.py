@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -92,6 +93,7 @@ def main() -> None:
     With ``--json`` the line is an object: the error's type, its message and the exit code.
     """
     try:
+        _check_arguments(sys.argv[1:])
         sys.exit(root.main(prog_name="ledgercore", standalone_mode=False))
     except LedgerError as error:
         click.echo(_error_line(error, as_json="--json" in sys.argv), err=True)
@@ -102,6 +104,16 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("ledgercore: interrupted", err=True)
         sys.exit(130)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Names, and the paths of ledgers, are UTF-8; other bytes come in as lone surrogates."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            message = f"argument {argument!r} is not UTF-8: give names in UTF-8"
+            raise click.UsageError(message) from None
 
 
 def _error_line(error: LedgerError, *, as_json: bool) -> str:
