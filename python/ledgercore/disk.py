@@ -12,7 +12,7 @@ import os
 import sys
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ledgercore.errors import BusyError, StoreError
@@ -91,7 +91,10 @@ def file_bytes(path: str | Path) -> int:
 
 
 def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> None:
-    """Write a file that must not exist yet; durable when it returns."""
+    """Write a file that must not exist yet; durable when it returns, and not there if it fails.
+
+    A crash may leave a part of it.
+    """
     mode = 0o600 if owner_only else 0o644
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -99,9 +102,14 @@ def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> Non
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 file.write(data)
             os.fsync(descriptor)
+            _flush_directory(Path(path).parent)
+        except BaseException:
+            # On a full disk an empty key would be left, which nothing is ever written over.
+            with suppress(OSError):
+                Path(path).unlink()
+            raise
         finally:
             os.close(descriptor)
-        _flush_directory(Path(path).parent)
     except FileExistsError:
         raise StoreError(f"{path} exists already: choose another name or move it away") from None
     except OSError as error:
@@ -128,19 +136,23 @@ def rename(source: str | Path, target: str | Path) -> None:
 def reserve(path: str | Path, size: int) -> None:
     """Fill an empty file with zeros up to a size, so that writing there need not grow it.
 
-    A file that holds anything, or is not there, stays as it is; so does one on a full disk.
+    A file that holds anything, or is not there, stays as it is; so does one on a full disk. This
+    is a help and no promise: it never raises.
     """
-    try:
+    with suppress(OSError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
+        try:
+            if os.fstat(descriptor).st_size == 0 and not _is_filled(descriptor, size):
+                os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+
+def _is_filled(descriptor: int, size: int) -> bool:
     try:
-        if os.fstat(descriptor).st_size == 0 and os.pwrite(descriptor, bytes(size), 0) < size:
-            os.ftruncate(descriptor, 0)
+        return os.pwrite(descriptor, bytes(size), 0) == size
     except OSError:
-        os.ftruncate(descriptor, 0)
-    finally:
-        os.close(descriptor)
+        return False
 
 
 def remove(path: str | Path) -> None:

@@ -1,0 +1,89 @@
+"""Small files are written whole or not at all, also where the disk is full."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ledgercore import disk
+from ledgercore.errors import StoreError
+
+
+@contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """No file can grow past a size: writing more is cut short, then fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def failing(*arguments: object) -> int:
+    raise OSError(5, "the disk fails")
+
+
+def test_a_new_file_is_whole_and_over_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.key"
+    disk.write_new(path, b"x" * 5000, owner_only=True)
+
+    with pytest.raises(StoreError, match=r"a\.key exists already: choose another name"):
+        disk.write_new(path, b"y")
+    assert path.read_bytes() == b"x" * 5000
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("room_bytes", [0, 100])
+def test_a_full_disk_leaves_no_part_of_a_new_file(tmp_path: Path, room_bytes: int) -> None:
+    path = tmp_path / "a.key"
+
+    with room_for(room_bytes), pytest.raises(StoreError, match=r"^cannot write .*a\.key: "):
+        disk.write_new(path, b"x" * 5000)
+    assert not path.exists()
+    disk.write_new(path, b"x" * 5000)
+
+
+def test_a_new_file_that_cannot_be_flushed_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.key"
+    monkeypatch.setattr(os, "fsync", failing)
+
+    with pytest.raises(StoreError, match=r"a\.key: the disk fails"):
+        disk.write_new(path, b"x")
+    assert not path.exists()
+
+
+def test_room_is_reserved_whole_or_not_at_all(tmp_path: Path) -> None:
+    empty, full, held = tmp_path / "empty", tmp_path / "full", tmp_path / "held"
+    for path, data in ((empty, b""), (full, b""), (held, b"held")):
+        path.write_bytes(data)
+
+    disk.reserve(empty, 5000)
+    disk.reserve(held, 5000)
+    with room_for(100):
+        disk.reserve(full, 5000)
+    disk.reserve(tmp_path / "missing", 5000)
+
+    assert empty.read_bytes() == bytes(5000)
+    assert (full.read_bytes(), held.read_bytes()) == (b"", b"held")
+    assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("fails", ["fstat", "pwrite", "ftruncate", "open"])
+def test_reserving_room_never_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    path = tmp_path / "a.ledger-wal"
+    path.touch()
+
+    with room_for(100), monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", failing)
+        patch.setattr(os, fails, failing)
+        disk.reserve(path, 5000)
