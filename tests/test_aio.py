@@ -54,7 +54,7 @@ def test_every_call_answers_as_the_ledger_does(path: Path, tmp_path: Path) -> No
                 await ledger.prove_consistency(1, 99)
             assert (await ledger.block(1)).count == 1
             assert await ledger.note(4) == await ledger.checkpoint()
-            await ledger.backup(tmp_path / "copy.ledger")
+            assert (await ledger.backup(tmp_path / "copy.ledger")).records == 6
             assert (await ledger.verify()).records == 6
 
     asyncio.run(use())

@@ -138,8 +138,8 @@ class AsyncLedger:
         """Verify everything; ``progress`` is called on the ledger's thread."""
         return await self._run(self._ledger.verify, progress)
 
-    async def backup(self, path: str | Path) -> None:
-        await self._run(self._ledger.backup, path)
+    async def backup(self, path: str | Path) -> Report:
+        return await self._run(self._ledger.backup, path)
 
     async def close(self) -> None:
         """Close the ledger when all that was asked of it is done; again does nothing."""

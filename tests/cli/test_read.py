@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from ledgercore import Checkpoint, Ledger, format_anchor, parse_anchor, primitives
+from ledgercore import Checkpoint, Ledger, Report, format_anchor, parse_anchor, primitives
+from ledgercore.cli.backup import command
 from ledgercore.cli.objects import format_object, parse_object
 from tests.cli.command import objects, run, run_well, verify
 
@@ -126,3 +128,21 @@ def test_backup_is_a_ledger_that_verifies(ledger: Path, tmp_path: Path) -> None:
 
     assert objects(run_well("audit", tmp_path / "copy", "--json"))[0]["records"] == 2
     assert run("backup", ledger, tmp_path / "copy").returncode == 4
+
+
+def test_backup_is_verified_once_and_says_what_was(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[Report] = []
+
+    def verify(copy: Ledger) -> Report:
+        reports.append(audited(copy))
+        return reports[-1]
+
+    audited = Ledger.verify
+    monkeypatch.setattr(Ledger, "verify", verify)
+
+    done = CliRunner().invoke(command, [str(ledger), str(tmp_path / "copy"), "--json"])
+
+    assert objects(done.stdout_bytes) == [{"backup": str(tmp_path / "copy"), "records": 1}]
+    assert [report.records for report in reports] == [1]

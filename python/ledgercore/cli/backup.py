@@ -16,7 +16,5 @@ def command(ledger: str, target: str, as_json: bool) -> None:
     from ledgercore.ledger import Ledger
 
     with Ledger.open(ledger, read_only=True) as opened:
-        opened.backup(target)
-    with Ledger.open(target, read_only=True) as copy:
-        report = copy.verify()
+        report = opened.backup(target)
     print_facts({"backup": target, "records": report.records}, as_json=as_json)

@@ -346,10 +346,11 @@ class Ledger:
         kept = operator_anchor(self.trust_anchor).verify_checkpoint(note)
         check_continues(self._reader, kept, "an older ledger stands in its place")
 
-    def backup(self, path: str | Path) -> None:
+    def backup(self, path: str | Path) -> Report:
         """Copy the ledger to a new file while it is in use, and verify all of the copy.
 
-        The key and the head file are not copied. A crash leaves ``<path>.new`` at most.
+        The report is of the copy. The key and the head file are not copied. A crash leaves
+        ``<path>.new`` at most.
         """
         self._reader.check_open()
         path = Path(path)
@@ -361,11 +362,12 @@ class Ledger:
         try:
             self._reader.store.backup(str(new))
             with Ledger.open(new, read_only=True, clock=self._clock, entropy=self._entropy) as copy:
-                copy.verify()
+                report = copy.verify()
             rename(new, path)
         finally:
             for leftover in leftovers:
                 remove(leftover)
+        return report
 
     def close(self) -> None:
         """Close the file and let the next writer in; closing again does nothing."""
