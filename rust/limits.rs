@@ -10,7 +10,7 @@ pub const BODY_BYTES: usize = 63 * 1024;
 pub const KIND_BYTES: usize = 64;
 /// Earlier records that one record may refer to.
 pub const REFERENCES: usize = 16;
-/// Nested arrays or maps in one canonical value.
+/// Arrays nested in one another in one canonical value; a map holds only scalars.
 pub const DEPTH: usize = 8;
 /// Records in one block, and so in one batch.
 pub const BLOCK_RECORDS: usize = 65_536;

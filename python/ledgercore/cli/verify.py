@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ledgercore._core import Anchor, Receipt
 
 RECEIPT_MARK = b"\x96"
-"""How an encoded receipt begins, an array of six; a pack is an array of nine."""
+"""How an encoded receipt begins, an array of six; a pack is an array of ten."""
 
 
 @click.command("verify")
