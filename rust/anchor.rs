@@ -1,9 +1,9 @@
 //! Decide whom a verifier trusts: the operator's key, and how many of which witnesses.
 
-use crate::checkpoint::{Checkpoint, check_origin};
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result, malformed};
 use crate::key::PublicKey;
-use crate::note::Note;
+use crate::note::{Note, check_name};
 use crate::record::Network;
 use crate::suite::Suite;
 
@@ -22,10 +22,10 @@ pub struct Anchor {
 impl Anchor {
     /// Hold the anchor's own parts to their rules.
     pub fn check(self) -> Result<Self> {
-        check_origin(&self.origin)?;
+        check_name("origin", &self.origin)?;
+        self.witnesses.iter().try_for_each(|(name, _)| check_name("witness", name))?;
         let mut names: Vec<&str> = self.witnesses.iter().map(|(name, _)| name.as_str()).collect();
         names.push(&self.origin);
-        names.iter().try_for_each(|name| check_origin(name))?;
         let mut keys: Vec<&PublicKey> = self.witnesses.iter().map(|(_, key)| key).collect();
         names.sort_unstable();
         keys.sort_unstable();

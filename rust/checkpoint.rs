@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Result, at_most, malformed};
 use crate::limits;
+use crate::note::check_name;
 use crate::suite::Hash;
 
 /// What is signed: no time and no signer, so that every honest node signs the same bytes.
@@ -45,7 +46,7 @@ impl Checkpoint {
         let Some(state_root) = state.strip_prefix("state ") else {
             return malformed(format!("line 5 is {state:?}, want state and a hash"));
         };
-        check_origin(origin)?;
+        check_name("origin", origin)?;
         let checkpoint = Self {
             origin: origin.to_owned(),
             size: parse_number("size", size)?,
@@ -66,18 +67,6 @@ impl Checkpoint {
         let Self { origin, size, height, .. } = self;
         format!("{origin}\n{size}\n{root}\nblock {height} {block_hash}\nstate {state_root}\n")
     }
-}
-
-/// An origin is a line of its own and a key name: printable, without spaces or plus signs.
-pub fn check_origin(origin: &str) -> Result<()> {
-    at_most("origin bytes", origin.len(), limits::NAME_BYTES)?;
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
-    if origin.is_empty() || !origin.chars().all(plain) {
-        return malformed(format!(
-            "origin is {origin:?}, want a name without spaces, control characters or plus signs"
-        ));
-    }
-    Ok(())
 }
 
 fn parse_number(what: &str, text: &str) -> Result<u64> {

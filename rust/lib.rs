@@ -18,8 +18,8 @@ pub mod run;
 pub mod tree;
 pub mod map;
 pub mod block;
-pub mod checkpoint;
 pub mod note;
+pub mod checkpoint;
 pub mod anchor;
 pub mod receipt;
 

@@ -13,7 +13,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::check_origin;
 use crate::error::{Error, Result, at_most, malformed};
 use crate::key::{PublicKey, SigningKey};
 use crate::limits;
@@ -24,6 +23,19 @@ const PLAIN: u8 = 0x01;
 
 /// An Ed25519 signature over the time and the text (cosignature/v1).
 const COSIGNATURE: u8 = 0x04;
+
+/// The name of a key, or of what it signs for: printable, without spaces or plus signs, so that it
+/// can stand in a line and before a plus sign.
+pub fn check_name(what: &str, name: &str) -> Result<()> {
+    at_most("name bytes", name.len(), limits::NAME_BYTES)?;
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+    if name.is_empty() || !name.chars().all(plain) {
+        return malformed(format!(
+            "{what} is {name:?}, want a name without spaces, control characters or plus signs"
+        ));
+    }
+    Ok(())
+}
 
 /// A parsed note: the text with its last newline, and the signature lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +89,7 @@ impl Note {
     }
 
     fn add(&mut self, name: &str, key_id: [u8; 4], signature: Vec<u8>) -> Result<()> {
-        check_origin(name)?;
+        check_name("signer", name)?;
         at_most("signature lines", self.lines.len() + 1, limits::CHECKPOINT_SIGNATURES)?;
         self.lines.push(Line { name: name.to_owned(), key_id, signature });
         Ok(())
@@ -123,7 +135,7 @@ impl Line {
     fn parse(line: &str) -> Result<Self> {
         let parse = || {
             let (name, body) = line.strip_prefix("— ")?.split_once(' ')?;
-            check_origin(name).ok()?;
+            check_name("signer", name).ok()?;
             let bytes = STANDARD.decode(body).ok()?;
             let (key_id, signature) = bytes.split_first_chunk::<4>()?;
             let (key_id, signature) = (*key_id, signature.to_vec());

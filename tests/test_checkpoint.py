@@ -144,7 +144,7 @@ def test_a_checkpoint_is_the_text_of_its_parts(parts: Any) -> None:
         (b64(STATE), f"{b64(STATE).replace('/', '_')},{b64(STATE)[:-2]}//", "^state root is"),
         (b64(BLOCK), f"{b64(BLOCK).replace('+', '-')},{b64(BLOCK)[:-2]}t=", "^block hash is"),
         (ORIGIN, "a b,a+b,a\t,a\0,a\x7f,a\x85,a\xa0,a\u2028,", "^origin is"),
-        (ORIGIN, "x" * 256 + "," + "é" * 128, "^origin bytes is 256, want at most 255"),
+        (ORIGIN, "x" * 256 + "," + "é" * 128, "^name bytes is 256, want at most 255"),
     ],
 )
 def test_another_form_of_a_part_is_refused(part: str, others: str, reason: str) -> None:

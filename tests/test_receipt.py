@@ -14,7 +14,16 @@ import msgpack
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledgercore import Anchor, Checkpoint, InvalidProof, Ledger, Receipt, Record, SigningKey
+from ledgercore import (
+    Anchor,
+    Checkpoint,
+    InvalidProof,
+    Ledger,
+    Receipt,
+    Record,
+    SigningKey,
+    cosign_checkpoint,
+)
 from ledgercore._core import Map, format_verifier_key, parse_verifier_key
 from ledgercore.anchor import format_anchor, parse_anchor
 from ledgercore.errors import InvalidError, InvalidSignature, MalformedError, UntrustedError
@@ -285,6 +294,18 @@ def test_an_anchor_that_cannot_be_is_refused() -> None:
     for changes in wrong:
         with pytest.raises(MalformedError):
             anchor(**changes)
+
+
+def test_a_name_that_cannot_be_is_called_what_it_is() -> None:
+    key = USER.public_key
+    for what, call in (
+        ("origin", lambda: anchor(origin="a b")),
+        ("witness", lambda: anchor(witnesses=[*KNOWN, ("a b", key)])),
+        ("signer", lambda: format_verifier_key("a b", key)),
+        ("signer", lambda: cosign_checkpoint(parts()["checkpoint"], "a b", USER, 0)),
+    ):
+        with pytest.raises(MalformedError, match=f'^{what} is "a b", want a name without spaces'):
+            call()
 
 
 def test_every_changed_character_of_a_verifier_key_is_refused() -> None:

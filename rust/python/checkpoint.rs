@@ -118,7 +118,7 @@ pub fn parse_verifier_key<'py>(
 /// A public key as a verifier key's text.
 #[pyfunction]
 pub fn format_verifier_key(name: &str, public_key: &[u8]) -> PyResult<String> {
-    checkpoint::check_origin(name)?;
+    note::check_name("signer", name)?;
     Ok(note::format_verifier_key(name, &array("public key", public_key)?))
 }
 
