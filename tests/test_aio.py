@@ -8,7 +8,16 @@ from threading import Event
 
 import pytest
 
-from ledgercore import AsyncLedger, InvalidProof, Ledger, RefusedError, UnavailableError, testing
+from ledgercore import (
+    AsyncLedger,
+    InvalidProof,
+    Ledger,
+    LimitError,
+    Receipt,
+    RefusedError,
+    UnavailableError,
+    testing,
+)
 from ledgercore.ledger import Report
 
 ORIGIN = "test.example/log"
@@ -148,3 +157,28 @@ def test_a_closed_ledger_says_so_and_lets_the_next_writer_in(path: Path) -> None
 
     asyncio.run(use())
     Ledger.open(path).close()
+
+
+def test_appends_of_many_tasks_share_blocks_in_the_order_of_the_calls(path: Path) -> None:
+    async def run() -> None:
+        async with await AsyncLedger.open(path) as ledger:
+            begin = await ledger.size()
+            calls = []
+            for number in range(120):
+                if number == 60:
+                    calls.append(asyncio.ensure_future(ledger.append_many([b"between"])))
+                calls.append(asyncio.ensure_future(ledger.append(b"%d" % number)))
+            with pytest.raises(LimitError):
+                await ledger.append(bytes(70_000))
+            done = await asyncio.gather(*calls)
+            receipts = [receipt for receipt in done if isinstance(receipt, Receipt)]
+            bodies = [record.body async for record in ledger.records(begin)]
+            want = [b"%d" % number for number in range(120)]
+            assert bodies == [*want[:60], b"between", *want[60:]]
+            for receipt, payload in zip(receipts, want, strict=True):
+                receipt.verify(payload, ledger.trust_anchor)
+            assert (await ledger.record(begin)).body == b"0"
+        with Ledger.open(path, read_only=True) as plain:
+            assert plain.height < 30, "120 appends shared blocks"
+
+    asyncio.run(run())

@@ -13,15 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StateProof
-from ledgercore.errors import RefusedError, UnavailableError
+from ledgercore.errors import LedgerError, RefusedError, UnavailableError
 from ledgercore.ledger import Ledger, Receipts, Report
+from ledgercore.ledger.intake import check_payload
 
 __all__ = ["AsyncLedger"]
 
@@ -31,6 +34,42 @@ CallP = ParamSpec("CallP")
 ResultT = TypeVar("ResultT")
 
 
+class _Appends:
+    """Payloads that are appended in one call, by the first of their callers whose turn comes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = Lock()
+        self._payloads: list[bytes] = []
+        self._closed = False
+        self._outcome: Receipts | LedgerError | None = None
+
+    def add(self, payload: bytes) -> int | None:
+        """The payload's place; None where no more may be added."""
+        with self._lock:
+            if self._closed:
+                return None
+            self._payloads.append(payload)
+            return len(self._payloads) - 1
+
+    def close(self) -> None:
+        """Take no more payloads."""
+        with self._lock:
+            self._closed = True
+
+    def receipt(self, place: int) -> Receipt:
+        """On the ledger's thread: append them all, if nobody has, and give one's receipt."""
+        self.close()
+        if self._outcome is None:
+            try:
+                self._outcome = self._ledger.append_many(self._payloads)
+            except LedgerError as error:
+                self._outcome = error
+        if isinstance(self._outcome, LedgerError):
+            raise copy(self._outcome)
+        return self._outcome[place]
+
+
 class AsyncLedger:
     """An open ledger, for one event loop."""
 
@@ -38,6 +77,7 @@ class AsyncLedger:
         """Take over an open ledger: this closes it."""
         self._ledger = ledger
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._appends = _Appends(ledger)
 
     @classmethod
     async def open(
@@ -49,9 +89,14 @@ class AsyncLedger:
     async def _run(
         self, call: Callable[CallP, ResultT], *args: CallP.args, **kwargs: CallP.kwargs
     ) -> ResultT:
+        # What is appended after this call must not be written before it.
+        self._appends.close()
+        return await self._begin(partial(call, *args, **kwargs))
+
+    async def _begin(self, call: Callable[[], ResultT]) -> ResultT:
         loop = asyncio.get_running_loop()
         try:
-            future = loop.run_in_executor(self._thread, partial(call, *args, **kwargs))
+            future = loop.run_in_executor(self._thread, call)
         except RuntimeError as error:
             raise UnavailableError("ledger is closed: open it again") from error
         # Without a shield, what is cancelled before its turn would be dropped.
@@ -60,7 +105,11 @@ class AsyncLedger:
     # Append: durable and published when the call returns.
 
     async def append(self, payload: bytes) -> Receipt:
-        return await self._run(self._ledger.append, payload)
+        """Appends that follow each other while the ledger is busy share one block."""
+        check_payload(payload)
+        while (place := self._appends.add(payload)) is None:
+            self._appends = _Appends(self._ledger)
+        return await self._begin(partial(self._appends.receipt, place))
 
     async def append_many(self, payloads: Sequence[bytes]) -> Receipts:
         """The receipts are made when they are asked for, on the thread that asks."""
