@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from ledgercore import DiskFullError, Ledger, LedgerError, SigningKey, StoreError
+from ledgercore.store import SqliteStore
 from ledgercore.store import sqlite as sqlite_module
 from tests.faults.row import reliability_row
 from tests.faults.vfs import FailingVFS
@@ -103,6 +106,61 @@ def test_a_failing_disk_stops_the_writer(
                 ledger.verify()
                 ledger.append(b"a new start goes on")
             row.count()
+
+
+transaction = SqliteStore.transaction
+
+
+class HiddenErrors:
+    """A transaction that ends as if its disk had refused nothing."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._inner = transaction(store)
+
+    def __enter__(self) -> None:
+        self._inner.__enter__()
+
+    def __exit__(self, *error: Any) -> bool:
+        with suppress(StoreError):
+            self._inner.__exit__(*error)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("row", "operation", "error"), [(15, "write", apsw.FullError), (16, "sync", apsw.IOError)]
+)
+def test_the_control_run_acknowledges_what_is_not_there(
+    tmp_path: Path,
+    calls: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    row: int,
+    operation: str,
+    error: type[apsw.Error],
+) -> None:
+    lost = 0
+    tries = range(0, calls[operation], max(1, calls[operation] // 10))
+    for index in tries:
+        name = f"hidden-{operation}-{index}"
+        path = tmp_path / f"{name}.ledger"
+        Ledger.create(path, origin=ORIGIN, key=KEY).close()
+        vfs = FailingVFS(name, error)
+        with Ledger.open(path, key=KEY, vfs=name) as ledger, monkeypatch.context() as patch:
+            ledger.append(b"first")
+            patch.setattr(SqliteStore, "transaction", lambda store: HiddenErrors(store))
+            vfs.fail(operation, index)
+            with suppress(StoreError):  # what fails before the transaction is not hidden
+                ledger.append_many(PAYLOADS)
+            acknowledged = ledger.size
+            vfs.mend()
+        vfs.unregister()
+        try:
+            with Ledger.open(path, key=KEY) as ledger:
+                lost += ledger.size < acknowledged
+        except LedgerError:
+            lost += 1
+
+    print(f"\nrow {row}, control that hides errors: {lost} of {len(tries)} lost a block")
+    assert lost
 
 
 def test_a_failing_read_is_an_error_and_not_an_answer(tmp_path: Path) -> None:
