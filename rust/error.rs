@@ -20,6 +20,9 @@ pub enum Error {
     /// Signatures that do not verify, by their positions in the batch.
     #[error("{}", signature_message(.indices, *.count))]
     Signature { indices: Vec<usize>, count: usize },
+    /// A signature on a note that does not verify, by its signer's name.
+    #[error("signature of {0} on the note does not verify")]
+    NoteSignature(String),
     /// A proof that does not lead to the expected root.
     #[error("{0}")]
     Proof(String),

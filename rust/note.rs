@@ -157,7 +157,7 @@ impl Line {
     }
 
     fn wrong(&self) -> Error {
-        Error::Untrusted(format!("signature of {} on the note does not verify", self.name))
+        Error::NoteSignature(self.name.clone())
     }
 }
 

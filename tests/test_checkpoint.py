@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ledgercore import Anchor, Checkpoint, SigningKey, cosign_checkpoint
 from ledgercore._core import sign_checkpoint
-from ledgercore.errors import LimitError, MalformedError, UntrustedError
+from ledgercore.errors import InvalidError, InvalidSignature, LimitError, MalformedError
 
 ORIGIN = "tax.example/exchange"
 SEED = bytes(32)
@@ -187,8 +187,10 @@ def test_notes_and_cosignatures_are_those_of_another_implementation() -> None:
 def refused(note: str, trusted: Anchor, reason: str) -> None:
     """Package and judge refuse alike."""
     assert not judged(note, trusted)
-    with pytest.raises((MalformedError, UntrustedError), match=reason):
+    with pytest.raises((MalformedError, InvalidError), match=reason) as caught:
         trusted.verify_checkpoint(note)
+    forged = str(caught.value).startswith("signature of ")
+    assert isinstance(caught.value, InvalidSignature) == forged
 
 
 def accepted(note: str, trusted: Anchor) -> None:

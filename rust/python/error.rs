@@ -26,6 +26,7 @@ impl From<Error> for PyErr {
                     Err(failure) => failure,
                 }
             }
+            Error::NoteSignature(_) => InvalidSignature::new_err(message),
             Error::Proof(_) => InvalidProof::new_err(message),
             Error::Untrusted(_) => UntrustedError::new_err(message),
         }
