@@ -18,11 +18,14 @@ use crate::key::{PublicKey, SigningKey};
 use crate::limits;
 use crate::signature;
 
-/// An Ed25519 signature over the text alone.
-const PLAIN: u8 = 0x01;
-
-/// An Ed25519 signature over the time and the text (cosignature/v1).
-const COSIGNATURE: u8 = 0x04;
+/// What a key signs, and the byte that C2SP knows it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Ed25519 over the text alone: an operator's (signed-note).
+    Signature = 0x01,
+    /// Ed25519 over the time and the text: a witness's (tlog-cosignature, cosignature/v1).
+    Cosignature = 0x04,
+}
 
 /// The name of a key, or of what it signs for: printable, without spaces or plus signs, so that it
 /// can stand in a line and before a plus sign.
@@ -77,15 +80,17 @@ impl Note {
 
     /// Add a signature over the text.
     pub fn sign(&mut self, name: &str, key: &SigningKey) -> Result<()> {
-        let signature = key.sign(self.text.as_bytes());
-        self.add(name, key_id(name, PLAIN, &key.public_key()), signature.to_vec())
+        let signature = key.sign(self.text.as_bytes()).to_vec();
+        let id = key_id(name, Algorithm::Signature as u8, &key.public_key());
+        self.add(name, id, signature)
     }
 
     /// Add a cosignature, which says when the signer saw the text.
     pub fn cosign(&mut self, name: &str, key: &SigningKey, time_s: u64) -> Result<()> {
         let signature = key.sign(&cosigned(time_s, &self.text));
         let body = [&time_s.to_be_bytes(), &signature[..]].concat();
-        self.add(name, key_id(name, COSIGNATURE, &key.public_key()), body)
+        let id = key_id(name, Algorithm::Cosignature as u8, &key.public_key());
+        self.add(name, id, body)
     }
 
     fn add(&mut self, name: &str, key_id: [u8; 4], signature: Vec<u8>) -> Result<()> {
@@ -98,7 +103,7 @@ impl Note {
     /// Accept the signature of a key that must have signed the text.
     pub fn verify(&self, name: &str, key: &PublicKey) -> Result<()> {
         let mut signed = false;
-        for line in self.lines_of(name, PLAIN, key) {
+        for line in self.lines_of(name, Algorithm::Signature, key) {
             let signature = line.signature_bytes(&line.signature)?;
             signature::verify(key, self.text.as_bytes(), &signature).map_err(|_| line.wrong())?;
             signed = true;
@@ -112,7 +117,7 @@ impl Note {
     /// The time at which a cosigner saw the text, if it cosigned; the newest where it did twice.
     pub fn verify_cosignature(&self, name: &str, key: &PublicKey) -> Result<Option<u64>> {
         let mut newest = None;
-        for line in self.lines_of(name, COSIGNATURE, key) {
+        for line in self.lines_of(name, Algorithm::Cosignature, key) {
             let Some((time, signature)) = line.signature.split_first_chunk::<8>() else {
                 return Err(line.wrong());
             };
@@ -125,8 +130,13 @@ impl Note {
         Ok(newest)
     }
 
-    fn lines_of(&self, name: &str, algorithm: u8, key: &PublicKey) -> impl Iterator<Item = &Line> {
-        let id = key_id(name, algorithm, key);
+    fn lines_of(
+        &self,
+        name: &str,
+        algorithm: Algorithm,
+        key: &PublicKey,
+    ) -> impl Iterator<Item = &Line> {
+        let id = key_id(name, algorithm as u8, key);
         self.lines.iter().filter(move |line| line.name == name && line.key_id == id)
     }
 }
@@ -176,26 +186,34 @@ fn key_id(name: &str, algorithm: u8, key: &PublicKey) -> [u8; 4] {
 }
 
 /// A signer's key as text: `name+89abcdef+base64(algorithm, key)`.
-pub fn format_verifier_key(name: &str, key: &PublicKey) -> String {
-    let id: String = key_id(name, PLAIN, key).iter().map(|byte| format!("{byte:02x}")).collect();
-    let body = [&[PLAIN][..], key].concat();
-    format!("{name}+{id}+{}", STANDARD.encode(body))
+pub fn format_verifier_key(name: &str, algorithm: Algorithm, key: &PublicKey) -> String {
+    verifier_key(name, algorithm as u8, key)
 }
 
-/// The name and key of a verifier key's text.
-pub fn parse_verifier_key(text: &str) -> Result<(String, PublicKey)> {
+/// The name and key of a verifier key's text, which must be for this algorithm.
+pub fn parse_verifier_key(text: &str, want: Algorithm) -> Result<(String, PublicKey)> {
     let parse = || {
         let mut parts = text.splitn(3, '+');
         let (name, _, body) = (parts.next()?, parts.next()?, parts.next()?);
+        check_name("signer", name).ok()?;
         let body = STANDARD.decode(body).ok()?;
-        let (PLAIN, key) = body.split_first().map(|(algorithm, key)| (*algorithm, key))? else {
-            return None;
-        };
+        let (algorithm, key) = body.split_first()?;
         let key: PublicKey = key.try_into().ok()?;
-        (format_verifier_key(name, &key) == text).then(|| (name.to_owned(), key))
+        (verifier_key(name, *algorithm, &key) == text).then_some((name, *algorithm, key))
     };
     match parse() {
-        Some(parsed) => Ok(parsed),
+        Some((name, got, key)) if got == want as u8 => Ok((name.to_owned(), key)),
+        Some((name, got, _)) => {
+            let want = want as u8;
+            malformed(format!("verifier key of {name} has algorithm {got:#04x}, want {want:#04x}"))
+        }
         None => malformed(format!("verifier key is {text:?}, want name+id+base64")),
     }
+}
+
+fn verifier_key(name: &str, algorithm: u8, key: &PublicKey) -> String {
+    let id: String =
+        key_id(name, algorithm, key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = [&[algorithm][..], key].concat();
+    format!("{name}+{id}+{}", STANDARD.encode(body))
 }

@@ -244,8 +244,11 @@ def test_the_state_is_held_to_the_root_that_is_signed() -> None:
         refused(made(state=wrong), InvalidProof)
 
 
-def verifier_key(name: str, key: bytes) -> str:
-    return f"{name}+{notes.key_id(name, 1, key).hex()}+{b64(bytes([1]) + key)}"
+def verifier_key(name: str, key: bytes, algorithm: int = 1) -> str:
+    return f"{name}+{notes.key_id(name, algorithm, key).hex()}+{b64(bytes([algorithm]) + key)}"
+
+
+SIGNS, COSIGNS = (verifier_key(ORIGIN, public(SEED), algorithm) for algorithm in (1, 4))
 
 
 def test_an_anchor_is_the_text_of_its_parts() -> None:
@@ -255,7 +258,7 @@ def test_an_anchor_is_the_text_of_its_parts() -> None:
         made = anchor(origin=origin, witnesses=KNOWN[:count], quorum=quorum)
         text, table = format_anchor(made), {"origin": origin, "suite": "std", "quorum": quorum}
         table |= {"network": HEX, "operator": verifier_key(origin, public(SEED))}
-        known = [{"name": name, "key": verifier_key(name, key)} for name, key in KNOWN[:count]]
+        known = [{"name": name, "key": verifier_key(name, key, 4)} for name, key in KNOWN[:count]]
         assert tomllib.loads(text) == table | ({"witness": known} if count else {})
         assert parse_anchor(text) == made and format_anchor(parse_anchor(text)) == text
         assert made.operator_vkey == table["operator"] and made != ANCHOR
@@ -272,6 +275,16 @@ def test_an_anchor_is_the_text_of_its_parts() -> None:
         (HEX, f"{HEX[1:]},{HEX.upper()},{HEX}0,, {HEX[1:]}", "^network"),
         (f'"{ORIGIN}"', f'"x","","{ORIGIN} "', "^operator's key is named"),
         (f'"{ORIGIN}+', f'"x+,"{ORIGIN}++,"', "^verifier key is"),
+        (
+            SIGNS,
+            f"{COSIGNS},{verifier_key(ORIGIN, public(SEED), 2)}",
+            "^verifier key .*, want 0x01$",
+        ),
+        (
+            verifier_key(*KNOWN[0], 4),
+            f"{verifier_key(*KNOWN[0], 1)},{verifier_key(*KNOWN[0], 6)}",
+            "^verifier key .*, want 0x04$",
+        ),
         (f'"{NAMES[0]}"', f'"x","{NAMES[1]}"', "^witness's key is named"),
         ("[[witness]]", "[witness],[[witnesses]],[witness.x]", "not TOML|anchor has"),
     ],
@@ -308,13 +321,25 @@ def test_a_name_that_cannot_be_is_called_what_it_is() -> None:
             call()
 
 
-def test_every_changed_character_of_a_verifier_key_is_refused() -> None:
-    """The key is that of golang.org/x/mod/sumdb/note."""
-    text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-    name, key = parse_verifier_key(text)
-    assert format_verifier_key("PeterNeumann", key) == verifier_key(name, key) == text
+@pytest.mark.parametrize(
+    ("text", "cosigner"),
+    [
+        # Of golang.org/x/mod/sumdb/note, and of a public witness (transparency-dev/formats).
+        ("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", False),
+        ("remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2", True),
+    ],
+)
+def test_every_changed_character_of_a_verifier_key_is_refused(text: str, cosigner: bool) -> None:
+    name, key = parse_verifier_key(text, cosigner=cosigner)
+    assert format_verifier_key(name, key, cosigner=cosigner) == text
+    assert verifier_key(name, key, 4 if cosigner else 1) == text
+    with pytest.raises(
+        MalformedError, match=f"^verifier key of {name} has algorithm 0x0[14], want"
+    ):
+        parse_verifier_key(text, cosigner=not cosigner)
     wrong = [text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :] for at in range(len(text))]
     wrong += [text[:at] for at in range(len(text))]
-    for other in [*wrong, text.replace("c74f", "C74F"), text + "=", text + "\n"]:
+    upper = f"{name}+{text.split('+')[1].upper()}+{text.split('+', 2)[2]}"
+    for other in [*wrong, upper, text + "=", text + "\n", verifier_key("a b", key), ""]:
         with pytest.raises(MalformedError, match=r"^verifier key is"):
-            parse_verifier_key(other)
+            parse_verifier_key(other, cosigner=cosigner)

@@ -403,10 +403,11 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
 def cosign_checkpoint(note: str, name: str, key: SigningKey, time_s: int) -> str:
     """The note with one more cosignature line (C2SP tlog-cosignature, cosignature/v1)."""
 
-def format_verifier_key(name: str, public_key: bytes) -> str:
-    """A key as text, `name+id+base64` (C2SP signed-note)."""
+def format_verifier_key(name: str, public_key: bytes, *, cosigner: bool = False) -> str:
+    """A key as text, `name+id+base64` (C2SP signed-note); a cosigner's is of another algorithm."""
 
-def parse_verifier_key(text: str) -> tuple[str, bytes]: ...
+def parse_verifier_key(text: str, *, cosigner: bool = False) -> tuple[str, bytes]:
+    """Name and key in the text of a signer's key, or of a cosigner's."""
 
 @final
 class Anchor:

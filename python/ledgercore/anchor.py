@@ -10,7 +10,7 @@
 
     [[witness]]
     name = "regulator.example"
-    key = "regulator.example+0c4d6e8f+AX0..."
+    key = "regulator.example+0c4d6e8f+BH0..."
 
 Parsing is strict: every key once, no other keys, and each value in its one form.
 """
@@ -39,7 +39,7 @@ def format_anchor(anchor: Anchor) -> str:
     ]
     for name, key in anchor.witnesses:
         lines += ["", "[[witness]]", f'name = "{_quoted(name)}"']
-        lines += [f'key = "{_quoted(format_verifier_key(name, key))}"']
+        lines += [f'key = "{_quoted(format_verifier_key(name, key, cosigner=True))}"']
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +70,7 @@ def parse_anchor(text: str) -> Anchor:
 
 def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
     _check_keys("witness", entry, {"name": str, "key": str})
-    name, key = parse_verifier_key(entry["key"])
+    name, key = parse_verifier_key(entry["key"], cosigner=True)
     if name != entry["name"]:
         raise MalformedError(f"witness's key is named {name!r}, want {entry['name']!r}")
     return name, key

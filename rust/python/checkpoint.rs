@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 
 use super::bytes::array;
 use super::signature::SigningKey;
-use crate::note::{self, Note};
+use crate::note::{self, Algorithm, Note};
 use crate::suite::Suite;
 use crate::{Result, anchor, checkpoint};
 
@@ -107,19 +107,27 @@ pub fn cosign_checkpoint(
 
 /// The name and public key in a verifier key's text.
 #[pyfunction]
+#[pyo3(signature = (text, *, cosigner = false))]
 pub fn parse_verifier_key<'py>(
     py: Python<'py>,
     text: &str,
+    cosigner: bool,
 ) -> PyResult<(String, Bound<'py, PyBytes>)> {
-    let (name, key) = note::parse_verifier_key(text)?;
+    let (name, key) = note::parse_verifier_key(text, algorithm(cosigner))?;
     Ok((name, PyBytes::new(py, &key)))
 }
 
 /// A public key as a verifier key's text.
 #[pyfunction]
-pub fn format_verifier_key(name: &str, public_key: &[u8]) -> PyResult<String> {
+#[pyo3(signature = (name, public_key, *, cosigner = false))]
+pub fn format_verifier_key(name: &str, public_key: &[u8], cosigner: bool) -> PyResult<String> {
     note::check_name("signer", name)?;
-    Ok(note::format_verifier_key(name, &array("public key", public_key)?))
+    let key = array("public key", public_key)?;
+    Ok(note::format_verifier_key(name, algorithm(cosigner), &key))
+}
+
+fn algorithm(cosigner: bool) -> Algorithm {
+    if cosigner { Algorithm::Cosignature } else { Algorithm::Signature }
 }
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
@@ -176,7 +184,7 @@ impl Anchor {
 
     #[getter]
     fn operator_vkey(&self) -> String {
-        note::format_verifier_key(&self.0.origin, &self.0.operator_key)
+        note::format_verifier_key(&self.0.origin, Algorithm::Signature, &self.0.operator_key)
     }
 
     #[getter]
