@@ -269,6 +269,7 @@ def test_an_anchor_is_the_text_of_its_parts() -> None:
     [
         ("quorum = 2\n", ",quorum = '2'\n,quorum = true\n,quorum = 2.0\n", "^anchor has no quorum"),
         ("quorum = 2", "quorum = -1,quorum = 3,quorum = 02,quorum", "^quorum is|not TOML"),
+        ("quorum = 2", f"quorum = {2**64},quorum = {'9' * 5000}", "^quorum is|not TOML"),
         ("quorum", "time = 1\nquorum", "^anchor has time"),
         ("\nkey", "\ntime = 1\nkey", "^witness has time"),
         ('"std"', '"gm","STD","sha256","",std', "suite|not TOML"),

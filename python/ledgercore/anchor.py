@@ -47,7 +47,7 @@ def parse_anchor(text: str) -> Anchor:
     """The anchor in a text, or ``MalformedError`` with the line's name and what is wanted."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of thousands of digits
         raise MalformedError(f"anchor is not TOML: {error}") from None
     entries = table.pop("witness", [])
     _check_keys("anchor", table, _KEYS)
@@ -56,8 +56,8 @@ def parse_anchor(text: str) -> Anchor:
     name, operator_key = parse_verifier_key(table["operator"])
     if name != table["origin"]:
         raise MalformedError(f"operator's key is named {name!r}, want {table['origin']!r}")
-    if table["quorum"] < 0:
-        raise MalformedError(f"quorum is {table['quorum']}, want 0 or more")
+    if not 0 <= table["quorum"] <= len(entries):
+        raise MalformedError(f"quorum is {table['quorum']}, want 0 to {len(entries)} witnesses")
     return Anchor(
         origin=table["origin"],
         network=_network(table["network"]),
