@@ -232,7 +232,18 @@ def test_another_path_is_refused() -> None:
     changed += [list(order) for order in itertools.permutations(path)][1:]
     for wrong in [*changed, [*path[:-1], path[0]], [bytes(32)] * 3, [bytes(32)] * 64]:
         refused(made(path=wrong), InvalidProof)
-    refused(made(path=[bytes(32)] * 65), MalformedError, "^path hashes is 65, want at most 64$")
+
+
+def test_what_cannot_be_decoded_cannot_be_made() -> None:
+    for reason, changes in (
+        ("path hashes is 65, want at most 64", {"path": [bytes(32)] * 65}),
+        ("checkpoint bytes is 16385, want at most 16384", {"checkpoint": "x" * 16385}),
+        ("envelope bytes is 65537, want at most 65536", {"envelope": bytes(65537)}),
+    ):
+        with pytest.raises(MalformedError, match=f"^{reason}$"):
+            Receipt(**{**parts(), **changes})
+    for most in ({"path": [bytes(32)] * 64}, {"checkpoint": "x" * 16384}):
+        Receipt(**{**parts(), **most})
 
 
 def test_the_state_is_held_to_the_root_that_is_signed() -> None:

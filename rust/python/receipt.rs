@@ -27,13 +27,15 @@ impl Receipt {
         envelope: Vec<u8>,
         state: Option<PyRef<'_, StateProof>>,
     ) -> PyResult<Self> {
-        Ok(Self(receipt::Receipt {
+        let receipt = receipt::Receipt {
             index,
             path: hashes("path hash", &path)?,
             checkpoint,
             envelope,
             state: state.map(|state| state.0.clone()),
-        }))
+        };
+        // What cannot be decoded may not be made either.
+        Ok(Self(receipt::Receipt::decode(&receipt.encode())?))
     }
 
     #[staticmethod]
