@@ -117,19 +117,19 @@ impl Receipt {
     }
 
     /// Restore the record from its body and check everything that leads to the anchor: the
-    /// operator's and the witnesses' signatures, the path, the signer's signature, the state.
+    /// operator's and the witnesses' signatures, the signer's signature, the path, the state.
     pub fn verify(&self, body: &[u8], anchor: &Anchor) -> Result<(VerifiedRecord, Checkpoint)> {
         let checkpoint = anchor.verify_checkpoint(&self.checkpoint)?;
         let record = Record::from_envelope(&self.envelope, body)?;
         if record.network() != &anchor.network || record.suite() != anchor.suite {
             return Err(Error::Untrusted("record is of another network or suite".into()));
         }
-        let leaf = anchor.suite.leaf(record.encode());
-        let (size, root) = (checkpoint.size, &checkpoint.root);
-        tree::verify_inclusion(anchor.suite, &leaf, self.index, size, &self.path, root)?;
+        let record = record.verify()?;
+        let (leaf, size, root) = (record.leaf(), checkpoint.size, &checkpoint.root);
+        tree::verify_inclusion(anchor.suite, leaf, self.index, size, &self.path, root)?;
         if let Some(state) = &self.state {
             state.verify(anchor.suite, &checkpoint.state_root)?;
         }
-        Ok((record.verify()?, checkpoint))
+        Ok((record, checkpoint))
     }
 }

@@ -10,7 +10,7 @@ import click
 
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, print_facts, print_json
-from ledgercore.errors import InvalidError, InvalidProof, LedgerError, MalformedError
+from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
 
 if TYPE_CHECKING:
     from ledgercore._core import Anchor, Receipt
@@ -105,7 +105,7 @@ def _explain_newline(receipt: Receipt, body: bytes, anchor: Anchor, error: Ledge
             receipt.verify(candidate, anchor)
         except (InvalidError, MalformedError):
             continue
-        raise InvalidProof(
+        raise InvalidSignature(
             f"{error}: the record's file ends in a newline that the record does not have; "
             "write it without one, for example with printf %s"
         ) from None
