@@ -27,6 +27,7 @@ impl Anchor {
         let mut names: Vec<&str> = self.witnesses.iter().map(|(name, _)| name.as_str()).collect();
         names.push(&self.origin);
         let mut keys: Vec<&PublicKey> = self.witnesses.iter().map(|(_, key)| key).collect();
+        keys.push(&self.operator_key);
         names.sort_unstable();
         keys.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1])
@@ -61,5 +62,22 @@ impl Anchor {
             )));
         }
         Ok(checkpoint)
+    }
+
+    /// A signed note with the cosignatures of this anchor's witnesses that another note brings for
+    /// the same text; of a witness that cosigned in both the newer one.
+    pub fn merge_cosignatures(&self, note: &str, cosigned: &str) -> Result<String> {
+        let (mut note, cosigned) = (Note::parse(note)?, Note::parse(cosigned)?);
+        if note.text != cosigned.text {
+            return Err(Error::Untrusted("cosigned checkpoint is another than is stored".into()));
+        }
+        for (name, key) in &self.witnesses {
+            let (old, new) =
+                (note.verify_cosignature(name, key)?, cosigned.verify_cosignature(name, key)?);
+            if new > old {
+                note.replace_cosignature(name, key, &cosigned)?;
+            }
+        }
+        Ok(note.format())
     }
 }

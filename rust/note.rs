@@ -18,6 +18,9 @@ use crate::key::{PublicKey, SigningKey};
 use crate::limits;
 use crate::signature;
 
+/// Seconds since 1970 that a cosignature may state at most (tlog-cosignature).
+const TIME_LIMIT_S: u64 = i64::MAX as u64;
+
 /// What a key signs, and the byte that C2SP knows it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
@@ -87,10 +90,26 @@ impl Note {
 
     /// Add a cosignature, which says when the signer saw the text.
     pub fn cosign(&mut self, name: &str, key: &SigningKey, time_s: u64) -> Result<()> {
+        if time_s > TIME_LIMIT_S {
+            return Err(Error::Limit { what: "cosigning time", got: time_s, limit: TIME_LIMIT_S });
+        }
         let signature = key.sign(&cosigned(time_s, &self.text));
         let body = [&time_s.to_be_bytes(), &signature[..]].concat();
         let id = key_id(name, Algorithm::Cosignature as u8, &key.public_key());
         self.add(name, id, body)
+    }
+
+    /// Take over the newest cosignature of a key from a note over the same text.
+    pub fn replace_cosignature(&mut self, name: &str, key: &PublicKey, from: &Self) -> Result<()> {
+        let newest = from.lines_of(name, Algorithm::Cosignature, key).max_by_key(|line| {
+            line.signature.first_chunk::<8>().map(|time| u64::from_be_bytes(*time))
+        });
+        let id = key_id(name, Algorithm::Cosignature as u8, key);
+        self.lines.retain(|line| line.name != name || line.key_id != id);
+        match newest {
+            Some(line) => self.add(name, line.key_id, line.signature.clone()),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, name: &str, key_id: [u8; 4], signature: Vec<u8>) -> Result<()> {
@@ -122,6 +141,9 @@ impl Note {
                 return Err(line.wrong());
             };
             let time_s = u64::from_be_bytes(*time);
+            if time_s > TIME_LIMIT_S {
+                return Err(line.wrong());
+            }
             let signature = line.signature_bytes(signature)?;
             signature::verify(key, &cosigned(time_s, &self.text), &signature)
                 .map_err(|_| line.wrong())?;

@@ -442,6 +442,9 @@ class Anchor:
     def verify_checkpoint(self, note: str) -> Checkpoint:
         """The checkpoint, if the operator signed it and the quorum of witnesses cosigned it."""
 
+    def merge_cosignatures(self, note: str, cosigned: str) -> str:
+        """The note with the cosignatures of witnesses that another note of the same text brings."""
+
     def __eq__(self, other: object, /) -> bool: ...
 
 @final

@@ -162,6 +162,10 @@ impl Anchor {
         Ok(Self(anchor.check()?))
     }
 
+    fn merge_cosignatures(&self, note: &str, cosigned: &str) -> PyResult<String> {
+        Ok(self.0.merge_cosignatures(note, cosigned)?)
+    }
+
     #[getter]
     fn origin(&self) -> &str {
         &self.0.origin

@@ -7,7 +7,7 @@ old one whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ledgercore._core import (
@@ -140,7 +140,9 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
         recent = recent_ids(recent, batch.ids())
         block = after
     if block is head.block:
-        return head
+        # No new block: what was written may be cosignatures of the newest one.
+        verify_block(stored, anchor)
+        return replace(head, note=stored.note)
     block, checkpoint = verify_block(stored, anchor)
     changed = store.states(after_height=head.block.height)
     states = head.states.update([(name, value) for name, value, _ in changed])

@@ -16,6 +16,7 @@ from ledgercore import rules
 from ledgercore._core import (
     Anchor,
     Block,
+    Checkpoint,
     Receipt,
     Record,
     SigningKey,
@@ -205,6 +206,24 @@ class Ledger:
         Raises ``MalformedError`` or ``InvalidSignature`` naming what is bad, with nothing appended.
         """
         return self._writing().submit(records)
+
+    def add_cosignatures(self, note: str) -> str:
+        """Keep the cosignatures that a checkpoint of this ledger came back with; the whole note.
+
+        Receipts of its block have them from now on. What no witness of the genesis signed is
+        passed over; raises ``UntrustedError`` where the checkpoint is not one of this ledger,
+        ``InvalidSignature`` where a witness's cosignature is wrong.
+        """
+        self._writing()
+        with self._reader.lock:
+            height = Checkpoint.parse(note).height
+            if height > self.height:
+                raise UntrustedError(
+                    f"checkpoint is of height {height}, want at most {self.height}"
+                )
+            merged = self.trust_anchor.merge_cosignatures(self._reader.note(height), note)
+            self._reader.put_note(height, merged)
+        return merged
 
     def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have."""

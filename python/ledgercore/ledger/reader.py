@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import takewhile
 from threading import RLock
 
@@ -114,12 +115,25 @@ class Reader:
                 version = self.store.version()
                 if version != self._version:
                     self._head = advance_head(self.store, self.anchor, self._head)
+                    self._seals.clear()  # notes may have been cosigned
                     self._version = version
                 self._inside = True
                 try:
                     yield self._head
                 finally:
                     self._inside = False
+
+    def put_note(self, height: int, note: str) -> None:
+        """Keep a note that has more cosignatures; durable when it returns."""
+        with self.lock, self.store.transaction():
+            self.store.put_note(height, note)
+            stored = stored_header(self.store, height)
+            verify_block(stored, self.anchor)
+            if stored.note != note:
+                raise CorruptError(f"block {height}: note was not stored as it was given")
+        self._seals.clear()
+        if height == self._head.block.height:
+            self._head = replace(self._head, note=note)
 
     def record(self, index: int) -> Record:
         """The record at an index."""

@@ -46,6 +46,9 @@ class Recent(Generic[KeyT, ValueT]):
             self._values.popitem(last=False)
         return value
 
+    def clear(self) -> None:
+        self._values.clear()
+
 
 class VerifiedTiles:
     """The tiles of one ledger's tree."""

@@ -1,0 +1,129 @@
+"""A ledger keeps what witnesses cosigned, and its receipts reach the quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledgercore import (
+    InvalidSignature,
+    Ledger,
+    LimitError,
+    MalformedError,
+    UnavailableError,
+    UntrustedError,
+    _core,
+    cosign_checkpoint,
+    testing,
+)
+from ledgercore.records import Witness
+
+WITNESSES = {f"w{number}.example": testing.signing_key(50 + number) for number in range(3)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.ledger"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    witnesses = [Witness(name, key.public_key) for name, key in WITNESSES.items()]
+    with Ledger.create(path, origin="a.example", witnesses=witnesses, quorum=2) as ledger:
+        yield ledger
+
+
+def cosigned(note: str, name: str, time_s: int = 1_700_000_000) -> str:
+    return cosign_checkpoint(note, name, WITNESSES[name], time_s)
+
+
+def test_receipts_verify_once_the_quorum_has_cosigned(ledger: Ledger, path: Path) -> None:
+    anchor = ledger.trust_anchor
+    assert ledger.append(b"one").index == 1
+    note = ledger.checkpoint
+    with Ledger.open(path, read_only=True) as reader:
+        with pytest.raises(UntrustedError, match="cosigned by 0 witnesses, want 2"):
+            reader.receipt(1).verify(b"one", anchor)
+        ledger.add_cosignatures(cosigned(note, "w0.example"))
+        with pytest.raises(UntrustedError, match="cosigned by 1 witnesses, want 2"):
+            reader.receipt(1).verify(b"one", anchor)
+        # The second witness cosigned what the operator had signed, and knows of no other.
+        whole = ledger.add_cosignatures(cosigned(note, "w2.example"))
+        for opened in (ledger, reader):
+            assert opened.receipt(1).verify(b"one", anchor).body == b"one"
+            assert opened.checkpoint == opened.note(1) == whole
+
+    assert ledger.append(b"two").index == 2
+    assert ledger.receipt(1).verify(b"one", anchor).body == b"one"
+    ledger.verify()
+    ledger.close()
+    with Ledger.open(path) as again:
+        assert again.note(1) == whole
+        again.verify()
+
+
+def test_a_newer_cosignature_takes_the_place_of_an_older_one(ledger: Ledger) -> None:
+    note = ledger.checkpoint
+    first = ledger.add_cosignatures(cosigned(note, "w1.example", 100))
+
+    assert ledger.add_cosignatures(cosigned(note, "w1.example", 99)) == first
+    newer = ledger.add_cosignatures(cosigned(note, "w1.example", 101))
+    assert newer != first
+    assert newer.count("w1.example") == 1
+
+
+def test_strangers_are_passed_over(ledger: Ledger) -> None:
+    note = cosign_checkpoint(ledger.checkpoint, "stranger.example", testing.signing_key(9), 100)
+
+    assert ledger.add_cosignatures(note) == ledger.checkpoint
+    assert "stranger" not in ledger.checkpoint
+
+
+def test_what_is_not_of_this_ledger_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    before = ledger.checkpoint
+    with Ledger.create(tmp_path / "b.ledger", origin="a.example") as other:
+        foreign = cosigned(other.checkpoint, "w0.example")
+        other.append(b"further")
+        further = cosigned(other.checkpoint, "w0.example")
+    with pytest.raises(UntrustedError, match="another than is stored"):
+        ledger.add_cosignatures(foreign)
+    with pytest.raises(UntrustedError, match="height 1, want at most 0"):
+        ledger.add_cosignatures(further)
+    forged = cosigned(before, "w0.example").replace("w0.example", "w1.example")
+    assert ledger.add_cosignatures(forged) == before, "another key's id is a stranger's"
+    lines = cosigned(before, "w0.example").splitlines(keepends=True)
+    wrong = "".join([*lines[:-1], lines[-1][:-10] + ("A" if lines[-1][-10] != "A" else "B")
+                     + lines[-1][-9:]])  # fmt: skip
+    with pytest.raises(InvalidSignature, match=r"w0\.example"):
+        ledger.add_cosignatures(wrong)
+    with pytest.raises(MalformedError):
+        ledger.add_cosignatures("no note")
+    assert ledger.checkpoint == before
+
+
+def test_a_reader_cannot_add_cosignatures(ledger: Ledger, path: Path) -> None:
+    note = cosigned(ledger.checkpoint, "w0.example")
+
+    with Ledger.open(path, read_only=True) as reader, pytest.raises(UnavailableError):
+        reader.add_cosignatures(note)
+
+
+def test_times_beyond_the_limit_are_not_signed(ledger: Ledger) -> None:
+    assert cosigned(ledger.checkpoint, "w0.example", 2**63 - 1)
+    with pytest.raises(LimitError, match="cosigning time"):
+        cosigned(ledger.checkpoint, "w0.example", 2**63)
+
+
+def test_an_operator_is_no_witness_of_its_own(tmp_path: Path) -> None:
+    key = testing.signing_key(1)
+    with pytest.raises(MalformedError, match="share a name or a key"):
+        _core.Anchor(
+            origin="a.example",
+            network=bytes(16),
+            suite="std",
+            operator_key=key.public_key,
+            witnesses=[("w.example", key.public_key)],
+            quorum=1,
+        )
