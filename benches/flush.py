@@ -1,9 +1,14 @@
-"""Append records one by one, each durable before the next: beside a write-and-flush loop."""
+"""Append records one by one, each durable before the next: beside loops that only store.
+
+Two rows: one caller, whose every record waits for a flush of its own; and a crowd of threads, who
+share flushes.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from measure import OURS, Floor, Operation, Way, timed
 __all__ = ["OPERATIONS"]
 
 COUNT = 200
+THREADS = 16
 ITEM_BYTES = 400
 
 
@@ -22,7 +28,7 @@ def prepare(directory: Path) -> Mapping[str, Way]:
     items = [number.to_bytes(ITEM_BYTES, "big") for number in range(COUNT)]
     path = directory / "bench.ledger"
     Ledger.create(path, origin="bench.example").close()
-    paths = (directory / f"raw-{number}" for number in count())
+    paths = (directory / f"peer-{number}" for number in count())
 
     def append() -> tuple[int, float]:
         with Ledger.open(path) as ledger:
@@ -30,6 +36,29 @@ def prepare(directory: Path) -> Mapping[str, Way]:
             for item in items:
                 ledger.append_many([item])
             return COUNT, time.perf_counter() - begin
+
+    return {
+        OURS: append,
+        "write and fdatasync": timed(lambda: peers.write_and_flush(next(paths), items), COUNT),
+        "SQLite, a row each": timed(lambda: peers.store_sqlite_each(next(paths), items), COUNT),
+    }
+
+
+def prepare_crowd(directory: Path) -> Mapping[str, Way]:
+    """As many records from each of some threads, against one loop that flushes each."""
+    items = [number.to_bytes(ITEM_BYTES, "big") for number in range(COUNT)]
+    path = directory / "crowd.ledger"
+    Ledger.create(path, origin="bench.example").close()
+    paths = (directory / f"peer-{number}" for number in count())
+
+    def append() -> tuple[int, float]:
+        with Ledger.open(path) as ledger, ThreadPoolExecutor(THREADS) as pool:
+            begin = time.perf_counter()
+            receipts = list(pool.map(ledger.append, items * 5))
+            seconds = time.perf_counter() - begin
+            if len({receipt.index for receipt in receipts}) != 5 * COUNT:
+                raise AssertionError("records are missing: nothing was measured")
+            return 5 * COUNT, seconds
 
     return {
         OURS: append,
@@ -44,5 +73,12 @@ OPERATIONS = [
         unit="records/s",
         floor=Floor("ratio", 0.5),
         prepare=prepare,
-    )
+    ),
+    Operation(
+        id="flush-crowd",
+        what="append 400 bytes from each of 16 threads, durable, with its receipt",
+        unit="records/s",
+        floor=None,
+        prepare=prepare_crowd,
+    ),
 ]

@@ -81,6 +81,16 @@ def store_sqlite(path: Path, records: Sequence[bytes]) -> None:
             connection.executemany("INSERT INTO record VALUES (?)", ((each,) for each in records))
 
 
+def store_sqlite_each(path: Path, items: Sequence[bytes]) -> None:
+    """Store one row after another, each durable before the next."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("CREATE TABLE IF NOT EXISTS record (data BLOB NOT NULL)")
+        for item in items:
+            connection.execute("INSERT INTO record VALUES (?)", (item,))
+
+
 def write_and_flush(path: Path, items: Sequence[bytes]) -> None:
     """Append to a file with one flush an item: what a durable append costs at least."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

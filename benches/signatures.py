@@ -1,8 +1,12 @@
-"""Verify a batch of signatures: 32 signers, 48-byte messages, the size that a record signs."""
+"""Verify signatures of 32 signers: 16,384 in one batch, in small batches, and one by one.
+
+Messages have 69 bytes, as many as a record signs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import peers
@@ -14,20 +18,28 @@ __all__ = ["OPERATIONS"]
 
 SIGNERS = 32
 COUNT = 16_384
+MESSAGE_BYTES = 69
 PEER_COUNT = 2_048
 
 
-def prepare(directory: Path) -> Mapping[str, Way]:
+def prepare(together: int, directory: Path) -> Mapping[str, Way]:
     """Sign once, verify in every round."""
     keys = [testing.signing_key(number) for number in range(SIGNERS)]
     signed = []
     for number in range(COUNT):
-        key, message = keys[number % SIGNERS], number.to_bytes(48, "big")
+        key, message = keys[number % SIGNERS], number.to_bytes(MESSAGE_BYTES, "big")
         signed.append((key.public_key, message, key.sign(message)))
-    public_keys, messages, signatures = (list(column) for column in zip(*signed, strict=True))
+    count = COUNT if together > 1 else PEER_COUNT
+    pieces = [signed[begin : begin + together] for begin in range(0, count, together)]
+    batches = [[list(column) for column in zip(*piece, strict=True)] for piece in pieces]
     few = signed[:PEER_COUNT]
+
+    def verify() -> None:
+        for public_keys, messages, signatures in batches:
+            verify_signatures(public_keys, messages, signatures)
+
     return {
-        OURS: timed(lambda: verify_signatures(public_keys, messages, signatures), COUNT),
+        OURS: timed(verify, count),
         "cryptography": timed(lambda: peers.verify_cryptography(few), PEER_COUNT),
         "PyNaCl": timed(lambda: peers.verify_nacl(few), PEER_COUNT),
     }
@@ -35,10 +47,16 @@ def prepare(directory: Path) -> Mapping[str, Way]:
 
 OPERATIONS = [
     Operation(
-        id="signature-batch",
-        what="verify Ed25519 signatures of 32 signers in one batch",
+        id=name,
+        what=f"verify Ed25519 signatures of 32 signers, {together:,} a call",
         unit="signatures/s",
         floor=None,
-        prepare=prepare,
+        prepare=partial(prepare, together),
+    )
+    for name, together in (
+        ("signature-batch", COUNT),
+        ("signature-1024", 1_024),
+        ("signature-64", 64),
+        ("signature-one", 1),
     )
 ]

@@ -43,11 +43,11 @@ def run_together(ledger: Ledger, calls: list[Callable[[], Any]]) -> list[Any]:
     assert ledger._writer is not None
     group = ledger._writer._group
     threads = [threading.Thread(target=run, args=(at,)) for at in range(len(calls))]
-    with group.turn:
+    with group.turn():
         for thread in threads:
-            before = len(group._waiting)
+            before = len(group._queue)
             thread.start()
-            while len(group._waiting) == before and thread.is_alive():
+            while len(group._queue) == before and thread.is_alive():
                 thread.join(0.001)
     for thread in threads:
         thread.join(60)

@@ -1,20 +1,20 @@
 """Let those who wait for the writer share one block: many callers, one flush.
 
-A caller leaves what it wants written and waits for its turn. Whoever's turn it is serves all that
-wait by then, and those who were served find their outcome when their turn comes. Nobody waits for
-others to come: a caller that is alone is served at once.
+A caller leaves what it wants written in the queue. Whoever is first in it leads: it writes its own
+and all that wait behind it by then, tells them, and the next one leads. Nobody waits for others to
+come: a caller that is alone leads at once.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 
-from ledgercore._core import VerifiedBatch
+from ledgercore._core import Receipt, VerifiedBatch
 from ledgercore.errors import LedgerError, RefusedError, StoreError
 
 __all__ = ["Group", "Outcome", "Waiting"]
@@ -27,15 +27,20 @@ Outcome = int | RefusedError
 class Waiting:
     """What one caller wants written: payloads to be signed, or records that are signed already.
 
-    ``weight`` is how many bytes it takes in a block, at most.
+    ``weight`` is how many bytes it takes in a block, at most. One that is ``alone`` shares its turn
+    with nobody. One that wants its receipt gets it with the block, together with the others'.
     """
 
     weight: int
     payloads: Sequence[bytes] = ()
     batch: VerifiedBatch | None = None
+    alone: bool = False
+    wants_receipt: bool = False
+    receipt: Receipt | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     error: BaseException | None = None
     served: bool = False
+    woken: Event | None = None
 
     def __len__(self) -> int:
         return len(self.payloads) if self.batch is None else len(self.batch)
@@ -48,7 +53,7 @@ class Waiting:
 
 
 class Group:
-    """Those who wait, and the turn that one of them has."""
+    """The queue of those who wait; its first one leads."""
 
     def __init__(
         self,
@@ -60,34 +65,67 @@ class Group:
         self._limit_records = limit_records
         self._limit_bytes = limit_bytes
         self._serve = serve
-        self._waiting: deque[Waiting] = deque()
-        self.turn = Lock()
+        self._lock = Lock()
+        self._queue: deque[Waiting] = deque()
 
     def write(self, waiting: Waiting) -> list[Outcome]:
         """Have it written, alone or with others; raises what its block failed of."""
-        self._waiting.append(waiting)
-        try:
-            with self.turn:
-                while not waiting.served:
-                    self._serve_some(self._take())
-        except BaseException:
-            # Interrupted before its turn came: what nobody waits for is not written.
-            with suppress(ValueError):
-                self._waiting.remove(waiting)
-            raise
+        self._come(waiting)
+        if not waiting.served:
+            some = self._first()
+            try:
+                self._serve_some(some)
+            finally:
+                self._leave(some)
         return waiting.result()
 
-    def _take(self) -> list[Waiting]:
-        """Those who came first, as far as one block holds them."""
-        some = [self._waiting.popleft()]
-        records, size = len(some[0]), some[0].weight
-        while self._waiting:
-            records += len(self._waiting[0])
-            size += self._waiting[0].weight
-            if records > self._limit_records or size > self._limit_bytes:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Lead, and write with nothing of others between."""
+        waiting = Waiting(0, alone=True)
+        self._come(waiting)
+        try:
+            yield
+        finally:
+            self._leave([waiting])
+
+    def _come(self, waiting: Waiting) -> None:
+        """Wait until this one is served, or leads."""
+        with self._lock:
+            self._queue.append(waiting)
+            if self._queue[0] is waiting:
+                return
+            woken = waiting.woken = Event()
+        try:
+            woken.wait()
+        except BaseException:
+            # Interrupted before its turn came: what nobody waits for is not written.
+            self._leave([waiting])
+            raise
+
+    def _first(self) -> list[Waiting]:
+        """The leader, and those behind it as far as one block holds them."""
+        with self._lock:
+            leader, *others = self._queue
+        some, records, size = [leader], len(leader), leader.weight
+        for waiting in others:
+            records += len(waiting)
+            size += waiting.weight
+            if waiting.alone or records > self._limit_records or size > self._limit_bytes:
                 break
-            some.append(self._waiting.popleft())
+            some.append(waiting)
         return some
+
+    def _leave(self, some: Sequence[Waiting]) -> None:
+        """Take these out of the queue, and wake them and who leads now."""
+        with self._lock:
+            for waiting in some:
+                with suppress(ValueError):
+                    self._queue.remove(waiting)
+            leader = [self._queue[0]] if self._queue else []
+        for waiting in [*some, *leader]:
+            if waiting.woken is not None:
+                waiting.woken.set()
 
     def _serve_some(self, some: Sequence[Waiting]) -> None:
         try:

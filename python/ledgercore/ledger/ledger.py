@@ -178,7 +178,7 @@ class Ledger:
 
     def append(self, payload: bytes) -> Receipt:
         """Append one payload as a record of the operator: durable and published on return."""
-        return self.append_many([payload])[0]
+        return self._writing().append_one(payload)
 
     def append_many(self, payloads: Sequence[bytes]) -> Receipts:
         """Append payloads, one record each: all durable and published on return.

@@ -9,13 +9,21 @@ not be signed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ledgercore import rules
-from ledgercore._core import SigningKey, VerifiedBatch
+from ledgercore._core import Receipt, SigningKey, VerifiedBatch
 from ledgercore.clock import Clock
 from ledgercore.disk import HeadFile
 from ledgercore.entropy import Entropy
-from ledgercore.errors import BusyError, CorruptError, DiskFullError, RefusedError, StoreError
+from ledgercore.errors import (
+    BusyError,
+    CorruptError,
+    DiskFullError,
+    LedgerError,
+    RefusedError,
+    StoreError,
+)
 from ledgercore.ledger.commit import commit_block
 from ledgercore.ledger.group import Group, Outcome, Waiting
 from ledgercore.ledger.head import Head
@@ -64,9 +72,18 @@ class Writer:
             return range(first, first + len(payloads))
         return self._append_pieces(pieces)
 
+    def append_one(self, payload: bytes) -> Receipt:
+        """Append one payload as a record of the operator; its receipt, durable and published."""
+        check_payload(payload)
+        waiting = Waiting(weight([payload]), [payload], wants_receipt=True)
+        (outcome,) = self._group.write(waiting)
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return waiting.receipt or self._reader.receipts([outcome])[0]
+
     def _append_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
         """Append more than a block holds, with nothing of others between."""
-        with self._group.turn:
+        with self._group.turn():
             begin = end = self._reader.head.checkpoint.size
             try:
                 for piece in pieces:
@@ -100,17 +117,33 @@ class Writer:
         if len(verified) == 1:
             return self._group.write(Waiting(weight(records), batch=verified[0]))
         outcomes: list[Outcome] = []
-        with self._group.turn:
+        with self._group.turn():
             for batch in verified:
                 outcomes += self._order(batch)
         return outcomes
 
     def _serve(self, some: Sequence[Waiting]) -> list[Outcome]:
         """Order what these callers want as one block; the outcomes in their order."""
+        outcomes = self._order(self._joined(some))
+        wanted, at = dict[int, Waiting](), 0
+        for waiting in some:
+            first = outcomes[at] if waiting.wants_receipt else None
+            if isinstance(first, int):
+                wanted[first] = waiting
+            at += len(waiting)
+        if wanted:
+            # The block is durable: what fails from here on is for each caller to find out.
+            with suppress(LedgerError):
+                for receipt in self._reader.receipts(list(wanted)):
+                    wanted[receipt.index].receipt = receipt
+        return outcomes
+
+    def _joined(self, some: Sequence[Waiting]) -> VerifiedBatch:
+        """One batch of what all want: payloads are signed as one chain."""
         payloads = [payload for waiting in some for payload in waiting.payloads]
         signed = self._sign(payloads) if payloads else None
         if signed is not None and len(signed) == sum(map(len, some)):
-            return self._order(signed)
+            return signed
         batches, at = [], 0
         for waiting in some:
             if waiting.batch is not None:
@@ -119,7 +152,7 @@ class Writer:
                 end = at + len(waiting)
                 batches.append(signed.select(range(at, end)))
                 at = end
-        return self._order(batches[0] if len(batches) == 1 else VerifiedBatch.join(batches))
+        return batches[0] if len(batches) == 1 else VerifiedBatch.join(batches)
 
     def _order(self, batch: VerifiedBatch) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
