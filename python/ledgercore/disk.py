@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ledgercore.errors import BusyError, StoreError
+from ledgercore.errors import BusyError, LimitError, StoreError
 
 __all__ = [
     "HeadFile",
@@ -34,6 +34,9 @@ __all__ = [
     "resolve",
     "write_new",
 ]
+
+FILE_BYTES = 1024 * 1024
+"""What a file that is read whole holds at most, where its reader knows no limit of its own."""
 
 _SLOT_BYTES = 16 * 1024
 _READ_BYTES = 1024 * 1024
@@ -65,12 +68,12 @@ def make_directory(path: str | Path) -> None:
         raise StoreError(f"cannot make {path}: {error.strerror}") from error
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """All bytes of a file."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+def read_bytes(path: str | Path, limit_bytes: int = FILE_BYTES, of: str = "a small file") -> bytes:
+    """All bytes of a file; of one that passes the limit no more is read than shows it."""
+    data = read_start(path, limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise LimitError(f"{path} has more than {limit_bytes} bytes, the limit of {of}")
+    return data
 
 
 def read_start(path: str | Path, size: int) -> bytes:
@@ -286,6 +289,6 @@ class HeadFile:
         """What the slots hold: an empty or a torn one does not verify."""
         if not Path(path).exists():
             return []
-        data = read_bytes(path)
+        data = read_start(path, 2 * _SLOT_BYTES)
         slots = (data[:_SLOT_BYTES], data[_SLOT_BYTES:])
         return [slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots]

@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+from ledgercore.cli.files import read_note
 from ledgercore.cli.output import json_option, print_facts, progress_bars
 
 
@@ -19,12 +20,11 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
     Exits 0, or 1 and says what is wrong and where. With --since FILE it also verifies that LEDGER
     goes on from a checkpoint that was kept elsewhere: only that shows a ledger cut short.
     """
-    from ledgercore.disk import read_bytes
     from ledgercore.ledger import Ledger
 
     with Ledger.open(ledger, read_only=True) as opened:
         if since is not None:
-            opened.verify_since(read_bytes(since).decode(errors="replace"))
+            opened.verify_since(read_note(since).decode(errors="replace"))
         with progress_bars() as progress:
             report = opened.verify(partial(progress, "verifying"))
         facts = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ledgercore.cli.files import read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, print_facts, print_json
 from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
@@ -35,14 +36,13 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
     Otherwise it is an evidence pack, and each claim that it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
-    from ledgercore.disk import read_bytes
 
-    anchor = parse_anchor(_text(read_bytes(anchor_path)))
-    data = _unwrapped(read_bytes(evidence))
+    anchor = parse_anchor(_text(read_anchor(anchor_path)))
+    data = _unwrapped(read_evidence(evidence, receipt=record_path is not None))
     if data.startswith(RECEIPT_MARK):
         if record_path is None:
             raise click.UsageError("a receipt is verified with its record: add --record FILE")
-        _verify_receipt(data, read_bytes(record_path), anchor, as_json)
+        _verify_receipt(data, read_record(record_path), anchor, as_json)
     elif record_path is not None:
         raise MalformedError("evidence is no receipt: it begins neither as its bytes nor as base64")
     else:

@@ -26,6 +26,10 @@ __all__ = ["DemoResult", "run_demo"]
 GROUP = 256
 """Firms whose records are ordered together."""
 
+MAPPING_BYTES = 1024 * 1024
+TABLE_BYTES = 64 * 1024 * 1024
+"""A table is read whole: far more rows than one machine would run in a day."""
+
 STEPS = 8
 """Steps of one group."""
 
@@ -127,8 +131,10 @@ def _load(
         raise MalformedError("a table needs a mapping, and a mapping a table: give both or neither")
     if data is None or mapping is None:
         return generate_firms(firms, entropy), generated_mapping()
-    columns = parse_mapping(read_bytes(mapping).decode(errors="replace"))
-    return load_table(read_bytes(data), columns), columns
+    columns = parse_mapping(
+        read_bytes(mapping, MAPPING_BYTES, "a mapping").decode(errors="replace")
+    )
+    return load_table(read_bytes(data, TABLE_BYTES, "a table"), columns), columns
 
 
 def _exchange(
