@@ -45,10 +45,7 @@ def format_anchor(anchor: Anchor) -> str:
 
 def parse_anchor(text: str) -> Anchor:
     """The anchor in a text, or ``MalformedError`` with the line's name and what is wanted."""
-    try:
-        table = tomllib.loads(text)
-    except ValueError as error:  # also a number of thousands of digits
-        raise MalformedError(f"anchor is not TOML: {error}") from None
+    table = _table(text)
     entries = table.pop("witness", [])
     _check_keys("anchor", table, _KEYS)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -68,6 +65,20 @@ def parse_anchor(text: str) -> Anchor:
     )
 
 
+def _table(text: str) -> dict[str, Any]:
+    try:
+        text.encode()
+        return tomllib.loads(text)
+    except UnicodeEncodeError as error:
+        raise MalformedError(f"anchor has a lone surrogate at {error.start}, want text") from None
+    except ValueError as error:  # a number of thousands of digits is one too
+        raise MalformedError(f"anchor is not TOML: {error}") from None
+    except RecursionError:
+        raise MalformedError(
+            "anchor is nested too deeply, want no nesting but of witness"
+        ) from None
+
+
 def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
     _check_keys("witness", entry, {"name": str, "key": str})
     name, key = parse_verifier_key(entry["key"], cosigner=True)
@@ -78,8 +89,11 @@ def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
 
 def _check_keys(what: str, table: dict[str, Any], keys: dict[str, type]) -> None:
     for key, kind in keys.items():
-        if type(table.get(key)) is not kind:
+        if key not in table:
             raise MalformedError(f"{what} has no {key}, want one of type {kind.__name__}")
+        if type(table[key]) is not kind:
+            got = type(table[key]).__name__
+            raise MalformedError(f"{what} has {key} of type {got}, want {kind.__name__}")
     for key in table.keys() - keys.keys():
         raise MalformedError(f"{what} has {key}, want only {', '.join(keys)}")
 

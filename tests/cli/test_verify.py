@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import LedgerError, Receipt, parse_anchor
+from ledgercore import LedgerError, MalformedError, Receipt, parse_anchor
 from tests.cli.command import objects, run, run_well, verify
 
 
@@ -114,3 +114,32 @@ def test_verify_asks_for_the_record_of_a_receipt(case: Path) -> None:
 
     assert done.returncode == 2
     assert b"add --record FILE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("got", "want"),
+    [
+        ("quorum = 99999999999999999999", "quorum is 99999999999999999999, want 0 to 0"),
+        ("quorum = 1", "quorum is 1, want 0 to 0"),
+        ("quorum = -1", "quorum is -1, want 0 to 0"),
+        ("quorum = " + "9" * 5000, "anchor is not TOML: "),
+        ("quorum = " + "[" * 20_000 + "]" * 20_000, "anchor is nested too deeply"),
+        ("quorum = 'none'", "anchor has quorum of type str, want int"),
+        ("quorum = true", "anchor has quorum of type bool, want int"),
+        ("", "anchor has no quorum, want one of type int"),
+        ("quorum = 0\n[[witness]]\nname = 1\nkey = ''", "witness has name of type int, want str"),
+        ("quorum = 0 # \\udcff", "anchor has a lone surrogate at "),
+    ],
+)
+def test_anchor_that_is_none_is_malformed(case: Path, got: str, want: str) -> None:
+    text = (case / "anchor.toml").read_text()
+    changed = text.replace("quorum = 0", got.replace("\\udcff", "\udcff"))
+
+    with pytest.raises(MalformedError, match=f"^{want}"):
+        parse_anchor(changed)
+
+    if "\udcff" not in changed:
+        (case / "anchor.toml").write_text(changed)
+        done = verify(case)
+        assert (done.returncode, done.stdout) == (5, b"")
+        assert len(done.stderr.splitlines()) == 1
