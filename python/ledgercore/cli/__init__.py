@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -52,6 +53,8 @@ class _Commands(click.Group):
     """A group whose commands are imported one at a time, when they are called."""
 
     def invoke(self, context: click.Context) -> object:
+        if sys.stdout is None:  # closed from the start: nothing could be reported
+            raise UnavailableError("standard output is closed, want it open: nothing was done")
         try:
             return super().invoke(context)
         except BrokenPipeError:
@@ -92,6 +95,9 @@ def main() -> None:
 
     With ``--json`` the line is an object: the error's type, its message and the exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what the locale lacks is no bug
     try:
         _check_arguments(sys.argv[1:])
         sys.exit(root.main(prog_name="ledgercore", standalone_mode=False))

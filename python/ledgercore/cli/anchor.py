@@ -29,4 +29,4 @@ def command(ledger: str, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(format_anchor(anchor), nl=False)
+        click.echo(format_anchor(anchor).encode(), nl=False)  # UTF-8 whatever the locale

@@ -7,6 +7,7 @@ has no newline is a record too.
 
 from __future__ import annotations
 
+import sys
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ def command(ledger: str, source: str, as_json: bool) -> None:
     """
     from ledgercore.ledger import Ledger
 
+    if source == "-" and sys.stdin is None:
+        raise UnavailableError("standard input is closed, want lines on it")
     with Ledger.open(ledger) as opened, open_lines(source, LINE_BYTES) as batches:
         _check_quorum(opened)
         count = 0

@@ -75,7 +75,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
     What it yields is called with the thing, how much of it is done, and how much there is.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
     from rich.console import Console

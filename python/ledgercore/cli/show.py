@@ -80,7 +80,7 @@ def _print_checkpoint(note: str, as_json: bool) -> None:
     if as_json:
         print_json({"checkpoint": note})
     else:
-        click.echo(note, nl=False)
+        click.echo(note.encode(), nl=False)  # UTF-8 whatever the locale, as it was signed
 
 
 def _print_objects(names: list[str], as_json: bool) -> None:
