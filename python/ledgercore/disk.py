@@ -22,6 +22,7 @@ __all__ = [
     "WriterLock",
     "exists",
     "file_bytes",
+    "is_empty",
     "make_directory",
     "make_private",
     "open_lines",
@@ -50,6 +51,16 @@ def process_id() -> int:
 def exists(path: str | Path) -> bool:
     """Whether something is there."""
     return Path(path).exists()
+
+
+def is_empty(path: str | Path) -> bool:
+    """Whether a directory holds nothing, or nothing is there."""
+    try:
+        return next(Path(path).iterdir(), None) is None
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
 
 def resolve(path: str | Path) -> Path:

@@ -84,3 +84,77 @@ def test_demo_finds_a_fresh_directory(tmp_path: Path) -> None:
 
     assert Path(first["ledger"]) == tmp_path / "demo/1/exchange.ledger"
     assert Path(second["ledger"]) == tmp_path / "demo/2/exchange.ledger"
+
+
+def test_demo_leaves_a_directory_that_holds_something(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/thesis").write_text("mine")
+
+    done = run("demo", "--firms", 1, "--directory", tmp_path / "run")
+
+    assert done.returncode == 4
+    assert b"is not empty: choose a new directory" in done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis"]
+
+
+def test_demo_takes_an_empty_directory(tmp_path: Path) -> None:
+    run_well("demo", "--firms", 1, "--directory", tmp_path)
+
+
+@pytest.mark.parametrize("options", [("--directory", ""), ("--firms", 100_001), ("--firms", 10**8)])
+def test_demo_out_of_bounds_is_wrong_usage(tmp_path: Path, options: tuple[object, ...]) -> None:
+    done = run("demo", *options, directory=tmp_path)
+
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples/sba.toml"
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "reason"),
+    [
+        (
+            'period_begin = "1989-01"',
+            'period_begin = "2000-13"',
+            "period_begin is '2000-13', want a",
+        ),
+        ('period_end = "2014-12"', 'period_end = "2014-12-31"', "period_end is '2014-12-31', want"),
+        (
+            'period_end = "2014-12"',
+            'period_end = "1988-12"',
+            "want 1989-01, where the period begins",
+        ),
+        (
+            'purpose = "credit.assess"',
+            'purpose = "Any use"',
+            "purpose is 'Any use', want at most 64",
+        ),
+        ('purpose = "credit.assess"', 'purpose = ""', "purpose is '', want at most 64"),
+        ('title = "Profile of a small firm"', 'title = ""', "title is '', want printable text"),
+        ('title = "Profile', 'title = "' + 300 * "x", "title is too long"),
+        (
+            'field = "firm.employees"',
+            'field = "loan.bank"',
+            "loan.bank, which has consented = false",
+        ),
+        ('code = "firm.name"', 'code = "Firm name"', "code is 'Firm name', want at most 64"),
+        ("maximum = 999999", "maximum = 99999999999999999999", "want 0 to 9007199254740991"),
+    ],
+)
+def test_mapping_is_checked_before_anything_is_made(
+    tmp_path: Path, line: str, other: str, reason: str
+) -> None:
+    text = EXAMPLE.read_text()
+    assert line in text
+    (tmp_path / "mapping").write_text(text.replace(line, other, 1))
+    (tmp_path / "data").write_text("LoanNr_ChkDgt\n")
+    given = ("--data", "data", "--mapping", "mapping", "--directory", "run")
+
+    done = run("demo", *given, directory=tmp_path)
+
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert reason in done.stderr.decode()
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()

@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from ledgercore.demo import DemoResult
 
 FIRMS = 200
+LIMIT_FIRMS = 100_000
 SHOWN_REJECTED = 10
 
 
 @click.command("demo")
 @click.option("--data", type=click.Path(dir_okay=False), help="A CSV table, one row a firm.")
 @click.option("--mapping", type=click.Path(dir_okay=False), help="How the table is read, as TOML.")
-@click.option("--firms", type=click.IntRange(min=1), help=f"Firms to generate ({FIRMS}).")
-@click.option("--directory", type=click.Path(), help="A new directory (demo/1, demo/2, ...).")
+@click.option(
+    "--firms",
+    type=click.IntRange(1, LIMIT_FIRMS),
+    help=f"Firms to generate ({FIRMS}); all are held in memory, so at most {LIMIT_FIRMS:,}.",
+)
+@click.option(
+    "--directory", type=click.Path(), help="A new or empty directory (demo/1, demo/2, ...)."
+)
 @json_option
 def command(
     data: str | None, mapping: str | None, firms: int | None, directory: str | None, as_json: bool
@@ -37,6 +44,8 @@ def command(
         raise click.UsageError("--data and --mapping go together")
     if data is not None and firms is not None:
         raise click.UsageError("--firms is for generated firms: leave it out with --data")
+    if directory == "":
+        raise click.UsageError("--directory is empty, want the name of a new directory")
     from ledgercore.demo import run_demo
 
     with progress_bars() as progress:

@@ -11,9 +11,10 @@ from typing import Any
 from ledgercore.anchor import format_anchor
 from ledgercore.clock import Clock, OffsetClock, SystemClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.offer import check_offer
 from ledgercore.demo.parties import BANK, Parties, set_up
 from ledgercore.demo.scenario import Course, Tally, run_group
-from ledgercore.disk import exists, file_bytes, make_directory, read_bytes, write_new
+from ledgercore.disk import exists, file_bytes, is_empty, make_directory, read_bytes, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import MalformedError, StoreError
 from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
@@ -94,6 +95,8 @@ def run_demo(
     report_progress = progress or (lambda what, done, total: None)
     if exists(directory / "exchange.ledger"):
         raise StoreError(f"{directory} holds a demonstration already: choose another directory")
+    if not is_empty(directory):
+        raise StoreError(f"{directory} is not empty: choose a new directory")
     begin = clock.elapsed_s()
     table, columns = _load(data, mapping, firms, entropy)
     make_directory(directory)
@@ -134,6 +137,7 @@ def _load(
     columns = parse_mapping(
         read_bytes(mapping, MAPPING_BYTES, "a mapping").decode(errors="replace")
     )
+    check_offer(columns)
     return load_table(read_bytes(data, TABLE_BYTES, "a table"), columns), columns
 
 
