@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from ledgercore.cli import COMMANDS, exit_code
+from ledgercore.cli import COMMANDS, exit_code, root
 from ledgercore.errors import LedgerError
 from tests.cli.command import COMMAND, DOCUMENT, objects, run, run_well
 
@@ -92,6 +93,62 @@ def test_error_for_machines_is_one_object(ledger: Path) -> None:
     assert "exists already" in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "arguments"),
+    [
+        ("AbsentError", 2, ("show", "a.ledger", "--index", "7")),
+        ("AbsentError", 2, ("show", "a.ledger", "--block", "9" * 40)),
+        ("AbsentError", 2, ("show", "a.ledger", "--id", "ab" * 32)),
+        ("AbsentError", 2, ("prove", "a.ledger", "--index", "7")),
+        ("AbsentError", 2, ("prove", "a.ledger", "--since", "3")),
+        ("StoreError", 4, ("verify", "raw", "--anchor", "missing")),
+        ("MalformedError", 5, ("verify", "raw", "--anchor", "text", "--record", "record")),
+        ("MalformedError", 5, ("show", "a.ledger", "--id", "a\nb\x1b[31m")),
+    ],
+)
+def test_error_at_run_time_is_one_line(
+    case: Path, error: str, code: int, arguments: Sequence[str]
+) -> None:
+    person, machine = run(*arguments, directory=case), run(*arguments, "--json", directory=case)
+
+    (shown,) = objects(machine.stderr)
+    assert (person.returncode, machine.returncode) == (code, code)
+    assert (shown["error"], shown["exit_code"]) == (error, code)
+    assert person.stderr.startswith(b"ledgercore: ") and person.stderr.count(b"\n") == 1
+    assert b"\x1b" not in person.stderr
+
+
+def test_unreadable_file_is_no_misuse(case: Path) -> None:
+    (case / "anchor.toml").chmod(0)
+    if os.access(case / "anchor.toml", os.R_OK):
+        pytest.skip("this user may read every file")
+
+    done = run("verify", case / "raw", "--anchor", case / "anchor.toml", "--json")
+
+    (shown,) = objects(done.stderr)
+    assert (shown["error"], shown["exit_code"]) == ("StoreError", 4)
+
+
+def test_misused_option_gets_the_usage(ledger: Path) -> None:
+    done = run("show", ledger, "--index", "x", "--json")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"Usage: ledgercore show ")
+
+
+@pytest.mark.parametrize("name", ["init", "append", "show", "verify", "audit", "pack", "demo"])
+def test_path_with_a_nul_is_misuse(name: str) -> None:
+    """In this process: no other can be given one."""
+    given = {"append": ["--lines", "-"], "init": ["--origin", "a"], "verify": ["--anchor", "a"]}
+    given |= {"pack": ["00" * 32, "--output", "p"], "demo": ["--directory", "a\0b"]}
+    place = [] if name == "demo" else ["a\0b"]
+
+    done = CliRunner().invoke(root, [name, *place, *given.get(name, [])])
+
+    assert done.exit_code == 2
+    assert "want one without NUL" in done.output
+
+
 def test_full_disk_under_the_output(ledger: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
@@ -128,3 +185,10 @@ def test_command_explains_itself(name: str) -> None:
 
     assert shown.startswith(f"Usage: ledgercore {name} ")
     assert f"`ledgercore {name}" in DOCUMENT.read_text()
+
+
+def test_help_names_every_exit_code() -> None:
+    codes = re.findall(r"^\| (\d+) \| ", DOCUMENT.read_text(), re.MULTILINE)
+    epilog = run_well("--help").decode().partition("Exit codes:")[2]
+
+    assert re.findall(r"\d+", epilog) == codes

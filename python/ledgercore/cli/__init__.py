@@ -2,7 +2,7 @@
 
 Each command is a file of its own and is imported when it is called, so that help is quick. Exit
 codes: 0 done; 1 it does not verify, or is damaged; 2 wrong usage; 3 refused by a rule; 4 busy,
-missing, or input and output failed; 5 malformed input.
+missing, or input and output failed; 5 malformed input; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from typing import NoReturn
 
 import click
 
@@ -49,6 +50,10 @@ def exit_code(error: LedgerError) -> int:
     return 5 if isinstance(error, MalformedError) else 4
 
 
+class _InterruptError(click.ClickException):
+    """The user wants no more of it."""
+
+
 class _Commands(click.Group):
     """A group whose commands are imported one at a time, when they are called."""
 
@@ -57,6 +62,8 @@ class _Commands(click.Group):
             raise UnavailableError("standard output is closed, want it open: nothing was done")
         try:
             return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _InterruptError("interrupted") from None  # click would print a blank line
         except BrokenPipeError:
             # Whoever read the output has left; what was acknowledged stays durable. Without a
             # stdout the interpreter has nothing to flush, and to complain of, at its end.
@@ -83,7 +90,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     epilog="Exit codes: 0 done, 1 not verified or damaged, 2 usage, "
-    "3 refused by a rule, 4 busy or unavailable, 5 malformed input.",
+    "3 refused by a rule, 4 busy or unavailable, 5 malformed input, 130 interrupted.",
 )
 @click.version_option(package_name="ledgercore")
 def root() -> None:
@@ -93,8 +100,10 @@ def root() -> None:
 def main() -> None:
     """Run a command; an error is one line and an exit code, never a traceback.
 
-    With ``--json`` the line is an object: the error's type, its message and the exit code.
+    With ``--json`` the line is an object: the error's type, its message and the exit code. Options
+    that are misused get click's own text, with the command's usage.
     """
+    as_json = "--json" in sys.argv
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what the locale lacks is no bug
@@ -102,14 +111,17 @@ def main() -> None:
         _check_arguments(sys.argv[1:])
         sys.exit(root.main(prog_name="ledgercore", standalone_mode=False))
     except LedgerError as error:
-        click.echo(_error_line(error, as_json="--json" in sys.argv), err=True)
-        sys.exit(exit_code(error))
-    except click.ClickException as error:
+        facts = {}
+        if isinstance(error, RefusedError):
+            facts = {"code": error.code, "remedy": error.remedy}
+        _end(type(error).__name__, str(error), exit_code(error), as_json=as_json, **facts)
+    except click.UsageError as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("ledgercore: interrupted", err=True)
-        sys.exit(130)
+    except (_InterruptError, click.Abort, KeyboardInterrupt):
+        _end("Interrupted", "interrupted", 130, as_json=as_json)
+    except click.ClickException as error:
+        _end(type(error).__name__, error.message, error.exit_code, as_json=as_json)
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
@@ -122,10 +134,11 @@ def _check_arguments(arguments: Sequence[str]) -> None:
             raise click.UsageError(message) from None
 
 
-def _error_line(error: LedgerError, *, as_json: bool) -> str:
-    if not as_json:
-        return f"ledgercore: {error}"
-    facts = {"error": type(error).__name__, "message": str(error), "exit_code": exit_code(error)}
-    if isinstance(error, RefusedError):
-        facts |= {"code": error.code, "remedy": error.remedy}
-    return json.dumps(facts)
+def _end(error: str, message: str, code: int, /, *, as_json: bool, **facts: str) -> NoReturn:
+    """Say what went wrong on one line, whatever the message quotes, and exit."""
+    if as_json:
+        line = json.dumps({"error": error, "message": message, "exit_code": code, **facts})
+    else:
+        line = f"ledgercore: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in message)}"
+    click.echo(line, err=True)
+    sys.exit(code)

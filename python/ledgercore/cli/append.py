@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_json
 from ledgercore.disk import open_lines
 from ledgercore.errors import LimitError, UnavailableError
@@ -25,7 +26,7 @@ LINE_BYTES = 63 * 1024
 
 
 @click.command("append")
-@click.argument("ledger", type=click.Path(dir_okay=False))
+@click.argument("ledger", type=FILE)
 @click.option("--lines", "source", required=True, help="A file of lines, or - for standard input.")
 @json_option
 def command(ledger: str, source: str, as_json: bool) -> None:

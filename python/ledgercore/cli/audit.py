@@ -6,13 +6,13 @@ from functools import partial
 
 import click
 
-from ledgercore.cli.files import read_note
+from ledgercore.cli.files import FILE, PLACE, read_note
 from ledgercore.cli.output import json_option, print_facts, progress_bars
 
 
 @click.command("audit")
-@click.argument("ledger", type=click.Path(dir_okay=False))
-@click.option("--since", type=click.Path(), help="A checkpoint kept from before, to begin with.")
+@click.argument("ledger", type=FILE)
+@click.option("--since", type=PLACE, help="A checkpoint kept from before, to begin with.")
 @json_option
 def command(ledger: str, since: str | None, as_json: bool) -> None:
     """Verify all of LEDGER: blocks, signatures, tree, index, states and checkpoints.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ledgercore.cli.files import FILE, PLACE
 from ledgercore.cli.output import json_option, print_facts, print_json, progress_bars
 from ledgercore.disk import exists
 
@@ -20,16 +21,14 @@ SHOWN_REJECTED = 10
 
 
 @click.command("demo")
-@click.option("--data", type=click.Path(dir_okay=False), help="A CSV table, one row a firm.")
-@click.option("--mapping", type=click.Path(dir_okay=False), help="How the table is read, as TOML.")
+@click.option("--data", type=FILE, help="A CSV table, one row a firm.")
+@click.option("--mapping", type=FILE, help="How the table is read, as TOML.")
 @click.option(
     "--firms",
     type=click.IntRange(1, LIMIT_FIRMS),
     help=f"Firms to generate ({FIRMS}); all are held in memory, so at most {LIMIT_FIRMS:,}.",
 )
-@click.option(
-    "--directory", type=click.Path(), help="A new or empty directory (demo/1, demo/2, ...)."
-)
+@click.option("--directory", type=PLACE, help="A new or empty directory (demo/1, demo/2, ...).")
 @json_option
 def command(
     data: str | None, mapping: str | None, firms: int | None, directory: str | None, as_json: bool

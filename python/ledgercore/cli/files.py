@@ -1,10 +1,14 @@
-"""Read the files that users name, each up to the limit of what it should be."""
+"""Take the files that users name, and read each up to the limit of what it should be."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import click
+
 from ledgercore.disk import read_bytes
 
-__all__ = ["read_anchor", "read_evidence", "read_note", "read_record"]
+__all__ = ["FILE", "PLACE", "read_anchor", "read_evidence", "read_note", "read_record"]
 
 ANCHOR_BYTES = 64 * 1024
 NOTE_BYTES = 64 * 1024
@@ -12,6 +16,25 @@ PACK_BYTES = 16 * 1024 * 1024
 RECEIPT_BYTES = -(-256 * 1024 // 3) * 4 + len("\r\n")
 """A receipt at its largest, as a line of base64 with its end."""
 RECORD_BYTES = 64 * 1024
+
+
+class _Path(click.Path):
+    """A path that the system takes; whether it can be read shows when it is."""
+
+    def __init__(self, *, dir_okay: bool) -> None:
+        super().__init__(dir_okay=dir_okay, readable=False)
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        if "\0" in str(value):
+            self.fail(f"path is {value!r}, want one without NUL", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+FILE = _Path(dir_okay=False)
+PLACE = _Path(dir_okay=True)
+"""A file or a directory."""
 
 
 def read_anchor(path: str) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_facts
 
 
 @click.command("init")
-@click.argument("ledger", type=click.Path(dir_okay=False))
+@click.argument("ledger", type=FILE)
 @click.option("--origin", required=True, help="The ledger's unique name, such as tax.example/log.")
 @click.option("--suite", default="std", help="std (default), or c2sp for SHA-256 log tooling.")
 @json_option

@@ -15,9 +15,23 @@ from ledgercore.errors import MalformedError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-__all__ = ["json_line", "json_option", "parse_hex", "print_facts", "print_json", "progress_bars"]
+__all__ = [
+    "AbsentError",
+    "json_line",
+    "json_option",
+    "parse_hex",
+    "print_facts",
+    "print_json",
+    "progress_bars",
+]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+class AbsentError(click.ClickException):
+    """What was asked for by its number or id is not there."""
+
+    exit_code = 2
 
 
 def json_line(value: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ledgercore.cli.files import FILE, PLACE
 from ledgercore.cli.output import json_option, parse_hex, print_facts
 
 DEMO_LEDGER = "exchange.ledger"
@@ -13,14 +14,10 @@ DEMO_VAULT = "bank.vault"
 
 
 @click.command("pack")
-@click.argument("place", type=click.Path())
+@click.argument("place", type=PLACE)
 @click.argument("exchange")
-@click.option(
-    "--vault", type=click.Path(dir_okay=False), help="A party's vault, whose openings are added."
-)
-@click.option(
-    "--output", required=True, type=click.Path(dir_okay=False), help="The new file to write."
-)
+@click.option("--vault", type=FILE, help="A party's vault, whose openings are added.")
+@click.option("--output", required=True, type=FILE, help="The new file to write.")
 @json_option
 def command(place: str, exchange: str, vault: str | None, output: str, as_json: bool) -> None:
     """Put all evidence of one EXCHANGE, by its id, into one file.

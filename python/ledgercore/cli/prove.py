@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ledgercore.cli.files import FILE
 from ledgercore.cli.objects import parse_object
-from ledgercore.cli.output import json_line, json_option, print_facts
+from ledgercore.cli.output import AbsentError, json_line, json_option, print_facts
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
 
 
 @click.command("prove")
-@click.argument("ledger", type=click.Path(dir_okay=False))
+@click.argument("ledger", type=FILE)
 @click.option("--index", type=int, help="Prove that a record stands at this index: a receipt.")
 @click.option("--state", help="Add the state of an object to the receipt, such as consent/<hex>.")
 @click.option("--since", type=int, help="Prove that the ledger goes on from this size.")
-@click.option("--output", type=click.Path(dir_okay=False), help="A new file to write it to.")
+@click.option("--output", type=FILE, help="A new file to write it to.")
 @json_option
 def command(
     ledger: str,
@@ -56,7 +57,7 @@ def command(
 
 def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
     if not 0 <= index < ledger.size:
-        raise click.UsageError(f"index is {index}, want 0 or more and below {ledger.size}")
+        raise AbsentError(f"index is {index}, want 0 or more and below {ledger.size}")
     name = None if state is None else parse_object(state)
     return ledger.receipt(index, state_of=name).encode()
 
@@ -67,7 +68,7 @@ def _consistency(ledger: Ledger, since: int) -> dict[str, Any]:
     checkpoint = ledger.checkpoint
     newest = Checkpoint.parse(checkpoint)
     if not 0 < since <= newest.size:
-        raise click.UsageError(f"size is {since}, want above 0 and at most {newest.size}")
+        raise AbsentError(f"size is {since}, want above 0 and at most {newest.size}")
     return {
         "suite": ledger.suite,
         "first_size": since,

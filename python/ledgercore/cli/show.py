@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ledgercore.cli.files import FILE
 from ledgercore.cli.objects import format_object, parse_object
-from ledgercore.cli.output import json_option, parse_hex, print_facts, print_json
+from ledgercore.cli.output import AbsentError, json_option, parse_hex, print_facts, print_json
 
 if TYPE_CHECKING:
     from ledgercore._core import Block, Record
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("ledger", type=click.Path(dir_okay=False))
+@click.argument("ledger", type=FILE)
 @click.option("--index", type=int, help="A record by its index.")
 @click.option("--id", "record_id", help="A record by its id, in hexadecimal.")
 @click.option("--block", "height", type=int, help="A block by its height.")
@@ -58,7 +59,7 @@ def command(
         if record_id is not None:
             index = opened.find(parse_hex("id", record_id))
             if index is None:
-                raise click.UsageError(f"no record has the id {record_id}")
+                raise AbsentError(f"no record has the id {record_id}")
         try:
             if index is not None and body:
                 click.echo(opened.record(index).body, nl=False)
@@ -72,7 +73,7 @@ def command(
             else:
                 facts = _ledger_facts(opened)
         except IndexError as error:
-            raise click.UsageError(str(error)) from None
+            raise AbsentError(str(error)) from None
     print_facts(facts, as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledgercore.cli.files import read_anchor, read_evidence, read_record
+from ledgercore.cli.files import FILE, read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, print_facts, print_json
 from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
@@ -21,13 +21,9 @@ RECEIPT_MARK = b"\x96"
 
 
 @click.command("verify")
-@click.argument("evidence", type=click.Path(dir_okay=False))
-@click.option(
-    "--anchor", "anchor_path", required=True, type=click.Path(dir_okay=False), help="The anchor."
-)
-@click.option(
-    "--record", "record_path", type=click.Path(dir_okay=False), help="A receipt's record: its body."
-)
+@click.argument("evidence", type=FILE)
+@click.option("--anchor", "anchor_path", required=True, type=FILE, help="The anchor.")
+@click.option("--record", "record_path", type=FILE, help="A receipt's record: its body.")
 @json_option
 def command(evidence: str, anchor_path: str, record_path: str | None, as_json: bool) -> None:
     """Verify EVIDENCE with nothing but the trust anchor.
