@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ from click.testing import CliRunner
 from ledgercore import Checkpoint, Ledger, Report, format_anchor, parse_anchor, primitives
 from ledgercore.cli.backup import command
 from ledgercore.cli.objects import format_object, parse_object
-from tests.cli.command import objects, run, run_well, verify
+from tests.cli.command import DOCUMENT, objects, run, run_well, verify
 
 
 def test_audit_says_what_it_verified(ledger: Path) -> None:
@@ -50,6 +54,37 @@ def test_audit_since_a_kept_checkpoint(ledger: Path, tmp_path: Path) -> None:
 
     assert older.encode() == kept.read_bytes()
     assert run("audit", ledger, "--since", newer).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "looks"),
+    [
+        (("show", "a.ledger", "--checkpoint", "--json"), "JSON that holds a checkpoint: take its"),
+        (("anchor", "a.ledger"), "a trust anchor"),
+        (("anchor", "a.ledger", "--json"), "what anchor --json prints"),
+        (("show", "a.ledger"), "another file"),
+    ],
+)
+def test_audit_since_what_is_no_checkpoint(case: Path, command: tuple[str], looks: str) -> None:
+    (case / "kept").write_bytes(run_well(*command, directory=case))
+
+    done = run("audit", "a.ledger", "--since", "kept", directory=case)
+
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert b"kept is not a checkpoint (" in done.stderr
+    assert f"it looks like {looks}".encode() in done.stderr
+    assert b"want what ledgercore show LEDGER --checkpoint prints" in done.stderr
+
+
+def test_audit_since_a_checkpoint_with_other_line_ends(case: Path) -> None:
+    note = run_well("show", case / "a.ledger", "--checkpoint")
+    (case / "kept").write_bytes(note.replace(b"\n", b"\r\n"))
+
+    done = run("audit", "a.ledger", "--since", "kept", directory=case)
+
+    assert done.returncode == 5
+    assert b"kept is not a checkpoint (" in done.stderr
+    assert b"it looks like text whose lines end in CRLF, want LF" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"SQLite format 3\0" + bytes(4096)])
@@ -107,6 +142,48 @@ def test_receipt_from_prove_verifies_with_the_body_from_show(ledger: Path, case:
 
     assert done.returncode == 0
     assert name.encode() in done.stdout
+
+
+def test_receipt_that_prove_prints_into_a_file_verifies(case: Path) -> None:
+    (case / "printed").write_bytes(run_well("prove", case / "a.ledger", "--index", 1))
+
+    assert (case / "printed").read_text() == (case / "text").read_text()
+    assert verify(case, "printed").returncode == 0
+
+
+def test_body_for_machines_is_one_object(case: Path) -> None:
+    (shown,) = objects(run_well("show", case / "a.ledger", "--index", 1, "--body", "--json"))
+
+    assert shown == {"index": 1, "body_base64": base64.b64encode(b"one record").decode()}
+
+
+def test_proof_of_growth_verifies_as_the_document_says(ledger: Path, tmp_path: Path) -> None:
+    """With the checkpoint that was kept; not with that of a ledger beside it."""
+    (snippet,) = re.findall(
+        r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / "anchor.toml").write_bytes(run_well("anchor", ledger))
+    for name in ("", ".key"):
+        Path(f"{tmp_path / 'b.ledger'}{name}").write_bytes(Path(f"{ledger}{name}").read_bytes())
+    run_well("append", ledger, "--lines", "-", data=b"1\n")
+    run_well("append", tmp_path / "b.ledger", "--lines", "-", data=b"another\n")
+    kept, other = (
+        run_well("show", path, "--checkpoint") for path in (ledger, tmp_path / "b.ledger")
+    )
+    run_well("append", ledger, "--lines", "-", data=b"2\n3\n")
+    (tmp_path / "proof.json").write_bytes(run_well("prove", ledger, "--since", 2))
+
+    done = []
+    for note in (kept, other):
+        (tmp_path / "kept").write_bytes(note)
+        command = [sys.executable, "-c", snippet]
+        done.append(
+            subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        )
+
+    assert (done[0].stdout, done[0].stderr) == ("4 records go on from 2\n", "")
+    assert done[1].stdout == ""
+    assert "InvalidProof" in done[1].stderr
 
 
 def test_proof_of_growth_verifies(ledger: Path) -> None:

@@ -143,3 +143,34 @@ def test_anchor_that_is_none_is_malformed(case: Path, got: str, want: str) -> No
         done = verify(case)
         assert (done.returncode, done.stdout) == (5, b"")
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "looks"),
+    [
+        ("empty", "an empty file"),
+        ("a.ledger", "a ledger or a vault"),
+        ("a.ledger.key", "a key"),
+        ("anchor.toml", "a trust anchor"),
+        ("kept", "a signed checkpoint"),
+        ("since", "what prove --since prints"),
+        ("json", "JSON that holds a receipt: take its receipt alone"),
+        ("record", "another file"),
+    ],
+)
+def test_verify_says_what_it_was_given(case: Path, name: str, looks: str) -> None:
+    (case / "empty").touch()
+    for file, command in {
+        "kept": ("show", "a.ledger", "--checkpoint"),
+        "since": ("prove", "a.ledger", "--since", "1"),
+        "json": ("prove", "a.ledger", "--index", "1", "--json"),
+    }.items():
+        (case / file).write_bytes(run_well(*command, directory=case))
+
+    alone = run("verify", name, "--anchor", "anchor.toml", directory=case)
+    beside = run(*("verify", name, "--anchor", "anchor.toml", "--record", "record"), directory=case)
+
+    assert (alone.returncode, beside.returncode) == (5, 5)
+    said = f"ledgercore: {name} is not an evidence pack or a receipt: it looks like {looks}\n"
+    assert alone.stderr.decode() == said
+    assert beside.stderr.decode() == said.replace("an evidence pack or a receipt", "a receipt")

@@ -1,4 +1,4 @@
-"""Take the files that users name, and read each up to the limit of what it should be."""
+"""Take the files that users name, read each up to its limit, and say what one looks like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import click
 
 from ledgercore.disk import read_bytes
 
-__all__ = ["FILE", "PLACE", "read_anchor", "read_evidence", "read_note", "read_record"]
+__all__ = [
+    "FILE",
+    "PLACE",
+    "looks_like",
+    "read_anchor",
+    "read_evidence",
+    "read_note",
+    "read_record",
+]
 
 ANCHOR_BYTES = 64 * 1024
 NOTE_BYTES = 64 * 1024
@@ -57,3 +65,35 @@ def read_evidence(path: str, *, receipt: bool) -> bytes:
     if receipt:
         return read_bytes(path, RECEIPT_BYTES, "a receipt")
     return read_bytes(path, PACK_BYTES, "an evidence pack")
+
+
+_BEGINNINGS = (
+    (b"SQLite format 3\0", "a ledger or a vault"),
+    (b"-----BEGIN ", "a key"),
+    (b"origin = ", "a trust anchor"),
+    (b"\x96", "a receipt"),
+    (b"\x9a", "an evidence pack"),
+)
+_OBJECTS = (
+    ("proof", "what prove --since prints"),
+    ("receipt", "JSON that holds a receipt: take its receipt alone"),
+    ("checkpoint", "JSON that holds a checkpoint: take its checkpoint alone"),
+    ("operator", "what anchor --json prints"),
+)
+
+
+def looks_like(data: bytes) -> str:
+    """What a file seems to be that is not what was wanted."""
+    if not data:
+        return "an empty file"
+    for beginning, what in _BEGINNINGS:
+        if data.startswith(beginning):
+            return what
+    if data.startswith(b"{"):
+        first = data.partition(b"\n")[0]
+        return next((what for name, what in _OBJECTS if f'"{name}":'.encode() in first), "JSON")
+    if b"\r\n" in data:
+        return "text whose lines end in CRLF, want LF"
+    if b"\n\n\xe2\x80\x94 " in data:
+        return "a signed checkpoint"
+    return "another file"

@@ -19,6 +19,7 @@ __all__ = [
     "AbsentError",
     "json_line",
     "json_option",
+    "on_terminal",
     "parse_hex",
     "print_facts",
     "print_json",
@@ -44,13 +45,18 @@ def print_json(value: Mapping[str, Any]) -> None:
     click.echo(json_line(value))
 
 
+def on_terminal() -> bool:
+    """Whether a person is to read what is printed."""
+    return sys.stdout.isatty()
+
+
 def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
     """Named values: a table on a terminal, plain lines in a pipe, one object for machines."""
     if as_json:
         print_json(facts)
         return
     names = {name: name.replace("_", " ") for name in facts}
-    if sys.stdout.isatty():
+    if on_terminal():
         _print_table({names[name]: _shown(value) for name, value in facts.items()})
         return
     width = max(map(len, names.values()))

@@ -9,7 +9,7 @@ import click
 
 from ledgercore.cli.files import FILE
 from ledgercore.cli.objects import parse_object
-from ledgercore.cli.output import AbsentError, json_line, json_option, print_facts
+from ledgercore.cli.output import AbsentError, json_line, json_option, on_terminal, print_facts
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Prove something of LEDGER under its newest checkpoint: --index or --since.
 
-    A receipt is written to a file as its bytes and printed in base64; ledgercore verify takes
-    both. The proof of --since is JSON, its hashes in hexadecimal.
+    A receipt is written to a file as its bytes, and into a pipe as a line of base64 alone:
+    ledgercore verify takes both. The proof of --since is JSON, its hashes in hexadecimal.
     """
     from ledgercore.disk import write_new
     from ledgercore.ledger import Ledger
@@ -51,8 +51,11 @@ def command(
             facts = {"index": index, "receipt": b64encode(data).decode()}
     if output is not None:
         write_new(output, data)
-        facts = {"output": output, "bytes": len(data)}
-    print_facts(facts, as_json=as_json)
+        print_facts({"output": output, "bytes": len(data)}, as_json=as_json)
+    elif as_json or on_terminal():
+        print_facts(facts, as_json=as_json)
+    else:  # in a pipe, what verify takes and nothing beside it
+        click.echo(facts["receipt"] if since is None else data, nl=since is None)
 
 
 def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--state", "state", help="An object by its name, such as consent/<hex>.")
 @click.option("--objects", "prefix", help="All objects whose name begins so, such as exchange/.")
 @click.option("--checkpoint", is_flag=True, help="The newest signed checkpoint, as it is.")
-@click.option("--body", is_flag=True, help="Only the body of the record, byte for byte.")
+@click.option("--body", is_flag=True, help="Only the record's body, byte for byte; base64 in JSON.")
 @json_option
 def command(
     ledger: str,
@@ -62,7 +63,7 @@ def command(
                 raise AbsentError(f"no record has the id {record_id}")
         try:
             if index is not None and body:
-                click.echo(opened.record(index).body, nl=False)
+                _print_body(opened.record(index).body, index, as_json)
                 return
             if index is not None:
                 facts = _record_facts(opened.record(index), index)
@@ -82,6 +83,13 @@ def _print_checkpoint(note: str, as_json: bool) -> None:
         print_json({"checkpoint": note})
     else:
         click.echo(note.encode(), nl=False)  # UTF-8 whatever the locale, as it was signed
+
+
+def _print_body(body: bytes, index: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"index": index, "body_base64": b64encode(body).decode()})
+    else:
+        click.echo(body, nl=False)
 
 
 def _print_objects(names: list[str], as_json: bool) -> None:

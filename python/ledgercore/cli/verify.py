@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledgercore.cli.files import FILE, read_anchor, read_evidence, read_record
+from ledgercore.cli.files import FILE, looks_like, read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, print_facts, print_json
 from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
@@ -16,7 +16,7 @@ from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, Malfo
 if TYPE_CHECKING:
     from ledgercore._core import Anchor, Receipt
 
-RECEIPT_MARK = b"\x96"
+RECEIPT_MARK, PACK_MARK = b"\x96", b"\x9a"
 """How an encoded receipt begins, an array of six; a pack is an array of ten."""
 
 
@@ -39,10 +39,11 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
         if record_path is None:
             raise click.UsageError("a receipt is verified with its record: add --record FILE")
         _verify_receipt(data, read_record(record_path), anchor, as_json)
-    elif record_path is not None:
-        raise MalformedError("evidence is no receipt: it begins neither as its bytes nor as base64")
-    else:
+    elif record_path is None and data.startswith(PACK_MARK):
         _verify_pack(data, anchor, as_json)
+    else:
+        wanted = "an evidence pack or a receipt" if record_path is None else "a receipt"
+        raise MalformedError(f"{evidence} is not {wanted}: it looks like {looks_like(data)}")
 
 
 def _text(data: bytes) -> str:
