@@ -64,7 +64,11 @@ def test_pack_of_any_exchange(demo: tuple[Path, dict[str, Any]]) -> None:
 
     for name in ("full", "bare"):
         run_well("verify", directory / name, "--anchor", summary["anchor"])
-    assert run("pack", directory / "run", "00" * 32, "--output", directory / "x").returncode == 3
+    unknown = run("pack", directory / "run", "00" * 32, "--output", directory / "x", "--json")
+    assert unknown.returncode == 3
+    (error,) = objects(unknown.stderr)
+    assert (error["error"], error["code"]) == ("RefusedError", "E_UNKNOWN")
+    assert "--objects exchange/" in error["remedy"]
     assert not (directory / "x").exists()
 
 

@@ -26,9 +26,10 @@ def command(place: str, exchange: str, vault: str | None, output: str, as_json: 
     Without a vault the pack proves all but the content, of which it has no openings.
     """
     from ledgercore.disk import exists, write_new
-    from ledgercore.errors import StoreError
+    from ledgercore.errors import RefusedError, StoreError
     from ledgercore.exchange.pack import build_pack, verify_pack
     from ledgercore.ledger import Ledger
+    from ledgercore.rules import exchange_object
     from ledgercore.vault import Vault
 
     exchange_id = parse_hex("exchange id", exchange)
@@ -38,6 +39,12 @@ def command(place: str, exchange: str, vault: str | None, output: str, as_json: 
     if vault is not None and not exists(vault):
         raise StoreError(f"{vault} does not exist, want a party's vault")
     with Ledger.open(place, read_only=True) as ledger:
+        if ledger.state(exchange_object(exchange_id)) is None:
+            raise RefusedError(
+                "E_UNKNOWN",
+                f"exchange {exchange} does not exist",
+                remedy="ledgercore show LEDGER --objects exchange/ lists those that do",
+            )
         opened = None if vault is None else Vault(vault)
         try:
             data = build_pack(ledger, opened, exchange_id)
