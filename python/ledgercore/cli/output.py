@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import click
 from ledgercore.errors import MalformedError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import TaskID
 
 __all__ = [
@@ -77,7 +79,6 @@ def _shown(value: Any) -> str:
 
 
 def _print_table(rows: Mapping[str, str]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -86,7 +87,15 @@ def _print_table(rows: Mapping[str, str]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(name, Text(value))
-    Console(highlight=False).print(table)
+    _console().print(table)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A terminal; where no colour is wanted, no other style is either."""
+    from rich.console import Console
+
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(highlight=False, stderr=stderr, color_system=None if plain else "auto")
 
 
 @contextmanager
@@ -98,11 +107,10 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    with Progress(*columns, TimeElapsedColumn(), console=_console(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
