@@ -39,6 +39,49 @@ def test_init_leaves_what_is_there(ledger: Path) -> None:
     assert [path.read_bytes() for path in (ledger, Path(f"{ledger}.key"))] == before
 
 
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [
+        ("", "origin is '', want a name"),
+        ("a\n", "origin is 'a\\n', want a name"),
+        ("a\nb", "origin is 'a\\nb', want a name"),
+        ("a b", "origin is 'a b', want a name"),
+        ("a+b", "origin is 'a+b', want a name"),
+        ("a\x7f", "origin is 'a\\x7f', want a name"),
+        ("x" * 300, "origin has 300 bytes, want at most 255"),
+        ("\N{EM DASH}" * 86, "origin has 258 bytes, want at most 255"),
+    ],
+)
+def test_init_says_what_an_origin_must_be(tmp_path: Path, origin: str, reason: str) -> None:
+    done = run("init", tmp_path / "b", "--origin", origin)
+
+    assert done.returncode == 5
+    assert done.stderr.decode().startswith(f"ledgercore: {reason}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_takes_the_longest_origin(tmp_path: Path) -> None:
+    run_well("init", tmp_path / "b", "--origin", "\N{EM DASH}" * 85)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "reason"),
+    [(None, 4, b"key does not exist: bring back"), (b"", 5, b"key is empty: bring back")],
+)
+def test_append_without_the_key_says_what_to_do(
+    ledger: Path, content: bytes | None, code: int, reason: bytes
+) -> None:
+    key = Path(f"{ledger}.key")
+    key.unlink()
+    if content is not None:
+        key.write_bytes(content)
+
+    done = run("append", ledger, "--lines", "-", data=b"line\n")
+
+    assert done.returncode == code
+    assert reason in done.stderr
+
+
 def test_append_takes_lines_as_they_are(ledger: Path) -> None:
     lines = [b"plain", b"", b"carriage return\r", b"\xff\x00 bytes", b" spaces ", b"no newline"]
 

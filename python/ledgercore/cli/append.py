@@ -15,8 +15,8 @@ import click
 
 from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_json
-from ledgercore.disk import open_lines
-from ledgercore.errors import LimitError, UnavailableError
+from ledgercore.disk import exists, file_bytes, open_lines, resolve
+from ledgercore.errors import LimitError, MalformedError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
@@ -39,6 +39,7 @@ def command(ledger: str, source: str, as_json: bool) -> None:
 
     if source == "-" and sys.stdin is None:
         raise UnavailableError("standard input is closed, want lines on it")
+    _check_key(ledger)
     with Ledger.open(ledger) as opened, open_lines(source, LINE_BYTES) as batches:
         _check_quorum(opened)
         count = 0
@@ -64,6 +65,16 @@ def _append(ledger: Ledger, lines: list[bytes], as_json: bool) -> None:
             print_json({"index": receipt.index, "id": record.id.hex(), "receipt": encoded})
         else:
             click.echo(f"{receipt.index} {record.id.hex()}")
+
+
+def _check_key(ledger: str) -> None:
+    """Say where the operator's key must be; whether it is the right one shows when it is read."""
+    key = f"{resolve(ledger)}.key"
+    remedy = "bring back the operator's key, which init wrote there: without it nobody can append"
+    if exists(ledger) and not exists(key):
+        raise StoreError(f"{key} does not exist: {remedy}")
+    if exists(key) and not file_bytes(key):
+        raise MalformedError(f"{key} is empty: {remedy}")
 
 
 def _fitting(lines: list[bytes]) -> int:

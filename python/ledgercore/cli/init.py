@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 import click
 
 from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_facts
+from ledgercore.errors import LimitError, MalformedError
+
+ORIGIN_BYTES = 255
 
 
 @click.command("init")
@@ -17,6 +22,7 @@ def command(ledger: str, origin: str, suite: str, as_json: bool) -> None:
     """Make LEDGER, and the operator's key in LEDGER.key, readable by its owner only."""
     from ledgercore.ledger import Ledger
 
+    _check_origin(origin)
     with Ledger.create(ledger, origin=origin, suite=suite) as made:
         facts = {
             "ledger": ledger,
@@ -26,3 +32,15 @@ def command(ledger: str, origin: str, suite: str, as_json: bool) -> None:
             "network": made.network.hex(),
         }
     print_facts(facts, as_json=as_json)
+
+
+def _check_origin(origin: str) -> None:
+    """Say of the origin itself what would otherwise be said of a genesis or a checkpoint."""
+    count = len(origin.encode(errors="replace"))
+    if count > ORIGIN_BYTES:
+        raise LimitError(f"origin has {count} bytes, want at most {ORIGIN_BYTES}")
+    if not origin or any(c.isspace() or category(c) == "Cc" or c == "+" for c in origin):
+        raise MalformedError(
+            f"origin is {origin!r}, want a name without spaces, control characters or plus signs, "
+            "such as tax.example/log"
+        )
