@@ -162,3 +162,23 @@ def test_mapping_is_checked_before_anything_is_made(
     assert reason in done.stderr.decode()
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'subject = "\xff"', b"mapping is not UTF-8 at byte 11"),
+        (b"x = " + b"[" * 20_000, b"mapping is nested too deeply"),
+        (b"x = " + b"9" * 5_000, b"mapping: "),
+    ],
+)
+def test_mapping_that_is_no_mapping_is_malformed(
+    tmp_path: Path, content: bytes, reason: bytes
+) -> None:
+    (tmp_path / "mapping").write_bytes(content)
+    (tmp_path / "data").write_text("")
+
+    done = run("demo", "--data", "data", "--mapping", "mapping", directory=tmp_path)
+
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert done.stderr.startswith(b"ledgercore: " + reason)

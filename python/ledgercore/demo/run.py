@@ -134,11 +134,19 @@ def _load(
         raise MalformedError("a table needs a mapping, and a mapping a table: give both or neither")
     if data is None or mapping is None:
         return generate_firms(firms, entropy), generated_mapping()
-    columns = parse_mapping(
-        read_bytes(mapping, MAPPING_BYTES, "a mapping").decode(errors="replace")
-    )
-    check_offer(columns)
+    columns = _load_mapping(mapping)
     return load_table(read_bytes(data, TABLE_BYTES, "a table"), columns), columns
+
+
+def _load_mapping(path: str | Path) -> Mapping:
+    try:
+        columns = parse_mapping(read_bytes(path, MAPPING_BYTES, "a mapping").decode())
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"mapping is not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise MalformedError("mapping is nested too deeply, want tables of values") from None
+    check_offer(columns)
+    return columns
 
 
 def _exchange(
