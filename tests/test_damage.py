@@ -315,6 +315,22 @@ def test_a_lost_tail_of_the_log_is_refused(path: Path, tmp_path: Path) -> None:
         Ledger.open(target, read_only=True)
 
 
+def test_a_head_file_of_which_nothing_verifies_is_not_passed_over(path: Path) -> None:
+    head = Path(f"{path}.head")
+    with Ledger.open(path, key=KEY) as ledger:
+        ledger.append(b"one")
+        ledger.append(b"two")
+    slot = head.stat().st_size // 2
+    with Ledger.create(path.with_name("b.ledger"), origin="other.example", key=KEY) as other:
+        other.append(b"one")
+    for data in (b"x" * slot * 2, path.with_name("b.ledger.head").read_bytes()):
+        head.write_bytes(data)
+        with pytest.raises(CorruptError, match=r"head file holds no checkpoint of this ledger"):
+            Ledger.open(path, key=KEY)
+    head.unlink()
+    Ledger.open(path, key=KEY).close()
+
+
 def test_a_torn_slot_leaves_the_other(path: Path) -> None:
     head = Path(f"{path}.head")
     with Ledger.open(path, key=KEY) as ledger:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import Checkpoint
-from ledgercore.errors import ForkError, InvalidError, MalformedError, RollbackError
+from ledgercore.errors import CorruptError, ForkError, InvalidError, MalformedError, RollbackError
 from ledgercore.ledger.head import operator_anchor
 from ledgercore.ledger.reader import Reader
 
@@ -31,6 +31,12 @@ def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
             continue  # empty, or torn by a power cut: the other slot is one block older at most
         if newest is None or seen.size > newest.size:
             newest, newest_slot = seen, slot
+    if newest is None and slots and all(slots):
+        # Slots are written in turn, so that a torn one leaves the other.
+        raise CorruptError(
+            "head file holds no checkpoint of this ledger: restore the ledger from a backup, or "
+            "remove the .head file if you know the newest block"
+        )
     if newest is not None:
         check_continues(
             reader,
