@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,17 @@ def ledger(tmp_path: Path) -> Path:
     path = tmp_path / "a.ledger"
     Ledger.create(path, origin="test.example/log").close()
     return path
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes that are started now hear interrupts, also where the tests run in the background.
+
+    A shell has what it runs in the background ignore them, and children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

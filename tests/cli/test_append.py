@@ -202,6 +202,7 @@ def test_append_without_a_reader_of_its_output(ledger: Path) -> None:
     run_well("audit", ledger)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_quietly_and_keeps_what_was_reported(ledger: Path) -> None:
     command = [*COMMAND, "append", str(ledger), "--lines", "-"]
     process = subprocess.Popen(
@@ -221,6 +222,7 @@ def test_interrupt_ends_quietly_and_keeps_what_was_reported(ledger: Path) -> Non
         assert opened.size == 2
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_for_machines_is_one_object(ledger: Path) -> None:
     command = [*COMMAND, "append", str(ledger), "--lines", "-", "--json"]
     process = subprocess.Popen(
