@@ -19,6 +19,7 @@ from ledgercore import (
     testing,
 )
 from ledgercore.ledger import writer as writer_module
+from ledgercore.ledger.group import Group
 
 SIGNERS = 4
 
@@ -149,3 +150,18 @@ def test_a_crowd_of_threads_loses_nothing(ledger: Ledger) -> None:
         receipt.verify(payload, ledger.trust_anchor)
     assert ledger.height < 400, "some shared a block"
     ledger.verify()
+
+
+def test_a_caller_that_is_interrupted_lets_the_next_one_lead(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Group, "_first", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.append(b"never written")
+
+    assert ledger.size == 1
+    assert ledger.append(b"one").index == 1

@@ -70,21 +70,23 @@ class Group:
 
     def write(self, waiting: Waiting) -> list[Outcome]:
         """Have it written, alone or with others; raises what its block failed of."""
-        self._come(waiting)
-        if not waiting.served:
-            some = self._first()
-            try:
+        some = [waiting]
+        try:
+            self._come(waiting)
+            if not waiting.served:
+                some = self._first()
                 self._serve_some(some)
-            finally:
-                self._leave(some)
+        finally:
+            # Also when interrupted: what nobody waits for is not written, and another one leads.
+            self._leave(some)
         return waiting.result()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Lead, and write with nothing of others between."""
         waiting = Waiting(0, alone=True)
-        self._come(waiting)
         try:
+            self._come(waiting)
             yield
         finally:
             self._leave([waiting])
@@ -96,12 +98,7 @@ class Group:
             if self._queue[0] is waiting:
                 return
             woken = waiting.woken = Event()
-        try:
-            woken.wait()
-        except BaseException:
-            # Interrupted before its turn came: what nobody waits for is not written.
-            self._leave([waiting])
-            raise
+        woken.wait()
 
     def _first(self) -> list[Waiting]:
         """The leader, and those behind it as far as one block holds them."""
@@ -117,7 +114,7 @@ class Group:
         return some
 
     def _leave(self, some: Sequence[Waiting]) -> None:
-        """Take these out of the queue, and wake them and who leads now."""
+        """Take out of the queue those that are in it, and wake them and who leads now."""
         with self._lock:
             for waiting in some:
                 with suppress(ValueError):
