@@ -182,3 +182,26 @@ def test_appends_of_many_tasks_share_blocks_in_the_order_of_the_calls(path: Path
             assert plain.height < 30, "120 appends shared blocks"
 
     asyncio.run(run())
+
+
+def test_what_a_ledger_can_its_asynchronous_twin_can() -> None:
+    """But for making one, for facts that never change, and for holding others up."""
+    left_out = {"create", "genesis", "height", "moment", "network", "origin", "path", "suite"}
+    public = {name for name in vars(Ledger) if not name.startswith("_")}
+
+    assert public - set(vars(AsyncLedger)) == left_out
+
+
+def test_states_and_kept_checkpoints_are_there_as_well(path: Path) -> None:
+    async def use() -> None:
+        async with await AsyncLedger.open(path) as ledger:
+            kept = await ledger.checkpoint()
+            await ledger.append(b"one")
+            await ledger.verify_since(kept)
+            assert await ledger.add_cosignatures(kept) == kept
+            members = await ledger.states(b"member/")
+        with Ledger.open(path, read_only=True) as plain:
+            assert members == list(plain.states(b"member/"))
+            assert members
+
+    asyncio.run(use())

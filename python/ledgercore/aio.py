@@ -121,6 +121,9 @@ class AsyncLedger:
     async def submit_many(self, records: Sequence[bytes]) -> list[int | RefusedError]:
         return await self._run(self._ledger.submit_many, records)
 
+    async def add_cosignatures(self, note: str) -> str:
+        return await self._run(self._ledger.add_cosignatures, note)
+
     async def next_position(self, key: bytes) -> tuple[int, bytes]:
         return await self._run(self._ledger.next_position, key)
 
@@ -137,7 +140,7 @@ class AsyncLedger:
 
     async def records(self, begin: int = 0, end: int | None = None) -> AsyncIterator[Record]:
         """Records ``[begin, end)`` in order; other calls may run between two of them."""
-        records = self._ledger.records(begin, end)
+        records = await self._run(self._ledger.records, begin, end)
         while some := await self._run(list, islice(records, _RECORDS_AT_ONCE)):
             for record in some:
                 yield record
@@ -150,6 +153,9 @@ class AsyncLedger:
 
     async def state(self, name: bytes) -> bytes | None:
         return await self._run(self._ledger.state, name)
+
+    async def states(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return await self._run(lambda: list(self._ledger.states(prefix)))
 
     async def prove_state(self, name: bytes) -> StateProof:
         return await self._run(self._ledger.prove_state, name)
@@ -186,6 +192,9 @@ class AsyncLedger:
     async def verify(self, progress: Callable[[int, int], None] | None = None) -> Report:
         """Verify everything; ``progress`` is called on the ledger's thread."""
         return await self._run(self._ledger.verify, progress)
+
+    async def verify_since(self, note: str) -> None:
+        await self._run(self._ledger.verify_since, note)
 
     async def backup(self, path: str | Path) -> Report:
         return await self._run(self._ledger.backup, path)
