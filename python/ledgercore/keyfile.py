@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -30,11 +31,13 @@ def store_key(path: str | Path, seed: bytes) -> None:
 
 
 def load_key(path: str | Path) -> SigningKey:
-    """The key in a file."""
+    """The key in a file; raise MalformedError where it holds none of ours."""
     try:
         private = load_pem_private_key(read_bytes(path), password=None)
-    except (ValueError, TypeError) as error:
-        raise MalformedError(f"{path} is not an unencrypted PKCS#8 key: {error}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedError(
+            f"{path} is no unencrypted PKCS#8 key as PEM: restore it from a copy"
+        ) from error
     if not isinstance(private, Ed25519PrivateKey):
         raise MalformedError(f"{path} holds another kind of key, want Ed25519")
     return SigningKey(private.private_bytes_raw())
