@@ -40,6 +40,18 @@ fn signature_message(indices: &[usize], count: usize) -> String {
     format!("{} of {count} signatures do not verify: at {}{more}", indices.len(), shown.join(", "))
 }
 
+impl Error {
+    /// The same error, said of one part of what was given. Limits and signatures name theirs.
+    pub(crate) fn within(self, part: &str) -> Self {
+        match self {
+            Self::Malformed(reason) => Self::Malformed(format!("{part}: {reason}")),
+            Self::Proof(reason) => Self::Proof(format!("{part}: {reason}")),
+            Self::Untrusted(reason) => Self::Untrusted(format!("{part}: {reason}")),
+            other => other,
+        }
+    }
+}
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A malformed error with a formatted reason.

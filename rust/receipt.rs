@@ -5,6 +5,9 @@
 //! The receipt carries the record without its body: whoever holds the body restores the record,
 //! and a receipt alone gives nothing of it away but its header.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rayon::prelude::*;
 
 use crate::anchor::Anchor;
@@ -12,12 +15,12 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;
 use crate::map::StateProof;
-use crate::record::{Record, VerifiedRecord, split_bundle};
+use crate::record::{self, Record, VerifiedRecord, split_bundle};
 use crate::suite::{Hash, Suite};
 use crate::tree::{self, Prover, Tiles};
 use crate::wire::{Reader, Writer};
 
-/// Receipts made by one task.
+/// Receipts made or verified by one task.
 const TASK: usize = 64;
 
 /// The one version of the format.
@@ -118,18 +121,77 @@ impl Receipt {
 
     /// Restore the record from its body and check everything that leads to the anchor: the
     /// operator's and the witnesses' signatures, the signer's signature, the path, the state.
-    pub fn verify(&self, body: &[u8], anchor: &Anchor) -> Result<(VerifiedRecord, Checkpoint)> {
-        let checkpoint = anchor.verify_checkpoint(&self.checkpoint)?;
+    pub fn verify(&self, body: &[u8], anchor: &Anchor) -> Result<VerifiedRecord> {
+        self.verify_under(&anchor.verify_checkpoint(&self.checkpoint)?, body, anchor)
+    }
+
+    /// Check everything but the checkpoint, which the anchor's verifier found in this receipt.
+    pub fn verify_under(
+        &self,
+        checkpoint: &Checkpoint,
+        body: &[u8],
+        anchor: &Anchor,
+    ) -> Result<VerifiedRecord> {
+        let record = self.restore(body, anchor)?.verify()?;
+        self.verify_proofs(record.leaf(), checkpoint, anchor.suite)?;
+        Ok(record)
+    }
+
+    /// The record, its signature not yet checked.
+    fn restore(&self, body: &[u8], anchor: &Anchor) -> Result<Record> {
         let record = Record::from_envelope(&self.envelope, body)?;
         if record.network() != &anchor.network || record.suite() != anchor.suite {
             return Err(Error::Untrusted("record is of another network or suite".into()));
         }
-        let record = record.verify()?;
-        let (leaf, size, root) = (record.leaf(), checkpoint.size, &checkpoint.root);
-        tree::verify_inclusion(anchor.suite, leaf, self.index, size, &self.path, root)?;
-        if let Some(state) = &self.state {
-            state.verify(anchor.suite, &checkpoint.state_root)?;
-        }
-        Ok((record, checkpoint))
+        Ok(record)
     }
+
+    /// Accept that path and state proof lead to the checkpoint's roots.
+    fn verify_proofs(&self, leaf: &Hash, checkpoint: &Checkpoint, suite: Suite) -> Result<()> {
+        let Checkpoint { size, root, state_root, .. } = checkpoint;
+        tree::verify_inclusion(suite, leaf, self.index, *size, &self.path, root)?;
+        self.state.as_ref().map_or(Ok(()), |state| state.verify(suite, state_root))
+    }
+}
+
+/// Verify encoded receipts, each with its record's body, as each alone would be.
+///
+/// A checkpoint that many carry is verified once, and all records' signatures as one batch. The
+/// error names the first receipt at fault, or all whose record's signature does not hold.
+pub fn verify_all(
+    receipts: &[&[u8]],
+    bodies: &[&[u8]],
+    anchor: &Anchor,
+    seed: &[u8; 32],
+) -> Result<Vec<VerifiedRecord>> {
+    let (count, others) = (receipts.len(), bodies.len());
+    if count != others {
+        return malformed(format!("batch has {count} receipts and {others} bodies"));
+    }
+    at_most("receipts in a batch", count, limits::BLOCK_RECORDS)?;
+    let decoded = each(receipts, |_, bytes| Receipt::decode(bytes))?;
+    let mut checkpoints: HashMap<&str, Checkpoint> = HashMap::new();
+    for (at, receipt) in decoded.iter().enumerate() {
+        if let Entry::Vacant(vacant) = checkpoints.entry(&receipt.checkpoint) {
+            let verified = anchor.verify_checkpoint(&receipt.checkpoint);
+            vacant.insert(verified.map_err(|error| error.within(&format!("receipt {at}")))?);
+        }
+    }
+    let records = each(&decoded, |at, receipt| receipt.restore(bodies[at], anchor))?;
+    let verified = record::verify_all(&records, seed)?;
+    each(&decoded, |at, receipt| {
+        let checkpoint = &checkpoints[receipt.checkpoint.as_str()];
+        receipt.verify_proofs(verified[at].leaf(), checkpoint, anchor.suite)
+    })?;
+    Ok(verified)
+}
+
+/// What is made of each receipt, over all threads, or the error of the first that has one.
+fn each<T: Sync, R: Send>(
+    items: &[T],
+    make: impl Fn(usize, &T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let make = |(at, item)| make(at, item).map_err(|error| error.within(&format!("receipt {at}")));
+    let made: Vec<Result<R>> = items.par_iter().enumerate().with_min_len(TASK).map(make).collect();
+    made.into_iter().collect()
 }

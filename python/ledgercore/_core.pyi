@@ -497,6 +497,16 @@ def make_receipts(
     the record that does not stand there.
     """
 
+def verify_receipts(
+    receipts: Sequence[bytes], bodies: Sequence[bytes], anchor: Anchor, seed: bytes
+) -> VerifiedBatch:
+    """The records of encoded receipts, verified as ``Receipt.verify`` would each.
+
+    A checkpoint that many carry is verified once. Errors name the first receipt at fault;
+    InvalidSignature.indices names all whose record's signature does not hold. The seed is 32
+    random bytes.
+    """
+
 @final
 class Equivocation:
     """Two records of one key with one sequence: a proof against the signer, whole in itself."""

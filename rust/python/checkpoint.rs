@@ -1,5 +1,7 @@
 //! Bind checkpoints, the notes that sign them, and the anchor that verifies them.
 
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -131,8 +133,34 @@ fn algorithm(cosigner: bool) -> Algorithm {
 }
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
-#[derive(PartialEq)]
-pub struct Anchor(pub anchor::Anchor);
+pub struct Anchor {
+    anchor: anchor::Anchor,
+    /// The note that was verified last, and its checkpoint: receipts of one block share it.
+    last: Mutex<Option<(String, checkpoint::Checkpoint)>>,
+}
+
+impl PartialEq for Anchor {
+    fn eq(&self, other: &Self) -> bool {
+        self.anchor == other.anchor
+    }
+}
+
+impl Anchor {
+    pub fn get(&self) -> &anchor::Anchor {
+        &self.anchor
+    }
+
+    /// The checkpoint of a receipt's note, verified now or just before.
+    pub fn verified(&self, note: &str) -> Result<checkpoint::Checkpoint> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, checkpoint)) = last.as_ref().filter(|(verified, _)| verified == note) {
+            return Ok(checkpoint.clone());
+        }
+        let checkpoint = self.anchor.verify_checkpoint(note)?;
+        *last = Some((note.to_owned(), checkpoint.clone()));
+        Ok(checkpoint)
+    }
+}
 
 #[pymethods]
 impl Anchor {
@@ -159,54 +187,58 @@ impl Anchor {
             witnesses,
             quorum,
         };
-        Ok(Self(anchor.check()?))
+        Ok(Self { anchor: anchor.check()?, last: Mutex::new(None) })
     }
 
     fn merge_cosignatures(&self, note: &str, cosigned: &str) -> PyResult<String> {
-        Ok(self.0.merge_cosignatures(note, cosigned)?)
+        Ok(self.anchor.merge_cosignatures(note, cosigned)?)
     }
 
     #[getter]
     fn origin(&self) -> &str {
-        &self.0.origin
+        &self.anchor.origin
     }
 
     #[getter]
     fn network<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.network)
+        PyBytes::new(py, &self.anchor.network)
     }
 
     #[getter]
     fn suite(&self) -> &'static str {
-        self.0.suite.name()
+        self.anchor.suite.name()
     }
 
     #[getter]
     fn operator_key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.operator_key)
+        PyBytes::new(py, &self.anchor.operator_key)
     }
 
     #[getter]
     fn operator_vkey(&self) -> String {
-        note::format_verifier_key(&self.0.origin, Algorithm::Signature, &self.0.operator_key)
+        note::format_verifier_key(
+            &self.anchor.origin,
+            Algorithm::Signature,
+            &self.anchor.operator_key,
+        )
     }
 
     #[getter]
     fn witnesses<'py>(&self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
-        let witnesses = self.0.witnesses.iter();
+        let witnesses = self.anchor.witnesses.iter();
         witnesses.map(|(name, key)| (name.clone(), PyBytes::new(py, key))).collect()
     }
 
     #[getter]
     fn quorum(&self) -> usize {
-        self.0.quorum
+        self.anchor.quorum
     }
 
     fn verify_checkpoint(&self, note: &str) -> PyResult<Checkpoint> {
-        Ok(Checkpoint(self.0.verify_checkpoint(note)?))
+        Ok(Checkpoint(self.anchor.verify_checkpoint(note)?))
     }
 
     fn __repr__(&self) -> String {
-        format!("<anchor of {}>", self.0.origin)
+        format!("<anchor of {}>", self.anchor.origin)
     }
 }

@@ -34,7 +34,7 @@ mod _core {
     #[pymodule_export]
     use super::map::{Map, StateProof};
     #[pymodule_export]
-    use super::receipt::{Receipt, make_receipts};
+    use super::receipt::{Receipt, make_receipts, verify_receipts};
     #[pymodule_export]
     use super::record::{
         Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record,

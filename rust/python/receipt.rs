@@ -4,10 +4,10 @@ use pyo3::prelude::{Bound, Py, PyRef, PyResult, Python, pyclass, pyfunction, pym
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{hashes, list};
+use super::bytes::{array, hashes, list, slices};
 use super::checkpoint::{Anchor, Checkpoint};
 use super::map::StateProof;
-use super::record::VerifiedRecord;
+use super::record::{VerifiedBatch, VerifiedRecord};
 use super::tree::{self, PyTiles};
 use crate::receipt::{self, Source};
 use crate::suite::Suite;
@@ -48,8 +48,8 @@ impl Receipt {
     }
 
     fn verify(&self, py: Python<'_>, body: &[u8], anchor: &Anchor) -> PyResult<Py<VerifiedRecord>> {
-        let (record, _) = self.0.verify(body, &anchor.0)?;
-        VerifiedRecord::wrap(py, record)
+        let checkpoint = anchor.verified(&self.0.checkpoint)?;
+        VerifiedRecord::wrap(py, self.0.verify_under(&checkpoint, body, anchor.get())?)
     }
 
     #[getter]
@@ -109,4 +109,18 @@ pub fn make_receipts(
     };
     let receipts = py.detach(|| receipt::make(&source, &indices))?;
     Ok(receipts.into_iter().map(Receipt).collect())
+}
+
+#[pyfunction]
+pub fn verify_receipts(
+    py: Python<'_>,
+    receipts: Vec<PyBackedBytes>,
+    bodies: Vec<PyBackedBytes>,
+    anchor: &Anchor,
+    seed: &[u8],
+) -> PyResult<VerifiedBatch> {
+    let seed = array("seed", seed)?;
+    let (receipts, bodies) = (slices(&receipts), slices(&bodies));
+    let verify = || receipt::verify_all(&receipts, &bodies, anchor.get(), &seed);
+    Ok(VerifiedBatch(py.detach(verify)?))
 }

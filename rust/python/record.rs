@@ -173,7 +173,7 @@ impl Batch {
 }
 
 #[pyclass(frozen, module = "ledgercore._core")]
-pub struct VerifiedBatch(Vec<record::VerifiedRecord>);
+pub struct VerifiedBatch(pub Vec<record::VerifiedRecord>);
 
 type PyChain<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
