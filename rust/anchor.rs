@@ -2,7 +2,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result, malformed};
-use crate::key::PublicKey;
+use crate::key::{self, PublicKey};
 use crate::note::{Note, check_name};
 use crate::record::Network;
 use crate::suite::Suite;
@@ -24,6 +24,10 @@ impl Anchor {
     pub fn check(self) -> Result<Self> {
         check_name("origin", &self.origin)?;
         self.witnesses.iter().try_for_each(|(name, _)| check_name("witness", name))?;
+        key::check("operator key", &self.operator_key)?;
+        for (name, key) in &self.witnesses {
+            key::check(&format!("key of witness {name}"), key)?;
+        }
         let mut names: Vec<&str> = self.witnesses.iter().map(|(name, _)| name.as_str()).collect();
         names.push(&self.origin);
         let mut keys: Vec<&PublicKey> = self.witnesses.iter().map(|(_, key)| key).collect();

@@ -2,10 +2,27 @@
 //!
 //! A key is named by its encoded public half, so that checking a signature needs no directory.
 
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_dalek::Signer;
+
+use crate::error::{Result, malformed};
 
 /// An Ed25519 public key as encoded (RFC 8032 section 5.1.2).
 pub type PublicKey = [u8; 32];
+
+/// Refuse a key that is no point, or one of small order: under ZIP-215 anyone can sign for that.
+///
+/// Verification takes such keys, for all must agree on every signature; whoever decides which keys
+/// to trust does not.
+pub fn check(what: &str, key: &PublicKey) -> Result<()> {
+    match CompressedEdwardsY(*key).decompress() {
+        None => malformed(format!("{what} is no point of the curve")),
+        Some(point) if point.is_small_order() => {
+            malformed(format!("{what} is of small order, so that anyone can sign for it"))
+        }
+        Some(_) => Ok(()),
+    }
+}
 
 /// An Ed25519 signature as encoded (RFC 8032 section 5.1.6).
 pub type Signature = [u8; 64];

@@ -107,6 +107,9 @@ class SigningKey:
     ) -> Batch:
         """A chain of records, one a body, signed over all cores."""
 
+def check_public_key(public_key: bytes) -> None:
+    """Raise MalformedError for what is no point, or one of small order, which signs for anyone."""
+
 def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
     """ZIP-215 acceptance, or raise InvalidSignature."""
 

@@ -42,7 +42,7 @@ mod _core {
     #[pymodule_export]
     use super::run::{bucket_of, find_id, merge_buckets, sort_ids};
     #[pymodule_export]
-    use super::signature::{SigningKey, verify_signature, verify_signatures};
+    use super::signature::{SigningKey, check_public_key, verify_signature, verify_signatures};
     #[pymodule_export]
     use super::tree::{
         Frontier, consistency_tiles, inclusion_tiles, multiproof_tiles, prove_consistency,

@@ -93,6 +93,11 @@ impl SigningKey {
 }
 
 #[pyfunction]
+pub fn check_public_key(public_key: &[u8]) -> PyResult<()> {
+    Ok(key::check("public key", &array("public key", public_key)?)?)
+}
+
+#[pyfunction]
 pub fn verify_signature(public_key: &[u8], message: &[u8], signature: &[u8]) -> PyResult<()> {
     let (key, signature) = (array("public key", public_key)?, array("signature", signature)?);
     Ok(signature::verify(&key, message, &signature)?)
