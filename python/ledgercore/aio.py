@@ -11,7 +11,7 @@ for its turn: what it appends is there, and sending the same record again is saf
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import partial
@@ -120,6 +120,14 @@ class AsyncLedger:
 
     async def submit_many(self, records: Sequence[bytes]) -> list[int | RefusedError]:
         return await self._run(self._ledger.submit_many, records)
+
+    async def submit_batches(
+        self, batches: Iterable[Sequence[bytes]]
+    ) -> AsyncIterator[list[int | RefusedError]]:
+        """The batches are taken on the ledger's thread."""
+        submitted = await self._run(self._ledger.submit_batches, batches)
+        while (outcomes := await self._run(next, submitted, None)) is not None:
+            yield outcomes
 
     async def add_cosignatures(self, note: str) -> str:
         return await self._run(self._ledger.add_cosignatures, note)

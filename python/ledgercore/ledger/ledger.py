@@ -7,7 +7,7 @@ returns after both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -206,6 +206,15 @@ class Ledger:
         Raises ``MalformedError`` or ``InvalidSignature`` naming what is bad, with nothing appended.
         """
         return self._writing().submit(records)
+
+    def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
+        """Append batch after batch, each as ``submit_many`` does, for volumes without end.
+
+        While one batch is made durable the next are verified, so that up to two batches more than
+        were yielded have been taken; they are appended when their outcomes are asked for. Where
+        a batch raises, those before it are durable.
+        """
+        return self._writing().submit_batches(batches)
 
     def add_cosignatures(self, note: str) -> str:
         """Keep the cosignatures that a checkpoint of this ledger came back with; the whole note.

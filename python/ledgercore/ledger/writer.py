@@ -8,7 +8,7 @@ not be signed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from ledgercore import rules
@@ -24,6 +24,7 @@ from ledgercore.errors import (
     RefusedError,
     StoreError,
 )
+from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.commit import commit_block
 from ledgercore.ledger.group import Group, Outcome, Waiting
 from ledgercore.ledger.head import Head
@@ -40,6 +41,9 @@ from ledgercore.records import DATA
 from ledgercore.rules import Position, View
 
 __all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
+
+BATCHES_AHEAD = 2
+"""Submitted batches that are verified while one is ordered, and held in memory, at most."""
 
 REMEMBERED_STATES = 100_000
 """Objects whose states the writer keeps in memory at most, but for one block's."""
@@ -113,12 +117,24 @@ class Writer:
 
         A malformed record or a bad signature refuses all of them, and nothing is appended.
         """
-        verified = verify_records(records, self._entropy)
-        if len(verified) == 1:
-            return self._group.write(Waiting(weight(records), batch=verified[0]))
+        return self._submit_verified(self._verify(records))
+
+    def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
+        """Order batch after batch, each as ``submit`` does; the next are verified meanwhile."""
+        for verified in map_ahead(self._verify, batches, BATCHES_AHEAD):
+            yield self._submit_verified(verified)
+
+    def _verify(self, records: Sequence[bytes]) -> tuple[int, list[VerifiedBatch]]:
+        """What records weigh, and the records verified, in one batch a block."""
+        return weight(records), verify_records(records, self._entropy)
+
+    def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
+        total, batches = verified
+        if len(batches) == 1:
+            return self._group.write(Waiting(total, batch=batches[0]))
         outcomes: list[Outcome] = []
         with self._group.turn():
-            for batch in verified:
+            for batch in batches:
                 outcomes += self._order(batch)
         return outcomes
 

@@ -1,0 +1,145 @@
+"""Batches submitted one after another: ordered as each alone, the next verified meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from ledgercore import AsyncLedger, InvalidSignature, Ledger, UnavailableError, testing
+from ledgercore.ledger import writer as writer_module
+from ledgercore.ledger.ahead import map_ahead
+from ledgercore.ledger.writer import BATCHES_AHEAD
+
+SIGNERS = 3
+ORIGIN = "batches.example"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    members = testing.test_members(SIGNERS)
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, members=members) as ledger:
+        yield ledger
+
+
+def batches_of(ledger: Ledger, count: int, each: int = 6) -> list[list[bytes]]:
+    records = testing.signed_records(ledger, signers=SIGNERS, count=count * each, body_bytes=30)
+    return [records[begin : begin + each] for begin in range(0, len(records), each)]
+
+
+def spoiled(record: bytes) -> bytes:
+    return record[:-1] + bytes([record[-1] ^ 1])
+
+
+def test_batches_get_the_outcomes_that_each_would_get(ledger: Ledger) -> None:
+    batches = batches_of(ledger, 7)
+    batches.insert(3, [])
+    batches.insert(5, batches[1])  # once more
+    outcomes = list(ledger.submit_batches(batches))
+    assert [index for each in outcomes[:5] for index in each] == list(range(1, 25))
+    assert outcomes[5] == outcomes[1] and outcomes[3] == []
+    assert ledger.size == 43 and list(ledger.submit_batches([])) == []
+    ledger.verify()
+
+
+def test_a_bad_signature_refuses_its_batch_alone(ledger: Ledger) -> None:
+    batches = batches_of(ledger, 5)
+    good, batches[2] = batches[2], [*batches[2][:4], *map(spoiled, batches[2][4:])]
+    submitted = ledger.submit_batches(batches)
+    assert [next(submitted), next(submitted)] == [[*range(1, 7)], [*range(7, 13)]]
+    with pytest.raises(InvalidSignature) as caught:
+        next(submitted)
+    assert caught.value.indices == (4, 5)
+    assert next(submitted, None) is None and ledger.size == 13
+    batches[2] = good
+    assert [*ledger.submit_batches(batches)][-1] == [*range(25, 31)]
+
+
+def test_what_was_not_asked_for_is_not_appended(ledger: Ledger) -> None:
+    submitted = ledger.submit_batches(batches_of(ledger, 6))
+    assert ledger.size == 1
+    next(submitted)
+    submitted.close()  # type: ignore[attr-defined]
+    assert ledger.size == 7
+
+
+def test_a_source_that_fails_leaves_what_was_yielded(ledger: Ledger) -> None:
+    batches = batches_of(ledger, 5)
+
+    def source() -> Iterator[list[bytes]]:
+        yield from batches
+        raise OSError("the file ended early")
+
+    sizes = []
+    with pytest.raises(OSError, match="ended early"):
+        for _ in ledger.submit_batches(source()):
+            sizes.append(ledger.size)
+    assert sizes == [7, 13, 19] and ledger.size == 19
+
+
+def test_no_more_is_taken_ahead_than_the_bound(ledger: Ledger) -> None:
+    batches, taken = batches_of(ledger, 8), 0
+
+    def source() -> Iterator[list[bytes]]:
+        nonlocal taken
+        for batch in batches:
+            taken += 1
+            yield batch
+
+    for number, _ in enumerate(ledger.submit_batches(source()), 1):
+        assert taken == min(number + BATCHES_AHEAD, len(batches))
+
+
+def test_the_next_batch_is_verified_while_one_is_ordered(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ordering waits here for the verification of the next batch: in turn it would wait forever."""
+    verified, passed = 0, Event()
+    verify, commit = writer_module.verify_records, writer_module.commit_block
+
+    def counting(*arguments: object) -> object:
+        nonlocal verified
+        done = verify(*arguments)  # type: ignore[arg-type]
+        verified += 1
+        if verified == 2:
+            passed.set()
+        return done
+
+    def waiting(*arguments: object) -> object:
+        assert passed.wait(60)
+        return commit(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(writer_module, "verify_records", counting)
+    monkeypatch.setattr(writer_module, "commit_block", waiting)
+    assert len(list(ledger.submit_batches(batches_of(ledger, 3)))) == 3
+
+
+def test_without_room_ahead_all_goes_in_turn() -> None:
+    seen: list[str] = []
+
+    def work(item: int) -> int:
+        seen.append(f"made {item}")
+        return item * item
+
+    for result in map_ahead(work, range(3), 0):
+        seen.append(f"used {result}")
+    assert seen == ["made 0", "used 0", "made 1", "used 1", "made 2", "used 4"]
+
+
+def test_readers_submit_nothing_and_tasks_do(ledger: Ledger, tmp_path: Path) -> None:
+    batches = batches_of(ledger, 3)
+    with (
+        Ledger.open(tmp_path / "a.ledger", read_only=True) as reader,
+        pytest.raises(UnavailableError),
+    ):
+        reader.submit_batches(batches)
+    ledger.close()
+
+    async def run() -> list[object]:
+        async with await AsyncLedger.open(tmp_path / "a.ledger") as ledger:
+            return [outcomes async for outcomes in ledger.submit_batches(batches)]
+
+    assert asyncio.run(run()) == [[*range(1, 7)], [*range(7, 13)], [*range(13, 19)]]
