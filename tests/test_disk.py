@@ -87,3 +87,11 @@ def test_reserving_room_never_raises(
         patch.setattr(os, "ftruncate", failing)
         patch.setattr(os, fails, failing)
         disk.reserve(path, 5000)
+
+
+def test_a_head_file_without_room_holds_no_descriptor(tmp_path: Path) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+
+    with room_for(0), pytest.raises(StoreError, match=r"^cannot open .*a\.head: "):
+        disk.HeadFile(tmp_path / "a.head")
+    assert set(Path("/proc/self/fd").iterdir()) <= before

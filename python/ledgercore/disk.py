@@ -271,6 +271,7 @@ class HeadFile:
         """Open the file to write; the slot that holds the newest note is written over last."""
         self._path = path
         self._turn = 1 - newest_slot if newest_slot >= 0 else 0
+        self._descriptor = -1
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             size = os.fstat(self._descriptor).st_size
@@ -278,6 +279,7 @@ class HeadFile:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.
                 os.pwrite(self._descriptor, bytes(2 * _SLOT_BYTES - size), size)
         except OSError as error:
+            self.close()
             raise StoreError(f"cannot open {path}: {error.strerror}") from error
 
     def store(self, note: str) -> None:

@@ -127,6 +127,8 @@ def parse_mapping(text: str) -> Mapping:
         mapping = msgspec.convert(tomllib.loads(text), Mapping)
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
         raise MalformedError(f"mapping: {error}") from error
+    except RecursionError:
+        raise MalformedError("mapping: is nested too deeply, want tables of fields") from None
     codes = [column.code for column in mapping.field]
     if len(set(codes)) != len(codes):
         raise MalformedError("mapping: two fields have one code, want each its own")
