@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?=
 BENCH ?=
+TABLE ?= sba_case_2017.csv
 
 # Child processes find the environment's tools first, and no other active environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -17,10 +18,10 @@ COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-f
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench wheel lock clean
+.PHONY: help demo test check bench scorecard wheel lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/built ## run the whole exchange with four parties, e.g. make demo DEMO='--firms 200'
 	$(BIN)/ledgercore demo $(DEMO)
@@ -42,6 +43,9 @@ check: $(VENV)/built ## run what CI runs before the tests: format, lints, types,
 bench: $(VENV)/built $(VENV)/bench ## measure, with peers beside us in the same run
 	$(BIN)/python benches/run.py $(BENCH)
 
+scorecard: $(VENV)/built $(VENV)/example ## fit the example's scorecard anew: make scorecard TABLE=sba.csv
+	$(BIN)/python examples/fit_scorecard.py $(TABLE) examples/sba_scorecard.toml
+
 wheel: $(VENV)/wheel ## build the manylinux2014 wheel and try it alone in an empty environment
 	rm -rf dist
 	$(BIN)/maturin build --release --zig --compatibility manylinux2014 --out dist
@@ -56,6 +60,8 @@ lock: ## resolve the requirements files anew
 		--constraint requirements.txt --output-file requirements-bench.txt pyproject.toml
 	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra wheel \
 		--constraint requirements.txt --output-file requirements-wheel.txt pyproject.toml
+	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra example \
+		--constraint requirements.txt --output-file requirements-example.txt pyproject.toml
 
 clean: ## remove everything that was built or downloaded here
 	rm -rf $(VENV) build dist demo target .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -79,6 +85,10 @@ $(VENV)/built: $(VENV)/installed $(CORE)
 
 $(VENV)/bench: requirements-bench.txt $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-bench.txt
+	@touch $@
+
+$(VENV)/example: requirements-example.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-example.txt
 	@touch $@
 
 $(VENV)/wheel: requirements-wheel.txt $(VENV)/installed

@@ -13,6 +13,7 @@ from pathlib import Path
 from ledgercore import _core
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, SigningKey
 from ledgercore.anchor import format_anchor
+from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 
 SPEC = Path(__file__).resolve().parent.parent / "docs" / "spec"
 BLOCK = re.compile(r"(<!-- example: ([a-z-]+) -->\n```\n)(.*?)(```\n)", re.DOTALL)
@@ -65,6 +66,9 @@ def examples() -> dict[str, str]:
     path = _core.prove_inclusion("std", 0, 3, tiles)
     receipt = Receipt(index=0, path=path, checkpoint=note, envelope=record.envelope())
     receipt.verify(b"hello", anchor)
+    staff = Characteristic("firm.employees", "R_EMPLOYEES", (3,), (), (5, 20), 0)
+    age = Characteristic("firm.age", "R_NEW_FIRM", (), (("EXISTING",), ("NEW",)), (10, 0), 0)
+    scorecard = Scorecard(1, "small.firms", "1", 0, 25, 15, (staff, age))
     return {
         "record": hexdump(record.encode()),
         "record-id": hexdump(record.id),
@@ -80,6 +84,7 @@ def examples() -> dict[str, str]:
         "note": note,
         "anchor": format_anchor(anchor),
         "receipt": hexdump(receipt.encode()),
+        "scorecard": hexdump(encode_scorecard(scorecard)),
     }
 
 
