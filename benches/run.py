@@ -25,6 +25,7 @@ import append
 import flush
 import inclusion
 import signatures
+import states
 import submit
 from ledgercore import build_info
 from measure import Operation, Row, measure
@@ -35,6 +36,7 @@ OPERATIONS: list[Operation] = [
     *signatures.OPERATIONS,
     *append.OPERATIONS,
     *inclusion.OPERATIONS,
+    *states.OPERATIONS,
     *submit.OPERATIONS,
     *flush.OPERATIONS,
 ]

@@ -22,6 +22,10 @@ pub const PROOF_HASHES: usize = 64;
 pub const MULTIPROOF_HASHES: usize = 64 * 1024;
 /// Sibling hashes in a state proof: one for each bit of a key.
 pub const STATE_SIBLINGS: usize = 256;
+/// Objects in one state multiproof.
+pub const MULTIPROOF_OBJECTS: usize = 16 * 1024;
+/// Bytes of an encoded state multiproof.
+pub const STATE_MULTIPROOF_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of an object's name in the state map.
 pub const OBJECT_BYTES: usize = 128;
 /// Bytes of an object's state.

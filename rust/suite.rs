@@ -69,8 +69,8 @@ static KEYS: LazyLock<[Hash; 12]> = LazyLock::new(|| {
     DOMAINS.map(|(_, name)| blake3::derive_key(&format!("ledgercore v1 {name}"), b""))
 });
 
-static LEAF: LazyLock<Key> = LazyLock::new(|| Key::new(&KEYS[Domain::Leaf as usize]));
-static NODE: LazyLock<Key> = LazyLock::new(|| Key::new(&KEYS[Domain::Node as usize]));
+/// The same, as lanes take them.
+static LANES: LazyLock<[Key; 12]> = LazyLock::new(|| KEYS.each_ref().map(Key::new));
 
 impl Suite {
     /// The suite of a wire id; `gm` (2) is reserved.
@@ -117,6 +117,26 @@ impl Suite {
         }
     }
 
+    /// Hash two hashes under `domain`, one after the other: what `hash` makes of them joined.
+    pub fn hash_pair(self, domain: Domain, first: &Hash, second: &Hash) -> Hash {
+        let mut pair = [0; 64];
+        pair[..32].copy_from_slice(first);
+        pair[32..].copy_from_slice(second);
+        match self {
+            Self::Std => LANES[domain as usize].hash_block(&pair),
+            Self::C2sp => self.hash(domain, &pair),
+        }
+    }
+
+    /// Hash a row of an even number of hashes two by two, as `hash_pair` would each.
+    pub fn hash_pairs(self, domain: Domain, row: &[Hash]) -> Vec<Hash> {
+        let (pairs, _) = row.as_flattened().as_chunks();
+        match self {
+            Self::Std => LANES[domain as usize].hash_blocks(pairs),
+            Self::C2sp => pairs.iter().map(|pair| self.hash(domain, pair)).collect(),
+        }
+    }
+
     /// The hash of a leaf over its data.
     pub fn leaf(self, data: &[u8]) -> Hash {
         self.leaves_in_turn(&[data])[0]
@@ -136,7 +156,7 @@ impl Suite {
 
     fn leaves_in_turn(self, items: &[&[u8]]) -> Vec<Hash> {
         match self {
-            Self::Std => LEAF.hash_framed(items),
+            Self::Std => LANES[Domain::Leaf as usize].hash_framed(items),
             Self::C2sp => items.iter().map(|item| sha256(&[&[0], item])).collect(),
         }
     }
@@ -144,12 +164,7 @@ impl Suite {
     /// The hash of an inner node over its two children.
     pub fn node(self, left: &Hash, right: &Hash) -> Hash {
         match self {
-            Self::Std => {
-                let mut pair = [0; 64];
-                pair[..32].copy_from_slice(left);
-                pair[32..].copy_from_slice(right);
-                NODE.hash_block(&pair)
-            }
+            Self::Std => self.hash_pair(Domain::Node, left, right),
             Self::C2sp => sha256(&[&[1], left, right]),
         }
     }
@@ -157,7 +172,7 @@ impl Suite {
     /// The hashes of the inner nodes over a row of an even number of hashes, two by two.
     pub fn nodes(self, row: &[Hash]) -> Vec<Hash> {
         match self {
-            Self::Std => NODE.hash_blocks(row.as_flattened().as_chunks().0),
+            Self::Std => self.hash_pairs(Domain::Node, row),
             Self::C2sp => {
                 row.as_chunks().0.iter().map(|[left, right]| self.node(left, right)).collect()
             }

@@ -78,6 +78,9 @@ def examples() -> dict[str, str]:
         "path": "".join(hexdump(each) for each in path),
         "map": hexdump(states.root()),
         "state-proof": hexdump(states.prove(b"consent/1", b"\x91\x01").encode()),
+        "state-multiproof": hexdump(
+            states.prove_multi([(b"consent/1", b"\x91\x01"), (b"consent/3", None)]).encode()
+        ),
         "absence": hexdump(states.prove(b"consent/3", None).encode()),
         "block": hexdump(block.encode()),
         "block-hash": hexdump(block.hash("std")),

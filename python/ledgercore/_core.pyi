@@ -20,6 +20,7 @@ __all__ = [
     "Receipt",
     "Record",
     "SigningKey",
+    "StateMultiproof",
     "StateProof",
     "VerifiedBatch",
     "VerifiedRecord",
@@ -27,6 +28,7 @@ __all__ = [
     "build_info",
     "bundle_record",
     "check_canonical",
+    "check_public_key",
     "consistency_tiles",
     "cosign_checkpoint",
     "find_id",
@@ -51,8 +53,10 @@ __all__ = [
     "verify_inclusion",
     "verify_inclusions",
     "verify_multi",
+    "verify_receipts",
     "verify_signature",
     "verify_signatures",
+    "verify_states",
 ]
 
 def build_info() -> dict[str, str]:
@@ -319,6 +323,12 @@ class Map:
         Raise InvalidProof where that is not so.
         """
 
+    def prove_all(self, claims: Sequence[tuple[bytes, bytes | None]]) -> list[StateProof]:
+        """A proof of each, as ``prove`` makes it, over all threads."""
+
+    def prove_multi(self, claims: Sequence[tuple[bytes, bytes | None]]) -> StateMultiproof:
+        """One proof of them all; each object is named once, in any order."""
+
 @final
 class StateProof:
     @staticmethod
@@ -329,6 +339,21 @@ class StateProof:
     @property
     def value(self) -> bytes | None: ...
     def verify(self, suite: str, state_root: bytes) -> None: ...
+
+def verify_states(suite: str, proofs: Sequence[bytes], state_root: bytes) -> list[StateProof]:
+    """Decode and verify encoded state proofs under a root; the error names the first that fails."""
+
+@final
+class StateMultiproof:
+    @staticmethod
+    def decode(data: bytes) -> StateMultiproof: ...
+    def encode(self) -> bytes: ...
+    @property
+    def states(self) -> list[tuple[bytes, bytes | None]]:
+        """Each object's name, and its state or None, in the order of their keys."""
+
+    def verify(self, suite: str, state_root: bytes) -> None:
+        """Raise InvalidProof unless every claim holds under the root."""
 
 # Blocks, checkpoints, receipts.
 

@@ -7,7 +7,9 @@
 //! Siblings stand root first. The last item is the single entry that stands where an absent
 //! object would; it is nil for a present object, and where nothing stands there.
 
-use super::{EMPTY, bit, leaf_hash, node_hash};
+use rayon::prelude::*;
+
+use super::{EMPTY, TASK, bit, key, leaf_hash, node_hash};
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;
 use crate::suite::{Domain, Hash, Suite};
@@ -89,7 +91,7 @@ impl StateProof {
 
     /// Accept the claim under the root of a state map.
     pub fn verify(&self, suite: Suite, state_root: &Hash) -> Result<()> {
-        let key = suite.hash(Domain::StateKey, &self.object);
+        let key = key(suite, &self.object);
         let end = match (&self.value, &self.other) {
             (Some(value), _) => leaf_hash(suite, &key, &suite.hash(Domain::StateValue, value)),
             (None, Some((other, value_hash))) => {
@@ -111,10 +113,26 @@ impl StateProof {
 
     /// The other entry must stand where the object would: on the same way, under another key.
     fn check_other(&self, key: &Hash, other: &Hash) -> Result<()> {
-        let same_way = (0..self.siblings.len()).all(|depth| bit(key, depth) == bit(other, depth));
-        if key == other || !same_way {
-            return Err(Error::Proof("state proof ends at an entry that is not in the way".into()));
+        if key != other && same_way(key, other, self.siblings.len()) {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::Proof("state proof ends at an entry that is not in the way".into()))
     }
+}
+
+/// Whether two keys share their first bits.
+pub(super) fn same_way(one: &Hash, other: &Hash, bits: usize) -> bool {
+    (0..bits).all(|depth| bit(one, depth) == bit(other, depth))
+}
+
+/// Decode proofs and accept each under one root, over all threads; the error names the first that
+/// fails.
+pub fn verify_all(suite: Suite, proofs: &[&[u8]], state_root: &Hash) -> Result<Vec<StateProof>> {
+    let verify = |(at, bytes): (usize, &&[u8])| {
+        let verify = |proof: StateProof| proof.verify(suite, state_root).map(|()| proof);
+        let verified = StateProof::decode(bytes).and_then(verify);
+        verified.map_err(|error| error.within(&format!("state proof {at}")))
+    };
+    let verified: Vec<_> = proofs.par_iter().enumerate().with_min_len(TASK).map(verify).collect();
+    verified.into_iter().collect()
 }

@@ -1,10 +1,10 @@
 //! Bind the state map and its proofs.
 
-use pyo3::prelude::{Bound, PyResult, Python, pyclass, pymethods};
+use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::array;
+use super::bytes::{array, slices};
 use crate::map;
 use crate::suite::Suite;
 
@@ -26,17 +26,8 @@ impl Map {
         PyBytes::new(py, &self.0.root())
     }
 
-    fn update(
-        &self,
-        py: Python<'_>,
-        changes: Vec<(PyBackedBytes, Option<PyBackedBytes>)>,
-    ) -> PyResult<Self> {
-        let map = py.detach(|| {
-            let changes: Vec<(&[u8], Option<&[u8]>)> =
-                changes.iter().map(|(object, value)| (&**object, value.as_deref())).collect();
-            self.0.update(&changes)
-        })?;
-        Ok(Self(map))
+    fn update(&self, py: Python<'_>, changes: Vec<PyClaim>) -> PyResult<Self> {
+        Ok(Self(py.detach(|| self.0.update(&claims(&changes)))?))
     }
 
     fn value_hash<'py>(&self, py: Python<'py>, object: &[u8]) -> Option<Bound<'py, PyBytes>> {
@@ -46,6 +37,22 @@ impl Map {
     fn prove(&self, object: &[u8], value: Option<&[u8]>) -> PyResult<StateProof> {
         Ok(StateProof(self.0.prove(object, value)?))
     }
+
+    fn prove_all(&self, py: Python<'_>, claims: Vec<PyClaim>) -> PyResult<Vec<StateProof>> {
+        let proofs = py.detach(|| self.0.prove_all(&self::claims(&claims)))?;
+        Ok(proofs.into_iter().map(StateProof).collect())
+    }
+
+    fn prove_multi(&self, py: Python<'_>, claims: Vec<PyClaim>) -> PyResult<StateMultiproof> {
+        Ok(StateMultiproof(py.detach(|| self.0.prove_multi(&self::claims(&claims)))?))
+    }
+}
+
+/// An object's name, and its state or None.
+type PyClaim = (PyBackedBytes, Option<PyBackedBytes>);
+
+fn claims(given: &[PyClaim]) -> Vec<map::Claim<'_>> {
+    given.iter().map(|(object, value)| (&**object, value.as_deref())).collect()
 }
 
 #[pyclass(frozen, module = "ledgercore._core")]
@@ -75,5 +82,46 @@ impl StateProof {
     fn verify(&self, suite: &str, state_root: &[u8]) -> PyResult<()> {
         let state_root = array("state root", state_root)?;
         Ok(self.0.verify(Suite::from_name(suite)?, &state_root)?)
+    }
+}
+
+#[pyfunction]
+pub fn verify_states(
+    py: Python<'_>,
+    suite: &str,
+    proofs: Vec<PyBackedBytes>,
+    state_root: &[u8],
+) -> PyResult<Vec<StateProof>> {
+    let (suite, root) = (Suite::from_name(suite)?, array("state root", state_root)?);
+    let verified = py.detach(|| map::verify_all(suite, &slices(&proofs), &root))?;
+    Ok(verified.into_iter().map(StateProof).collect())
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct StateMultiproof(map::StateMultiproof);
+
+type PyState<'py> = (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>);
+
+#[pymethods]
+impl StateMultiproof {
+    #[staticmethod]
+    fn decode(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        Ok(Self(py.detach(|| map::StateMultiproof::decode(data))?))
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.encode())
+    }
+
+    #[getter]
+    fn states<'py>(&self, py: Python<'py>) -> Vec<PyState<'py>> {
+        let bytes = |bytes: &Vec<u8>| PyBytes::new(py, bytes);
+        let claims = self.0.claims().iter();
+        claims.map(|(object, value)| (bytes(object), value.as_ref().map(bytes))).collect()
+    }
+
+    fn verify(&self, py: Python<'_>, suite: &str, state_root: &[u8]) -> PyResult<()> {
+        let (suite, root) = (Suite::from_name(suite)?, array("state root", state_root)?);
+        Ok(py.detach(|| self.0.verify(suite, &root))?)
     }
 }
