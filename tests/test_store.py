@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from ledgercore import BusyError, CorruptError, StoreError
-from ledgercore.store import SqliteStore, StoredBlock
+from ledgercore.store import SqliteStore, StoredBlock, StoredTouch
 
 BLOCK = StoredBlock(0, 0, b"header 0", "note 0", [b"bundle 0", b"bundle 256"])
 NEXT = StoredBlock(1, 300, b"header 1", "note 1", [b"bundle 300"])
@@ -95,12 +95,23 @@ def test_buckets_come_and_go_by_run(store: SqliteStore) -> None:
 
 def test_a_state_is_replaced_and_knows_its_block(store: SqliteStore) -> None:
     with store.transaction():
-        store.put_states(0, [(b"a", b"1"), (b"b", b"1")])
-        store.put_states(4, [(b"b", b"2")])
+        store.put_states(0, [(b"a", b"1"), (b"b", b"1")], {b"b": 7})
+        store.put_states(4, [(b"b", b"2")], {b"b": 9})
 
     assert store.state(b"b") == b"2"
-    assert list(store.states()) == [(b"a", b"1", 0), (b"b", b"2", 4)]
-    assert list(store.states(after_height=3)) == [(b"b", b"2", 4)]
+    assert list(store.states()) == [(b"a", b"1", 0, 0), (b"b", b"2", 4, 9)]
+    assert list(store.states(after_height=3)) == [(b"b", b"2", 4, 9)]
+    assert store.newest_touches([b"a", b"b", b"c"]) == [0, 9, 0]
+
+
+def test_touches_are_kept_by_number(store: SqliteStore) -> None:
+    with store.transaction():
+        store.add_touches(1, [StoredTouch(0, 0), StoredTouch(5, 1)])
+        store.add_touches(3, [StoredTouch(8, 0)])
+
+    assert store.touch_count() == 3
+    assert [store.touch(number) for number in (0, 2, 4)] == [None, (5, 1), None]
+    assert store.touches_from(2) == [(5, 1), (8, 0)]
 
 
 def test_a_transaction_is_seen_inside_and_undone_by_an_error(store: SqliteStore) -> None:
@@ -144,7 +155,7 @@ def test_every_table_is_strict(store: SqliteStore) -> None:
         "SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'"
     ).fetchall()
 
-    assert {name for name, _ in rows} == {"block", "bundle", "tile", "bucket", "state"}
+    assert {name for name, _ in rows} == {*("block", "bundle", "tile", "bucket", "state", "touch")}
     assert all(strict for _, strict in rows)
 
 

@@ -158,8 +158,8 @@ def id_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
 def state_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
     put = SqliteStore.put_states
 
-    def flip_and_put(store: SqliteStore, height: int, states: Any) -> None:
-        put(store, height, [(name, flipped(value, choose)) for name, value in states])
+    def flip_and_put(store: SqliteStore, height: int, states: Any, touches: Any) -> None:
+        put(store, height, [(name, flipped(value, choose)) for name, value in states], touches)
 
     patch.setattr(SqliteStore, "put_states", flip_and_put)
 

@@ -18,7 +18,8 @@ from ledgercore.ledger.head import TILE_WIDTH, Head, stored_block, verify_block
 from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
-from ledgercore.rules import Position, View
+from ledgercore.ledger.touches import link_touches
+from ledgercore.rules import Position, Touch, View
 
 __all__ = ["Progress", "Report", "audit"]
 
@@ -72,6 +73,8 @@ class _Walk:
         self._tiles = self._bundles = 0
         self._values: dict[bytes, bytes] = {}
         self._heights: dict[bytes, int] = {}
+        self._touches = 0
+        self._newest: dict[bytes, int] = {}
         self._recent: list[bytes] = []
         self._runs: dict[Run, list[bytes]] = {}
         self._top_buckets = 0
@@ -156,12 +159,21 @@ class _Walk:
         view = View(self._values.get)
         if not rules.apply_plain(view, batch):
             self._apply_each(view, block, batch)
+        self._check_touches(block, view.touches())
         changes = view.changes()
         self._values.update(changes)
         self._heights.update(dict.fromkeys((name for name, _ in changes), block.height))
         self.states = self.states.update(changes)
         if self.states.root() != block.state_root:
             raise CorruptError(f"block {block.height}: rules lead to another state root")
+
+    def _check_touches(self, block: Block, touches: list[Touch]) -> None:
+        links = link_touches(self._touches + 1, touches, self._newest)
+        for number, touch in enumerate(links.rows, links.first):
+            if self._store.touch(number) != touch:
+                raise CorruptError(f"block {block.height}: touch {number} is damaged or missing")
+        self._touches += len(links.rows)
+        self._newest.update(links.newest)
 
     def _apply_each(self, view: View, block: Block, batch: VerifiedBatch) -> None:
         for at in range(block.count):
@@ -180,14 +192,17 @@ class _Walk:
             "tile": self._tiles,
             "bucket": sum(map(len, self._runs.values())) + self._top_buckets,
             "state": len(self._values),
+            "touch": self._touches,
         }
         for part, count in want.items():
             if counts[part] != count:
                 raise CorruptError(f"store has {counts[part]} rows of {part}, want {count}")
         for run, buckets in self._runs.items():
             self._check_run(run, buckets)
-        for name, value, height in self._store.states():
+        for name, value, height, touch in self._store.states():
             if (self._values.get(name), self._heights.get(name)) != (value, height):
                 raise CorruptError(f"state of {name!r} is not the one that the rules make")
+            if self._newest.get(name, 0) != touch:
+                raise CorruptError(f"newest touch of {name!r} is not the one that records make")
         if self.frontier.root() != head.checkpoint.root:
             raise CorruptError("newest checkpoint is not the one that the records lead to")

@@ -26,6 +26,8 @@ from ledgercore._core import (
 from ledgercore.errors import CorruptError, LedgerError
 from ledgercore.ledger.head import Head, stored_header, verify_block
 from ledgercore.ledger.ids import Runs, extend_runs, read_bucket, recent_ids
+from ledgercore.ledger.touches import add_touches, check_touches
+from ledgercore.rules import Touch
 from ledgercore.store import Store
 
 __all__ = ["commit_block"]
@@ -51,6 +53,7 @@ def commit_block(
     head: Head,
     batch: VerifiedBatch,
     states: States,
+    touches: Sequence[Touch],
     time_ms: int,
 ) -> Head:
     """Append a batch that the rules accepted; the head after it, durable."""
@@ -61,7 +64,9 @@ def commit_block(
         store.add_tiles(draft.tiles)
         runs = _extend_runs(store, head, batch.ids())
         store.add_runs(runs.added)
-        store.put_states(height, states)
+        links = add_touches(store, touches)
+        store.put_states(height, states, links.newest)
+        check_touches(store, links)
         again = _look_again(store, anchor.suite, head, states, time_ms)
         if again != draft.block:
             raise _mismatch(height, "header", again.encode(), draft.block.encode())

@@ -25,8 +25,9 @@ from ledgercore._core import (
 from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
 from ledgercore.ledger.head import genesis_anchor
+from ledgercore.ledger.touches import add_touches
 from ledgercore.records import Genesis
-from ledgercore.rules import Position, View
+from ledgercore.rules import Position, Touch, View
 from ledgercore.store import SqliteStore
 
 __all__ = ["FirstBlock", "create_store", "make_first_block"]
@@ -38,6 +39,7 @@ class FirstBlock(NamedTuple):
     block: Block
     batch: VerifiedBatch
     states: list[tuple[bytes, bytes]]
+    touches: list[Touch]
     note: str
 
 
@@ -71,7 +73,7 @@ def make_first_block(genesis: Genesis, key: SigningKey, entropy: Entropy) -> Fir
         block_hash=block.hash(suite),
         state_root=block.state_root,
     )
-    return FirstBlock(block, batch, states, sign_checkpoint(checkpoint, key))
+    return FirstBlock(block, batch, states, view.touches(), sign_checkpoint(checkpoint, key))
 
 
 def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
@@ -84,7 +86,7 @@ def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
         with store.transaction():
             store.add_bundles(0, 0, first.batch.bundles())
             store.add_header(0, 0, first.block.encode(), first.note)
-            store.put_states(0, first.states)
+            store.put_states(0, first.states, add_touches(store, first.touches).newest)
     finally:
         store.close()
     rename(new, path)

@@ -107,7 +107,7 @@ def load_head(store: Store, anchor: Anchor) -> Head:
     block, checkpoint = verify_block(stored, anchor)
     leaves, recent = _load_recent(store, checkpoint.size)
     frontier = _load_frontier(store, anchor.suite, checkpoint.size, leaves)
-    states = Map(anchor.suite).update([(name, value) for name, value, _ in store.states()])
+    states = Map(anchor.suite).update([(name, value) for name, value, *_ in store.states()])
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 
@@ -145,7 +145,7 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
         return replace(head, note=stored.note)
     block, checkpoint = verify_block(stored, anchor)
     changed = store.states(after_height=head.block.height)
-    states = head.states.update([(name, value) for name, value, _ in changed])
+    states = head.states.update([(name, value) for name, value, *_ in changed])
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 

@@ -290,7 +290,7 @@ class Reader:
         """The name and state of every object whose name begins so, in the order of names."""
         with self.moment() as head:
             found, count = [], 0
-            for name, value, _ in self.store.states():
+            for name, value, *_ in self.store.states():
                 count += 1
                 self._check_state(head, name, value)
                 if name.startswith(prefix):

@@ -192,7 +192,7 @@ class Writer:
         height, size = head.block.height + 1, head.checkpoint.size
         view = View(self._load)
         if rules.apply_plain(view, batch):
-            self._commit(head, batch, view.changes(), time_ms)
+            self._commit(head, batch, view, time_ms)
             return list(range(size, size + len(batch)))
         accepted: dict[bytes, int] = {}
         positions: list[int] = []
@@ -209,7 +209,7 @@ class Writer:
                 outcomes.append(index)
         if positions:
             chosen = batch if len(positions) == len(batch) else batch.select(positions)
-            self._commit(head, chosen, view.changes(), time_ms)
+            self._commit(head, chosen, view, time_ms)
         return outcomes
 
     def _known(
@@ -233,11 +233,11 @@ class Writer:
             value = self._states[name] = self._reader.state(name)
             return value
 
-    def _commit(
-        self, head: Head, batch: VerifiedBatch, states: list[tuple[bytes, bytes]], time_ms: int
-    ) -> None:
-        reader = self._reader
-        after = commit_block(reader.store, reader.anchor, self._key, head, batch, states, time_ms)
+    def _commit(self, head: Head, batch: VerifiedBatch, view: View, time_ms: int) -> None:
+        reader, states, touches = self._reader, view.changes(), view.touches()
+        after = commit_block(
+            reader.store, reader.anchor, self._key, head, batch, states, touches, time_ms
+        )
         reader.set_head(after)
         self._head_file.store(after.note)
         self._states.update(states)

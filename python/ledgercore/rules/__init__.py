@@ -24,6 +24,7 @@ from ledgercore.rules.state import (
     ProductState,
     SignerState,
     State,
+    check_has_history,
     consent_object,
     decision_object,
     exchange_object,
@@ -31,9 +32,10 @@ from ledgercore.rules.state import (
     member_object,
     product_object,
     signer_object,
+    state_type,
 )
 from ledgercore.rules.table import Position, extend_history
-from ledgercore.rules.view import View, decode_state, encode_state
+from ledgercore.rules.view import Touch, View, decode_object, decode_state, encode_state
 
 __all__ = [
     "CODES",
@@ -54,12 +56,15 @@ __all__ = [
     "ProductState",
     "SignerState",
     "State",
+    "Touch",
     "View",
     "apply",
     "apply_plain",
+    "check_has_history",
     "consent_object",
     "consent_status_at",
     "decision_object",
+    "decode_object",
     "decode_state",
     "encode_state",
     "exchange_object",
@@ -69,4 +74,5 @@ __all__ = [
     "next_position",
     "product_object",
     "signer_object",
+    "state_type",
 ]

@@ -116,5 +116,5 @@ def _put_member(view: View, record: VerifiedRecord, member: Member) -> None:
         signing_key=member.signing_key,
         sealing_key=member.sealing_key,
     )
-    view.put(member_object(member.member), state)
+    view.touch(member_object(member.member), state, 0)
     view.put(key_object(member.signing_key), KeyState(member.member, b""))

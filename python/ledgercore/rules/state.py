@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ledgercore.errors import MalformedError
+
 __all__ = [
     "EMPTY_HISTORY",
     "NETWORK",
@@ -23,6 +25,7 @@ __all__ = [
     "ProductState",
     "SignerState",
     "State",
+    "check_has_history",
     "consent_object",
     "decision_object",
     "exchange_object",
@@ -30,6 +33,7 @@ __all__ = [
     "member_object",
     "product_object",
     "signer_object",
+    "state_type",
 ]
 
 EMPTY_HISTORY = bytes(32)
@@ -177,3 +181,36 @@ def exchange_object(exchange: bytes) -> bytes:
 
 def decision_object(decision: bytes) -> bytes:
     return b"decision/" + decision
+
+
+_STATE_TYPES: dict[bytes, type[State]] = {
+    b"network": NetworkState,
+    b"member": MemberState,
+    b"key": KeyState,
+    b"signer": SignerState,
+    b"product": ProductState,
+    b"consent": ConsentState,
+    b"exchange": ExchangeState,
+    b"decision": DecisionState,
+}
+_NAMED = (b"member", b"product")
+"""Families whose objects have names; the others' ids are 32 bytes, but for the one network."""
+
+
+def state_type(name: bytes) -> type[State]:
+    """The type that every state of an object has; raise MalformedError for what can have none."""
+    family, slash, rest = name.partition(b"/")
+    if family not in _STATE_TYPES or (slash == b"") != (family == b"network"):
+        raise MalformedError(f"object {name!r} is of no family that has states")
+    if slash and family not in _NAMED and len(rest) != 32:
+        raise MalformedError(f"object {name!r} has an id of {len(rest)} bytes, want 32")
+    return _STATE_TYPES[family]
+
+
+def check_has_history(name: bytes) -> None:
+    """Raise MalformedError unless the object is of a family whose states count records."""
+    if not issubclass(state_type(name), BusinessState):
+        counted = [
+            b.decode() for b, kind in _STATE_TYPES.items() if issubclass(kind, BusinessState)
+        ]
+        raise MalformedError(f"object {name!r} has no history, want one of {', '.join(counted)}")

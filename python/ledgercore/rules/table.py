@@ -83,7 +83,8 @@ class Case(Generic[BodyT, StateT]):
     def touch(self, name: bytes, state: BusinessState) -> None:
         """Put the state of an object, with this record added to its history."""
         history = extend_history(self.record.suite, state.history, self.record.id)
-        self.view.put(name, structs.replace(state, count=state.count + 1, history=history))
+        touched = structs.replace(state, count=state.count + 1, history=history)
+        self.view.touch(name, touched, self.position.index)
 
 
 Check = Callable[[Case[Any, Any]], None]

@@ -1,21 +1,22 @@
 """Read and change the state of objects as one unit.
 
 A view stands over a loader of encoded states, or over another view. It holds decoded states and
-encodes each changed one once, in ``changes``. A fork that is not merged leaves nothing behind, so
+encodes each changed one once, in ``changes``; ``touches`` says which records touched which objects.
+A fork that is not merged leaves nothing behind, so
 a refused record does not either. A view is for one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from ledgercore.errors import CorruptError
-from ledgercore.rules.state import State
+from ledgercore.rules.state import BusinessState, State, state_type
 
-__all__ = ["View", "decode_state", "encode_state"]
+__all__ = ["Touch", "View", "decode_object", "decode_state", "encode_state"]
 
 
 StateT = TypeVar("StateT", bound=State)
@@ -36,6 +37,18 @@ def decode_state(data: bytes, state_type: type[StateT]) -> StateT:
         raise CorruptError(f"state of {state_type.__name__}: {error}") from error
 
 
+def decode_object(name: bytes, data: bytes) -> State:
+    """The state of the object with this name, as ``decode_state`` decodes it."""
+    return decode_state(data, state_type(name))
+
+
+class Touch(NamedTuple):
+    """That the record at an index is in the history of an object."""
+
+    name: bytes
+    record: int
+
+
 class View:
     """States by object name, over a loader; ``fork`` to try, ``merge`` to keep."""
 
@@ -44,6 +57,7 @@ class View:
         self._parent: View | None = None
         self._states: dict[bytes, State | None] = {}
         self._changed: dict[bytes, State] = {}
+        self._touches: list[Touch] = []
 
     def get(self, name: bytes, state_type: type[StateT]) -> StateT | None:
         """The object's state, or None. An object has one type of state for ever."""
@@ -65,6 +79,11 @@ class View:
         self._states[name] = state
         self._changed[name] = state
 
+    def touch(self, name: bytes, state: BusinessState, index: int) -> None:
+        """Set the state of an object whose history the record at an index extends."""
+        self.put(name, state)
+        self._touches.append(Touch(name, index))
+
     def fork(self) -> View:
         """A view over this one; this one must not change until the fork is merged or dropped."""
         fork = View(self._load)
@@ -77,7 +96,12 @@ class View:
         assert parent is not None, "only a fork merges"
         parent._states.update(self._changed)
         parent._changed.update(self._changed)
+        parent._touches += self._touches
 
     def changes(self) -> list[tuple[bytes, bytes]]:
         """Each changed object's name and encoded state, in the order of names."""
         return [(name, encode_state(state)) for name, state in sorted(self._changed.items())]
+
+    def touches(self) -> list[Touch]:
+        """Each object that a record touched and the record's index, in the order of records."""
+        return self._touches

@@ -1,6 +1,21 @@
-"""Keep a ledger's blocks, tiles, index and state."""
+"""Keep a ledger's blocks, tiles, indexes and states."""
 
-from ledgercore.store.contract import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
+from ledgercore.store.contract import (
+    BUNDLE_RECORDS,
+    Store,
+    StoredBlock,
+    StoredBundle,
+    StoredState,
+    StoredTouch,
+)
 from ledgercore.store.sqlite import SqliteStore
 
-__all__ = ["BUNDLE_RECORDS", "SqliteStore", "Store", "StoredBlock", "StoredBundle"]
+__all__ = [
+    "BUNDLE_RECORDS",
+    "SqliteStore",
+    "Store",
+    "StoredBlock",
+    "StoredBundle",
+    "StoredState",
+    "StoredTouch",
+]

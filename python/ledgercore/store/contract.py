@@ -11,7 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-__all__ = ["BUNDLE_RECORDS", "Store", "StoredBlock", "StoredBundle"]
+__all__ = [
+    "BUNDLE_RECORDS",
+    "Store",
+    "StoredBlock",
+    "StoredBundle",
+    "StoredState",
+    "StoredTouch",
+]
 
 BUNDLE_RECORDS = 256
 """Records in a full bundle."""
@@ -35,8 +42,24 @@ class StoredBundle(NamedTuple):
     records: bytes
 
 
+class StoredState(NamedTuple):
+    """An object's newest state, the height of the block that put it, and its newest touch, or 0."""
+
+    name: bytes
+    value: bytes
+    height: int
+    touch: int
+
+
+class StoredTouch(NamedTuple):
+    """A record, by its index, in one object's history; the number of the touch before, or 0."""
+
+    record: int
+    previous: int
+
+
 class Store(Protocol):
-    """Blocks by height, tiles and buckets of ids by name, states by object."""
+    """Blocks by height, tiles and buckets of ids by name, states by object, touches by number."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """All that is written inside is durable together when the block ends, or not there.
@@ -77,7 +100,15 @@ class Store(Protocol):
         """Remove all buckets of a run."""
         ...
 
-    def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None: ...
+    def put_states(
+        self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
+    ) -> None:
+        """Put a block's states; ``touches`` has the newest touch of each object that has one."""
+        ...
+
+    def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
+        """Add touches that are numbered from ``first`` on."""
+        ...
 
     def height(self) -> int:
         """The newest block's height, or -1."""
@@ -109,8 +140,22 @@ class Store(Protocol):
 
     def state(self, name: bytes) -> bytes | None: ...
 
-    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes, int]]:
-        """Every state that was put by a block above a height: name, value, that block's height."""
+    def states(self, after_height: int = -1) -> Iterator[StoredState]:
+        """Every state that was put by a block above a height."""
+        ...
+
+    def newest_touches(self, names: Sequence[bytes]) -> list[int]:
+        """The number of each object's newest touch, or 0."""
+        ...
+
+    def touch(self, number: int) -> StoredTouch | None: ...
+
+    def touches_from(self, first: int) -> list[StoredTouch]:
+        """Every touch from a number on, to be compared with what is known."""
+        ...
+
+    def touch_count(self) -> int:
+        """The number of the newest touch, or 0."""
         ...
 
     def counts(self) -> dict[str, int]:

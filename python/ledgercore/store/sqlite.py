@@ -22,7 +22,13 @@ import apsw
 
 from ledgercore.disk import exists, reserve
 from ledgercore.errors import BusyError, CorruptError, DiskFullError, StoreError
-from ledgercore.store.contract import BUNDLE_RECORDS, StoredBlock, StoredBundle
+from ledgercore.store.contract import (
+    BUNDLE_RECORDS,
+    StoredBlock,
+    StoredBundle,
+    StoredState,
+    StoredTouch,
+)
 
 __all__ = ["SqliteStore"]
 
@@ -57,8 +63,14 @@ CREATE TABLE bucket (
 CREATE TABLE state (
     name BLOB PRIMARY KEY,
     value BLOB NOT NULL,
-    height INTEGER NOT NULL
+    height INTEGER NOT NULL,
+    touch INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE touch (
+    number INTEGER PRIMARY KEY,
+    record INTEGER NOT NULL,
+    previous INTEGER NOT NULL
+) STRICT;
 """
 
 _SCHEMA = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
@@ -291,9 +303,15 @@ class SqliteStore:
         with self._translated:
             self._connection.execute("DELETE FROM bucket WHERE level = ? AND run = ?", (level, run))
 
-    def put_states(self, height: int, states: Sequence[tuple[bytes, bytes]]) -> None:
-        rows = [(name, value, height) for name, value in states]
-        self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?)", rows)
+    def put_states(
+        self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
+    ) -> None:
+        rows = [(name, value, height, touches.get(name, 0)) for name, value in states]
+        self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?,?)", rows)
+
+    def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
+        rows = [(number, *touch) for number, touch in enumerate(touches, first)]
+        self._run_many("INSERT INTO touch VALUES (?,?,?)", rows)
 
     def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
@@ -367,14 +385,39 @@ class SqliteStore:
     def state(self, name: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE name = ?", (name,))
 
-    def states(self, after_height: int = -1) -> Iterator[tuple[bytes, bytes, int]]:
+    def states(self, after_height: int = -1) -> Iterator[StoredState]:
         with self._translated:
             rows = self._connection.execute(
-                "SELECT name, value, height FROM state WHERE height > ? ORDER BY name",
+                "SELECT name, value, height, touch FROM state WHERE height > ? ORDER BY name",
                 (after_height,),
             )
             for row in rows:
-                yield self._row(row, bytes, bytes, int)
+                yield StoredState(*self._row(row, bytes, bytes, int, int))
+
+    def newest_touches(self, names: Sequence[bytes]) -> list[int]:
+        with self._translated:
+            rows = self._connection.executemany(
+                "SELECT coalesce((SELECT touch FROM state WHERE name = ?), 0)",
+                [(name,) for name in names],
+            ).fetchall()
+        return [self._row(row, int)[0] for row in rows]
+
+    def touch(self, number: int) -> StoredTouch | None:
+        with self._translated:
+            row = self._connection.execute(
+                "SELECT record, previous FROM touch WHERE number = ?", (number,)
+            ).fetchone()
+        return None if row is None else StoredTouch(*self._row(row, int, int))
+
+    def touches_from(self, first: int) -> list[StoredTouch]:
+        with self._translated:
+            rows = self._connection.execute(
+                "SELECT record, previous FROM touch WHERE number >= ? ORDER BY number", (first,)
+            ).fetchall()
+        return list(map(StoredTouch._make, rows))
+
+    def touch_count(self) -> int:
+        return int(self._value("SELECT max(number) FROM touch") or 0)
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
         with self._translated:
@@ -393,7 +436,7 @@ class SqliteStore:
         return row
 
     def counts(self) -> dict[str, int]:
-        tables = ("block", "bundle", "tile", "bucket", "state")
+        tables = ("block", "bundle", "tile", "bucket", "state", "touch")
         return {table: self._value(f"SELECT count(*) FROM {table}") for table in tables}
 
     def check(self) -> None:
