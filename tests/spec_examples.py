@@ -11,9 +11,18 @@ import textwrap
 from pathlib import Path
 
 from ledgercore import _core
-from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, SigningKey
+from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
 from ledgercore.anchor import format_anchor
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
+from ledgercore.proofs import HistoryProof, StateReceipt
+from ledgercore.records import Field, ProductPublish, ProductWithdraw, encode
+from ledgercore.rules import (
+    EMPTY_HISTORY,
+    ProductState,
+    encode_state,
+    extend_history,
+    product_object,
+)
 
 SPEC = Path(__file__).resolve().parent.parent / "docs" / "spec"
 BLOCK = re.compile(r"(<!-- example: ([a-z-]+) -->\n```\n)(.*?)(```\n)", re.DOTALL)
@@ -69,6 +78,7 @@ def examples() -> dict[str, str]:
     staff = Characteristic("firm.employees", "R_EMPLOYEES", (3,), (), (5, 20), 0)
     age = Characteristic("firm.age", "R_NEW_FIRM", (), (("EXISTING",), ("NEW",)), (10, 0), 0)
     scorecard = Scorecard(1, "small.firms", "1", 0, 25, 15, (staff, age))
+    history, state_receipt = touched(anchor)
     return {
         "record": hexdump(record.encode()),
         "record-id": hexdump(record.id),
@@ -88,7 +98,54 @@ def examples() -> dict[str, str]:
         "anchor": format_anchor(anchor),
         "receipt": hexdump(receipt.encode()),
         "scorecard": hexdump(encode_scorecard(scorecard)),
+        "state-receipt": hexdump(state_receipt.encode()),
+        "history": hexdump(history.encode()),
     }
+
+
+def touched(anchor: Anchor) -> tuple[HistoryProof, StateReceipt]:
+    """A product that is published and withdrawn, its history and its state."""
+    name = product_object("tax.v1")
+    published = ProductPublish("tax.v1", "Tax", "1", (Field("vat.sales_m", "fen", 4),), ("credit",))
+    chain: list[Record] = []
+    for body in (published, ProductWithdraw("tax.v1")):
+        previous = chain[-1].id if chain else bytes(32)
+        chain.append(
+            KEY.sign_record(
+                "std",
+                NETWORK,
+                body.KIND,
+                encode(body),
+                sequence=len(chain),
+                previous=previous,
+            )
+        )
+    history = EMPTY_HISTORY
+    for record in chain:
+        history = extend_history("std", history, record.id)
+    fields = (("vat.sales_m", "fen", 4),)
+    state = ProductState("WITHDRAWN", 2, history, "tax", "Tax", "1", fields, ("credit",))
+    states = Map("std").update([(name, encode_state(state))])
+    leaves = _core.leaf_hashes("std", [b"genesis", *(record.encode() for record in chain)])
+    tree, _ = Frontier("std").append(leaves)
+    checkpoint = Checkpoint(
+        origin=ORIGIN,
+        size=3,
+        root=tree.root(),
+        height=1,
+        block_hash=bytes(32),
+        state_root=states.root(),
+    )
+    signed = _core.sign_checkpoint(checkpoint, KEY)
+    note = _core.cosign_checkpoint(signed, "witness.example", WITNESS, 1_700_000_000).encode()
+    proof = states.prove(name, encode_state(state)).encode()
+    hashes = _core.prove_multi("std", [1, 2], 3, {(0, 0): leaves})
+    listed = tuple((at + 1, record.encode()) for at, record in enumerate(chain))
+    whole = HistoryProof(1, note, proof, listed, tuple(hashes), None, ())
+    receipt = StateReceipt(1, note, proof)
+    whole.verify(anchor)
+    receipt.verify(anchor)
+    return whole, receipt
 
 
 def written(text: str, made: dict[str, str]) -> str:

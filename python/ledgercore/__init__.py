@@ -47,6 +47,14 @@ if TYPE_CHECKING:
         UntrustedError,
     )
     from ledgercore.ledger import Ledger, Receipts, Report
+    from ledgercore.proofs import (
+        History,
+        HistoryProof,
+        StateReceipt,
+        VerifiedState,
+        verify_history,
+        verify_state,
+    )
 
 __all__ = [
     "Anchor",
@@ -58,6 +66,8 @@ __all__ = [
     "DiskFullError",
     "Equivocation",
     "ForkError",
+    "History",
+    "HistoryProof",
     "InconsistentError",
     "InvalidError",
     "InvalidProof",
@@ -74,23 +84,33 @@ __all__ = [
     "RollbackError",
     "SigningKey",
     "StateProof",
+    "StateReceipt",
     "StoreError",
     "UnavailableError",
     "UntrustedError",
     "VerifiedRecord",
+    "VerifiedState",
     "build_info",
     "cosign_checkpoint",
     "format_anchor",
     "parse_anchor",
+    "verify_history",
+    "verify_state",
 ]
 
 _HOMES = {
     "AsyncLedger": "ledgercore.aio",
+    "History": "ledgercore.proofs",
+    "HistoryProof": "ledgercore.proofs",
     "Ledger": "ledgercore.ledger",
     "Receipts": "ledgercore.ledger",
     "Report": "ledgercore.ledger",
+    "StateReceipt": "ledgercore.proofs",
+    "VerifiedState": "ledgercore.proofs",
     "format_anchor": "ledgercore.anchor",
     "parse_anchor": "ledgercore.anchor",
+    "verify_history": "ledgercore.proofs",
+    "verify_state": "ledgercore.proofs",
 }
 
 

@@ -25,6 +25,7 @@ from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StatePr
 from ledgercore.errors import LedgerError, RefusedError, UnavailableError
 from ledgercore.ledger import Ledger, Receipts, Report
 from ledgercore.ledger.intake import check_payload
+from ledgercore.proofs import HistoryProof, StateReceipt
 
 __all__ = ["AsyncLedger"]
 
@@ -167,6 +168,15 @@ class AsyncLedger:
 
     async def prove_state(self, name: bytes) -> StateProof:
         return await self._run(self._ledger.prove_state, name)
+
+    async def state_receipt(self, name: bytes) -> StateReceipt:
+        return await self._run(self._ledger.state_receipt, name)
+
+    async def history(self, name: bytes) -> list[tuple[int, Record]]:
+        return await self._run(self._ledger.history, name)
+
+    async def prove_history(self, name: bytes, *, height: int | None = None) -> HistoryProof:
+        return await self._run(self._ledger.prove_history, name, height=height)
 
     async def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         return await self._run(self._ledger.prove_records, indices)

@@ -21,6 +21,7 @@ LAYERS = (
     "anchor",
     "records",
     "rules",
+    "proofs",
     "store",
     "ledger",
     "primitives",

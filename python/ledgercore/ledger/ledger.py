@@ -44,10 +44,12 @@ from ledgercore.keyfile import load_key, store_key
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.head import operator_anchor
+from ledgercore.ledger.history import prove_history, read_history, state_receipt
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
+from ledgercore.proofs import HistoryProof, StateReceipt
 from ledgercore.records import Genesis, Member, Witness
 from ledgercore.rules import View
 from ledgercore.store import SqliteStore
@@ -288,6 +290,28 @@ class Ledger:
     def prove_state(self, name: bytes) -> StateProof:
         """Prove an object's state, or its absence, under the newest checkpoint."""
         return self._reader.prove_state(name)
+
+    def state_receipt(self, name: bytes) -> StateReceipt:
+        """An object's state, or that it has none, as a receipt that verifies offline.
+
+        It is of the newest checkpoint: older states are not kept, so keep the receipt.
+        """
+        return state_receipt(self._reader, name)
+
+    def history(self, name: bytes) -> list[tuple[int, Record]]:
+        """Every record that touched an object such as ``consent/<id>``, with its index, in order.
+
+        The list is complete: it is held to the count and the running hash in the signed state.
+        """
+        return read_history(self._reader, name)
+
+    def prove_history(self, name: bytes, *, height: int | None = None) -> HistoryProof:
+        """Prove that an object's history is complete, as of the newest checkpoint or a height's.
+
+        With ``height`` the proof also holds the records that came later: what makes the earlier
+        part complete is that the whole is.
+        """
+        return prove_history(self._reader, name, height)
 
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records under the newest checkpoint; indices ascend."""

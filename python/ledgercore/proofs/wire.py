@@ -1,0 +1,44 @@
+"""Decode what proofs and packs are made of: one canonical array, and the checkpoint inside."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from ledgercore._core import Anchor, Checkpoint
+from ledgercore.errors import LimitError, MalformedError
+from ledgercore.records.base import Part
+
+__all__ = ["decode_part", "encode_part", "verify_note"]
+
+PartT = TypeVar("PartT", bound=Part)
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode_part(part: Part) -> bytes:
+    """The one encoding of an array."""
+    return _ENCODER.encode(part)
+
+
+def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int) -> PartT:
+    """The array in ``data``; raise MalformedError where it is not one in its only form."""
+    if len(data) > limit_bytes:
+        raise LimitError(f"{what} has {len(data)} bytes, want at most {limit_bytes}")
+    try:
+        part = msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedError(f"{what}: {error}") from error
+    if encode_part(part) != data:
+        raise MalformedError(f"{what} is not in its canonical form")
+    return part
+
+
+def verify_note(anchor: Anchor, note: bytes) -> Checkpoint:
+    """The checkpoint in a signed note's bytes, if the anchor trusts it."""
+    try:
+        text = note.decode()
+    except UnicodeDecodeError:
+        raise MalformedError("checkpoint is not UTF-8") from None
+    return anchor.verify_checkpoint(text)
