@@ -11,10 +11,22 @@ from threading import Event, Thread
 
 import pytest
 
-from ledgercore import Ledger, LedgerError, UntrustedError
+from ledgercore import Checkpoint, Ledger, LedgerError, UntrustedError, records
 from ledgercore._core import Anchor
 from ledgercore.demo import DemoResult, run_demo
 from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.evidence import concerns
+from ledgercore.exchange.pack import PACK_BYTES, Pack
+from ledgercore.proofs import decode_part
+from ledgercore.rules import (
+    ExchangeState,
+    consent_object,
+    decision_object,
+    decode_state,
+    exchange_object,
+    product_object,
+)
+from ledgercore.store import SqliteStore, StoredBundle
 from ledgercore.vault import Vault
 from tests.town import Town
 
@@ -84,8 +96,6 @@ def test_a_pack_without_one_of_its_records_is_not_complete(
     """Even an honest multiproof over the rest does not hide that a record is missing."""
     import msgspec
 
-    from ledgercore.exchange.pack import Pack
-
     pack = msgspec.msgpack.decode(run.packs["revoke-late"].read_bytes(), type=Pack)
     with Ledger.open(run.ledger, read_only=True) as ledger:
         for gone in range(2, len(pack.records)):
@@ -132,7 +142,7 @@ def test_a_pack_of_a_live_ledger_is_of_one_moment(
     proposal = town.consent(max_uses=9)
     intent, _ = town.intend(proposal)
     with Ledger.open(town.parties.ledger.path, read_only=True) as ledger:
-        for name in ("records", "prove_records", "prove_state"):
+        for name in ("state", "history", "prove_records", "prove_state"):
             read = getattr(ledger, name)
 
             def live(*args: object, read: Callable[..., object] = read) -> object:
@@ -148,6 +158,76 @@ def test_a_pack_of_a_live_ledger_is_of_one_moment(
 
     assert found["complete"].status == "proven"
     assert before < int(found["complete"].statement.split()[-1]) < after
+
+
+def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[bytes]]:
+    """The slow way: every record of the ledger, and whether it concerns the consent."""
+    found, objects = {0: ledger.record(0).encode()}, []
+    exchanges: set[bytes] = set()
+    published: dict[str, tuple[int, bytes]] = {}
+    for index, record in enumerate(ledger.records(1), 1):
+        if record.kind == "data":
+            continue
+        body = records.decode(record.kind, record.body)
+        if isinstance(body, records.ProductPublish):
+            published[body.product] = (index, record.encode())
+        elif concerns(body, consent, exchanges):
+            found[index] = record.encode()
+            if isinstance(body, records.ConsentRequest):
+                at, encoded = published[body.product]
+                found[at] = encoded
+                objects.append(product_object(body.product))
+            elif isinstance(body, records.ExchangeIntent):
+                exchanges.add(record.id)
+            elif isinstance(body, records.DecisionRecord):
+                objects.append(decision_object(record.id))
+    return found, objects
+
+
+def test_packs_hold_what_a_scan_of_the_ledger_finds(run: DemoResult) -> None:
+    with Ledger.open(run.ledger, read_only=True) as ledger:
+        intents = [record.id for record in ledger if record.kind == "exchange.intent"]
+        for exchange in intents:
+            pack = decode_part(build_pack(ledger, None, exchange), Pack, "pack", PACK_BYTES)
+            value = ledger.state(exchange_object(exchange))
+            assert value is not None
+            consent = decode_state(value, ExchangeState).consent
+            found, objects = scanned(ledger, consent)
+
+            assert pack.records == tuple(sorted(found.items()))
+            names = [consent_object(consent), exchange_object(exchange), *objects]
+            assert pack.states == tuple(ledger.prove_state(name).encode() for name in names)
+            assert pack.proof == tuple(ledger.prove_records(sorted(found)))
+    assert len(intents) > 20
+
+
+def test_a_pack_reads_only_its_own_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of records before and after: as often as in a ledger without them."""
+    reads: list[int] = []
+    bundle_of = SqliteStore.bundle_of
+
+    def count(store: SqliteStore, index: int) -> StoredBundle | None:
+        found = bundle_of(store, index)
+        assert found is not None
+        reads.append(found.first_index)
+        return found
+
+    town = Town(tmp_path)
+    with town.parties.ledger as ledger:
+        ledger.append_many([b"before"] * 5000)
+        intent, request = town.intend(town.consent())
+        town.deliver(intent, request)
+        ledger.append_many([b"after"] * 5000)
+        for _ in range(50):
+            town.intend(town.consent())
+        monkeypatch.setattr(SqliteStore, "bundle_of", count)
+        pack = decode_part(build_pack(ledger, None, intent), Pack, "pack", PACK_BYTES)
+
+        monkeypatch.undo()
+        own = {ledger._reader._bundle_of(index).first_index for index, _ in pack.records}
+    assert Checkpoint.parse(pack.checkpoint.decode()).size > 10_000
+    assert set(reads) == own and len(own) == len(pack.records) == 6
+    assert len(reads) <= 2 * len(pack.records)
 
 
 def test_a_pack_is_made_while_another_thread_appends(tmp_path: Path) -> None:

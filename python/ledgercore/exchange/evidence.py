@@ -13,8 +13,9 @@ from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from ledgercore import records
-from ledgercore._core import Anchor, Batch, Record, StateProof, hash_domain, verify_multi
-from ledgercore.errors import InvalidProof, LedgerError, MalformedError, UntrustedError
+from ledgercore._core import Anchor, Record, StateProof, VerifiedRecord, hash_domain
+from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
+from ledgercore.proofs import check_complete, verify_note, verify_records
 from ledgercore.records import (
     DATA,
     ConsentRequest,
@@ -25,7 +26,7 @@ from ledgercore.records import (
     ProductPublish,
     RecordBody,
 )
-from ledgercore.rules import EMPTY_HISTORY, BusinessState, extend_history
+from ledgercore.rules import BusinessState
 from ledgercore.rules.view import decode_state
 
 __all__ = ["Evidence", "concerns"]
@@ -59,14 +60,9 @@ class Evidence:
     ) -> None:
         """Verify all of it, or raise."""
         self.anchor = anchor
-        self.checkpoint = anchor.verify_checkpoint(_text(checkpoint))
-        indices = [index for index, _ in encoded]
-        batch = Batch.decode([record for _, record in encoded])
-        size, root = self.checkpoint.size, self.checkpoint.root
-        verify_multi(anchor.suite, batch.leaf_hashes(), indices, size, proof, root)
-        self.entries: list[Entry] = []
-        for index, at in zip(indices, range(len(batch)), strict=True):
-            self.entries.append(self._entry(index, batch[at]))
+        self.checkpoint = verify_note(anchor, checkpoint)
+        verified = verify_records(anchor, self.checkpoint, encoded, proof)
+        self.entries: list[Entry] = [_decoded(index, record) for index, record in verified]
         self.members = self._members()
         self._check_related()
         self._states: dict[bytes, bytes] = {}
@@ -76,17 +72,6 @@ class Evidence:
             if state.value is None:
                 raise InvalidProof(f"object {state.object!r} has no state")
             self._states[state.object] = state.value
-
-    def _entry(self, index: int, record: Record) -> Entry:
-        if record.network != self.anchor.network or record.suite != self.anchor.suite:
-            raise UntrustedError(f"record {index} is of another network or suite")
-        try:
-            record.verify()
-            if record.kind == DATA:
-                raise MalformedError("kind is data, want one with a typed body")
-            return index, record, records.decode(record.kind, record.body)
-        except LedgerError as error:
-            raise type(error)(f"record {index}: {error}") from error
 
     def _members(self) -> dict[str, Member]:
         genesis = self.entries[0][2] if self.entries else None
@@ -113,11 +98,7 @@ class Evidence:
 
     def check_complete(self, what: str, state: BusinessState, ids: Sequence[bytes]) -> None:
         """Hold a list of records to the count and the running hash in their object's state."""
-        history = EMPTY_HISTORY
-        for record_id in ids:
-            history = extend_history(self.anchor.suite, history, record_id)
-        if len(ids) != state.count or history != state.history:
-            raise InvalidProof(f"{what} has {state.count} records, pack has {len(ids)} or others")
+        check_complete(self.anchor.suite, f"pack's list of the {what}", state, ids)
 
     def signed_by_member(self, record: Record, member: str) -> None:
         """Hold a record to the member whose key must have signed it."""
@@ -163,8 +144,10 @@ class Evidence:
         return found[0]
 
 
-def _text(data: bytes) -> str:
+def _decoded(index: int, record: VerifiedRecord) -> Entry:
+    if record.kind == DATA:
+        raise MalformedError(f"record {index}: kind is data, want one with a typed body")
     try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise MalformedError("checkpoint is not UTF-8") from None
+        return index, record, records.decode(record.kind, record.body)
+    except MalformedError as error:
+        raise type(error)(f"record {index}: {error}") from error

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from ledgercore import records
 from ledgercore._core import Anchor, Record
-from ledgercore.errors import MalformedError, RefusedError
+from ledgercore.errors import RefusedError
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.claims import prove_claims
-from ledgercore.exchange.evidence import Evidence, concerns
+from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
-from ledgercore.records import ConsentRequest, DecisionRecord, ExchangeIntent, ProductPublish
+from ledgercore.proofs.wire import decode_part, encode_part
+from ledgercore.records import ConsentRequest, DecisionRecord, ExchangeIntent
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
     ExchangeState,
@@ -59,10 +58,6 @@ class Pack(Part, frozen=True):
     release: ReleaseEvidence | None
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Pack)
-
-
 def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     """The pack of an exchange, with the openings in one party's vault, if there is one.
 
@@ -75,10 +70,8 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     kept = f"exchange/{exchange.hex()}"
     proposal = _opening(vault, f"proposal/{state.consent.hex()}", Proposal)
     release = _opening(vault, f"{kept}/release", Release)
-    trail = _Trail(state.consent)
-    trail.read(ledger)
-    with ledger.moment():  # others wait for the newest records only
-        trail.read(ledger)
+    with ledger.moment():
+        trail = _Trail(ledger, state)
         indices = sorted(trail.found)
         names = [consent_object(state.consent), exchange_object(exchange), *trail.objects]
         pack = Pack(
@@ -93,44 +86,39 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
             payload=_payload(vault, f"{kept}/payload"),
             release=ReleaseEvidence(release.admit, release.receipt) if release else None,
         )
-    return _ENCODER.encode(pack)
+    return encode_part(pack)
 
 
 class _Trail:
-    """The genesis, a consent's product, and every record that concerns the consent so far."""
+    """The genesis, a consent's product, and every record that concerns the consent so far.
 
-    def __init__(self, consent: bytes) -> None:
-        self.found: dict[int, bytes] = {}
+    The history of a consent has its own records and those of its exchanges; the histories of its
+    exchanges have the decisions that rest on them.
+    """
+
+    def __init__(self, ledger: Ledger, exchange: ExchangeState) -> None:
+        self.found: dict[int, bytes] = {0: ledger.record(0).encode()}
         self.objects: list[bytes] = []
-        self._consent = consent
-        self._exchanges: set[bytes] = set()
-        self._products: dict[str, tuple[int, bytes]] = {}
-        self._size = 0
-
-    def read(self, ledger: Ledger) -> None:
-        """Go on from where the last reading ended, up to the newest record."""
-        for record in ledger.records(self._size):
-            self._take(self._size, record)
-            self._size += 1
-
-    def _take(self, index: int, record: Record) -> None:
-        if record.kind == records.DATA:
-            return
-        body = records.decode(record.kind, record.body)
-        if isinstance(body, ProductPublish):
-            self._products[body.product] = (index, record.encode())
-        elif index == 0 or concerns(body, self._consent, self._exchanges):
+        own = dict(ledger.history(consent_object(exchange.consent)))
+        decisions: dict[int, Record] = {}
+        for record in own.values():
+            if record.kind == ExchangeIntent.KIND:
+                decisions.update(ledger.history(exchange_object(record.id)))
+        for index, record in sorted((own | decisions).items()):
             self.found[index] = record.encode()
-        if index not in self.found:
-            return
-        if isinstance(body, ConsentRequest):
-            published, encoded = self._products[body.product]
-            self.found[published] = encoded
-            self.objects.append(product_object(body.product))
-        elif isinstance(body, ExchangeIntent):
-            self._exchanges.add(record.id)
-        elif isinstance(body, DecisionRecord):
-            self.objects.append(decision_object(record.id))
+            if record.kind == ConsentRequest.KIND:
+                self._add_product(ledger, record)
+            elif record.kind == DecisionRecord.KIND:
+                self.objects.append(decision_object(record.id))
+
+    def _add_product(self, ledger: Ledger, request: Record) -> None:
+        """The product that a consent is for, and its publication, which begins its history."""
+        body = records.decode(request.kind, request.body)
+        assert isinstance(body, ConsentRequest)
+        name = product_object(body.product)
+        index, published = ledger.history(name)[0]
+        self.found[index] = published.encode()
+        self.objects.append(name)
 
 
 def _opening(vault: Vault | None, name: str, kind: type[MessageT]) -> MessageT | None:
@@ -145,14 +133,7 @@ def _payload(vault: Vault | None, name: str) -> tuple[Leaf, ...] | None:
 
 def verify_pack(data: bytes, anchor: Anchor) -> tuple[Claim, ...]:
     """What a pack proves, claim by claim; raises if anything in it is not as it should be."""
-    if len(data) > PACK_BYTES:
-        raise MalformedError(f"pack has {len(data)} bytes, want at most {PACK_BYTES}")
-    try:
-        pack = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"pack: {error}") from error
-    if _ENCODER.encode(pack) != data:
-        raise MalformedError("pack is not in its canonical form")
+    pack = decode_part(data, Pack, "pack", PACK_BYTES)
     evidence = Evidence(anchor, pack.checkpoint, pack.proof, pack.records, pack.states)
     opened = (pack.terms, pack.request, pack.payload, pack.release)
     return prove_claims(Case(evidence, pack.exchange, *opened))
