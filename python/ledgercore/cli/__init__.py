@@ -35,9 +35,9 @@ COMMANDS = {
     "demo": "Run the bank-tax exchange, four parties, with an offline proof at the end.",
     "init": "Make a ledger and its operator's key.",
     "pack": "Write the evidence pack of an exchange.",
-    "prove": "Write a receipt, or print a proof.",
+    "prove": "Write a receipt, a state, a history or a proof of growth.",
     "show": "Show a ledger, a record, a block or an object's state.",
-    "verify": "Verify a receipt or an evidence pack, offline.",
+    "verify": "Verify a receipt, a state, a history or an evidence pack, offline.",
 }
 
 

@@ -61,7 +61,7 @@ def read_record(path: str) -> bytes:
 
 
 def read_evidence(path: str, *, receipt: bool) -> bytes:
-    """The bytes of a receipt, or of what may be a pack."""
+    """The bytes of a receipt, or of what may be a pack, a state or a history."""
     if receipt:
         return read_bytes(path, RECEIPT_BYTES, "a receipt")
     return read_bytes(path, PACK_BYTES, "an evidence pack")
@@ -71,12 +71,15 @@ _BEGINNINGS = (
     (b"SQLite format 3\0", "a ledger or a vault"),
     (b"-----BEGIN ", "a key"),
     (b"origin = ", "a trust anchor"),
+    (b"\x93", "a state receipt"),
     (b"\x96", "a receipt"),
+    (b"\x97", "a history"),
     (b"\x9a", "an evidence pack"),
 )
 _OBJECTS = (
     ("proof", "what prove --since prints"),
     ("receipt", "JSON that holds a receipt: take its receipt alone"),
+    ("history", "JSON that holds a history: take its history alone"),
     ("checkpoint", "JSON that holds a checkpoint: take its checkpoint alone"),
     ("operator", "what anchor --json prints"),
 )

@@ -23,6 +23,7 @@ __all__ = [
     "json_option",
     "on_terminal",
     "parse_hex",
+    "plain",
     "print_facts",
     "print_json",
     "progress_bars",
@@ -119,6 +120,17 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def plain(value: Any) -> Any:
+    """A decoded body or state with bytes in hexadecimal, as JSON can hold it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if hasattr(value, "__struct_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    return value
 
 
 def parse_hex(what: str, text: str, count: int = 32) -> bytes:

@@ -1,4 +1,4 @@
-"""Write a receipt, or a proof that the ledger goes on from a size."""
+"""Write a receipt of a record or a state, a history, or a proof that the ledger goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.command("prove")
 @click.argument("ledger", type=FILE)
 @click.option("--index", type=int, help="Prove that a record stands at this index: a receipt.")
-@click.option("--state", help="Add the state of an object to the receipt, such as consent/<hex>.")
+@click.option(
+    "--state", help="Prove the state of an object, such as consent/<hex>, or its absence."
+)
+@click.option("--history", help="Prove which records are all that touched an object.")
+@click.option("--height", type=int, help="With --history: as of this block's checkpoint.")
 @click.option("--since", type=int, help="Prove that the ledger goes on from this size.")
 @click.option("--output", type=FILE, help="A new file to write it to.")
 @json_option
@@ -26,36 +30,48 @@ def command(
     ledger: str,
     index: int | None,
     state: str | None,
+    history: str | None,
+    height: int | None,
     since: int | None,
     output: str | None,
     as_json: bool,
 ) -> None:
-    """Prove something of LEDGER under its newest checkpoint: --index or --since.
+    """Prove one thing of LEDGER: --index, --state, --history or --since.
 
-    A receipt is written to a file as its bytes, and into a pipe as a line of base64 alone:
-    ledgercore verify takes both. The proof of --since is JSON, its hashes in hexadecimal.
+    With --index and --state together a receipt has the state beside it. What is not JSON is
+    written to a file as its bytes, and into a pipe as a line of base64 alone: ledgercore verify
+    takes both. The proof of --since is JSON, its hashes in hexadecimal.
     """
     from ledgercore.disk import write_new
     from ledgercore.ledger import Ledger
 
-    if (index is None) == (since is None):
-        raise click.UsageError("say one of --index and --since")
-    if since is not None and state is not None:
-        raise click.UsageError("--state goes with --index")
+    chosen = [index if index is not None else state, history, since]
+    if chosen.count(None) != len(chosen) - 1:
+        raise click.UsageError("say one of --index, --state, --history and --since")
+    if state is not None and (history is not None or since is not None):
+        raise click.UsageError("--state goes alone or with --index")
+    if height is not None and history is None:
+        raise click.UsageError("--height goes with --history")
     with Ledger.open(ledger, read_only=True) as opened:
         if since is not None:
             facts = _consistency(opened, since)
-            data = json_line(facts).encode() + b"\n"
+            data, text = json_line(facts).encode() + b"\n", None
+        elif history is not None:
+            data = _history(opened, history, height)
+            facts = {"object": history, "history": (text := b64encode(data).decode())}
+        elif index is not None:
+            data = _receipt(opened, index, state)
+            facts = {"index": index, "receipt": (text := b64encode(data).decode())}
         else:
-            data = _receipt(opened, index or 0, state)
-            facts = {"index": index, "receipt": b64encode(data).decode()}
+            data = opened.state_receipt(parse_object(state or "")).encode()
+            facts = {"object": state, "receipt": (text := b64encode(data).decode())}
     if output is not None:
         write_new(output, data)
         print_facts({"output": output, "bytes": len(data)}, as_json=as_json)
     elif as_json or on_terminal():
         print_facts(facts, as_json=as_json)
     else:  # in a pipe, what verify takes and nothing beside it
-        click.echo(facts["receipt"] if since is None else data, nl=since is None)
+        click.echo(data if text is None else text, nl=text is not None)
 
 
 def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
@@ -63,6 +79,12 @@ def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
         raise AbsentError(f"index is {index}, want 0 or more and below {ledger.size}")
     name = None if state is None else parse_object(state)
     return ledger.receipt(index, state_of=name).encode()
+
+
+def _history(ledger: Ledger, name: str, height: int | None) -> bytes:
+    if height is not None and not 0 <= height <= ledger.height:
+        raise AbsentError(f"height is {height}, want 0 or more and at most {ledger.height}")
+    return ledger.prove_history(parse_object(name), height=height).encode()
 
 
 def _consistency(ledger: Ledger, since: int) -> dict[str, Any]:

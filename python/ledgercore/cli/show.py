@@ -9,7 +9,14 @@ import click
 
 from ledgercore.cli.files import FILE
 from ledgercore.cli.objects import format_object, parse_object
-from ledgercore.cli.output import AbsentError, json_option, parse_hex, print_facts, print_json
+from ledgercore.cli.output import (
+    AbsentError,
+    json_option,
+    parse_hex,
+    plain,
+    print_facts,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from ledgercore._core import Block, Record
@@ -100,17 +107,6 @@ def _print_objects(names: list[str], as_json: bool) -> None:
         click.echo(name)
 
 
-def _plain(value: Any) -> Any:
-    """A decoded body or state with bytes in hexadecimal, as JSON can hold it."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "__struct_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-    return value
-
-
 def _ledger_facts(ledger: Ledger) -> dict[str, Any]:
     return {
         "origin": ledger.origin,
@@ -138,7 +134,7 @@ def _record_facts(record: Record, index: int) -> dict[str, Any]:
     if record.kind == DATA:
         facts["body_hex"] = record.body.hex()
     else:
-        facts["body"] = _plain(decode(record.kind, record.body))
+        facts["body"] = plain(decode(record.kind, record.body))
     return facts
 
 
@@ -157,5 +153,5 @@ def _block_facts(block: Block) -> dict[str, Any]:
 def _state_facts(name: str, value: bytes | None) -> dict[str, Any]:
     from msgspec import msgpack
 
-    shown = None if value is None else _plain(msgpack.decode(value))
+    shown = None if value is None else plain(msgpack.decode(value))
     return {"object": name, "present": value is not None, "state": shown}

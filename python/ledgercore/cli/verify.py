@@ -1,23 +1,24 @@
-"""Verify a receipt or an evidence pack, offline."""
+"""Verify a receipt, a state, a history or an evidence pack, offline."""
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ledgercore.cli.files import FILE, looks_like, read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
-from ledgercore.cli.output import json_option, print_facts, print_json
+from ledgercore.cli.output import json_option, plain, print_facts, print_json
 from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
 
 if TYPE_CHECKING:
     from ledgercore._core import Anchor, Receipt
+    from ledgercore.proofs import VerifiedState
 
-RECEIPT_MARK, PACK_MARK = b"\x96", b"\x9a"
-"""How an encoded receipt begins, an array of six; a pack is an array of ten."""
+RECEIPT_MARK = b"\x96"
+"""How an encoded receipt begins: an array of six."""
 
 
 @click.command("verify")
@@ -26,10 +27,10 @@ RECEIPT_MARK, PACK_MARK = b"\x96", b"\x9a"
 @click.option("--record", "record_path", type=FILE, help="A receipt's record: its body.")
 @json_option
 def command(evidence: str, anchor_path: str, record_path: str | None, as_json: bool) -> None:
-    """Verify EVIDENCE with nothing but the trust anchor.
+    """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.
 
-    With --record FILE it is a receipt, as bytes or in base64, and FILE is the record's body.
-    Otherwise it is an evidence pack, and each claim that it proves is printed.
+    With --record FILE it is a receipt, and FILE is the record's body. Otherwise it is a state
+    receipt, the history of an object, or an evidence pack; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
@@ -39,8 +40,8 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
         if record_path is None:
             raise click.UsageError("a receipt is verified with its record: add --record FILE")
         _verify_receipt(data, read_record(record_path), anchor, as_json)
-    elif record_path is None and data.startswith(PACK_MARK):
-        _verify_pack(data, anchor, as_json)
+    elif record_path is None and data[:1] in _VERIFIERS:
+        _VERIFIERS[data[:1]](data, anchor, as_json)
     else:
         wanted = "an evidence pack or a receipt" if record_path is None else "a receipt"
         raise MalformedError(f"{evidence} is not {wanted}: it looks like {looks_like(data)}")
@@ -56,8 +57,7 @@ def _text(data: bytes) -> str:
 def _unwrapped(data: bytes) -> bytes:
     """The bytes themselves, or those that one line of base64 stands for.
 
-    Base64 is ASCII, and neither a receipt nor a pack begins with an ASCII byte, so there is never
-    a choice.
+    Base64 is ASCII, and no evidence begins with an ASCII byte, so there is never a choice.
     """
     line = data.removesuffix(b"\n").removesuffix(b"\r")
     try:
@@ -108,6 +108,44 @@ def _explain_newline(receipt: Receipt, body: bytes, anchor: Anchor, error: Ledge
         ) from None
 
 
+def _verify_state(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import verify_state
+
+    verified = verify_state(data, anchor)
+    size = verified.checkpoint.size
+    facts = {"verified": True, "origin": anchor.origin, "size": size}
+    print_facts(facts | _state_facts(verified), as_json=as_json)
+
+
+def _verify_history(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import verify_history
+
+    history = verify_history(data, anchor)
+    size, newest = history.checkpoint.size, history.newest.checkpoint.size
+    facts = {"verified": True, "complete": True, "origin": anchor.origin, "size": size}
+    facts |= {"records": len(history.records), "state_size": newest}
+    facts |= _state_facts(history.newest)
+    if as_json:
+        listed = [
+            {"index": index, "id": record.id.hex(), "kind": record.kind, "key": record.key.hex()}
+            for index, record in history.records
+        ]
+        print_json(facts | {"history": listed})
+        return
+    print_facts(facts, as_json=False)
+    for index, record in history.records:
+        click.echo(f"{index:8} {record.kind}: {record.id.hex()}")
+
+
+def _state_facts(verified: VerifiedState) -> dict[str, Any]:
+    """An object and its state by field, with the status that the newest record left."""
+    state = plain(verified.state)
+    facts = {"object": format_object(verified.object), "present": state is not None}
+    if state is not None and "status" in state:
+        facts["status"] = state["status"]
+    return facts | {"state": state}
+
+
 def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore.exchange.pack import verify_pack
 
@@ -121,3 +159,7 @@ def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
         return
     for claim in claims:
         click.echo(f"{claim.status:8} {claim.name}: {claim.statement}")
+
+
+_VERIFIERS = {b"\x93": _verify_state, b"\x97": _verify_history, b"\x9a": _verify_pack}
+"""By how they begin: arrays of three, seven and ten."""
