@@ -20,7 +20,8 @@ __all__ = [
 
 ANCHOR_BYTES = 64 * 1024
 NOTE_BYTES = 64 * 1024
-PACK_BYTES = 16 * 1024 * 1024
+EVIDENCE_BYTES = -(-16 * 1024 * 1024 // 3) * 4 + len("\r\n")
+"""A history or a pack at its largest, as a line of base64 with its end."""
 RECEIPT_BYTES = -(-256 * 1024 // 3) * 4 + len("\r\n")
 """A receipt at its largest, as a line of base64 with its end."""
 RECORD_BYTES = 64 * 1024
@@ -64,7 +65,7 @@ def read_evidence(path: str, *, receipt: bool) -> bytes:
     """The bytes of a receipt, or of what may be a pack, a state or a history."""
     if receipt:
         return read_bytes(path, RECEIPT_BYTES, "a receipt")
-    return read_bytes(path, PACK_BYTES, "an evidence pack")
+    return read_bytes(path, EVIDENCE_BYTES, "an evidence pack")
 
 
 _BEGINNINGS = (
