@@ -200,6 +200,12 @@ def test_states_and_kept_checkpoints_are_there_as_well(path: Path) -> None:
             await ledger.verify_since(kept)
             assert await ledger.add_cosignatures(kept) == kept
             members = await ledger.states(b"member/")
+            name = members[0][0]
+            receipt, proof = await ledger.state_receipt(name), await ledger.prove_history(name)
+            assert receipt.verify(ledger.trust_anchor) == proof.verify(ledger.trust_anchor).newest
+            earlier = await ledger.prove_history(name, height=0)
+            assert earlier.verify(ledger.trust_anchor).checkpoint.size == 1
+            assert [index for index, _ in await ledger.history(name)] == [0]
         with Ledger.open(path, read_only=True) as plain:
             assert members == list(plain.states(b"member/"))
             assert members

@@ -127,3 +127,23 @@ def test_an_operator_is_no_witness_of_its_own(tmp_path: Path) -> None:
             witnesses=[("w.example", key.public_key)],
             quorum=1,
         )
+
+
+def test_histories_and_states_verify_once_every_checkpoint_in_them_is_cosigned(
+    ledger: Ledger,
+) -> None:
+    anchor, name = ledger.trust_anchor, b"member/operator"
+    ledger.append(b"one")
+    for witness in ("w0.example", "w2.example"):
+        for prove in (ledger.prove_history, ledger.state_receipt):
+            with pytest.raises(UntrustedError, match="want 2"):
+                prove(name).verify(anchor)
+        ledger.add_cosignatures(cosigned(ledger.checkpoint, witness))
+
+    assert len(ledger.prove_history(name).verify(anchor).records) == 1
+    assert ledger.state_receipt(name).verify(anchor).state is not None
+    with pytest.raises(UntrustedError, match="cosigned by 0 witnesses, want 2"):
+        ledger.prove_history(name, height=0).verify(anchor)
+    for witness in ("w0.example", "w1.example"):
+        ledger.add_cosignatures(cosigned(ledger.note(0), witness))
+    assert ledger.prove_history(name, height=0).verify(anchor).checkpoint.size == 1

@@ -6,7 +6,7 @@ index gives an error, never a shorter list.
 
 from __future__ import annotations
 
-from ledgercore._core import Record
+from ledgercore._core import Batch, Checkpoint, Record, verify_multi
 from ledgercore.errors import CorruptError, InvalidProof
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.touches import walk_touches
@@ -39,7 +39,6 @@ def prove_history(reader: Reader, name: bytes, height: int | None) -> HistoryPro
     """Prove an object's history as of the newest checkpoint, or as of that of a height."""
     with reader.moment() as head:
         entries = read_history(reader, name)
-        indices = [index for index, _ in entries]
         earlier, consistency = None, list[bytes]()
         if height is not None and height != head.block.height:
             block, earlier = reader.block(height), reader.note(height).encode()
@@ -49,10 +48,24 @@ def prove_history(reader: Reader, name: bytes, height: int | None) -> HistoryPro
             checkpoint=head.note.encode(),
             state=reader.prove_state(name).encode(),
             records=tuple((index, record.encode()) for index, record in entries),
-            proof=tuple(reader.prove_records(indices)) if indices else (),
+            proof=tuple(_prove_entries(reader, head.checkpoint, entries)),
             earlier=earlier,
             consistency=tuple(consistency),
         )
+
+
+def _prove_entries(
+    reader: Reader, checkpoint: Checkpoint, entries: list[tuple[int, Record]]
+) -> list[bytes]:
+    """One proof of all records, found to verify; raise LimitError where they are too many."""
+    if not entries:
+        return []
+    suite, size, root = reader.anchor.suite, checkpoint.size, checkpoint.root
+    indices = [index for index, _ in entries]
+    leaves = Batch.decode([record.encode() for _, record in entries]).leaf_hashes()
+    proof = reader.prove_records(indices)
+    verify_multi(suite, leaves, indices, size, proof, root)
+    return proof
 
 
 def state_receipt(reader: Reader, name: bytes) -> StateReceipt:
