@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
-LINTED := python tests benches examples .ci
+LINTED := python tests benches examples verifier .ci
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
@@ -37,6 +37,7 @@ check: $(VENV)/built ## run what CI runs before the tests: format, lints, types,
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy --strict
+	$(BIN)/mypy --strict verifier/ledgercore_verify.py
 	$(BIN)/python -m mypy.stubtest ledgercore._core
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 

@@ -15,6 +15,10 @@ STUBS = tidy.sources(".pyi", under="python")
 RUST = tidy.sources(".rs", under="rust")
 CODE = [*PYTHON, *STUBS, *RUST, *tidy.sources(".py", under="tests")]
 CODE += [*tidy.sources(".py", under="benches"), *tidy.sources(".py", under="examples")]
+VERIFIER = tidy.sources(".py", under="verifier")
+CODE += VERIFIER
+# One file to read and to carry: whoever judges the ledger needs nothing else.
+LONG_FILES = {"verifier/ledgercore_verify.py"}
 MARKDOWN = tidy.sources(".md")
 TEXT = [source for source in tidy.sources() if not source.path.startswith("requirements")]
 LIBRARY = (tidy.REPOSITORY / "rust/lib.rs").read_text()
@@ -222,7 +226,9 @@ def test_size_rules_accept_the_limit() -> None:
 
 
 def test_files_are_short() -> None:
-    assert join([tidy.long_files(*source, LIMIT_FILE_LINES) for source in CODE]) == ""
+    short = [source for source in CODE if source.path not in LONG_FILES]
+
+    assert join([tidy.long_files(*source, LIMIT_FILE_LINES) for source in short]) == ""
 
 
 def test_lines_are_narrow() -> None:
@@ -230,7 +236,7 @@ def test_lines_are_narrow() -> None:
 
 
 def test_functions_are_short() -> None:
-    python = [tidy.long_functions(*source, LIMIT_FUNCTION_LINES) for source in PYTHON]
+    python = [tidy.long_functions(*source, LIMIT_FUNCTION_LINES) for source in PYTHON + VERIFIER]
     rust = [tidy.long_rust_functions(*source, LIMIT_FUNCTION_LINES) for source in RUST]
 
     assert join(python + rust) == ""

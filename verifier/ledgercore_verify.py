@@ -1,0 +1,1675 @@
+#!/usr/bin/env python3
+"""Verify evidence of a ledgercore ledger, with this one file and nothing else.
+
+    python3 ledgercore_verify.py FILE --anchor FILE [--record FILE] [--checkpoint FILE] [--json]
+
+FILE is a receipt (with --record: the record's body), an evidence pack, a checkpoint, a state proof
+or a consistency proof (both with --checkpoint: the one it is held to), a record, or an
+equivocation. The anchor says whom to trust: ``ledgercore anchor`` prints it, and it must have come
+from somewhere else than the evidence. Each claim is printed, and the exit code is 0; or one line
+says why not, and it is 1 (does not verify), 5 (malformed), 4 (cannot be read) or 2 (wrong usage).
+
+Written from docs/spec alone, for Python 3.11 and its standard library. It shares no code with the
+package that makes the evidence, so that the two can judge each other. It is to be read from top to
+bottom: hashes, curve, wire, tree, map, notes, records, receipt, bodies and states, pack, command
+line. It prefers the obvious way to the fast one, and holds no secret, so it need not hide its
+timing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import itertools
+import json
+import re
+import sys
+import tomllib
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["Anchor", "Claim", "Refusal", "main", "parse_anchor", "verify"]
+
+
+class Refusal(Exception):  # noqa: N818
+    """Why something is not accepted; ``kind`` is one of the stable names below."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+MALFORMED = "malformed"  # not in the one accepted form, or past a limit
+INVALID_SIGNATURE = "invalid-signature"  # a signature that does not verify
+INVALID_PROOF = "invalid-proof"  # it does not lead to the hash that it should
+UNTRUSTED = "untrusted"  # sound, and not of this network, signer or policy
+INVALID = "invalid"  # sound, and it contradicts what else is shown
+
+
+def refuse(kind: str, message: str) -> NoReturn:
+    raise Refusal(kind, message)
+
+
+def need(holds: bool, kind: str, message: str) -> None:
+    if not holds:
+        raise Refusal(kind, message)
+
+
+# ------------------------------------------------------------------------------------------ hashes
+#
+# Suite `std` hashes with BLAKE3, suite `c2sp` with SHA-256. Every use has a domain of its own, so
+# that no hash of one use can be shown as one of another.
+
+BLAKE3_START = (
+    *(0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A),
+    *(0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19),
+)
+BLAKE3_ORDER = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)  # of the next round's words
+BLAKE3_MIXED = (
+    *((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)),
+    *((0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)),
+)
+CHUNK_START, CHUNK_END, PARENT, ROOT, KEYED, CONTEXT, MATERIAL = (1 << bit for bit in range(7))
+CHUNK_BYTES, BLOCK_BYTES = 1024, 64
+
+Words = tuple[int, ...]
+
+
+def words_of(data: bytes) -> Words:
+    return tuple(int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4))
+
+
+def blake3_compress(chain: Words, block: Words, counter: int, length: int, flags: int) -> Words:
+    """One compression: the chain value that follows from a block of 16 words."""
+    mask = 0xFFFFFFFF
+    v = [*chain, *BLAKE3_START[:4], counter & mask, counter >> 32, length, flags]
+    for _ in range(7):
+        for at, (a, b, c, d) in enumerate(BLAKE3_MIXED):
+            v[a] = (v[a] + v[b] + block[2 * at]) & mask
+            turned = v[d] ^ v[a]
+            v[d] = (turned >> 16 | turned << 16) & mask
+            v[c] = (v[c] + v[d]) & mask
+            turned = v[b] ^ v[c]
+            v[b] = (turned >> 12 | turned << 20) & mask
+            v[a] = (v[a] + v[b] + block[2 * at + 1]) & mask
+            turned = v[d] ^ v[a]
+            v[d] = (turned >> 8 | turned << 24) & mask
+            v[c] = (v[c] + v[d]) & mask
+            turned = v[b] ^ v[c]
+            v[b] = (turned >> 7 | turned << 25) & mask
+        block = tuple(block[at] for at in BLAKE3_ORDER)
+    return tuple(v[at] ^ v[at + 8] for at in range(8))
+
+
+def blake3_chunk(data: bytes, start: Words, counter: int, flags: int) -> Words:
+    """The chain value of up to 1024 bytes."""
+    chain = start
+    for at in range(0, max(len(data), 1), BLOCK_BYTES):
+        block = data[at : at + BLOCK_BYTES]
+        marks = CHUNK_START * (at == 0) | CHUNK_END * (at + BLOCK_BYTES >= len(data))
+        padded = words_of(block.ljust(BLOCK_BYTES, b"\0"))
+        # Only the very last compression has the root's flag.
+        final = flags if marks & CHUNK_END else flags & ~ROOT
+        chain = blake3_compress(chain, padded, counter, len(block), final | marks)
+    return chain
+
+
+def blake3_tree(data: bytes, start: Words, counter: int, flags: int) -> Words:
+    """The chain value of a whole number of chunks; the left half is a power of two of them."""
+    if len(data) <= CHUNK_BYTES:
+        return blake3_chunk(data, start, counter, flags)
+    chunks = (len(data) + CHUNK_BYTES - 1) // CHUNK_BYTES
+    left = largest_power_below(chunks)
+    cut, below = left * CHUNK_BYTES, flags & ~ROOT
+    block = blake3_tree(data[:cut], start, counter, below)
+    block += blake3_tree(data[cut:], start, counter + left, below)
+    return blake3_compress(start, block, 0, BLOCK_BYTES, flags | PARENT)
+
+
+def blake3(data: bytes, start: Words = BLAKE3_START, flags: int = 0) -> bytes:
+    words = blake3_tree(data, start, 0, flags | ROOT)
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+def blake3_keyed(key: bytes, data: bytes) -> bytes:
+    return blake3(data, words_of(key), KEYED)
+
+
+def blake3_derive_key(context: str, material: bytes) -> bytes:
+    return blake3(material, words_of(blake3(context.encode(), flags=CONTEXT)), MATERIAL)
+
+
+def largest_power_below(count: int) -> int:
+    """The largest power of two below a number of at least 2."""
+    return 1 << (count - 1).bit_length() - 1
+
+
+class Suite:
+    """The hashes of a network."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name, self.number = name, number
+        self._keys: dict[str, bytes] = {}
+
+    def hash(self, domain: str, data: bytes) -> bytes:
+        """The hash of data for one use."""
+        if self.name == "c2sp":
+            return hashlib.sha256(f"ledgercore/v1/{domain}\0".encode() + data).digest()
+        if domain not in self._keys:
+            self._keys[domain] = blake3_derive_key(f"ledgercore v1 {domain}", b"")
+        return blake3_keyed(self._keys[domain], data)
+
+    def leaf(self, data: bytes) -> bytes:
+        if self.name == "c2sp":
+            return hashlib.sha256(b"\x00" + data).digest()
+        framed = len(data).to_bytes(8, "little") + data
+        return self.hash("leaf", framed + bytes(-len(framed) % BLOCK_BYTES))
+
+    def node(self, left: bytes, right: bytes) -> bytes:
+        if self.name == "c2sp":
+            return hashlib.sha256(b"\x01" + left + right).digest()
+        return self.hash("node", left + right)
+
+    def empty(self) -> bytes:
+        return hashlib.sha256().digest() if self.name == "c2sp" else self.hash("empty", b"")
+
+
+SUITES = {suite.name: suite for suite in (Suite("std", 1), Suite("c2sp", 3))}
+
+# ------------------------------------------------------------------------------------------- curve
+#
+# Ed25519 with the acceptance of ZIP-215. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z.
+
+PRIME = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE_D = -121665 * pow(121666, -1, PRIME) % PRIME
+ROOT_OF_MINUS_ONE = pow(2, (PRIME - 1) // 4, PRIME)
+
+Point = tuple[int, int, int, int]
+NEUTRAL: Point = (0, 1, 1, 0)
+
+
+def add_points(p: Point, q: Point) -> Point:
+    """The sum of any two points, equal ones too."""
+    a = (p[1] - p[0]) * (q[1] - q[0])
+    b = (p[1] + p[0]) * (q[1] + q[0])
+    c = 2 * CURVE_D * p[3] * q[3]
+    d = 2 * p[2] * q[2]
+    e, f, g, h = (b - a) % PRIME, (d - c) % PRIME, (d + c) % PRIME, (b + a) % PRIME
+    return e * f % PRIME, g * h % PRIME, f * g % PRIME, e * h % PRIME
+
+
+def negate_point(p: Point) -> Point:
+    return -p[0] % PRIME, p[1], p[2], -p[3] % PRIME
+
+
+def decode_point(data: bytes) -> Point | None:
+    """The point that 32 bytes stand for; y may be at or above the prime, and x may be minus 0."""
+    number = int.from_bytes(data, "little")
+    y, odd = (number & (1 << 255) - 1) % PRIME, number >> 255
+    # x² = (y² - 1) / (d y² + 1)
+    above, below = (y * y - 1) % PRIME, (CURVE_D * y * y + 1) % PRIME
+    square = above * pow(below, -1, PRIME) % PRIME
+    x = pow(square, (PRIME + 3) // 8, PRIME)
+    if x * x % PRIME != square:
+        x = x * ROOT_OF_MINUS_ONE % PRIME
+    if x * x % PRIME != square:
+        return None
+    if x & 1 != odd:
+        x = -x % PRIME
+    return x, y, 1, x * y % PRIME
+
+
+BASE = decode_point((4 * pow(5, -1, PRIME) % PRIME).to_bytes(32, "little")) or NEUTRAL
+
+
+def add_multiples(a: int, p: Point, b: int, q: Point) -> Point:
+    """a p + b q, one doubling a bit for both."""
+    table = (None, p, q, add_points(p, q))
+    total = NEUTRAL
+    for bit in reversed(range(max(a.bit_length(), b.bit_length()))):
+        total = add_points(total, total)
+        term = table[(a >> bit & 1) + 2 * (b >> bit & 1)]
+        if term is not None:
+            total = add_points(total, term)
+    return total
+
+
+def verify_signature(key: bytes, message: bytes, signature: bytes, what: str) -> None:
+    """Accept where [8](sB - R - kA) = 0 and s is below the order."""
+    nonce, s = signature[:32], int.from_bytes(signature[32:], "little")
+    point, commitment = decode_point(key), decode_point(nonce)
+    if len(signature) != 64 or s >= ORDER or point is None or commitment is None:
+        refuse(INVALID_SIGNATURE, f"{what}: signature or key is not in its form")
+    k = int.from_bytes(hashlib.sha512(nonce + key + message).digest(), "little") % ORDER
+    rest = add_multiples(s, BASE, k, negate_point(point))
+    rest = add_points(rest, negate_point(commitment))
+    for _ in range(3):
+        rest = add_points(rest, rest)
+    need(rest[0] == 0 and rest[1] == rest[2], INVALID_SIGNATURE, f"{what} does not verify")
+
+
+# -------------------------------------------------------------------------------------------- wire
+#
+# Canonical MessagePack: one value, one encoding. What reads here refuses every other.
+
+DEPTH = 8
+RECORD_BYTES, BODY_BYTES = 64 * 1024, 63 * 1024
+RECEIPT_BYTES, PACK_BYTES = 256 * 1024, 16 * 1024 * 1024
+PROOF_HASHES, MULTIPROOF_HASHES, STATE_SIBLINGS = 64, 64 * 1024, 256
+OBJECT_BYTES, STATE_BYTES = 128, 64 * 1024
+CHECKPOINT_BYTES, CHECKPOINT_SIGNATURES, NAME_BYTES = 16 * 1024, 64, 255
+
+
+class Reader:
+    """Reads one value from bytes; checks before each step that there is as much as was told."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        need(count <= len(self.data) - self.at, MALFORMED, "bytes end in the middle of a value")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, size: int, least: int) -> int:
+        """A number in some bytes; one below ``least`` has a shorter form."""
+        value = int.from_bytes(self.take(size), "big")
+        need(value >= least, MALFORMED, f"{value} is not in its shortest form")
+        return value
+
+    def negative(self, size: int, most: int) -> int:
+        value = int.from_bytes(self.take(size), "big", signed=True)
+        need(value <= most, MALFORMED, f"{value} is not in its shortest form")
+        return value
+
+    def value(self, depth: int = 0) -> Any:
+        """An array, a map or a scalar."""
+        mark = self.take(1)[0]
+        match mark:
+            case _ if 0x80 <= mark < 0x90:
+                return self.map(mark & 0x0F)
+            case _ if 0x90 <= mark < 0xA0:
+                return self.array(mark & 0x0F, depth)
+            case 0xDC:
+                return self.array(self.number(2, 16), depth)
+            case 0xDD:
+                return self.array(self.number(4, 1 << 16), depth)
+            case 0xDE:
+                return self.map(self.number(2, 16))
+            case 0xDF:
+                return self.map(self.number(4, 1 << 16))
+        return self.scalar(mark)
+
+    def scalar(self, mark: int) -> Any:
+        """Nil, a truth value, a number, bytes or text."""
+        if mark < 0x80:
+            return mark
+        if mark >= 0xE0:
+            return mark - 0x100
+        if 0xA0 <= mark < 0xC0:
+            return self.text(mark & 0x1F)
+        size = 1 << (mark & 3)  # of numbers, and of the length of bytes
+        match mark:
+            case 0xC0:
+                return None
+            case 0xC2 | 0xC3:
+                return mark == 0xC3
+            case 0xC4 | 0xC5 | 0xC6:
+                return self.take(self.number(size, (0, 1 << 8, 1 << 16)[mark - 0xC4]))
+            case 0xCC | 0xCD | 0xCE | 0xCF:
+                return self.number(size, (1 << 7, 1 << 8, 1 << 16, 1 << 32)[mark - 0xCC])
+            case 0xD0 | 0xD1 | 0xD2 | 0xD3:
+                least = (1 << 5, 1 << 7, 1 << 15, 1 << 31)[mark - 0xD0]
+                return self.negative(size, -least - 1)
+            case 0xD9 | 0xDA | 0xDB:
+                size, least = ((1, 32), (2, 1 << 8), (4, 1 << 16))[mark - 0xD9]
+                return self.text(self.number(size, least))
+        refuse(MALFORMED, f"byte {mark:#04x} begins no value that may stand there")
+
+    def text(self, size: int) -> str:
+        try:
+            text = self.take(size).decode()
+        except UnicodeDecodeError:
+            refuse(MALFORMED, "text is not UTF-8")
+        need(unicodedata.is_normalized("NFC", text), MALFORMED, "text is not in normal form C")
+        return text
+
+    def array(self, count: int, depth: int) -> list[Any]:
+        need(depth < DEPTH, MALFORMED, f"arrays are nested deeper than {DEPTH}")
+        need(count <= len(self.data) - self.at, MALFORMED, f"array of {count} items is cut off")
+        return [self.value(depth + 1) for _ in range(count)]
+
+    def map(self, count: int) -> dict[str, Any]:
+        """Scalars by text; no format uses a map, but a body of an unknown kind may hold one."""
+        found: dict[str, Any] = {}
+        for _ in range(count):
+            key, value = self.scalar(self.take(1)[0]), self.scalar(self.take(1)[0])
+            need(isinstance(key, str), MALFORMED, "key of a map is not text")
+            ascends = not found or list(found)[-1].encode() < key.encode()
+            need(ascends, MALFORMED, "keys of a map do not ascend")
+            found[key] = value
+        return found
+
+
+def decode(data: bytes, what: str) -> Any:
+    """The one value that the bytes are."""
+    reader = Reader(data)
+    try:
+        value = reader.value()
+        need(reader.at == len(data), MALFORMED, "something follows the end")
+    except Refusal as refusal:
+        refuse(MALFORMED, f"{what}: {refusal}, at byte {reader.at}")
+    return value
+
+
+def encode(value: Any) -> bytes:
+    """The encoding of nil, a number, text, bytes, or an array of these."""
+    match value:
+        case None:
+            return b"\xc0"
+        case int() if value < 0:
+            if value >= -32:
+                return bytes([value & 0xFF])
+            size = next(size for size in (1, 2, 4, 8) if value >= -(1 << 8 * size - 1))
+            return bytes([0xCF + size.bit_length()]) + value.to_bytes(size, "big", signed=True)
+        case int():
+            return encode_head(value, 0x00, 128, (0xCC, 0xCD, 0xCE, 0xCF))
+        case bytes():
+            return encode_head(len(value), 0, 0, (0xC4, 0xC5, 0xC6)) + value
+        case str():
+            data = value.encode()
+            return encode_head(len(data), 0xA0, 32, (0xD9, 0xDA, 0xDB)) + data
+        case list():
+            head = encode_head(len(value), 0x90, 16, (None, 0xDC, 0xDD))
+            return head + b"".join(encode(item) for item in value)
+    raise TypeError(f"{type(value).__name__} has no encoding here")
+
+
+def encode_head(number: int, short: int, below: int, marks: tuple[int | None, ...]) -> bytes:
+    """A number or length: in the first byte itself, or in 1, 2, 4 or 8 bytes after their mark."""
+    if number < below:
+        return bytes([short | number])
+    for power, mark in enumerate(marks):
+        if mark is not None and number < 1 << (8 << power):
+            return bytes([mark]) + number.to_bytes(1 << power, "big")
+    raise OverflowError(f"{number} has no encoding here")
+
+
+# A shape says what a decoded value must be. ``row`` names the items of an array.
+
+Shape = Callable[[Any, str], Any]
+
+
+def count_below(limit: int) -> Shape:
+    def check(value: Any, what: str) -> int:
+        if type(value) is not int or not 0 <= value < limit:
+            refuse(MALFORMED, f"{what} is {value!r}, want a whole number below {limit}")
+        return value
+
+    return check
+
+
+def bytes_of(least: int, most: int | None = None) -> Shape:
+    def check(value: Any, what: str) -> bytes:
+        if type(value) is not bytes or not least <= len(value) <= (most or least):
+            refuse(MALFORMED, f"{what} is not {least} to {most or least} bytes")
+        return value
+
+    return check
+
+
+def text_of(most: int, pattern: str = "") -> Shape:
+    def check(value: Any, what: str) -> str:
+        if type(value) is not str or len(value) > most or not re.search(pattern, value):
+            refuse(MALFORMED, f"{what} is {value!r}, want {pattern or 'text'} of {most} at most")
+        return value
+
+    return check
+
+
+def one_of(*values: Any) -> Shape:
+    def check(value: Any, what: str) -> Any:
+        if type(value) is not type(values[0]) or value not in values:
+            refuse(MALFORMED, f"{what} is {value!r}, want {' or '.join(map(repr, values))}")
+        return value
+
+    return check
+
+
+def list_of(item: Shape, most: int, least: int = 0) -> Shape:
+    def check(value: Any, what: str) -> list[Any]:
+        if type(value) is not list or not least <= len(value) <= most:
+            refuse(MALFORMED, f"{what} is not a list of {least} to {most} items")
+        return [item(each, f"{what} {at}") for at, each in enumerate(value)]
+
+    return check
+
+
+def optional(shape: Shape) -> Shape:
+    return lambda value, what: None if value is None else shape(value, what)
+
+
+def row(**shapes: Shape) -> Shape:
+    """An array with one item for each name; read as a dictionary by name."""
+
+    def check(value: Any, what: str) -> dict[str, Any]:
+        if type(value) is not list or len(value) != len(shapes):
+            refuse(MALFORMED, f"{what} is not an array of {len(shapes)} items")
+        pairs = zip(shapes.items(), value, strict=True)
+        return {name: shape(item, f"{what}: {name}") for (name, shape), item in pairs}
+
+    return check
+
+
+U64 = count_below(1 << 64)
+COUNT = count_below(1 << 53)
+HASH = bytes_of(32)
+ANY_BYTES = bytes_of(0, PACK_BYTES)
+VERSION = one_of(1)
+
+# -------------------------------------------------------------------------------------------- tree
+#
+# The history tree of RFC 9162: n leaves are split at the largest power of two below n.
+
+
+def verify_inclusion(
+    suite: Suite, leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes
+) -> None:
+    """Accept that a leaf hash stands at an index of the tree of a size."""
+    need(index < size, INVALID_PROOF, f"index is {index}, want one below the size {size}")
+    hashes = list(path)
+
+    def climb(index: int, size: int) -> bytes:
+        """The root of a subtree, from the leaf and the end of the path."""
+        if size == 1:
+            return leaf
+        left = largest_power_below(size)
+        need(bool(hashes), INVALID_PROOF, "inclusion proof has too few hashes")
+        sibling = hashes.pop()
+        if index < left:
+            return suite.node(climb(index, left), sibling)
+        return suite.node(sibling, climb(index - left, size - left))
+
+    found = climb(index, size)
+    need(not hashes, INVALID_PROOF, "inclusion proof has too many hashes")
+    need(found == root, INVALID_PROOF, f"record {index} does not lead to the checkpoint's root")
+
+
+def verify_consistency(
+    suite: Suite, old: int, new: int, path: Sequence[bytes], old_root: bytes, new_root: bytes
+) -> None:
+    """Accept that the tree of the new size begins with all of the old one."""
+    need(old <= new, INVALID_PROOF, f"the older size is {old}, the newer {new}")
+    if old == 0:
+        need(old_root == suite.empty(), INVALID_PROOF, "root of no records is not that of none")
+        need(not path, INVALID_PROOF, "nothing is to be proven of no records, want no hashes")
+        return
+    hashes = list(path)
+
+    def climb(old: int, new: int, whole: bool) -> tuple[bytes, bytes]:
+        """The two roots of a subtree; ``whole`` while all of the old tree is in it."""
+        if old == new and whole:
+            return old_root, old_root
+        need(bool(hashes), INVALID_PROOF, "consistency proof has too few hashes")
+        sibling = hashes.pop()
+        if old == new:
+            return sibling, sibling
+        left = largest_power_below(new)
+        if old <= left:
+            before, after = climb(old, left, whole)
+            return before, suite.node(after, sibling)
+        before, after = climb(old - left, new - left, False)
+        return suite.node(sibling, before), suite.node(sibling, after)
+
+    before, after = climb(old, new, True)
+    need(not hashes, INVALID_PROOF, "consistency proof has too many hashes")
+    need(before == old_root, INVALID_PROOF, "proof does not lead to the older root")
+    need(after == new_root, INVALID_PROOF, "proof does not lead to the newer root")
+
+
+def verify_multiproof(
+    suite: Suite, leaves: dict[int, bytes], size: int, proof: Sequence[bytes], root: bytes
+) -> None:
+    """Accept that leaf hashes stand at their indices, which ascend."""
+    indices, hashes = list(leaves), iter(proof)
+    need(bool(indices), INVALID_PROOF, "multiproof shows no leaf")
+    need(indices[-1] < size, INVALID_PROOF, f"index {indices[-1]} is not below the size {size}")
+
+    def walk(begin: int, size: int, shown: Sequence[int]) -> bytes:
+        """The root of the subtree over ``size`` leaves from ``begin`` on."""
+        if not shown:
+            sibling = next(hashes, None)
+            if sibling is None:
+                refuse(INVALID_PROOF, "multiproof has too few hashes")
+            return sibling
+        if size == 1:
+            return leaves[begin]
+        left = largest_power_below(size)
+        below = [index for index in shown if index < begin + left]
+        above = [index for index in shown if index >= begin + left]
+        first = walk(begin, left, below)
+        return suite.node(first, walk(begin + left, size - left, above))
+
+    found = walk(0, size, indices)
+    need(next(hashes, None) is None, INVALID_PROOF, "multiproof has too many hashes")
+    need(found == root, INVALID_PROOF, "records do not lead to the checkpoint's root")
+
+
+def tree_root(suite: Suite, hashes: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes."""
+    if len(hashes) < 2:
+        return hashes[0] if hashes else suite.empty()
+    left = largest_power_below(len(hashes))
+    return suite.node(tree_root(suite, hashes[:left]), tree_root(suite, hashes[left:]))
+
+
+# --------------------------------------------------------------------------------------------- map
+#
+# The state of every object, in a binary tree by the bits of the hash of the object's name.
+
+
+@dataclass(frozen=True)
+class StateProof:
+    """An object has this state, or none."""
+
+    object: bytes
+    state: bytes | None
+    siblings: list[bytes]
+    other: list[bytes] | None
+
+
+STATE_PROOF = row(
+    object=bytes_of(0, OBJECT_BYTES),
+    state=optional(bytes_of(0, STATE_BYTES)),
+    siblings=list_of(HASH, STATE_SIBLINGS),
+    other=optional(list_of(HASH, 2, 2)),
+)
+
+
+def decode_state_proof(data: bytes) -> StateProof:
+    proof = StateProof(**STATE_PROOF(decode(data, "state proof"), "state proof"))
+    both = proof.state is not None and proof.other is not None
+    need(not both, MALFORMED, "state proof has a state and another entry, want one at most")
+    return proof
+
+
+def verify_state(suite: Suite, proof: StateProof, root: bytes) -> None:
+    """Accept that the root commits to the object's state, or to its absence."""
+    key = suite.hash("state-key", proof.object)
+    bits = [key[at // 8] >> 7 - at % 8 & 1 for at in range(len(proof.siblings))]
+    found = bytes(32)  # a subtree without entries
+    if proof.state is not None:
+        found = suite.hash("state-leaf", key + suite.hash("state-value", proof.state))
+    elif proof.other is not None:
+        other, value = proof.other
+        need(other != key, INVALID_PROOF, "the entry in the object's place is its own")
+        same = all(other[at // 8] >> 7 - at % 8 & 1 == bit for at, bit in enumerate(bits))
+        need(same, INVALID_PROOF, "the entry in the object's place is of another way")
+        found = suite.hash("state-leaf", other + value)
+    for bit, sibling in zip(reversed(bits), reversed(proof.siblings), strict=True):
+        found = suite.hash("state-node", sibling + found if bit else found + sibling)
+    shown = proof.object.partition(b"/")[0].decode(errors="replace")
+    need(found == root, INVALID_PROOF, f"state of {shown} does not lead to the state root")
+
+
+# ------------------------------------------------------------------------------------------- notes
+#
+# Checkpoints are signed notes, and cosigned, as C2SP describes them.
+
+OPERATOR_KEY, WITNESS_KEY = 0x01, 0x04  # algorithms of a note's keys
+DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """The bytes of base64 in its one form: padded, and no bit to spare set."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        refuse(MALFORMED, f"{what} is not base64")
+    need(base64.b64encode(data).decode() == text, MALFORMED, f"{what} is not the one base64")
+    return data
+
+
+def check_name(name: str) -> None:
+    """Hold the name of a ledger or a witness to what may stand in a line."""
+    sound = 0 < len(name.encode(errors="replace")) <= NAME_BYTES and "+" not in name
+    sound = sound and not any(each.isspace() or unicodedata.category(each) == "Cc" for each in name)
+    need(sound, MALFORMED, f"{name!r} cannot be a name")
+
+
+def key_id(name: str, algorithm: int, key: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + key).digest()[:4]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Whom to trust."""
+
+    origin: str
+    network: bytes
+    suite: Suite
+    operator: bytes
+    witnesses: dict[str, bytes]
+    quorum: int
+
+
+def parse_key(text: str, algorithm: int) -> tuple[str, bytes]:
+    """Name and key of ``name+id+base64(algorithm, key)``."""
+    parts = text.split("+", 2)
+    need(len(parts) == 3, MALFORMED, f"{text!r} is not name+id+key")
+    name, told, key = parts[0], parts[1], decode_base64(parts[2], "key")
+    check_name(name)
+    need(len(key) == 33 and key[0] == algorithm, MALFORMED, f"key of {name} is of another kind")
+    need(told == key_id(name, algorithm, key[1:]).hex(), MALFORMED, f"key of {name} has another id")
+    return name, key[1:]
+
+
+def parse_anchor(text: str) -> Anchor:
+    """The anchor in a TOML text: every key once, and no other."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        refuse(MALFORMED, f"anchor is not TOML: {error}")
+    entries = table.pop("witness", [])
+    kinds = {"origin": str, "network": str, "suite": str, "operator": str, "quorum": int}
+    check_table("anchor", table, kinds)
+    need(isinstance(entries, list), MALFORMED, "witness is not a list of tables")
+    witnesses: dict[str, bytes] = {}
+    for entry in entries:
+        check_table("witness", entry, {"name": str, "key": str})
+        name, key = parse_key(entry["key"], WITNESS_KEY)
+        need(name == entry["name"], MALFORMED, f"key of witness {entry['name']} is named {name}")
+        need(name not in witnesses, MALFORMED, f"witness {name} is listed twice")
+        witnesses[name] = key
+    name, operator = parse_key(table["operator"], OPERATOR_KEY)
+    need(name == table["origin"], MALFORMED, f"key of operator {table['origin']} is named {name}")
+    network = re.fullmatch("[0-9a-f]{32}", table["network"])
+    need(network is not None, MALFORMED, "network is not 32 hexadecimal digits")
+    need(table["suite"] in SUITES, MALFORMED, f"suite is {table['suite']!r}, want std or c2sp")
+    need(0 <= table["quorum"] <= len(witnesses), MALFORMED, "quorum is more than the witnesses")
+    return Anchor(
+        origin=name,
+        network=bytes.fromhex(table["network"]),
+        suite=SUITES[table["suite"]],
+        operator=operator,
+        witnesses=witnesses,
+        quorum=table["quorum"],
+    )
+
+
+def check_table(what: str, table: Any, kinds: dict[str, type]) -> None:
+    sound = isinstance(table, dict) and table.keys() == kinds.keys()
+    sound = sound and all(type(table[name]) is kind for name, kind in kinds.items())
+    need(sound, MALFORMED, f"{what} has not exactly the keys {', '.join(kinds)}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was signed of a ledger at one size."""
+
+    origin: str
+    size: int
+    root: bytes
+    height: int
+    block: bytes
+    state_root: bytes
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """The checkpoint of a note's text; formatted anew it must be the same text."""
+    lines = text.split("\n")
+    need(len(lines) == 6 and lines[5] == "", MALFORMED, "checkpoint has not five lines")
+    origin, size, root, block, state, _ = lines
+    check_name(origin)
+    parts = block.split(" ")
+    need(len(parts) == 3 and parts[0] == "block", MALFORMED, "line 4 is not block, height, hash")
+    need(state.startswith("state "), MALFORMED, "line 5 is not state and root")
+    return Checkpoint(
+        origin=origin,
+        size=parse_number(size, "size"),
+        root=parse_hash(root, "root"),
+        height=parse_number(parts[1], "height"),
+        block=parse_hash(parts[2], "block"),
+        state_root=parse_hash(state.removeprefix("state "), "state"),
+    )
+
+
+def parse_number(text: str, what: str) -> int:
+    need(DECIMAL.fullmatch(text) is not None, MALFORMED, f"{what} is {text!r}, want a number")
+    return int(U64(int(text), what))
+
+
+def parse_hash(text: str, what: str) -> bytes:
+    return bytes(HASH(decode_base64(text, what), what))
+
+
+def parse_note(data: bytes) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """A note's text, and of each signature line the name, the key's id and the signature."""
+    need(len(data) <= CHECKPOINT_BYTES, MALFORMED, f"checkpoint is above {CHECKPOINT_BYTES} bytes")
+    try:
+        text, gap, tail = data.decode().partition("\n\n")
+    except UnicodeDecodeError:
+        refuse(MALFORMED, "checkpoint is not UTF-8")
+    need(gap != "" and tail.endswith("\n"), MALFORMED, "checkpoint has no signature line")
+    lines = tail.removesuffix("\n").split("\n")
+    need(len(lines) <= CHECKPOINT_SIGNATURES, MALFORMED, f"checkpoint has {len(lines)} signatures")
+    found = []
+    for line in lines:
+        parts = line.split(" ")
+        need(len(parts) == 3 and parts[0] == "—", MALFORMED, f"{line[:40]!r} is no signature line")
+        check_name(parts[1])
+        signature = decode_base64(parts[2], "signature line")
+        need(len(signature) > 4, MALFORMED, f"signature line of {parts[1]} is too short")
+        found.append((parts[1], signature[:4], signature[4:]))
+    return text + "\n", found
+
+
+def verify_checkpoint(data: bytes, anchor: Anchor) -> tuple[Checkpoint, dict[str, int]]:
+    """The checkpoint in a note, with the witnesses that cosigned and when, in seconds."""
+    text, signatures = parse_note(data)
+    checkpoint = parse_checkpoint(text)
+    same = checkpoint.origin == anchor.origin
+    need(same, UNTRUSTED, f"checkpoint is of {checkpoint.origin}, want {anchor.origin}")
+    operator_id = key_id(anchor.origin, OPERATOR_KEY, anchor.operator)
+    signed, cosigned = False, dict[str, int]()
+    for name, told, signature in signatures:
+        if (name, told) == (anchor.origin, operator_id):
+            verify_signature(anchor.operator, text.encode(), signature, "operator's signature")
+            signed = True
+        elif name in anchor.witnesses:
+            key = anchor.witnesses[name]
+            if told == key_id(name, WITNESS_KEY, key):
+                cosigned[name] = verify_cosignature(key, name, signature, text)
+    need(signed, UNTRUSTED, "checkpoint is not signed by the anchor's operator")
+    enough = len(cosigned) >= anchor.quorum
+    need(enough, UNTRUSTED, f"{len(cosigned)} witnesses cosigned, want {anchor.quorum}")
+    return checkpoint, cosigned
+
+
+def verify_cosignature(key: bytes, name: str, signature: bytes, text: str) -> int:
+    """The time at which a witness cosigned."""
+    time_s = int.from_bytes(signature[:8], "big")
+    message = f"cosignature/v1\ntime {time_s}\n{text}".encode()
+    verify_signature(key, message, signature[8:], f"cosignature of {name}")
+    return time_s
+
+
+# ----------------------------------------------------------------------------------------- records
+#
+# A record is what a member signed: a header, a body and the signature.
+
+ZERO_HASH = bytes(32)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of which the form is checked, and nothing else yet."""
+
+    encoded: bytes
+    id: bytes
+    network: bytes
+    kind: str
+    suite: Suite
+    key: bytes
+    sequence: int
+    previous: bytes
+    body: bytes
+    signature: bytes
+
+
+def record_shape(body: Shape) -> Shape:
+    """A record, or an envelope that has nil in the body's place."""
+    header = row(
+        version=VERSION,
+        network=bytes_of(16),
+        kind=text_of(64, r"\A[a-z.-]+\Z"),
+        suite=one_of(*(suite.number for suite in SUITES.values())),
+        key=HASH,
+        sequence=U64,
+        previous=HASH,
+        references=list_of(HASH, 16),
+        not_before_ms=U64,
+        expiry_ms=U64,
+        body=body,
+    )
+    return row(header=header, signature=bytes_of(64))
+
+
+RECORD, ENVELOPE = record_shape(bytes_of(0, BODY_BYTES)), record_shape(one_of(None))
+
+
+def decode_record(data: bytes) -> Record:
+    need(len(data) <= RECORD_BYTES, MALFORMED, f"record is above {RECORD_BYTES} bytes")
+    value = decode(data, "record")
+    record = RECORD(value, "record")
+    header, signature = record["header"], record["signature"]
+    suite = next(suite for suite in SUITES.values() if suite.number == header["suite"])
+    if header["kind"] != "data":
+        body = decode(header["body"], "body")
+        need(type(body) is list, MALFORMED, "body is not an array")
+    return Record(
+        encoded=data,
+        id=suite.hash("record", encode(value[0])),
+        suite=suite,
+        signature=signature,
+        **{
+            name: header[name]
+            for name in ("network", "kind", "key", "sequence", "previous", "body")
+        },
+    )
+
+
+def restore_record(envelope: bytes, body: bytes) -> Record:
+    """The record whose envelope and body these are."""
+    value = decode(envelope, "envelope")
+    ENVELOPE(value, "envelope")
+    value[0][-1] = body
+    return decode_record(encode(value))
+
+
+def verify_record(record: Record, anchor: Anchor, what: str = "record") -> None:
+    """Accept a record of the anchor's network that its key signed."""
+    same = (record.network, record.suite) == (anchor.network, anchor.suite)
+    need(same, UNTRUSTED, f"{what} is of another network or suite")
+    message = b"\x14ledgercore record v1" + record.network + record.id
+    verify_signature(record.key, message, record.signature, f"signature of {what}")
+
+
+# ----------------------------------------------------------------------------------------- receipt
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that is shown: ``status`` is proven, erased or withheld."""
+
+    name: str
+    statement: str
+    status: str = "proven"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A receipt that verifies."""
+
+    index: int
+    checkpoint: Checkpoint
+    record: Record
+    state: StateProof | None
+
+
+RECEIPT = row(
+    version=VERSION,
+    index=U64,
+    path=list_of(HASH, PROOF_HASHES),
+    checkpoint=bytes_of(0, CHECKPOINT_BYTES),
+    envelope=bytes_of(0, RECORD_BYTES),
+    state=optional(bytes_of(0, RECEIPT_BYTES)),
+)
+
+
+def verify_receipt(data: bytes, body: bytes, anchor: Anchor) -> Receipt:
+    """Accept that the record with this body stands in the anchor's ledger."""
+    need(len(data) <= RECEIPT_BYTES, MALFORMED, f"receipt is above {RECEIPT_BYTES} bytes")
+    receipt = RECEIPT(decode(data, "receipt"), "receipt")
+    record = restore_record(receipt["envelope"], body)
+    state = None if receipt["state"] is None else decode_state_proof(receipt["state"])
+    checkpoint, _ = verify_checkpoint(receipt["checkpoint"], anchor)
+    verify_record(record, anchor)
+    leaf, index = anchor.suite.leaf(record.encoded), receipt["index"]
+    verify_inclusion(anchor.suite, leaf, index, checkpoint.size, receipt["path"], checkpoint.root)
+    if state is not None:
+        verify_state(anchor.suite, state, checkpoint.state_root)
+    return Receipt(index, checkpoint, record, state)
+
+
+# ------------------------------------------------------------------------------ bodies and states
+#
+# What the records of an exchange say, and what the map holds of the objects that they made.
+
+IDENTIFIER = text_of(64, r"\A[a-z0-9][a-z0-9._-]*\Z")
+CODE = text_of(64, r"\A[A-Z][A-Z0-9_]*\Z")
+TEXT = text_of(256)
+NAME = text_of(255, "(?s:.)")
+ITEMS = 256  # of any list in a body
+WITNESS = row(name=NAME, key=HASH)
+MEMBER = row(
+    member=IDENTIFIER,
+    name=TEXT,
+    roles=list_of(IDENTIFIER, ITEMS),
+    signing_key=HASH,
+    sealing_key=HASH,
+)
+FIELD = row(code=IDENTIFIER, unit=TEXT, level=one_of(1, 2, 3, 4, 5))
+
+FIELDS: dict[str, Shape] = {
+    **dict.fromkeys(("consent", "exchange", "decision"), HASH),
+    **dict.fromkeys(("terms_root", "disclosure_root", "ciphertext_hash", "model_hash"), HASH),
+    **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
+    **dict.fromkeys(("operator_key", "consent_key", "delivery_key"), HASH),
+    **dict.fromkeys(("created_ms", "expires_ms", "lapses_ms"), COUNT),
+    **dict.fromkeys(("quorum", "max_uses", "size_bucket_bytes"), COUNT),
+    **dict.fromkeys(("product", "purpose", "basis"), IDENTIFIER),
+    **dict.fromkeys(("title", "version"), TEXT),
+    "origin": NAME,
+    "suite": one_of(*SUITES),
+    "witnesses": list_of(WITNESS, ITEMS),
+    "members": list_of(MEMBER, ITEMS),
+    "fields": list_of(FIELD, ITEMS),
+    "purposes": list_of(IDENTIFIER, ITEMS),
+    "endorsement": bytes_of(64),
+    "code": CODE,
+    "inputs": list_of(HASH, ITEMS, least=1),
+    "outcome": one_of("approved", "declined", "referred"),
+    "reasons": list_of(TEXT, ITEMS),
+}
+"""What each field of a body must be, whatever the kind."""
+
+BODIES: dict[str, str] = {
+    "genesis": "origin suite created_ms operator_key witnesses quorum members",
+    "product.publish": "product title version fields purposes",
+    "product.withdraw": "product",
+    "consent.request": "consent product purpose terms_root consent_key"
+    " expires_ms max_uses lapses_ms",
+    "consent.authorise": "consent endorsement",
+    "consent.reject": "consent",
+    "consent.revoke": "consent",
+    "exchange.intent": "consent request_commitment delivery_key",
+    "exchange.admit": "exchange ciphertext_hash disclosure_root size_bucket_bytes",
+    "exchange.refuse": "exchange code",
+    "exchange.acknowledge": "exchange",
+    "exchange.decline": "exchange code",
+    "exchange.use": "exchange decision purpose",
+    "exchange.erase": "exchange basis",
+    "decision.record": "inputs outcome model_hash reasons explanation_commitment",
+}
+"""The fields of each kind's body."""
+
+ANY_TEXT, ANY_COUNT = text_of(STATE_BYTES), U64
+BEGIN = {"status": ANY_TEXT, "count": ANY_COUNT, "history": HASH}
+PARTIES = {"consumer": ANY_TEXT, "provider": ANY_TEXT}
+STATES: dict[str, Shape] = {
+    "product": row(
+        **BEGIN,
+        provider=ANY_TEXT,
+        title=ANY_TEXT,
+        version=ANY_TEXT,
+        fields=list_of(FIELD, ITEMS),
+        purposes=list_of(ANY_TEXT, ITEMS),
+    ),
+    "consent": row(
+        **BEGIN,
+        **PARTIES,
+        product=ANY_TEXT,
+        purpose=ANY_TEXT,
+        terms_root=HASH,
+        consent_key=HASH,
+        expires_ms=ANY_COUNT,
+        lapses_ms=ANY_COUNT,
+        max_uses=ANY_COUNT,
+        uses=ANY_COUNT,
+    ),
+    "exchange": row(
+        **BEGIN,
+        consent=HASH,
+        **PARTIES,
+        request_commitment=HASH,
+        delivery_key=HASH,
+        code=ANY_TEXT,
+        admission=optional(
+            row(
+                consent_status=ANY_TEXT,
+                consent_count=ANY_COUNT,
+                use_number=ANY_COUNT,
+                height=ANY_COUNT,
+                index=ANY_COUNT,
+                time_ms=ANY_COUNT,
+                ciphertext_hash=HASH,
+                disclosure_root=HASH,
+                size_bucket_bytes=ANY_COUNT,
+            )
+        ),
+    ),
+    "decision": row(
+        **BEGIN,
+        consumer=ANY_TEXT,
+        inputs=list_of(HASH, ITEMS),
+        outcome=ANY_TEXT,
+        model_hash=HASH,
+        explanation_commitment=HASH,
+    ),
+}
+"""What the state of an object is, by the word that its name begins with."""
+
+
+def decode_body(record: Record, what: str) -> dict[str, Any]:
+    """The fields of a record's body, by name."""
+    fields = BODIES.get(record.kind)
+    if fields is None:
+        refuse(MALFORMED, f"{what} is of kind {record.kind}, which has no place here")
+    shape = row(**{name: FIELDS[name] for name in fields.split()})
+    body: dict[str, Any] = shape(decode(record.body, what), f"{what}: {record.kind}")
+    return body
+
+
+def decode_state(word: str, state: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = STATES[word](decode(state, f"state of {word}"), f"state of {word}")
+    return found
+
+
+# -------------------------------------------------------------------------------------------- pack
+#
+# All evidence of one exchange. First everything is led to the checkpoint, then read as claims.
+
+LEAF = row(
+    use=ANY_TEXT,
+    scope=ANY_TEXT,
+    name=ANY_TEXT,
+    position=COUNT,
+    salt=ANY_BYTES,
+    value=lambda value, what: check_value(value, what),
+)
+REQUEST = row(
+    consent=HASH,
+    fields=list_of(ANY_TEXT, PACK_BYTES),
+    period_begin=ANY_TEXT,
+    period_end=ANY_TEXT,
+    purpose=ANY_TEXT,
+    nonce=HASH,
+)
+RELEASE = row(admit=ANY_BYTES, receipt=ANY_BYTES)
+PACK = row(
+    version=VERSION,
+    exchange=HASH,
+    checkpoint=ANY_BYTES,
+    proof=list_of(HASH, MULTIPROOF_HASHES),
+    records=list_of(row(index=COUNT, record=ANY_BYTES), PACK_BYTES),
+    states=list_of(ANY_BYTES, PACK_BYTES),
+    terms=optional(list_of(LEAF, PACK_BYTES)),
+    request=optional(REQUEST),
+    payload=optional(list_of(LEAF, PACK_BYTES)),
+    release=optional(RELEASE),
+)
+TERM_USE, FIELD_USE = "ledgercore term v1", "ledgercore field v1"
+TERMS: dict[str, Shape] = {
+    **dict.fromkeys(("subject", "provider", "consumer", "product", "purpose"), ANY_TEXT),
+    **dict.fromkeys(("period_begin", "period_end", "onward"), ANY_TEXT),
+    **dict.fromkeys(("expires_ms", "max_uses", "retain_until_ms"), COUNT),
+}
+"""The terms that stand in one leaf each; a leaf ``fields`` stands there for each field."""
+
+
+def check_value(value: Any, what: str) -> int | str:
+    need(type(value) in (int, str), MALFORMED, f"{what} is neither a number nor text")
+    return value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A verified record of a pack, where it stands and what it says."""
+
+    index: int
+    record: Record
+    body: dict[str, Any]
+
+
+class Evidence:
+    """The records and states of a pack, each led to the checkpoint."""
+
+    def __init__(self, pack: dict[str, Any], anchor: Anchor) -> None:
+        self.anchor, self.suite = anchor, anchor.suite
+        self.checkpoint, _ = verify_checkpoint(pack["checkpoint"], anchor)
+        self.entries = self._entries(pack)
+        self.members = self._members()
+        self._states: dict[bytes, bytes] = {}
+        for data in pack["states"]:
+            proof = decode_state_proof(data)
+            verify_state(self.suite, proof, self.checkpoint.state_root)
+            if proof.state is None:
+                refuse(INVALID_PROOF, "a state of the pack is shown to be absent")
+            self._states[proof.object] = proof.state
+
+    def _entries(self, pack: dict[str, Any]) -> list[Entry]:
+        indices = [each["index"] for each in pack["records"]]
+        ascend = all(one < other for one, other in itertools.pairwise(indices))
+        need(ascend, INVALID_PROOF, "indices of the records do not ascend")
+        found, leaves = [], dict[int, bytes]()
+        for each in pack["records"]:
+            index, what = each["index"], f"record {each['index']}"
+            record = decode_record(each["record"])
+            leaves[index] = self.suite.leaf(record.encoded)
+            verify_record(record, self.anchor, what)
+            found.append(Entry(index, record, decode_body(record, what)))
+        size, root = self.checkpoint.size, self.checkpoint.root
+        verify_multiproof(self.suite, leaves, size, pack["proof"], root)
+        return found
+
+    def _members(self) -> dict[str, bytes]:
+        """The members' signing keys, from the genesis that the network is named for."""
+        first = self.entries[0]
+        is_genesis = first.index == 0 and first.record.kind == "genesis"
+        need(is_genesis, UNTRUSTED, "first record is not the genesis")
+        named = self.suite.hash("network", first.record.body)[:16] == self.anchor.network
+        named = named and first.body["operator_key"] == self.anchor.operator
+        need(named, UNTRUSTED, "genesis is not the one that the anchor's network is named for")
+        return {member["member"]: member["signing_key"] for member in first.body["members"]}
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.record.kind == kind]
+
+    def state(self, word: str, name: bytes) -> dict[str, Any]:
+        """The state of an object, as the checkpoint has it."""
+        state = self._states.get(word.encode() + b"/" + name)
+        if state is None:
+            refuse(INVALID_PROOF, f"state of the {word} is missing")
+        return decode_state(word, state)
+
+    def check_complete(self, what: str, state: dict[str, Any], entries: list[Entry]) -> None:
+        """Hold the records that touched an object to its count and running hash."""
+        history = ZERO_HASH
+        for entry in entries:
+            history = self.suite.hash("history", history + entry.record.id)
+        same = (len(entries), history) == (state["count"], state["history"])
+        need(same, INVALID_PROOF, f"records of the {what} are not exactly those that it counts")
+
+    def check_signer(self, entry: Entry, member: str) -> None:
+        own = self.members.get(member) == entry.record.key
+        need(own, UNTRUSTED, f"record {entry.index} is not signed by {member}")
+
+
+class Case:
+    """One exchange: what it is about, and which records are whose."""
+
+    def __init__(self, pack: dict[str, Any], anchor: Anchor) -> None:
+        self.evidence = Evidence(pack, anchor)
+        self.suite = anchor.suite
+        self.id: bytes = pack["exchange"]
+        self.terms, self.request = pack["terms"], pack["request"]
+        self.payload, self.release = pack["payload"], pack["release"]
+        self.request_entry = self._only_request()
+        self.consent_id: bytes = self.request_entry.body["consent"]
+        intents = self.evidence.of_kind("exchange.intent")
+        own = [each for each in intents if each.body["consent"] == self.consent_id]
+        self.exchanges = {each.record.id for each in own}
+        self._check_related()
+        self.state = self.evidence.state("exchange", self.id)
+        same = self.state["consent"] == self.consent_id
+        need(same, INVALID_PROOF, "records are of another consent than the exchange's")
+        self.consent = self.evidence.state("consent", self.consent_id)
+        self.product = self.evidence.state("product", self.consent["product"].encode())
+        self.admission: dict[str, Any] | None = self.state["admission"]
+        self.consumer: str = self.state["consumer"]
+        self.erasure = self._erasure()
+
+    def _only_request(self) -> Entry:
+        found = self.evidence.of_kind("consent.request")
+        need(len(found) == 1, MALFORMED, f"pack has {len(found)} consents, want 1")
+        return found[0]
+
+    def touches_consent(self, entry: Entry) -> bool:
+        """Whether a record is the consent's own, or one of its exchanges'."""
+        if entry.body.get("consent") == self.consent_id:
+            return True
+        return entry.body.get("exchange") in self.exchanges
+
+    def touches_exchange(self, entry: Entry) -> bool:
+        """Whether a record is the exchange's own, or a decision that rests on it."""
+        if self.id in (entry.record.id, entry.body.get("exchange")):
+            return True
+        return self.id in entry.body.get("inputs", [])
+
+    def _check_related(self) -> None:
+        """Refuse what is of another consent: it could only be taken for one of this."""
+        for entry in self.evidence.entries[1:]:
+            related = self.touches_consent(entry)
+            if entry.record.kind == "product.publish":
+                related = entry.body["product"] == self.request_entry.body["product"]
+            elif entry.record.kind == "decision.record":
+                related = not self.exchanges.isdisjoint(entry.body["inputs"])
+            need(related, MALFORMED, f"record {entry.index} is of another consent or product")
+
+    def own(self, kind: str) -> list[Entry]:
+        """The records of a kind that name this exchange."""
+        found = self.evidence.of_kind(kind)
+        return [entry for entry in found if entry.body["exchange"] == self.id]
+
+    def _erasure(self) -> str | None:
+        """The basis on which the consumer signed that the data is erased."""
+        for entry in self.own("exchange.erase")[:1]:
+            self.evidence.check_signer(entry, self.consumer)
+            return str(entry.body["basis"])
+        return None
+
+    def revocations(self) -> list[int]:
+        """Where the consent's own key revoked it."""
+        for entry in self.evidence.of_kind("consent.revoke"):
+            own = entry.record.key == self.consent["consent_key"]
+            need(own, UNTRUSTED, "consent is not revoked by its own key")
+        return [entry.index for entry in self.evidence.of_kind("consent.revoke")]
+
+    def closed(self, name: str, what: str) -> Claim:
+        """The claim about content that the pack does not open."""
+        if self.erasure is None:
+            return Claim(name, f"the pack does not open {what}", "withheld")
+        promise = f"{self.consumer} signed that the data is erased ({self.erasure})"
+        return Claim(name, f"the pack does not open {what}: {promise}", "erased")
+
+
+def show_complete(case: Case) -> Iterator[Claim]:
+    evidence = case.evidence
+    trail = [entry for entry in evidence.entries if case.touches_consent(entry)]
+    evidence.check_complete("consent", case.consent, trail)
+    own = [entry for entry in evidence.entries if case.touches_exchange(entry)]
+    evidence.check_complete("exchange", case.state, own)
+    yield Claim(
+        "complete",
+        f"all {len(trail)} records of the consent and all {len(own)} of the exchange, "
+        f"of {evidence.checkpoint.size} in the ledger",
+    )
+
+
+def show_product(case: Case) -> Iterator[Claim]:
+    name, purpose = case.consent["product"], case.consent["purpose"]
+    found = case.evidence.of_kind("product.publish")
+    published = [entry for entry in found if entry.body["product"] == name]
+    need(bool(published), INVALID_PROOF, f"publication of {name} is missing")
+    case.evidence.check_signer(published[0], case.product["provider"])
+    offered = purpose in published[0].body["purposes"]
+    need(offered, INVALID_PROOF, f"{name} is not offered for {purpose}")
+    yield Claim("product", f"{case.product['provider']} offers {name} for {purpose}")
+
+
+def show_consent(case: Case) -> Iterator[Claim]:
+    evidence, consent, asked = case.evidence, case.consent, case.request_entry
+    evidence.check_signer(asked, consent["consumer"])
+    same = all(consent[name] == value for name, value in asked.body.items() if name != "consent")
+    need(same, INVALID_PROOF, "consent is not the one that was requested")
+    given = evidence.of_kind("consent.authorise")
+    need(bool(given), INVALID_PROOF, "consent was never authorised")
+    own = given[0].record.key == consent["consent_key"]
+    need(own, UNTRUSTED, "consent is not authorised by its own key")
+    provider = consent["provider"]
+    need(provider in evidence.members, UNTRUSTED, f"provider {provider} is not a member")
+    message = b"ledgercore endorsement v1\n" + evidence.anchor.network
+    message += consent["consent_key"] + consent["terms_root"]
+    key, endorsement = evidence.members[provider], given[0].body["endorsement"]
+    verify_signature(key, message, endorsement, "endorsement of the consent key")
+    yield Claim("consent", f"the subject authorised it; {provider} endorsed the subject's key")
+
+
+def show_live(case: Case) -> Iterator[Claim]:
+    admission = case.admission
+    if admission is None:
+        yield Claim("outcome", f"the exchange was not admitted: it is {case.state['status']}")
+        return
+    admitted = case.own("exchange.admit")
+    need(bool(admitted), INVALID_PROOF, "admit of the exchange is missing")
+    entry = admitted[0]
+    case.evidence.check_signer(entry, case.state["provider"])
+    live = entry.index == admission["index"] and admission["consent_status"] == "AUTHORISED"
+    need(live, INVALID_PROOF, "consent was not live when the exchange was admitted")
+    sealed = ("ciphertext_hash", "disclosure_root")
+    same = all(entry.body[name] == admission[name] for name in sealed)
+    need(same, INVALID_PROOF, "admit is not the one that the state was made by")
+    before = [at for at in case.revocations() if at < entry.index]
+    need(not before, INVALID_PROOF, "consent was revoked before the exchange was admitted")
+    at_ms = admission["time_ms"]
+    yield Claim("live", f"consent was live when record {entry.index} admitted it, at {at_ms} ms")
+
+
+def show_request(case: Case) -> Iterator[Claim]:
+    found = case.evidence.of_kind("exchange.intent")
+    intents = [entry for entry in found if entry.record.id == case.id]
+    need(bool(intents), INVALID_PROOF, "intent of the exchange is missing")
+    case.evidence.check_signer(intents[0], case.consumer)
+    if case.request is None:
+        yield case.closed("request", "the request")
+        return
+    commitment = case.suite.hash("commitment", encode(list(case.request.values())))
+    same = commitment == intents[0].body["request_commitment"]
+    need(same, INVALID_PROOF, "request is not the one that the intent commits to")
+    yield Claim("request", f"{case.consumer} asked for {', '.join(case.request['fields'])}")
+
+
+def commit(suite: Suite, leaves: Iterable[dict[str, Any]]) -> bytes:
+    """The root over salted leaves."""
+    return tree_root(suite, [suite.leaf(encode(list(leaf.values()))) for leaf in leaves])
+
+
+def check_leaves(leaves: Sequence[dict[str, Any]], use: str) -> None:
+    for position, leaf in enumerate(leaves):
+        sound = (leaf["use"], leaf["position"], len(leaf["salt"])) == (use, position, 32)
+        need(sound, MALFORMED, f"leaf {position} is not a salted {use} at its position")
+
+
+def open_terms(case: Case) -> dict[str, Any]:
+    """The terms, held to all that the consent on the ledger says of them."""
+    same = commit(case.suite, case.terms) == case.consent["terms_root"]
+    need(same, INVALID_PROOF, "terms are not the ones that the consent commits to")
+    check_leaves(case.terms, TERM_USE)
+    terms: dict[str, Any] = {}
+    for name, shape in TERMS.items():
+        values = [leaf["value"] for leaf in case.terms if leaf["name"] == name]
+        need(len(values) == 1, MALFORMED, f"terms have {len(values)} values of {name}, want 1")
+        terms[name] = shape(values[0], f"term {name}")
+    fields = [leaf["value"] for leaf in case.terms if leaf["name"] == "fields"]
+    terms["fields"] = list_of(ANY_TEXT, len(fields))(fields, "term fields")
+    for name in ("consumer", "provider", "product", "purpose", "expires_ms", "max_uses"):
+        got, want = case.consent[name], terms[name]
+        need(got == want, INVALID, f"{name} of the consent is {got}, want {want} as in the terms")
+    return terms
+
+
+def show_scope(case: Case) -> Iterator[Claim]:
+    if case.terms is None:
+        yield case.closed("scope", "the terms")
+        return
+    terms = open_terms(case)
+    if case.admission is None:
+        yield Claim("terms", f"the consent covers {', '.join(terms['fields'])}")
+        return
+    if case.request is None:
+        yield case.closed("scope", "the request")
+        return
+    covered = {field["code"] for field in case.product["fields"]} & set(terms["fields"])
+    outside = [field for field in case.request["fields"] if field not in covered]
+    need(not outside, INVALID_PROOF, f"fields {outside} were admitted, and are not consented to")
+    same = case.request["purpose"] == terms["purpose"]
+    need(same, INVALID_PROOF, "purpose of the request is not that of the terms")
+    yield Claim("scope", "every field that was asked for is in the consent")
+    yield Claim("purpose", f"consent and request have one purpose, {terms['purpose']}")
+
+
+def show_payload(case: Case) -> Iterator[Claim]:
+    if case.admission is None:
+        need(case.payload is None, INVALID_PROOF, "payload is opened, and nothing was admitted")
+        return
+    if case.payload is None:
+        yield case.closed("payload", "the payload")
+        return
+    check_leaves(case.payload, FIELD_USE)
+    same = commit(case.suite, case.payload) == case.admission["disclosure_root"]
+    need(same, INVALID_PROOF, "payload is not what the provider committed to")
+    count, provider = len(case.payload), case.state["provider"]
+    yield Claim("payload", f"{provider} committed to these {count} values, unchanged")
+    if case.request is None:
+        yield case.closed("answer", "the request")
+        return
+    names = [leaf["name"] for leaf in case.payload]
+    need(names == case.request["fields"], INVALID_PROOF, "payload answers another request")
+    yield Claim("answer", "the payload has exactly the fields of the request")
+
+
+def show_release(case: Case) -> Iterator[Claim]:
+    if case.admission is None:
+        need(case.release is None, INVALID_PROOF, "release is opened, and nothing was admitted")
+        return
+    if case.release is None:
+        yield case.closed("release", "the release")
+        return
+    anchor = case.evidence.anchor
+    receipt = verify_receipt(case.release["receipt"], case.release["admit"], anchor)
+    shown = receipt.state
+    if shown is None or shown.state is None or shown.object != b"exchange/" + case.id:
+        refuse(UNTRUSTED, "receipt of the release does not show the state of the exchange")
+    admission = decode_state("exchange", shown.state)["admission"]
+    by_this = admission is not None and admission["index"] == receipt.index
+    need(by_this, UNTRUSTED, "receipt of the release is of no admit of the exchange")
+    need(admission == case.admission, INVALID_PROOF, "release rests on another admit")
+    yield Claim("release", "the key was sealed for a receipt that shows the exchange admitted")
+
+
+def show_delivery(case: Case) -> Iterator[Claim]:
+    for entry in case.own("exchange.acknowledge")[:1]:
+        case.evidence.check_signer(entry, case.consumer)
+        yield Claim("delivery", f"{case.consumer} acknowledged the delivery")
+
+
+def show_decisions(case: Case) -> Iterator[Claim]:
+    for entry in case.evidence.of_kind("decision.record"):
+        if case.id not in entry.body["inputs"]:
+            continue
+        case.evidence.check_signer(entry, case.consumer)
+        state = case.evidence.state("decision", entry.record.id)
+        same = all(entry.body[name] == state[name] for name in ("inputs", "outcome", "model_hash"))
+        need(same, INVALID_PROOF, "decision is not the one that the ledger holds")
+        count, outcome = len(entry.body["inputs"]), entry.body["outcome"]
+        model = entry.body["model_hash"].hex()[:16]
+        yield Claim("decision", f"{outcome}, on exactly {count} exchange(s), by model {model}")
+
+
+def show_uses(case: Case) -> Iterator[Claim]:
+    revoked = min(case.revocations(), default=None)
+    for entry in case.own("exchange.use"):
+        case.evidence.check_signer(entry, case.consumer)
+        purpose, want = entry.body["purpose"], case.consent["purpose"]
+        need(purpose == want, INVALID_PROOF, f"data was used for {purpose}, want {want}")
+        in_time = revoked is None or entry.index < revoked
+        need(in_time, INVALID_PROOF, "data was used after the consent was revoked")
+        yield Claim("use", f"the data was used for {purpose}, as consented")
+    if revoked is not None:
+        yield Claim("revoked", f"consent was revoked by record {revoked}; no use after it")
+
+
+def show_erasure(case: Case) -> Iterator[Claim]:
+    if case.erasure is not None:
+        promise = f"{case.consumer} signed that the data is erased ({case.erasure})"
+        yield Claim("erased", f"{promise}; this is a promise, not a proof")
+
+
+CLAIMS = (
+    *(show_complete, show_product, show_consent, show_live),
+    *(show_request, show_scope, show_payload, show_release),
+    *(show_delivery, show_decisions, show_uses, show_erasure),
+)
+
+
+def verify_pack(data: bytes, anchor: Anchor) -> list[Claim]:
+    """Everything that a pack shows, in the order of the exchange; one contradiction refuses it."""
+    need(len(data) <= PACK_BYTES, MALFORMED, f"pack is above {PACK_BYTES} bytes")
+    case = Case(PACK(decode(data, "pack"), "pack"), anchor)
+    return [claim for show in CLAIMS for claim in show(case)]
+
+
+# ------------------------------------------------------------------------------------ command line
+#
+# What a file is can be seen from its first byte: text, or an array of a length that no other has.
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line gives beside the evidence."""
+
+    anchor: Anchor
+    record: bytes | None = None
+    checkpoint: bytes | None = None
+
+    def body(self) -> bytes:
+        return self._given(self.record, "--record FILE, with the record's body")
+
+    def held_to(self) -> Checkpoint:
+        """The checkpoint that the evidence is held to, verified."""
+        data = self._given(self.checkpoint, "--checkpoint FILE, with the one to hold it to")
+        return verify_checkpoint(data, self.anchor)[0]
+
+    def _given(self, data: bytes | None, option: str) -> bytes:
+        if data is None:
+            raise WrongUsage(f"this needs {option}")
+        return data
+
+
+class WrongUsage(Exception):  # noqa: N818
+    """The command line lacks something."""
+
+
+def show_record(data: bytes, given: Given) -> list[Claim]:
+    record = decode_record(data)
+    verify_record(record, given.anchor)
+    signed = f"key {record.key.hex()} signed {record.kind}, its record {record.sequence}"
+    return [Claim("record", f"{signed}, with id {record.id.hex()}")]
+
+
+EQUIVOCATION = row(version=VERSION, first=ANY_BYTES, second=ANY_BYTES)
+
+
+def show_equivocation(data: bytes, given: Given) -> list[Claim]:
+    pair = EQUIVOCATION(decode(data, "equivocation"), "equivocation")
+    first, second = decode_record(pair["first"]), decode_record(pair["second"])
+    need(first.id <= second.id, MALFORMED, "records are not in the order of their ids")
+    need(first.id != second.id, INVALID_PROOF, "records are the same")
+    one = (first.network, first.key, first.sequence) == (
+        *(second.network, second.key, second.sequence),
+    )
+    need(one, INVALID_PROOF, "records are of two networks, keys or sequences")
+    verify_record(first, given.anchor, "first record")
+    verify_record(second, given.anchor, "second record")
+    signed = f"key {first.key.hex()} signed two records of sequence {first.sequence}"
+    return [Claim("equivocation", signed)]
+
+
+def show_state(data: bytes, given: Given) -> list[Claim]:
+    proof, checkpoint = decode_state_proof(data), given.held_to()
+    verify_state(given.anchor.suite, proof, checkpoint.state_root)
+    return [claim_of_state(proof, checkpoint)]
+
+
+def claim_of_state(proof: StateProof, checkpoint: Checkpoint) -> Claim:
+    word, _, rest = proof.object.partition(b"/")
+    name = rest.hex() if len(rest) == 32 else rest.decode(errors="replace")
+    shown = "no state" if proof.state is None else f"state {proof.state.hex()}"
+    name = f"{word.decode(errors='replace')}/{name}"
+    return Claim("state", f"{name} has {shown} at size {checkpoint.size}")
+
+
+def show_receipt(data: bytes, given: Given) -> list[Claim]:
+    receipt = verify_receipt(data, given.body(), given.anchor)
+    record, checkpoint = receipt.record, receipt.checkpoint
+    stands = f"{record.kind} {record.id.hex()} is record {receipt.index} of {checkpoint.size}"
+    claims = [Claim("record", f"{stands} in {checkpoint.origin}, signed by {record.key.hex()}")]
+    if receipt.state is not None:
+        claims.append(claim_of_state(receipt.state, checkpoint))
+    return claims
+
+
+def show_pack(data: bytes, given: Given) -> list[Claim]:
+    return verify_pack(data, given.anchor)
+
+
+def show_checkpoint(data: bytes, given: Given) -> list[Claim]:
+    checkpoint, cosigned = verify_checkpoint(data, given.anchor)
+    origin, root = checkpoint.origin, checkpoint.root.hex()
+    claims = [Claim("checkpoint", f"{origin} signed {checkpoint.size} records with root {root}")]
+    for name, time_s in cosigned.items():
+        claims.append(Claim("cosignature", f"{name} cosigned at {time_s} s"))
+    return claims
+
+
+def show_consistency(data: bytes, given: Given) -> list[Claim]:
+    """The proof that ``ledgercore prove --since`` writes, as JSON."""
+    try:
+        table = json.loads(data)
+        newer = table["checkpoint"].encode()
+        path = [bytes(HASH(bytes.fromhex(each), "hash of the proof")) for each in table["proof"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        refuse(MALFORMED, "consistency proof is not JSON with checkpoint and proof")
+    need(len(path) <= PROOF_HASHES, MALFORMED, f"proof is above {PROOF_HASHES} hashes")
+    old, (new, _) = given.held_to(), verify_checkpoint(newer, given.anchor)
+    verify_consistency(given.anchor.suite, old.size, new.size, path, old.root, new.root)
+    return [Claim("consistency", f"{new.size} records go on from the {old.size} of the older one")]
+
+
+KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
+    0x92: show_record,
+    0x93: show_equivocation,
+    0x94: show_state,
+    0x96: show_receipt,
+    0x9A: show_pack,
+    ord("{"): show_consistency,
+}
+"""What verifies a file, by its first byte; any other text is a checkpoint."""
+
+
+def verify(data: bytes, given: Given) -> list[Claim]:
+    """The claims of a file of any kind."""
+    data = unwrap(data)
+    if not data:
+        refuse(MALFORMED, "file is empty")
+    show = KINDS.get(data[0], show_checkpoint)
+    return show(data, given)
+
+
+def unwrap(data: bytes) -> bytes:
+    """The bytes themselves, or those that one line of base64 stands for."""
+    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        decoded = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        return data
+    return decoded if decoded and base64.b64encode(decoded) == line else data
+
+
+def read(path: str, limit: int) -> bytes:
+    """A file's bytes, unless it is larger than what it should be."""
+    with Path(path).open("rb") as file:
+        data = file.read(limit + 1)
+    need(len(data) <= limit, MALFORMED, f"{path} has more than {limit} bytes")
+    return data
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Verify evidence of a ledgercore ledger: a receipt, an evidence pack, a "
+        "checkpoint, a state proof, a consistency proof, a record or an equivocation."
+    )
+    parser.add_argument("file", metavar="FILE", help="the evidence")
+    parser.add_argument("--anchor", required=True, metavar="FILE", help="whom to trust")
+    parser.add_argument("--record", metavar="FILE", help="the body of a receipt's record")
+    parser.add_argument("--checkpoint", metavar="FILE", help="what a proof is held to")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> list[Claim]:
+    try:
+        anchor = parse_anchor(read(options.anchor, 64 * 1024).decode())
+    except UnicodeDecodeError:
+        refuse(MALFORMED, "anchor is not UTF-8")
+    record = options.record and read(options.record, RECORD_BYTES)
+    checkpoint = options.checkpoint and read(options.checkpoint, RECORD_BYTES)
+    # Base64 is longer than what it stands for, by a third and a newline.
+    evidence = read(options.file, PACK_BYTES // 3 * 4 + 8)
+    return verify(evidence, Given(anchor, record, checkpoint))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    try:
+        claims = run(options)
+    except Refusal as refusal:
+        return report(options, refusal.kind, str(refusal), 5 if refusal.kind == MALFORMED else 1)
+    except WrongUsage as wrong:
+        return report(options, "usage", str(wrong), 2)
+    except OSError as error:
+        return report(options, "unavailable", str(error), 4)
+    if options.json:
+        shown = [vars(claim) for claim in claims]
+        print(json.dumps({"verified": True, "claims": shown}))
+    else:
+        for claim in claims:
+            print(f"{claim.status:8} {claim.name}: {claim.statement}")
+    return 0
+
+
+def report(options: argparse.Namespace, kind: str, message: str, exit_code: int) -> int:
+    shown = {"error": kind, "message": message, "exit_code": exit_code}
+    print(json.dumps(shown) if options.json else f"{kind}: {message}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
