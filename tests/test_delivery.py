@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, LedgerError, RefusedError
+from ledgercore import InvalidError, LedgerError, MalformedError, RefusedError
 from ledgercore.demo.parties import BANK, TAX
+from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.submission import Accepted, Draft, submit
 from tests.town import FIELDS, Town
 
@@ -140,3 +141,21 @@ def test_the_key_of_another_exchange_opens_nothing(town: Town) -> None:
 
     with pytest.raises(InvalidError):
         town.parties.consumer.open(delivery, release)
+
+
+def test_text_is_delivered_in_normal_form_c_however_its_source_writes_it(town: Town) -> None:
+    town.parties.provider._source[town.firm]["cr.grade"] = "e\u0301"
+    intent, request = town.intend(town.consent())
+
+    opened = town.parties.consumer.open(*town.deliver(intent, request))
+
+    ledger = town.parties.ledger
+    assert opened["cr.grade"] == "\u00e9"
+    assert verify_pack(build_pack(ledger, town.parties.vaults["bank"], intent), ledger.trust_anchor)
+
+
+def test_terms_that_are_not_in_normal_form_c_are_not_agreed_to(town: Town) -> None:
+    proposal = town.parties.consumer.propose(town.terms(onward="e\u0301"), bytes(32))
+
+    with pytest.raises(MalformedError):
+        town.subject.agree(proposal)

@@ -6,11 +6,16 @@ or ``erased`` where the consumer has promised so on the ledger.
 
 from __future__ import annotations
 
-from ledgercore._core import Receipt
+from ledgercore._core import Receipt, check_canonical
 from ledgercore.errors import InvalidProof
 from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.case import Case, Claim
-from ledgercore.exchange.messages import Terms, check_terms, request_commitment
+from ledgercore.exchange.messages import (
+    Terms,
+    check_terms,
+    encode_message,
+    request_commitment,
+)
 from ledgercore.exchange.salted import FIELD, check_leaves, commit
 from ledgercore.records import ExchangeIntent
 from ledgercore.rules import ProductState, product_object
@@ -25,6 +30,7 @@ def prove_request(case: Case) -> list[Claim]:
             case.evidence.signed_by_member(record, case.state.consumer)
             if case.request is None:
                 return [case.missing("request", "the request")]
+            check_canonical(encode_message(case.request))
             if request_commitment(case.suite, case.request) != body.request_commitment:
                 raise InvalidProof("request is not the one that the intent commits to")
             fields = ", ".join(case.request.fields)

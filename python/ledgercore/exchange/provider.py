@@ -7,6 +7,7 @@ the admit was ordered while the consent was live. Whatever revocation comes firs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from unicodedata import normalize
 
 from ledgercore._core import SigningKey, hash_domain
 from ledgercore.entropy import Entropy
@@ -160,7 +161,7 @@ class Provider:
         absent = [field for field in fields if field not in row]
         if absent:
             raise RefusedError("E_UNKNOWN", f"there are no fields {absent} of the subject")
-        return [(field, row[field]) for field in fields]
+        return [(field, _one_form(row[field])) for field in fields]
 
     def delivery(self, intent: bytes) -> Delivery:
         """The sealed payload of an admitted exchange."""
@@ -232,3 +233,8 @@ def _check_covered(consent: ConsentState, now_ms: int) -> None:
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:
     """Where a vault keeps what was sealed for an exchange, or one ciphertext of it."""
     return f"exchange/{intent.hex()}/sealed/{ciphertext_hash.hex()}"
+
+
+def _one_form(value: Value) -> Value:
+    """Text as canonical encodings have it; a source may write one letter in two ways."""
+    return normalize("NFC", value) if isinstance(value, str) else value

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ledgercore._core import leaf_hashes, prove_multi, tree_root, verify_multi
+from ledgercore._core import check_canonical, leaf_hashes, prove_multi, tree_root, verify_multi
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
 from ledgercore.records.base import Count, Part, Value
@@ -103,7 +103,8 @@ def decode_leaves(data: bytes, use: str) -> tuple[Leaf, ...]:
 
 
 def check_leaves(leaves: Sequence[Leaf], use: str) -> None:
-    """Hold each leaf to its use, to its position, and to a salt of 32 bytes."""
+    """Hold each leaf to its form, its use, its position, and to a salt of 32 bytes."""
     for position, leaf in enumerate(leaves):
+        check_canonical(_ENCODER.encode(leaf))
         if leaf.use != use or leaf.position != position or len(leaf.salt) != 32:
             raise MalformedError(f"leaf {position} is not a salted {use} at its position")
