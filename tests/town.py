@@ -23,12 +23,12 @@ DAY_MS = 24 * HOUR_MS
 class Town:
     """One firm, and everyone it deals with."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, suite: str = "std") -> None:
         entropy = SeededEntropy(7)
         self.clock = OffsetClock(ManualClock(1_700_000_000_000))
         self.mapping = generated_mapping()
         self.table = generate_firms(3, entropy)
-        self.parties: Parties = set_up(directory, self.table, self.clock, entropy)
+        self.parties: Parties = set_up(directory, self.table, self.clock, entropy, suite)
         self.firm = self.table.rows[0].subject
         self.subject = self.firm_named(self.firm)
         self.accept([self.parties.provider.publish(self.mapping.product())])

@@ -42,7 +42,9 @@ class Parties:
         self.ledger.close()
 
 
-def set_up(directory: Path, table: Table, clock: Clock, entropy: Entropy) -> Parties:
+def set_up(
+    directory: Path, table: Table, clock: Clock, entropy: Entropy, suite: str = "std"
+) -> Parties:
     """Make keys, vaults and a ledger whose genesis admits the members."""
     keys: dict[str, SigningKey] = {}
     members = []
@@ -58,6 +60,7 @@ def set_up(directory: Path, table: Table, clock: Clock, entropy: Entropy) -> Par
     ledger = Ledger.create(
         directory / "exchange.ledger",
         origin="tax.example/exchange",
+        suite=suite,
         members=members,
         clock=clock,
         entropy=entropy,

@@ -1,0 +1,425 @@
+"""Write the vectors of the specification: evidence, good and bad, with what a verifier says of it.
+
+``python -m tests.vector_files`` writes docs/spec/vectors anew, from fixed keys, clocks and seeds;
+a test holds the files to it. Bad evidence is wrong in one way each. A file has the anchor, and for
+each piece of evidence what it is verified with, and the claims expected of it or the kind of error.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledgercore import _core, format_anchor
+from ledgercore._core import Anchor, Checkpoint, Map, Receipt, SigningKey
+from tests.vector_packs import packs
+
+VECTORS = Path(__file__).resolve().parent.parent / "docs" / "spec" / "vectors"
+SUITES = {"std": 1, "c2sp": 3}
+ORIGIN = "tax.example/exchange"
+NETWORK = bytes(range(16))
+OPERATOR, MEMBER, STRANGER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
+WITNESSES = {"a.example": SigningKey(bytes([4]) * 32), "b.example": SigningKey(bytes([5]) * 32)}
+TIME_S = 1_700_000_000
+ZERO = bytes(32)
+LEAVES = 7
+
+PROVEN = "proven"
+RECORD, STATE = ("record", PROVEN), ("state", PROVEN)
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+class Vector(NamedTuple):
+    """One piece of evidence; ``want`` is the claims with their status, or a kind of error."""
+
+    name: str
+    data: bytes
+    want: str | list[tuple[str, str]]
+    record: bytes | None = None
+    checkpoint: bytes | None = None
+
+
+def encode(value: Any) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+def changed(data: bytes, at: int = -1) -> bytes:
+    """The bytes with one bit of one byte flipped."""
+    at %= len(data)
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+class World:
+    """A ledger of seven records and three objects, made without a ledger."""
+
+    def __init__(self, suite: str) -> None:
+        self.suite = suite
+        witnesses = [(name, key.public_key) for name, key in WITNESSES.items()]
+        self.anchor = Anchor(
+            origin=ORIGIN,
+            network=NETWORK,
+            suite=suite,
+            operator_key=OPERATOR.public_key,
+            witnesses=witnesses,
+            quorum=1,
+        )
+        self.records: list[bytes] = []
+        previous = ZERO
+        for sequence in range(LEAVES):
+            body = b"statement %d" % sequence
+            made = MEMBER.sign_record(
+                suite, NETWORK, "data", body, sequence=sequence, previous=previous
+            )
+            previous = made.id
+            self.records.append(made.encode())
+        self.leaves = _core.leaf_hashes(suite, self.records)
+        objects = [(b"consent/%d" % each, bytes([0x91, each])) for each in range(3)]
+        self.states = Map(suite).update(objects)
+
+    def note(self, size: int = LEAVES, cosigners: str = "a", **changes: Any) -> str:
+        root = _core.tree_root(self.suite, self.leaves[: 32 * size])
+        parts: dict[str, Any] = {"origin": ORIGIN, "size": size, "root": root, "height": size}
+        parts |= {"block_hash": bytes([7]) * 32, "state_root": self.states.root()} | changes
+        note = _core.sign_checkpoint(Checkpoint(**parts), OPERATOR)
+        for name in cosigners:
+            name = f"{name}.example"
+            note = _core.cosign_checkpoint(note, name, WITNESSES[name], TIME_S)
+        return note
+
+    def path(self, index: int, size: int) -> list[bytes]:
+        tiles = {(0, 0): self.leaves[: 32 * size]}
+        return list(_core.prove_inclusion(self.suite, index, size, tiles))
+
+    def receipt(self, of: int, size: int = LEAVES, **changes: Any) -> bytes:
+        envelope = _core.Record.decode(self.records[of]).envelope()
+        parts = {"index": of, "path": self.path(of, size), "checkpoint": self.note(size)}
+        parts |= {"envelope": envelope, "state": None} | changes
+        return bytes(Receipt(**parts).encode())
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        tiles = {(0, 0): self.leaves[: 32 * new]}
+        return list(_core.prove_consistency(self.suite, old, new, tiles))
+
+    def forge(self, signer: SigningKey = MEMBER, **changes: Any) -> bytes:
+        """A record of any header, signed as if it were sound."""
+        header: dict[str, Any] = {"version": 1, "network": NETWORK, "kind": "data"}
+        header |= {"suite": SUITES[self.suite], "key": signer.public_key, "sequence": 0}
+        header |= {"previous": ZERO, "references": [], "not_before_ms": 0, "expiry_ms": 0}
+        header |= {"body": b"statement"} | changes
+        values = list(header.values())
+        record_id = _core.hash_domain(self.suite, "record", encode(values))
+        message = b"\x14ledgercore record v1" + header["network"] + record_id
+        return encode([values, signer.sign(message)])
+
+
+def records(world: World) -> Iterator[Vector]:
+    """Signed envelopes, and what is nearly one."""
+    good, text = world.forge(), "ledgercore"
+    yield Vector("record", good, [RECORD])
+    yield Vector("record-of-an-empty-body", world.forge(body=b""), [RECORD])
+    full = {"references": [bytes([each]) * 32 for each in range(16)], "expiry_ms": 2**64 - 1}
+    yield Vector(
+        "record-with-all-of-a-header", world.forge(kind="z" * 64, **full, body=b"\x90"), [RECORD]
+    )
+    bodies = {
+        "map": [{"a": 1, "b": None}],
+        "depth-8": [[[[[[[[]]]]]]]],
+        "numbers": [0, 127, 128, 65535, 65536, 2**64 - 1, -1, -32, -33, -128, -129, -(2**63)],
+        "text": ["", text * 3, text * 4, "\u00e9"],
+    }
+    for name, body in bodies.items():
+        yield Vector(f"record-body-{name}", world.forge(kind="x", body=encode(body)), [RECORD])
+    wrong: dict[str, dict[str, Any]] = {
+        "body-depth-9": {"kind": "x", "body": encode([[[[[[[[[]]]]]]]]])},
+        "body-not-shortest": {"kind": "x", "body": b"\x91\xcc\x05"},
+        "body-negative-not-shortest": {"kind": "x", "body": b"\x91\xd0\xff"},
+        "body-signed-family": {"kind": "x", "body": b"\x91\xd1\x01\x00"},
+        "body-float": {"kind": "x", "body": encode([1.5])},
+        "body-extension": {"kind": "x", "body": b"\x91\xd4\x01\x00"},
+        "body-not-normal-form-c": {"kind": "x", "body": encode(["e\u0301"])},
+        "body-not-utf-8": {"kind": "x", "body": b"\x91\xa1\xff"},
+        "body-keys-descend": {"kind": "x", "body": b"\x91\x82\xa1b\x01\xa1a\x01"},
+        "body-key-twice": {"kind": "x", "body": b"\x91\x82\xa1a\x01\xa1a\x01"},
+        "body-key-a-number": {"kind": "x", "body": b"\x91\x81\x01\x01"},
+        "body-nested-map": {"kind": "x", "body": b"\x91\x81\xa1a\x80"},
+        "body-cut-off": {"kind": "x", "body": b"\xdd\xff\xff\xff\xff"},
+        "body-goes-on": {"kind": "x", "body": b"\x90\x90"},
+        "body-no-array": {"kind": "x", "body": b"\x01"},
+        "version-2": {"version": 2},
+        "suite-gm": {"suite": 2},
+        "kind-in-capitals": {"kind": "Data"},
+        "kind-empty": {"kind": ""},
+        "kind-too-long": {"kind": "z" * 65, "body": b"\x90"},
+        "key-too-short": {"key": bytes(31)},
+        "references-17": {"references": [ZERO] * 17},
+        "sequence-negative": {"sequence": -1},
+    }
+    if world.suite == "std":  # once, for its size
+        wrong["body-too-long"] = {"body": bytes(63 * 1024 + 1)}
+    for name, header in wrong.items():
+        yield Vector(f"record-bad-{name}", world.forge(**header), "malformed")
+    yield Vector("record-bad-goes-on", good + b"\0", "malformed")
+    yield Vector("record-bad-cut-off", good[:-1], "malformed")
+    yield Vector("record-bad-array-not-shortest", b"\xdc\0\x02" + good[1:], "malformed")
+    yield Vector(
+        "record-bad-body-changed", good.replace(b"statement", b"statemant"), "invalid-signature"
+    )
+    yield Vector("record-bad-network", world.forge(network=bytes(16)), "untrusted")
+    other = {"std": "c2sp", "c2sp": "std"}[world.suite]
+    yield Vector("record-bad-suite-of-another-network", World(other).forge(), "untrusted")
+    yield from signatures(world, good)
+
+
+def signatures(world: World, good: bytes) -> Iterator[Vector]:
+    """What ZIP-215 accepts, and what nobody does."""
+    yield Vector("record-bad-signature-r", changed(good, -64), "invalid-signature")
+    yield Vector("record-bad-signature-s", changed(good, -32), "invalid-signature")
+    s = int.from_bytes(good[-32:], "little") + ORDER
+    yield Vector(
+        "record-bad-s-above-order", good[:-32] + s.to_bytes(32, "little"), "invalid-signature"
+    )
+    yield Vector(
+        "record-bad-key-off-curve", world.forge(key=b"\x02" + bytes(31)), "invalid-signature"
+    )
+    # Keys of small order: any message verifies with R of small order and s of zero.
+    prime = 2**255 - 19
+    keys = {
+        "of-order-4": ZERO,
+        "not-canonical": (prime + 1).to_bytes(32, "little"),
+        "minus-zero": (1 | 1 << 255).to_bytes(32, "little"),
+    }
+    for name, key in keys.items():
+        data = world.forge(key=key)
+        yield Vector(f"record-key-{name}", data[:-64] + key + bytes(32), [RECORD])
+
+
+def equivocations(world: World) -> Iterator[Vector]:
+    """Two records of one sequence."""
+    claim = [("equivocation", PROVEN)]
+    made = [world.forge(body=body) for body in (b"yes", b"no")]
+    made.sort(key=lambda data: bytes(_core.Record.decode(data).id))
+    first, second = made
+    later = world.forge(body=b"no", sequence=1)
+    yield Vector("equivocation", encode([1, first, second]), claim)
+    yield Vector("equivocation-bad-order", encode([1, second, first]), "malformed")
+    yield Vector("equivocation-bad-version", encode([2, first, second]), "malformed")
+    yield Vector("equivocation-bad-same", encode([1, first, first]), "invalid-proof")
+    pair = sorted([first, later], key=lambda data: bytes(_core.Record.decode(data).id))
+    yield Vector("equivocation-bad-sequences", encode([1, *pair]), "invalid-proof")
+    yield Vector(
+        "equivocation-bad-signature", encode([1, first, changed(second)]), "invalid-signature"
+    )
+
+
+def checkpoints(world: World) -> Iterator[Vector]:
+    """Signed notes."""
+    claim, by = ("checkpoint", PROVEN), ("cosignature", PROVEN)
+    good = world.note()
+    text, lines = good.split("\n\n")
+    operator, witness = lines.splitlines(keepends=True)
+    unknown = _core.cosign_checkpoint(world.note(cosigners=""), "c.example", STRANGER, TIME_S)
+    unknown = unknown.splitlines(keepends=True)[-1]
+    renamed = unknown.replace("c.example", "a.example")
+    bad = base64.b64encode(changed(base64.b64decode(witness.split(" ")[2]))).decode()
+
+    def note(*signed: str, body: str = text) -> bytes:
+        return (body + "\n\n" + "".join(signed)).encode()
+
+    yield Vector("checkpoint", good.encode(), [claim, by])
+    yield Vector(
+        "checkpoint-cosigned-by-both", world.note(cosigners="ab").encode(), [claim, by, by]
+    )
+    yield Vector("checkpoint-witness-first", note(witness, operator), [claim, by])
+    yield Vector("checkpoint-unknown-key", note(operator, unknown, witness), [claim, by])
+    yield Vector(
+        "checkpoint-unknown-key-of-known-name", note(operator, renamed, witness), [claim, by]
+    )
+    yield Vector("checkpoint-of-no-records", world.note(0).encode(), [claim, by])
+    yield Vector("checkpoint-bad-quorum", note(operator), "untrusted")
+    yield Vector("checkpoint-bad-quorum-of-strangers", note(operator, unknown), "untrusted")
+    yield Vector("checkpoint-bad-operator-missing", note(witness), "untrusted")
+    yield Vector(
+        "checkpoint-bad-origin",
+        world.note(origin="tax.example/other", cosigners="").encode(),
+        "untrusted",
+    )
+    yield Vector(
+        "checkpoint-bad-cosignature", note(operator, f"— a.example {bad}\n"), "invalid-signature"
+    )
+    grown = text.replace("\n7\n", "\n8\n")
+    yield Vector(
+        "checkpoint-bad-size-changed", note(operator, witness, body=grown), "invalid-signature"
+    )
+    wrong = {
+        "no-signature": (text + "\n\n").encode(),
+        "no-empty-line": (text + "\n" + lines).encode(),
+        "no-last-newline": good.removesuffix("\n").encode(),
+        "goes-on": good.encode() + b"\n",
+        "carriage-return": good.replace("\n", "\r\n").encode(),
+        "leading-zero": note(operator, witness, body=text.replace("\n7\n", "\n07\n")),
+        "size-beyond-64-bits": note(operator, witness, body=text.replace("\n7\n", f"\n{2**64}\n")),
+        "line-more": note(operator, witness, body=text + "\nmore"),
+        "two-spaces": note(operator.replace(" ", "  ", 1), witness),
+        "hyphen": note(operator.replace("—", "-"), witness),
+        "not-utf-8": good.encode() + b"\xff\n",
+        "base64-spare-bits": note(operator.replace("=\n", "\n").rstrip("\n") + "\n", witness),
+        "base64-short": note(operator, "— c.example AAAA\n"),
+        "signatures-65": note(operator, *[unknown] * 64),
+        "origin-with-a-space": note(operator, witness, body=text.replace("tax.", "tax ")),
+    }
+    for name, data in wrong.items():
+        yield Vector(f"checkpoint-bad-{name}", data, "malformed")
+
+
+def trees(world: World) -> Iterator[Vector]:
+    """Consistency proofs, and receipts whose paths are of every shape."""
+    claim = [("consistency", PROVEN)]
+
+    def proof(hashes: list[bytes], new: str) -> bytes:
+        shown = {"proof": [each.hex() for each in hashes], "checkpoint": new}
+        return json.dumps(shown, ensure_ascii=False).encode() + b"\n"
+
+    for old, new in ((0, 3), (1, 7), (3, 7), (4, 7), (6, 7), (7, 7)):
+        held, path = world.note(old).encode(), world.consistency(old, new)
+        good = proof(path, world.note(new))
+        yield Vector(f"consistency-{old}-{new}", good, claim, checkpoint=held)
+        more = proof([*path, ZERO], world.note(new))
+        yield Vector(f"consistency-bad-{old}-{new}-more", more, "invalid-proof", checkpoint=held)
+        if path:
+            for name, hashes in (("fewer", path[:-1]), ("changed", [changed(path[0]), *path[1:]])):
+                data = proof(hashes, world.note(new))
+                yield Vector(
+                    f"consistency-bad-{old}-{new}-{name}", data, "invalid-proof", checkpoint=held
+                )
+    forked = proof(world.consistency(3, 7), world.note(7, root=ZERO))
+    yield Vector("consistency-bad-fork", forked, "invalid-proof", checkpoint=world.note(3).encode())
+    back = proof([], world.note(3))
+    yield Vector(
+        "consistency-bad-backwards", back, "invalid-proof", checkpoint=world.note().encode()
+    )
+    unsigned = proof(world.consistency(3, 7), world.note(cosigners=""))
+    yield Vector("consistency-bad-quorum", unsigned, "untrusted", checkpoint=world.note(3).encode())
+    for size in range(1, LEAVES + 1):
+        for index in {0, size // 2, size - 1}:
+            body = b"statement %d" % index
+            data = world.receipt(index, size)
+            yield Vector(f"receipt-{index}-of-{size}", data, [RECORD], record=body)
+
+
+def receipts(world: World) -> Iterator[Vector]:
+    """Receipts, with and without a state."""
+    body, states = b"statement 4", world.states
+    good, path = world.receipt(4), world.path(4, LEAVES)
+    present = states.prove(b"consent/1", b"\x91\x01")
+    absent = states.prove(b"consent/9", None)
+    wrong_state = _core.StateProof.decode(present.encode().replace(b"\x91\x01", b"\x91\x02"))
+    line = base64.b64encode(good) + b"\n"
+    yield Vector("receipt-in-base64", line, [RECORD], record=body)
+    for name, state in (("present", present), ("absent", absent)):
+        data = world.receipt(4, state=state)
+        yield Vector(f"receipt-state-{name}", data, [RECORD, STATE], record=body)
+    wrong: dict[str, tuple[bytes, str]] = {
+        "state": (world.receipt(4, state=wrong_state), "invalid-proof"),
+        "index": (world.receipt(4, index=5), "invalid-proof"),
+        "index-beyond": (world.receipt(4, index=7), "invalid-proof"),
+        "path-more": (world.receipt(4, path=[*path, ZERO]), "invalid-proof"),
+        "path-fewer": (world.receipt(4, path=path[:-1]), "invalid-proof"),
+        "path-changed": (world.receipt(4, path=[changed(path[0]), *path[1:]]), "invalid-proof"),
+        "checkpoint-of-other-records": (
+            world.receipt(4, checkpoint=world.note(6)),
+            "invalid-proof",
+        ),
+        "quorum": (world.receipt(4, checkpoint=world.note(cosigners="")), "untrusted"),
+        "goes-on": (good + b"\0", "malformed"),
+        "cut-off": (good[:-1], "malformed"),
+        "version": (b"\x96\x02" + good[2:], "malformed"),
+    }
+    for name, (data, want) in wrong.items():
+        yield Vector(f"receipt-bad-{name}", data, want, record=body)
+    yield Vector("receipt-bad-body", good, "invalid-signature", record=b"statement 5")
+
+
+def maps(world: World) -> Iterator[Vector]:
+    """State proofs under a checkpoint."""
+    held, states = world.note().encode(), world.states
+    proofs = {
+        f"present-{each}": states.prove(b"consent/%d" % each, bytes([0x91, each]))
+        for each in range(3)
+    }
+    proofs |= {f"absent-{each}": states.prove(b"consent/%d" % each, None) for each in range(3, 9)}
+    for name, proof in proofs.items():
+        yield Vector(f"state-{name}", proof.encode(), [STATE], checkpoint=held)
+    good = msgspec.msgpack.decode(proofs["present-0"].encode())
+    name, state, siblings, _ = good
+    key = _core.hash_domain(world.suite, "state-key", name)
+    value = _core.hash_domain(world.suite, "state-value", state)
+    away = bytes([key[0] ^ 0x80]) + key[1:]
+    wrong: dict[str, tuple[list[Any], str]] = {
+        "state-changed": ([name, b"\x91\x09", siblings, None], "invalid-proof"),
+        "object-changed": ([b"consent/7", state, siblings, None], "invalid-proof"),
+        "hidden": ([name, None, siblings, None], "invalid-proof"),
+        "hidden-behind-itself": ([name, None, siblings, [key, value]], "invalid-proof"),
+        "other-of-another-way": ([name, None, siblings, [away, value]], "invalid-proof"),
+        "sibling-changed": (
+            [name, state, [*siblings[:-1], changed(siblings[-1])], None],
+            "invalid-proof",
+        ),
+        "sibling-fewer": ([name, state, siblings[:-1], None], "invalid-proof"),
+        "state-and-other": ([name, state, siblings, [away, value]], "malformed"),
+        "sibling-short": ([name, state, [bytes(31)], None], "malformed"),
+        "siblings-257": ([name, state, [ZERO] * 257, None], "malformed"),
+        "items-3": ([name, state, siblings], "malformed"),
+    }
+    for what, (parts, want) in wrong.items():
+        yield Vector(f"state-bad-{what}", encode(parts), want, checkpoint=held)
+
+
+FAMILIES = (records, equivocations, checkpoints, trees, receipts, maps)
+
+
+def made() -> dict[str, str]:
+    """Every file by its name: the vectors of one family in one suite, a line each."""
+    files = {}
+    for suite in SUITES:
+        world = World(suite)
+        for family in FAMILIES:
+            anchor = format_anchor(world.anchor)
+            files[f"{suite}-{family.__name__}.json"] = written(anchor, list(family(world)))
+        with tempfile.TemporaryDirectory() as directory:
+            anchor, found = packs(Path(directory), suite)
+        files[f"{suite}-packs.json"] = written(anchor, [Vector(*each) for each in found])
+    return files
+
+
+def written(anchor: str, vectors: list[Vector]) -> str:
+    """A file: the anchor, and the vectors with their bytes in base64."""
+    assert len({vector.name for vector in vectors}) == len(vectors), "two vectors of one name"
+    lines = ",\n".join(json.dumps(entry(vector)) for vector in vectors)
+    return f'{{"anchor": {json.dumps(anchor)},\n"vectors": [\n{lines}\n]}}\n'
+
+
+def entry(vector: Vector) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": vector.name}
+    shown["claims" if isinstance(vector.want, list) else "error"] = vector.want
+    for part in ("data", "record", "checkpoint"):
+        given = getattr(vector, part)
+        if given is not None:
+            shown[part] = base64.b64encode(given).decode()
+    return shown
+
+
+def main() -> None:
+    """Write all files."""
+    VECTORS.mkdir(exist_ok=True)
+    for name, text in made().items():
+        (VECTORS / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

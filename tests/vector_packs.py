@@ -1,0 +1,157 @@
+"""Make evidence packs of one firm's exchanges, and forge some: vectors of the specification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest import mock
+
+import msgspec
+from msgspec import structs
+
+from ledgercore import format_anchor
+from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.pack import Pack
+from tests.town import FIELDS, Town
+
+Made = tuple[str, bytes, str | list[tuple[str, str]]]
+
+
+def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
+    """The anchor, and each pack with the claims or the kind of error that is expected."""
+    town = Town(directory, suite)
+    try:
+        anchor = town.parties.ledger.trust_anchor
+        good = dict(_good(town))
+        found: list[Made] = []
+        for name, pack in good.items():
+            claims = verify_pack(_encoded(pack), anchor)
+            found.append(
+                (f"pack-{name}", _encoded(pack), [(each.name, each.status) for each in claims])
+            )
+        if suite == "std":  # what is wrong with these has nothing to do with hashes
+            found += [(f"pack-bad-{name}", data, want) for name, data, want in _bad(town, good)]
+        return format_anchor(anchor), found
+    finally:
+        town.parties.close()
+
+
+def _encoded(pack: Pack) -> bytes:
+    return msgspec.msgpack.encode(pack)
+
+
+def _packed(town: Town, intent: bytes) -> Pack:
+    data = build_pack(town.parties.ledger, town.parties.vaults["bank"], intent)
+    return msgspec.msgpack.decode(data, type=Pack)
+
+
+def _good(town: Town) -> list[tuple[str, Pack]]:
+    consumer, provider = town.parties.consumer, town.parties.provider
+    town.consent()  # of which nothing is in the packs, but hashes in their proofs
+    proposal = town.consent(max_uses=2)
+    intent, request = town.intend(proposal)
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    (decided,) = town.accept([consumer.decide([intent], "approved", b"model", ["paid in time"])])
+    town.accept([consumer.use(intent, decided.id, "credit.assess")])
+    delivered = _packed(town, intent)
+    refused, asked = town.intend(town.consent())
+    town.accept(provider.answer([(refused, structs.replace(asked, fields=()))]))
+    rejected = _packed(town, refused)
+    town.accept([town.subject.revoke(proposal)])
+    revoked = _packed(town, intent)
+    town.accept(consumer.erase([intent], "consent-revoked"))
+    closed = dict.fromkeys(("terms", "request", "payload", "release"))
+    return [
+        ("delivered", delivered),
+        ("refused", rejected),
+        ("revoked", revoked),
+        ("erased", _packed(town, intent)),
+        ("withheld", structs.replace(delivered, **closed)),
+        ("request-withheld", structs.replace(delivered, request=None)),
+    ]
+
+
+def _widened(town: Town) -> Pack:
+    """Of a consent that the consumer asked for with more uses than its terms have."""
+    with mock.patch("ledgercore.exchange.provider.check_terms", lambda terms, consent: None):
+        intent, request = town.intend(town.widened_consent())
+        town.parties.consumer.open(*town.deliver(intent, request))
+    return _packed(town, intent)
+
+
+def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
+    pack, revoked = good["delivered"], good["revoked"]
+    payload, request, release, terms = pack.payload, pack.request, pack.release, pack.terms
+    assert payload and request and release and terms
+    higher = structs.replace(payload[0], value=9)
+    other_salt = structs.replace(payload[0], salt=bytes(32))
+    moved = structs.replace(payload[0], position=1)
+    wider = structs.replace(terms[-1], value="anyone")
+    data = _encoded(pack)
+    ledger = town.parties.ledger
+
+    def with_records(indices: list[int]) -> Pack:
+        records = tuple((index, ledger.record(index).encode()) for index in indices)
+        proof = tuple(ledger.prove_records(indices))
+        newest = ledger.checkpoint.encode()
+        names = [msgspec.msgpack.decode(state)[0] for state in revoked.states]
+        states = tuple(ledger.prove_state(name).encode() for name in names)
+        return structs.replace(
+            revoked, records=records, proof=proof, checkpoint=newest, states=states
+        )
+
+    town.accept([town.subject.revoke(town.consent())])
+    own = [index for index, _ in good["erased"].records]
+    foreign = sorted([*own, ledger.size - 1])
+    forged: list[tuple[str, Pack, str]] = [
+        ("payload-changed", structs.replace(pack, payload=(higher, *payload[1:])), "invalid-proof"),
+        (
+            "salt-changed",
+            structs.replace(pack, payload=(other_salt, *payload[1:])),
+            "invalid-proof",
+        ),
+        ("position", structs.replace(pack, payload=(moved, *payload[1:])), "malformed"),
+        ("terms-changed", structs.replace(pack, terms=(*terms[:-1], wider)), "invalid-proof"),
+        (
+            "request-changed",
+            structs.replace(pack, request=structs.replace(request, fields=FIELDS[:1])),
+            "invalid-proof",
+        ),
+        (
+            "release-of-another-body",
+            structs.replace(
+                pack, release=structs.replace(release, admit=release.admit[:-1] + b"\x7f")
+            ),
+            "invalid-signature",
+        ),
+        (
+            "payload-where-nothing-was-admitted",
+            structs.replace(good["refused"], payload=payload),
+            "invalid-proof",
+        ),
+        (
+            "release-where-nothing-was-admitted",
+            structs.replace(good["refused"], release=release),
+            "invalid-proof",
+        ),
+        ("exchange", structs.replace(pack, exchange=bytes(32)), "invalid-proof"),
+        ("state-missing", structs.replace(pack, states=pack.states[1:]), "invalid-proof"),
+        ("proof-fewer", structs.replace(pack, proof=pack.proof[:-1]), "invalid-proof"),
+        ("proof-more", structs.replace(pack, proof=(*pack.proof, bytes(32))), "invalid-proof"),
+        ("record-without-proof", structs.replace(pack, records=pack.records[:-1]), "invalid-proof"),
+        ("record-missing", with_records(own[:-1]), "invalid-proof"),
+        ("record-of-another-consent", with_records(foreign), "malformed"),
+        ("genesis-missing", with_records(own[1:]), "untrusted"),
+        ("older-checkpoint", structs.replace(revoked, checkpoint=pack.checkpoint), "invalid-proof"),
+    ]
+    texts = structs.replace(request, purpose="e\u0301")
+    found = [(name, _encoded(each), want) for name, each, want in forged]
+    return [
+        *found,
+        ("consent-wider-than-its-terms", _encoded(_widened(town)), "invalid"),
+        ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
+        ("goes-on", data + b"\0", "malformed"),
+        ("cut-off", data[:-1], "malformed"),
+        ("version", b"\x9a\x02" + data[2:], "malformed"),
+        ("array-not-shortest", b"\xdc\0\x0a" + data[1:], "malformed"),
+    ]

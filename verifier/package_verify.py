@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Verify evidence with the package, behind the command line of ``ledgercore_verify.py``.
+
+This is how an implementation is put before ``conformance.py``: it decides by its own code and
+reports in the words of docs/spec/conformance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ledgercore import primitives
+from ledgercore._core import Anchor, Checkpoint, Equivocation, Receipt, Record, StateProof
+from ledgercore.anchor import parse_anchor
+from ledgercore.errors import (
+    InvalidProof,
+    InvalidSignature,
+    LedgerError,
+    MalformedError,
+    UntrustedError,
+)
+from ledgercore.exchange import verify_pack
+
+__all__ = ["kind_of", "main", "verify"]
+
+Claims = list[tuple[str, str]]
+
+KINDS: dict[type[LedgerError], str] = {
+    MalformedError: "malformed",
+    InvalidSignature: "invalid-signature",
+    InvalidProof: "invalid-proof",
+    UntrustedError: "untrusted",
+}
+
+
+def kind_of(error: LedgerError) -> str:
+    """The specification's word for an error."""
+    return next((kind for each, kind in KINDS.items() if isinstance(error, each)), "invalid")
+
+
+def verify(data: bytes, anchor: Anchor, record: bytes | None, checkpoint: bytes | None) -> Claims:
+    """The claims of a file of any kind, with their status."""
+    data = _unwrapped(data)
+    decide = _DECISIONS.get(data[:1], _checkpoint)
+    return decide(data, anchor, record or b"", checkpoint or b"")
+
+
+def _unwrapped(data: bytes) -> bytes:
+    line = data.removesuffix(b"\n")
+    try:
+        decoded = base64.b64decode(line, validate=True)
+    except binascii.Error:
+        return data
+    return decoded if decoded and base64.b64encode(decoded) == line else data
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedError("text is not UTF-8") from None
+
+
+def _own(record: Record, anchor: Anchor) -> None:
+    if (record.network, record.suite) != (anchor.network, anchor.suite):
+        raise UntrustedError("record is of another network or suite")
+
+
+def _record(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    record = Record.decode(data)
+    _own(record, anchor)
+    record.verify()
+    return [("record", "proven")]
+
+
+def _equivocation(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    _own(Equivocation.decode(data).first, anchor)
+    return [("equivocation", "proven")]
+
+
+def _state(data: bytes, anchor: Anchor, _: bytes, checkpoint: bytes) -> Claims:
+    proof = StateProof.decode(data)
+    proof.verify(anchor.suite, anchor.verify_checkpoint(_text(checkpoint)).state_root)
+    return [("state", "proven")]
+
+
+def _receipt(data: bytes, anchor: Anchor, body: bytes, _: bytes) -> Claims:
+    receipt = Receipt.decode(data)
+    receipt.verify(body, anchor)
+    return [("record", "proven")] + [("state", "proven")] * (receipt.state is not None)
+
+
+def _pack(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    return [(claim.name, claim.status) for claim in verify_pack(data, anchor)]
+
+
+def _consistency(data: bytes, anchor: Anchor, _: bytes, checkpoint: bytes) -> Claims:
+    try:
+        table = json.loads(data)
+        note, path = table["checkpoint"], [bytes.fromhex(each) for each in table["proof"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedError(f"consistency proof: {error}") from error
+    old = anchor.verify_checkpoint(_text(checkpoint))
+    new: Checkpoint = anchor.verify_checkpoint(note)
+    primitives.verify_consistency(anchor.suite, old.size, new.size, path, old.root, new.root)
+    return [("consistency", "proven")]
+
+
+def _checkpoint(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    text = _text(data)
+    anchor.verify_checkpoint(text)
+    known = {name for name, _ in anchor.witnesses}
+    cosigned = {}
+    for line in text.partition("\n\n")[2].splitlines():
+        name = line.split(" ")[1]
+        if name in known and _is_of(line, name, anchor):
+            cosigned[name] = ("cosignature", "proven")
+    return [("checkpoint", "proven"), *cosigned.values()]
+
+
+def _is_of(line: str, name: str, anchor: Anchor) -> bool:
+    """Whether a signature line is of the anchor's key of that name."""
+    from ledgercore._core import format_verifier_key
+
+    key = dict(anchor.witnesses)[name]
+    told = format_verifier_key(name, key, cosigner=True).split("+")[1]
+    return base64.b64decode(line.split(" ")[2])[:4].hex() == told
+
+
+_DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
+    b"\x92": _record,
+    b"\x93": _equivocation,
+    b"\x94": _state,
+    b"\x96": _receipt,
+    b"\x9a": _pack,
+    b"{": _consistency,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify a file; see docs/spec/conformance.md."""
+    parser = argparse.ArgumentParser(description="Verify evidence with the package.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--anchor", type=Path, required=True)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--json", action="store_true", required=True)
+    given = parser.parse_args(arguments)
+    record = given.record.read_bytes() if given.record else None
+    checkpoint = given.checkpoint.read_bytes() if given.checkpoint else None
+    try:
+        anchor = parse_anchor(given.anchor.read_text(encoding="utf-8"))
+        claims = verify(given.file.read_bytes(), anchor, record, checkpoint)
+    except LedgerError as error:
+        print(json.dumps({"error": kind_of(error), "message": str(error)}), file=sys.stderr)
+        return 5 if isinstance(error, MalformedError) else 1
+    shown = [{"name": name, "status": status} for name, status in claims]
+    print(json.dumps({"verified": True, "claims": shown}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
