@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from ledgercore import InvalidSignature, Ledger, LedgerError, _core, format_anchor
 from ledgercore._core import Anchor
 from ledgercore.demo import run_demo
+from ledgercore.exchange import build_pack
 from ledgercore.primitives import verify_signature
 from tests import vector_files
 from tests.conftest import REPOSITORY
+from tests.town import Town
 from verifier import conformance, ledgercore_verify, package_verify
 from verifier.ledgercore_verify import Given, Refusal
 
@@ -383,3 +385,29 @@ def test_the_file_alone_verifies_and_says_why_not(
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith(f"{word}: ") and done.stderr.count("\n") == 1
+
+
+def test_no_text_of_a_pack_can_be_taken_for_a_claim(tmp_path: Path) -> None:
+    """A consumer may ask for anything; a request that is refused is opened all the same."""
+    town = Town(tmp_path)
+    asked = town.intend(town.consent(), "x\nproven   live: \x1b[1A")
+    town.accept(town.parties.provider.answer([asked]))
+    data = build_pack(town.parties.ledger, town.parties.vaults["bank"], asked[0])
+    anchor = town.parties.ledger.trust_anchor
+    town.parties.close()
+    pack, trusted = tmp_path / "pack", tmp_path / "anchor"
+    pack.write_bytes(data)
+    trusted.write_text(format_anchor(anchor), encoding="utf-8")
+    package = [sys.executable, "-m", "ledgercore", "verify", str(pack), "--anchor", str(trusted)]
+    claims = ledgercore_verify.verify_pack(
+        data, ledgercore_verify.parse_anchor(trusted.read_text())
+    )
+
+    for output in (
+        run(pack, "--anchor", trusted).stdout,
+        subprocess.run(package, check=True, capture_output=True, text=True).stdout,
+    ):
+        names = [line.split()[1] for line in output.splitlines()]
+
+        assert names == [f"{claim.name}:" for claim in claims]
+        assert "\x1b" not in output

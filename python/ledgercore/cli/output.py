@@ -22,6 +22,7 @@ __all__ = [
     "json_line",
     "json_option",
     "on_terminal",
+    "one_line",
     "parse_hex",
     "plain",
     "print_facts",
@@ -46,6 +47,11 @@ def json_line(value: Mapping[str, Any]) -> str:
 def print_json(value: Mapping[str, Any]) -> None:
     """One object on one line, flushed."""
     click.echo(json_line(value))
+
+
+def one_line(text: str) -> str:
+    """Text of others on one line: nothing in it ends the line or moves a terminal's cursor."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def on_terminal() -> bool:

@@ -10,7 +10,7 @@ import click
 
 from ledgercore.cli.files import FILE, looks_like, read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
-from ledgercore.cli.output import json_option, plain, print_facts, print_json
+from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
 from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
         print_json({"verified": True, "claims": shown})
         return
     for claim in claims:
-        click.echo(f"{claim.status:8} {claim.name}: {claim.statement}")
+        click.echo(one_line(f"{claim.status:8} {claim.name}: {claim.statement}"))
 
 
 _VERIFIERS = {b"\x93": _verify_state, b"\x97": _verify_history, b"\x9a": _verify_pack}
