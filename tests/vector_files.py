@@ -297,6 +297,15 @@ def trees(world: World) -> Iterator[Vector]:
                 yield Vector(
                     f"consistency-bad-{old}-{new}-{name}", data, "invalid-proof", checkpoint=held
                 )
+    first = proof([ZERO, *world.consistency(3, 7)], world.note(7))
+    held = world.note(3).encode()
+    yield Vector("consistency-bad-more-first", first, "invalid-proof", checkpoint=held)
+    rewritten = world.note(3, root=ZERO).encode()
+    good = proof(world.consistency(3, 7), world.note(7))
+    yield Vector("consistency-bad-older-root", good, "invalid-proof", checkpoint=rewritten)
+    nothing = world.note(0, root=ZERO).encode()
+    grown = proof([], world.note(3))
+    yield Vector("consistency-bad-root-of-nothing", grown, "invalid-proof", checkpoint=nothing)
     forked = proof(world.consistency(3, 7), world.note(7, root=ZERO))
     yield Vector("consistency-bad-fork", forked, "invalid-proof", checkpoint=world.note(3).encode())
     back = proof([], world.note(3))
@@ -329,6 +338,7 @@ def receipts(world: World) -> Iterator[Vector]:
         "index": (world.receipt(4, index=5), "invalid-proof"),
         "index-beyond": (world.receipt(4, index=7), "invalid-proof"),
         "path-more": (world.receipt(4, path=[*path, ZERO]), "invalid-proof"),
+        "path-more-first": (world.receipt(4, path=[ZERO, *path]), "invalid-proof"),
         "path-fewer": (world.receipt(4, path=path[:-1]), "invalid-proof"),
         "path-changed": (world.receipt(4, path=[changed(path[0]), *path[1:]]), "invalid-proof"),
         "checkpoint-of-other-records": (
@@ -342,6 +352,8 @@ def receipts(world: World) -> Iterator[Vector]:
     }
     for name, (data, want) in wrong.items():
         yield Vector(f"receipt-bad-{name}", data, want, record=body)
+    beyond = world.receipt(6, index=7)  # whose way is that of the last record
+    yield Vector("receipt-bad-index-of-the-size", beyond, "invalid-proof", record=b"statement 6")
     yield Vector("receipt-bad-body", good, "invalid-signature", record=b"statement 5")
 
 

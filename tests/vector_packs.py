@@ -100,6 +100,8 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             revoked, records=records, proof=proof, checkpoint=newest, states=states
         )
 
+    newest, revocation = revoked.records[-1]
+    beyond = (*revoked.records[:-1], (newest + 1, revocation))
     town.accept([town.subject.revoke(town.consent())])
     own = [index for index, _ in good["erased"].records]
     foreign = sorted([*own, ledger.size - 1])
@@ -135,8 +137,15 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             "invalid-proof",
         ),
         ("exchange", structs.replace(pack, exchange=bytes(32)), "invalid-proof"),
+        ("records-none", structs.replace(pack, records=(), proof=()), "invalid-proof"),
+        ("index-of-the-size", structs.replace(revoked, records=beyond), "invalid-proof"),
         ("state-missing", structs.replace(pack, states=pack.states[1:]), "invalid-proof"),
         ("proof-fewer", structs.replace(pack, proof=pack.proof[:-1]), "invalid-proof"),
+        (
+            "proof-changed",
+            structs.replace(pack, proof=(bytes(32), *pack.proof[1:])),
+            "invalid-proof",
+        ),
         ("proof-more", structs.replace(pack, proof=(*pack.proof, bytes(32))), "invalid-proof"),
         ("record-without-proof", structs.replace(pack, records=pack.records[:-1]), "invalid-proof"),
         ("record-missing", with_records(own[:-1]), "invalid-proof"),

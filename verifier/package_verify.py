@@ -16,7 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ledgercore import primitives
-from ledgercore._core import Anchor, Checkpoint, Equivocation, Receipt, Record, StateProof
+from ledgercore._core import (
+    Anchor,
+    Checkpoint,
+    Equivocation,
+    Receipt,
+    Record,
+    StateProof,
+    format_verifier_key,
+)
 from ledgercore.anchor import parse_anchor
 from ledgercore.errors import (
     InvalidProof,
@@ -126,8 +134,6 @@ def _checkpoint(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
 
 def _is_of(line: str, name: str, anchor: Anchor) -> bool:
     """Whether a signature line is of the anchor's key of that name."""
-    from ledgercore._core import format_verifier_key
-
     key = dict(anchor.witnesses)[name]
     told = format_verifier_key(name, key, cosigner=True).split("+")[1]
     return base64.b64decode(line.split(" ")[2])[:4].hex() == told
