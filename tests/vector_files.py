@@ -390,6 +390,13 @@ def maps(world: World) -> Iterator[Vector]:
     }
     for what, (parts, want) in wrong.items():
         yield Vector(f"state-bad-{what}", encode(parts), want, checkpoint=held)
+    # An operator may sign any root: here the entry of another way stands in the object's place.
+    leaf = _core.hash_domain(world.suite, "state-leaf", away + value)
+    halves = ZERO + leaf if key[0] & 0x80 else leaf + ZERO
+    root = _core.hash_domain(world.suite, "state-node", halves)
+    misplaced = encode([name, None, [ZERO], [away, value]])
+    signed = world.note(state_root=root).encode()
+    yield Vector("state-bad-misplaced", misplaced, "invalid-proof", checkpoint=signed)
 
 
 FAMILIES = (records, equivocations, checkpoints, trees, receipts, maps)
