@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledgercore import InvalidSignature, Ledger, LedgerError, _core, format_anchor
+from ledgercore import InvalidSignature, Ledger, LedgerError, MalformedError, _core, format_anchor
 from ledgercore._core import Anchor
 from ledgercore.demo import run_demo
 from ledgercore.exchange import build_pack
@@ -334,6 +334,35 @@ def test_it_knows_the_fields_of_every_kind_in_the_specification() -> None:
             found[kind] = fields.replace(", ", " ")
 
     assert found == ledgercore_verify.BODIES
+
+
+def test_both_refuse_an_anchor_that_is_not_in_its_one_form() -> None:
+    text = format_anchor(vector_files.World("std").anchor)
+    witness = text[text.index("[[witness]]") :]
+    for old, new in (
+        ("quorum = 1", "quorum = 3"),
+        ("quorum = 1", "quorum = -1"),
+        ("quorum = 1", "quorum = true"),
+        ("quorum = 1\n", ""),
+        ("quorum = 1", "quorum = 1\nmore = 1"),
+        ('suite = "std"', 'suite = "gm"'),
+        ('network = "00', 'network = "0'),
+        ('network = "00', 'network = "AA'),
+        ('origin = "tax.', 'origin = "vat.'),
+        ('name = "a.', 'name = "c.'),
+        ('operator = "tax.example/exchange+', 'operator = "tax.example/exchange+0'),
+        ("+A", "+B"),
+        ("=", ""),
+        (witness, "witness = 1\n"),
+        (witness, witness + witness),
+    ):
+        changed = text.replace(old, new, 1)
+        assert changed != text
+        with pytest.raises(Refusal) as refusal:
+            ledgercore_verify.parse_anchor(changed)
+        assert refusal.value.kind == "malformed"
+        with pytest.raises(MalformedError):
+            package_verify.parse_anchor(changed)
 
 
 # The command.

@@ -1065,13 +1065,19 @@ def decode_state(word: str, state: bytes) -> dict[str, Any]:
 #
 # All evidence of one exchange. First everything is led to the checkpoint, then read as claims.
 
+
+def check_value(value: Any, what: str) -> int | str:
+    need(type(value) in (int, str), MALFORMED, f"{what} is neither a number nor text")
+    return value  # type: ignore[no-any-return]
+
+
 LEAF = row(
     use=ANY_TEXT,
     scope=ANY_TEXT,
     name=ANY_TEXT,
     position=COUNT,
     salt=ANY_BYTES,
-    value=lambda value, what: check_value(value, what),
+    value=check_value,
 )
 REQUEST = row(
     consent=HASH,
@@ -1101,11 +1107,6 @@ TERMS: dict[str, Shape] = {
     **dict.fromkeys(("expires_ms", "max_uses", "retain_until_ms"), COUNT),
 }
 """The terms that stand in one leaf each; a leaf ``fields`` stands there for each field."""
-
-
-def check_value(value: Any, what: str) -> int | str:
-    need(type(value) in (int, str), MALFORMED, f"{what} is neither a number nor text")
-    return value  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -1521,9 +1522,8 @@ def show_equivocation(data: bytes, given: Given) -> list[Claim]:
     first, second = decode_record(pair["first"]), decode_record(pair["second"])
     need(first.id <= second.id, MALFORMED, "records are not in the order of their ids")
     need(first.id != second.id, INVALID_PROOF, "records are the same")
-    one = (first.network, first.key, first.sequence) == (
-        *(second.network, second.key, second.sequence),
-    )
+    named = ("network", "key", "sequence")
+    one = all(getattr(first, name) == getattr(second, name) for name in named)
     need(one, INVALID_PROOF, "records are of two networks, keys or sequences")
     verify_record(first, given.anchor, "first record")
     verify_record(second, given.anchor, "second record")
@@ -1539,10 +1539,10 @@ def show_state(data: bytes, given: Given) -> list[Claim]:
 
 def claim_of_state(proof: StateProof, checkpoint: Checkpoint) -> Claim:
     word, _, rest = proof.object.partition(b"/")
-    name = rest.hex() if len(rest) == 32 else rest.decode(errors="replace")
-    shown = "no state" if proof.state is None else f"state {proof.state.hex()}"
-    name = f"{word.decode(errors='replace')}/{name}"
-    return Claim("state", f"{name} has {shown} at size {checkpoint.size}")
+    shown = rest.hex() if len(rest) == 32 else rest.decode(errors="replace")
+    state = "no state" if proof.state is None else f"state {proof.state.hex()}"
+    name = f"{word.decode(errors='replace')}/{shown}" if rest else word.decode(errors="replace")
+    return Claim("state", f"{name} has {state} at size {checkpoint.size}")
 
 
 def show_receipt(data: bytes, given: Given) -> list[Claim]:
