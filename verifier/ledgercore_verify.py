@@ -262,6 +262,7 @@ DEPTH = 8
 RECORD_BYTES, BODY_BYTES = 64 * 1024, 63 * 1024
 RECEIPT_BYTES, PACK_BYTES = 256 * 1024, 16 * 1024 * 1024
 PROOF_HASHES, MULTIPROOF_HASHES, STATE_SIBLINGS = 64, 64 * 1024, 256
+OPENING_BYTES = 64 * 1024
 OBJECT_BYTES, STATE_BYTES = 128, 64 * 1024
 CHECKPOINT_BYTES, CHECKPOINT_SIGNATURES, NAME_BYTES = 16 * 1024, 64, 255
 
@@ -1330,8 +1331,9 @@ def show_request(case: Case) -> Iterator[Claim]:
     if case.request is None:
         yield case.closed("request", "the request")
         return
-    commitment = case.suite.hash("commitment", encode(list(case.request.values())))
-    same = commitment == intents[0].body["request_commitment"]
+    encoded = encode(list(case.request.values()))
+    need(len(encoded) <= OPENING_BYTES, MALFORMED, f"request is above {OPENING_BYTES} bytes")
+    same = case.suite.hash("commitment", encoded) == intents[0].body["request_commitment"]
     need(same, INVALID_PROOF, "request is not the one that the intent commits to")
     yield Claim("request", f"{case.consumer} asked for {', '.join(case.request['fields'])}")
 
@@ -1345,6 +1347,8 @@ def check_leaves(leaves: Sequence[dict[str, Any]], use: str) -> None:
     for position, leaf in enumerate(leaves):
         sound = (leaf["use"], leaf["position"], len(leaf["salt"])) == (use, position, 32)
         need(sound, MALFORMED, f"leaf {position} is not a salted {use} at its position")
+        short = len(encode(list(leaf.values()))) <= OPENING_BYTES
+        need(short, MALFORMED, f"leaf {position} is above {OPENING_BYTES} bytes")
 
 
 def open_terms(case: Case) -> dict[str, Any]:
