@@ -265,6 +265,8 @@ def checkpoints(world: World) -> Iterator[Vector]:
         "leading-zero": note(operator, witness, body=text.replace("\n7\n", "\n07\n")),
         "size-beyond-64-bits": note(operator, witness, body=text.replace("\n7\n", f"\n{2**64}\n")),
         "line-more": note(operator, witness, body=text + "\nmore"),
+        "other-words": note(operator, witness, body=text.replace("\nblock ", "\nBlock ")),
+        "other-word-for-state": note(operator, witness, body=text.replace("\nstate ", "\nState ")),
         "two-spaces": note(operator.replace(" ", "  ", 1), witness),
         "hyphen": note(operator.replace("—", "-"), witness),
         "not-utf-8": good.encode() + b"\xff\n",
