@@ -11,6 +11,8 @@ from msgspec import structs
 from ledgercore import format_anchor
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
+from ledgercore.exchange.submission import Draft
+from ledgercore.records import ConsentRevoke, ExchangeErase
 from tests.town import FIELDS, Town
 
 Made = tuple[str, bytes, str | list[tuple[str, str]]]
@@ -79,6 +81,18 @@ def _widened(town: Town) -> Pack:
     return _packed(town, intent)
 
 
+def _signed_by_another(town: Town, kind: type[ExchangeErase] | type[ConsentRevoke]) -> Pack:
+    """Of an operator whose ledger accepts a record of whoever signed it: here the provider."""
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    town.parties.consumer.open(*town.deliver(intent, request))
+    revoke = ConsentRevoke(proposal.consent)
+    body = revoke if kind is ConsentRevoke else ExchangeErase(intent, "purpose-achieved")
+    with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""):
+        town.accept([Draft(town.parties.provider._key, body)])
+    return _packed(town, intent)
+
+
 def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
     pack, revoked = good["delivered"], good["revoked"]
     payload, request, release, terms = pack.payload, pack.request, pack.release, pack.terms
@@ -100,6 +114,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             revoked, records=records, proof=proof, checkpoint=newest, states=states
         )
 
+    swapped = (*pack.records[:-2], pack.records[-1], pack.records[-2])
     newest, revocation = revoked.records[-1]
     beyond = (*revoked.records[:-1], (newest + 1, revocation))
     town.accept([town.subject.revoke(town.consent())])
@@ -137,6 +152,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             "invalid-proof",
         ),
         ("exchange", structs.replace(pack, exchange=bytes(32)), "invalid-proof"),
+        ("records-descend", structs.replace(pack, records=swapped), "invalid-proof"),
         ("records-none", structs.replace(pack, records=(), proof=()), "invalid-proof"),
         ("index-of-the-size", structs.replace(revoked, records=beyond), "invalid-proof"),
         ("state-missing", structs.replace(pack, states=pack.states[1:]), "invalid-proof"),
@@ -158,6 +174,8 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
     return [
         *found,
         ("consent-wider-than-its-terms", _encoded(_widened(town)), "invalid"),
+        ("erasure-by-another", _encoded(_signed_by_another(town, ExchangeErase)), "untrusted"),
+        ("revocation-by-another", _encoded(_signed_by_another(town, ConsentRevoke)), "untrusted"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),
         ("cut-off", data[:-1], "malformed"),
