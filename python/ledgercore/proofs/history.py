@@ -72,12 +72,21 @@ class HistoryProof(Part, frozen=True):
         newest = verify_object(anchor, checkpoint, self.state)
         check_has_history(newest.object)
         assert newest.state is None or isinstance(newest.state, BusinessState)
-        records = verify_records(anchor, checkpoint, self.records, self.proof)
+        records = self._verify_records(anchor, checkpoint)
         ids = [record.id for _, record in records]
         check_complete(anchor.suite, "history", newest.state, ids)
         as_of = self._verify_earlier(anchor, checkpoint)
         kept = tuple(entry for entry in records if entry[0] < as_of.size)
         return History(newest.object, as_of, kept, newest)
+
+    def _verify_records(
+        self, anchor: Anchor, checkpoint: Checkpoint
+    ) -> list[tuple[int, VerifiedRecord]]:
+        if self.records:
+            return verify_records(anchor, checkpoint, self.records, self.proof)
+        if self.proof:
+            raise InvalidProof(f"proof of no record has {len(self.proof)} hashes, want none")
+        return []
 
     def _verify_earlier(self, anchor: Anchor, newest: Checkpoint) -> Checkpoint:
         """The checkpoint as of which the history is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import Anchor, Batch, Checkpoint, Record, VerifiedRecord, verify_multi
-from ledgercore.errors import InvalidProof, LedgerError, UntrustedError
+from ledgercore.errors import LedgerError, UntrustedError
 
 __all__ = ["verify_records"]
 
@@ -18,12 +18,8 @@ def verify_records(
 ) -> list[tuple[int, VerifiedRecord]]:
     """The records with their indices, which ascend; each is of the network, signed and included.
 
-    The checkpoint must be verified already.
+    The checkpoint must be verified already. There is no proof of no record at all.
     """
-    if not encoded:
-        if proof:
-            raise InvalidProof(f"proof of no record has {len(proof)} hashes, want none")
-        return []
     indices = [index for index, _ in encoded]
     batch = Batch.decode([record for _, record in encoded])
     size, root = checkpoint.size, checkpoint.root
