@@ -13,6 +13,7 @@ from pathlib import Path
 from ledgercore import _core
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
 from ledgercore.anchor import format_anchor
+from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, StateReceipt
 from ledgercore.records import Field, ProductPublish, ProductWithdraw, encode
@@ -23,6 +24,7 @@ from ledgercore.rules import (
     extend_history,
     product_object,
 )
+from ledgercore.store import StoredBlock
 
 SPEC = Path(__file__).resolve().parent.parent / "docs" / "spec"
 BLOCK = re.compile(r"(<!-- example: ([a-z-]+) -->\n```\n)(.*?)(```\n)", re.DOTALL)
@@ -97,6 +99,9 @@ def examples() -> dict[str, str]:
         "note": note,
         "anchor": format_anchor(anchor),
         "receipt": hexdump(receipt.encode()),
+        "transfer": hexdump(
+            encode_transfer(StoredBlock(1, 0, block.encode(), note, [b"\x91\xc4\x05hello"]))
+        ),
         "scorecard": hexdump(encode_scorecard(scorecard)),
         "state-receipt": hexdump(state_receipt.encode()),
         "history": hexdump(history.encode()),

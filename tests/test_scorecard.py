@@ -186,7 +186,7 @@ def test_a_text_that_is_no_scorecard_is_refused() -> None:
         assert part in text
         with pytest.raises(MalformedError, match=r"^scorecard: "):
             parse_scorecard(text.replace(part, other, 1))
-    with pytest.raises(MalformedError, match=r"^scorecard: is nested too deeply"):
+    with pytest.raises(MalformedError, match=r"^scorecard is nested too deeply"):
         parse_scorecard(f"base = {'[' * 100_000}")
 
 

@@ -114,7 +114,7 @@ def test_a_mapping_that_is_none_is_refused() -> None:
     ):
         with pytest.raises(MalformedError, match=r"^mapping: "):
             parse_mapping(MAPPING.replace(part, other))
-    with pytest.raises(MalformedError, match=r"^mapping: is nested too deeply"):
+    with pytest.raises(MalformedError, match=r"^mapping is nested too deeply"):
         parse_mapping(f"field = {'[' * 100_000}")
 
 

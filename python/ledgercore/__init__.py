@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UntrustedError,
     )
-    from ledgercore.ledger import Ledger, Receipts, Report
+    from ledgercore.ledger import Ledger, Receipts, Replica, Report
     from ledgercore.proofs import (
         History,
         HistoryProof,
@@ -80,6 +80,7 @@ __all__ = [
     "Receipts",
     "Record",
     "RefusedError",
+    "Replica",
     "Report",
     "RollbackError",
     "SigningKey",
@@ -104,6 +105,7 @@ _HOMES = {
     "HistoryProof": "ledgercore.proofs",
     "Ledger": "ledgercore.ledger",
     "Receipts": "ledgercore.ledger",
+    "Replica": "ledgercore.ledger",
     "Report": "ledgercore.ledger",
     "StateReceipt": "ledgercore.proofs",
     "VerifiedState": "ledgercore.proofs",

@@ -143,8 +143,6 @@ def _load_mapping(path: str | Path) -> Mapping:
         columns = parse_mapping(read_bytes(path, MAPPING_BYTES, "a mapping").decode())
     except UnicodeDecodeError as error:
         raise MalformedError(f"mapping is not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise MalformedError("mapping is nested too deeply, want tables of values") from None
     check_offer(columns)
     return columns
 

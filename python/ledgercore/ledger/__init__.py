@@ -1,7 +1,8 @@
-"""The ledger: append, read, prove, audit."""
+"""The ledger: append, read, prove, audit, copy."""
 
 from ledgercore.ledger.audit import Report
 from ledgercore.ledger.ledger import Ledger
 from ledgercore.ledger.receipts import Receipts
+from ledgercore.ledger.replica import Replica
 
-__all__ = ["Ledger", "Receipts", "Report"]
+__all__ = ["Ledger", "Receipts", "Replica", "Report"]

@@ -8,7 +8,7 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,9 +19,7 @@ from ledgercore._core import (
     Checkpoint,
     Frontier,
     Map,
-    SigningKey,
     VerifiedBatch,
-    sign_checkpoint,
 )
 from ledgercore.errors import CorruptError, LedgerError
 from ledgercore.ledger.head import Head, stored_header, verify_block
@@ -36,6 +34,8 @@ _SHOWN_BYTES = 32
 
 States = Sequence[tuple[bytes, bytes]]
 
+Sign = Callable[[Checkpoint], str]
+
 
 class _Draft(NamedTuple):
     """A block, and the tree and states after it."""
@@ -49,14 +49,17 @@ class _Draft(NamedTuple):
 def commit_block(
     store: Store,
     anchor: Anchor,
-    key: SigningKey,
+    sign: Sign,
     head: Head,
     batch: VerifiedBatch,
     states: States,
     touches: Sequence[Touch],
     time_ms: int,
 ) -> Head:
-    """Append a batch that the rules accepted; the head after it, durable."""
+    """Append a batch that the rules accepted; the head after it, durable.
+
+    ``sign`` gives the operator's signed note of the checkpoint that it is asked for, or raises.
+    """
     draft = _draft(anchor.suite, head, batch.leaf_hashes(), len(batch), states, time_ms)
     height, first_index = draft.block.height, draft.block.first_index
     with store.transaction():
@@ -70,7 +73,8 @@ def commit_block(
         again = _look_again(store, anchor.suite, head, states, time_ms)
         if again != draft.block:
             raise _mismatch(height, "header", again.encode(), draft.block.encode())
-        checkpoint, note = _sign(anchor, key, draft.block)
+        checkpoint = _checkpoint(anchor, draft.block)
+        note = sign(checkpoint)
         store.add_header(height, first_index, draft.block.encode(), note)
         _look_at_header(store, anchor, again, checkpoint)
         for level, run in runs.merged:
@@ -134,8 +138,8 @@ def _present(states: Sequence[tuple[bytes, bytes | None]]) -> States:
     return [(name, value) for name, value in states if value is not None]
 
 
-def _sign(anchor: Anchor, key: SigningKey, block: Block) -> tuple[Checkpoint, str]:
-    checkpoint = Checkpoint(
+def _checkpoint(anchor: Anchor, block: Block) -> Checkpoint:
+    return Checkpoint(
         origin=anchor.origin,
         size=block.first_index + block.count,
         root=block.tree_root,
@@ -143,7 +147,6 @@ def _sign(anchor: Anchor, key: SigningKey, block: Block) -> tuple[Checkpoint, st
         block_hash=block.hash(anchor.suite),
         state_root=block.state_root,
     )
-    return checkpoint, sign_checkpoint(checkpoint, key)
 
 
 def _look_at_header(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:

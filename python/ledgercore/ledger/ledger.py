@@ -47,6 +47,7 @@ from ledgercore.ledger.head import operator_anchor
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
+from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
 from ledgercore.proofs import HistoryProof, StateReceipt
@@ -320,6 +321,14 @@ class Ledger:
     def prove_consistency(self, first_size: int, second_size: int | None = None) -> list[bytes]:
         """Prove that what stood at the first size still stands at the second, or the newest."""
         return self._reader.prove_consistency(first_size, second_size)
+
+    def blocks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Blocks of heights ``[begin, end)`` as ``Replica.append`` takes them; up to the newest
+        without ``end``.
+        """
+        newest = self.height + 1
+        for height in range(begin, newest if end is None else min(end, newest)):
+            yield encode_transfer(self._reader.stored_block(height))
 
     def block(self, height: int) -> Block:
         """The header of a block."""

@@ -38,12 +38,13 @@ from ledgercore.ledger.head import (
     advance_head,
     load_anchor,
     load_head,
+    stored_block,
     stored_header,
     verify_block,
 )
 from ledgercore.ledger.ids import Run, candidates, read_bucket
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
-from ledgercore.store import BUNDLE_RECORDS, Store, StoredBundle
+from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 
 __all__ = ["Reader"]
 
@@ -336,6 +337,21 @@ class Reader:
         """The root of the tree as it was at a size."""
         with self.moment() as head:
             return self._tiles.root_at(head, size)
+
+    def stored_block(self, height: int) -> StoredBlock:
+        """A block with its records as they are stored, found to be what was signed."""
+        with self.moment() as head:
+            block, _, note = self._seal(head, height)
+            stored = stored_block(self.store, height)
+            try:
+                leaves = Batch.decode_bundles(stored.bundles).leaf_hashes()
+            except MalformedError as error:
+                raise CorruptError(f"block {height}: {error}") from error
+            self._check_leaves(head, height, block.first_index, leaves)
+            if len(leaves) != 32 * block.count:
+                got = len(leaves) // 32
+                raise CorruptError(f"block {height}: {got} records are stored, want {block.count}")
+            return stored._replace(header=block.encode(), note=note)
 
     def block(self, height: int) -> Block:
         """A block's header, as the operator signed it."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from ledgercore import rules
-from ledgercore._core import Receipt, SigningKey, VerifiedBatch
+from ledgercore._core import Receipt, SigningKey, VerifiedBatch, sign_checkpoint
 from ledgercore.clock import Clock
 from ledgercore.disk import HeadFile
 from ledgercore.entropy import Entropy
@@ -235,8 +236,9 @@ class Writer:
 
     def _commit(self, head: Head, batch: VerifiedBatch, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
+        sign = partial(sign_checkpoint, key=self._key)
         after = commit_block(
-            reader.store, reader.anchor, self._key, head, batch, states, touches, time_ms
+            reader.store, reader.anchor, sign, head, batch, states, touches, time_ms
         )
         reader.set_head(after)
         self._head_file.store(after.note)

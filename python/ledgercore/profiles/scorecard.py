@@ -237,7 +237,7 @@ def parse_scorecard(text: str) -> Scorecard:
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
         raise MalformedError(f"scorecard: {error}") from error
     except RecursionError:
-        raise MalformedError("scorecard: is nested too deeply, want tables of bands") from None
+        raise MalformedError("scorecard is nested too deeply, want tables of bands") from None
     characteristics = tuple(
         Characteristic(
             each.field, each.reason, each.bounds, each.codes, each.points, each.otherwise

@@ -128,7 +128,7 @@ def parse_mapping(text: str) -> Mapping:
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
         raise MalformedError(f"mapping: {error}") from error
     except RecursionError:
-        raise MalformedError("mapping: is nested too deeply, want tables of fields") from None
+        raise MalformedError("mapping is nested too deeply, want tables of fields") from None
     codes = [column.code for column in mapping.field]
     if len(set(codes)) != len(codes):
         raise MalformedError("mapping: two fields have one code, want each its own")

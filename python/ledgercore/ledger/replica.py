@@ -1,0 +1,263 @@
+"""Keep a copy of a ledger that takes blocks from anyone and keeps only what holds.
+
+A block is taken when it follows from the one before: the operator signed it, every record is
+signed, the rules accept each, and tree and states lead to the signed roots. All of that is made
+again here and nothing is believed, so it does not matter who hands the blocks over. What is kept is
+a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from ledgercore import rules
+from ledgercore._core import (
+    Anchor,
+    Block,
+    Checkpoint,
+    Frontier,
+    Map,
+    VerifiedBatch,
+    hash_domain,
+)
+from ledgercore.disk import HeadFile, WriterLock, exists, resolve
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import (
+    BusyError,
+    CorruptError,
+    DiskFullError,
+    ForkError,
+    InvalidSignature,
+    MalformedError,
+    RefusedError,
+    StoreError,
+    UnavailableError,
+    UntrustedError,
+)
+from ledgercore.ledger.ahead import map_ahead
+from ledgercore.ledger.commit import commit_block
+from ledgercore.ledger.genesis import FirstBlock, create_store
+from ledgercore.ledger.head import verify_block
+from ledgercore.ledger.reader import Reader
+from ledgercore.ledger.transfer import decode_transfer
+from ledgercore.ledger.watermark import check_watermark
+from ledgercore.records import Genesis
+from ledgercore.rules import Position, View
+from ledgercore.store import SqliteStore, StoredBlock
+
+__all__ = ["Replica"]
+
+BLOCKS_AHEAD = 2
+"""Blocks whose signatures are checked while one is made durable, and held in memory, at most."""
+
+
+class _Received(NamedTuple):
+    """A block whose header the operator signed, and whose records are signed."""
+
+    block: Block
+    checkpoint: Checkpoint
+    note: str
+    batch: VerifiedBatch
+
+
+class Replica:
+    """One copy in one file; for one thread, and the only writer of that file."""
+
+    def __init__(
+        self, path: Path, anchor: Anchor, reader: Reader, lock: WriterLock, head_file: HeadFile
+    ) -> None:
+        """Made by ``create`` and ``open``."""
+        self._path = path
+        self._anchor = anchor
+        self._reader = reader
+        self._lock = lock
+        self._head_file = head_file
+        self._entropy: Entropy = SystemEntropy()
+        self._stopped: BaseException | None = None
+
+    @classmethod
+    def create(
+        cls, path: str | Path, anchor: Anchor, first: bytes, *, vfs: str | None = None
+    ) -> Replica:
+        """Make a copy that holds block 0, if that is the genesis of the anchor's network."""
+        path = resolve(path)
+        for suffix in ("", "-wal", "-shm", ".head"):
+            if exists(f"{path}{suffix}"):
+                raise StoreError(f"{path}{suffix} exists already: choose another name")
+        received = _receive(first, anchor, SystemEntropy())
+        _check_genesis(received, anchor)
+        view = View(lambda name: None)
+        _apply_each(view, received)
+        suite, states = anchor.suite, view.changes()
+        frontier, _ = Frontier(suite).append(received.batch.leaf_hashes())
+        _check_roots(received, frontier.root(), Map(suite).update(states).root())
+        made = FirstBlock(received.block, received.batch, states, view.touches(), received.note)
+        lock = WriterLock(f"{path}.lock")
+        try:
+            create_store(path, made, vfs)
+        finally:
+            lock.close()
+        return cls.open(path, anchor, vfs=vfs)
+
+    @classmethod
+    def open(cls, path: str | Path, anchor: Anchor, *, vfs: str | None = None) -> Replica:
+        """Open a copy, its newest block verified; UntrustedError if it is not the anchor's."""
+        path = resolve(path)
+        if not exists(path):
+            raise StoreError(f"{path} does not exist: make a copy with Replica.create")
+        held: list[WriterLock | HeadFile | Reader] = []
+        try:
+            lock = WriterLock(f"{path}.lock")
+            held.append(lock)
+            slots = HeadFile.load(f"{path}.head")
+            reader = Reader(SqliteStore(path, vfs=vfs), follow=False)
+            held.append(reader)
+            _check_anchor(reader.anchor, anchor)
+            head_file = HeadFile(f"{path}.head", check_watermark(reader, slots))
+            held.append(head_file)
+            head_file.store(reader.head.note)
+        except BaseException:
+            for holding in reversed(held):
+                holding.close()
+            raise
+        return cls(path, anchor, reader, lock, head_file)
+
+    @property
+    def height(self) -> int:
+        """The newest block's height: the next one that is wanted is one above."""
+        return self._reader.head.block.height
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest block's signed checkpoint."""
+        return self._reader.head.note
+
+    def append(self, blocks: Iterable[bytes]) -> int:
+        """Take blocks, each durable before the next; the height that was reached.
+
+        Where one is refused, those before it are kept. Raises ``MalformedError``,
+        ``InvalidSignature`` or ``UntrustedError`` for a block that is not the operator's or does
+        not hold, ``ForkError`` for one that the operator signed beside the history that is kept.
+        """
+        received = map_ahead(
+            lambda data: _receive(data, self._anchor, self._entropy), blocks, BLOCKS_AHEAD
+        )
+        for each in received:
+            self._take(each)
+        return self.height
+
+    def _take(self, received: _Received) -> None:
+        if self._stopped is not None:
+            raise UnavailableError(
+                f"copy has stopped: {self._stopped}; close it and open it again"
+            ) from self._stopped
+        reader, block = self._reader, received.block
+        head, suite = reader.head, self._anchor.suite
+        if block.height != head.block.height + 1:
+            raise MalformedError(f"block is {block.height}, want {head.block.height + 1}")
+        if block.parent != head.block.hash(suite):
+            raise ForkError(
+                f"block {block.height} follows another block {head.block.height} than is kept, "
+                "and the operator signed both: keep both notes as evidence"
+            )
+        if block.time_ms < head.block.time_ms:
+            raise UntrustedError(f"block {block.height}: time is before that of its parent")
+        view = View(reader.state)
+        if not rules.apply_plain(view, received.batch):
+            _apply_each(view, received)
+        states = view.changes()
+        frontier, _ = head.frontier.append(received.batch.leaf_hashes())
+        _check_roots(received, frontier.root(), head.states.update(states).root())
+        try:
+            after = commit_block(
+                reader.store,
+                reader.anchor,
+                lambda checkpoint: received.note,
+                head,
+                received.batch,
+                states,
+                view.touches(),
+                block.time_ms,
+            )
+        except (DiskFullError, BusyError):
+            raise  # passes, and has left the copy as it was
+        except BaseException as error:
+            # As with the operator's own writer: after a failed flush only a new start may write.
+            self._stopped = error
+            raise
+        reader.set_head(after)
+        self._head_file.store(after.note)
+
+    def close(self) -> None:
+        """Close the file; closing again does nothing."""
+        try:
+            self._reader.close()
+        finally:
+            self._head_file.close()
+            self._lock.close()
+
+    def __enter__(self) -> Replica:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _receive(data: bytes, anchor: Anchor, entropy: Entropy) -> _Received:
+    """Decode a block, and check what can be checked of it alone."""
+    transfer, block, batch = decode_transfer(data)
+    stored = StoredBlock(block.height, block.first_index, transfer.header, transfer.note, [])
+    try:
+        _, checkpoint = verify_block(stored, anchor)
+    except CorruptError as error:
+        raise UntrustedError(str(error)) from error
+    if len(batch) != block.count:
+        raise MalformedError(f"block {block.height} has {len(batch)} records, want {block.count}")
+    try:
+        verified = batch.verify(entropy.bytes(32))
+    except InvalidSignature as error:
+        message = f"block {block.height}: {error}"
+        raise InvalidSignature(message, tuple(error.indices)) from error
+    return _Received(block, checkpoint, transfer.note, verified)
+
+
+def _apply_each(view: View, received: _Received) -> None:
+    block = received.block
+    for at in range(block.count):
+        index = block.first_index + at
+        try:
+            rules.apply(view, received.batch[at], Position(block.height, index, block.time_ms))
+        except RefusedError as refusal:
+            raise UntrustedError(
+                f"block {block.height}, record {index}: the operator signed what the rules refuse: "
+                f"{refusal}"
+            ) from refusal
+
+
+def _check_roots(received: _Received, tree_root: bytes, state_root: bytes) -> None:
+    signed = received.checkpoint
+    if (tree_root, state_root) != (signed.root, signed.state_root):
+        raise UntrustedError(
+            f"block {signed.height}: its records lead to other roots than the operator signed"
+        )
+
+
+def _check_genesis(received: _Received, anchor: Anchor) -> None:
+    first, block = received.batch[0], received.block
+    network = hash_domain(anchor.suite, "network", first.body)[:16]
+    place = (block.height, block.first_index, block.count, block.parent)
+    if place != (0, 0, 1, bytes(32)) or first.kind != Genesis.KIND or network != anchor.network:
+        raise UntrustedError("block is not the genesis of the anchor's network")
+
+
+def _check_anchor(kept: Anchor, want: Anchor) -> None:
+    if (kept.network, kept.operator_key) != (want.network, want.operator_key):
+        raise UntrustedError(f"copy is of {kept.origin}, and not of the anchor's network")

@@ -1,0 +1,57 @@
+"""Hand a block from one copy of a ledger to another.
+
+    [header, note, [bundle, ...]]
+
+The header as it was hashed, the operator's signed checkpoint, and the records in their bundles: all
+that a copy needs to make everything else again. A block of a ledger begins ``93 c4``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ledgercore._core import Batch, Block
+from ledgercore.errors import LimitError, MalformedError
+from ledgercore.ledger.intake import BLOCK_BYTES, BLOCK_RECORDS
+from ledgercore.records.base import Part
+from ledgercore.store import BUNDLE_RECORDS, StoredBlock
+
+__all__ = ["TRANSFER_BYTES", "Transfer", "decode_transfer", "encode_transfer"]
+
+TRANSFER_BYTES = BLOCK_BYTES + 1024 * 1024
+"""Bytes of an encoded block at most: its records, and room for headers, notes and markers."""
+
+
+class Transfer(Part, frozen=True):
+    """A block on its way."""
+
+    header: bytes
+    note: str
+    bundles: Annotated[
+        tuple[bytes, ...], Meta(min_length=1, max_length=BLOCK_RECORDS // BUNDLE_RECORDS)
+    ]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Transfer)
+
+
+def encode_transfer(stored: StoredBlock) -> bytes:
+    """A stored block's bytes to hand over."""
+    return _ENCODER.encode(Transfer(stored.header, stored.note, tuple(stored.bundles)))
+
+
+def decode_transfer(data: bytes) -> tuple[Transfer, Block, Batch]:
+    """A block with its header and records decoded, and nothing of it verified yet."""
+    if len(data) > TRANSFER_BYTES:
+        raise LimitError(f"block has {len(data)} bytes, want at most {TRANSFER_BYTES}")
+    try:
+        transfer = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedError(f"block: {error}") from error
+    if _ENCODER.encode(transfer) != data:
+        raise MalformedError("block is not in its canonical form")
+    return transfer, Block.decode(transfer.header), Batch.decode_bundles(transfer.bundles)

@@ -1,0 +1,288 @@
+"""Copies of a ledger: equal to it in all that it proves, and closed to whatever does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from ledgercore import (
+    Anchor,
+    Block,
+    Checkpoint,
+    ForkError,
+    InvalidSignature,
+    Ledger,
+    LedgerError,
+    LimitError,
+    MalformedError,
+    Replica,
+    RollbackError,
+    SigningKey,
+    StoreError,
+    UnavailableError,
+    UntrustedError,
+    testing,
+)
+from ledgercore._core import Batch, Frontier, Map, sign_checkpoint
+from ledgercore.clock import ManualClock
+from ledgercore.ledger import replica as replica_module
+from tests.town import Town
+
+ORIGIN = "copied.example"
+KEY = SigningKey(bytes(32))
+SIGNERS = 3
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    members, clock = testing.test_members(SIGNERS), ManualClock(1_800_000_000_000)
+    with Ledger.create(
+        tmp_path / "a.ledger", origin=ORIGIN, members=members, key=KEY, clock=clock
+    ) as ledger:
+        grow(ledger, 4)
+        yield ledger
+
+
+def grow(ledger: Ledger, blocks: int) -> None:
+    for number in range(blocks):
+        ledger.append_many([b"payload %d" % number] * 3)
+        ledger.submit_many(testing.signed_records(ledger, signers=SIGNERS, count=5))
+
+
+def copied(ledger: Ledger, path: Path) -> Replica:
+    first, *rest = ledger.blocks()
+    replica = Replica.create(path, ledger.trust_anchor, first)
+    replica.append(rest)
+    return replica
+
+
+def content(path: Path) -> tuple[object, ...]:
+    with Ledger.open(path, read_only=True) as ledger:
+        ledger.verify()
+        receipts = [receipt.encode() for receipt in ledger.receipts(range(ledger.size))]
+        return (ledger.checkpoint, receipts, [*ledger.states(b"")], [*ledger.blocks()])
+
+
+@pytest.mark.parametrize("suite", ["std", "c2sp"])
+def test_a_copy_is_the_ledger_in_all_that_it_proves(tmp_path: Path, suite: str) -> None:
+    path = tmp_path / "a.ledger"
+    members = testing.test_members(SIGNERS)
+    with Ledger.create(path, origin=ORIGIN, suite=suite, members=members) as ledger:
+        grow(ledger, 3)
+        with copied(ledger, tmp_path / "b.ledger") as replica:
+            assert replica.checkpoint == ledger.checkpoint
+            grow(ledger, 2)
+            assert replica.append(ledger.blocks(replica.height + 1)) == ledger.height
+            assert replica.append([]) == ledger.height
+        assert content(tmp_path / "b.ledger") == content(path)
+        grow(ledger, 1)
+        with Replica.open(tmp_path / "b.ledger", ledger.trust_anchor) as replica:
+            replica.append(ledger.blocks(replica.height + 1))
+        assert content(tmp_path / "b.ledger") == content(path)
+
+
+def test_a_copy_of_whole_exchanges_decides_as_the_ledger_did(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    ledger = town.parties.ledger
+    intent, request = town.intend(town.consent())
+    town.deliver(intent, request)
+    town.accept([town.parties.consumer.acknowledge(intent)])
+    with copied(ledger, tmp_path / "copy.ledger") as replica:
+        assert replica.height == ledger.height
+    with Ledger.open(tmp_path / "copy.ledger", read_only=True) as copy:
+        copy.verify()
+        assert [*copy.states(b"")] == [*ledger.states(b"")]
+        name = b"exchange/" + intent
+        assert copy.prove_history(name).encode() == ledger.prove_history(name).encode()
+    town.parties.close()
+
+
+def test_every_changed_byte_of_a_block_is_refused_and_nothing_kept(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    first, second, *_ = ledger.blocks()
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica:
+        for at in range(len(second)):
+            changed = second[:at] + bytes([second[at] ^ 0x04]) + second[at + 1 :]
+            with pytest.raises((MalformedError, UntrustedError, InvalidSignature)):
+                replica.append([changed])
+            assert replica.height == 0
+        replica.append([second])
+        assert replica.height == 1
+    for at in range(0, len(first), 3):
+        changed = first[:at] + bytes([first[at] ^ 0x04]) + first[at + 1 :]
+        with pytest.raises((MalformedError, UntrustedError, InvalidSignature)):
+            Replica.create(tmp_path / "c.ledger", ledger.trust_anchor, changed)
+        assert not (tmp_path / "c.ledger").exists()
+
+
+def test_blocks_out_of_order_are_refused_and_those_before_are_kept(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    blocks = [*ledger.blocks()]
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, blocks[0]) as replica:
+        with pytest.raises(MalformedError, match=r"^block is 3, want 2$"):
+            replica.append([blocks[1], blocks[3], blocks[2]])
+        assert replica.height == 1
+        with pytest.raises(MalformedError, match=r"^block is 1, want 2$"):
+            replica.append([blocks[1]])
+        assert replica.append(blocks[2:]) == ledger.height
+
+
+def test_a_source_that_breaks_off_leaves_what_it_gave(ledger: Ledger, tmp_path: Path) -> None:
+    blocks = [*ledger.blocks()]
+
+    def source() -> Iterator[bytes]:
+        yield from blocks[1:6]
+        raise OSError("the line is cut")
+
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, blocks[0]) as replica:
+        with pytest.raises(OSError, match="the line is cut"):
+            replica.append(source())
+        assert 0 < replica.height < 6
+        replica.append(blocks[replica.height + 1 :])
+    assert content(tmp_path / "b.ledger")[0] == ledger.checkpoint
+
+
+def signed(ledger: Ledger, records: list[bytes], time_ms: int | None = None) -> bytes:
+    """The next block with these records, as an operator signs it who holds to no rule."""
+    anchor, head = ledger.trust_anchor, ledger.block(ledger.height)
+    batch = Batch.decode(records).verify(bytes(32))
+    stored = [record.encode() for record in ledger.records()]
+    leaves = Batch.decode(stored).leaf_hashes() + batch.leaf_hashes()
+    block = Block(
+        height=head.height + 1,
+        parent=head.hash(anchor.suite),
+        time_ms=head.time_ms if time_ms is None else time_ms,
+        first_index=ledger.size,
+        count=len(records),
+        tree_root=Frontier(anchor.suite).append(leaves)[0].root(),
+        state_root=Map(anchor.suite).update([*ledger.states(b"")]).root(),
+    )
+    checkpoint = Checkpoint(
+        origin=anchor.origin,
+        size=ledger.size + len(records),
+        root=block.tree_root,
+        height=block.height,
+        block_hash=block.hash(anchor.suite),
+        state_root=block.state_root,
+    )
+    return msgpack.packb([block.encode(), sign_checkpoint(checkpoint, KEY), batch.bundles()])
+
+
+def test_what_the_operator_signed_against_the_rules_is_refused(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    anchor = ledger.trust_anchor
+    stranger = SigningKey(bytes([9]) * 32)
+    foreign = stranger.sign_record(
+        "std", anchor.network, "data", b"x", sequence=0, previous=bytes(32)
+    )
+    member = testing.signed_records(ledger, signers=1, count=2)
+    with copied(ledger, tmp_path / "b.ledger") as replica:
+        height = replica.height
+        for block, reason in (
+            (signed(ledger, [foreign.encode()]), "the operator signed what the rules refuse: "),
+            (signed(ledger, [member[1]]), "the operator signed what the rules refuse: "),
+            (signed(ledger, [member[0]]), "its records lead to other roots than"),
+            (signed(ledger, [member[0]], time_ms=5), "time is before that of its parent"),
+        ):
+            with pytest.raises(UntrustedError, match=reason):
+                replica.append([block])
+            assert replica.height == height
+        header, note, (bundle,) = msgpack.unpackb(signed(ledger, member))
+        for wrong in ([header, note, [bundle, bundle]], [header, note, []], [header, note]):
+            with pytest.raises(MalformedError):
+                replica.append([msgpack.packb(wrong)])
+        ledger.submit_many(member)
+        replica.append(ledger.blocks(height + 1))
+
+
+def test_two_histories_of_one_operator_are_found_out(tmp_path: Path) -> None:
+    """The one goes on from a copy of the file that was put back."""
+    path, old = tmp_path / "a.ledger", tmp_path / "old.ledger"
+    with Ledger.create(path, origin=ORIGIN, key=KEY) as ledger:
+        ledger.append(b"first")
+        ledger.backup(old)
+        ledger.append(b"second")
+        ledger.append(b"third")
+        with Ledger.open(old, key=KEY) as other:
+            other.append(b"another second")
+            other.append(b"another third")
+            with copied(ledger, tmp_path / "b.ledger") as replica:
+                other.append(b"fourth")
+                with pytest.raises(ForkError, match="the operator signed both"):
+                    replica.append(other.blocks(4))
+                assert replica.height == 3
+
+
+def test_a_copy_is_of_the_anchor_it_was_made_for(ledger: Ledger, tmp_path: Path) -> None:
+    anchor = ledger.trust_anchor
+    first, second, *_ = ledger.blocks()
+    with Ledger.create(tmp_path / "c.ledger", origin=ORIGIN, key=KEY) as another:
+        foreign = another.trust_anchor
+        with pytest.raises(UntrustedError):
+            Replica.create(tmp_path / "b.ledger", foreign, first)
+    other_key = Anchor(
+        origin=ORIGIN,
+        network=anchor.network,
+        suite="std",
+        operator_key=SigningKey(bytes([1]) * 32).public_key,
+    )
+    for data, trusted in ((second, anchor), (first, other_key)):
+        with pytest.raises(UntrustedError):
+            Replica.create(tmp_path / "b.ledger", trusted, data)
+    copied(ledger, tmp_path / "b.ledger").close()
+    with pytest.raises(UntrustedError, match="not of the anchor"):
+        Replica.open(tmp_path / "b.ledger", foreign)
+    with pytest.raises(StoreError, match="exists already"):
+        Replica.create(tmp_path / "b.ledger", anchor, first)
+    with pytest.raises(StoreError, match="does not exist"):
+        Replica.open(tmp_path / "none.ledger", anchor)
+    with pytest.raises(LedgerError):
+        Ledger.open(tmp_path / "b.ledger")  # no key of the operator is beside it
+
+
+def test_a_copy_that_lost_its_tail_is_found_out(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "b.ledger"
+    blocks = [*ledger.blocks()]
+    with Replica.create(path, ledger.trust_anchor, blocks[0]) as replica:
+        replica.append(blocks[1:3])
+    kept = path.read_bytes()
+    with Replica.open(path, ledger.trust_anchor) as replica:
+        replica.append(blocks[3:])
+    path.write_bytes(kept)
+    with pytest.raises(RollbackError):
+        Replica.open(path, ledger.trust_anchor)
+
+
+def test_a_failed_commit_stops_the_copy(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = [*ledger.blocks()]
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, blocks[0]) as replica:
+        commit = replica_module.commit_block
+
+        def failing(*arguments: object) -> object:
+            raise StoreError("the flush failed")
+
+        monkeypatch.setattr(replica_module, "commit_block", failing)
+        with pytest.raises(StoreError):
+            replica.append(blocks[1:])
+        monkeypatch.setattr(replica_module, "commit_block", commit)
+        with pytest.raises(UnavailableError, match="copy has stopped: the flush failed"):
+            replica.append(blocks[1:])
+    with Replica.open(tmp_path / "b.ledger", ledger.trust_anchor) as replica:
+        assert replica.append(blocks[1:]) == ledger.height
+
+
+def test_what_is_too_large_is_not_decoded(ledger: Ledger, tmp_path: Path) -> None:
+    first = next(ledger.blocks())
+    with (
+        Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica,
+        pytest.raises(LimitError, match="want at most"),
+    ):
+        replica.append([bytes(10 * 1024 * 1024)])
