@@ -42,6 +42,7 @@ def hexdump(data: bytes) -> str:
 def examples() -> dict[str, str]:
     """Every example by its name."""
     record = KEY.sign_record("std", NETWORK, "data", b"hello", sequence=0, previous=bytes(32))
+    bundles = _core.Batch.decode([record.encode()]).verify(bytes(32)).bundles()
     leaves = _core.leaf_hashes("std", [record.encode(), b"second", b"third"])
     tree, _ = Frontier("std").append(leaves)
     tiles = {(0, 0): leaves}
@@ -99,9 +100,7 @@ def examples() -> dict[str, str]:
         "note": note,
         "anchor": format_anchor(anchor),
         "receipt": hexdump(receipt.encode()),
-        "transfer": hexdump(
-            encode_transfer(StoredBlock(1, 0, block.encode(), note, [b"\x91\xc4\x05hello"]))
-        ),
+        "transfer": hexdump(encode_transfer(StoredBlock(1, 0, block.encode(), note, bundles))),
         "scorecard": hexdump(encode_scorecard(scorecard)),
         "state-receipt": hexdump(state_receipt.encode()),
         "history": hexdump(history.encode()),
