@@ -9,7 +9,7 @@ use curve25519_dalek::scalar::Scalar;
 use ed25519_zebra::{Signature as JudgeSignature, VerificationKey};
 use ledgercore::Error;
 use ledgercore::key::{PublicKey, Signature, SigningKey};
-use ledgercore::signature::{Claim, verify, verify_all};
+use ledgercore::signature::{Claim, Kernel, verify, verify_all, verify_all_with};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sha2::{Digest, Sha512};
@@ -41,16 +41,26 @@ fn single_accepts(case: &Case) -> bool {
     verify(&case.key, &case.message, &case.signature).is_ok()
 }
 
-/// The positions that the batch names, and the message that it would show.
+/// The positions that the batch names, with every kernel of this processor.
 fn batch_refuses(cases: &[Case], seed: &[u8; 32]) -> Vec<usize> {
     let claims: Vec<Claim> = cases
         .iter()
         .map(|case| Claim { key: &case.key, message: &case.message, signature: &case.signature })
         .collect();
-    match verify_all(&claims, seed) {
+    let named = refused(verify_all(&claims, seed), cases.len());
+    for kernel in Kernel::available() {
+        let forced = refused(verify_all_with(kernel, &claims, seed), cases.len());
+        assert_eq!(forced, named, "{kernel:?}");
+    }
+    named
+}
+
+/// The positions that an error names, and the message that it would show.
+fn refused(verdict: Result<(), Error>, want_count: usize) -> Vec<usize> {
+    match verdict {
         Ok(()) => Vec::new(),
         Err(Error::Signature { indices, count }) => {
-            assert_eq!(count, cases.len());
+            assert_eq!(count, want_count);
             assert!(!indices.is_empty());
             indices
         }

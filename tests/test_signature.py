@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ledgercore import InvalidSignature, MalformedError, SigningKey
+from ledgercore import InvalidSignature, MalformedError, SigningKey, build_info
 from ledgercore._core import verify_signature, verify_signatures
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -115,6 +115,23 @@ def test_values_of_another_length_are_malformed(key: bytes, signature: bytes, re
         verify_signature(key, b"message", signature)
     with pytest.raises(MalformedError, match=reason):
         verify_signatures([key], [b"message"], [signature], SEED)
+
+
+@pytest.mark.parametrize("kernel", build_info()["signature_kernels"].split())
+def test_a_kernel_can_be_named(rng: random.Random, kernel: str) -> None:
+    publics, messages, signatures = signed(rng, 500)
+    verify_signatures(publics, messages, signatures, SEED, kernel=kernel)
+    signatures[77] = signatures[78]
+
+    with pytest.raises(InvalidSignature) as caught:
+        verify_signatures(publics, messages, signatures, SEED, kernel=kernel)
+
+    assert caught.value.indices == (77,)
+
+
+def test_a_kernel_that_is_not_here_is_malformed() -> None:
+    with pytest.raises(MalformedError, match=r"kernel is .*sse2.*, want one of .*: portable"):
+        verify_signatures([], [], [], SEED, kernel="sse2")
 
 
 def test_lists_of_another_length_are_malformed(rng: random.Random) -> None:

@@ -60,7 +60,10 @@ __all__ = [
 ]
 
 def build_info() -> dict[str, str]:
-    """Version, profile (release or debug), cpu_features, signature_kernel, hash_kernel."""
+    """Version, profile (release or debug), cpu_features and kernels.
+
+    ``signature_kernel`` is the one in use, ``signature_kernels`` names all that this processor has.
+    """
 
 # Hashing. A suite is "std" or "c2sp"; every hash has 32 bytes.
 
@@ -122,10 +125,12 @@ def verify_signatures(
     messages: Sequence[bytes],
     signatures: Sequence[bytes],
     seed: bytes,
+    *,
+    kernel: str | None = None,
 ) -> None:
     """The same rule over a batch; InvalidSignature.indices names every bad one.
 
-    The seed is 32 random bytes.
+    The seed is 32 random bytes. The kernel is the fastest one unless another one is named.
     """
 
 # Records.

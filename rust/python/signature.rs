@@ -9,7 +9,7 @@ use super::record::{Batch, Record};
 use crate::error::malformed;
 use crate::key;
 use crate::record::{self, Draft};
-use crate::signature::{self, Claim};
+use crate::signature::{self, Claim, Kernel};
 use crate::suite::Suite;
 
 #[pyclass(frozen, module = "ledgercore._core")]
@@ -104,14 +104,17 @@ pub fn verify_signature(public_key: &[u8], message: &[u8], signature: &[u8]) -> 
 }
 
 #[pyfunction]
+#[pyo3(signature = (public_keys, messages, signatures, seed, *, kernel = None))]
 pub fn verify_signatures(
     py: Python<'_>,
     public_keys: Vec<PyBackedBytes>,
     messages: Vec<PyBackedBytes>,
     signatures: Vec<PyBackedBytes>,
     seed: &[u8],
+    kernel: Option<&str>,
 ) -> PyResult<()> {
     let seed = array("seed", seed)?;
+    let kernel = kernel.map_or(Ok(Kernel::detected()), kernel_named)?;
     if public_keys.len() != messages.len() || signatures.len() != messages.len() {
         let (keys, signatures) = (public_keys.len(), signatures.len());
         let want = messages.len();
@@ -126,7 +129,15 @@ pub fn verify_signatures(
         let claims: Vec<Claim> = (0..messages.len())
             .map(|at| Claim { key: &keys[at], message: &messages[at], signature: &signatures[at] })
             .collect();
-        signature::verify_all(&claims, &seed)
+        signature::verify_all_with(kernel, &claims, &seed)
     })?;
     Ok(())
+}
+
+fn kernel_named(name: &str) -> crate::Result<Kernel> {
+    let names = || Kernel::available().map(Kernel::name).collect::<Vec<_>>().join(", ");
+    Kernel::from_name(name).map_or_else(
+        || malformed(format!("kernel is {name:?}, want one of this processor's: {}", names())),
+        Ok,
+    )
 }

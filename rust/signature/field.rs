@@ -38,21 +38,14 @@ impl Tight {
         bytes
     }
 
-    /// From ten limbs of 26 and 25 bits in turn, the lowest first.
-    pub fn from_limbs(limbs: &[u32; 10]) -> Self {
-        let pair = |at: usize| u64::from(limbs[2 * at]) + (u64::from(limbs[2 * at + 1]) << 26);
-        Self(fiat::fiat_25519_tight_field_element(std::array::from_fn(pair)))
+    /// From limbs of 51 bits, the lowest first, each below `2^52`.
+    pub fn from_limbs(limbs: [u64; 5]) -> Self {
+        Loose::from_limbs(&limbs).carry()
     }
 
-    /// As ten limbs of 26 and 25 bits in turn, the lowest first.
-    pub fn limbs(self) -> [u32; 10] {
-        let bytes = self.to_bytes();
-        std::array::from_fn(|at| {
-            let (begin, width) = ((51 * at).div_ceil(2), 26 - at % 2);
-            let low = bytes[begin / 8..].iter().take(5).rev();
-            let value = low.fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-            (value >> (begin % 8) & ((1 << width) - 1)) as u32
-        })
+    /// As canonical limbs of 51 bits, the lowest first.
+    pub fn limbs(self) -> [u64; 5] {
+        Self::from_bytes(&self.to_bytes()).0.0
     }
 
     #[inline]
@@ -125,6 +118,12 @@ impl Tight {
 }
 
 impl Loose {
+    /// From limbs of 51 bits, the lowest first, each below `2^52`.
+    #[inline]
+    pub fn from_limbs(limbs: &[u64; 5]) -> Self {
+        Self(fiat::fiat_25519_loose_field_element(*limbs))
+    }
+
     #[inline]
     pub fn mul(&self, other: &Self) -> Tight {
         let mut out = Tight::ZERO;

@@ -11,9 +11,16 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod batch;
+#[cfg(test)]
+mod emulated;
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod kernel;
 mod known;
+mod lanes;
 mod single;
+mod sum;
 mod table;
 
 use std::collections::HashMap;
@@ -23,7 +30,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signature};
 
-pub use known::Kernel;
+pub use kernel::Kernel;
 use known::Prepared;
 
 /// Below this many signatures a batch costs more than its parts.
@@ -47,9 +54,14 @@ pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<
 /// The seed hedges the batch's coefficients: 32 bytes that the signers could not know. It cannot
 /// change the verdict on honest signatures.
 pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
+    verify_all_with(Kernel::detected(), claims, seed)
+}
+
+/// As `verify_all`, with a kernel that this processor has.
+pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
     let (known, rest) = prepare(claims);
     let bad = |position: &usize| !single::holds(&claims[*position]);
-    let doubtful = known::doubtful(Kernel::detected(), claims, &known);
+    let doubtful = known::doubtful(kernel, claims, &known);
     let mut indices: Vec<usize> = doubtful.into_par_iter().filter(bad).collect();
     if rest.len() < SINGLES {
         indices.extend(rest.into_iter().filter(bad));

@@ -36,6 +36,9 @@ pub(super) fn split(signature: &Signature) -> Option<([u8; 32], Scalar)> {
 
 /// `k`, over the bytes as they were received.
 pub(super) fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
-    let hash = Sha512::new().chain_update(r).chain_update(key).chain_update(message).finalize();
-    Scalar::from_bytes_mod_order_wide(&hash.into())
+    let mut hasher = Sha512::new();
+    for part in [&r[..], key, message] {
+        hasher.update(part);
+    }
+    Scalar::from_bytes_mod_order_wide(&hasher.finalize().into())
 }

@@ -5,6 +5,7 @@
 //! doublings. Only public values are multiplied, so time may depend on them.
 
 use super::field::{Loose, Tight, invert};
+use super::kernel::Kernel;
 
 /// A point of the curve in extended coordinates: `x = X/Z`, `y = Y/Z`, `xy = T/Z`.
 #[derive(Clone, Copy)]
@@ -15,14 +16,14 @@ pub struct Point {
     t: Tight,
 }
 
-/// A point with `Z = 1`, in the form that additions take: `y + x`, `y - x`, `2dxy` and `-2dxy`,
-/// each as ten limbs of 26 and 25 bits in turn.
+/// A point with `Z = 1`, in the form that additions take: `y + x`, `y - x` and `2dxy`, each as five
+/// limbs of 51 bits, below `2^51 + 2^18`. It takes two lines of a cache.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 pub struct Addend {
-    pub sum: [u32; 10],
-    pub difference: [u32; 10],
-    pub product: [u32; 10],
-    pub opposite: [u32; 10],
+    pub sum: [u64; 5],
+    pub difference: [u64; 5],
+    pub product: [u64; 5],
 }
 
 /// An addend, and whether it is to be taken away.
@@ -41,10 +42,8 @@ const ROOT: [u8; 32] = [
 ];
 
 /// What adds nothing: `x = 0`, `y = 1`.
-static NOTHING: Addend = {
-    let one = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    Addend { sum: one, difference: one, product: [0; 10], opposite: [0; 10] }
-};
+pub const NOTHING: Addend =
+    Addend { sum: [1, 0, 0, 0, 0], difference: [1, 0, 0, 0, 0], product: [0; 5] };
 
 impl Point {
     pub const IDENTITY: Self =
@@ -71,10 +70,11 @@ impl Point {
         Some(Self { x, y, z: Tight::ONE, t: x.mul(&y) })
     }
 
-    /// From limbs of `X`, `Y`, `Z` and `T`.
-    pub fn from_limbs([x, y, z, t]: &[[u32; 10]; 4]) -> Self {
-        let [x, y, z, t] = [x, y, z, t].map(Tight::from_limbs);
-        Self { x, y, z, t }
+    /// From limbs of `Y - X`, `Y + X`, `Z` and `T`, each below `2^52`.
+    pub fn from_limbs(limbs: [[u64; 5]; 4]) -> Self {
+        let [difference, total, z, t] = limbs.map(Tight::from_limbs);
+        let (x, y) = (total.sub(&difference), total.add(&difference));
+        Self { x: x.carry(), y: y.carry(), z: z.add(&z).carry(), t: t.add(&t).carry() }
     }
 
     pub fn negated(&self) -> Self {
@@ -94,17 +94,30 @@ impl Point {
         Self::completed(&e, &f, &g, &h)
     }
 
-    /// "madd-2008-hwcd-3". Of an addend's negative, sum and difference have changed places.
+    /// "madd-2008-hwcd-3". Of an addend's negative, sum and difference have changed places, and the
+    /// product has the other sign.
     #[inline]
     pub fn plus(self, (addend, negative): Step) -> Self {
-        let (sum, difference, product) = match negative {
-            false => (&addend.sum, &addend.difference, &addend.product),
-            true => (&addend.difference, &addend.sum, &addend.opposite),
+        let (sum, difference) = match negative {
+            false => (&addend.sum, &addend.difference),
+            true => (&addend.difference, &addend.sum),
         };
-        let a = self.y.sub(&self.x).mul(&Tight::from_limbs(difference).loose());
-        let b = self.y.add(&self.x).mul(&Tight::from_limbs(sum).loose());
-        let c = self.t.mul(&Tight::from_limbs(product));
+        let a = self.y.sub(&self.x).mul(&Loose::from_limbs(difference));
+        let b = self.y.add(&self.x).mul(&Loose::from_limbs(sum));
+        let c = self.t.loose().mul(&Loose::from_limbs(&addend.product));
         let d = self.z.add(&self.z).carry();
+        let (less, more) = (d.sub(&c), d.add(&c));
+        let (f, g) = if negative { (more, less) } else { (less, more) };
+        Self::completed(&b.sub(&a), &f, &g, &b.add(&a))
+    }
+
+    /// "add-2008-hwcd-3".
+    pub fn add(&self, other: &Self) -> Self {
+        let a = self.y.sub(&self.x).mul(&other.y.sub(&other.x));
+        let b = self.y.add(&self.x).mul(&other.y.add(&other.x));
+        let c = self.t.mul(&other.t).mul(&twice_d());
+        let z = self.z.mul(&other.z);
+        let d = z.add(&z).carry();
         Self::completed(&b.sub(&a), &d.sub(&c), &d.add(&c), &b.add(&a))
     }
 
@@ -134,33 +147,26 @@ impl<const WIDTH: usize> Table<WIDTH> {
     /// Scalars are below `2^253`, and the last digit may take a carry.
     const PLACES: usize = 254_usize.div_ceil(WIDTH);
 
-    pub fn new(point: &Point) -> Self {
+    pub fn new(kernel: Kernel, point: &Point) -> Self {
         let mut bases = vec![*point];
         for _ in 1..Self::PLACES {
             let last = bases[bases.len() - 1];
             bases.push((0..WIDTH).fold(last, |point, _| point.doubled()));
         }
-        let mut multiples = Vec::with_capacity(Self::PLACES * Self::DIGITS);
-        for base in addends(&bases) {
-            let mut multiple = Point::IDENTITY;
-            for _ in 0..Self::DIGITS {
-                multiple = multiple.plus((&base, false));
-                multiples.push(multiple);
-            }
-        }
-        Self(addends(&multiples))
+        Self(kernel.multiples(&addends(&bases), Self::DIGITS))
     }
 
-    /// What the multiple is the sum of, one step a place. The scalar is little endian, below 2^253.
+    /// Add what the multiple is the sum of, one step a place. The scalar is little endian, below
+    /// `2^253`.
     #[inline]
-    pub fn steps<'a>(&'a self, scalar: &'a [u8; 32]) -> impl Iterator<Item = Step<'a>> {
+    pub fn write_steps<'a>(&'a self, scalar: &[u8; 32], steps: &mut Vec<Step<'a>>) {
         let mut carry = 0;
-        self.0.chunks_exact(Self::DIGITS).enumerate().map(move |(place, row)| {
+        steps.extend(self.0.chunks_exact(Self::DIGITS).enumerate().map(|(place, row)| {
             let digit = bits::<WIDTH>(scalar, place * WIDTH) + carry;
             carry = usize::from(digit > Self::DIGITS);
             let distance = if carry == 1 { (1 << WIDTH) - digit } else { digit };
             (distance.checked_sub(1).map_or(&NOTHING, |at| &row[at]), carry == 1)
-        })
+        }));
     }
 }
 
@@ -171,18 +177,33 @@ fn bits<const WIDTH: usize>(scalar: &[u8; 32], at: usize) -> usize {
     two >> (at % 8) & ((1 << WIDTH) - 1)
 }
 
-fn addends(points: &[Point]) -> Vec<Addend> {
+/// The first multiples of each addend, the lowest first, addend by addend.
+pub fn multiples(bases: &[Addend], count: usize) -> Vec<Addend> {
+    let mut multiples = Vec::with_capacity(bases.len() * count);
+    for base in bases {
+        let mut multiple = Point::IDENTITY;
+        for _ in 0..count {
+            multiple = multiple.plus((base, false));
+            multiples.push(multiple);
+        }
+    }
+    addends(&multiples)
+}
+
+pub fn twice_d() -> Tight {
     let d = Tight::from_bytes(&D);
-    let twice_d = d.add(&d).carry();
+    d.add(&d).carry()
+}
+
+pub fn addends(points: &[Point]) -> Vec<Addend> {
+    let twice_d = twice_d();
     let inverses = invert(&points.iter().map(|point| point.z).collect::<Vec<_>>());
     let normalize = |(point, inverse): (&Point, &Tight)| {
         let (x, y) = (point.x.mul(inverse), point.y.mul(inverse));
-        let product = x.mul(&y).mul(&twice_d);
         Addend {
             sum: y.add(&x).carry().limbs(),
             difference: y.sub(&x).carry().limbs(),
-            product: product.limbs(),
-            opposite: product.negated().limbs(),
+            product: x.mul(&y).mul(&twice_d).limbs(),
         }
     };
     points.iter().zip(&inverses).map(normalize).collect()
@@ -196,9 +217,11 @@ mod tests {
 
     use super::*;
 
-    fn product<const WIDTH: usize>(point: &Point, scalar: &Scalar) -> [u8; 32] {
-        let table = Table::<WIDTH>::new(point);
-        encode(&[table.steps(scalar.as_bytes()).fold(Point::IDENTITY, Point::plus)])[0]
+    fn product<const WIDTH: usize>(kernel: Kernel, point: &Point, scalar: &Scalar) -> [u8; 32] {
+        let table = Table::<WIDTH>::new(kernel, point);
+        let mut steps = Vec::new();
+        table.write_steps(scalar.as_bytes(), &mut steps);
+        encode(&[steps.into_iter().fold(Point::IDENTITY, Point::plus)])[0]
     }
 
     /// By doubling and adding: a point of small order does not mind the order of the group.
@@ -239,13 +262,15 @@ mod tests {
             scalars.push(Scalar::from_bytes_mod_order(bytes));
         }
         scalars.extend((0..9).map(|seed| Scalar::from_bytes_mod_order_wide(&hashed(seed + 99))));
+        let kernels: Vec<Kernel> = Kernel::available().collect();
         for point in points() {
             let ours = Point::decode(point.compress().as_bytes()).expect("a point");
-            for scalar in &scalars {
+            for (at, scalar) in scalars.iter().enumerate() {
+                let kernel = kernels[at % kernels.len()];
                 let want = times(&point, scalar);
-                assert_eq!(product::<6>(&ours, scalar), want.compress().to_bytes());
-                assert_eq!(product::<8>(&ours, scalar), want.compress().to_bytes());
-                let negated = product::<6>(&ours.negated(), scalar);
+                assert_eq!(product::<6>(kernel, &ours, scalar), want.compress().to_bytes());
+                assert_eq!(product::<7>(kernel, &ours, scalar), want.compress().to_bytes());
+                let negated = product::<6>(kernel, &ours.negated(), scalar);
                 assert_eq!(negated, (-want).compress().to_bytes());
             }
         }

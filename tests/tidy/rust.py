@@ -23,7 +23,7 @@ _EFFECTS = {
     "unsafe code": r"\bunsafe\b",
     "Python": r"\bpyo3\b",
 }
-KERNELS = ("rust/signature/avx2.rs",)
+KERNELS = ("rust/signature/avx2.rs", "rust/signature/ifma.rs")
 """Files that use a processor's own instructions, which a compiler cannot check for."""
 
 _FUNCTION = re.compile(r"^[ \t]*(?:pub(?:\([^)]*\))? )?(?:const )?fn (\w+)", re.MULTILINE)

@@ -1,0 +1,122 @@
+//! The lanes of each kernel as plain code, to judge the kernel's own and to test where it is not.
+
+use super::lanes::{
+    BITS, Element, FusedMultiplyAdd, Lanes, MultiplyAdd, product_of_doubles, product_of_integers,
+};
+use super::table::Addend;
+
+/// What `vpmadd52luq` and `vpmadd52huq` multiply: the lower 52 bits of each lane.
+const FACTOR: u64 = (1 << 52) - 1;
+
+/// Eight lanes of AVX-512 IFMA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Integers([u64; 8]);
+
+/// Four lanes of AVX2 and FMA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubles([u64; 4]);
+
+macro_rules! plain_lanes {
+    ($lanes:ident, $count:literal, $product:ident) => {
+        impl Lanes<$count> for $lanes {
+            fn splat(value: u64) -> Self {
+                Self([value; $count])
+            }
+
+            fn load(values: &[u64; $count]) -> Self {
+                Self(*values)
+            }
+
+            fn store(self) -> [u64; $count] {
+                self.0
+            }
+
+            fn plus(self, other: Self) -> Self {
+                Self(std::array::from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
+            }
+
+            fn minus(self, other: Self) -> Self {
+                Self(std::array::from_fn(|lane| self.0[lane].wrapping_sub(other.0[lane])))
+            }
+
+            fn and(self, other: Self) -> Self {
+                Self(std::array::from_fn(|lane| self.0[lane] & other.0[lane]))
+            }
+
+            fn above_limb(self) -> Self {
+                Self(self.0.map(|value| value >> BITS))
+            }
+
+            fn times_19(self) -> Self {
+                Self(self.0.map(|value| value.wrapping_mul(19)))
+            }
+
+            fn plus_19_times(self, small: Self) -> Self {
+                assert!(small.0.iter().all(|value| *value < 1 << 32));
+                self.plus(small.times_19())
+            }
+
+            fn select(self, yes: Self, no: Self) -> Self {
+                assert!(self.0.iter().all(|mask| [0, u64::MAX].contains(mask)));
+                let chosen = |lane: usize| if self.0[lane] == 0 { no.0[lane] } else { yes.0[lane] };
+                Self(std::array::from_fn(chosen))
+            }
+
+            fn gather(elements: [&[u64; 5]; $count]) -> Element<Self> {
+                std::array::from_fn(|at| Self(elements.map(|limbs| limbs[at])))
+            }
+
+            fn product(f: &Element<Self>, g: &Element<Self>) -> Element<Self> {
+                $product(f, g)
+            }
+
+            fn prefetch(_: &Addend) {}
+        }
+    };
+}
+
+plain_lanes!(Integers, 8, product_of_integers);
+plain_lanes!(Doubles, 4, product_of_doubles);
+
+impl Integers {
+    fn product_in_full(self, other: Self, lane: usize) -> u128 {
+        u128::from(self.0[lane] & FACTOR) * u128::from(other.0[lane] & FACTOR)
+    }
+}
+
+impl MultiplyAdd for Integers {
+    fn madd52lo(self, f: Self, g: Self) -> Self {
+        let lower = |lane: usize| (f.product_in_full(g, lane) as u64) & FACTOR;
+        self.plus(Self(std::array::from_fn(lower)))
+    }
+
+    fn madd52hi(self, f: Self, g: Self) -> Self {
+        let upper = |lane: usize| (f.product_in_full(g, lane) >> 52) as u64;
+        self.plus(Self(std::array::from_fn(upper)))
+    }
+}
+
+impl FusedMultiplyAdd<4> for Doubles {
+    type Doubles = [f64; 4];
+
+    fn doubles(value: f64) -> [f64; 4] {
+        [value; 4]
+    }
+
+    fn to_doubles(self) -> [f64; 4] {
+        assert!(self.0.iter().all(|value| *value <= FACTOR));
+        self.0.map(|value| value as f64)
+    }
+
+    fn plus_bits(self, doubles: [f64; 4]) -> Self {
+        self.plus(Self(doubles.map(f64::to_bits)))
+    }
+
+    fn difference(f: [f64; 4], g: [f64; 4]) -> [f64; 4] {
+        std::array::from_fn(|lane| f[lane] - g[lane])
+    }
+
+    fn fused(f: [f64; 4], g: [f64; 4], h: [f64; 4]) -> [f64; 4] {
+        std::array::from_fn(|lane| f[lane].mul_add(g[lane], h[lane]))
+    }
+}

@@ -1,0 +1,231 @@
+//! Sum points with the fastest instructions that the processor has.
+
+use super::table::{self, Addend, NOTHING, Point, Step};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, ifma};
+
+/// What points are summed with, the fastest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    Portable,
+    Avx2,
+    Avx512Ifma,
+}
+
+impl Kernel {
+    const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512Ifma];
+
+    /// The fastest one that this processor has.
+    pub fn detected() -> Self {
+        Self::available().last().expect("one is portable")
+    }
+
+    /// Those that this processor has, the fastest last.
+    pub fn available() -> impl DoubleEndedIterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kernel| kernel.is_present())
+    }
+
+    fn is_present(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::is_present(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => ifma::is_present(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512Ifma => "avx512ifma",
+        }
+    }
+
+    /// The kernel of that name, where this processor has it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::available().find(|kernel| kernel.name() == name)
+    }
+
+    /// The first multiples of each addend, the lowest first, addend by addend.
+    pub(super) fn multiples(self, bases: &[Addend], count: usize) -> Vec<Addend> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => multiples_side_by_side(bases, count, avx2::multiples),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => multiples_side_by_side(bases, count, ifma::multiples),
+            _ => table::multiples(bases, count),
+        }
+    }
+
+    /// The sums of as many sequences of steps, each of which is written when its turn comes.
+    pub(super) fn sums<'a>(
+        self,
+        count: usize,
+        write: impl Fn(usize, &mut Vec<Step<'a>>),
+    ) -> Vec<Point> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => side_by_side(count, write, avx2::sum),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => side_by_side(count, write, ifma::sum),
+            _ => side_by_side(count, write, |[steps]| {
+                [steps.iter().copied().fold(Point::IDENTITY, Point::plus)]
+            }),
+        }
+    }
+}
+
+/// The multiples, those of `N` addends at a time.
+fn multiples_side_by_side<const N: usize>(
+    bases: &[Addend],
+    count: usize,
+    multiples: impl Fn([&Addend; N], usize) -> Vec<[Addend; N]>,
+) -> Vec<Addend> {
+    let mut all = Vec::with_capacity(bases.len() * count);
+    for group in bases.chunks(N) {
+        let rows =
+            multiples(std::array::from_fn(|lane| group.get(lane).unwrap_or(&group[0])), count);
+        for lane in 0..group.len() {
+            all.extend(rows.iter().map(|row| row[lane]));
+        }
+    }
+    all
+}
+
+/// The sums, `N` at a time. Where there are fewer, the steps of each are dealt to several lanes.
+fn side_by_side<'a, const N: usize>(
+    count: usize,
+    write: impl Fn(usize, &mut Vec<Step<'a>>),
+    sum: impl Fn([&[Step]; N]) -> [Point; N],
+) -> Vec<Point> {
+    let mut sums = Vec::with_capacity(count);
+    let mut lanes: [Vec<Step>; N] = std::array::from_fn(|_| Vec::new());
+    let mut undealt = Vec::new();
+    while sums.len() < count {
+        let together = N.min(count - sums.len());
+        let shares = N / together;
+        lanes.iter_mut().for_each(Vec::clear);
+        for (at, lanes) in lanes.chunks_exact_mut(shares).take(together).enumerate() {
+            match lanes {
+                [lane] => write(sums.len() + at, lane),
+                _ => {
+                    undealt.clear();
+                    write(sums.len() + at, &mut undealt);
+                    for (step, lane) in undealt.iter().zip((0..shares).cycle()) {
+                        lanes[lane].push(*step);
+                    }
+                }
+            }
+        }
+        let longest = lanes[0].len();
+        lanes.iter_mut().for_each(|lane| lane.resize(longest, (&NOTHING, false)));
+        let summed = sum(lanes.each_ref().map(Vec::as_slice));
+        let whole = |parts: &[Point]| parts[1..].iter().fold(parts[0], |sum, part| sum.add(part));
+        sums.extend(summed.chunks_exact(shares).take(together).map(whole));
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::emulated::{Doubles, Integers};
+    use super::super::sum;
+    use super::super::table::{Table, encode};
+    use super::*;
+
+    /// Sums of `count` scalars' steps, each scalar times the base point and times another one.
+    fn judged<const N: usize>(count: usize, sum: impl Fn([&[Step]; N]) -> [Point; N]) {
+        let mut base = [0x66; 32];
+        base[0] = 0x58;
+        let point = Point::decode(&base).expect("the base point");
+        let narrow = Table::<3>::new(Kernel::Portable, &point.negated());
+        let wide = Table::<6>::new(Kernel::Portable, &point);
+        let scalar = |at: usize| {
+            let mut scalar = *blake3::hash(&at.to_le_bytes()).as_bytes();
+            scalar[31] &= 0x0f;
+            scalar
+        };
+        let write = |at: usize, steps: &mut Vec<_>| {
+            wide.write_steps(&scalar(at), steps);
+            narrow.write_steps(&scalar(at + 1000), steps);
+        };
+        let one_by_one: Vec<Point> = (0..count)
+            .map(|at| {
+                let mut steps = Vec::new();
+                write(at, &mut steps);
+                steps.into_iter().fold(Point::IDENTITY, Point::plus)
+            })
+            .collect();
+        let sums = side_by_side(count, write, sum);
+        assert_eq!(encode(&sums), encode(&one_by_one), "{count} sums in {N} lanes");
+    }
+
+    /// Lanes that are filled, shared out and left empty; also of a processor that is not here.
+    #[test]
+    fn sums_side_by_side_are_those_one_by_one() {
+        for count in [0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 17] {
+            judged(count, sum::sum::<8, Integers>);
+            judged(count, sum::sum::<4, Doubles>);
+            #[cfg(target_arch = "x86_64")]
+            if avx2::is_present() {
+                judged(count, avx2::sum);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if ifma::is_present() {
+                judged(count, ifma::sum);
+            }
+        }
+    }
+
+    /// The multiples of an addend, each as the encoding of the point that it adds.
+    fn multiples_are<const N: usize>(
+        bases: &[Addend],
+        multiples: impl Fn([&Addend; N], usize) -> Vec<[Addend; N]>,
+    ) {
+        let added = |addends: Vec<Addend>| {
+            let point =
+                |addend: &Addend| Point::IDENTITY.plus((addend, false)).plus((addend, true));
+            let once = |addend: &Addend| Point::IDENTITY.plus((addend, false));
+            assert!(
+                encode(&addends.iter().map(point).collect::<Vec<_>>())
+                    .iter()
+                    .all(|zero| { *zero == encode(&[Point::IDENTITY])[0] })
+            );
+            encode(&addends.iter().map(once).collect::<Vec<_>>())
+        };
+        let want = added(table::multiples(bases, 5));
+        assert_eq!(added(multiples_side_by_side(bases, 5, multiples)), want, "{N} lanes");
+    }
+
+    #[test]
+    fn multiples_side_by_side_are_those_one_by_one() {
+        let mut base = [0x66; 32];
+        base[0] = 0x58;
+        let point = Point::decode(&base).expect("the base point");
+        // Ten addends leave lanes empty, and one adds nothing.
+        let mut bases = Kernel::Portable.multiples(&table::addends(&[point]), 9);
+        bases.push(NOTHING);
+        multiples_are(&bases, sum::multiples::<8, Integers>);
+        multiples_are(&bases, sum::multiples::<4, Doubles>);
+        #[cfg(target_arch = "x86_64")]
+        if avx2::is_present() {
+            multiples_are(&bases, avx2::multiples);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if ifma::is_present() {
+            multiples_are(&bases, ifma::multiples);
+        }
+    }
+
+    #[test]
+    fn kernels_are_named() {
+        assert_eq!(Kernel::available().next(), Some(Kernel::Portable));
+        assert_eq!(Kernel::from_name("portable"), Some(Kernel::Portable));
+        assert_eq!(Kernel::from_name(Kernel::detected().name()), Some(Kernel::detected()));
+        assert_eq!(Kernel::from_name("sse2"), None);
+    }
+}

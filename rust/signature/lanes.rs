@@ -1,0 +1,391 @@
+//! Multiply field elements side by side, one in each 64-bit lane of a processor's registers.
+//!
+//! A field element is five limbs of 51 bits, the lowest first; a vector holds the same limb of as
+//! many elements as there are lanes, so that nothing ever moves between lanes. Limbs are *reduced*
+//! below `2^51 + 2^18`, which is what carries give and products take. Products give *columns*
+//! below `2^60`; a few of them may be added and subtracted before they are carried.
+//!
+//! What processors differ in is `Lanes`. A function that is not inlined would be compiled without
+//! the processor's instructions: hence `inline(always)`, and loops where closures would read
+//! better.
+
+use super::table::Addend;
+
+/// Bits of a limb.
+pub const BITS: u32 = 51;
+
+/// A limb's bits.
+pub const MASK: u64 = (1 << BITS) - 1;
+
+/// The limbs of as many elements as there are lanes, or their columns.
+pub type Element<L> = [L; 5];
+
+/// Unsigned 64-bit values, one in each of `N` lanes; sums are modulo `2^64`.
+pub trait Lanes<const N: usize>: Copy {
+    /// The same value in every lane.
+    fn splat(value: u64) -> Self;
+
+    fn load(values: &[u64; N]) -> Self;
+
+    fn store(self) -> [u64; N];
+
+    fn plus(self, other: Self) -> Self;
+
+    fn minus(self, other: Self) -> Self;
+
+    fn and(self, other: Self) -> Self;
+
+    /// The value without its lowest 51 bits, moved down.
+    fn above_limb(self) -> Self;
+
+    fn times_19(self) -> Self;
+
+    /// `self + 19 small`, where `small` is below `2^32`.
+    fn plus_19_times(self, small: Self) -> Self;
+
+    /// `yes` where a lane has all its bits set, `no` where it has none.
+    fn select(self, yes: Self, no: Self) -> Self;
+
+    /// The limbs of one element a lane.
+    fn gather(elements: [&[u64; 5]; N]) -> Element<Self>;
+
+    /// The columns of the product of reduced elements.
+    fn product(f: &Element<Self>, g: &Element<Self>) -> Element<Self>;
+
+    /// Have the addend in the cache soon.
+    fn prefetch(addend: &Addend);
+}
+
+/// Lanes of a processor with AVX-512 IFMA.
+pub trait MultiplyAdd: Copy {
+    /// `self` plus the lower 52 bits of the product of two 52-bit values.
+    fn madd52lo(self, f: Self, g: Self) -> Self;
+
+    /// `self` plus the product's bits from the 52nd on.
+    fn madd52hi(self, f: Self, g: Self) -> Self;
+}
+
+/// Lanes of a processor that multiplies and adds doubles with one rounding.
+pub trait FusedMultiplyAdd<const N: usize>: Lanes<N> {
+    type Doubles: Copy;
+
+    fn doubles(value: f64) -> Self::Doubles;
+
+    /// The double of each value, which is below `2^52`.
+    fn to_doubles(self) -> Self::Doubles;
+
+    /// `self` plus the doubles as they are encoded.
+    fn plus_bits(self, doubles: Self::Doubles) -> Self;
+
+    fn difference(f: Self::Doubles, g: Self::Doubles) -> Self::Doubles;
+
+    /// `f g + h`, rounded once.
+    fn fused(f: Self::Doubles, g: Self::Doubles, h: Self::Doubles) -> Self::Doubles;
+}
+
+/// A multiple of the modulus, limb by limb, of which each limb has `51 + log2(times)` bits.
+const fn multiple_of_p(times: u64) -> [u64; 5] {
+    let (first, other) = (((1 << BITS) - 19) * times, ((1 << BITS) - 1) * times);
+    [first, other, other, other, other]
+}
+
+/// What is added before columns are subtracted: more than any column.
+const ABOVE_COLUMNS: [u64; 5] = multiple_of_p(1 << 10);
+
+#[inline(always)]
+pub fn add<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
+    let mut sum = *f;
+    for at in 0..5 {
+        sum[at] = sum[at].plus(g[at]);
+    }
+    sum
+}
+
+/// `f - g` and a multiple of the modulus, for columns.
+#[inline(always)]
+pub fn sub<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
+    let mut difference = *f;
+    for at in 0..5 {
+        difference[at] = difference[at].plus(L::splat(ABOVE_COLUMNS[at])).minus(g[at]);
+    }
+    difference
+}
+
+/// Reduce columns below `2^63`. Each carry has at most 12 bits and goes one limb up; what goes
+/// beyond `2^255` comes back 19 times.
+#[inline(always)]
+pub fn carry<const N: usize, L: Lanes<N>>(columns: &Element<L>) -> Element<L> {
+    let mut limbs = *columns;
+    for at in 0..5 {
+        let limb = columns[at].and(L::splat(MASK));
+        limbs[at] = match at {
+            0 => limb.plus_19_times(columns[4].above_limb()),
+            _ => limb.plus(columns[at - 1].above_limb()),
+        };
+    }
+    limbs
+}
+
+/// The upper five of ten columns come back 19 times.
+#[inline(always)]
+fn fold<const N: usize, L: Lanes<N>>(columns: &[L; 10]) -> Element<L> {
+    let mut folded = [columns[0]; 5];
+    for at in 0..5 {
+        folded[at] = columns[at].plus(columns[at + 5].times_19());
+    }
+    folded
+}
+
+/// The product on lanes that multiply 52-bit integers.
+///
+/// Limbs are below `2^52`, as the instructions ask. The upper half of a product stands 52 bits
+/// above the lower one, where the next limb stands 51: it counts twice. A column is below
+/// `5 (2^52 + 2^51.1)`, and 20 times that is below `2^60`.
+#[inline(always)]
+pub fn product_of_integers<const N: usize, L>(f: &Element<L>, g: &Element<L>) -> Element<L>
+where
+    L: Lanes<N> + MultiplyAdd,
+{
+    let zero = L::splat(0);
+    let (mut lower, mut upper) = ([zero; 10], [zero; 10]);
+    for i in 0..5 {
+        for j in 0..5 {
+            lower[i + j] = lower[i + j].madd52lo(f[i], g[j]);
+            upper[i + j + 1] = upper[i + j + 1].madd52hi(f[i], g[j]);
+        }
+    }
+    for at in 1..10 {
+        lower[at] = lower[at].plus(upper[at].plus(upper[at]));
+    }
+    fold(&lower)
+}
+
+/// `2^103`: doubles from here to `2^104` are the multiples of `2^51`.
+const TOP: f64 = f64::from_bits(EXPONENT_103);
+const EXPONENT_103: u64 = (1023 + 103) << 52;
+
+/// `1.5 2^52`: doubles within `2^51` of it are the integers.
+const MIDDLE: f64 = f64::from_bits(EXPONENT_52_AND_HALF);
+const EXPONENT_52_AND_HALF: u64 = (1023 + 52) << 52 | 1 << 51;
+
+/// What is added to each folded column: it takes away the encodings of `TOP` and `MIDDLE` once for
+/// each time that they were added, and gives what keeps the sum above zero.
+const OFFSETS: [u64; 5] = {
+    let mut encodings = [0_u64; 10];
+    let mut at = 0;
+    while at < 25 {
+        let column = at / 5 + at % 5;
+        encodings[column] = encodings[column].wrapping_add(EXPONENT_52_AND_HALF);
+        encodings[column + 1] = encodings[column + 1].wrapping_add(EXPONENT_103);
+        at += 1;
+    }
+    let mut offsets = multiple_of_p(1 << 8);
+    let mut at = 0;
+    while at < 5 {
+        let folded = encodings[at].wrapping_add(encodings[at + 5].wrapping_mul(19));
+        offsets[at] = offsets[at].wrapping_sub(folded);
+        at += 1;
+    }
+    offsets
+};
+
+/// The product on lanes that multiply doubles.
+///
+/// A product of limbs is below `2^103`. Added to `TOP` it is rounded to a multiple of `2^51`, which
+/// the encoding shows as an integer: what goes to the next limb. Taking that away from the product
+/// leaves what was rounded off, exactly, between `-2^51` and `2^51`. This holds however
+/// the processor rounds. A folded column is between `-2^57.7` and `2^58.8`, before its offset.
+#[inline(always)]
+pub fn product_of_doubles<const N: usize, L>(f: &Element<L>, g: &Element<L>) -> Element<L>
+where
+    L: FusedMultiplyAdd<N>,
+{
+    let (top, both) = (L::doubles(TOP), L::doubles(TOP + MIDDLE));
+    let (mut left, mut right) = ([top; 5], [top; 5]);
+    for at in 0..5 {
+        (left[at], right[at]) = (f[at].to_doubles(), g[at].to_doubles());
+    }
+    let mut columns = [L::splat(0); 10];
+    for i in 0..5 {
+        for j in 0..5 {
+            let upper = L::fused(left[i], right[j], top);
+            let lower = L::fused(left[i], right[j], L::difference(both, upper));
+            columns[i + j] = columns[i + j].plus_bits(lower);
+            columns[i + j + 1] = columns[i + j + 1].plus_bits(upper);
+        }
+    }
+    let mut folded = fold(&columns);
+    for at in 0..5 {
+        folded[at] = folded[at].plus(L::splat(OFFSETS[at]));
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::emulated::{Doubles, Integers};
+    use super::super::field::Tight;
+    use super::*;
+
+    /// What a limb may be, at its bounds and between them.
+    const LIMBS: [u64; 9] = [
+        0,
+        1,
+        18,
+        MASK - 19,
+        MASK,
+        MASK + 1,
+        MASK + (1 << 17),
+        (1 << 51) + (1 << 18) - 1,
+        0x5_5555_5555_5555,
+    ];
+
+    /// Elements whose limbs are at the bounds, in every mixture, and elements drawn at random.
+    fn elements() -> Vec<[u64; 5]> {
+        let mut elements: Vec<[u64; 5]> = LIMBS.iter().map(|limb| [*limb; 5]).collect();
+        let mut stream = blake3::Hasher::new().update(b"limbs").finalize_xof();
+        let mut draw = |below: u64| {
+            let mut bytes = [0; 8];
+            stream.fill(&mut bytes);
+            u64::from_le_bytes(bytes) % below
+        };
+        for _ in 0..400 {
+            elements.push(std::array::from_fn(|_| LIMBS[draw(9) as usize]));
+            elements.push(std::array::from_fn(|_| draw((1 << 51) + (1 << 18))));
+        }
+        elements
+    }
+
+    fn value(limbs: [u64; 5]) -> [u8; 32] {
+        Tight::from_limbs(limbs).to_bytes()
+    }
+
+    fn load<const N: usize, L: Lanes<N>>(elements: &[[u64; 5]]) -> Element<L> {
+        std::array::from_fn(|at| L::load(&std::array::from_fn(|lane| elements[lane][at])))
+    }
+
+    fn store<const N: usize, L: Lanes<N>>(element: &Element<L>) -> Vec<[u64; 5]> {
+        let limbs = element.map(L::store);
+        (0..N).map(|lane| std::array::from_fn(|at| limbs[at][lane])).collect()
+    }
+
+    /// Products, their sums and differences, carried, are those of the proven field; and within the
+    /// bounds that the next product asks for.
+    fn is_the_field<const N: usize, L: Lanes<N>>() {
+        let elements = elements();
+        for (left, right) in elements.chunks_exact(N).zip(elements.chunks_exact(N).rev()) {
+            let (f, g) = (load::<N, L>(left), load::<N, L>(right));
+            let (product, square) = (L::product(&f, &g), L::product(&f, &f));
+            let sum = add(&add(&square, &square), &product);
+            let difference = sub(&add(&square, &square), &product);
+            for columns in [&product, &square] {
+                let largest = columns.iter().flat_map(|column| column.store()).max();
+                assert!(largest < Some(1 << 60));
+            }
+            let results = [product, square, sum, difference].map(|columns| {
+                let limbs = store(&carry::<N, L>(&columns));
+                assert!(limbs.iter().flatten().all(|limb| *limb < (1 << 51) + (1 << 18)));
+                limbs
+            });
+            for lane in 0..N {
+                let (f, g) = (Tight::from_limbs(left[lane]), Tight::from_limbs(right[lane]));
+                let (product, square) = (f.mul(&g), f.square());
+                let twice = square.add(&square).carry();
+                let want =
+                    [product, square, twice.add(&product).carry(), twice.sub(&product).carry()];
+                for (result, want) in results.iter().zip(want) {
+                    assert_eq!(value(result[lane]), want.to_bytes(), "{left:?} {right:?}");
+                }
+            }
+        }
+    }
+
+    /// Every operation of a processor's lanes does what the emulated ones do.
+    fn are_as_emulated<const N: usize, L: Lanes<N>, Plain: Lanes<N>>() {
+        let elements = elements();
+        let mut rows = elements.chunks_exact(N);
+        while let (Some(f), Some(g)) = (rows.next(), rows.next()) {
+            let row =
+                |at: usize| -> [&[u64; 5]; N] { std::array::from_fn(|lane| &[f, g][at][lane]) };
+            let (left, right) = (L::gather(row(0)), L::gather(row(1)));
+            let (want_left, want_right) = (Plain::gather(row(0)), Plain::gather(row(1)));
+            assert_eq!(
+                store(&L::product(&left, &right)),
+                store(&Plain::product(&want_left, &want_right))
+            );
+            for at in 0..5 {
+                let (f, g) = (left[at], right[at]);
+                let (p, q) = (want_left[at], want_right[at]);
+                let mask =
+                    std::array::from_fn(|lane| if lane % 3 == at % 3 { u64::MAX } else { 0 });
+                let small = L::splat((1 << 13) + at as u64);
+                let want_small = Plain::splat((1 << 13) + at as u64);
+                let got = [
+                    f,
+                    f.plus(g),
+                    f.minus(g),
+                    f.and(g),
+                    f.above_limb(),
+                    f.times_19(),
+                    f.plus_19_times(small),
+                    L::load(&mask).select(f, g),
+                    f.minus(g).above_limb(),
+                ];
+                let want = [
+                    p,
+                    p.plus(q),
+                    p.minus(q),
+                    p.and(q),
+                    p.above_limb(),
+                    p.times_19(),
+                    p.plus_19_times(want_small),
+                    Plain::load(&mask).select(p, q),
+                    p.minus(q).above_limb(),
+                ];
+                assert_eq!(got.map(L::store), want.map(Plain::store));
+            }
+        }
+    }
+
+    /// What the manual of the instructions says, on numbers worked out by hand.
+    #[test]
+    fn emulated_multiply_add_keeps_52_bits_of_a_half() {
+        let top = Integers::splat((1 << 52) - 1);
+        let beyond = Integers::splat((1 << 52) | 3);
+        let one = Integers::splat(1);
+        // (2^52 - 1)^2 = (2^52 - 2) 2^52 + 1, and bits from the 52nd on are not looked at.
+        assert_eq!(one.madd52lo(top, top), Integers::splat(2));
+        assert_eq!(one.madd52hi(top, top), Integers::splat((1 << 52) - 1));
+        assert_eq!(one.madd52lo(beyond, beyond), Integers::splat(10));
+        assert_eq!(one.madd52hi(beyond, beyond), one);
+        assert_eq!(Integers::splat(u64::MAX).madd52lo(one, one), Integers::splat(0));
+    }
+
+    #[test]
+    fn emulated_lanes_are_the_field() {
+        is_the_field::<8, Integers>();
+        is_the_field::<4, Doubles>();
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn lanes_of_avx2_are_as_emulated() {
+        use super::super::avx2;
+        if !avx2::is_present() {
+            return println!("skipped: this processor has no AVX2 with FMA");
+        }
+        are_as_emulated::<{ avx2::LANES }, avx2::Vector, Doubles>();
+        is_the_field::<{ avx2::LANES }, avx2::Vector>();
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn lanes_of_avx512ifma_are_as_emulated() {
+        use super::super::ifma;
+        if !ifma::is_present() {
+            return println!("skipped: this processor has no AVX-512 IFMA");
+        }
+        are_as_emulated::<{ ifma::LANES }, ifma::Vector, Integers>();
+        is_the_field::<{ ifma::LANES }, ifma::Vector>();
+    }
+}
