@@ -3,15 +3,17 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m256d, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi64, _mm256_and_si256,
-    _mm256_blendv_epi8, _mm256_castpd_si256, _mm256_castsi256_pd, _mm256_fmadd_pd,
-    _mm256_loadu_si256, _mm256_mul_epu32, _mm256_or_si256, _mm256_permute2x128_si256,
-    _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_slli_epi64, _mm256_srli_epi64,
-    _mm256_storeu_si256, _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi64,
+    __m256d, __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm256_add_epi64,
+    _mm256_and_si256, _mm256_blendv_epi8, _mm256_castpd_si256, _mm256_castsi256_pd,
+    _mm256_fmadd_pd, _mm256_loadu_si256, _mm256_mul_epu32, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_set1_pd,
+    _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
+    _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
+    _mm256_xor_si256,
 };
 
 use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, product_of_doubles};
+use super::sha512;
 use super::sum;
 use super::table::{Addend, Point, Step};
 
@@ -37,9 +39,21 @@ pub fn multiples(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]
     unsafe { multiples_with_avx2(addends, count) }
 }
 
+/// The SHA-512 hashes of padded messages, all of which are as long.
+pub fn sha512(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
+    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { sha512_with_avx2(padded) }
+}
+
 #[target_feature(enable = "avx2,fma")]
 fn sum_with_avx2(steps: [&[Step]; LANES]) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn sha512_with_avx2(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
+    sha512::hash::<LANES, Vector>(padded)
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -88,6 +102,24 @@ impl Lanes<LANES> for Vector {
     #[inline(always)]
     fn and(self, other: Self) -> Self {
         Self(unsafe { _mm256_and_si256(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        Self(unsafe { _mm256_xor_si256(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn rotated(self, bits: i32) -> Self {
+        Self(unsafe {
+            let (right, left) = (_mm_cvtsi32_si128(bits), _mm_cvtsi32_si128(64 - bits));
+            _mm256_or_si256(_mm256_srl_epi64(self.0, right), _mm256_sll_epi64(self.0, left))
+        })
+    }
+
+    #[inline(always)]
+    fn shifted(self, bits: i32) -> Self {
+        Self(unsafe { _mm256_srl_epi64(self.0, _mm_cvtsi32_si128(bits)) })
     }
 
     #[inline(always)]

@@ -43,6 +43,18 @@ macro_rules! plain_lanes {
                 Self(std::array::from_fn(|lane| self.0[lane] & other.0[lane]))
             }
 
+            fn xor(self, other: Self) -> Self {
+                Self(std::array::from_fn(|lane| self.0[lane] ^ other.0[lane]))
+            }
+
+            fn rotated(self, bits: i32) -> Self {
+                Self(self.0.map(|value| value.rotate_right(bits.cast_unsigned())))
+            }
+
+            fn shifted(self, bits: i32) -> Self {
+                Self(self.0.map(|value| value >> bits))
+            }
+
             fn above_limb(self) -> Self {
                 Self(self.0.map(|value| value >> BITS))
             }

@@ -3,13 +3,15 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_maskz_loadu_epi64, _mm512_set1_epi64,
-    _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_storeu_si512,
-    _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m512i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512,
+    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_maskz_loadu_epi64,
+    _mm512_rorv_epi64, _mm512_set1_epi64, _mm512_shuffle_i64x2, _mm512_slli_epi64,
+    _mm512_srl_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    _mm512_ternarylogic_epi64, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers};
+use super::sha512;
 use super::sum;
 use super::table::{Addend, Point, Step};
 
@@ -35,9 +37,21 @@ pub fn multiples(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]
     unsafe { multiples_with_ifma(addends, count) }
 }
 
+/// The SHA-512 hashes of padded messages, all of which are as long.
+pub fn sha512(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
+    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { sha512_with_ifma(padded) }
+}
+
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn sum_with_ifma(steps: [&[Step]; LANES]) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn sha512_with_ifma(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
+    sha512::hash::<LANES, Vector>(padded)
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
@@ -83,6 +97,21 @@ impl Lanes<LANES> for Vector {
     #[inline(always)]
     fn and(self, other: Self) -> Self {
         Self(unsafe { _mm512_and_si512(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        Self(unsafe { _mm512_xor_si512(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn rotated(self, bits: i32) -> Self {
+        Self(unsafe { _mm512_rorv_epi64(self.0, _mm512_set1_epi64(i64::from(bits))) })
+    }
+
+    #[inline(always)]
+    fn shifted(self, bits: i32) -> Self {
+        Self(unsafe { _mm512_srl_epi64(self.0, _mm_cvtsi32_si128(bits)) })
     }
 
     #[inline(always)]

@@ -1,8 +1,12 @@
-//! Sum points with the fastest instructions that the processor has.
+//! Sum points and hash messages with the fastest instructions that the processor has.
 
-use super::table::{self, Addend, NOTHING, Point, Step};
+use std::sync::LazyLock;
+
+use super::table::{self, Addend, BASE, NOTHING, Point, Step, encode};
+
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, ifma};
+use super::{sha512, single};
 
 /// What points are summed with, the fastest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +24,15 @@ impl Kernel {
         Self::available().last().expect("one is portable")
     }
 
-    /// Those that this processor has, the fastest last.
+    /// Those that this processor has, the fastest last. Each is first tried once in a process: one
+    /// that does not compute what the portable one does is not used.
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
-        Self::ALL.into_iter().filter(|kernel| kernel.is_present())
+        static TRIED: LazyLock<Vec<Kernel>> = LazyLock::new(|| {
+            let trial = Kernel::Portable.trial();
+            let agrees = |kernel: &Kernel| kernel.is_present() && kernel.trial() == trial;
+            Kernel::ALL.into_iter().filter(agrees).collect()
+        });
+        TRIED.iter().copied()
     }
 
     fn is_present(self) -> bool {
@@ -48,6 +58,31 @@ impl Kernel {
     /// The kernel of that name, where this processor has it.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::available().find(|kernel| kernel.name() == name)
+    }
+
+    /// Encoded sums and multiples, and hashes: so many that lanes are filled, shared and left empty.
+    fn trial(self) -> (Vec<[u8; 32]>, Vec<[u8; 64]>) {
+        let base = Point::decode(&BASE).expect("the base point");
+        let multiples = self.multiples(&table::addends(&[base, base.negated()]), 5);
+        let mut points = self.sums(13, |at, steps| {
+            let step = |place: usize| (&multiples[place * at % 10], (place * at).is_multiple_of(3));
+            steps.extend((1..12).map(step));
+        });
+        points.extend(multiples.iter().map(|addend| Point::IDENTITY.plus((addend, false))));
+        let text: Vec<u8> = (0..200).collect();
+        let message = |at: usize| [&BASE[..], &text[at..], &text[..at]];
+        (encode(&points), self.hashes(&(0..17).map(message).collect::<Vec<_>>()))
+    }
+
+    /// The SHA-512 hashes of messages in three parts.
+    pub(super) fn hashes(self, messages: &[[&[u8]; 3]]) -> Vec<[u8; 64]> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => hashes_side_by_side(messages, avx2::sha512),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => hashes_side_by_side(messages, ifma::sha512),
+            _ => messages.iter().map(single::hash).collect(),
+        }
     }
 
     /// The first multiples of each addend, the lowest first, addend by addend.
@@ -77,6 +112,26 @@ impl Kernel {
             }),
         }
     }
+}
+
+/// The hashes, `N` at a time where as many messages that follow each other take as many blocks.
+fn hashes_side_by_side<const N: usize>(
+    messages: &[[&[u8]; 3]],
+    sha512: impl Fn([&[u8]; N]) -> [[u8; 64]; N],
+) -> Vec<[u8; 64]> {
+    let mut hashes = Vec::with_capacity(messages.len());
+    let mut padded: [Vec<u8>; N] = std::array::from_fn(|_| Vec::new());
+    for group in messages.chunks(N) {
+        for (parts, padded) in group.iter().zip(&mut padded) {
+            sha512::pad(parts, padded);
+        }
+        if group.len() == N && padded.iter().all(|other| other.len() == padded[0].len()) {
+            hashes.extend(sha512(padded.each_ref().map(Vec::as_slice)));
+        } else {
+            hashes.extend(group.iter().map(single::hash));
+        }
+    }
+    hashes
 }
 
 /// The multiples, those of `N` addends at a time.
@@ -134,14 +189,12 @@ fn side_by_side<'a, const N: usize>(
 mod tests {
     use super::super::emulated::{Doubles, Integers};
     use super::super::sum;
-    use super::super::table::{Table, encode};
+    use super::super::table::Table;
     use super::*;
 
     /// Sums of `count` scalars' steps, each scalar times the base point and times another one.
     fn judged<const N: usize>(count: usize, sum: impl Fn([&[Step]; N]) -> [Point; N]) {
-        let mut base = [0x66; 32];
-        base[0] = 0x58;
-        let point = Point::decode(&base).expect("the base point");
+        let point = Point::decode(&BASE).expect("the base point");
         let narrow = Table::<3>::new(Kernel::Portable, &point.negated());
         let wide = Table::<6>::new(Kernel::Portable, &point);
         let scalar = |at: usize| {
@@ -203,9 +256,7 @@ mod tests {
 
     #[test]
     fn multiples_side_by_side_are_those_one_by_one() {
-        let mut base = [0x66; 32];
-        base[0] = 0x58;
-        let point = Point::decode(&base).expect("the base point");
+        let point = Point::decode(&BASE).expect("the base point");
         // Ten addends leave lanes empty, and one adds nothing.
         let mut bases = Kernel::Portable.multiples(&table::addends(&[point]), 9);
         bases.push(NOTHING);

@@ -8,12 +8,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use curve25519_dalek::scalar::Scalar;
 use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
-use super::single::{challenge, split};
-use super::table::{Point, Table, encode};
+use super::single::split;
+use super::table::{BASE, Point, Table, encode};
 use crate::key::PublicKey;
 
 /// A key's multiples take 303 KB, and the base point's 5.8 MB. Addends are asked for some steps
@@ -32,13 +33,6 @@ const COUNTED: usize = 16_384;
 
 /// Claims that share one inversion.
 const TASK: usize = 128;
-
-/// The encoding of the base point (RFC 8032 section 5.1).
-const BASE: [u8; 32] = {
-    let mut bytes = [0x66; 32];
-    bytes[0] = 0x58;
-    bytes
-};
 
 static BASE_TABLE: LazyLock<BaseTable> = LazyLock::new(|| {
     Table::new(Kernel::detected(), &Point::decode(&BASE).expect("the base point"))
@@ -104,24 +98,30 @@ pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) 
 
 fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
     let mut doubtful = Vec::new();
-    let mut scalars = Vec::with_capacity(prepared.len());
+    let mut split_claims = Vec::with_capacity(prepared.len());
+    let mut hashed = Vec::with_capacity(prepared.len());
     for (position, table) in prepared {
-        let claim = &claims[*position];
-        match split(claim.signature) {
-            Some((r, s)) => {
-                let k = challenge(&r, claim.key, claim.message);
-                scalars.push((*position, table, s.to_bytes(), k.to_bytes()));
+        let Claim { key, message, signature } = claims[*position];
+        match split(signature) {
+            Some((_, s)) => {
+                split_claims.push((*position, table, s.to_bytes()));
+                hashed.push([&signature[..32], key, message]);
             }
             None => doubtful.push(*position),
         }
     }
-    let sums = kernel.sums(scalars.len(), |at, steps| {
-        let (_, table, s, k) = &scalars[at];
+    let challenges: Vec<[u8; 32]> = kernel
+        .hashes(&hashed)
+        .iter()
+        .map(|hash| Scalar::from_bytes_mod_order_wide(hash).to_bytes())
+        .collect();
+    let sums = kernel.sums(split_claims.len(), |at, steps| {
+        let (_, table, s) = &split_claims[at];
         BASE_TABLE.write_steps(s, steps);
-        table.write_steps(k, steps);
+        table.write_steps(&challenges[at], steps);
     });
     let computed = encode(&sums);
-    for ((position, ..), r) in scalars.iter().zip(&computed) {
+    for ((position, ..), r) in split_claims.iter().zip(&computed) {
         if claims[*position].signature[..32] != r[..] {
             doubtful.push(*position);
         }

@@ -35,6 +35,14 @@ pub trait Lanes<const N: usize>: Copy {
 
     fn and(self, other: Self) -> Self;
 
+    fn xor(self, other: Self) -> Self;
+
+    /// The value with its bits moved down, and those that fall off come back above.
+    fn rotated(self, bits: i32) -> Self;
+
+    /// The value with its bits moved down.
+    fn shifted(self, bits: i32) -> Self;
+
     /// The value without its lowest 51 bits, moved down.
     fn above_limb(self) -> Self;
 
@@ -326,6 +334,9 @@ mod tests {
                     f.minus(g),
                     f.and(g),
                     f.above_limb(),
+                    f.xor(g),
+                    f.rotated(41),
+                    g.shifted(7),
                     f.times_19(),
                     f.plus_19_times(small),
                     L::load(&mask).select(f, g),
@@ -337,6 +348,9 @@ mod tests {
                     p.minus(q),
                     p.and(q),
                     p.above_limb(),
+                    p.xor(q),
+                    p.rotated(41),
+                    q.shifted(7),
                     p.times_19(),
                     p.plus_19_times(want_small),
                     Plain::load(&mask).select(p, q),

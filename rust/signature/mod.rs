@@ -19,6 +19,7 @@ mod ifma;
 mod kernel;
 mod known;
 mod lanes;
+mod sha512;
 mod single;
 mod sum;
 mod table;

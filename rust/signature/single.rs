@@ -36,9 +36,14 @@ pub(super) fn split(signature: &Signature) -> Option<([u8; 32], Scalar)> {
 
 /// `k`, over the bytes as they were received.
 pub(super) fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
+    Scalar::from_bytes_mod_order_wide(&hash(&[r, key, message]))
+}
+
+/// The SHA-512 hash of the parts one after the other.
+pub(super) fn hash(parts: &[&[u8]; 3]) -> [u8; 64] {
     let mut hasher = Sha512::new();
-    for part in [&r[..], key, message] {
+    for part in parts {
         hasher.update(part);
     }
-    Scalar::from_bytes_mod_order_wide(&hasher.finalize().into())
+    hasher.finalize().into()
 }

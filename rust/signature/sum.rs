@@ -96,27 +96,17 @@ fn nothing<const N: usize, L: Lanes<N>>() -> Sums<L> {
 /// "madd-2008-hwcd-3", as in the table that the steps come from.
 #[inline(always)]
 fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Gathered<L>) -> Sums<L> {
-    let [a, b, c] = products([sums.difference, sums.total, sums.t], step.parts);
+    let a = L::product(&sums.difference, &step.parts[0]);
+    let b = L::product(&sums.total, &step.parts[1]);
+    let c = L::product(&sums.t, &step.parts[2]);
     let d = add(&sums.z, &sums.z);
     let (e, h) = (carry(&sub(&b, &a)), carry(&add(&b, &a)));
     let (less, more) = (sub(&d, &c), add(&d, &c));
     let f = carry(&select(step.opposite, &more, &less));
     let g = carry(&select(step.opposite, &less, &more));
-    let [x, y, z, t] = products([e, g, f, e], [f, h, g, h]);
+    let (x, y) = (L::product(&e, &f), L::product(&g, &h));
+    let (z, t) = (L::product(&f, &g), L::product(&e, &h));
     Sums { difference: carry(&sub(&y, &x)), total: carry(&add(&y, &x)), z, t: carry(&t) }
-}
-
-/// The products of each pair. In a loop: unrolled, more values would be open than registers are.
-#[inline(always)]
-fn products<const N: usize, L: Lanes<N>, const COUNT: usize>(
-    left: [Element<L>; COUNT],
-    right: [Element<L>; COUNT],
-) -> [Element<L>; COUNT] {
-    let mut products = left;
-    for at in 0..COUNT {
-        products[at] = L::product(&left[at], &right[at]);
-    }
-    products
 }
 
 /// What is added in one step.

@@ -29,6 +29,13 @@ pub struct Addend {
 /// An addend, and whether it is to be taken away.
 pub type Step<'a> = (&'a Addend, bool);
 
+/// The encoding of the base point (RFC 8032 section 5.1).
+pub const BASE: [u8; 32] = {
+    let mut bytes = [0x66; 32];
+    bytes[0] = 0x58;
+    bytes
+};
+
 /// `d` of the curve equation `-x^2 + y^2 = 1 + d x^2 y^2` (RFC 8032 section 5.1).
 const D: [u8; 32] = [
     0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41, 0x41, 0x4d, 0x0a, 0x70, 0x00,
