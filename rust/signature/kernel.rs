@@ -60,7 +60,7 @@ impl Kernel {
         Self::available().find(|kernel| kernel.name() == name)
     }
 
-    /// Encoded sums and multiples, and hashes: so many that lanes are filled, shared and left empty.
+    /// Encoded sums and multiples, and hashes: lanes are filled, shared and left empty.
     fn trial(self) -> (Vec<[u8; 32]>, Vec<[u8; 64]>) {
         let base = Point::decode(&BASE).expect("the base point");
         let multiples = self.multiples(&table::addends(&[base, base.negated()]), 5);
