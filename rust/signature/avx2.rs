@@ -118,8 +118,8 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn shifted(self, bits: i32) -> Self {
-        Self(unsafe { _mm256_srl_epi64(self.0, _mm_cvtsi32_si128(bits)) })
+    fn shifted<const COUNT: u32>(self) -> Self {
+        Self(unsafe { _mm256_srl_epi64(self.0, _mm_cvtsi32_si128(COUNT.cast_signed())) })
     }
 
     #[inline(always)]

@@ -51,8 +51,8 @@ macro_rules! plain_lanes {
                 Self(self.0.map(|value| value.rotate_right(bits.cast_unsigned())))
             }
 
-            fn shifted(self, bits: i32) -> Self {
-                Self(self.0.map(|value| value >> bits))
+            fn shifted<const COUNT: u32>(self) -> Self {
+                Self(self.0.map(|value| value >> COUNT))
             }
 
             fn above_limb(self) -> Self {

@@ -6,8 +6,8 @@ use std::arch::x86_64::{
     __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512,
     _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_maskz_loadu_epi64, _mm512_rorv_epi64,
     _mm512_set1_epi64, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64,
-    _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_ternarylogic_epi64,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_storeu_si512, _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers};
@@ -110,8 +110,8 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn shifted(self, bits: i32) -> Self {
-        Self(unsafe { _mm512_srlv_epi64(self.0, _mm512_set1_epi64(i64::from(bits))) })
+    fn shifted<const COUNT: u32>(self) -> Self {
+        Self(unsafe { _mm512_srli_epi64::<COUNT>(self.0) })
     }
 
     #[inline(always)]

@@ -41,7 +41,7 @@ pub trait Lanes<const N: usize>: Copy {
     fn rotated(self, bits: i32) -> Self;
 
     /// The value with its bits moved down.
-    fn shifted(self, bits: i32) -> Self;
+    fn shifted<const COUNT: u32>(self) -> Self;
 
     /// The value without its lowest 51 bits, moved down.
     fn above_limb(self) -> Self;
@@ -336,7 +336,7 @@ mod tests {
                     f.above_limb(),
                     f.xor(g),
                     f.rotated(41),
-                    g.shifted(7),
+                    g.shifted::<7>(),
                     f.times_19(),
                     f.plus_19_times(small),
                     L::load(&mask).select(f, g),
@@ -350,7 +350,7 @@ mod tests {
                     p.above_limb(),
                     p.xor(q),
                     p.rotated(41),
-                    q.shifted(7),
+                    q.shifted::<7>(),
                     p.times_19(),
                     p.plus_19_times(want_small),
                     Plain::load(&mask).select(p, q),
