@@ -73,7 +73,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo '$(PYTHON) is too old, want 3.11 or newer: make PYTHON=...' >&2; exit 1; }
 	@command -v cargo >/dev/null \
-		|| { echo 'cargo is missing, want Rust 1.88 or newer: see CONTRIBUTING.md' >&2; exit 1; }
+		|| { echo 'cargo is missing, want Rust 1.89 or newer: see CONTRIBUTING.md' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: requirements.txt | $(BIN)/python
