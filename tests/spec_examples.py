@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ledgercore.exchange.erasure import certify_erasure
 
 from ledgercore import _core
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
 from ledgercore.anchor import format_anchor
 from ledgercore.ledger.transfer import encode_transfer
+from ledgercore.entropy import SeededEntropy
+from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, StateReceipt
 from ledgercore.records import Field, ProductPublish, ProductWithdraw, encode
@@ -25,6 +30,8 @@ from ledgercore.rules import (
     product_object,
 )
 from ledgercore.store import StoredBlock
+from ledgercore.vault import Vault
+from ledgercore.vault.cipher import Cipher
 
 SPEC = Path(__file__).resolve().parent.parent / "docs" / "spec"
 BLOCK = re.compile(r"(<!-- example: ([a-z-]+) -->\n```\n)(.*?)(```\n)", re.DOTALL)
@@ -37,6 +44,23 @@ ORIGIN = "tax.example/exchange"
 
 def hexdump(data: bytes) -> str:
     return "\n".join(textwrap.wrap(data.hex(), 64)) + "\n"
+
+
+def vault_examples() -> dict[str, str]:
+    """What a vault keeps, under keys that are no secret."""
+    key = bytes(range(32))
+    row = Cipher(key, NETWORK).seal("exchange/17/payload", 1, b"hello", SeededEntropy(0))
+    sealed_key = seal_with_passphrase(key, "vault", b"correct horse", SeededEntropy(0))
+    with TemporaryDirectory() as directory:
+        vault = Vault(Path(directory) / "empty.vault", key)
+        names = ["exchange/17/payload"]
+        erasure = certify_erasure(vault, names, KEY, NETWORK, "std", 1_700_000_000_000)
+        vault.close()
+    return {
+        "vault-row": "".join(hexdump(part) for part in (row.slot, row.wrapped, row.sealed)),
+        "sealed-key": sealed_key.decode(),
+        "erasure": hexdump(erasure),
+    }
 
 
 def examples() -> dict[str, str]:
@@ -104,6 +128,7 @@ def examples() -> dict[str, str]:
         "scorecard": hexdump(encode_scorecard(scorecard)),
         "state-receipt": hexdump(state_receipt.encode()),
         "history": hexdump(history.encode()),
+        **vault_examples(),
     }
 
 

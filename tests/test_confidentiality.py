@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -77,18 +78,33 @@ def test_a_backup_of_the_ledger_holds_none_either(directory: Path) -> None:
         assert holding(directory, secret, "exchange.ledger-copy") == []
 
 
+def test_the_vaults_hold_no_secret_in_clear(directory: Path) -> None:
+    for secret in secrets(directory):
+        assert holding(directory, secret, "bank.vault", "enterprises.vault", "tax-auth") == []
+
+
+def test_keys_and_vaults_are_for_their_owner_only(directory: Path) -> None:
+    paths = [*directory.glob("*.vault*"), *directory.glob("*.key")]
+
+    assert len(paths) >= 12
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in paths} == {0}
+
+
 def test_the_search_finds_secrets_where_they_may_be(directory: Path) -> None:
-    """The control: the vault of the bank and its packs do hold what was planted."""
-    assert "bank.vault" in holding(directory, PLANTED, "bank.vault")
+    """The control: a pack does hold what was planted, and a vault's key file its key."""
+    vault_key = bytes.fromhex((directory / "bank.vault.key").read_text())
+
     assert "plain.lcp" in holding(directory, PLANTED, "plain.lcp")
+    assert holding(directory, vault_key.hex().encode(), "") == ["bank.vault.key"]
+    assert holding(directory, vault_key, "") == []
 
 
 def test_what_was_erased_is_gone_from_the_vault(directory: Path) -> None:
     """Of each 20 firms the last one is erased: 0019 and 0039 of 40."""
     vault = Vault(directory / "bank.vault")
-    vault.erase([])  # cuts the write-ahead log
+    payloads = [name for name in vault.names("exchange/") if name.endswith("/payload")]
+    kept = b"".join(vault.load(name) or b"" for name in payloads)
     vault.close()
-    kept = (directory / "bank.vault").read_bytes()
 
     assert PLANTED + b"0000" in kept
     assert PLANTED + b"0019" not in kept and PLANTED + b"0039" not in kept

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
 
+import msgpack
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,9 +16,20 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from ledgercore import MalformedError, SigningKey, StoreError
-from ledgercore.keyfile import load_key, store_key
+from ledgercore import InvalidError, Ledger, LimitError, MalformedError, SigningKey, StoreError
+from ledgercore.entropy import SeededEntropy, SystemEntropy
+from ledgercore.keyfile import load_key, load_vault_key, store_key, store_vault_key
+from ledgercore.passphrase import (
+    COST,
+    MAX_COST,
+    MIN_COST,
+    SEALED_MARK,
+    open_with_passphrase,
+    seal_with_passphrase,
+)
 
 SEED = bytes(range(32))
 
@@ -62,3 +75,83 @@ def test_another_kind_of_key_is_refused(
 
     with pytest.raises(MalformedError, match="another kind of key, want Ed25519"):
         load_key(tmp_path / "key")
+
+
+def test_a_key_under_a_passphrase_comes_back_with_it_only(tmp_path: Path) -> None:
+    store_key(tmp_path / "key", SEED, b"correct horse", cost=10)
+    store_vault_key(tmp_path / "vault", SEED, b"correct horse", cost=10)
+
+    assert load_key(tmp_path / "key", b"correct horse").public_key == SigningKey(SEED).public_key
+    assert load_vault_key(tmp_path / "vault", b"correct horse") == SEED
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    assert SEED not in (tmp_path / "key").read_bytes()
+    for load, name in ((load_key, "key"), (load_vault_key, "vault")):
+        with pytest.raises(InvalidError, match="passphrase does not open the key"):
+            load(tmp_path / name, b"wrong")
+        with pytest.raises(InvalidError, match="sealed under a passphrase: give it"):
+            load(tmp_path / name)
+    with pytest.raises(InvalidError, match="key is a signing key, want a vault key"):
+        load_vault_key(tmp_path / "key", b"correct horse")
+
+
+def test_a_vaults_key_comes_back_or_is_named(tmp_path: Path) -> None:
+    store_vault_key(tmp_path / "key", SEED)
+
+    assert load_vault_key(tmp_path / "key") == SEED
+    with pytest.raises(InvalidError, match="is not sealed: leave the passphrase out"):
+        load_vault_key(tmp_path / "key", b"passphrase")
+    for number, text in enumerate((b"", SEED, SEED.hex().encode(), b"0" * 62 + b"\n", b"\xff")):
+        (tmp_path / f"wrong-{number}").write_bytes(text)
+        with pytest.raises(MalformedError, match="is no vault's key, want 64 hex digits"):
+            load_vault_key(tmp_path / f"wrong-{number}")
+
+
+def test_two_sealings_share_nothing_and_the_default_cost_is_the_documented_one() -> None:
+    sealed = [seal_with_passphrase(SEED, "vault", b"x", SystemEntropy(), 10) for _ in range(2)]
+    default = seal_with_passphrase(SEED, "vault", b"x", SeededEntropy(1))
+
+    assert sealed[0].splitlines()[2] != sealed[1].splitlines()[2]
+    assert msgpack.unpackb(base64.b64decode(b"".join(default.splitlines()[1:-1])))[2] == COST == 17
+
+
+@given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
+@settings(max_examples=150, deadline=None)
+def test_every_changed_byte_of_a_sealed_key_is_refused(at: int, bit: int) -> None:
+    text = seal_with_passphrase(SEED, "vault", b"x", SeededEntropy(1), MIN_COST)
+    encoded = bytearray(base64.b64decode(b"".join(text.splitlines()[1:-1])))
+    encoded[at % len(encoded)] ^= 1 << bit
+    # A flipped cost is refused or makes another key; the largest would take a gibibyte.
+    assume(encoded[8] in range(MIN_COST, 15) or encoded[8] > MAX_COST)
+    changed = b"\n".join([SEALED_MARK, base64.b64encode(encoded), text.splitlines()[-1], b""])
+
+    with pytest.raises((InvalidError, MalformedError)):
+        open_with_passphrase(changed, "vault", b"x")
+
+
+@pytest.mark.parametrize("cost", [MIN_COST - 1, MAX_COST + 1, 63])
+def test_a_file_cannot_ask_for_any_cost(cost: int) -> None:
+    encoded = msgpack.packb([1, "vault", cost, bytes(16), bytes(48)])
+    text = b"\n".join(
+        [SEALED_MARK, base64.b64encode(encoded), SEALED_MARK.replace(b"BEGIN", b"END")]
+    )
+
+    with pytest.raises(MalformedError, match="sealed key: "):
+        open_with_passphrase(text, "vault", b"x")
+
+
+@pytest.mark.parametrize("passphrase", [b"", b"x" * 1025])
+def test_an_empty_or_endless_passphrase_is_refused(passphrase: bytes) -> None:
+    with pytest.raises(LimitError, match=r"passphrase has \d+ bytes, want 1 to 1024"):
+        seal_with_passphrase(SEED, "vault", passphrase, SystemEntropy(), MIN_COST)
+
+
+def test_a_ledger_whose_key_is_sealed_opens_with_the_passphrase(tmp_path: Path) -> None:
+    path = tmp_path / "a.ledger"
+    Ledger.create(path, origin="example.org/log", passphrase=b"correct horse").close()
+
+    with pytest.raises(InvalidError, match=r"a\.ledger\.key is sealed under a passphrase"):
+        Ledger.open(path)
+    with Ledger.open(path, passphrase=b"correct horse") as ledger:
+        assert ledger.append(b"hello").index == 1
+    with Ledger.open(path, read_only=True) as ledger:
+        assert ledger.size == 2

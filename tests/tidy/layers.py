@@ -17,6 +17,7 @@ LAYERS = (
     "clock",
     "entropy",
     "disk",
+    "passphrase",
     "keyfile",
     "anchor",
     "records",

@@ -7,14 +7,17 @@ from typing import Any
 import click
 
 from ledgercore.disk import read_bytes
+from ledgercore.errors import MalformedError
 
 __all__ = [
     "FILE",
     "PLACE",
     "looks_like",
+    "passphrase_option",
     "read_anchor",
     "read_evidence",
     "read_note",
+    "read_passphrase",
     "read_record",
 ]
 
@@ -25,6 +28,7 @@ EVIDENCE_BYTES = -(-16 * 1024 * 1024 // 3) * 4 + len("\r\n")
 RECEIPT_BYTES = -(-256 * 1024 // 3) * 4 + len("\r\n")
 """A receipt at its largest, as a line of base64 with its end."""
 RECORD_BYTES = 64 * 1024
+PASSPHRASE_BYTES = 1024
 
 
 class _Path(click.Path):
@@ -45,6 +49,13 @@ FILE = _Path(dir_okay=False)
 PLACE = _Path(dir_okay=True)
 """A file or a directory."""
 
+passphrase_option = click.option(
+    "--passphrase-file",
+    type=FILE,
+    envvar="LEDGERCORE_PASSPHRASE_FILE",
+    help="A file with the passphrase of the key file, on one line.",
+)
+
 
 def read_anchor(path: str) -> bytes:
     """The bytes of a trust anchor."""
@@ -54,6 +65,17 @@ def read_anchor(path: str) -> bytes:
 def read_note(path: str) -> bytes:
     """The bytes of a signed checkpoint."""
     return read_bytes(path, NOTE_BYTES, "a checkpoint")
+
+
+def read_passphrase(path: str | None) -> bytes | None:
+    """The first line of a file without its newline; nothing without a file."""
+    if path is None:
+        return None
+    line, end, rest = read_bytes(path, PASSPHRASE_BYTES + 2, "a passphrase").partition(b"\n")
+    if rest or not line.removesuffix(b"\r"):
+        got = "more than one line" if rest else "no passphrase"
+        raise MalformedError(f"{path} has {got}, want one line")
+    return line.removesuffix(b"\r") if end else line
 
 
 def read_record(path: str) -> bytes:

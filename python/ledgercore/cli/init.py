@@ -6,7 +6,7 @@ from unicodedata import category
 
 import click
 
-from ledgercore.cli.files import FILE
+from ledgercore.cli.files import FILE, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_facts
 from ledgercore.errors import LimitError, MalformedError
 
@@ -17,13 +17,20 @@ ORIGIN_BYTES = 255
 @click.argument("ledger", type=FILE)
 @click.option("--origin", required=True, help="The ledger's unique name, such as tax.example/log.")
 @click.option("--suite", default="std", help="std (default), or c2sp for SHA-256 log tooling.")
+@passphrase_option
 @json_option
-def command(ledger: str, origin: str, suite: str, as_json: bool) -> None:
-    """Make LEDGER, and the operator's key in LEDGER.key, readable by its owner only."""
+def command(
+    ledger: str, origin: str, suite: str, passphrase_file: str | None, as_json: bool
+) -> None:
+    """Make LEDGER, and the operator's key in LEDGER.key, readable by its owner only.
+
+    Without a passphrase whoever can read the key's file can sign as the operator.
+    """
     from ledgercore.ledger import Ledger
 
     _check_origin(origin)
-    with Ledger.create(ledger, origin=origin, suite=suite) as made:
+    passphrase = read_passphrase(passphrase_file)
+    with Ledger.create(ledger, origin=origin, suite=suite, passphrase=passphrase) as made:
         facts = {
             "ledger": ledger,
             "key": f"{ledger}.key",

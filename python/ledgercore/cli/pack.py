@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ledgercore.cli.files import FILE, PLACE
+from ledgercore.cli.files import FILE, PLACE, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, parse_hex, print_facts
 
 DEMO_LEDGER = "exchange.ledger"
@@ -16,10 +16,18 @@ DEMO_VAULT = "bank.vault"
 @click.command("pack")
 @click.argument("place", type=PLACE)
 @click.argument("exchange")
-@click.option("--vault", type=FILE, help="A party's vault, whose openings are added.")
+@click.option("--vault", type=FILE, help="A party's vault, with its key in VAULT.key.")
+@passphrase_option
 @click.option("--output", required=True, type=FILE, help="The new file to write.")
 @json_option
-def command(place: str, exchange: str, vault: str | None, output: str, as_json: bool) -> None:
+def command(
+    place: str,
+    exchange: str,
+    vault: str | None,
+    passphrase_file: str | None,
+    output: str,
+    as_json: bool,
+) -> None:
     """Put all evidence of one EXCHANGE, by its id, into one file.
 
     PLACE is a ledger, or a directory that ledgercore demo made: then the bank's vault is used.
@@ -45,7 +53,8 @@ def command(place: str, exchange: str, vault: str | None, output: str, as_json: 
                 f"exchange {exchange} does not exist",
                 remedy="ledgercore show LEDGER --objects exchange/ lists those that do",
             )
-        opened = None if vault is None else Vault(vault)
+        passphrase = read_passphrase(passphrase_file)
+        opened = None if vault is None else Vault(vault, passphrase=passphrase)
         try:
             data = build_pack(ledger, opened, exchange_id)
         finally:

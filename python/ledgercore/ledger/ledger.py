@@ -95,13 +95,15 @@ class Ledger:
         witnesses: Sequence[Witness] = (),
         quorum: int = 0,
         key: SigningKey | None = None,
+        passphrase: bytes | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         vfs: str | None = None,
     ) -> Ledger:
         """Make a ledger in a new file and open it.
 
-        Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only.
+        Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only,
+        and sealed under the passphrase if there is one.
         """
         path, clock, entropy = resolve(path), clock or SystemClock(), entropy or SystemEntropy()
         _refuse_existing([f"{path}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
@@ -120,7 +122,7 @@ class Ledger:
         lock = WriterLock(f"{path}.lock")
         try:
             if key is None:
-                store_key(f"{path}.key", seed)
+                store_key(f"{path}.key", seed, passphrase, entropy=entropy)
             try:
                 create_store(path, first, vfs)
             except BaseException:
@@ -129,7 +131,7 @@ class Ledger:
                 raise
         finally:
             lock.close()
-        return cls.open(path, key=key, clock=clock, entropy=entropy, vfs=vfs)
+        return cls.open(path, key=operator, clock=clock, entropy=entropy, vfs=vfs)
 
     @classmethod
     def open(
@@ -138,6 +140,7 @@ class Ledger:
         *,
         read_only: bool = False,
         key: SigningKey | None = None,
+        passphrase: bytes | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         vfs: str | None = None,
@@ -162,7 +165,7 @@ class Ledger:
             newest_slot = check_watermark(reader, slots)
             writer = None
             if not read_only:
-                operator = key or load_key(f"{path}.key")
+                operator = key or load_key(f"{path}.key", passphrase)
                 if operator.public_key != reader.anchor.operator_key:
                     raise UntrustedError(f"key for {path} is not the one of this ledger's operator")
                 head_file = HeadFile(f"{path}.head", newest_slot)

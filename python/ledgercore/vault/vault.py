@@ -1,0 +1,308 @@
+"""Keep what must not be on the ledger: payloads, salts, keys and openings, each erasable.
+
+One SQLite file per party, readable by its owner only, in which every item is sealed under a data
+key of its own (``ledgercore.vault.cipher``, docs/spec/vault.md). To erase an item its row is
+overwritten in the file (``secure_delete``) and the write-ahead log is cut: without the wrapped data
+key what is sealed cannot be opened again. That is a promise about this file: it says nothing of
+copies that the disk, a backup or a person has made. To reach backups as well, change the vault's
+key after erasing and destroy the old one.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import apsw
+
+from ledgercore.disk import exists, make_private
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import (
+    BusyError,
+    CorruptError,
+    LimitError,
+    RollbackError,
+    StoreError,
+    UntrustedError,
+)
+from ledgercore.keyfile import load_vault_key, store_vault_key
+from ledgercore.passphrase import KEY_BYTES
+from ledgercore.vault.cipher import ID_BYTES, Cipher, Row
+
+__all__ = ["NAME_BYTES", "WRAPS", "Vault"]
+
+NAME_BYTES = 512
+"""Bytes of an item's name at most."""
+WRAPS = 1 << 32
+"""Data keys that one vault's key wraps at most: their nonces are random."""
+
+_APPLICATION_ID = 0x4C475654  # "LGVT"
+_FORMAT = 1
+_WAIT_MS = 5_000
+_KEYS = "SELECT slot, version, wrapped, x'' FROM item"
+_TABLES = """
+CREATE TABLE header (
+    vault BLOB NOT NULL, key_check BLOB NOT NULL,
+    version INTEGER NOT NULL, since INTEGER NOT NULL, code BLOB NOT NULL
+) STRICT;
+CREATE TABLE item (
+    slot BLOB PRIMARY KEY, version INTEGER NOT NULL,
+    wrapped BLOB NOT NULL, sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class Vault:
+    """Items of bytes by name, sealed at rest; safe to share between threads.
+
+    Names are parts with slashes between them, such as ``exchange/8f3c/payload``.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        key: bytes | None = None,
+        *,
+        passphrase: bytes | None = None,
+        at_least: int = 0,
+        entropy: Entropy | None = None,
+    ) -> None:
+        """Open a vault, or make one where there is none.
+
+        The key is 32 bytes that the host keeps. Without it the key is in ``<path>.key``, made with
+        the vault, and sealed there if a passphrase is given. Raises ``UntrustedError`` for another
+        vault's key, and ``RollbackError`` where ``version`` is not at least what is given: what a
+        host remembers elsewhere shows an older vault that was put in this one's place.
+        """
+        self._path = str(path)
+        self._lock = RLock()
+        self._entropy = entropy or SystemEntropy()
+        self._checked: tuple[Any, ...] = ()
+        key = _find_key(self._path, passphrase, self._entropy) if key is None else key
+        if not exists(path):
+            make_private(path)
+        with self._translated("open"):
+            self._connection = apsw.Connection(self._path)
+            try:
+                self._prepare(key)
+                if self.version < at_least:
+                    raise RollbackError(
+                        f"vault {self._path} has version {self.version}, want at least {at_least}: "
+                        "an older one stands in its place"
+                    )
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self, key: bytes) -> None:
+        self._connection.set_busy_timeout(_WAIT_MS)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA secure_delete=ON")
+        self._connection.execute("PRAGMA temp_store=MEMORY")
+        if self._format() == (0, 0):
+            with self.transaction():
+                if self._format() == (0, 0):  # nobody else has made it meanwhile
+                    self._make(key)
+        if self._format() != (_APPLICATION_ID, _FORMAT):
+            raise StoreError(f"{self._path} is not a vault of format {_FORMAT}")
+        vault, check = self._row("SELECT vault, key_check FROM header")
+        self._cipher = Cipher(key, vault)
+        if not hmac.compare_digest(self._cipher.check, check):
+            raise UntrustedError(f"key is not the one of vault {self._path}: give the right one")
+        self._header()
+
+    def _format(self) -> tuple[int, int]:
+        (application,) = self._row("PRAGMA application_id")
+        (version,) = self._row("PRAGMA user_version")
+        return application, version
+
+    def _make(self, key: bytes) -> None:
+        vault = self._entropy.bytes(ID_BYTES)
+        cipher = Cipher(key, vault)
+        self._connection.execute(_TABLES)
+        self._connection.execute(
+            "INSERT INTO header VALUES (?,?,?,?,?)",
+            (vault, cipher.check, 0, 0, cipher.authenticate(0, 0)),
+        )
+        self._connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        self._connection.execute(f"PRAGMA user_version={_FORMAT}")
+
+    @property
+    def version(self) -> int:
+        """How many items were ever written; never goes back but with the whole vault."""
+        with self._translated("read"):
+            return self._header()[0]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is stored inside is durable together at the end, or not at all; others wait."""
+        with self._lock:
+            with self._translated("write"):
+                nested = self._connection.in_transaction
+                if not nested:
+                    self._connection.execute("BEGIN IMMEDIATE")
+            if nested:
+                with self._connection:
+                    yield
+                return
+            try:
+                yield
+                with self._translated("write"):
+                    self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def store(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Keep items under their names, all durable together on return.
+
+        An item that stood there is replaced, which is not erased: its old data key may stay in the
+        write-ahead log until something is.
+        """
+        with self.transaction(), self._translated("write"):
+            version, since = self._header()
+            rows = []
+            for name, value in items:
+                if not 0 < len(name.encode()) <= NAME_BYTES:
+                    raise LimitError(f"name has {len(name.encode())} bytes, want 1 to {NAME_BYTES}")
+                version += 1
+                rows.append(self._cipher.seal(name, version, value, self._entropy))
+            if version - since > WRAPS:
+                raise LimitError(f"key of vault {self._path} is used up: change it")
+            self._connection.executemany("INSERT OR REPLACE INTO item VALUES (?,?,?,?)", rows)
+            self._connection.execute(
+                "UPDATE header SET version=?, code=?",
+                (version, self._cipher.authenticate(version, since)),
+            )
+
+    def load(self, name: str) -> bytes | None:
+        """An item, if it is there; raises ``CorruptError`` where it is not what was stored."""
+        with self._translated("read"):
+            rows = self._rows("SELECT * FROM item WHERE slot = ?", self._cipher.slot(name))
+            if not rows:
+                return None
+            self._check_version(rows[0])
+            return self._cipher.open(rows[0], name)
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of the items that begin so, in order."""
+        begin, end = self._cipher.folder(prefix.rpartition("/")[0])
+        with self._translated("read"):
+            rows = self._rows(f"{_KEYS} WHERE slot > ? AND slot < ?", begin, end)
+            names = [self._cipher.name(row) for row in rows]
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def erase(self, names: Iterable[str]) -> int:
+        """Overwrite and remove items; how many were there. Durable on return.
+
+        Raises ``BusyError`` where the items are removed and the write-ahead log cannot be cut,
+        because another connection reads from it: to erase again is safe, and cuts it.
+        """
+        with self._lock:
+            with self.transaction(), self._translated("erase in"):
+                before = self._connection.total_changes()
+                slots = [(self._cipher.slot(name),) for name in names]
+                self._connection.executemany("DELETE FROM item WHERE slot = ?", slots)
+                count = self._connection.total_changes() - before
+            self._cut_log()
+        return count
+
+    def change_key(self, key: bytes) -> None:
+        """Wrap every data key under another vault's key; durable on return.
+
+        Store the new key first and destroy the old one afterwards, with its copies: then nothing
+        that was erased here can be opened in an older copy of this file either. After a crash one
+        of the two keys opens the vault.
+        """
+        with self._lock:
+            with self.transaction(), self._translated("change the key of"):
+                version, _ = self._header()
+                (vault,) = self._row("SELECT vault FROM header")
+                cipher = Cipher(key, vault)
+                rows = self._rows(_KEYS)
+                changes = [
+                    (*self._cipher.rewrap(cipher, row, self._entropy), row.slot) for row in rows
+                ]
+                self._connection.executemany(
+                    "UPDATE item SET slot = ?, wrapped = ? WHERE slot = ?", changes
+                )
+                since = version - len(rows)
+                self._connection.execute(
+                    "UPDATE header SET key_check=?, since=?, code=?",
+                    (cipher.check, since, cipher.authenticate(version, since)),
+                )
+            self._cipher, self._checked = cipher, ()
+            self._cut_log()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _header(self) -> tuple[int, int]:
+        """How often the vault was written, and where its key began."""
+        found = self._row("SELECT version, since, code FROM header")
+        version, since, code = found
+        if found != self._checked:
+            if not hmac.compare_digest(self._cipher.authenticate(version, since), code):
+                raise CorruptError("its header is not what was stored")
+            self._checked = found
+        return version, since
+
+    def _row(self, query: str) -> tuple[Any, ...]:
+        row = self._connection.execute(query).fetchone()
+        if row is None:
+            raise CorruptError("its header is missing")
+        return tuple(row)
+
+    def _rows(self, query: str, *values: bytes) -> list[Row]:
+        rows: Iterable[Any] = self._connection.execute(query, values)
+        return [Row(*row) for row in rows]
+
+    def _check_version(self, row: Row) -> None:
+        """An item that is newer than the header shows that the header is an older one."""
+        version, _ = self._header()
+        if row.version > version:
+            raise CorruptError(f"item has version {row.version}, want at most {version}")
+
+    def _cut_log(self) -> None:
+        with self._translated("cut the log of"):
+            (busy, _, _) = self._row("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise BusyError(
+                f"items of vault {self._path} are removed, but another connection reads it, and "
+                "its write-ahead log may still hold them: close that connection and erase again"
+            )
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """One call at a time, with SQLite's errors as ours."""
+        with self._lock:
+            try:
+                yield
+            except (apsw.CorruptError, CorruptError) as error:
+                raise CorruptError(f"vault {self._path} is damaged: {error}") from error
+            except apsw.BusyError as error:
+                raise BusyError(
+                    f"cannot {doing} vault {self._path}: another connection holds it: close it "
+                    "and try again"
+                ) from error
+            except apsw.Error as error:
+                raise StoreError(f"cannot {doing} vault {self._path}: {error}") from error
+
+
+def _find_key(path: str, passphrase: bytes | None, entropy: Entropy) -> bytes:
+    """The key in the file beside a vault, which is made before the vault is."""
+    if exists(f"{path}.key"):
+        return load_vault_key(f"{path}.key", passphrase)
+    if exists(path):
+        raise StoreError(f"{path}.key does not exist: give the vault's key, or restore its file")
+    key = entropy.bytes(KEY_BYTES)
+    store_vault_key(f"{path}.key", key, passphrase, entropy=entropy)
+    return key
