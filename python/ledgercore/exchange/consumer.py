@@ -18,6 +18,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
     Delivery,
     Proposal,
@@ -194,6 +195,17 @@ class Consumer:
         With the delivery key goes whatever is sealed for it, opened before or not. Raises
         ``RefusedError``, with nothing erased, if nothing was admitted in one of the exchanges.
         """
+        self._vault.erase(self._erasable(intents))
+        return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
+
+    def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
+        """An erasure receipt: this vault keeps no content of these exchanges, nor a key to any."""
+        ledger = self._ledger
+        names, now_ms = self._erasable(intents), ledger.block(ledger.height).time_ms
+        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
+
+    def _erasable(self, intents: Sequence[bytes]) -> list[str]:
+        """Where content of exchanges and the keys to it are kept."""
         names = []
         for intent in intents:
             value = self._ledger.state(exchange_object(intent))
@@ -203,8 +215,7 @@ class Consumer:
             if state.admission is None:
                 raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
             names += [_delivery_key(state), f"exchange/{intent.hex()}/payload"]
-        self._vault.erase(names)
-        return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
+        return names
 
 
 def _delivery_key(of: ExchangeIntent | ExchangeState) -> str:

@@ -13,6 +13,7 @@ from ledgercore._core import SigningKey, hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
     Delivery,
     Proposal,
@@ -196,6 +197,13 @@ class Provider:
         return self._vault.erase(
             name for intent in intents for name in self._vault.names(_sealed(intent))
         )
+
+    def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
+        """An erasure receipt: this vault keeps nothing that was sealed for these exchanges."""
+        ledger = self._ledger
+        names = [_sealed(intent) for intent in intents]
+        now_ms = ledger.block(ledger.height).time_ms
+        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
         kept = self._vault.load(f"{_sealed(intent, admission.ciphertext_hash)}/{part}")

@@ -1,0 +1,80 @@
+"""Sign that items are erased from a vault, and verify what was signed.
+
+An erasure receipt says what is gone, when and by whom: that at a time the vault of a key held
+nothing under these names, a name that ends with a slash being a whole folder. It is a signed
+promise, and not a proof: nobody can show that no copy is left. It can be made again, so a crash
+between erasing and signing loses nothing.
+
+    [[1, network(bin16), key(bin32), erased_ms, ["exchange/8f3c/payload", ...]], signature(bin64)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+
+from ledgercore._core import hash_domain, verify_signature
+from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Part, TimeMs
+from ledgercore.vault import NAME_BYTES, Vault
+
+__all__ = ["Erasure", "ErasureReceipt", "certify_erasure", "verify_erasure"]
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES)]
+
+
+class Erasure(Part, frozen=True):
+    """What is gone, when and by whom."""
+
+    version: Literal[1]
+    network: Bytes16
+    key: Bytes32
+    erased_ms: TimeMs
+    names: tuple[_Name, ...]
+
+
+class ErasureReceipt(Part, frozen=True):
+    """An erasure with the signature of the key that it names."""
+
+    erasure: Erasure
+    signature: Bytes64
+
+
+class _Signing(Protocol):
+    """Whatever signs: a key, or a party's signer."""
+
+    @property
+    def public_key(self) -> bytes: ...
+    def sign(self, message: bytes, /) -> bytes: ...
+
+
+def certify_erasure(
+    vault: Vault, names: Iterable[str], key: _Signing, network: bytes, suite: str, erased_ms: int
+) -> bytes:
+    """The receipt that a vault holds nothing under these names, or ``RefusedError`` if it does."""
+    erasure = Erasure(1, network, key.public_key, erased_ms, tuple(names))
+    for name in erasure.names:
+        if vault.names(name) if name.endswith("/") else vault.load(name) is not None:
+            raise RefusedError("E_EXCHANGE_STATE", f"{name} is still in the vault: erase it first")
+    return encode_message(ErasureReceipt(erasure, key.sign(_message(erasure, suite))))
+
+
+def verify_erasure(data: bytes, network: bytes, suite: str, key: bytes) -> Erasure:
+    """The erasure that a receipt states, if it is of this network and signed by this key."""
+    receipt = decode_message(data, ErasureReceipt)
+    erasure = receipt.erasure
+    if erasure.network != network:
+        got, want = erasure.network.hex(), network.hex()
+        raise UntrustedError(f"erasure is of network {got}, want {want}")
+    if erasure.key != key:
+        raise UntrustedError(f"erasure is by key {erasure.key.hex()[:16]}, want {key.hex()[:16]}")
+    verify_signature(key, _message(erasure, suite), receipt.signature)
+    return erasure
+
+
+def _message(erasure: Erasure, suite: str) -> bytes:
+    digest = hash_domain(suite, "commitment", encode_message(erasure))
+    return b"ledgercore erasure v1\n" + erasure.network + digest
