@@ -36,6 +36,7 @@ from ledgercore.exchange.sealing import (
     public_delivery_key,
     release_info,
 )
+from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
@@ -62,7 +63,7 @@ class Consumer:
         self, member: str, key: SigningKey, vault: Vault, ledger: Ledger, entropy: Entropy
     ) -> None:
         self.member = member
-        self._key = key
+        self._key = Signer(key, vault)
         self._vault = vault
         self._ledger = ledger
         self._entropy = entropy

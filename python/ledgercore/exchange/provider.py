@@ -27,6 +27,7 @@ from ledgercore.exchange.messages import (
 )
 from ledgercore.exchange.salted import FIELD, commit, encode_leaves, make_leaves
 from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
+from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Accepted, Draft, Outcome
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
@@ -67,7 +68,7 @@ class Provider:
         source: Mapping[str, Row],
     ) -> None:
         self.member = member
-        self._key = key
+        self._key = Signer(key, vault)
         self._vault = vault
         self._ledger = ledger
         self._entropy = entropy

@@ -10,6 +10,7 @@ from ledgercore._core import SigningKey
 from ledgercore.entropy import Entropy
 from ledgercore.errors import UntrustedError
 from ledgercore.exchange.messages import Proposal, Terms, check_terms, encode_message
+from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
 from ledgercore.records import ConsentAuthorise, ConsentReject, ConsentRevoke
@@ -79,8 +80,8 @@ class Subject:
             raise UntrustedError("consent on the ledger commits to other terms than the proposal's")
         check_terms(Terms.from_leaves(proposal.terms), consent)
 
-    def _key(self, public: bytes) -> SigningKey:
+    def _key(self, public: bytes) -> Signer:
         seed = self._vault.load(f"consent-key/{public.hex()}")
         if seed is None:
             raise UntrustedError(f"consent key {public.hex()[:16]} is not this subject's")
-        return SigningKey(seed)
+        return Signer(SigningKey(seed), self._vault)

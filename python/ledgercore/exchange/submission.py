@@ -1,5 +1,8 @@
 """Sign bodies as records in their signers' chains, and submit them.
 
+Every sequence is reserved in its signer's vault before it is signed, so that no crash and no
+restored vault makes a party sign two records with one (``ledgercore.exchange.signer``).
+
 A refused record does not count in its signer's chain, so the signer's later ones, which were
 signed as following it, are refused with it. They are signed again and resubmitted; nothing is
 lost, and each signer's own order stays. They then stand after what others had submitted behind
@@ -8,23 +11,25 @@ them, so that a record which builds on another signer's belongs in a later call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ledgercore import records
-from ledgercore._core import SigningKey
+from ledgercore._core import Record
 from ledgercore.errors import RefusedError
+from ledgercore.exchange.signer import Content, Signer, outstanding, release, reserve
 from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
+from ledgercore.vault import Vault
 
-__all__ = ["Accepted", "Draft", "Outcome", "submit"]
+__all__ = ["Accepted", "Draft", "Outcome", "resume", "submit"]
 
 
 class Draft(NamedTuple):
-    """A body, and the key that is to sign it."""
+    """A body, and the signer that is to sign it."""
 
-    key: SigningKey
+    key: Signer
     body: RecordBody
 
 
@@ -38,37 +43,80 @@ class Accepted:
 
 Outcome = Accepted | RefusedError
 
+_Signed = tuple[Signer, Record]
+T = TypeVar("T")
+
 
 def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Outcome]:
-    """Sign and order the drafts; each one's place, or why it was refused. Durable on return."""
+    """Sign and order the drafts; each one's place, or why it was refused. Durable on return.
+
+    What an earlier call kept and did not bring to its end, because of a crash, is submitted first;
+    where these are the same drafts again, as the same records.
+    """
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(drafts)))
     while waiting:
-        positions: dict[bytes, tuple[int, bytes]] = {}
-        signed = []
-        for at in waiting:
-            key, body = drafts[at]
-            name = key.public_key
-            sequence, previous = positions.get(name) or ledger.next_position(name)
-            record = key.sign_record(
-                ledger.suite,
-                ledger.network,
-                body.KIND,
-                records.encode(body),
-                sequence=sequence,
-                previous=previous,
-            )
-            positions[name] = (sequence + 1, record.id)
-            signed.append((at, name, record))
-        results = ledger.submit_many([record.encode() for _, _, record in signed])
-        broken: set[bytes] = set()
-        waiting = []
-        for (at, name, record), result in zip(signed, results, strict=True):
-            if name in broken:
-                waiting.append(at)
+        signed = _sign(ledger, [drafts[at] for at in waiting])
+        results = ledger.submit_many([record.encode() for _, record in signed])
+        refused: dict[bytes, _Signed] = {}
+        again = []
+        for at, (signer, record), result in zip(waiting, signed, results, strict=True):
+            if record.key in refused:
+                again.append(at)
             elif isinstance(result, RefusedError):
-                broken.add(name)
+                refused[record.key] = signer, record
                 outcomes[at] = result
             else:
                 outcomes[at] = Accepted(record.id, result)
+        _release(ledger, refused.values())
+        waiting = again
     return [outcomes[at] for at in range(len(drafts))]
+
+
+def resume(ledger: Ledger, signers: Iterable[Signer]) -> list[Outcome]:
+    """Submit again what the signers had reserved, and what the ledger has not ordered.
+
+    To call it first after a crash, or after a vault was restored, tells what became of it.
+    """
+    left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
+    results = ledger.submit_many([record.encode() for _, record in left])
+    outcomes: list[Outcome] = []
+    refused: dict[bytes, _Signed] = {}
+    for (signer, record), result in zip(left, results, strict=True):
+        if isinstance(result, RefusedError):
+            refused.setdefault(record.key, (signer, record))
+            outcomes.append(result)
+        else:
+            outcomes.append(Accepted(record.id, result))
+    _release(ledger, refused.values())
+    return outcomes
+
+
+def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
+    """The drafts as records, in their order, each in its signer's chain."""
+    signers: dict[bytes, Signer] = {}
+    contents: dict[bytes, list[Content]] = {}
+    for signer, body in drafts:
+        name = signer.public_key
+        signers.setdefault(name, signer)
+        contents.setdefault(name, []).append((body.KIND, records.encode(body)))
+    signed: dict[bytes, Iterator[Record]] = {}
+    for vault, group in _by_vault((signer, name) for name, signer in signers.items()):
+        asked = [(signer, contents[name]) for signer, name in group]
+        while (reserved := reserve(ledger, vault, asked)) is None:
+            resume(ledger, [signer for signer, _ in group])
+        signed |= {name: iter(made) for name, made in reserved.items()}
+    return [(signer, next(signed[signer.public_key])) for signer, _ in drafts]
+
+
+def _release(ledger: Ledger, refused: Iterable[_Signed]) -> None:
+    for vault, group in _by_vault(refused):
+        release(ledger, vault, group)
+
+
+def _by_vault(items: Iterable[tuple[Signer, T]]) -> list[tuple[Vault, list[tuple[Signer, T]]]]:
+    """What belongs to the signers of each vault, which is written once for all of them."""
+    groups: dict[int, tuple[Vault, list[tuple[Signer, T]]]] = {}
+    for signer, item in items:
+        groups.setdefault(id(signer.vault), (signer.vault, []))[1].append((signer, item))
+    return list(groups.values())

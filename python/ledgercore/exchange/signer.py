@@ -1,0 +1,152 @@
+"""Number what a party signs: each sequence is reserved in its vault before anything is signed.
+
+Two records of one key with one sequence convict their signer, whatever the reason. So before a
+party signs it keeps what it is about to sign, durable, in one row of its vault:
+
+    chain/<network>/<key>: [sequence, previous, [[kind, body], ...]]
+
+Signing gives the same bytes each time, so the row is as good as the records. What a crash leaves,
+and a restored backup, is settled by the ledger's view of the key's chain, which shows ``next``:
+
+- before ``sequence``: the ledger has lost what it once had; nothing is signed (``RollbackError``);
+- within what is kept: the same records are signed and submitted again;
+- behind it: everything kept was ordered, or others were in its place. The party goes on from there.
+
+A refused record does not count in its signer's chain, and the next one takes its sequence: that
+is done only once the ledger has refused the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ledgercore._core import Record, SigningKey
+from ledgercore.errors import InconsistentError, RollbackError
+from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.ledger import Ledger
+from ledgercore.records.base import Bytes32, Count, Part
+from ledgercore.vault import Vault
+
+__all__ = ["Content", "Kept", "Signer", "outstanding", "release", "reserve"]
+
+Content = tuple[str, bytes]
+"""A record's kind and its encoded body."""
+
+
+class Kept(Part, frozen=True):
+    """What a key was last to sign, from a sequence on; without contents all is settled."""
+
+    sequence: Count
+    previous: Bytes32
+    contents: tuple[Content, ...]
+
+
+class Signer:
+    """A signing key, and the vault that numbers what it signs."""
+
+    def __init__(self, key: SigningKey, vault: Vault) -> None:
+        self._key = key
+        self.vault = vault
+
+    @property
+    def public_key(self) -> bytes:
+        return self._key.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign what is no record, such as an endorsement."""
+        return self._key.sign(message)
+
+    def load(self, network: bytes) -> Kept | None:
+        """What the key was last to sign on a network."""
+        data = self.vault.load(self._name(network))
+        return None if data is None else decode_message(data, Kept)
+
+    def item(self, network: bytes, kept: Kept) -> tuple[str, bytes]:
+        """What the vault keeps before the key signs it."""
+        return self._name(network), encode_message(kept)
+
+    def records(self, ledger: Ledger, kept: Kept) -> list[Record]:
+        """The records of what is kept, the same at each call."""
+        signed: list[Record] = []
+        for kind, body in kept.contents:
+            record = self._key.sign_record(
+                ledger.suite,
+                ledger.network,
+                kind,
+                body,
+                sequence=kept.sequence + len(signed),
+                previous=signed[-1].id if signed else kept.previous,
+            )
+            signed.append(record)
+        return signed
+
+    def _name(self, network: bytes) -> str:
+        return f"chain/{network.hex()}/{self.public_key.hex()}"
+
+
+def reserve(
+    ledger: Ledger, vault: Vault, asked: Sequence[tuple[Signer, Sequence[Content]]]
+) -> dict[bytes, list[Record]] | None:
+    """The records of a vault's signers by key, each kept durable before it was signed.
+
+    None where a signer has other records ``outstanding``: they go first, and nothing was kept. To
+    ask again for what is outstanding gives the same records. The ledger is asked while the vault is
+    held, so no two processes reserve one sequence.
+    """
+    signed: dict[bytes, list[Record]] = {}
+    new = []
+    with vault.transaction():
+        for signer, contents in asked:
+            left = outstanding(ledger, signer)
+            if not left:
+                position = ledger.next_position(signer.public_key)
+                new.append((signer, Kept(*position, tuple(contents))))
+            elif [(record.kind, record.body) for record in left] == list(contents):
+                signed[signer.public_key] = left
+            else:
+                return None
+        vault.store([signer.item(ledger.network, kept) for signer, kept in new])
+    for signer, kept in new:
+        signed[signer.public_key] = signer.records(ledger, kept)
+    return signed
+
+
+def outstanding(ledger: Ledger, signer: Signer) -> list[Record]:
+    """Records that the signer kept, and may have sent, and that the ledger has not ordered.
+
+    Raises ``RollbackError`` where the ledger is behind what it once showed this signer.
+    """
+    kept = signer.load(ledger.network)
+    if kept is None:
+        return []
+    sequence, previous = ledger.next_position(signer.public_key)
+    key = signer.public_key.hex()[:16]
+    if sequence < kept.sequence:
+        raise RollbackError(
+            f"ledger has {sequence} records of key {key}, want at least {kept.sequence}: "
+            "it is an older one, or is not caught up yet"
+        )
+    if sequence == kept.sequence and previous != kept.previous:
+        raise InconsistentError(
+            f"ledger's record {sequence - 1} of key {key} is another than the one it once had"
+        )
+    if sequence >= kept.sequence + len(kept.contents):
+        return []
+    records = signer.records(ledger, kept)
+    begin = sequence - kept.sequence
+    if begin and records[begin - 1].id != previous:
+        return []  # refused once, and others ordered since: what is left can follow nothing
+    return records[begin:]
+
+
+def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[Signer, Record]]) -> None:
+    """Forget records of a vault's signers that the ledger has refused, and what follows them.
+
+    Their sequences can then be reserved again. What another process reserved meanwhile stays.
+    """
+    with vault.transaction():
+        for signer, record in refused:
+            left = outstanding(ledger, signer)
+            if left and left[0].id == record.id:
+                settled = Kept(record.sequence, record.previous, ())
+                vault.store([signer.item(ledger.network, settled)])
