@@ -6,18 +6,20 @@ In a document, ``<!-- example: NAME -->`` stands before the fenced block that sh
 
 from __future__ import annotations
 
+import io
 import re
 import textwrap
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from ledgercore.exchange.erasure import certify_erasure
 
 from ledgercore import _core
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
 from ledgercore.anchor import format_anchor
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.entropy import SeededEntropy
+from ledgercore.exchange.erasure import certify_erasure
+from ledgercore.exchange.messages import encode_message
+from ledgercore.exchange.stream import Manifest, seal_stream
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, StateReceipt
@@ -60,6 +62,17 @@ def vault_examples() -> dict[str, str]:
         "vault-row": "".join(hexdump(part) for part in (row.slot, row.wrapped, row.sealed)),
         "sealed-key": sealed_key.decode(),
         "erasure": hexdump(erasure),
+    }
+
+
+def stream_examples() -> dict[str, str]:
+    """A stream of one chunk."""
+    sealed = io.BytesIO()
+    stream = seal_stream(io.BytesIO(b"hello"), sealed, io.BytesIO(), bytes(range(32)), "std")
+    manifest = Manifest("ledgercore stream v1", stream.size_bytes, stream.root, b"")
+    return {
+        "chunk": hexdump(sealed.getvalue()),
+        "manifest": hexdump(encode_message(manifest)),
     }
 
 
@@ -129,6 +142,7 @@ def examples() -> dict[str, str]:
         "state-receipt": hexdump(state_receipt.encode()),
         "history": hexdump(history.encode()),
         **vault_examples(),
+        **stream_examples(),
     }
 
 

@@ -8,12 +8,14 @@ newest checkpoint outside SQLite.
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ledgercore.errors import BusyError, LimitError, StoreError
 
@@ -22,6 +24,7 @@ __all__ = [
     "WriterLock",
     "exists",
     "file_bytes",
+    "flush",
     "is_empty",
     "make_directory",
     "make_private",
@@ -102,6 +105,16 @@ def file_bytes(path: str | Path) -> int:
         return Path(path).stat().st_size
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def flush(file: BinaryIO) -> None:
+    """Make what was written to an open file durable; one in memory stays there."""
+    try:
+        file.flush()
+        with suppress(io.UnsupportedOperation):
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"cannot flush a file: {error.strerror}") from error
 
 
 def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> None:

@@ -7,6 +7,7 @@ must be what the provider committed to there, and must be what was asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from ledgercore._core import Receipt, SigningKey, hash_domain
 from ledgercore.entropy import Entropy
@@ -37,7 +38,9 @@ from ledgercore.exchange.sealing import (
     release_info,
 )
 from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
+from ledgercore.exchange.transfer import Receiver
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRequest,
@@ -49,7 +52,7 @@ from ledgercore.records import (
     ExchangeUse,
 )
 from ledgercore.records.base import Value
-from ledgercore.rules import ExchangeState, exchange_object
+from ledgercore.rules import Admission, ExchangeState, exchange_object
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
@@ -119,33 +122,96 @@ class Consumer:
         Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
         with ``E_SCOPE`` if the provider sent other fields than were asked for.
         """
+        state, key = self._open_key(delivery, release)
+        payload = open_payload(delivery.ciphertext, key, self._ledger.network + release.exchange)
+        values = self._check_payload(payload, state)
+        kept = f"exchange/{release.exchange.hex()}"
+        self._vault.store(
+            [(f"{kept}/payload", payload), (f"{kept}/release", encode_message(release))]
+        )
+        return values
+
+    def receive_stream(self, delivery: Delivery, hashes: BinaryIO, partial: BinaryIO) -> Receiver:
+        """Take a stream's sealed chunks into a file, before or after their key is released.
+
+        Raises ``InvalidError`` where the manifest or the hashes are not what was admitted. Call it
+        again over the same files after a cut.
+        """
+        state = self._state(delivery.exchange)
+        if state.admission is None:
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
+        _check_admitted(self._ledger.suite, delivery, state.admission)
+        manifest = decode_message(delivery.ciphertext, Manifest)
+        return Receiver(manifest, hashes, partial, self._ledger.suite)
+
+    def open_stream(
+        self,
+        delivery: Delivery,
+        release: Release,
+        sealed: BinaryIO,
+        output: BinaryIO | None = None,
+    ) -> StreamReader:
+        """Check a stream as ``open`` checks a payload, all of its content included.
+
+        What stays is the sealed file, and in the vault its key: to erase that makes the file
+        unreadable. The content itself goes to an output, if there is one, which is the caller's to
+        erase; ``stream`` reads from the sealed file at any time.
+        """
+        state, key = self._open_key(delivery, release)
+        context = self._ledger.network + release.exchange
+        manifest = decode_message(delivery.ciphertext, Manifest)
+        payload = open_payload(manifest.payload, key, context)
+        (value,) = self._check_payload(payload, state).values()
+        content_root = _content_root(value, manifest)
+        chunk_key = stream_key(key, context)
+        reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
+        reader.verify(content_root, self._ledger.suite, output)
+        kept = f"exchange/{release.exchange.hex()}"
+        self._vault.store(
+            [
+                (f"{kept}/payload", payload),
+                (f"{kept}/release", encode_message(release)),
+                (f"{kept}/stream-key", chunk_key),
+            ]
+        )
+        return reader
+
+    def stream(self, delivery: Delivery, sealed: BinaryIO) -> StreamReader:
+        """Read a stream that was opened before, until it is erased."""
+        intent = delivery.exchange
+        key = self._vault.load(f"exchange/{intent.hex()}/stream-key")
+        if key is None:
+            raise UntrustedError(f"no key is kept for the stream of exchange {intent.hex()[:16]}")
+        manifest = decode_message(delivery.ciphertext, Manifest)
+        return StreamReader(sealed, manifest.size_bytes, key)
+
+    def _open_key(self, delivery: Delivery, release: Release) -> tuple[ExchangeState, bytes]:
+        """The exchange's state as the receipt proves it, and the key that was released for it."""
         ledger, intent = self._ledger, release.exchange
         receipt = Receipt.decode(release.receipt)
         admit = receipt.verify(release.admit, ledger.trust_anchor)
         state = admitted_state(receipt, intent)
-        admission = state.admission
-        assert admission is not None, "an admitted state has an admission"
-        suite = ledger.suite
-        if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
-            raise InvalidError("delivery is not the ciphertext that was admitted")
-        request = self._vault.load(f"request/{state.request_commitment.hex()}")
+        assert state.admission is not None, "an admitted state has an admission"
+        _check_admitted(ledger.suite, delivery, state.admission)
         private = self._vault.load(_delivery_key(state))
-        if request is None or private is None:
+        if private is None:
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
-        receipt_hash = hash_domain(suite, "commitment", release.receipt)
+        receipt_hash = hash_domain(ledger.suite, "commitment", release.receipt)
         info = release_info(ledger.network, intent, admit.id, receipt_hash)
-        key = open_key(release.sealed_key, private, info)
-        payload = open_payload(delivery.ciphertext, key, ledger.network + intent)
+        return state, open_key(release.sealed_key, private, info)
+
+    def _check_payload(self, payload: bytes, state: ExchangeState) -> dict[str, Value]:
+        """The values of a payload that is what was committed to, and what was asked for."""
+        kept = self._vault.load(f"request/{state.request_commitment.hex()}")
+        if kept is None:
+            raise UntrustedError("request of the exchange is not known here")
         leaves = decode_leaves(payload, FIELD)
-        if commit(suite, leaves) != admission.disclosure_root:
+        assert state.admission is not None, "an admitted state has an admission"
+        if commit(self._ledger.suite, leaves) != state.admission.disclosure_root:
             raise InvalidError("payload is not what the provider committed to")
-        got, want = tuple(leaf.name for leaf in leaves), decode_message(request, Request).fields
+        got, want = tuple(leaf.name for leaf in leaves), decode_message(kept, Request).fields
         if got != want:
             raise RefusedError("E_SCOPE", f"fields are {list(got)}, want {list(want)}")
-        kept = f"exchange/{intent.hex()}"
-        self._vault.store(
-            [(f"{kept}/payload", payload), (f"{kept}/release", encode_message(release))]
-        )
         return {leaf.name: leaf.value for leaf in leaves}
 
     def acknowledge(self, intent: bytes) -> Draft:
@@ -209,16 +275,37 @@ class Consumer:
         """Where content of exchanges and the keys to it are kept."""
         names = []
         for intent in intents:
-            value = self._ledger.state(exchange_object(intent))
-            if value is None:
-                raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
-            state = decode_state(value, ExchangeState)
+            state = self._state(intent)
             if state.admission is None:
                 raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
-            names += [_delivery_key(state), f"exchange/{intent.hex()}/payload"]
+            kept = f"exchange/{intent.hex()}"
+            names += [_delivery_key(state), f"{kept}/payload", f"{kept}/stream-key"]
         return names
+
+    def _state(self, intent: bytes) -> ExchangeState:
+        value = self._ledger.state(exchange_object(intent))
+        if value is None:
+            raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
+        return decode_state(value, ExchangeState)
 
 
 def _delivery_key(of: ExchangeIntent | ExchangeState) -> str:
     """Where the vault keeps the private half: of each exchange, though two have one request."""
     return f"request/{of.request_commitment.hex()}/{of.delivery_key.hex()}/delivery-key"
+
+
+def _check_admitted(suite: str, delivery: Delivery, admission: Admission) -> None:
+    if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
+        raise InvalidError("delivery is not the ciphertext that was admitted")
+
+
+def _content_root(value: Value, manifest: Manifest) -> bytes:
+    """The root that the payload's one value commits to."""
+    words = str(value).split(" ")
+    try:
+        root = bytes.fromhex(words[-1])
+    except ValueError:
+        root = b""
+    if len(root) != 32 or value != content_value(manifest.size_bytes, root):
+        raise InvalidError("payload does not describe the stream that was admitted")
+    return root

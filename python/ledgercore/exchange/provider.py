@@ -7,9 +7,11 @@ the admit was ordered while the consent was live. Whatever revocation comes firs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 from unicodedata import normalize
 
 from ledgercore._core import SigningKey, hash_domain
+from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
@@ -25,9 +27,10 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
-from ledgercore.exchange.salted import FIELD, commit, encode_leaves, make_leaves
+from ledgercore.exchange.salted import FIELD, Leaf, commit, encode_leaves, make_leaves
 from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
 from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Outcome
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
@@ -137,20 +140,54 @@ class Provider:
             raise RefusedError("E_SCOPE", "period is not within the consent's")
         return terms
 
+    def answer_stream(
+        self, intent: bytes, request: Request, content: BinaryIO, sealed: BinaryIO, hashes: BinaryIO
+    ) -> Draft:
+        """Admit or refuse an intent for one field, whose content is of any size.
+
+        The content is sealed chunk by chunk into ``sealed``, and the chunks' hashes into
+        ``hashes``: two new files, which are durable on return, and are sent to the consumer.
+        """
+        try:
+            terms = self._check(intent, request)
+            if len(request.fields) != 1:
+                raise RefusedError("E_SCOPE", f"fields are {list(request.fields)}, want one")
+        except RefusedError as refusal:
+            return Draft(self._key, ExchangeRefuse(intent, refusal.code))
+        key, context = self._entropy.bytes(32), self._ledger.network + intent
+        stream = seal_stream(content, sealed, hashes, stream_key(key, context), self._ledger.suite)
+        flush(sealed)
+        flush(hashes)
+        value = content_value(stream.size_bytes, stream.content_root)
+        leaves = make_leaves(FIELD, terms.product, [(request.fields[0], value)], self._entropy)
+        payload = seal_payload(encode_leaves(leaves), key, context, self._entropy)
+        manifest = Manifest("ledgercore stream v1", stream.size_bytes, stream.root, payload)
+        draft, kept = self._admit(
+            intent, leaves, key, encode_message(manifest), manifest.sealed_bytes
+        )
+        self._vault.store(kept)
+        return draft
+
     def _seal(
         self, intent: bytes, request: Request, terms: Terms
     ) -> tuple[Draft, list[tuple[str, bytes]]]:
-        suite = self._ledger.suite
         values = self._values(terms.subject, request.fields)
         leaves = make_leaves(FIELD, terms.product, values, self._entropy)
         key = self._entropy.bytes(32)
         context = self._ledger.network + intent
         ciphertext = seal_payload(encode_leaves(leaves), key, context, self._entropy)
+        return self._admit(intent, leaves, key, ciphertext, len(ciphertext))
+
+    def _admit(
+        self, intent: bytes, leaves: Sequence[Leaf], key: bytes, ciphertext: bytes, count: int
+    ) -> tuple[Draft, list[tuple[str, bytes]]]:
+        """The admit of what was sealed, and what the vault keeps of it."""
+        suite = self._ledger.suite
         body = ExchangeAdmit(
             exchange=intent,
             ciphertext_hash=hash_domain(suite, "commitment", ciphertext),
             disclosure_root=commit(suite, leaves),
-            size_bucket_bytes=size_bucket(len(ciphertext)),
+            size_bucket_bytes=size_bucket(count),
         )
         # Kept under the hash that the admit names: sealing again takes nothing from this.
         name = _sealed(intent, body.ciphertext_hash)
