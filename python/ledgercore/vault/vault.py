@@ -69,6 +69,7 @@ class Vault:
         *,
         passphrase: bytes | None = None,
         at_least: int = 0,
+        vfs: str | None = None,
         entropy: Entropy | None = None,
     ) -> None:
         """Open a vault, or make one where there is none.
@@ -81,12 +82,12 @@ class Vault:
         self._path = str(path)
         self._lock = RLock()
         self._entropy = entropy or SystemEntropy()
-        self._checked: tuple[Any, ...] = ()
+        self._checked: tuple[Any, ...] = (0, 0, b"")
         key = _find_key(self._path, passphrase, self._entropy) if key is None else key
         if not exists(path):
             make_private(path)
         with self._translated("open"):
-            self._connection = apsw.Connection(self._path)
+            self._connection = apsw.Connection(self._path, vfs=vfs)
             try:
                 self._prepare(key)
                 if self.version < at_least:
@@ -237,7 +238,8 @@ class Vault:
                     "UPDATE header SET key_check=?, since=?, code=?",
                     (cipher.check, since, cipher.authenticate(version, since)),
                 )
-            self._cipher, self._checked = cipher, ()
+            self._cipher = cipher
+            self._header()
             self._cut_log()
 
     def close(self) -> None:
@@ -267,7 +269,9 @@ class Vault:
 
     def _check_version(self, row: Row) -> None:
         """An item that is newer than the header shows that the header is an older one."""
-        version, _ = self._header()
+        version = self._checked[0]
+        if row.version > version:
+            version, _ = self._header()
         if row.version > version:
             raise CorruptError(f"item has version {row.version}, want at most {version}")
 
