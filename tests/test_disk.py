@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import resource
 from collections.abc import Iterator
@@ -95,3 +97,17 @@ def test_a_head_file_without_room_holds_no_descriptor(tmp_path: Path) -> None:
     with room_for(0), pytest.raises(StoreError, match=r"^cannot open .*a\.head: "):
         disk.HeadFile(tmp_path / "a.head")
     assert set(Path("/proc/self/fd").iterdir()) <= before
+
+
+def test_an_open_file_is_flushed_and_one_in_memory_stays(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"data")
+        disk.flush(file)
+        assert (tmp_path / "file").read_bytes() == b"data"
+    disk.flush(io.BytesIO())
+    with Path("/dev/full").open("wb") as full:
+        full.write(b"data")
+        with pytest.raises(StoreError, match="cannot flush a file"):
+            disk.flush(full)
+        with contextlib.suppress(OSError):
+            full.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,14 +16,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ledgercore import Ledger, Record, SigningKey
 from ledgercore.clock import ManualClock
+from ledgercore.demo.parties import BANK
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import InconsistentError, RefusedError, RollbackError
 from ledgercore.exchange import signer as signer_module
 from ledgercore.exchange import submission
+from ledgercore.exchange.pack import build_pack
 from ledgercore.exchange.signer import Kept, Signer, outstanding
 from ledgercore.exchange.submission import Accepted, Draft, resume, submit
 from ledgercore.records import Member, ProductPublish, ProductWithdraw
 from ledgercore.vault import Vault
+from tests.town import Town
 
 KEY = SigningKey(bytes([5]) * 32)
 VAULT_KEY = bytes([6]) * 32
@@ -274,6 +278,30 @@ def test_what_another_process_reserved_is_not_released(network: Network, party: 
     assert network.equivocations == []
     assert network.ledger.size == 4
     other.vault.close()
+
+
+def test_packs_are_built_while_the_same_party_signs(tmp_path: Path) -> None:
+    """One asks the vault under the ledger's lock, the other the ledger under the vault's."""
+    town = Town(tmp_path)
+    intent, request = town.intend(town.consent())
+    town.deliver(intent, request)
+    vault, ledger = town.parties.vaults[BANK], town.parties.ledger
+    done = threading.Event()
+
+    def pack() -> None:
+        while not done.is_set():
+            build_pack(ledger, vault, intent)
+
+    builder = threading.Thread(target=pack, daemon=True)
+    builder.start()
+    for _ in range(40):
+        signer = Signer(SigningKey(bytes([5]) * 32), vault)
+        submit(ledger, [Draft(signer, ProductWithdraw("none"))])  # refused: kept, and released
+    done.set()
+    builder.join(20)
+
+    assert not builder.is_alive()
+    town.parties.close()
 
 
 # Everything together.

@@ -17,6 +17,7 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import (
     BusyError,
     CorruptError,
+    DiskFullError,
     InvalidError,
     LedgerError,
     LimitError,
@@ -28,6 +29,7 @@ from ledgercore.keyfile import store_vault_key
 from ledgercore.vault import Vault
 from ledgercore.vault import vault as vault_module
 from ledgercore.vault.cipher import Cipher
+from tests.faults.vfs import FailingVFS
 
 SECRET = b"PLANTED-SECRET-" * 20
 KEY, OTHER_KEY = bytes([1]) * 32, bytes([2]) * 32
@@ -404,3 +406,36 @@ def test_two_that_make_one_vault_at_once_share_it(path: Path) -> None:
     assert other.load("a") == b"1"
     one.close()
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("operation", "error"), [("write", apsw.FullError), ("sync", apsw.IOError)]
+)
+def test_a_disk_that_fails_at_any_call_loses_nothing(
+    path: Path, operation: str, error: type[apsw.Error]
+) -> None:
+    name = f"vault-{operation}"
+    Vault(path, KEY).close()
+    vfs = FailingVFS(name, error)
+    vault = Vault(path, KEY, vfs=name)
+    vault.store([("kept", SECRET)])
+    want = DiskFullError if error is apsw.FullError else StoreError
+    for call in (
+        lambda: vault.store([(f"item/{number}", SECRET * 30) for number in range(20)]),
+        lambda: vault.change_key(KEY),
+    ):
+        failed = 0
+        for index in range(1000):
+            vfs.fail(operation, index)
+            try:
+                call()
+                break
+            except want:
+                failed += 1
+            finally:
+                vfs.mend()
+            assert vault.load("kept") == SECRET
+        assert failed > 0
+    assert len(vault.names("item/")) == 20
+    vault.close()
+    vfs.unregister()

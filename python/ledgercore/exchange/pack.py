@@ -70,6 +70,8 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     kept = f"exchange/{exchange.hex()}"
     proposal = _opening(vault, f"proposal/{state.consent.hex()}", Proposal)
     release = _opening(vault, f"{kept}/release", Release)
+    request = _opening(vault, f"request/{state.request_commitment.hex()}", Request)
+    payload = _payload(vault, f"{kept}/payload")
     with ledger.moment():
         trail = _Trail(ledger, state)
         indices = sorted(trail.found)
@@ -82,8 +84,8 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
             records=tuple((index, trail.found[index]) for index in indices),
             states=tuple(ledger.prove_state(name).encode() for name in names),
             terms=proposal.terms if proposal else None,
-            request=_opening(vault, f"request/{state.request_commitment.hex()}", Request),
-            payload=_payload(vault, f"{kept}/payload"),
+            request=request,
+            payload=payload,
             release=ReleaseEvidence(release.admit, release.receipt) if release else None,
         )
     return encode_part(pack)

@@ -90,8 +90,7 @@ def reserve(
     """The records of a vault's signers by key, each kept durable before it was signed.
 
     None where a signer has other records ``outstanding``: they go first, and nothing was kept. To
-    ask again for what is outstanding gives the same records. The ledger is asked while the vault is
-    held, so no two processes reserve one sequence.
+    ask again for what is outstanding gives the same records. No two processes reserve one sequence.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []

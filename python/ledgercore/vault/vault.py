@@ -24,6 +24,7 @@ from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     BusyError,
     CorruptError,
+    DiskFullError,
     LimitError,
     RollbackError,
     StoreError,
@@ -296,6 +297,11 @@ class Vault:
                 raise BusyError(
                     f"cannot {doing} vault {self._path}: another connection holds it: close it "
                     "and try again"
+                ) from error
+            except apsw.FullError as error:
+                raise DiskFullError(
+                    f"cannot {doing} vault {self._path}: the disk is full, nothing was changed: "
+                    "free space and try again"
                 ) from error
             except apsw.Error as error:
                 raise StoreError(f"cannot {doing} vault {self._path}: {error}") from error
