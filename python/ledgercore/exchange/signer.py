@@ -145,7 +145,10 @@ def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[Signer, Record
     """
     with vault.transaction():
         for signer, record in refused:
-            left = outstanding(ledger, signer)
-            if left and left[0].id == record.id:
+            kept = signer.load(ledger.network)
+            if kept is None or ledger.next_position(signer.public_key)[0] != record.sequence:
+                continue
+            at = record.sequence - kept.sequence
+            if at >= 0 and (record.kind, record.body) in kept.contents[at : at + 1]:
                 settled = Kept(record.sequence, record.previous, ())
                 vault.store([signer.item(ledger.network, settled)])
