@@ -439,3 +439,14 @@ def test_a_disk_that_fails_at_any_call_loses_nothing(
     assert len(vault.names("item/")) == 20
     vault.close()
     vfs.unregister()
+
+
+def test_who_still_has_the_old_key_writes_nothing(path: Path) -> None:
+    vault, beside = Vault(path, KEY), Vault(path, KEY)
+    vault.change_key(OTHER_KEY)
+
+    with pytest.raises(CorruptError, match="unless its key was changed: open it anew"):
+        beside.store([("a", SECRET)])
+    assert vault.names() == []
+    vault.close()
+    beside.close()

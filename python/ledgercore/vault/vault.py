@@ -254,7 +254,9 @@ class Vault:
         version, since, code = found
         if found != self._checked:
             if not hmac.compare_digest(self._cipher.authenticate(version, since), code):
-                raise CorruptError("its header is not what was stored")
+                raise CorruptError(
+                    "its header is not what was stored, unless its key was changed: open it anew"
+                )
             self._checked = found
         return version, since
 
