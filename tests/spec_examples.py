@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 from ledgercore import _core
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
 from ledgercore.anchor import format_anchor
-from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.stream import Manifest, seal_stream
+from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, StateReceipt
