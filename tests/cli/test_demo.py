@@ -182,3 +182,38 @@ def test_mapping_that_is_no_mapping_is_malformed(
 
     assert (done.returncode, done.stdout) == (5, b"")
     assert done.stderr.startswith(b"ledgercore: " + reason)
+
+
+SCORECARD = """
+name = "nobody"
+edition = "1"
+base = 0
+approve_from = 2
+refer_from = 1
+[[characteristic]]
+field = "no.such.field"
+reason = "R_NOTHING"
+bounds = [1]
+points = [0, 2]
+otherwise = 1
+"""
+
+
+def test_demo_decides_by_the_scorecard_that_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_text(SCORECARD)
+
+    given = ("--firms", "6", "--scorecard", "model.toml", "--directory", "run", "--json")
+    done = run("demo", *given, directory=tmp_path)
+
+    assert list(json.loads(done.stdout.splitlines()[-1])["decisions"]) == ["referred"]
+
+
+def test_scorecard_that_is_none_is_malformed(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_text(SCORECARD.replace("refer_from = 1", "refer_from = 3"))
+
+    given = ("--firms", "6", "--scorecard", "model.toml", "--directory", "run")
+    done = run("demo", *given, directory=tmp_path)
+
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert done.stderr.startswith(b"ledgercore: scorecard: refer_from is 3")
+    assert not (tmp_path / "run").exists()

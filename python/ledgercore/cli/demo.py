@@ -23,6 +23,7 @@ SHOWN_REJECTED = 10
 @click.command("demo")
 @click.option("--data", type=FILE, help="A CSV table, one row a firm.")
 @click.option("--mapping", type=FILE, help="How the table is read, as TOML.")
+@click.option("--scorecard", type=FILE, help="The model that decides, as TOML.")
 @click.option(
     "--firms",
     type=click.IntRange(1, LIMIT_FIRMS),
@@ -31,7 +32,12 @@ SHOWN_REJECTED = 10
 @click.option("--directory", type=PLACE, help="A new or empty directory (demo/1, demo/2, ...).")
 @json_option
 def command(
-    data: str | None, mapping: str | None, firms: int | None, directory: str | None, as_json: bool
+    data: str | None,
+    mapping: str | None,
+    scorecard: str | None,
+    firms: int | None,
+    directory: str | None,
+    as_json: bool,
 ) -> None:
     """Run the bank-tax exchange for every firm of a table, or for generated firms.
 
@@ -52,6 +58,7 @@ def command(
             directory or _fresh_directory(),
             data=data,
             mapping=mapping,
+            scorecard=scorecard,
             firms=firms or FIRMS,
             progress=progress,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,14 @@ class Parties:
     def subject(self, name: str) -> Subject:
         """One enterprise; the enterprises' vault is kept by their agent."""
         return Subject(name, self.vaults["enterprises"], self.entropy, self.ledger)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """What the parties keep inside is durable together at the end, with one flush a vault."""
+        with ExitStack() as stack:
+            for vault in self.vaults.values():
+                stack.enter_context(vault.transaction())
+            yield
 
     def close(self) -> None:
         """Close every file."""

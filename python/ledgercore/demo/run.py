@@ -20,7 +20,14 @@ from ledgercore.errors import MalformedError, StoreError
 from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
 from ledgercore.exchange.submission import submit
 from ledgercore.ledger import Ledger, Report
-from ledgercore.profiles import Mapping, Table, load_table, parse_mapping
+from ledgercore.profiles import (
+    Mapping,
+    Scorecard,
+    Table,
+    load_table,
+    parse_mapping,
+    parse_scorecard,
+)
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -84,12 +91,16 @@ def run_demo(
     *,
     data: str | Path | None = None,
     mapping: str | Path | None = None,
+    scorecard: str | Path | None = None,
     firms: int = 200,
     progress: Progress | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> DemoResult:
-    """Run the exchange for every row of a table, or for generated firms, in a new directory."""
+    """Run the exchange for every row of a table, or for generated firms, in a new directory.
+
+    The bank decides by the scorecard, or without one by the mapping's approval.
+    """
     directory, entropy = Path(directory), entropy or SystemEntropy()
     clock = OffsetClock(clock or SystemClock())
     report_progress = progress or (lambda what, done, total: None)
@@ -99,10 +110,11 @@ def run_demo(
         raise StoreError(f"{directory} is not empty: choose a new directory")
     begin = clock.elapsed_s()
     table, columns = _load(data, mapping, firms, entropy)
+    model = columns.approval.scorecard() if scorecard is None else _load_scorecard(scorecard)
     make_directory(directory)
     parties = set_up(directory, table, clock, entropy)
     try:
-        tally = _exchange(parties, columns, table, clock, report_progress)
+        tally = _exchange(parties, columns, model, table, clock, report_progress)
         anchor = directory / "anchor.toml"
         write_new(anchor, format_anchor(parties.ledger.trust_anchor).encode())
         report, totals = _supervise(parties.ledger.path, report_progress)
@@ -147,8 +159,20 @@ def _load_mapping(path: str | Path) -> Mapping:
     return columns
 
 
+def _load_scorecard(path: str | Path) -> Scorecard:
+    try:
+        return parse_scorecard(read_bytes(path, MAPPING_BYTES, "a scorecard").decode())
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"scorecard is not UTF-8 at byte {error.start}") from None
+
+
 def _exchange(
-    parties: Parties, columns: Mapping, table: Table, clock: OffsetClock, progress: Progress
+    parties: Parties,
+    columns: Mapping,
+    scorecard: Scorecard,
+    table: Table,
+    clock: OffsetClock,
+    progress: Progress,
 ) -> Tally:
     tally = Tally()
     done, total = 0, -(-len(table.rows) // GROUP) * STEPS
@@ -161,7 +185,8 @@ def _exchange(
     placed = list(enumerate(table.rows))
     submit(parties.ledger, [parties.provider.publish(columns.product())])
     for begin in range(0, len(placed), GROUP):
-        run_group(parties, columns, clock, tally, placed[begin : begin + GROUP], step)
+        rows = placed[begin : begin + GROUP]
+        run_group(parties, columns, scorecard, clock, tally, rows, step)
     return tally
 
 

@@ -17,7 +17,7 @@ from ledgercore.demo.parties import BANK, TAX, Parties
 from ledgercore.errors import RefusedError
 from ledgercore.exchange.messages import Proposal, Request, Terms
 from ledgercore.exchange.submission import Accepted, Draft, Outcome, submit
-from ledgercore.profiles import Mapping, Row
+from ledgercore.profiles import Mapping, Row, Scorecard, assess, encode_scorecard
 from ledgercore.records import ExchangeRefuse
 from ledgercore.records.base import Value
 
@@ -72,12 +72,19 @@ class _Group:
     """One group of firms, whose records are ordered together step by step."""
 
     def __init__(
-        self, parties: Parties, mapping: Mapping, clock: OffsetClock, tally: Tally
+        self,
+        parties: Parties,
+        mapping: Mapping,
+        scorecard: Scorecard,
+        clock: OffsetClock,
+        tally: Tally,
     ) -> None:
         self._parties = parties
         self._mapping = mapping
         self._clock = clock
         self._tally = tally
+        self._scorecard = scorecard
+        self._model = encode_scorecard(scorecard)
 
     def submit(self, firms: Sequence[Firm], drafts: Sequence[Draft]) -> list[tuple[Firm, Accepted]]:
         """Order one draft a firm; those that were accepted. Refusals are counted by code."""
@@ -94,21 +101,23 @@ class _Group:
         consumer, provider = self._parties.consumer, self._parties.provider
         now_ms = self._clock.now_ms()
         firms = []
-        for position, row in rows:
-            course = course_of(position)
-            lifetime_ms = HOUR_MS if course is Course.EXPIRE else 30 * DAY_MS
-            terms = self._terms(row, now_ms + lifetime_ms)
-            key = self._parties.subject(row.subject).new_consent_key()
-            firms.append(Firm(row, course, consumer.propose(terms, key)))
+        with self._parties.keeping():
+            for position, row in rows:
+                course = course_of(position)
+                lifetime_ms = HOUR_MS if course is Course.EXPIRE else 30 * DAY_MS
+                terms = self._terms(row, now_ms + lifetime_ms)
+                key = self._parties.subject(row.subject).new_consent_key()
+                firms.append(Firm(row, course, consumer.propose(terms, key)))
         lapses_ms = now_ms + HOUR_MS
         asked = [consumer.request_consent(firm.proposal, lapses_ms) for firm in firms]
         firms = [firm for firm, _ in self.submit(firms, asked)]
         drafts = []
-        for firm in firms:
-            subject = self._parties.subject(firm.row.subject)
-            subject.agree(firm.proposal)
-            endorsement = provider.endorse(firm.row.subject, firm.proposal)
-            drafts.append(subject.authorise(firm.proposal, endorsement))
+        with self._parties.keeping():
+            for firm in firms:
+                subject = self._parties.subject(firm.row.subject)
+                subject.agree(firm.proposal)
+                endorsement = provider.endorse(firm.row.subject, firm.proposal)
+                drafts.append(subject.authorise(firm.proposal, endorsement))
         return [firm for firm, _ in self.submit(firms, drafts)]
 
     def _terms(self, row: Row, expires_ms: int) -> Terms:
@@ -140,7 +149,9 @@ class _Group:
             consent, purpose = firm.proposal.consent, mapping.offer.purpose
             firm.request = consumer.request(consent, fields, purpose)
         requests = [firm.request for firm in firms if firm.request is not None]
-        accepted = self.submit(firms, consumer.intend(requests))
+        with self._parties.keeping():
+            drafts = consumer.intend(requests)
+        accepted = self.submit(firms, drafts)
         for firm, place in accepted:
             firm.intent = place.id
             self._tally.examples.setdefault(firm.course, place.id)
@@ -164,30 +175,29 @@ class _Group:
                 self._tally.refusals[draft.body.code] += 1
         answered = {firm.intent: draft for firm, draft in zip(firms, drafts, strict=True)}
         opened = []
-        for firm, place in self.submit(firms, drafts):
-            if isinstance(answered[firm.intent].body, ExchangeRefuse):
-                continue
-            release = provider.release(firm.intent, place)
-            firm.values = consumer.open(provider.delivery(firm.intent), release)
-            opened.append(firm)
+        accepted = self.submit(firms, drafts)
+        with self._parties.keeping():
+            for firm, place in accepted:
+                if isinstance(answered[firm.intent].body, ExchangeRefuse):
+                    continue
+                release = provider.release(firm.intent, place)
+                firm.values = consumer.open(provider.delivery(firm.intent), release)
+                opened.append(firm)
         drafts = [consumer.acknowledge(firm.intent) for firm in opened]
         return [firm for firm, _ in self.submit(opened, drafts)]
 
     def decide(self, firms: list[Firm]) -> None:
-        """The consumer decides on every firm by the mapping's rule."""
-        rule = self._mapping.approval
-        model = f"approve if {rule.field} >= {rule.at_least}".encode()
+        """The consumer decides on every firm by its scorecard."""
         drafts = []
-        for firm in firms:
-            value = firm.values[rule.field]
-            if not isinstance(value, int):
-                outcome, reason = "referred", f"{rule.field} is {value}"
-            elif value >= rule.at_least:
-                outcome, reason = "approved", f"{rule.field} reaches {rule.at_least}"
-            else:
-                outcome, reason = "declined", f"{rule.field} is below {rule.at_least}"
-            self._tally.outcomes[outcome] += 1
-            drafts.append(self._parties.consumer.decide([firm.intent], outcome, model, [reason]))
+        with self._parties.keeping():
+            for firm in firms:
+                found = assess(self._scorecard, firm.values)
+                self._tally.outcomes[found.outcome] += 1
+                drafts.append(
+                    self._parties.consumer.decide(
+                        [firm.intent], found.outcome, self._model, found.reasons
+                    )
+                )
         for firm, place in self.submit(firms, drafts):
             firm.decision = place.id
 
@@ -209,13 +219,14 @@ class _Group:
 def run_group(
     parties: Parties,
     mapping: Mapping,
+    scorecard: Scorecard,
     clock: OffsetClock,
     tally: Tally,
     rows: Sequence[tuple[int, Row]],
     step: Callable[[], None],
 ) -> None:
     """Run a group of firms; ``step`` is called after each of the eight steps."""
-    group = _Group(parties, mapping, clock, tally)
+    group = _Group(parties, mapping, scorecard, clock, tally)
     firms = group.consent(rows)
     step()
     firms = group.intend(firms)

@@ -13,7 +13,13 @@ from contextlib import suppress
 from functools import partial
 
 from ledgercore import rules
-from ledgercore._core import Receipt, SigningKey, VerifiedBatch, sign_checkpoint
+from ledgercore._core import (
+    Receipt,
+    SigningKey,
+    VerifiedBatch,
+    VerifiedRecord,
+    sign_checkpoint,
+)
 from ledgercore.clock import Clock
 from ledgercore.disk import HeadFile
 from ledgercore.entropy import Entropy
@@ -200,10 +206,11 @@ class Writer:
         outcomes: list[Outcome] = []
         for at, record_id in enumerate(batch.ids()):
             index = size + len(positions)
+            record = batch[at]
             try:
-                rules.apply(view, batch[at], Position(height, index, time_ms))
+                rules.apply(view, record, Position(height, index, time_ms))
             except RefusedError as refusal:
-                outcomes.append(self._known(record_id, accepted, refusal))
+                outcomes.append(self._known(view, record, accepted, refusal))
             else:
                 accepted[record_id] = index
                 positions.append(at)
@@ -214,16 +221,22 @@ class Writer:
         return outcomes
 
     def _known(
-        self, record_id: bytes, accepted: dict[bytes, int], refusal: RefusedError
+        self,
+        view: View,
+        record: VerifiedRecord,
+        accepted: dict[bytes, int],
+        refusal: RefusedError,
     ) -> Outcome:
         """The index of a record that is there already, or else the refusal.
 
-        A record that is there has a sequence behind its signer's next one, so that it never
-        passes the rules again, and ids need looking up only where the rules refuse.
+        A record that is there has a sequence behind its signer's next one: it never passes the
+        rules again, and only ids of such records need looking up.
         """
-        index = accepted.get(record_id)
+        if record.sequence >= rules.next_position(view, record.key)[0]:
+            return refusal
+        index = accepted.get(record.id)
         if index is None:
-            index = self._reader.find(record_id)
+            index = self._reader.find(record.id)
         return refusal if index is None else index
 
     def _load(self, name: bytes) -> bytes | None:

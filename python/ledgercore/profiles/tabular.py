@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledgercore.errors import MalformedError
+from ledgercore.profiles.scorecard import Characteristic, Scorecard
 from ledgercore.records import Field, ProductPublish
 from ledgercore.records.base import Value
 
@@ -44,10 +45,15 @@ class Column(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Approval(Struct, frozen=True, forbid_unknown_fields=True):
-    """The demonstration's decision: approve where a field reaches a value."""
+    """The simplest decision: approve where a field reaches a value, refer where it is none."""
 
     field: str
     at_least: int
+
+    def scorecard(self) -> Scorecard:
+        """The same as a scorecard of one field."""
+        rule = Characteristic(self.field, "R_APPROVAL", (self.at_least,), (), (0, 2), 1)
+        return Scorecard(1, "approval", "1", 0, 2, 1, (rule,))
 
 
 class Offer(Struct, frozen=True, forbid_unknown_fields=True):
