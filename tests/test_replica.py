@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from ledgercore import (
     Anchor,
+    AsyncLedger,
     Block,
     Checkpoint,
     ForkError,
@@ -277,6 +279,17 @@ def test_a_failed_commit_stops_the_copy(
             replica.append(blocks[1:])
     with Replica.open(tmp_path / "b.ledger", ledger.trust_anchor) as replica:
         assert replica.append(blocks[1:]) == ledger.height
+
+
+def test_tasks_hand_blocks_over_as_the_ledger_does(ledger: Ledger, tmp_path: Path) -> None:
+    want = [*ledger.blocks(2, 5)]
+    ledger.close()
+
+    async def run() -> list[bytes]:
+        async with await AsyncLedger.open(tmp_path / "a.ledger", key=KEY) as ledger:
+            return [block async for block in ledger.blocks(2, 5)]
+
+    assert asyncio.run(run()) == want and len(want) == 3
 
 
 def test_what_is_too_large_is_not_decoded(ledger: Ledger, tmp_path: Path) -> None:

@@ -154,6 +154,12 @@ class AsyncLedger:
             for record in some:
                 yield record
 
+    async def blocks(self, begin: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Blocks for a ``Replica``; other calls may run between two of them."""
+        blocks = await self._run(self._ledger.blocks, begin, end)
+        while (block := await self._run(next, blocks, None)) is not None:
+            yield block
+
     def __aiter__(self) -> AsyncIterator[Record]:
         return self.records()
 
