@@ -213,6 +213,8 @@ EXCHANGE_PATHS = {
     "ACKNOWLEDGED": ("admit", "acknowledge"),
     "DECLINED": ("admit", "decline"),
     "USED": ("admit", "acknowledge", "use"),
+    "VOIDED": ("admit", "void"),
+    "RESTRICTED": ("admit", "acknowledge", "restrict"),
     "ERASED": ("admit", "erase"),
 }
 
@@ -223,7 +225,7 @@ def exchange_scene(status: str) -> Scene:
     if status:
         scene.exchange = intend(scene.view)
     for step in EXCHANGE_PATHS[status]:
-        signer = "provider" if step in ("admit", "refuse") else "consumer"
+        signer = "provider" if step in ("admit", "refuse", "void") else "consumer"
         act(scene.view, signer, body_of(f"exchange.{step}", scene))
         if step == "acknowledge":
             scene.decision = act(scene.view, "consumer", decision(scene.exchange))
@@ -251,12 +253,15 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "consent.authorise": lambda: authorise(scene.view, CONSENT, "consent key"),
         "consent.reject": lambda: records.ConsentReject(CONSENT),
         "consent.revoke": lambda: records.ConsentRevoke(CONSENT),
+        "consent.revoke-on-behalf": lambda: records.ConsentRevokeOnBehalf(CONSENT, ROOT),
         "exchange.intent": lambda: records.ExchangeIntent(CONSENT, ROOT, ZERO),
         "exchange.admit": lambda: admit(exchange),
         "exchange.refuse": lambda: records.ExchangeRefuse(exchange, "E_SCOPE"),
+        "exchange.void": lambda: records.ExchangeVoid(exchange, "E_CONSENT_STATE"),
         "exchange.acknowledge": lambda: records.ExchangeAcknowledge(exchange),
         "exchange.decline": lambda: records.ExchangeDecline(exchange, "E_SCOPE"),
         "exchange.use": lambda: records.ExchangeUse(exchange, scene.decision, PURPOSE),
+        "exchange.restrict": lambda: records.ExchangeRestrict(exchange, "tax-law", EXPIRES),
         "exchange.erase": lambda: records.ExchangeErase(exchange, "retention_over"),
         "decision.record": lambda: decision(exchange),
     }

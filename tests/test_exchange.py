@@ -19,7 +19,8 @@ from ledgercore import (
     StoreError,
     UntrustedError,
 )
-from ledgercore.exchange import Supervisor
+from ledgercore.demo.parties import BANK
+from ledgercore.exchange import Supervisor, build_pack, verify_pack
 from ledgercore.exchange.messages import check_terms
 from ledgercore.exchange.salted import FIELD
 from ledgercore.exchange.submission import Accepted, submit
@@ -278,3 +279,38 @@ def test_totals_are_of_one_moment(town: Town, monkeypatch: pytest.MonkeyPatch) -
 
         assert (totals.consents, totals.exchanges) == ({"AUTHORISED": 1}, {})
         assert Supervisor(ledger).totals().exchanges == {"INTENDED": 3}
+
+
+def test_a_voided_exchange_and_a_revocation_on_behalf_are_proven(town: Town) -> None:
+    proposal = town.consent(max_uses=2)
+    intent, request = town.intend(proposal)
+    provider = town.parties.provider
+    town.accept(provider.answer([(intent, request)]))
+    town.accept([provider.revoke_on_behalf(proposal.consent, b"a letter of the firm")])
+    town.accept([provider.void(intent, "E_CONSENT_STATE")])
+    ledger = town.parties.ledger
+
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+
+    assert "no key was sent (E_CONSENT_STATE); the use was given back" in claims["voided"].statement
+    assert "no use after it" in claims["revoked"].statement
+    assert "delivery" not in claims
+    with pytest.raises(UntrustedError, match="no ciphertext is kept"):
+        provider.delivery(intent)
+
+
+def test_a_restriction_is_a_promise_in_the_pack(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    until_ms = town.clock.now_ms() + 5
+    town.accept(consumer.restrict([intent], "tax-law", until_ms))
+    town.accept(consumer.erase([intent], "tax-law-ended"))
+
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+
+    assert f"only kept (tax-law) until {until_ms} ms; a promise" in claims["restricted"].statement
+    assert claims["payload"].status == "erased"

@@ -43,6 +43,9 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ExchangeDecline(ID, "E_PAYLOAD"),
     records.ExchangeUse(ID, KEY, "credit.assess"),
     records.ExchangeErase(ID, "purpose_achieved"),
+    records.ExchangeVoid(ID, "E_CONSENT_STATE"),
+    records.ExchangeRestrict(ID, "tax-law", 5),
+    records.ConsentRevokeOnBehalf(ID, ID),
     records.DecisionRecord((ID, KEY), "approved", ID, ("score above 600",), KEY),
 )
 

@@ -15,7 +15,7 @@ from msgspec import msgpack, structs
 
 from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
-from ledgercore.errors import CorruptError
+from ledgercore.errors import CorruptError, RefusedError
 from ledgercore.rules import Position, View, document
 from tests.network import (
     CONSENT,
@@ -425,6 +425,53 @@ def test_every_record_is_in_the_history_of_what_it_touched():
     for name, trail in trails.items():
         state = states[name]
         assert (len(trail), running_hash(trail)) == (state.count, state.history)
+
+
+def test_void_gives_the_use_back():
+    view = authorised(begin(), max_uses=1)
+    first = intend(view)
+    act(view, "provider", admit(first))
+    assert (consent_state(view).status, consent_state(view).uses) == ("CONSUMED", 1)
+    act(view, "provider", records.ExchangeVoid(first, "E_CONSENT_STATE"))
+    assert (consent_state(view).status, consent_state(view).uses) == ("AUTHORISED", 0)
+    assert exchange_state(view, first).code == "E_CONSENT_STATE"
+    act(view, "provider", admit(intend(view)))
+    assert consent_state(view).status == "CONSUMED"
+
+
+def test_void_of_a_revoked_consent_leaves_it_revoked():
+    view = authorised(begin(), max_uses=1)
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+    act(view, "consent key", records.ConsentRevoke(CONSENT))
+    act(view, "provider", records.ExchangeVoid(exchange, "E_CONSENT_STATE"))
+    assert (consent_state(view).status, consent_state(view).uses) == ("REVOKED", 0)
+    with pytest.raises(RefusedError, match="E_CONSENT_STATE"):
+        intend(view)
+
+
+def test_revocation_on_behalf_has_no_window_and_stops_every_use():
+    view = authorised(begin())
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+    act(view, "consumer", records.ExchangeAcknowledge(exchange))
+    decided = act(view, "consumer", decision(exchange))
+    body = records.ConsentRevokeOnBehalf(CONSENT, ROOT)
+    apply(view, sign(view, "provider", body, not_before_ms=1, expiry_ms=2))
+    assert consent_state(view).status == "REVOKED"
+    with pytest.raises(RefusedError, match="E_CONSENT_STATE"):
+        act(view, "consumer", records.ExchangeUse(exchange, decided, PURPOSE))
+
+
+@pytest.mark.parametrize("until_ms", [0, START - 1, START])
+def test_restriction_has_an_end_ahead(until_ms):
+    view = authorised(begin())
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+    with pytest.raises(RefusedError, match="E_CLOCK"):
+        act(view, "consumer", records.ExchangeRestrict(exchange, "tax-law", until_ms))
+    act(view, "consumer", records.ExchangeRestrict(exchange, "tax-law", START + 1))
+    assert exchange_state(view, exchange).status == "RESTRICTED"
 
 
 @pytest.mark.parametrize(("status", "code"), [("REFUSED", "E_SCOPE"), ("DECLINED", "E_SCOPE")])

@@ -65,11 +65,28 @@ EXPECTED = {
                 "REVOKED": "REVOKED",
             },
         ),
+        "consent.revoke-on-behalf": (
+            PROVIDER_ONLY,
+            dict.fromkeys(
+                (
+                    *("REQUESTED", "LAPSED", "AUTHORISED", "EXPIRED"),
+                    *("CONSUMED", "REJECTED", "REVOKED"),
+                ),
+                "REVOKED",
+            ),
+        ),
     },
     "exchange": {
         "exchange.intent": (CONSUMER_ONLY, {"": "INTENDED"}),
         "exchange.admit": (PROVIDER_ONLY, {"INTENDED": "ADMITTED"}),
         "exchange.refuse": (PROVIDER_ONLY, {"INTENDED": "REFUSED"}),
+        "exchange.void": (PROVIDER_ONLY, {"ADMITTED": "VOIDED"}),
+        "exchange.restrict": (
+            CONSUMER_ONLY,
+            dict.fromkeys(
+                ("ADMITTED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"), "RESTRICTED"
+            ),
+        ),
         "exchange.acknowledge": (CONSUMER_ONLY, {"ADMITTED": "ACKNOWLEDGED"}),
         "exchange.decline": (CONSUMER_ONLY, {"ADMITTED": "DECLINED"}),
         "exchange.use": (CONSUMER_ONLY, {"ACKNOWLEDGED": "USED", "USED": "USED"}),
@@ -80,6 +97,8 @@ EXPECTED = {
                 "ACKNOWLEDGED": "ERASED",
                 "DECLINED": "ERASED",
                 "USED": "ERASED",
+                "VOIDED": "ERASED",
+                "RESTRICTED": "ERASED",
             },
         ),
     },

@@ -329,7 +329,7 @@ def test_it_knows_the_fields_of_every_kind_in_the_specification() -> None:
     found = {}
     for page in (REPOSITORY / "docs" / "spec").glob("*.md"):
         for kind, fields in re.findall(
-            r"^\| `([a-z.]+)` \| `\[(.*)\]` \|$", page.read_text(), re.M
+            r"^\| `([a-z.-]+)` \| `\[(.*)\]` \|$", page.read_text(), re.M
         ):
             found[kind] = fields.replace(", ", " ")
 

@@ -12,7 +12,14 @@ from ledgercore import format_anchor
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
-from ledgercore.records import ConsentRevoke, ExchangeErase
+from ledgercore.records import (
+    ConsentRevoke,
+    ConsentRevokeOnBehalf,
+    ExchangeErase,
+    ExchangeRestrict,
+    ExchangeVoid,
+    RecordBody,
+)
 from tests.town import FIELDS, Town
 
 Made = tuple[str, bytes, str | list[tuple[str, str]]]
@@ -62,12 +69,22 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     town.accept([town.subject.revoke(proposal)])
     revoked = _packed(town, intent)
     town.accept(consumer.erase([intent], "consent-revoked"))
+    withdrawn = town.consent(max_uses=2)
+    voided, asked = town.intend(withdrawn)
+    town.accept(provider.answer([(voided, asked)]))
+    town.accept([provider.revoke_on_behalf(withdrawn.consent, b"a letter")])
+    town.accept([provider.void(voided, "E_CONSENT_STATE")])
+    kept, asked = town.intend(town.consent())
+    consumer.open(*town.deliver(kept, asked))
+    town.accept(consumer.restrict([kept], "tax-law", town.clock.now_ms() + 1000))
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
         ("refused", rejected),
         ("revoked", revoked),
         ("erased", _packed(town, intent)),
+        ("voided", _packed(town, voided)),
+        ("restricted", _packed(town, kept)),
         ("withheld", structs.replace(delivered, **closed)),
         ("request-withheld", structs.replace(delivered, request=None)),
     ]
@@ -81,15 +98,23 @@ def _widened(town: Town) -> Pack:
     return _packed(town, intent)
 
 
-def _signed_by_another(town: Town, kind: type[ExchangeErase] | type[ConsentRevoke]) -> Pack:
-    """Of an operator whose ledger accepts a record of whoever signed it: here the provider."""
+def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
+    """Of an operator whose ledger accepts a record of whoever signed it: here the other party."""
     proposal = town.consent()
     intent, request = town.intend(proposal)
     town.parties.consumer.open(*town.deliver(intent, request))
-    revoke = ConsentRevoke(proposal.consent)
-    body = revoke if kind is ConsentRevoke else ExchangeErase(intent, "purpose-achieved")
+    bodies = (
+        ConsentRevoke(proposal.consent),
+        ConsentRevokeOnBehalf(proposal.consent, bytes(32)),
+        ExchangeErase(intent, "purpose-achieved"),
+        ExchangeRestrict(intent, "tax-law", town.clock.now_ms() + 1000),
+        ExchangeVoid(intent, "E_CONSENT_STATE"),
+    )
+    (body,) = (each for each in bodies if type(each) is kind)
+    providers = kind in (ConsentRevokeOnBehalf, ExchangeVoid)
+    signer = town.parties.consumer if providers else town.parties.provider
     with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""):
-        town.accept([Draft(town.parties.provider._key, body)])
+        town.accept([Draft(signer._key, body)])
     return _packed(town, intent)
 
 
@@ -174,6 +199,17 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
     return [
         *found,
         ("consent-wider-than-its-terms", _encoded(_widened(town)), "invalid"),
+        ("void-by-another", _encoded(_signed_by_another(town, ExchangeVoid)), "untrusted"),
+        (
+            "restriction-by-another",
+            _encoded(_signed_by_another(town, ExchangeRestrict)),
+            "untrusted",
+        ),
+        (
+            "revocation-on-behalf-by-another",
+            _encoded(_signed_by_another(town, ConsentRevokeOnBehalf)),
+            "untrusted",
+        ),
         ("erasure-by-another", _encoded(_signed_by_another(town, ExchangeErase)), "untrusted"),
         ("revocation-by-another", _encoded(_signed_by_another(town, ConsentRevoke)), "untrusted"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),

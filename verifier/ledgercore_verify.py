@@ -951,8 +951,9 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("consent", "exchange", "decision"), HASH),
     **dict.fromkeys(("terms_root", "disclosure_root", "ciphertext_hash", "model_hash"), HASH),
     **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
+    "evidence_commitment": HASH,
     **dict.fromkeys(("operator_key", "consent_key", "delivery_key"), HASH),
-    **dict.fromkeys(("created_ms", "expires_ms", "lapses_ms"), COUNT),
+    **dict.fromkeys(("created_ms", "expires_ms", "lapses_ms", "until_ms"), COUNT),
     **dict.fromkeys(("quorum", "max_uses", "size_bucket_bytes"), COUNT),
     **dict.fromkeys(("product", "purpose", "basis"), IDENTIFIER),
     **dict.fromkeys(("title", "version"), TEXT),
@@ -979,12 +980,15 @@ BODIES: dict[str, str] = {
     "consent.authorise": "consent endorsement",
     "consent.reject": "consent",
     "consent.revoke": "consent",
+    "consent.revoke-on-behalf": "consent evidence_commitment",
     "exchange.intent": "consent request_commitment delivery_key",
     "exchange.admit": "exchange ciphertext_hash disclosure_root size_bucket_bytes",
     "exchange.refuse": "exchange code",
+    "exchange.void": "exchange code",
     "exchange.acknowledge": "exchange",
     "exchange.decline": "exchange code",
     "exchange.use": "exchange decision purpose",
+    "exchange.restrict": "exchange basis until_ms",
     "exchange.erase": "exchange basis",
     "decision.record": "inputs outcome model_hash reasons explanation_commitment",
 }
@@ -1247,11 +1251,15 @@ class Case:
         return None
 
     def revocations(self) -> list[int]:
-        """Where the consent's own key revoked it."""
-        for entry in self.evidence.of_kind("consent.revoke"):
-            own = entry.record.key == self.consent["consent_key"]
-            need(own, UNTRUSTED, "consent is not revoked by its own key")
-        return [entry.index for entry in self.evidence.of_kind("consent.revoke")]
+        """Where the consent's own key revoked it, or its provider for one who lost that key."""
+        own = self.evidence.of_kind("consent.revoke")
+        for entry in own:
+            signed = entry.record.key == self.consent["consent_key"]
+            need(signed, UNTRUSTED, "consent is not revoked by its own key")
+        others = self.evidence.of_kind("consent.revoke-on-behalf")
+        for entry in others:
+            self.evidence.check_signer(entry, self.consent["provider"])
+        return [entry.index for entry in own + others]
 
     def closed(self, name: str, what: str) -> Claim:
         """The claim about content that the pack does not open."""
@@ -1428,6 +1436,14 @@ def show_release(case: Case) -> Iterator[Claim]:
     yield Claim("release", "the key was sealed for a receipt that shows the exchange admitted")
 
 
+def show_voids(case: Case) -> Iterator[Claim]:
+    for entry in case.own("exchange.void")[:1]:
+        provider, code = case.state["provider"], entry.body["code"]
+        case.evidence.check_signer(entry, provider)
+        statement = f"{provider} signed that no key was sent ({code})"
+        yield Claim("voided", f"{statement}; the use was given back")
+
+
 def show_delivery(case: Case) -> Iterator[Claim]:
     for entry in case.own("exchange.acknowledge")[:1]:
         case.evidence.check_signer(entry, case.consumer)
@@ -1460,6 +1476,14 @@ def show_uses(case: Case) -> Iterator[Claim]:
         yield Claim("revoked", f"consent was revoked by record {revoked}; no use after it")
 
 
+def show_restrictions(case: Case) -> Iterator[Claim]:
+    for entry in case.own("exchange.restrict"):
+        case.evidence.check_signer(entry, case.consumer)
+        basis, until_ms = entry.body["basis"], entry.body["until_ms"]
+        promise = f"{case.consumer} signed that the data is only kept ({basis})"
+        yield Claim("restricted", f"{promise} until {until_ms} ms; a promise")
+
+
 def show_erasure(case: Case) -> Iterator[Claim]:
     if case.erasure is not None:
         promise = f"{case.consumer} signed that the data is erased ({case.erasure})"
@@ -1469,7 +1493,8 @@ def show_erasure(case: Case) -> Iterator[Claim]:
 CLAIMS = (
     *(show_complete, show_product, show_consent, show_live),
     *(show_request, show_scope, show_payload, show_release),
-    *(show_delivery, show_decisions, show_uses, show_erasure),
+    *(show_voids, show_delivery, show_decisions, show_uses),
+    *(show_restrictions, show_erasure),
 )
 
 

@@ -23,10 +23,13 @@ from ledgercore.records import (
     ConsentAuthorise,
     ConsentRequest,
     ConsentRevoke,
+    ConsentRevokeOnBehalf,
     DecisionRecord,
     ExchangeAcknowledge,
     ExchangeAdmit,
+    ExchangeRestrict,
     ExchangeUse,
+    ExchangeVoid,
     ProductPublish,
     endorsement_message,
 )
@@ -122,11 +125,14 @@ def _live(case: Case) -> list[Claim]:
 
 
 def _revocations(case: Case) -> list[int]:
-    """Where the consent was revoked: by its own key, for nobody else may."""
+    """Where the consent was revoked: by its own key or by the provider, for nobody else may."""
     found = []
     for index, record, _ in case.evidence.of_kind(ConsentRevoke):
         if record.key != case.consent.consent_key:
             raise UntrustedError("consent is not revoked by its own key")
+        found.append(index)
+    for index, record, _ in case.evidence.of_kind(ConsentRevokeOnBehalf):
+        case.evidence.signed_by_member(record, case.consent.provider)
         found.append(index)
     return found
 
@@ -136,6 +142,18 @@ def _acknowledged(case: Case) -> list[Claim]:
         if body.exchange == case.exchange:
             case.evidence.signed_by_member(record, case.state.consumer)
             return [Claim("delivery", f"{case.state.consumer} acknowledged the delivery")]
+    return []
+
+
+def _voided(case: Case) -> list[Claim]:
+    for _, record, body in case.evidence.of_kind(ExchangeVoid):
+        if body.exchange == case.exchange:
+            provider = case.state.provider
+            case.evidence.signed_by_member(record, provider)
+            statement = (
+                f"{provider} signed that no key was sent ({body.code}); the use was given back"
+            )
+            return [Claim("voided", statement)]
     return []
 
 
@@ -177,6 +195,16 @@ def _used(case: Case) -> list[Claim]:
     return claims
 
 
+def _restricted(case: Case) -> list[Claim]:
+    claims = []
+    for _, record, body in case.evidence.of_kind(ExchangeRestrict):
+        if body.exchange == case.exchange:
+            case.evidence.signed_by_member(record, case.state.consumer)
+            statement = f"{case.state.consumer} signed that the data is only kept ({body.basis})"
+            claims.append(Claim("restricted", f"{statement} until {body.until_ms} ms; a promise"))
+    return claims
+
+
 def _erased(case: Case) -> list[Claim]:
     basis = case.erasure()
     if basis is None:
@@ -194,8 +222,10 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     prove_scope,
     prove_payload,
     prove_release,
+    _voided,
     _acknowledged,
     _decided,
     _used,
+    _restricted,
     _erased,
 )

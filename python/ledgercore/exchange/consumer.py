@@ -49,6 +49,7 @@ from ledgercore.records import (
     ExchangeDecline,
     ExchangeErase,
     ExchangeIntent,
+    ExchangeRestrict,
     ExchangeUse,
 )
 from ledgercore.records.base import Value
@@ -255,6 +256,10 @@ class Consumer:
     def use(self, intent: bytes, decision: bytes, purpose: str) -> Draft:
         """Say what the data was used for."""
         return Draft(self._key, ExchangeUse(intent, decision, purpose))
+
+    def restrict(self, intents: Sequence[bytes], basis: str, until_ms: int) -> list[Draft]:
+        """Promise to do nothing with what was delivered but keep it, as the basis asks."""
+        return [Draft(self._key, ExchangeRestrict(intent, basis, until_ms)) for intent in intents]
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
         """Erase payloads, salts and keys from the vault, and promise so on the ledger.

@@ -34,8 +34,10 @@ from ledgercore.exchange.stream import Manifest, content_value, seal_stream, str
 from ledgercore.exchange.submission import Accepted, Draft, Outcome
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
+    ConsentRevokeOnBehalf,
     ExchangeAdmit,
     ExchangeRefuse,
+    ExchangeVoid,
     ProductPublish,
     endorsement_message,
 )
@@ -229,6 +231,18 @@ class Provider:
         assert state.admission is not None, "an admitted state has an admission"
         sealed = seal_key(self._kept(intent, state.admission, "key"), state.delivery_key, info)
         return Release(intent, record.body, encoded, sealed)
+
+    def void(self, intent: bytes, code: str) -> Draft:
+        """Say that no key was sent and none will be: what was sealed is erased first."""
+        self._vault.erase(self._vault.names(_sealed(intent)))
+        return Draft(self._key, ExchangeVoid(intent, code))
+
+    def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
+        """Revoke for a subject that lost its key; the evidence stays here, behind a commitment."""
+        kept = self._entropy.bytes(32) + evidence
+        commitment = hash_domain(self._ledger.suite, "commitment", kept)
+        self._vault.store([(f"revocation/{consent.hex()}", kept)])
+        return Draft(self._key, ConsentRevokeOnBehalf(consent, commitment))
 
     def forget(self, intents: Sequence[bytes]) -> int:
         """Erase payloads and keys that the consumers have acknowledged."""

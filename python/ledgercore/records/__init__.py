@@ -17,6 +17,7 @@ from ledgercore.records.consent import (
     ConsentReject,
     ConsentRequest,
     ConsentRevoke,
+    ConsentRevokeOnBehalf,
     endorsement_message,
 )
 from ledgercore.records.decision import DecisionRecord
@@ -27,7 +28,9 @@ from ledgercore.records.exchange import (
     ExchangeErase,
     ExchangeIntent,
     ExchangeRefuse,
+    ExchangeRestrict,
     ExchangeUse,
+    ExchangeVoid,
 )
 from ledgercore.records.governance import Genesis, Member, Witness
 from ledgercore.records.product import Field, ProductPublish, ProductWithdraw
@@ -39,6 +42,7 @@ __all__ = [
     "ConsentReject",
     "ConsentRequest",
     "ConsentRevoke",
+    "ConsentRevokeOnBehalf",
     "DecisionRecord",
     "ExchangeAcknowledge",
     "ExchangeAdmit",
@@ -46,7 +50,9 @@ __all__ = [
     "ExchangeErase",
     "ExchangeIntent",
     "ExchangeRefuse",
+    "ExchangeRestrict",
     "ExchangeUse",
+    "ExchangeVoid",
     "Field",
     "Genesis",
     "Member",
@@ -72,12 +78,15 @@ BODIES: dict[str, type[RecordBody]] = {
         ConsentAuthorise,
         ConsentReject,
         ConsentRevoke,
+        ConsentRevokeOnBehalf,
         ExchangeIntent,
         ExchangeAdmit,
         ExchangeRefuse,
+        ExchangeVoid,
         ExchangeAcknowledge,
         ExchangeDecline,
         ExchangeUse,
+        ExchangeRestrict,
         ExchangeErase,
         DecisionRecord,
     )

@@ -15,6 +15,7 @@ __all__ = [
     "ConsentReject",
     "ConsentRequest",
     "ConsentRevoke",
+    "ConsentRevokeOnBehalf",
     "endorsement_message",
 ]
 
@@ -67,3 +68,12 @@ class ConsentRevoke(RecordBody, frozen=True):
     KIND: ClassVar[str] = "consent.revoke"
 
     consent: Bytes32
+
+
+class ConsentRevokeOnBehalf(RecordBody, frozen=True):
+    """By the provider, for a subject that lost its key; the evidence stays with the provider."""
+
+    KIND: ClassVar[str] = "consent.revoke-on-behalf"
+
+    consent: Bytes32
+    evidence_commitment: Bytes32

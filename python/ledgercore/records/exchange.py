@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ledgercore.records.base import Bytes32, Code, Count, Identifier, RecordBody
+from ledgercore.records.base import Bytes32, Code, Count, Identifier, RecordBody, TimeMs
 
 __all__ = [
     "ExchangeAcknowledge",
@@ -17,7 +17,9 @@ __all__ = [
     "ExchangeErase",
     "ExchangeIntent",
     "ExchangeRefuse",
+    "ExchangeRestrict",
     "ExchangeUse",
+    "ExchangeVoid",
 ]
 
 
@@ -51,6 +53,15 @@ class ExchangeRefuse(RecordBody, frozen=True):
     code: Code
 
 
+class ExchangeVoid(RecordBody, frozen=True):
+    """By the provider: a signed statement that no key was sent, which gives the use back."""
+
+    KIND: ClassVar[str] = "exchange.void"
+
+    exchange: Bytes32
+    code: Code
+
+
 class ExchangeAcknowledge(RecordBody, frozen=True):
     """By the consumer: what came is what was asked for."""
 
@@ -76,6 +87,16 @@ class ExchangeUse(RecordBody, frozen=True):
     exchange: Bytes32
     decision: Bytes32
     purpose: Identifier
+
+
+class ExchangeRestrict(RecordBody, frozen=True):
+    """By the consumer: a signed promise to do nothing with the data but keep it, as a law asks."""
+
+    KIND: ClassVar[str] = "exchange.restrict"
+
+    exchange: Bytes32
+    basis: Identifier
+    until_ms: TimeMs
 
 
 class ExchangeErase(RecordBody, frozen=True):

@@ -15,6 +15,7 @@ from ledgercore.records import (
     ConsentReject,
     ConsentRequest,
     ConsentRevoke,
+    ConsentRevokeOnBehalf,
     endorsement_message,
 )
 from ledgercore.rules.state import (
@@ -30,7 +31,7 @@ from ledgercore.rules.state import (
 )
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names
 
-__all__ = ["FAMILY", "STATUSES", "status_at", "take_use"]
+__all__ = ["FAMILY", "STATUSES", "give_use_back", "status_at", "take_use"]
 
 STATUSES = ("REQUESTED", "AUTHORISED", "REJECTED", "REVOKED", "CONSUMED", "LAPSED", "EXPIRED")
 
@@ -44,7 +45,8 @@ def status_at(state: ConsentState, time_ms: int) -> str:
     return state.status
 
 
-ConsentBody = ConsentRequest | ConsentAuthorise | ConsentReject | ConsentRevoke
+Later = ConsentAuthorise | ConsentReject | ConsentRevoke | ConsentRevokeOnBehalf
+ConsentBody = ConsentRequest | Later
 
 
 def name_of(record: VerifiedRecord, body: ConsentBody) -> bytes:
@@ -124,9 +126,7 @@ def request(case: Case[ConsentRequest, None]) -> ConsentState:
     )
 
 
-def keep(
-    case: Case[ConsentAuthorise | ConsentReject | ConsentRevoke, ConsentState],
-) -> ConsentState:
+def keep(case: Case[Later, ConsentState]) -> ConsentState:
     """Only the status changes."""
     return case.state
 
@@ -136,6 +136,15 @@ def take_use(state: ConsentState) -> ConsentState:
     uses = state.uses + 1
     return structs.replace(
         state, uses=uses, status="CONSUMED" if uses == state.max_uses else state.status
+    )
+
+
+def give_use_back(state: ConsentState) -> ConsentState:
+    """The consent with one use fewer taken; one that was CONSUMED is AUTHORISED again."""
+    return structs.replace(
+        state,
+        uses=state.uses - 1,
+        status="AUTHORISED" if state.status == "CONSUMED" else state.status,
     )
 
 
@@ -168,6 +177,7 @@ FAMILY = Family(
         ),
         Row(ConsentReject.KIND, ("REQUESTED",), Signer.CONSENT_KEY, "REJECTED"),
         Row(ConsentRevoke.KIND, STATUSES, Signer.CONSENT_KEY, "REVOKED"),
+        Row(ConsentRevokeOnBehalf.KIND, STATUSES, Signer.PROVIDER, "REVOKED"),
     ),
     checks=check_names(
         (
@@ -184,5 +194,6 @@ FAMILY = Family(
         ConsentAuthorise.KIND: keep,
         ConsentReject.KIND: keep,
         ConsentRevoke.KIND: keep,
+        ConsentRevokeOnBehalf.KIND: keep,
     },
 )

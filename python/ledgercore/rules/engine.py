@@ -11,7 +11,13 @@ from msgspec import structs
 
 from ledgercore._core import VerifiedBatch, VerifiedRecord
 from ledgercore.errors import LimitError, MalformedError
-from ledgercore.records import DATA, ConsentRevoke, Genesis, RecordBody
+from ledgercore.records import (
+    DATA,
+    ConsentRevoke,
+    ConsentRevokeOnBehalf,
+    Genesis,
+    RecordBody,
+)
 from ledgercore.records import decode as decode_body
 from ledgercore.rules import consent, decision, exchange, governance, product
 from ledgercore.rules.codes import refuse
@@ -35,6 +41,9 @@ WINDOW_TOLERANCE_MS = 120_000
 """How far a signer's clock and the block's time may differ."""
 
 FAMILIES = (product.FAMILY, consent.FAMILY, exchange.FAMILY, decision.FAMILY)
+
+_WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
+"""A revocation is never refused for its form."""
 
 _ROWS = {row.kind: (family, row) for family in FAMILIES for row in family.rows}
 
@@ -116,8 +125,7 @@ def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None
         refuse("E_KIND", f"kind is {record.kind}, want data or a kind of the tables", record.id)
     family, row = _ROWS[record.kind]
     body = _decode(record)
-    if row.kind != ConsentRevoke.KIND:
-        # A revocation is never refused for its form: it has no window.
+    if row.kind not in _WITHOUT_WINDOW:
         check_window(record, position)
     signer_name, signer = follow_signer(view, record)
     name = family.name_of(record, body)

@@ -19,9 +19,11 @@ from ledgercore.records import (
     ExchangeErase,
     ExchangeIntent,
     ExchangeRefuse,
+    ExchangeRestrict,
     ExchangeUse,
+    ExchangeVoid,
 )
-from ledgercore.rules.consent import status_at, take_use
+from ledgercore.rules.consent import give_use_back, status_at, take_use
 from ledgercore.rules.state import (
     NEW,
     Admission,
@@ -40,15 +42,19 @@ IntentCase = Case[ExchangeIntent, None]
 AdmitCase = Case[ExchangeAdmit, ExchangeState]
 UseCase = Case[ExchangeUse, ExchangeState]
 StopCase = Case[ExchangeRefuse | ExchangeDecline, ExchangeState]
-PlainCase = Case[ExchangeAcknowledge | ExchangeErase, ExchangeState]
-AnyCase = IntentCase | AdmitCase | UseCase | StopCase | PlainCase
+VoidCase = Case[ExchangeVoid, ExchangeState]
+RestrictCase = Case[ExchangeRestrict, ExchangeState]
+PlainCase = Case[ExchangeAcknowledge | ExchangeErase | ExchangeRestrict, ExchangeState]
+AnyCase = IntentCase | AdmitCase | UseCase | StopCase | VoidCase | PlainCase
 
 Later = (
     ExchangeAdmit
     | ExchangeRefuse
+    | ExchangeVoid
     | ExchangeAcknowledge
     | ExchangeDecline
     | ExchangeUse
+    | ExchangeRestrict
     | ExchangeErase
 )
 
@@ -128,6 +134,13 @@ def decision_names_exchange(case: UseCase) -> None:
         case.refuse("E_SCOPE", "exchange is not among the inputs of the decision")
 
 
+def end_is_ahead(case: RestrictCase) -> None:
+    """block time < until_ms, else E_CLOCK"""
+    now_ms, until_ms = case.position.time_ms, case.body.until_ms
+    if until_ms <= now_ms:
+        case.refuse("E_CLOCK", f"until_ms is {until_ms}, want more than {now_ms}")
+
+
 def _touch_consent(case: AnyCase) -> None:
     case.touch(consent_object(_consent_id(case)), _consent(case))
 
@@ -169,6 +182,11 @@ def stop(case: StopCase) -> ExchangeState:
     return structs.replace(case.state, code=case.body.code)
 
 
+def void(case: VoidCase) -> ExchangeState:
+    case.touch(consent_object(case.state.consent), give_use_back(_consent(case)))
+    return structs.replace(case.state, code=case.body.code)
+
+
 def use(case: UseCase) -> ExchangeState:
     _touch_consent(case)
     case.touch(decision_object(case.body.decision), _decision(case))
@@ -202,6 +220,7 @@ FAMILY = Family(
             ("consent_is_authorised",),
         ),
         Row(ExchangeRefuse.KIND, ("INTENDED",), Signer.PROVIDER, "REFUSED"),
+        Row(ExchangeVoid.KIND, ("ADMITTED",), Signer.PROVIDER, "VOIDED"),
         Row(ExchangeAcknowledge.KIND, ("ADMITTED",), Signer.CONSUMER, "ACKNOWLEDGED"),
         Row(ExchangeDecline.KIND, ("ADMITTED",), Signer.CONSUMER, "DECLINED"),
         Row(
@@ -217,8 +236,15 @@ FAMILY = Family(
             ),
         ),
         Row(
+            ExchangeRestrict.KIND,
+            ("ADMITTED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
+            Signer.CONSUMER,
+            "RESTRICTED",
+            ("end_is_ahead",),
+        ),
+        Row(
             ExchangeErase.KIND,
-            ("ADMITTED", "ACKNOWLEDGED", "DECLINED", "USED"),
+            ("ADMITTED", "VOIDED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
             Signer.CONSUMER,
             "ERASED",
         ),
@@ -231,15 +257,18 @@ FAMILY = Family(
             purpose_is_of_consent,
             decision_is_of_signer,
             decision_names_exchange,
+            end_is_ahead,
         )
     ),
     effects={
         ExchangeIntent.KIND: intend,
         ExchangeAdmit.KIND: admit,
         ExchangeRefuse.KIND: stop,
+        ExchangeVoid.KIND: void,
         ExchangeAcknowledge.KIND: keep,
         ExchangeDecline.KIND: stop,
         ExchangeUse.KIND: use,
+        ExchangeRestrict.KIND: keep,
         ExchangeErase.KIND: keep,
     },
 )
