@@ -1,4 +1,8 @@
-"""Prove and verify inclusion from Python, in a tree of 16,384 leaves, suite c2sp."""
+"""Prove and verify inclusion from Python, in a tree of 2^20 leaves, suite c2sp.
+
+Each leaf with a proof of its own, many in one call; and many leaves with one multiproof. The
+peer's tree is smaller, for it takes a gigabyte for a million leaves: that is to its advantage.
+"""
 
 from __future__ import annotations
 
@@ -12,75 +16,151 @@ from ledgercore._core import (
     inclusion_tiles,
     leaf_hash,
     leaf_hashes,
+    multiproof_tiles,
     prove_inclusions,
+    prove_multi,
     verify_inclusions,
+    verify_multi,
 )
-from measure import OURS, Floor, Operation, Way, timed
+from measure import OURS, Floor, Goal, Operation, Skipped, Way, timed
 
-__all__ = ["OPERATIONS"]
+__all__ = ["COUNT", "OPERATIONS", "SIZE", "Tree", "prove", "verify"]
 
 SUITE = "c2sp"
-SIZE = 16_384
-COUNT = 4_096
+SIZE = 1 << 20
+COUNT = 16_384
+TOGETHER = 8_192
+"""As many leaves as one multiproof takes within its bound on hashes."""
+
+PEER_SIZE = 16_384
 PEER_COUNT = 1_024
-WIDTH = 256
 
 Tiles = dict[tuple[int, int], bytes]
 
 
-def make_tiles(items: list[bytes]) -> tuple[bytes, Tiles]:
-    """The root, and every tile that proofs are read from."""
-    frontier, full = Frontier(SUITE).append(leaf_hashes(SUITE, items))
-    tiles = {(level, index): hashes for level, index, hashes in full}
-    for level, tail in enumerate(frontier.tails()):
-        tiles[(level, SIZE >> (8 * level) >> 8)] = tail
-    return frontier.root(), tiles
+class Tree:
+    """A tree's root, and every tile that proofs are read from."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.items = [number.to_bytes(32, "big") for number in range(size)]
+        frontier, full = Frontier(SUITE).append(leaf_hashes(SUITE, self.items))
+        self.root = frontier.root()
+        self.tiles: Tiles = {(level, index): hashes for level, index, hashes in full}
+        for level, tail in enumerate(frontier.tails()):
+            self.tiles[(level, size >> (8 * level) >> 8)] = tail
+
+    def spread(self, count: int) -> list[int]:
+        """Indices all over the tree, ascending, no two alike where the size is a power of two."""
+        return sorted(number * 2_654_435_761 % self.size for number in range(count))
+
+    def leaves(self, indices: list[int]) -> bytes:
+        return b"".join(leaf_hash(SUITE, self.items[index]) for index in indices)
 
 
-def prove(indices: list[int], tiles: Tiles) -> list[list[bytes]]:
+def prove(tree: Tree, indices: list[int]) -> list[list[bytes]]:
     """All proofs in one call, from the tiles that they need."""
-    needed = {name: tiles[name] for name in inclusion_tiles(indices, SIZE)}
-    return prove_inclusions(SUITE, indices, SIZE, needed)
+    needed = {name: tree.tiles[name] for name in inclusion_tiles(indices, tree.size)}
+    return prove_inclusions(SUITE, indices, tree.size, needed)
 
 
-def prepare(verify: bool, directory: Path) -> Mapping[str, Way]:
-    """The same tree on both sides; the roots are compared before anything is measured."""
-    items = [number.to_bytes(400, "big") for number in range(SIZE)]
-    indices = [number * 2_654_435_761 % SIZE for number in range(COUNT)]
-    root, tiles = make_tiles(items)
-    tree = peers.append_pymerkle(items)
-    if tree.get_root() != root:
+def verify(tree: Tree, leaves: bytes, indices: list[int], proofs: list[list[bytes]]) -> None:
+    verify_inclusions(SUITE, leaves, indices, tree.size, proofs, tree.root)
+
+
+def prove_together(tree: Tree, indices: list[int]) -> list[bytes]:
+    """One proof for all, from the tiles that it needs."""
+    needed = {name: tree.tiles[name] for name in multiproof_tiles(indices, tree.size)}
+    return prove_multi(SUITE, indices, tree.size, needed)
+
+
+def make_peer_tree() -> object:
+    """The same tree on both sides: the roots are compared before anything is measured."""
+    ours = Tree(PEER_SIZE)
+    tree = peers.append_pymerkle(ours.items)
+    if tree.get_root() != ours.root:
         raise AssertionError("pymerkle's tree has another root: nothing to compare")
-    few = indices[:PEER_COUNT]
-    if not verify:
-        return {
-            OURS: timed(lambda: prove(indices, tiles), COUNT),
-            "pymerkle": timed(lambda: peers.prove_pymerkle(tree, few), PEER_COUNT),
-        }
-    leaves = [leaf_hash(SUITE, items[index]) for index in indices]
-    proofs, peer_proofs = prove(indices, tiles), peers.prove_pymerkle(tree, few)
-    joined = b"".join(leaves)
+    return tree
+
+
+def prepare_prove_block(directory: Path) -> Mapping[str, Way | Skipped]:
+    """Of leaves that stand side by side a tile's inner nodes are hashed once for many."""
+    tree = Tree(SIZE)
+    begin = SIZE // 3
+    return {OURS: timed(partial(prove, tree, list(range(begin, begin + COUNT))), COUNT)}
+
+
+def prepare_prove(together: bool, directory: Path) -> Mapping[str, Way | Skipped]:
+    count = TOGETHER if together else COUNT
+    tree, peer = Tree(SIZE), make_peer_tree()
+    indices, few = tree.spread(count), list(range(0, PEER_SIZE, PEER_SIZE // PEER_COUNT))
+    work = partial(prove_together if together else prove, tree, indices)
     return {
-        OURS: timed(lambda: verify_inclusions(SUITE, joined, indices, SIZE, proofs, root), COUNT),
-        "pymerkle": timed(
-            lambda: peers.verify_pymerkle(leaves[:PEER_COUNT], root, peer_proofs), PEER_COUNT
+        OURS: timed(work, count),
+        f"pymerkle, {PEER_SIZE:,} leaves": timed(
+            lambda: peers.prove_pymerkle(peer, few), PEER_COUNT
+        ),
+    }
+
+
+def prepare_verify(together: bool, directory: Path) -> Mapping[str, Way | Skipped]:
+    count = TOGETHER if together else COUNT
+    tree, peer = Tree(SIZE), make_peer_tree()
+    indices, few = tree.spread(count), list(range(0, PEER_SIZE, PEER_SIZE // PEER_COUNT))
+    leaves, peer_leaves = tree.leaves(indices), [peer.get_leaf(index + 1) for index in few]
+    peer_root, peer_proofs = peer.get_root(), peers.prove_pymerkle(peer, few)
+    if together:
+        proof = prove_together(tree, indices)
+        work = partial(verify_multi, SUITE, leaves, indices, SIZE, proof, tree.root)
+    else:
+        work = partial(verify, tree, leaves, indices, prove(tree, indices))
+    return {
+        OURS: timed(work, count),
+        f"pymerkle, {PEER_SIZE:,} leaves": timed(
+            lambda: peers.verify_pymerkle(peer_leaves, peer_root, peer_proofs), PEER_COUNT
         ),
     }
 
 
 OPERATIONS = [
     Operation(
-        id="inclusion-prove",
-        what="prove inclusion, 16,384 leaves, in a batch",
-        unit="proofs/s",
+        id="P6-prove",
+        what=f"prove inclusion of {COUNT:,} leaves spread over 2^20, a proof each, from Python",
+        unit="leaves/s",
         floor=None,
-        prepare=partial(prepare, False),
+        goal=Goal("value", 250_000),
+        prepare=partial(prepare_prove, False),
     ),
     Operation(
-        id="inclusion-verify",
-        what="verify inclusion, 16,384 leaves, in a batch",
-        unit="proofs/s",
+        id="P6-prove-block",
+        what=f"prove inclusion of {COUNT:,} leaves side by side, as a block's, from Python",
+        unit="leaves/s",
+        floor=None,
+        goal=Goal("value", 250_000),
+        prepare=prepare_prove_block,
+    ),
+    Operation(
+        id="P6-verify",
+        what=f"verify inclusion of {COUNT:,} of 2^20 leaves, a proof each, from Python",
+        unit="leaves/s",
         floor=Floor("value", 100_000),
-        prepare=partial(prepare, True),
+        goal=Goal("value", 250_000),
+        prepare=partial(prepare_verify, False),
+    ),
+    Operation(
+        id="P6-prove-batch",
+        what=f"prove inclusion of {TOGETHER:,} of 2^20 leaves in one multiproof",
+        unit="leaves/s",
+        floor=None,
+        goal=Goal("value", 1_000_000),
+        prepare=partial(prepare_prove, True),
+    ),
+    Operation(
+        id="P6-verify-batch",
+        what=f"verify inclusion of {TOGETHER:,} of 2^20 leaves in one multiproof",
+        unit="leaves/s",
+        floor=None,
+        goal=Goal("value", 1_000_000),
+        prepare=partial(prepare_verify, True),
     ),
 ]

@@ -1,7 +1,8 @@
 """Measure ways to do one piece of work, side by side.
 
-Ways take turns, round by round, so that whatever slows the machine slows all of them. A rate is the
-median of the rounds with its range; a ratio is the median of the ratios within each round.
+Ways take turns, round by round, so that whatever slows the machine slows all of them. A figure is
+the median of the rounds with its range; a ratio is the median of the ratios within each round, and
+above 1 wherever ours is ahead, whether more is better (a rate) or less (a time).
 """
 
 from __future__ import annotations
@@ -9,12 +10,24 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["OURS", "Floor", "Operation", "Row", "Way", "measure", "timed"]
+__all__ = [
+    "OURS",
+    "Bound",
+    "Floor",
+    "Goal",
+    "Operation",
+    "Row",
+    "Skipped",
+    "Way",
+    "compare",
+    "measure",
+    "timed",
+]
 
 OURS = "ledgercore"
 
@@ -23,11 +36,25 @@ Way = Callable[[], tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Floor:
-    """What ours must reach: items a second, or a ratio to the peer's rate."""
+class Bound:
+    """A limit on our figure, or on its ratio to the peer's: at least, for a time at most."""
 
     of: Literal["value", "ratio"]
-    at_least: float
+    limit: float
+
+
+Floor = Bound
+"""What ours must not fall below."""
+
+Goal = Bound
+"""What ours is meant to reach."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Stands where a way would, for a peer that cannot run here."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -38,8 +65,13 @@ class Operation:
     what: str
     unit: str
     floor: Floor | None
-    prepare: Callable[[Path], Mapping[str, Way]]
-    """Make the ways in a directory of their own; the first is ours."""
+    prepare: Callable[[Path], Mapping[str, Way | Skipped]]
+    """Make the ways in a directory of their own; the first is ours, the bounds are of the next."""
+
+    goal: Goal | None = None
+    less_is_better: bool = False
+    units_a_second: float | None = None
+    """Set where the figure is the time of one item: 1e9 for ``ns``; else it is items a second."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +87,15 @@ class Row:
     peer_value: float | None
     peer_range: tuple[float, float] | None
     ratio: float | None
+    ratio_range: tuple[float, float] | None
     goal: float | None
     goal_of: str | None
     met: bool | None
+    floor: float | None
+    floor_of: str | None
+    floor_met: bool | None
+    less_is_better: bool
+    skipped: str | None
 
 
 def timed(work: Callable[[], object], count: int) -> Way:
@@ -74,30 +112,63 @@ def timed(work: Callable[[], object], count: int) -> Way:
 def measure(operation: Operation, directory: Path, rounds: int) -> list[Row]:
     """Run every way in turn, after one unmeasured turn each, and compare."""
     ways = operation.prepare(directory)
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+    figures: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         for name, way in ways.items():
+            if isinstance(way, Skipped):
+                continue
             gc.collect()
             count, seconds = way()
             if number:
-                rates[name].append(count / seconds)
-    ours = rates.pop(OURS)
-    if not rates:
-        return [_row(operation, ours, None, [])]
-    return [_row(operation, ours, peer, peers) for peer, peers in rates.items()]
+                scale = operation.units_a_second
+                figure = count / seconds if scale is None else seconds / count * scale
+                figures.setdefault(name, []).append(figure)
+    skipped = {name: way.reason for name, way in ways.items() if isinstance(way, Skipped)}
+    return compare(operation, figures, skipped)
 
 
-def _row(operation: Operation, ours: list[float], peer: str | None, peers: list[float]) -> Row:
+def compare(
+    operation: Operation, figures: Mapping[str, Sequence[float]], skipped: Mapping[str, str]
+) -> list[Row]:
+    """A row a peer. The first has the operation's id and bounds, the others a suffix."""
+    ours = figures[OURS]
+    peers = [name for name in (*figures, *skipped) if name != OURS]
+    if not peers:
+        return [_row(operation, operation.id, ours, None, (), None)]
+    return [
+        _row(
+            operation,
+            f"{operation.id}-{_slug(peer)}" if number else operation.id,
+            ours,
+            peer,
+            figures.get(peer, ()),
+            skipped.get(peer),
+        )
+        for number, peer in enumerate(peers)
+    ]
+
+
+def _slug(peer: str) -> str:
+    """A peer's name as the end of an id: its first word."""
+    return peer.replace(",", " ").split()[0].lower()
+
+
+def _row(
+    operation: Operation,
+    id: str,
+    ours: Sequence[float],
+    peer: str | None,
+    peers: Sequence[float],
+    skipped: str | None,
+) -> Row:
+    less = operation.less_is_better
+    ratios = [other / own if less else own / other for own, other in zip(ours, peers, strict=False)]
     value = statistics.median(ours)
-    ratio = None
-    if peer is not None:
-        ratio = statistics.median(own / other for own, other in zip(ours, peers, strict=True))
-    floor = operation.floor
-    reached = None
-    if floor is not None:
-        reached = value if floor.of == "value" else ratio
+    ratio = statistics.median(ratios) if ratios else None
+    bounded = id == operation.id
+    goal, floor = (operation.goal, operation.floor) if bounded else (None, None)
     return Row(
-        id=operation.id,
+        id=id,
         what=operation.what,
         value=value,
         value_range=(min(ours), max(ours)),
@@ -106,7 +177,22 @@ def _row(operation: Operation, ours: list[float], peer: str | None, peers: list[
         peer_value=statistics.median(peers) if peers else None,
         peer_range=(min(peers), max(peers)) if peers else None,
         ratio=ratio,
-        goal=floor.at_least if floor else None,
-        goal_of=floor.of if floor else None,
-        met=None if floor is None or reached is None else reached >= floor.at_least,
+        ratio_range=(min(ratios), max(ratios)) if ratios else None,
+        goal=goal.limit if goal else None,
+        goal_of=goal.of if goal else None,
+        met=_holds(goal, value, ratio, less),
+        floor=floor.limit if floor else None,
+        floor_of=floor.of if floor else None,
+        floor_met=_holds(floor, value, ratio, less),
+        less_is_better=less,
+        skipped=skipped,
     )
+
+
+def _holds(bound: Bound | None, value: float, ratio: float | None, less: bool) -> bool | None:
+    """Whether a bound holds; None where there is none, or nothing that it could be held to."""
+    if bound is None:
+        return None
+    if bound.of == "ratio":
+        return None if ratio is None else ratio >= bound.limit
+    return value <= bound.limit if less else value >= bound.limit
