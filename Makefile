@@ -18,10 +18,10 @@ COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-f
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench scorecard wheel lock clean
+.PHONY: help demo test check bench bench-full guard scorecard wheel lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/built ## run the whole exchange with four parties, e.g. make demo DEMO='--firms 200'
 	$(BIN)/ledgercore demo $(DEMO)
@@ -43,6 +43,13 @@ check: $(VENV)/built ## run what CI runs before the tests: format, lints, types,
 
 bench: $(VENV)/built $(VENV)/bench ## measure, with peers beside us in the same run
 	$(BIN)/python benches/run.py $(BENCH)
+
+bench-full: $(VENV)/built $(VENV)/bench ## the same with Go's logs beside us, and to 10^7 records
+	$(BIN)/python benches/run.py --full $(BENCH)
+
+guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its peers
+	$(BIN)/python benches/guard.py
+	$(BIN)/python benches/guard.py --control
 
 scorecard: $(VENV)/built $(VENV)/example ## fit the example's scorecard anew: make scorecard TABLE=sba.csv
 	$(BIN)/python examples/fit_scorecard.py $(TABLE) examples/sba_scorecard.toml

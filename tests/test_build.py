@@ -107,16 +107,18 @@ def test_core_depends_on_python_only_by_feature() -> None:
     assert "extension-module" not in CARGO["dependencies"]["pyo3"]["features"]
 
 
-def test_ci_runs_check_and_test() -> None:
+def test_ci_runs_check_guard_and_test() -> None:
     script = REPOSITORY / ".ci" / "run"
 
     assert os.access(script, os.X_OK)
     assert "set -euo pipefail" in script.read_text()
-    assert script.read_text().rstrip().endswith("make check test")
+    assert script.read_text().rstrip().endswith("make check guard test")
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "wheel", "lock", "clean"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "check", "guard", "bench", "bench-full", "wheel", "lock", "clean"]
+)
 def test_make_knows_target(target: str) -> None:
     """Print what make would do, and do nothing; CONTRIBUTING names these."""
     printed = subprocess.run(
