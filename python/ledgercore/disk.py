@@ -22,6 +22,7 @@ from ledgercore.errors import BusyError, LimitError, StoreError
 __all__ = [
     "HeadFile",
     "WriterLock",
+    "core_count",
     "exists",
     "file_bytes",
     "flush",
@@ -49,6 +50,11 @@ _READ_BYTES = 1024 * 1024
 def process_id() -> int:
     """The number of this process."""
     return os.getpid()
+
+
+def core_count() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def exists(path: str | Path) -> bool:

@@ -31,6 +31,7 @@ LAYERS = (
     "profiles",
     "exchange",
     "testing",
+    "evaluation",
     "demo",
     "cli",
 )

@@ -32,6 +32,7 @@ COMMANDS = {
     "append": "Append one record a line.",
     "audit": "Verify everything in a ledger.",
     "backup": "Copy a ledger while it is in use.",
+    "bench": "Weigh this machine: the five figures of JR/T 0193.",
     "demo": "Run the bank-tax exchange, four parties, with an offline proof at the end.",
     "init": "Make a ledger and its operator's key.",
     "pack": "Write the evidence pack of an exchange.",
