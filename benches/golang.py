@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from append import COUNT as APPENDED
 from append import append, make_items
@@ -26,6 +26,8 @@ from submit import COUNT as TOGETHER
 __all__ = ["OPERATIONS"]
 
 SOURCE = Path(__file__).resolve().parent / "go"
+PLACE = TemporaryDirectory(prefix="ledgercore-bench-")
+"""Where the program is built; removed when the process ends."""
 
 
 @cache
@@ -33,7 +35,7 @@ def build() -> Path | Skipped:
     """Compile the program once; the reason where that is not possible."""
     if shutil.which("go") is None:
         return Skipped("the Go toolchain is not installed")
-    program = Path(mkdtemp(prefix="ledgercore-bench-")) / "peers"
+    program = Path(PLACE.name) / "peers"
     command = ["go", "build", "-mod=readonly", "-o", str(program), "."]
     done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
     if done.returncode:
