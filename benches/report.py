@@ -143,9 +143,12 @@ def format_summary(result: Mapping[str, Any]) -> str:
     lines = []
     for id, what in README_ROWS.items():
         row = rows[id]
-        peer = "" if row["ratio"] is None else f"{row['ratio']:.2g} times {row['peer']}"
-        lines.append((what, f"{format_figure(row['value'])} {row['unit']}", peer))
-    return f"{format_table(('operation', 'here', 'beside'), lines)}\n\n({describe_run(result)})"
+        beside = [each for each in result["rows"] if each["what"] == row["what"] and each["ratio"]]
+        peer = min(beside, key=lambda each: float(each["ratio"]), default=None)
+        times = "" if peer is None else f"{peer['ratio']:.2g} times as fast as {peer['peer']}"
+        lines.append((what, f"{format_figure(row['value'])} {row['unit']}", times))
+    head = ("operation", "here", "beside its fastest peer")
+    return f"{format_table(head, lines)}\n\n({describe_run(result)})"
 
 
 def draw_rates(rows: Sequence[Mapping[str, Any]], caption: str) -> str:

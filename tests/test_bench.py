@@ -15,8 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benches"))
 
+import golang  # noqa: E402
 import growth  # noqa: E402
 import report  # noqa: E402
+import run  # noqa: E402
 import table  # noqa: E402
 from measure import (  # noqa: E402
     OURS,
@@ -123,6 +125,23 @@ def test_row_has_the_keys_that_programs_read() -> None:
     assert [kept[key] for key in KEYS] == ["P0", 10.0, "items/s", "peer", 5.0, 2.0, 1, True]
 
 
+def test_every_goal_has_its_operation_and_no_id_is_twice() -> None:
+    ids = [each.id for each in run.OPERATIONS + golang.OPERATIONS]
+    goals = {each.id.split("-")[0] for each in run.OPERATIONS if each.goal is not None}
+
+    assert len(set(ids)) == len(ids)
+    assert goals == {f"P{number}" for number in range(1, 9)}
+    assert set(report.README_ROWS) <= set(ids)
+
+
+def test_go_peers_are_skipped_where_go_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    golang.build.cache_clear()
+
+    assert golang.run("tlog-append", 1) == Skipped("the Go toolchain is not installed")
+    golang.build.cache_clear()
+
+
 def a_growth(records: int) -> dict[str, Any]:
     sizes = {
         "bytes_a_record": 630.0,
@@ -227,6 +246,16 @@ def test_report_is_the_same_each_time_and_keeps_what_people_wrote(tree: Path) ->
         assert "make bench" in text
         assert "2026-11-24" in text
         assert "a processor" in text
+
+
+def test_readme_names_the_fastest_peer() -> None:
+    result = a_result()
+    first = result["rows"][0]
+    result["rows"].append({**first, "id": "P1-other", "peer": "another", "ratio": 0.125})
+
+    line = report.format_summary(result).splitlines()[2]
+
+    assert "0.12 times as fast as another" in line
 
 
 def test_report_counts_the_goals_that_are_met(tree: Path) -> None:
