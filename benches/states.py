@@ -13,7 +13,7 @@ from pathlib import Path
 import blake3
 
 from ledgercore._core import Map, verify_states
-from measure import OURS, Floor, Operation, Way, timed
+from measure import OURS, Floor, Goal, Operation, Way, timed
 
 __all__ = ["OPERATIONS"]
 
@@ -73,9 +73,9 @@ def prepare_verify(directory: Path) -> Mapping[str, Way]:
 
 OPERATIONS = [
     Operation("P11-prove", "prove absence among 1 M objects, in a batch", "proofs/s",
-              Floor("value", 100_000), prepare_prove),
+              Floor("value", 100_000), prepare_prove, Goal("value", 100_000)),
     Operation("P11-verify", "verify absence among 1 M objects, in a batch", "proofs/s",
-              Floor("value", 100_000), prepare_verify),
+              Floor("value", 100_000), prepare_verify, Goal("value", 100_000)),
     Operation("state-update", "new states of 4,096 objects among 1 M", "states/s",
               None, prepare_update),
     Operation("state-build", "a map of 250,000 states", "states/s", None, prepare_build),
