@@ -102,7 +102,7 @@ def guard_submit(directory: Path) -> tuple[Work, Work]:
 
 
 GUARDS = [
-    Guard("signatures in a batch beside cryptography", 7, guard_signatures),
+    Guard("signatures in a batch beside cryptography", 10, guard_signatures),
     Guard("leaf hashes beside blake3", 2, guard_leaves),
     Guard("inclusion verified beside pymerkle", 3.6, guard_inclusion),
     Guard("records submitted beside SQLite storing them", 0.16, guard_submit),
