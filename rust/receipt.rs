@@ -62,9 +62,7 @@ pub fn make(source: &Source, indices: &[u64]) -> Result<Vec<Receipt>> {
             None => return malformed(format!("bundle has no record {index}")),
         }
     }
-    let mut prover = Prover::new(suite, size, source.tiles);
-    let paths = indices.iter().map(|index| prover.inclusion(*index));
-    let paths = paths.collect::<Result<Vec<_>>>()?;
+    let paths = Prover::new(suite, size, source.tiles).inclusions(indices)?;
     let leaves = suite.leaves(&records);
     let make = |(at, path): (usize, Vec<Hash>)| {
         let index = indices[at];

@@ -117,10 +117,7 @@ pub fn prove_inclusions<'py>(
     tiles: PyTiles,
 ) -> PyResult<Vec<PyProof<'py>>> {
     let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
-    let proofs = py.detach(|| {
-        let mut prover = Prover::new(suite, size, &tiles);
-        indices.iter().map(|index| prover.inclusion(*index)).collect::<Result<Vec<_>>>()
-    })?;
+    let proofs = py.detach(|| Prover::new(suite, size, &tiles).inclusions(&indices))?;
     Ok(proofs.iter().map(|proof| list(py, proof)).collect())
 }
 

@@ -17,9 +17,32 @@ pub use proof::{Prover, consistency_tiles, inclusion_tiles, prove_consistency, p
 pub use tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, Tiles};
 pub use verify::{verify_consistency, verify_inclusion};
 
+/// Leaves whose nodes are hashed while they are in the cache: a power of two.
+const CHUNK: usize = 512;
+
 /// The root over leaf hashes.
 pub fn root(suite: Suite, leaves: &[Hash]) -> Hash {
-    Frontier::new(suite).append(leaves).0.root()
+    if leaves.is_empty() {
+        return suite.empty_root();
+    }
+    let mut row: Vec<Hash> = leaves.chunks(CHUNK).map(|chunk| join(suite, chunk)).collect();
+    while row.len() > 1 {
+        row = row.chunks(CHUNK).map(|chunk| join(suite, chunk)).collect();
+    }
+    row[0]
+}
+
+/// The node over these neighbours. One without a partner goes up a level as it is, which gives the
+/// shape of RFC 9162: every left subtree is perfect.
+fn join(suite: Suite, hashes: &[Hash]) -> Hash {
+    let mut row = hashes.to_vec();
+    while row.len() > 1 {
+        let (pairs, alone) = row.split_at(row.len() & !1);
+        let mut above = suite.nodes(pairs);
+        above.extend_from_slice(alone);
+        row = above;
+    }
+    row[0]
 }
 
 /// The size of the left subtree: the largest power of two below `size`, which is at least 2.

@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::proof::tiles_of;
+use super::proof::{Prover, tiles_of};
 use super::split;
-use super::tile::{TileId, Tiles, subtree};
+use super::tile::{TileId, Tiles};
 use super::verify::check_root;
 use crate::error::{Error, Result, at_most};
 use crate::limits;
@@ -22,7 +22,8 @@ pub fn multiproof_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
 /// The hashes of the largest subtrees that hold none of the leaves, left to right.
 pub fn prove_multi(suite: Suite, indices: &[u64], size: u64, tiles: &Tiles) -> Result<Vec<Hash>> {
     let path = multiproof_path(indices, size)?;
-    path.iter().map(|range| subtree(suite, range.start, range.end, tiles)).collect()
+    let prover = Prover::new(suite, size, tiles);
+    path.into_iter().map(|range| prover.subtree(range)).collect()
 }
 
 /// Accept that each leaf stands at its index in the tree of `size` leaves with this root.

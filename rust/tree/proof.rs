@@ -5,10 +5,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::split;
 use super::tile::{Node, TileId, Tiles, perfect, rows, subtree};
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
+
+/// Proofs made, or tiles hashed, by one task.
+const TASK: usize = 64;
 
 /// The tiles that inclusion proofs are read from.
 pub fn inclusion_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
@@ -26,51 +31,74 @@ pub fn prove_inclusion(suite: Suite, index: u64, size: u64, tiles: &Tiles) -> Re
     hashes_of(suite, &inclusion_path(index, size)?, tiles)
 }
 
-/// Makes many inclusion proofs of one tree, and hashes each inner node once.
+/// Makes many proofs of one tree, and hashes each inner node once.
 pub struct Prover<'a> {
     suite: Suite,
     size: u64,
     tiles: &'a Tiles<'a>,
     rows: HashMap<TileId, Vec<Vec<Hash>>>,
-    subtrees: HashMap<Range<u64>, Hash>,
+    /// The subtrees that end where the tree does, as far as the tiles lead to them, by their begin.
+    edge: HashMap<u64, Hash>,
 }
 
 impl<'a> Prover<'a> {
+    /// Hash the nodes within these tiles, over all threads.
     pub fn new(suite: Suite, size: u64, tiles: &'a Tiles<'a>) -> Self {
-        Self { suite, size, tiles, rows: HashMap::new(), subtrees: HashMap::new() }
+        let make = |(name, tile): (&TileId, &&[Hash])| (*name, rows(suite, tile));
+        let rows = match tiles.len() <= TASK {
+            true => tiles.iter().map(make).collect(),
+            false => tiles.par_iter().map(make).collect(),
+        };
+        let mut prover = Self { suite, size, tiles, rows, edge: HashMap::new() };
+        let mut begin = 0;
+        while size - begin > 1 {
+            begin += split(size - begin);
+            if let Ok(hash) = prover.fold(begin..size) {
+                prover.edge.insert(begin, hash);
+            }
+        }
+        prover
     }
 
     /// As `prove_inclusion`.
-    pub fn inclusion(&mut self, index: u64) -> Result<Vec<Hash>> {
+    pub fn inclusion(&self, index: u64) -> Result<Vec<Hash>> {
         let path = inclusion_path(index, self.size)?;
         path.into_iter().map(|range| self.subtree(range)).collect()
     }
 
-    fn subtree(&mut self, range: Range<u64>) -> Result<Hash> {
-        let nodes = perfect(range.start, range.end);
-        if let [node] = nodes[..] {
-            return self.node(node);
+    /// A proof for each index, over all threads; the error is that of the first which has one.
+    pub fn inclusions(&self, indices: &[u64]) -> Result<Vec<Vec<Hash>>> {
+        let prove = |index: &u64| self.inclusion(*index);
+        if indices.len() <= TASK {
+            return indices.iter().map(prove).collect();
         }
-        if let Some(hash) = self.subtrees.get(&range) {
-            return Ok(*hash);
-        }
-        let mut nodes = nodes.into_iter().rev();
-        let mut hash = self.node(nodes.next().expect("a subtree has leaves"))?;
-        for node in nodes {
-            hash = self.suite.node(&self.node(node)?, &hash);
-        }
-        self.subtrees.insert(range, hash);
-        Ok(hash)
+        let proofs: Vec<_> = indices.par_iter().with_min_len(TASK).map(prove).collect();
+        proofs.into_iter().collect()
     }
 
-    fn node(&mut self, node: Node) -> Result<Hash> {
-        let name = node.tile();
-        if !self.rows.contains_key(&name) {
-            let tile = self.tiles.get(&name).copied().unwrap_or_default();
-            self.rows.insert(name, rows(self.suite, tile));
+    pub(super) fn subtree(&self, range: Range<u64>) -> Result<Hash> {
+        match self.edge.get(&range.start).filter(|_| range.end == self.size) {
+            Some(hash) => Ok(*hash),
+            None => self.fold(range),
         }
-        let row = self.rows[&name].get(node.row()).map_or(&[][..], Vec::as_slice);
-        row.get(node.position()).copied().ok_or_else(|| node.missing(self.tiles))
+    }
+
+    /// The hash over leaves `[begin, end)`: its perfect subtrees, folded from the right.
+    fn fold(&self, range: Range<u64>) -> Result<Hash> {
+        let width = range.end - range.start;
+        if width.is_power_of_two() {
+            let level = width.trailing_zeros();
+            return self.node(Node { level, index: range.start >> level });
+        }
+        let mut nodes = perfect(range.start, range.end).into_iter().rev();
+        let last = self.node(nodes.next().expect("a subtree has leaves"))?;
+        nodes.try_fold(last, |right, node| Ok(self.suite.node(&self.node(node)?, &right)))
+    }
+
+    fn node(&self, node: Node) -> Result<Hash> {
+        let row = self.rows.get(&node.tile()).and_then(|rows| rows.get(node.row()));
+        let hash = row.and_then(|row| row.get(node.position()));
+        hash.copied().ok_or_else(|| node.missing(self.tiles))
     }
 }
 
