@@ -4,6 +4,7 @@
 //! where it stands. A subtree without entries is 32 zero bytes, a subtree with one entry is that
 //! entry's leaf, any other is a node over its halves. The root depends on the content alone.
 
+mod hashing;
 mod multiproof;
 mod proof;
 mod subtree;
@@ -37,7 +38,7 @@ pub struct Map {
 
 impl Map {
     pub fn new(suite: Suite) -> Self {
-        Self { suite, root: Subtree::Empty, len: 0 }
+        Self { suite, root: Subtree::empty(), len: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -55,15 +56,18 @@ impl Map {
     /// Set each object's state, or remove it. Where an object is named twice the last one counts.
     pub fn update(&self, changes: &[Claim]) -> Result<Self> {
         changes.iter().try_for_each(check)?;
-        let hashed = hash_claims(self.suite, changes);
-        let mut sorted: Vec<usize> = (0..changes.len()).collect();
-        sorted.sort_by_key(|at| hashed[*at].0);
-        let last = |at: &usize| {
-            sorted.get(at + 1).is_none_or(|next| hashed[*next].0 != hashed[sorted[*at]].0)
-        };
-        let unique: Vec<(Hash, Option<Hash>)> =
-            (0..sorted.len()).filter(last).map(|at| hashed[sorted[at]]).collect();
-        let changes = Change::make(self.suite, &unique);
+        let mut changes = hash_claims(self.suite, changes);
+        match changes.len() <= TASK {
+            true => changes.sort_by_key(|change| change.0),
+            false => changes.par_sort_by_key(|change| change.0),
+        }
+        changes.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1 = later.1;
+            }
+            same
+        });
         let (root, added) = self.root.updated(self.suite, &changes, 0);
         Ok(Self { suite: self.suite, root, len: self.len.saturating_add_signed(added) })
     }
@@ -71,16 +75,17 @@ impl Map {
     /// The hash of an object's state, where it has one.
     pub fn value_hash(&self, object: &[u8]) -> Option<Hash> {
         let key = key(self.suite, object);
-        self.root.descend(&key).1.entry_of(&key).0
+        self.root.find(&key).map(|[_, value_hash]| *value_hash)
     }
 
     /// Prove that the object has this state, or with `None` that it has none.
     pub fn prove(&self, object: &[u8], value: Option<&[u8]>) -> Result<StateProof> {
         check(&(object, value))?;
         let (key, value_hash) = hash_claim(self.suite, &(object, value));
-        let (siblings, end) = self.root.descend(&key);
-        let (present, other) = end.entry_of(&key);
-        check_state(object, present, value_hash)?;
+        let (siblings, end) = self.root.descend(self.suite, &key);
+        let own = end.filter(|[stored, _]| *stored == key);
+        check_state(object, own.map(|[_, value_hash]| *value_hash), value_hash)?;
+        let other = end.filter(|_| own.is_none()).map(|[key, value_hash]| (*key, *value_hash));
         Ok(StateProof::new(object.to_vec(), value.map(<[u8]>::to_vec), siblings, other))
     }
 
@@ -104,11 +109,11 @@ fn key(suite: Suite, object: &[u8]) -> Hash {
 }
 
 /// Its key, and the hash of its state.
-fn hash_claim(suite: Suite, (object, value): &Claim) -> (Hash, Option<Hash>) {
+fn hash_claim(suite: Suite, (object, value): &Claim) -> Change {
     (key(suite, object), value.map(|value| suite.hash(Domain::StateValue, value)))
 }
 
-fn hash_claims(suite: Suite, claims: &[Claim]) -> Vec<(Hash, Option<Hash>)> {
+fn hash_claims(suite: Suite, claims: &[Claim]) -> Vec<Change> {
     let hash = |claim: &Claim| hash_claim(suite, claim);
     match claims.len() <= TASK {
         true => claims.iter().map(hash).collect(),

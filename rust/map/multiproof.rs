@@ -10,7 +10,7 @@
 //! says what stands where the way of absent objects ends. All are in the order of the way.
 
 use super::proof::same_way;
-use super::subtree::Subtree;
+use super::subtree::{Content, Place, Subtree};
 use super::{Claim, EMPTY, bit, check, check_state, hash_claims, leaf_hash, node_hash};
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;
@@ -47,30 +47,34 @@ impl StateMultiproof {
         for (at, claim) in wanted.iter_mut().enumerate() {
             claim.2 = at;
         }
-        proof.show(root, &wanted, 0)?;
+        proof.show(suite, Place::Subtree(root), &wanted, 0)?;
         Ok(proof)
     }
 
-    /// Show the subtree at `depth` as far as these objects need it; recursion is as deep as a key
+    /// Show a place at `depth` as far as these objects need it; recursion is as deep as a key
     /// has bits at most.
-    fn show(&mut self, subtree: &Subtree, wanted: &[Wanted], depth: usize) -> Result<()> {
+    fn show(&mut self, suite: Suite, place: Place, wanted: &[Wanted], depth: usize) -> Result<()> {
         if wanted.is_empty() {
-            self.hashes.push(subtree.hash());
+            self.hashes.push(place.hash(suite, depth));
             return Ok(());
         }
-        let branch = matches!(subtree, Subtree::Branch(_));
-        self.shape.push(branch);
-        if branch {
-            let (left, right) = subtree.halves(depth);
-            let (below, above) = split(wanted, depth);
-            self.show(&left, below, depth + 1)?;
-            return self.show(&right, above, depth + 1);
-        }
+        let end = match place.content(depth) {
+            Content::Halves([left, right]) => {
+                self.shape.push(true);
+                let (below, above) = split(wanted, depth);
+                self.show(suite, left, below, depth + 1)?;
+                return self.show(suite, right, above, depth + 1);
+            }
+            Content::One([key, value_hash]) => Some((*key, *value_hash)),
+            Content::Nothing => None,
+        };
+        self.shape.push(false);
         for (key, value_hash, at) in wanted {
-            check_state(&self.claims[*at].0, subtree.entry_of(key).0, *value_hash)?;
+            let stored = end.filter(|(stored, _)| stored == key).map(|(_, stored)| stored);
+            check_state(&self.claims[*at].0, stored, *value_hash)?;
         }
         if wanted.iter().all(|claim| claim.1.is_none()) {
-            self.ends.push(subtree.entry_of(&wanted[0].0).1);
+            self.ends.push(end);
         }
         Ok(())
     }
