@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledgercore import InvalidProof, LedgerError, LimitError, MalformedError
 from ledgercore._core import Map, StateMultiproof, verify_states
 from tests import reference
-from tests.test_map import OBJECTS, SUITES, built
+from tests.test_map import CHANGES, OBJECTS, SUITES, built
 
 EMPTY = bytes(32)
 States = dict[bytes, bytes]
@@ -80,6 +80,29 @@ def test_any_set_of_objects_is_proven(
     assert proof.encode() == data
     assert sorted(proof.states) == sorted(claims_of(states, names))
     assert judge(suite, data) == map_.root() == reference.map_root(suite, states)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SUITES, st.lists(CHANGES, min_size=1, max_size=5))
+def test_every_version_of_a_history_proves_its_own_content(suite: str, updates: list[Any]) -> None:
+    """Whatever was set and removed before, and whatever comes after."""
+    states: States = {}
+    versions = [(Map(suite), states)]
+    for changes in updates:
+        map_ = versions[-1][0].update(changes)
+        for name, value in changes:
+            states = {other: kept for other, kept in states.items() if other != name}
+            if value is not None:
+                states[name] = value
+        versions.append((map_, states))
+    names = sorted({name for changes in updates for name, _ in changes})
+    for map_, content in versions:
+        claims = claims_of(content, names)
+        assert map_.root() == reference.map_root(suite, content)
+        proofs = [proof.encode() for proof in map_.prove_all(claims)]
+        verified = verify_states(suite, proofs, map_.root())
+        assert [(proof.object, proof.value) for proof in verified] == claims
+        assert judge(suite, map_.prove_multi(claims).encode()) == map_.root()
 
 
 @settings(max_examples=200, deadline=None)
