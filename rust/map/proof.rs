@@ -9,11 +9,15 @@
 
 use rayon::prelude::*;
 
-use super::{EMPTY, TASK, bit, key, leaf_hash, node_hash};
+use super::subtree::Entry;
+use super::{EMPTY, bit, key, leaf_hash, node_hash};
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;
 use crate::suite::{Domain, Hash, Suite};
 use crate::wire::{Reader, Writer};
+
+/// Proofs that are hashed side by side.
+const GROUP: usize = 64;
 
 /// A claim about one object's state, and the way to the root that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,23 +96,37 @@ impl StateProof {
     /// Accept the claim under the root of a state map.
     pub fn verify(&self, suite: Suite, state_root: &Hash) -> Result<()> {
         let key = key(suite, &self.object);
-        let end = match (&self.value, &self.other) {
-            (Some(value), _) => leaf_hash(suite, &key, &suite.hash(Domain::StateValue, value)),
-            (None, Some((other, value_hash))) => {
-                self.check_other(&key, other)?;
-                leaf_hash(suite, other, value_hash)
-            }
-            (None, None) => EMPTY,
+        let end =
+            self.end(suite, &key)?.map_or(EMPTY, |[key, value]| leaf_hash(suite, &key, &value));
+        let fold = |hash: Hash, depth: usize| {
+            let [left, right] = self.pair(&key, hash, depth);
+            node_hash(suite, &left, &right)
         };
-        let fold = |hash: Hash, (depth, sibling): (usize, &Hash)| match bit(&key, depth) {
-            false => node_hash(suite, &hash, sibling),
-            true => node_hash(suite, sibling, &hash),
-        };
-        let root = self.siblings.iter().enumerate().rev().fold(end, fold);
+        let root = (0..self.siblings.len()).rev().fold(end, fold);
         if root == *state_root {
             return Ok(());
         }
         Err(Error::Proof("state proof does not lead to the state root".into()))
+    }
+
+    /// The entry that stands where the way ends.
+    fn end(&self, suite: Suite, key: &Hash) -> Result<Option<Entry>> {
+        match (&self.value, &self.other) {
+            (Some(value), _) => Ok(Some([*key, suite.hash(Domain::StateValue, value)])),
+            (None, Some((other, value_hash))) => {
+                self.check_other(key, other)?;
+                Ok(Some([*other, *value_hash]))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The hash of the half at `depth` that the way goes through, beside its sibling.
+    fn pair(&self, key: &Hash, hash: Hash, depth: usize) -> [Hash; 2] {
+        match bit(key, depth) {
+            false => [hash, self.siblings[depth]],
+            true => [self.siblings[depth], hash],
+        }
     }
 
     /// The other entry must stand where the object would: on the same way, under another key.
@@ -128,11 +146,51 @@ pub(super) fn same_way(one: &Hash, other: &Hash, bits: usize) -> bool {
 /// Decode proofs and accept each under one root, over all threads; the error names the first that
 /// fails.
 pub fn verify_all(suite: Suite, proofs: &[&[u8]], state_root: &Hash) -> Result<Vec<StateProof>> {
-    let verify = |(at, bytes): (usize, &&[u8])| {
+    let verify = |(group, proofs): (usize, &[&[u8]])| match verify_group(suite, proofs, state_root)
+    {
+        Some(verified) => Ok(verified),
+        None => verify_in_turn(suite, proofs, state_root, group * GROUP),
+    };
+    let groups: Vec<_> = proofs.par_chunks(GROUP).enumerate().map(verify).collect();
+    let mut verified = Vec::with_capacity(proofs.len());
+    groups.into_iter().try_for_each(|group| group.map(|group| verified.extend(group)))?;
+    Ok(verified)
+}
+
+fn verify_in_turn(
+    suite: Suite,
+    proofs: &[&[u8]],
+    state_root: &Hash,
+    first: usize,
+) -> Result<Vec<StateProof>> {
+    let verify = |(bytes, at): (&&[u8], usize)| {
         let verify = |proof: StateProof| proof.verify(suite, state_root).map(|()| proof);
         let verified = StateProof::decode(bytes).and_then(verify);
         verified.map_err(|error| error.within(&format!("state proof {at}")))
     };
-    let verified: Vec<_> = proofs.par_iter().enumerate().with_min_len(TASK).map(verify).collect();
-    verified.into_iter().collect()
+    proofs.iter().zip(first..).map(verify).collect()
+}
+
+/// The proofs, where all lead to the root. Their ways are hashed side by side, from the deepest
+/// level up.
+fn verify_group(suite: Suite, proofs: &[&[u8]], state_root: &Hash) -> Option<Vec<StateProof>> {
+    let decode = |bytes: &&[u8]| StateProof::decode(bytes).ok();
+    let proofs: Vec<StateProof> = proofs.iter().map(decode).collect::<Option<_>>()?;
+    let keys: Vec<Hash> = proofs.iter().map(|proof| key(suite, &proof.object)).collect();
+    let end = |(proof, key): (&StateProof, &Hash)| proof.end(suite, key).ok();
+    let ends: Vec<Option<Entry>> = proofs.iter().zip(&keys).map(end).collect::<Option<_>>()?;
+    let entries: Vec<Entry> = ends.iter().flatten().copied().collect();
+    let mut leaves = suite.hash_pairs(Domain::StateLeaf, entries.as_flattened()).into_iter();
+    let leaf = |end: &Option<Entry>| end.map_or(Some(EMPTY), |_| leaves.next());
+    let mut hashes: Vec<Hash> = ends.iter().map(leaf).collect::<Option<_>>()?;
+    let deepest = proofs.iter().map(|proof| proof.siblings.len()).max().unwrap_or(0);
+    for depth in (0..deepest).rev() {
+        let reaches = |at: &usize| depth < proofs[*at].siblings.len();
+        let level: Vec<usize> = (0..proofs.len()).filter(reaches).collect();
+        let pair = |at: &usize| proofs[*at].pair(&keys[*at], hashes[*at], depth);
+        let pairs: Vec<[Hash; 2]> = level.iter().map(pair).collect();
+        let nodes = suite.hash_pairs(Domain::StateNode, pairs.as_flattened());
+        level.iter().zip(nodes).for_each(|(at, node)| hashes[*at] = node);
+    }
+    hashes.iter().all(|hash| hash == state_root).then_some(proofs)
 }
