@@ -86,7 +86,7 @@ OPERATIONS = [
     Operation("P11-verify", "verify absence among 1 M objects, in a batch", "proofs/s",
               Floor("value", 100_000), prepare_verify, Goal("value", 100_000)),
     Operation("P11-bytes", "an absence proof among 1 M objects, 16,384 of them", "bytes/proof",
-              None, prepare_bytes),
+              None, prepare_bytes, Goal("value", 1_024), less_is_better=True),
     Operation("state-update", "new states of 4,096 objects among 1 M", "states/s",
               None, prepare_update),
     Operation("state-build", "a map of 1 M states", "states/s", None, prepare_build),
