@@ -17,6 +17,7 @@ import pytest
 from ledgercore import CorruptError, Ledger, SigningKey
 from ledgercore._core import Block, Checkpoint, Frontier
 from ledgercore.ledger import commit as commit_module
+from ledgercore.ledger import writer as writer_module
 from ledgercore.store import SqliteStore
 from tests.faults.row import reliability_row
 
@@ -105,9 +106,9 @@ def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: rand
 def checkpoint_to_signature(
     patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
 ) -> None:
-    sign = commit_module.sign_checkpoint
+    sign = writer_module.sign_checkpoint
     patch.setattr(
-        commit_module,
+        writer_module,
         "sign_checkpoint",
         lambda checkpoint, key: flipped_text(sign(checkpoint, key), choose),
     )
