@@ -27,6 +27,7 @@ LAYERS = (
     "ledger",
     "primitives",
     "aio",
+    "sync",
     "vault",
     "profiles",
     "exchange",

@@ -8,7 +8,7 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -42,7 +42,7 @@ from ledgercore.ledger.commit import commit_block
 from ledgercore.ledger.genesis import FirstBlock, create_store
 from ledgercore.ledger.head import verify_block
 from ledgercore.ledger.reader import Reader
-from ledgercore.ledger.transfer import decode_transfer
+from ledgercore.ledger.transfer import decode_transfer, encode_transfer
 from ledgercore.ledger.watermark import check_watermark
 from ledgercore.records import Genesis
 from ledgercore.rules import Position, View
@@ -134,6 +134,24 @@ class Replica:
     def checkpoint(self) -> str:
         """The newest block's signed checkpoint."""
         return self._reader.head.note
+
+    @property
+    def trust_anchor(self) -> Anchor:
+        """Whom the copy trusts: what it was made with."""
+        return self._anchor
+
+    def note(self, height: int) -> str:
+        """The signed checkpoint of a height that the copy has."""
+        return self._reader.note(height)
+
+    def prove_consistency(self, first_size: int, second_size: int) -> list[bytes]:
+        """Prove that what stood at the first size still stands at the second."""
+        return self._reader.prove_consistency(first_size, second_size)
+
+    def blocks(self, begin: int, end: int) -> Iterator[bytes]:
+        """Blocks of heights ``[begin, end)``, for the next copy."""
+        for height in range(begin, min(end, self.height + 1)):
+            yield encode_transfer(self._reader.stored_block(height))
 
     def append(self, blocks: Iterable[bytes]) -> int:
         """Take blocks, each durable before the next; the height that was reached.

@@ -1,6 +1,6 @@
-"""Prove offline what state an object has, and which records are all of its history.
+"""Prove offline what state an object has, which records are all of its history, and a split view.
 
-Both proofs carry the signed checkpoint that they lead to, and are verified with the trust anchor
+All carry the signed checkpoints that they lead to, and are verified with the trust anchor
 alone. They need no ledger: whoever only verifies loads neither it nor its store.
 """
 
@@ -12,20 +12,30 @@ from ledgercore.proofs.history import (
     verify_history,
 )
 from ledgercore.proofs.records import verify_records
+from ledgercore.proofs.split_view import (
+    SPLIT_VIEW_BYTES,
+    SplitView,
+    VerifiedSplit,
+    verify_split_view,
+)
 from ledgercore.proofs.state import STATE_RECEIPT_BYTES, StateReceipt, VerifiedState, verify_state
 from ledgercore.proofs.wire import decode_part, verify_note
 
 __all__ = [
     "HISTORY_BYTES",
+    "SPLIT_VIEW_BYTES",
     "STATE_RECEIPT_BYTES",
     "History",
     "HistoryProof",
+    "SplitView",
     "StateReceipt",
+    "VerifiedSplit",
     "VerifiedState",
     "check_complete",
     "decode_part",
     "verify_history",
     "verify_note",
     "verify_records",
+    "verify_split_view",
     "verify_state",
 ]

@@ -1,0 +1,29 @@
+"""Keep copies of a ledger equal, between members who need not trust each other.
+
+Everything that decides is a machine without I/O: it says what to ask of whom, and takes answers.
+Sockets, servers and certificates are the node's.
+"""
+
+from ledgercore.sync.driver import Pause, Transport, begin_copy, catch_up, follow
+from ledgercore.sync.follower import Ask, Follower, Wait
+from ledgercore.sync.messages import Request, Response
+from ledgercore.sync.offences import OFFENCES, SHUT_OUT, Evidence, Standing
+from ledgercore.sync.source import Source
+
+__all__ = [
+    "OFFENCES",
+    "SHUT_OUT",
+    "Ask",
+    "Evidence",
+    "Follower",
+    "Pause",
+    "Request",
+    "Response",
+    "Source",
+    "Standing",
+    "Transport",
+    "Wait",
+    "begin_copy",
+    "catch_up",
+    "follow",
+]

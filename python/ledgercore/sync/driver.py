@@ -1,0 +1,72 @@
+"""Carry a follower's requests, one after the other, through whatever transport is given.
+
+A transport is a callable: it sends a request to a named peer and returns the response, or raises
+``LedgerError`` or ``OSError``. It must not read more than the request's ``limit_bytes``, and not
+wait longer than its ``timeout_ms`` for the whole. ``pause`` waits so many seconds and says whether
+to stop: ``threading.Event().wait`` is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ledgercore._core import Anchor
+from ledgercore.errors import LedgerError, UnavailableError
+from ledgercore.ledger import Replica
+from ledgercore.sync.follower import Ask, Follower
+from ledgercore.sync.messages import Request, Response, ask_blocks, decode_frames
+
+__all__ = ["Pause", "Transport", "begin_copy", "catch_up", "follow"]
+
+Transport = Callable[[str, Request], Response]
+Pause = Callable[[float], bool | None]
+
+
+def catch_up(follower: Follower, transport: Transport, pause: Pause) -> None:
+    """Follow until no peer has anything new, or ``pause`` says to stop."""
+    while not follower.level:
+        if _step(follower, transport, pause):
+            return
+
+
+def follow(follower: Follower, transport: Transport, pause: Pause) -> None:
+    """Follow until ``pause`` says to stop."""
+    while not _step(follower, transport, pause):
+        pass
+
+
+def _step(follower: Follower, transport: Transport, pause: Pause) -> bool:
+    what = follower.next()
+    if not isinstance(what, Ask):
+        return bool(pause(what.duration_ms / 1000))
+    try:
+        response = transport(what.peer, what.request)
+    except (LedgerError, OSError) as error:
+        follower.fail(what, str(error))
+    else:
+        follower.receive(what, response)
+    return False
+
+
+def begin_copy(
+    path: str | Path, anchor: Anchor, peers: Sequence[str], transport: Transport
+) -> Replica:
+    """Make a copy that holds the genesis, from the first peer whose genesis is the anchor's."""
+    reasons = []
+    for peer in peers:
+        try:
+            response = transport(peer, ask_blocks(0, 1))
+            if response.status != 200:
+                raise UnavailableError(f"status is {response.status}")
+            blocks = decode_frames(response.body, 1)
+        except (LedgerError, OSError) as error:
+            reasons.append(f"{peer}: {error}")
+            continue
+        try:
+            return Replica.create(path, anchor, b"".join(blocks))
+        except UnavailableError:
+            raise  # our own disk
+        except LedgerError as error:
+            reasons.append(f"{peer}: {error}")
+    raise UnavailableError(f"no peer has the genesis of this network: {'; '.join(reasons)}")

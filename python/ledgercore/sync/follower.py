@@ -1,0 +1,313 @@
+"""Keep a copy up with its peers, believing none of them: a machine without I/O.
+
+Ask ``next`` what to fetch, carry the request to the named peer, and give the answer to ``receive``,
+or its absence to ``fail``. For each peer that is: its newest checkpoint; the proof that it goes on
+from ours; blocks, in ranges, which the copy verifies as it takes them. What the copy holds is
+durable, so that a new follower goes on where one was cut off. A peer that lies, stalls or sends
+too much is scored and another one asked. Two checkpoints that contradict are kept as evidence
+against the operator. Memory is bounded by one answer, and what is kept of each peer.
+
+For one thread. Errors of the copy's own disk are raised from ``receive``; then nothing is blamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from ledgercore._core import Anchor, Checkpoint, verify_consistency
+from ledgercore.clock import Clock
+from ledgercore.entropy import Entropy
+from ledgercore.errors import (
+    ForkError,
+    InvalidError,
+    InvalidProof,
+    InvalidSignature,
+    LedgerError,
+    MalformedError,
+    UntrustedError,
+)
+from ledgercore.ledger.transfer import decode_transfer
+from ledgercore.proofs import SplitView
+from ledgercore.sync.messages import (
+    BLOCKS_AT_ONCE,
+    Request,
+    Response,
+    ask_blocks,
+    ask_checkpoint,
+    ask_consistency,
+    decode_frames,
+    decode_hashes,
+    decode_text,
+)
+from ledgercore.sync.offences import Evidence, Standing
+
+__all__ = ["Ask", "Copy", "Follower", "Wait"]
+
+POLL_MS = 1_000
+"""How long a peer that has nothing new is left alone."""
+
+SPLIT_VIEWS = 16
+"""Contradictions that are kept at most: one is enough."""
+
+
+class Copy(Protocol):
+    """What takes blocks and keeps those that hold: a ``Replica``."""
+
+    @property
+    def trust_anchor(self) -> Anchor: ...
+    @property
+    def checkpoint(self) -> str: ...
+    @property
+    def height(self) -> int: ...
+    def note(self, height: int) -> str: ...
+    def append(self, blocks: Iterable[bytes]) -> int: ...
+
+
+class Ask(NamedTuple):
+    """A request to carry to a peer."""
+
+    peer: str
+    request: Request
+
+
+class Wait(NamedTuple):
+    """Nothing to fetch for so long, or until an answer that is under way has come."""
+
+    duration_ms: int
+
+
+class _Peer:
+    """What is known of one peer, and what it is asked next."""
+
+    def __init__(self, name: str) -> None:
+        self.standing = Standing(name)
+        self.asked: Ask | None = None
+        self.claim: str | None = None
+        """Its newest checkpoint, signed by the operator, if that is ahead of ours."""
+        self.proven_from = 0
+        """The size of ours that the claim was proven to go on from."""
+        self.disputed: int | None = None
+        """The height at which its checkpoint is compared with ours."""
+        self.highest = 0
+        self.level = False
+        """Whether it had nothing new when it was asked last."""
+
+
+class Follower:
+    """One copy and the peers that it follows."""
+
+    def __init__(self, copy: Copy, peers: Iterable[str], clock: Clock, entropy: Entropy) -> None:
+        self._copy = copy
+        self._clock = clock
+        self._entropy = entropy
+        self._peers = {name: _Peer(name) for name in peers}
+        self._splits: dict[bytes, SplitView] = {}
+
+    @property
+    def level(self) -> bool:
+        """Whether no peer that is still asked had anything new when it answered last."""
+        asked = [each for each in self._peers.values() if not each.standing.shut_out]
+        return bool(asked) and all(each.level for each in asked)
+
+    @property
+    def split_views(self) -> list[SplitView]:
+        """Evidence that the operator signed two histories: hand it to every member."""
+        return list(self._splits.values())
+
+    @property
+    def evidence(self) -> list[Evidence]:
+        """What peers did wrong, the newest of each."""
+        return [each for peer in self._peers.values() for each in peer.standing.evidence]
+
+    def standing(self, peer: str) -> Standing:
+        """A peer's score."""
+        return self._peers[peer].standing
+
+    def next(self) -> Ask | Wait:
+        """What to fetch next; each peer is asked one thing at a time, blocks of one peer only."""
+        now = self._now_ms()
+        fetching = any(_wants_blocks(each.asked) for each in self._peers.values())
+        free = [each for each in self._peers.values() if self._is_free(each)]
+        ready = [each for each in free if each.standing.ready_ms <= now]
+        # Whoever has blocks for us comes first, then whoever has offended least.
+        ready.sort(key=lambda each: (each.claim is None, each.standing.score, self._draw()))
+        for peer in ready:
+            request = self._request(peer)
+            if fetching and request.path.startswith("/v1/blocks"):
+                continue
+            peer.asked = Ask(peer.standing.peer, request)
+            return peer.asked
+        times = [each.standing.ready_ms - now for each in free if each not in ready]
+        return Wait(max(min([*times, POLL_MS]), 1))
+
+    def _is_free(self, peer: _Peer) -> bool:
+        return peer.asked is None and not peer.standing.shut_out
+
+    def _request(self, peer: _Peer) -> Request:
+        if peer.disputed is not None:
+            return ask_checkpoint(peer.disputed)
+        if peer.claim is not None:
+            ours, claim = self._own(), Checkpoint.parse(peer.claim)
+            if claim.height > ours.height:
+                if not peer.proven_from:
+                    return ask_consistency(ours.size, claim.size)
+                end = min(claim.height + 1, ours.height + 1 + BLOCKS_AT_ONCE)
+                return ask_blocks(ours.height + 1, end)
+            self._compare(peer.claim)
+            peer.claim, peer.proven_from = None, 0
+        return ask_checkpoint()
+
+    def fail(self, ask: Ask, reason: str) -> None:
+        """Nothing came back, or not all of it in time."""
+        peer = self._taken(ask)
+        if peer is not None:
+            self._blame(peer, "unreachable", ask, reason)
+
+    def receive(self, ask: Ask, response: Response) -> None:
+        """Take what a peer answered; an answer to what is not asked any more is passed over."""
+        peer = self._taken(ask)
+        if peer is None:
+            return
+        body = response.body
+        if len(body) > ask.request.limit_bytes:
+            limit = ask.request.limit_bytes
+            reason = f"answer has {len(body)} bytes, want at most {limit}"
+            self._blame(peer, "malformed", ask, reason, body)
+        elif response.status != 200:
+            peer.claim, peer.proven_from, peer.disputed = None, 0, None
+            kind = "behind" if response.status == 404 else "refused"
+            self._blame(peer, kind, ask, f"status is {response.status}", body)
+        elif ask.request.path.startswith("/v1/checkpoint"):
+            self._take_checkpoint(peer, ask, body)
+        elif ask.request.path.startswith("/v1/consistency"):
+            self._take_proof(peer, ask, body)
+        else:
+            self._take_blocks(peer, ask, body)
+
+    def _taken(self, ask: Ask) -> _Peer | None:
+        peer = self._peers.get(ask.peer)
+        if peer is None or peer.asked is not ask:
+            return None
+        peer.asked = None
+        return peer
+
+    def _take_checkpoint(self, peer: _Peer, ask: Ask, body: bytes) -> None:
+        try:
+            note = decode_text(body)
+            seen = self._copy.trust_anchor.verify_checkpoint(note)
+        except MalformedError as error:
+            self._blame(peer, "malformed", ask, str(error), body)
+            return
+        except InvalidSignature as error:
+            self._blame(peer, "forged", ask, str(error), body)
+            return
+        except InvalidError as error:
+            # Not ours, or too few witnesses have cosigned it so far.
+            self._blame(peer, "refused", ask, str(error), body)
+            return
+        contradicts = self._compare(note)
+        if peer.disputed is not None:
+            # The proof did not hold: either that shows in two checkpoints, or the peer lied.
+            peer.disputed, peer.claim = None, None
+            if contradicts:
+                self._blame(peer, "other-history", ask, "operator signed two histories", body)
+            return
+        if contradicts:
+            self._blame(peer, "other-history", ask, "operator signed two histories", body)
+        elif seen.height < peer.highest:
+            reason = f"newest height is {seen.height}, was {peer.highest}"
+            self._blame(peer, "went-back", ask, reason, body)
+        elif seen.height > self._copy.height:
+            peer.claim, peer.proven_from, peer.level = note, 0, False
+        else:
+            peer.standing.praise()
+            self._rest(peer)
+        peer.highest = max(peer.highest, seen.height)
+
+    def _take_proof(self, peer: _Peer, ask: Ask, body: bytes) -> None:
+        assert peer.claim is not None
+        ours, claim = self._own(), Checkpoint.parse(peer.claim)
+        if ask.request != ask_consistency(ours.size, claim.size):
+            return  # blocks of another peer have come meanwhile: it is asked anew
+        suite = self._copy.trust_anchor.suite
+        try:
+            proof = decode_hashes(body)
+            verify_consistency(suite, ours.size, claim.size, proof, ours.root, claim.root)
+        except MalformedError as error:
+            peer.claim = None
+            self._blame(peer, "malformed", ask, str(error), body)
+        except InvalidProof as error:
+            peer.disputed = ours.height
+            self._blame(peer, "wrong-proof", ask, str(error), body)
+        else:
+            peer.proven_from = ours.size
+
+    def _take_blocks(self, peer: _Peer, ask: Ask, body: bytes) -> None:
+        begin, note = self._copy.height, self._copy.checkpoint
+        blocks: list[bytes] = []
+        try:
+            blocks = decode_frames(body, BLOCKS_AT_ONCE)
+            if not blocks:
+                self._blame(peer, "empty", ask, "answer has no block", body)
+                return
+            self._copy.append(blocks)
+        except ForkError as error:
+            note = self._copy.checkpoint
+            self._keep_fork(note, blocks[self._copy.height - begin])
+            self._blame(peer, "other-history", ask, str(error), body)
+        except (MalformedError, InvalidSignature, InvalidProof, UntrustedError) as error:
+            kind = "wrong-block" if blocks else "malformed"
+            self._blame(peer, kind, ask, str(error), body)
+        else:
+            peer.standing.praise()
+
+    def _keep_fork(self, note: str, block: bytes) -> None:
+        transfer, _, _ = decode_transfer(block)
+        anchor = self._copy.trust_anchor
+        self._keep(SplitView.of_next(anchor, note, transfer.note, transfer.header))
+
+    def _compare(self, note: str) -> bool:
+        """Whether a signed checkpoint contradicts ours; what contradicts anybody's is kept."""
+        anchor = self._copy.trust_anchor
+        for peer in self._peers.values():
+            if peer.claim is not None:
+                self._keep(SplitView.of(anchor, peer.claim, note))
+        ours = self._held(min(Checkpoint.parse(note).height, self._copy.height))
+        split = SplitView.of(anchor, ours, note)
+        self._keep(split)
+        return split is not None
+
+    def _held(self, height: int) -> str:
+        try:
+            return self._copy.note(height)
+        except LedgerError:
+            return self._copy.checkpoint  # a copy that began later lacks it
+
+    def _keep(self, split: SplitView | None) -> None:
+        if split is not None and len(self._splits) < SPLIT_VIEWS:
+            self._splits.setdefault(split.encode(), split)
+
+    def _own(self) -> Checkpoint:
+        return Checkpoint.parse(self._copy.checkpoint)
+
+    def _rest(self, peer: _Peer) -> None:
+        peer.level = True
+        peer.standing.ready_ms = self._now_ms() + POLL_MS
+
+    def _blame(self, peer: _Peer, kind: str, ask: Ask, reason: str, answer: bytes = b"") -> None:
+        peer.level = False
+        if kind in ("wrong-block", "other-history", "empty"):
+            peer.claim, peer.proven_from = None, 0
+        now = self._now_ms()
+        peer.standing.blame(kind, ask.request.path, reason, answer, now, self._entropy)
+
+    def _draw(self) -> int:
+        return self._entropy.bytes(1)[0]
+
+    def _now_ms(self) -> int:
+        return int(self._clock.elapsed_s() * 1000)
+
+
+def _wants_blocks(ask: Ask | None) -> bool:
+    return ask is not None and ask.request.path.startswith("/v1/blocks")

@@ -1,0 +1,180 @@
+"""Say what copies of a ledger ask each other, as requests and responses of HTTP.
+
+Nothing here sends anything: a request is a value with the bounds that its answer is held to, and
+whoever carries it gives back a status and bytes. Lists of hashes are base64, a line each. Lists of
+byte strings, such as blocks, are frames: four bytes of length, big endian, then the bytes. The
+paths are described in docs/spec/sync.md.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ledgercore.errors import LimitError, MalformedError
+from ledgercore.ledger.transfer import TRANSFER_BYTES
+
+__all__ = [
+    "BINARY",
+    "BLOCKS_AT_ONCE",
+    "NOTE_BYTES",
+    "PAGE_BYTES",
+    "SIZE",
+    "TEXT",
+    "Request",
+    "Response",
+    "ask_anchor",
+    "ask_blocks",
+    "ask_checkpoint",
+    "ask_consistency",
+    "ask_cosignature",
+    "ask_snapshot",
+    "decode_frames",
+    "decode_hashes",
+    "decode_text",
+    "encode_frames",
+    "encode_hashes",
+]
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""Bytes of an answer from which on no further frame is put in it."""
+
+FRAMES_BYTES = max(PAGE_BYTES, 4 + TRANSFER_BYTES)
+"""Bytes of an answer in frames at most: a page, or one block that is larger."""
+
+NOTE_BYTES = 64 * 1024
+"""Bytes of a checkpoint or of an anchor at most."""
+
+PROOF_HASHES = 63
+"""Hashes of a consistency proof at most (C2SP tlog-witness)."""
+
+HASHES_BYTES = PROOF_HASHES * 45
+
+BLOCKS_AT_ONCE = 1024
+"""Blocks that are asked for at once, and taken from one answer, at most."""
+
+SHORT_MS = 3_000
+LONG_MS = 10_000
+
+TEXT = "text/plain; charset=utf-8"
+BINARY = "application/octet-stream"
+SIZE = "text/x.tlog.size"
+
+_LENGTH_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a peer: ``limit_bytes`` and ``timeout_ms`` bound the whole answer."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    limit_bytes: int
+    timeout_ms: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a peer answered."""
+
+    status: int
+    body: bytes
+    content_type: str = BINARY
+
+
+def ask_checkpoint(height: int | None = None) -> Request:
+    """The newest signed checkpoint, or that of a height."""
+    path = "/v1/checkpoint" if height is None else f"/v1/checkpoint/{height}"
+    return Request("GET", path, NOTE_BYTES, SHORT_MS)
+
+
+def ask_anchor() -> Request:
+    """The trust anchor as text: to be compared by people, never to be believed."""
+    return Request("GET", "/v1/anchor", NOTE_BYTES, SHORT_MS)
+
+
+def ask_consistency(first: int, second: int) -> Request:
+    """That the tree of the second size begins with that of the first."""
+    path = f"/v1/consistency?first={first}&second={second}"
+    return Request("GET", path, HASHES_BYTES, SHORT_MS)
+
+
+def ask_blocks(begin: int, end: int) -> Request:
+    """Blocks of heights ``[begin, end)`` in frames, or as many of the first as fit."""
+    return Request("GET", f"/v1/blocks?begin={begin}&end={end}", FRAMES_BYTES, LONG_MS)
+
+
+def ask_snapshot(height: int, part: int) -> Request:
+    """One part of the snapshot at a height, in frames."""
+    return Request("GET", f"/v1/snapshot/{height}?part={part}", FRAMES_BYTES, LONG_MS)
+
+
+def ask_cosignature(old_size: int, proof: Sequence[bytes], note: str) -> Request:
+    """That a witness, who knows the tree of the old size, cosigns a note (C2SP tlog-witness)."""
+    body = f"old {old_size}\n".encode() + encode_hashes(proof) + b"\n" + note.encode()
+    return Request("POST", "/v1/add-checkpoint", NOTE_BYTES, SHORT_MS, body)
+
+
+def encode_hashes(hashes: Iterable[bytes]) -> bytes:
+    """Hashes as lines of base64."""
+    return b"".join(b64encode(each) + b"\n" for each in hashes)
+
+
+def decode_hashes(body: bytes) -> list[bytes]:
+    """The hashes of a proof, or ``MalformedError``."""
+    lines = body.split(b"\n")
+    if lines.pop() != b"":
+        raise MalformedError("hashes end within a line")
+    if len(lines) > PROOF_HASHES:
+        raise LimitError(f"proof has {len(lines)} hashes, want at most {PROOF_HASHES}")
+    return [_decode_hash(line) for line in lines]
+
+
+def _decode_hash(line: bytes) -> bytes:
+    try:
+        data = b64decode(line, validate=True)
+    except binascii.Error:
+        data = b""
+    if len(data) != 32 or b64encode(data) != line:
+        raise MalformedError(f"{line[:48]!r} is no hash in base64")
+    return data
+
+
+def encode_frames(items: Iterable[bytes], limit_bytes: int = PAGE_BYTES) -> bytes:
+    """The first item, and those after it that fit below the limit; nothing of no items.
+
+    No item is drawn after the one that did not fit.
+    """
+    body = bytearray()
+    for item in items:
+        if body and len(body) + _LENGTH_BYTES + len(item) > limit_bytes:
+            break
+        body += len(item).to_bytes(_LENGTH_BYTES, "big") + item
+    return bytes(body)
+
+
+def decode_frames(body: bytes, most: int) -> list[bytes]:
+    """The items of an answer in frames, or ``MalformedError``."""
+    items: list[bytes] = []
+    at = 0
+    while at < len(body):
+        begin = at + _LENGTH_BYTES
+        at = begin + int.from_bytes(body[at:begin], "big")
+        if at > len(body) or begin > len(body):
+            raise MalformedError(f"frame {len(items)} ends after the answer")
+        if len(items) == most:
+            raise LimitError(f"answer has more than {most} frames")
+        items.append(body[begin:at])
+    return items
+
+
+def decode_text(body: bytes) -> str:
+    """The text of an answer, or ``MalformedError``."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise MalformedError("answer is not UTF-8 text") from None
