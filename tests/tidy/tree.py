@@ -39,7 +39,8 @@ def sources(*suffixes: str, under: str = "") -> list[Source]:
         names[:] = sorted(set(names) - skipped)
         for file in files:
             path = Path(directory) / file
-            if path.suffix in (suffixes or _SUFFIXES):
+            # In a linked work tree .git is a file, which git wrote.
+            if path.suffix in (suffixes or _SUFFIXES) and file != ".git":
                 relative = path.relative_to(REPOSITORY).as_posix()
                 found.append(Source(relative, path.read_text(encoding="utf-8")))
     return sorted(found)
