@@ -6,11 +6,13 @@ The seed is new in each run and stands in its first lines; LEDGERCORE_SEED repea
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.postgres import BINARIES, Server, running_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VECTORS = REPOSITORY.parent / "shared" / "vectors"
@@ -27,7 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> list[str]:
     """What a reader needs to repeat this run."""
     found = "are there" if VECTORS.is_dir() else "are not there: their tests are skipped"
-    return [f"seed: {SEED} (repeat with LEDGERCORE_SEED={SEED})", f"shared vectors: {found}"]
+    return [
+        f"seed: {SEED} (repeat with LEDGERCORE_SEED={SEED})",
+        f"shared vectors: {found}",
+        f"PostgreSQL: {BINARIES or 'is not there: its tests are skipped'}",
+    ]
 
 
 @pytest.fixture
@@ -53,3 +59,18 @@ def load_vectors() -> Callable[[str], Any]:
         return json.loads(path.read_text())
 
     return load
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server that all tests share, each in schemas of its own."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def schema(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a schema that nobody else uses, dropped after the test."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    yield name
+    server.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")

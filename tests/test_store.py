@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from ledgercore import BusyError, CorruptError, StoreError
-from ledgercore.store import SqliteStore, StoredBlock, StoredTouch
+from ledgercore.store import SqliteStore, StoredBlock
 
 BLOCK = StoredBlock(0, 0, b"header 0", "note 0", [b"bundle 0", b"bundle 256"])
 NEXT = StoredBlock(1, 300, b"header 1", "note 1", [b"bundle 300"])
@@ -45,84 +45,6 @@ def write(path: Path, statement: str) -> None:
     connection = apsw.Connection(str(path))
     connection.execute(statement)
     connection.close()
-
-
-def test_a_new_store_is_empty(store: SqliteStore) -> None:
-    assert store.height() == -1
-    assert store.block(0) is None
-    assert store.header(0) is None
-    assert store.bundle_of(0) is None
-    assert store.tile(0, 0) is None
-    assert store.bucket(0, 0, 0) is None
-    assert list(store.states()) == []
-    assert set(store.counts().values()) == {0}
-
-
-def test_a_block_comes_back_with_its_bundles(store: SqliteStore) -> None:
-    add_two_blocks(store)
-
-    assert store.height() == 1
-    assert store.block(0) == BLOCK
-    assert store.header(0) == BLOCK._replace(bundles=[])
-    assert store.block(1) == NEXT
-    assert store.bundles_from(0) == [*BLOCK.bundles, *NEXT.bundles]
-    assert store.bundles_from(300) == NEXT.bundles
-
-
-@pytest.mark.parametrize(
-    ("index", "first_index", "height"),
-    [(0, 0, 0), (255, 0, 0), (256, 256, 0), (299, 256, 0), (300, 300, 1), (9999, 300, 1)],
-)
-def test_a_record_is_found_in_its_bundle(
-    store: SqliteStore, index: int, first_index: int, height: int
-) -> None:
-    add_two_blocks(store)
-
-    bundle = store.bundle_of(index)
-
-    assert bundle is not None
-    assert (bundle.first_index, bundle.height) == (first_index, height)
-
-
-def test_buckets_come_and_go_by_run(store: SqliteStore) -> None:
-    with store.transaction():
-        store.add_runs({(1, 0): [b"a", b"b"], (1, 1): [b"c"]})
-        store.remove_run(1, 0)
-
-    assert [store.bucket(1, 0, 0), store.bucket(1, 0, 1)] == [None, None]
-    assert store.bucket(1, 1, 0) == b"c"
-
-
-def test_a_state_is_replaced_and_knows_its_block(store: SqliteStore) -> None:
-    with store.transaction():
-        store.put_states(0, [(b"a", b"1"), (b"b", b"1")], {b"b": 7})
-        store.put_states(4, [(b"b", b"2")], {b"b": 9})
-
-    assert store.state(b"b") == b"2"
-    assert list(store.states()) == [(b"a", b"1", 0, 0), (b"b", b"2", 4, 9)]
-    assert list(store.states(after_height=3)) == [(b"b", b"2", 4, 9)]
-    assert store.newest_touches([b"a", b"b", b"c"]) == [0, 9, 0]
-
-
-def test_touches_are_kept_by_number(store: SqliteStore) -> None:
-    with store.transaction():
-        store.add_touches(1, [StoredTouch(0, 0), StoredTouch(5, 1)])
-        store.add_touches(3, [StoredTouch(8, 0)])
-
-    assert store.touch_count() == 3
-    assert [store.touch(number) for number in (0, 2, 4)] == [None, (5, 1), None]
-    assert store.touches_from(2) == [(5, 1), (8, 0)]
-
-
-def test_a_transaction_is_seen_inside_and_undone_by_an_error(store: SqliteStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.transaction():
-        add_block(store, BLOCK)
-        assert store.height() == 0
-        raise ZeroDivisionError
-
-    assert store.height() == -1
-    add_two_blocks(store)
-    assert store.height() == 1
 
 
 def test_a_snapshot_stays_while_another_writes(store: SqliteStore, path: Path) -> None:
@@ -265,13 +187,6 @@ def test_a_missing_table_is_damage(store: SqliteStore, path: Path) -> None:
 
     with pytest.raises(CorruptError, match="no such table"):
         store.tile(0, 0)
-
-
-def test_a_taken_key_is_damage(store: SqliteStore) -> None:
-    add_two_blocks(store)
-
-    with pytest.raises(CorruptError, match="UNIQUE"), store.transaction():
-        add_block(store, BLOCK)
 
 
 def test_another_file_is_not_a_store(path: Path) -> None:

@@ -16,7 +16,8 @@
     ├── RefusedError            sound, and against a rule; carries the code
     └── UnavailableError        a resource could not be had
         ├── StoreError          input or output failed
-        │   └── DiskFullError   passes when space is freed
+        │   ├── DiskFullError   passes when space is freed
+        │   └── FencedError     another writer has taken the ledger over
         └── BusyError           another holds the ledger or the vault
 """
 
@@ -26,6 +27,7 @@ __all__ = [
     "BusyError",
     "CorruptError",
     "DiskFullError",
+    "FencedError",
     "ForkError",
     "InconsistentError",
     "InvalidError",
@@ -121,6 +123,10 @@ class StoreError(UnavailableError):
 
 class DiskFullError(StoreError):
     """No space left: nothing was written, and writing goes on when space is freed."""
+
+
+class FencedError(StoreError):
+    """A writer that lost its lease: nothing was written, and nothing ever will be by this one."""
 
 
 class BusyError(UnavailableError):

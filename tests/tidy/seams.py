@@ -50,6 +50,7 @@ _NAMES = {
     "msvcrt.": "file",
     "multiprocessing.": "process",
     "open": "file",
+    "psycopg.": "database",
     "os.getrandom": "randomness",
     "os.urandom": "randomness",
     "random.": "randomness",

@@ -15,7 +15,7 @@ import click
 
 from ledgercore.cli.files import FILE, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_json
-from ledgercore.disk import exists, file_bytes, open_lines, resolve
+from ledgercore.disk import exists, file_bytes, open_lines
 from ledgercore.errors import LimitError, MalformedError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
@@ -74,9 +74,12 @@ def _append(ledger: Ledger, lines: list[bytes], as_json: bool) -> None:
 
 def _check_key(ledger: str) -> None:
     """Say where the operator's key must be; whether it is the right one shows when it is read."""
-    key = f"{resolve(ledger)}.key"
+    from ledgercore.store import parse_address
+
+    address = parse_address(ledger)
+    key = f"{address.beside()}.key"
     remedy = "bring back the operator's key, which init wrote there: without it nobody can append"
-    if exists(ledger) and not exists(key):
+    if (address.server or exists(ledger)) and not exists(key):
         raise StoreError(f"{key} does not exist: {remedy}")
     if exists(key) and not file_bytes(key):
         raise MalformedError(f"{key} is empty: {remedy}")

@@ -27,13 +27,15 @@ def command(
     Without a passphrase whoever can read the key's file can sign as the operator.
     """
     from ledgercore.ledger import Ledger
+    from ledgercore.store import parse_address
 
     _check_origin(origin)
     passphrase = read_passphrase(passphrase_file)
     with Ledger.create(ledger, origin=origin, suite=suite, passphrase=passphrase) as made:
+        address = parse_address(ledger)
         facts = {
-            "ledger": ledger,
-            "key": f"{ledger}.key",
+            "ledger": address.name if address.server else ledger,
+            "key": f"{made.path}.key" if address.server else f"{ledger}.key",
             "origin": made.origin,
             "suite": made.suite,
             "network": made.network.hex(),

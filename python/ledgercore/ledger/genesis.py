@@ -1,13 +1,12 @@
 """Make a new ledger: its operator's key, its genesis, its first block.
 
-The file is made under another name and renamed when it is whole, so that a crash leaves no half
-ledger: at most ``<ledger>.new``, and a key that nothing uses yet. Whoever calls holds the writer's
-lock.
+A file is made under another name and renamed when it is whole, so that a crash leaves no half
+ledger: at most ``<ledger>.new``, and a key that nothing uses yet. On a server it leaves at most
+empty tables, which the next try makes anew. Whoever calls holds the writer's lock.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 from ledgercore import records, rules
@@ -28,7 +27,7 @@ from ledgercore.ledger.head import genesis_anchor
 from ledgercore.ledger.touches import add_touches
 from ledgercore.records import Genesis
 from ledgercore.rules import Position, Touch, View
-from ledgercore.store import SqliteStore
+from ledgercore.store import Address, SqliteStore, Store, create_on_server
 
 __all__ = ["FirstBlock", "create_store", "make_first_block"]
 
@@ -76,12 +75,20 @@ def make_first_block(genesis: Genesis, key: SigningKey, entropy: Entropy) -> Fir
     return FirstBlock(block, batch, states, view.touches(), sign_checkpoint(checkpoint, key))
 
 
-def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
+def create_store(address: Address, first: FirstBlock, vfs: str | None) -> None:
     """Write a ledger that holds its genesis, and nothing if anything is in the way."""
+    if address.server:
+        _fill(create_on_server(address), first)
+        return
+    path = address.beside()
     new = path.with_name(path.name + ".new")
     for leftover in (new, f"{new}-wal", f"{new}-shm"):
         remove(leftover)
-    store = SqliteStore.create(new, vfs=vfs)
+    _fill(SqliteStore.create(new, vfs=vfs), first)
+    rename(new, path)
+
+
+def _fill(store: Store, first: FirstBlock) -> None:
     try:
         with store.transaction():
             store.add_bundles(0, 0, first.batch.bundles())
@@ -89,4 +96,3 @@ def create_store(path: Path, first: FirstBlock, vfs: str | None) -> None:
             store.put_states(0, first.states, add_touches(store, first.touches).newest)
     finally:
         store.close()
-    rename(new, path)

@@ -27,14 +27,11 @@ from ledgercore.disk import (
     HeadFile,
     WriterLock,
     exists,
-    read_start,
     remove,
     rename,
-    resolve,
 )
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
-    CorruptError,
     RefusedError,
     StoreError,
     UnavailableError,
@@ -53,23 +50,28 @@ from ledgercore.ledger.writer import Outcome, Writer
 from ledgercore.proofs import HistoryProof, StateReceipt
 from ledgercore.records import Genesis, Member, Witness
 from ledgercore.rules import View
-from ledgercore.store import SqliteStore
+from ledgercore.store import (
+    Address,
+    Store,
+    check_there,
+    files_beside,
+    open_store,
+    parse_address,
+)
 
 __all__ = ["Ledger"]
 
-_SQLITE = b"SQLite format 3\0"
-
 
 class Ledger:
-    """One ledger in one file; safe to share between threads.
+    """One ledger in one file, or on a server; safe to share between threads.
 
-    ``create`` and ``open`` take the writer's lock unless ``read_only``: one writer, and any number
-    of readers in this process and others.
+    ``create`` and ``open`` take a path or a PostgreSQL URL (docs/spec/storage.md), and the writer's
+    lock unless ``read_only``: one writer, and any number of readers in this process and others.
     """
 
     def __init__(
         self,
-        path: Path,
+        address: Address,
         reader: Reader,
         writer: Writer | None,
         held: Sequence[WriterLock | HeadFile],
@@ -77,7 +79,7 @@ class Ledger:
         entropy: Entropy,
     ) -> None:
         """Made by ``create`` and ``open``."""
-        self._path = path
+        self._address = address
         self._reader = reader
         self._writer = writer
         self._held = held
@@ -100,13 +102,15 @@ class Ledger:
         entropy: Entropy | None = None,
         vfs: str | None = None,
     ) -> Ledger:
-        """Make a ledger in a new file and open it.
+        """Make a ledger in a new file, or in a schema that has none, and open it.
 
         Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only,
         and sealed under the passphrase if there is one.
         """
-        path, clock, entropy = resolve(path), clock or SystemClock(), entropy or SystemEntropy()
-        _refuse_existing([f"{path}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
+        clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+        address = parse_address(path)
+        files = files_beside(address)
+        _refuse_existing([f"{files}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
         seed = entropy.bytes(32)
         operator = key or SigningKey(seed)
         genesis = Genesis(
@@ -119,15 +123,15 @@ class Ledger:
             members=tuple(members),
         )
         first = make_first_block(genesis, operator, entropy)
-        lock = WriterLock(f"{path}.lock")
+        lock = WriterLock(f"{files}.lock")
         try:
             if key is None:
-                store_key(f"{path}.key", seed, passphrase, entropy=entropy)
+                store_key(f"{files}.key", seed, passphrase, entropy=entropy)
             try:
-                create_store(path, first, vfs)
+                create_store(address, first, vfs)
             except BaseException:
                 if key is None:
-                    remove(f"{path}.key")
+                    remove(f"{files}.key")
                 raise
         finally:
             lock.close()
@@ -150,25 +154,26 @@ class Ledger:
         Raises ``BusyError`` where another writer holds it, ``RollbackError`` where it is behind
         what it once acknowledged, ``CorruptError`` where it is not what was signed.
         """
-        path, clock, entropy = resolve(path), clock or SystemClock(), entropy or SystemEntropy()
-        if not exists(path):
-            raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
-        _refuse_others(path)
+        clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+        address = parse_address(path)
+        check_there(address)
         held: list[WriterLock | HeadFile] = []
-        store: SqliteStore | None = None
+        store: Store | None = None
         try:
             if not read_only:
-                held.append(WriterLock(f"{path}.lock"))
-            slots = HeadFile.load(f"{path}.head")
-            store = SqliteStore(path, read_only=read_only, vfs=vfs)
+                held.append(WriterLock(f"{files_beside(address)}.lock"))
+            slots = _load_slots(address)
+            store = open_store(address, read_only=read_only, vfs=vfs)
             reader = Reader(store, follow=read_only)
             newest_slot = check_watermark(reader, slots)
             writer = None
             if not read_only:
-                operator = key or load_key(f"{path}.key", passphrase)
+                operator = key or load_key(f"{address.files}.key", passphrase)
                 if operator.public_key != reader.anchor.operator_key:
-                    raise UntrustedError(f"key for {path} is not the one of this ledger's operator")
-                head_file = HeadFile(f"{path}.head", newest_slot)
+                    raise UntrustedError(
+                        f"key for {address.name} is not the one of this ledger's operator"
+                    )
+                head_file = HeadFile(f"{address.files}.head", newest_slot)
                 held.append(head_file)
                 head_file.store(reader.head.note)
                 writer = Writer(reader, operator, head_file, clock, entropy)
@@ -178,7 +183,7 @@ class Ledger:
             if store is not None:
                 store.close()
             raise
-        return cls(path, reader, writer, held, clock, entropy)
+        return cls(address, reader, writer, held, clock, entropy)
 
     # Append.
 
@@ -358,7 +363,8 @@ class Ledger:
 
     @property
     def path(self) -> Path:
-        return self._path
+        """The ledger's file; on a server, what this host's files of it are named for."""
+        return self._address.beside()
 
     @property
     def origin(self) -> str:
@@ -397,7 +403,7 @@ class Ledger:
         one block at a time, and at the end for the blocks that came last.
         """
         self._reader.check_open()
-        slots = HeadFile.load(f"{self._path}.head")
+        slots = _load_slots(self._address)
         report = audit(self._reader, self._clock, self._entropy, progress)
         check_watermark(self._reader, slots)
         return report
@@ -412,6 +418,8 @@ class Ledger:
 
     def backup(self, path: str | Path) -> Report:
         """Copy the ledger to a new file while it is in use, and verify all of the copy.
+
+        The copy of a ledger on a server is a file as well.
 
         The report is of the copy. The key and the head file are not copied. A crash leaves
         ``<path>.new`` at most.
@@ -455,13 +463,9 @@ class Ledger:
         self.close()
 
 
-def _refuse_others(path: Path) -> None:
-    """Refuse a file that is none of SQLite's, before anything is made beside it."""
-    if read_start(path, len(_SQLITE)) == _SQLITE:
-        return
-    if exists(f"{path}.head"):
-        raise CorruptError(f"{path} is damaged: it begins as no ledger; restore it from a backup")
-    raise StoreError(f"{path} is not a ledger: ledgercore init makes one")
+def _load_slots(address: Address) -> list[str]:
+    """What the head file holds; a reader of a server's ledger may have none on its host."""
+    return [] if address.files is None else HeadFile.load(f"{address.files}.head")
 
 
 def _refuse_existing(paths: Sequence[str | Path]) -> None:

@@ -23,7 +23,7 @@ from ledgercore._core import (
     VerifiedBatch,
     hash_domain,
 )
-from ledgercore.disk import HeadFile, WriterLock, exists, resolve
+from ledgercore.disk import HeadFile, WriterLock, exists
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     BusyError,
@@ -46,7 +46,7 @@ from ledgercore.ledger.transfer import decode_transfer, encode_transfer
 from ledgercore.ledger.watermark import check_watermark
 from ledgercore.records import Genesis
 from ledgercore.rules import Position, View
-from ledgercore.store import SqliteStore, StoredBlock
+from ledgercore.store import StoredBlock, files_beside, open_store, parse_address
 
 __all__ = ["Replica"]
 
@@ -64,13 +64,12 @@ class _Received(NamedTuple):
 
 
 class Replica:
-    """One copy in one file; for one thread, and the only writer of that file."""
+    """One copy in one file or on a server; for one thread, and the only writer there."""
 
     def __init__(
-        self, path: Path, anchor: Anchor, reader: Reader, lock: WriterLock, head_file: HeadFile
+        self, anchor: Anchor, reader: Reader, lock: WriterLock, head_file: HeadFile
     ) -> None:
         """Made by ``create`` and ``open``."""
-        self._path = path
         self._anchor = anchor
         self._reader = reader
         self._lock = lock
@@ -83,10 +82,11 @@ class Replica:
         cls, path: str | Path, anchor: Anchor, first: bytes, *, vfs: str | None = None
     ) -> Replica:
         """Make a copy that holds block 0, if that is the genesis of the anchor's network."""
-        path = resolve(path)
+        address = parse_address(path)
+        files = files_beside(address)
         for suffix in ("", "-wal", "-shm", ".head"):
-            if exists(f"{path}{suffix}"):
-                raise StoreError(f"{path}{suffix} exists already: choose another name")
+            if exists(f"{files}{suffix}"):
+                raise StoreError(f"{files}{suffix} exists already: choose another name")
         received = _receive(first, anchor, SystemEntropy())
         _check_genesis(received, anchor)
         view = View(lambda name: None)
@@ -95,9 +95,9 @@ class Replica:
         frontier, _ = Frontier(suite).append(received.batch.leaf_hashes())
         _check_roots(received, frontier.root(), Map(suite).update(states).root())
         made = FirstBlock(received.block, received.batch, states, view.touches(), received.note)
-        lock = WriterLock(f"{path}.lock")
+        lock = WriterLock(f"{files}.lock")
         try:
-            create_store(path, made, vfs)
+            create_store(address, made, vfs)
         finally:
             lock.close()
         return cls.open(path, anchor, vfs=vfs)
@@ -105,25 +105,26 @@ class Replica:
     @classmethod
     def open(cls, path: str | Path, anchor: Anchor, *, vfs: str | None = None) -> Replica:
         """Open a copy, its newest block verified; UntrustedError if it is not the anchor's."""
-        path = resolve(path)
-        if not exists(path):
-            raise StoreError(f"{path} does not exist: make a copy with Replica.create")
+        address = parse_address(path)
+        files = files_beside(address)
+        if not address.server and not exists(files):
+            raise StoreError(f"{files} does not exist: make a copy with Replica.create")
         held: list[WriterLock | HeadFile | Reader] = []
         try:
-            lock = WriterLock(f"{path}.lock")
+            lock = WriterLock(f"{files}.lock")
             held.append(lock)
-            slots = HeadFile.load(f"{path}.head")
-            reader = Reader(SqliteStore(path, vfs=vfs), follow=False)
+            slots = HeadFile.load(f"{files}.head")
+            reader = Reader(open_store(address, vfs=vfs), follow=False)
             held.append(reader)
             _check_anchor(reader.anchor, anchor)
-            head_file = HeadFile(f"{path}.head", check_watermark(reader, slots))
+            head_file = HeadFile(f"{files}.head", check_watermark(reader, slots))
             held.append(head_file)
             head_file.store(reader.head.note)
         except BaseException:
             for holding in reversed(held):
                 holding.close()
             raise
-        return cls(path, anchor, reader, lock, head_file)
+        return cls(anchor, reader, lock, head_file)
 
     @property
     def height(self) -> int:

@@ -1,5 +1,7 @@
 """Keep a ledger's blocks, tiles, indexes and states."""
 
+from ledgercore.store.address import Address, parse_address
+from ledgercore.store.choice import check_there, create_on_server, files_beside, open_store
 from ledgercore.store.contract import (
     BUNDLE_RECORDS,
     Store,
@@ -12,10 +14,16 @@ from ledgercore.store.sqlite import SqliteStore
 
 __all__ = [
     "BUNDLE_RECORDS",
+    "Address",
     "SqliteStore",
     "Store",
     "StoredBlock",
     "StoredBundle",
     "StoredState",
     "StoredTouch",
+    "check_there",
+    "create_on_server",
+    "files_beside",
+    "open_store",
+    "parse_address",
 ]

@@ -1,8 +1,9 @@
 """Say what a store promises, whoever keeps it.
 
 A store keeps bytes and understands none of them: whoever reads checks them against the signed
-root. One writer at a time; the writer's lock is not the store's work. Every error is a
-``StoreError``, ``BusyError`` or ``CorruptError``.
+root. One writer at a time: a file's lock is not the store's work, but a store on a server, which
+many hosts reach, refuses a second writer itself. Every error is a ``StoreError``, ``BusyError`` or
+``CorruptError``.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Store(Protocol):
         ...
 
     def version(self) -> int:
-        """A number that changes whenever another connection has written."""
+        """A number that changes whenever another connection has written, and maybe more often."""
         ...
 
     def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:

@@ -29,6 +29,7 @@ from ledgercore.store.contract import (
     StoredState,
     StoredTouch,
 )
+from ledgercore.store.tables import TABLES
 
 __all__ = ["SqliteStore"]
 
@@ -435,9 +436,12 @@ class SqliteStore:
                 )
         return row
 
+    def add_rows(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows of a table as another store has them."""
+        self._run_many(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
     def counts(self) -> dict[str, int]:
-        tables = ("block", "bundle", "tile", "bucket", "state", "touch")
-        return {table: self._value(f"SELECT count(*) FROM {table}") for table in tables}
+        return {table: self._value(f"SELECT count(*) FROM {table}") for table in TABLES}
 
     def check(self) -> None:
         with self._another() as connection, self._translated:

@@ -1,0 +1,67 @@
+"""Say where a ledger is kept: in a file, or on a PostgreSQL server.
+
+A user names one thing, a path or a URL such as
+
+    postgresql://ledger@db.example/exchange?directory=/var/lib/ledgercore&sslmode=verify-full
+
+Of its parameters two are ours: ``directory`` is where this host keeps the key, the head file and
+the writer's lock, ``schema`` (``ledgercore`` if it is not given) is where the tables stand. All
+others go to libpq as they are. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode
+
+from ledgercore.disk import resolve
+from ledgercore.errors import MalformedError, StoreError
+
+__all__ = ["Address", "parse_address"]
+
+_SCHEMES = ("postgresql://", "postgres://")
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+
+
+class Address(NamedTuple):
+    """A parsed address; ``server`` is empty where the ledger is a file."""
+
+    name: str
+    """For messages: a URL without its password and parameters, or the file's path."""
+    files: Path | None
+    """What the small files beside the ledger are named for: ``<files>.key`` and so on."""
+    server: str = ""
+    """What libpq is given."""
+    schema: str = ""
+
+    def beside(self) -> Path:
+        """The same as ``files``, for whoever cannot do without."""
+        if self.files is None:
+            raise StoreError(
+                f"{self.name} has no directory for its key and head file: add "
+                "?directory=/var/lib/ledgercore, or another directory of this host, to the address"
+            )
+        return self.files
+
+
+def parse_address(place: str | Path) -> Address:
+    """The address that a path or a URL stands for; MalformedError where it is neither."""
+    text = str(place)
+    if not text.startswith(_SCHEMES):
+        path = resolve(place)
+        return Address(str(path), path)
+    base, _, query = text.partition("?")
+    parameters = parse_qsl(query, keep_blank_values=True)
+    ours = {name: value for name, value in parameters if name in ("directory", "schema")}
+    schema = ours.get("schema", "ledgercore")
+    if not _SCHEMA.fullmatch(schema):
+        raise MalformedError(
+            f"schema is {schema!r}, want lower-case letters, digits and underscores, at most 63"
+        )
+    theirs = [(name, value) for name, value in parameters if name not in ours]
+    server = f"{base}?{urlencode(theirs, quote_via=quote)}" if theirs else base
+    files = resolve(ours["directory"]) / schema if ours.get("directory") else None
+    return Address(_PASSWORD.sub(r"\1@", base), files, server, schema)

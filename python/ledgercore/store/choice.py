@@ -1,0 +1,66 @@
+"""Open the store that an address names; the server's driver is loaded only where one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ledgercore.disk import exists, make_directory, read_start
+from ledgercore.errors import CorruptError, StoreError, UnavailableError
+from ledgercore.store.address import Address
+from ledgercore.store.contract import Store
+from ledgercore.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from ledgercore.store.postgres import PostgresStore
+
+__all__ = ["check_there", "create_on_server", "files_beside", "open_store"]
+
+_SQLITE = b"SQLite format 3\0"
+
+
+def files_beside(address: Address) -> Path:
+    """What the small files beside a ledger are named for, in a directory that is there."""
+    files = address.beside()
+    if address.server:
+        make_directory(files.parent)
+    return files
+
+
+def check_there(address: Address) -> None:
+    """Refuse a file that is none of SQLite's, before anything is made beside it.
+
+    What a server has shows when it is asked.
+    """
+    if address.server:
+        return
+    path = address.beside()
+    if not exists(path):
+        raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
+    if read_start(path, len(_SQLITE)) == _SQLITE:
+        return
+    if exists(f"{path}.head"):
+        raise CorruptError(f"{path} is damaged: it begins as no ledger; restore it from a backup")
+    raise StoreError(f"{path} is not a ledger: ledgercore init makes one")
+
+
+def open_store(address: Address, *, read_only: bool = False, vfs: str | None = None) -> Store:
+    """The store; raise BusyError where a server says that another writer has it."""
+    if address.server:
+        return _driver(address)(address, read_only=read_only)
+    return SqliteStore(address.beside(), read_only=read_only, vfs=vfs)
+
+
+def create_on_server(address: Address) -> Store:
+    """An empty store on a server that has none in this schema."""
+    return _driver(address).create(address)
+
+
+def _driver(address: Address) -> type[PostgresStore]:
+    try:
+        from ledgercore.store.postgres import PostgresStore
+    except ImportError as error:
+        raise UnavailableError(
+            f"cannot use {address.name}: {error}; pip install 'ledgercore[postgres]'"
+        ) from error
+    return PostgresStore

@@ -1,0 +1,396 @@
+"""Keep a ledger on a PostgreSQL server.
+
+What the contract promises is the server's, as ``ledgercore.store.session`` has it configured:
+a commit is on its disk, and on that of its synchronous standby, when it returns. The tables are
+those of the SQLite store, in one schema. The server does not notice a flipped bit in a row, unless
+it was made with checksums; the ledger does, because it checks what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from ledgercore.errors import CorruptError, LedgerError, StoreError
+from ledgercore.store.address import Address
+from ledgercore.store.contract import (
+    BUNDLE_RECORDS,
+    StoredBlock,
+    StoredBundle,
+    StoredState,
+    StoredTouch,
+)
+from ledgercore.store.session import FORMAT_VERSION, LOCK_CLASS, Session, Translated, connect
+from ledgercore.store.sqlite import SqliteStore
+from ledgercore.store.tables import TABLES
+
+__all__ = ["PostgresStore"]
+
+_KEYS = {
+    "block": "height",
+    "bundle": "first_index",
+    "tile": "level, position",
+    "bucket": "level, run, position",
+    "state": "name",
+    "touch": "number",
+}
+
+_LEASE = {"format": "bigint", "epoch": "bigint", "transactions": "bigint"}
+
+_STATES_AT_ONCE = 4096
+_ROWS_AT_ONCE = 256
+
+_SCHEMA_ROWS = """
+SELECT c.relname::text, c.relkind::text, c.relpersistence::text, a.attname::text,
+    format_type(a.atttypid, a.atttypmod), a.attnotnull
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relkind <> 'i'
+"""
+
+_SCHEMA_REST = """
+SELECT 'trigger ' || tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE c.relnamespace = current_schema()::regnamespace
+UNION ALL SELECT 'rule ' || rulename FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+WHERE c.relnamespace = current_schema()::regnamespace
+UNION ALL SELECT 'policy ' || polname FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+WHERE c.relnamespace = current_schema()::regnamespace
+UNION ALL SELECT 'index ' || i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+WHERE i.relnamespace = current_schema()::regnamespace AND NOT (x.indisprimary AND x.indisvalid)
+"""
+
+_CHECK_INDEXES = """
+SELECT bt_index_check(x.indexrelid, true) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+WHERE i.relnamespace = current_schema()::regnamespace
+"""
+
+_HAS_AMCHECK = """
+SELECT EXISTS (SELECT FROM pg_proc WHERE proname = 'bt_index_check' AND pronargs = 2
+    AND pg_function_is_visible(oid) AND has_function_privilege(oid, 'EXECUTE'))
+"""
+
+
+def _schema_rows() -> set[tuple[Any, ...]]:
+    """What the server must say of the tables' columns, and of nothing else."""
+    return {
+        (table, "r", "p", column, kind, True)
+        for table, columns in {**TABLES, "lease": _LEASE}.items()
+        for column, kind in columns.items()
+    }
+
+
+class PostgresStore:
+    """One session of one server; not for two threads at once, which the ledger sees to."""
+
+    def __init__(self, address: Address, *, read_only: bool = False) -> None:
+        """Open a store; to write, take its lease: BusyError while another writer has it."""
+        self._address = address
+        self._name = address.name
+        with Translated(self._name):
+            self._session = Session(address, writes=not read_only)
+        try:
+            self._check_schema(self._session)
+        except BaseException:
+            self._session.close()
+            raise
+
+    @classmethod
+    def create(cls, address: Address) -> PostgresStore:
+        """Make an empty store in a schema that has none.
+
+        A store without a block is what a crash left while one was made, and makes room.
+        """
+        schema = Identifier(address.schema)
+        with Translated(address.name):
+            connection = connect(address, writes=True)
+            try:
+                with connection.transaction():
+                    connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+                    connection.execute(
+                        "SELECT pg_advisory_xact_lock(%s, oid::bigint::bit(32)::int) "
+                        "FROM pg_namespace WHERE nspname = current_schema()",
+                        (LOCK_CLASS,),
+                    )
+                    _make_tables(connection, address)
+            finally:
+                connection.close()
+        return cls(address)
+
+    def _check_schema(self, session: Session) -> None:
+        made = set(session.run(_SCHEMA_ROWS))
+        for row in made ^ _schema_rows():
+            what = f"its schema {'has' if row in made else 'lacks'} {' '.join(map(str, row[:5]))}"
+            raise CorruptError(f"{self._name} is damaged: {what}; restore from a backup")
+        for (what,) in session.run(_SCHEMA_REST):
+            raise CorruptError(
+                f"{self._name} is damaged: its schema has {what}; drop it, or restore from a backup"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
+        try:
+            self._session.begin()
+            yield
+            self._session.commit()
+        except BaseException:
+            # Where this fails the session is gone, and with it what was not committed.
+            with suppress(LedgerError):
+                self._session.rollback()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One moment of the store for all reads inside."""
+        self._session.begin_reading()
+        try:
+            yield
+        finally:
+            self._session.rollback()
+
+    def version(self) -> int:
+        # Behind a broken connection another server may answer: all is looked at anew.
+        transactions = self._value("SELECT transactions FROM lease")
+        return int(transactions) + (self._session.connections << 64)
+
+    def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
+        indices = count(first_index, BUNDLE_RECORDS)
+        rows = [(index, height, records) for index, records in zip(indices, bundles, strict=False)]
+        self._copy("bundle", rows)
+
+    def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
+        self._run("INSERT INTO block VALUES (%s, %s, %s, %s)", height, first_index, header, note)
+
+    def put_note(self, height: int, note: str) -> None:
+        self._run("UPDATE block SET note = %s WHERE height = %s", note, height)
+
+    def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
+        self._copy("tile", tiles)
+
+    def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
+        rows = [
+            (level, run, position, entries)
+            for (level, run), buckets in runs.items()
+            for position, entries in enumerate(buckets)
+        ]
+        self._copy("bucket", rows)
+
+    def remove_run(self, level: int, run: int) -> None:
+        self._run("DELETE FROM bucket WHERE level = %s AND run = %s", level, run)
+
+    def put_states(
+        self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
+    ) -> None:
+        self._session.run_many(
+            "INSERT INTO state VALUES (%s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET "
+            "value = excluded.value, height = excluded.height, touch = excluded.touch",
+            [(name, value, height, touches.get(name, 0)) for name, value in states],
+        )
+
+    def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
+        self._copy("touch", [(number, *touch) for number, touch in enumerate(touches, first)])
+
+    def _copy(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._session.copy(table, list(TABLES[table].values()), rows)
+
+    def height(self) -> int:
+        height = self._value("SELECT max(height) FROM block")
+        return -1 if height is None else int(height)
+
+    def block(self, height: int) -> StoredBlock | None:
+        block = self.header(height)
+        if block is None:
+            return None
+        rows = self._run(
+            "SELECT first_index, height, records FROM bundle WHERE first_index >= %s AND "
+            "first_index < coalesce((SELECT first_index FROM block WHERE height = %s), "
+            "9223372036854775807) ORDER BY first_index",
+            block.first_index,
+            height + 1,
+        )
+        bundles = []
+        for want, row in zip(count(block.first_index, BUNDLE_RECORDS), rows, strict=False):
+            first_index, at_height, records = row
+            if (first_index, at_height) != (want, height):
+                raise CorruptError(
+                    f"block {height}: bundle is of block {at_height} from record {first_index} on, "
+                    f"want record {want}; restore it from a backup"
+                )
+            bundles.append(records)
+        return block._replace(bundles=bundles)
+
+    def header(self, height: int) -> StoredBlock | None:
+        rows = self._run(
+            "SELECT height, first_index, header, note FROM block WHERE height = %s", height
+        )
+        if not rows:
+            return None
+        number, first_index, header, note = rows[0]
+        return StoredBlock(number, first_index, header, note, [])
+
+    def bundles_from(self, first_index: int) -> list[bytes]:
+        rows = self._run(
+            "SELECT records FROM bundle WHERE first_index >= %s ORDER BY first_index", first_index
+        )
+        return [records for (records,) in rows]
+
+    def bundle_of(self, index: int) -> StoredBundle | None:
+        rows = self._run(
+            "SELECT height, first_index, records FROM bundle "
+            "WHERE first_index <= %s ORDER BY first_index DESC LIMIT 1",
+            index,
+        )
+        return StoredBundle(*rows[0]) if rows else None
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        return self._blob(
+            "SELECT hashes FROM tile WHERE level = %s AND position = %s", level, index
+        )
+
+    def bucket(self, level: int, run: int, bucket: int) -> bytes | None:
+        return self._blob(
+            "SELECT entries FROM bucket WHERE level = %s AND run = %s AND position = %s",
+            level,
+            run,
+            bucket,
+        )
+
+    def state(self, name: bytes) -> bytes | None:
+        return self._blob("SELECT value FROM state WHERE name = %s", name)
+
+    def states(self, after_height: int = -1) -> Iterator[StoredState]:
+        """In pieces: whoever goes through them holds a snapshot, or is the one writer."""
+        last = b""
+        while rows := self._run(
+            "SELECT name, value, height, touch FROM state WHERE name > %s AND height > %s "
+            "ORDER BY name LIMIT %s",
+            last,
+            after_height,
+            _STATES_AT_ONCE,
+        ):
+            yield from map(StoredState._make, rows)
+            last = rows[-1][0]
+
+    def newest_touches(self, names: Sequence[bytes]) -> list[int]:
+        rows = self._run(
+            "SELECT coalesce(touch, 0) FROM unnest(%s::bytea[]) WITH ORDINALITY AS asked (name, at)"
+            " LEFT JOIN state USING (name) ORDER BY at",
+            list(names),
+        )
+        return [touch for (touch,) in rows]
+
+    def touch(self, number: int) -> StoredTouch | None:
+        rows = self._run("SELECT record, previous FROM touch WHERE number = %s", number)
+        return StoredTouch(*rows[0]) if rows else None
+
+    def touches_from(self, first: int) -> list[StoredTouch]:
+        rows = self._run(
+            "SELECT record, previous FROM touch WHERE number >= %s ORDER BY number", first
+        )
+        return list(map(StoredTouch._make, rows))
+
+    def touch_count(self) -> int:
+        return int(self._value("SELECT max(number) FROM touch") or 0)
+
+    def _run(self, statement: str, *bindings: Any) -> list[tuple[Any, ...]]:
+        return self._session.run(statement, bindings)
+
+    def _value(self, statement: str) -> Any:
+        return self._run(statement)[0][0]
+
+    def _blob(self, statement: str, *bindings: Any) -> bytes | None:
+        rows = self._run(statement, *bindings)
+        return rows[0][0] if rows else None
+
+    def counts(self) -> dict[str, int]:
+        return {table: self._value(f"SELECT count(*) FROM {table}") for table in TABLES}
+
+    def check(self) -> None:
+        """Look at the schema, and at the indexes where the server's amcheck may be used.
+
+        Rows need no look here: an audit reads them all.
+        """
+        session = Session(self._address, writes=False)
+        try:
+            self._check_schema(session)
+            if session.run(_HAS_AMCHECK) == [(True,)]:
+                session.run(_CHECK_INDEXES)
+        finally:
+            session.close()
+
+    def backup(self, path: str) -> None:
+        """Write a copy of one moment as a SQLite file: another store of the same rows."""
+        with Translated(self._name):
+            source = connect(self._address, writes=False)
+            try:
+                target = SqliteStore.create(path)
+                try:
+                    with source.transaction(), target.transaction():
+                        source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                        for table, columns in TABLES.items():
+                            for rows in _all_rows(source, table, list(columns)):
+                                target.add_rows(table, rows)
+                finally:
+                    target.close()
+            finally:
+                source.close()
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _all_rows(
+    source: psycopg.Connection[tuple[Any, ...]], table: str, columns: Sequence[str]
+) -> Iterator[list[tuple[Any, ...]]]:
+    statement = SQL("SELECT {} FROM {} ORDER BY {}").format(
+        SQL(", ").join(map(Identifier, columns)),
+        Identifier(table),
+        SQL(", ").join(map(Identifier, _KEYS[table].split(", "))),
+    )
+    with source.cursor(f"all_of_{table}", binary=True) as cursor:
+        cursor.execute(statement)
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield rows
+
+
+def _make_tables(connection: psycopg.Connection[tuple[Any, ...]], address: Address) -> None:
+    found = connection.execute("SELECT to_regclass('block') IS NOT NULL").fetchone()
+    if found == (True,):
+        blocks = connection.execute("SELECT count(*) FROM block").fetchone()
+        if blocks != (0,):
+            raise StoreError(
+                f"{address.name} has a ledger in schema {address.schema} already: choose another "
+                "schema, or drop it"
+            )
+        for table in (*TABLES, "lease"):
+            connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(table)))
+    for table, columns in TABLES.items():
+        parts = [
+            SQL("{} {} NOT NULL").format(Identifier(column), _TYPES[kind])
+            for column, kind in columns.items()
+        ]
+        key = SQL(", ").join(map(Identifier, _KEYS[table].split(", ")))
+        parts.append(SQL("PRIMARY KEY ({})").format(key))
+        connection.execute(
+            SQL("CREATE TABLE {} ({})").format(Identifier(table), SQL(", ").join(parts))
+        )
+        for column, kind in columns.items():
+            if kind == "bytea":  # hashes and signatures: to compress them would be in vain
+                connection.execute(
+                    SQL("ALTER TABLE {} ALTER {} SET STORAGE EXTERNAL").format(
+                        Identifier(table), Identifier(column)
+                    )
+                )
+    connection.execute(
+        "CREATE TABLE lease (format bigint NOT NULL, epoch bigint NOT NULL, "
+        "transactions bigint NOT NULL)"
+    )
+    connection.execute("INSERT INTO lease VALUES (%s, 0, 0)", (FORMAT_VERSION,))
+
+
+_TYPES = {"bigint": SQL("bigint"), "bytea": SQL("bytea"), "text": SQL("text")}

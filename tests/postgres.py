@@ -1,0 +1,162 @@
+"""Run a real PostgreSQL server for a test, on a socket in a directory of its own.
+
+A server that refuses to run as root runs as the user that Debian's package makes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+ROLE = "ledger"
+START_S = 30
+
+
+def find_binaries() -> Path | None:
+    """Where the newest server's programs are."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: place.parent.name)
+    if places:
+        return places[-1]
+    program = shutil.which("postgres")
+    return Path(program).parent if program else None
+
+
+BINARIES = find_binaries()
+
+
+def wait_until_gone(process: int) -> None:
+    deadline = time.monotonic() + START_S
+    while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
+        with suppress(OSError):
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        time.sleep(0.002)
+
+
+class Server:
+    """One cluster of databases in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def create(cls, directory: Path, *options: str) -> Server:
+        """Make a cluster; it does not run yet."""
+        directory.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(directory, "postgres", "postgres")
+        server = cls(directory)
+        server.run(
+            *("initdb", "-D", str(server.data), "-U", ROLE, "-A", "trust", "--no-sync"),
+            *("-E", "UTF8", "--locale=C", *options),
+        )
+        return server
+
+    def run(self, program: str, *arguments: str) -> None:
+        assert BINARIES is not None
+        subprocess.run(
+            [BINARIES / program, *arguments],
+            check=True,
+            capture_output=True,
+            cwd=self.directory,
+            **as_owner(),
+        )
+
+    def start(self, **settings: str) -> None:
+        """Start, and wait until it takes connections."""
+        assert BINARIES is not None
+        options = [f"-c{name}={value}" for name, value in settings.items()]
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(BINARIES / "postgres", "-D", self.data, "-k", self.directory),
+                    *("-clisten_addresses=", *options),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                **as_owner(),
+            )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self.execute("SELECT 1")
+                return
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    log_text = (self.directory / "log").read_text()[-2000:]
+                    raise AssertionError(f"server does not start: {error}\n{log_text}") from error
+                time.sleep(0.01)
+
+    def stop(self, how: int = signal.SIGQUIT) -> None:
+        """Stop at once, or with SIGINT after writing all down."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(START_S)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill -9 the server and every process of it."""
+        assert self._process is not None
+        process = self._process.pid
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        for each in (process, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        for child in map(int, children):
+            wait_until_gone(child)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Rows of a statement, run by the owner of all."""
+        with psycopg.connect(self.server_url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def server_url(self, database: str = "postgres") -> str:
+        return f"postgresql://{ROLE}@/{database}?host={self.directory}"
+
+    def address(self, directory: Path, schema: str = "ledgercore", **parameters: str) -> str:
+        """What a ledger on this server is opened by."""
+        more = "".join(f"&{name}={value}" for name, value in parameters.items())
+        return f"{self.server_url()}&directory={directory}&schema={schema}{more}"
+
+
+def as_owner() -> dict[str, Any]:
+    """Under which user a server's programs run."""
+    return {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+
+
+def require_server() -> None:
+    """Skip a test where no server is installed, and say so."""
+    if BINARIES is None:
+        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
+
+
+@contextmanager
+def running_server(*options: str, **settings: str) -> Iterator[Server]:
+    """A new server that runs until the block ends."""
+    require_server()
+    directory = Path(tempfile.mkdtemp(prefix="ledgercore-", dir="/tmp"))
+    directory.chmod(0o755)
+    server = Server.create(directory / "server", *options)
+    try:
+        server.start(**settings)
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
