@@ -2,7 +2,8 @@
 //!
 //! An input of whole 64-byte blocks, at most a 1024-byte chunk of them, is one chain of
 //! compressions from the key on (BLAKE3 specification section 2.4), so that as many chains run
-//! beside each other as the processor has lanes. The crate's own kernels are called for it
+//! beside each other as the processor has lanes. An input with a rest has its whole blocks hashed
+//! so, and the rest by itself. The crate's own kernels are called for it
 //! directly: its public interface hashes one input at a time.
 
 use std::sync::LazyLock;
@@ -14,6 +15,7 @@ type Hash = [u8; 32];
 
 const BLOCK_BYTES: usize = 64;
 const CHUNK_BLOCKS: usize = 16;
+const CHUNK_BYTES: usize = BLOCK_BYTES * CHUNK_BLOCKS;
 
 // Flags of a compression (BLAKE3 specification table 3).
 const CHUNK_START: u8 = 1;
@@ -28,20 +30,49 @@ pub struct Key([u32; 8]);
 
 impl Key {
     pub fn new(key: &Hash) -> Self {
-        let (words, _) = key.as_chunks::<4>();
-        Self(std::array::from_fn(|at| u32::from_le_bytes(words[at])))
+        Self(words(key))
     }
 
     /// The keyed hash of one block.
     pub fn hash_block(&self, block: &[u8; BLOCK_BYTES]) -> Hash {
-        let mut words = self.0;
-        let flags = KEYED_HASH | CHUNK_START | CHUNK_END | ROOT;
-        PLATFORM.compress_in_place(&mut words, block, BLOCK_BYTES as u8, 0, flags);
-        let mut hash = [0; 32];
-        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            *bytes = word.to_le_bytes();
+        self.hash_block_of(block)
+    }
+
+    /// The keyed hash of each item. All blocks but the last of items that have as many go side by
+    /// side.
+    pub fn hash_each(&self, items: &[&[u8]]) -> Vec<Hash> {
+        let mut hashes = vec![[0; 32]; items.len()];
+        let before_last = |at: usize| items[at].len().saturating_sub(1) / BLOCK_BYTES;
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_key(|at| before_last(*at));
+        for equal in order.chunk_by(|one, other| before_last(*one) == before_last(*other)) {
+            let out = &mut hashes;
+            macro_rules! by_blocks {
+                ($($count:literal)*) => {
+                    match before_last(equal[0]) {
+                        0 => equal.iter().for_each(|at| out[*at] = self.hash_block_of(items[*at])),
+                        $($count => self.hash_whole::<{ 64 * $count }>(items, equal, out),)*
+                        _ => equal.iter().for_each(|at| out[*at] = self.hash_alone(items[*at])),
+                    }
+                };
+            }
+            by_blocks!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         }
-        hash
+        hashes
+    }
+
+    /// Hash the items at these positions, each of which has `N` bytes before its last block.
+    fn hash_whole<const N: usize>(&self, items: &[&[u8]], positions: &[usize], out: &mut [Hash]) {
+        let mut states = [[0; 32]; MAX_SIMD_DEGREE_OR_2];
+        for group in positions.chunks(MAX_SIMD_DEGREE_OR_2) {
+            let whole = |at: usize| items[at].first_chunk::<N>().expect("items are longer");
+            let mut lanes = [whole(group[0]); MAX_SIMD_DEGREE_OR_2];
+            lanes.iter_mut().zip(group).for_each(|(lane, at)| *lane = whole(*at));
+            self.hash_many(&lanes[..group.len()], 0, &mut states);
+            for (at, state) in group.iter().zip(&states) {
+                out[*at] = hash_last(words(state), &items[*at][N..], 0);
+            }
+        }
     }
 
     /// The keyed hash of each block.
@@ -78,7 +109,7 @@ impl Key {
 
     /// Frame and hash the items at these positions, whose frames all have `N` bytes.
     fn hash_equal<const N: usize>(&self, items: &[&[u8]], positions: &[usize], out: &mut [Hash]) {
-        const { assert!(N <= BLOCK_BYTES * CHUNK_BLOCKS) };
+        const { assert!(N <= CHUNK_BYTES) };
         let mut frames = [[0; N]; MAX_SIMD_DEGREE_OR_2];
         let mut hashes = [[0; 32]; MAX_SIMD_DEGREE_OR_2];
         for group in positions.chunks(MAX_SIMD_DEGREE_OR_2) {
@@ -96,25 +127,19 @@ impl Key {
     fn hash_group<const N: usize>(&self, inputs: &[[u8; N]], out: &mut [Hash]) {
         let mut lanes = [inputs.first().expect("a group has inputs"); MAX_SIMD_DEGREE_OR_2];
         lanes.iter_mut().zip(inputs).for_each(|(lane, input)| *lane = input);
-        PLATFORM.hash_many(
-            &lanes[..inputs.len()],
-            &self.0,
-            0,
-            IncrementCounter::No,
-            KEYED_HASH,
-            CHUNK_START,
-            CHUNK_END | ROOT,
-            out.as_flattened_mut(),
-        );
+        self.hash_many(&lanes[..inputs.len()], CHUNK_END | ROOT, out);
     }
 
-    /// An item that is longer than a chunk: BLAKE3's own tree, which has lanes of its own.
+    /// Compress each input's blocks, beginning with the key; `end` are the flags of its last one.
+    fn hash_many<const N: usize>(&self, inputs: &[&[u8; N]], end: u8, out: &mut [Hash]) {
+        let out = out.as_flattened_mut();
+        let no = IncrementCounter::No;
+        PLATFORM.hash_many(inputs, &self.0, 0, no, KEYED_HASH, CHUNK_START, end, out);
+    }
+
+    /// An item that is longer than a chunk, framed: BLAKE3's own tree, which has lanes of its own.
     fn hash_long(&self, item: &[u8]) -> Hash {
-        let mut key = [0; 32];
-        for (bytes, word) in key.as_chunks_mut::<4>().0.iter_mut().zip(self.0) {
-            *bytes = word.to_le_bytes();
-        }
-        let mut hasher = blake3::Hasher::new_keyed(&key);
+        let mut hasher = blake3::Hasher::new_keyed(&bytes(&self.0));
         hasher.update(&(item.len() as u64).to_le_bytes());
         hasher.update(item);
         let rest = (8 + item.len()) % BLOCK_BYTES;
@@ -123,6 +148,36 @@ impl Key {
         }
         *hasher.finalize().as_bytes()
     }
+
+    fn hash_block_of(&self, item: &[u8]) -> Hash {
+        hash_last(self.0, item, CHUNK_START)
+    }
+
+    fn hash_alone(&self, item: &[u8]) -> Hash {
+        *blake3::keyed_hash(&bytes(&self.0), item).as_bytes()
+    }
+}
+
+/// The hash that the last block of an item leads to, at most 64 bytes, from the state before it.
+fn hash_last(mut state: [u32; 8], rest: &[u8], begin: u8) -> Hash {
+    let mut block = [0; BLOCK_BYTES];
+    block[..rest.len()].copy_from_slice(rest);
+    let flags = KEYED_HASH | begin | CHUNK_END | ROOT;
+    PLATFORM.compress_in_place(&mut state, &block, rest.len() as u8, 0, flags);
+    bytes(&state)
+}
+
+fn words(hash: &Hash) -> [u32; 8] {
+    let (words, _) = hash.as_chunks::<4>();
+    std::array::from_fn(|at| u32::from_le_bytes(words[at]))
+}
+
+fn bytes(words: &[u32; 8]) -> Hash {
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    hash
 }
 
 #[cfg(test)]
@@ -146,6 +201,16 @@ mod tests {
         let hashes = Key::new(&KEY).hash_framed(&items);
         for (item, hash) in items.iter().zip(hashes) {
             assert_eq!(hash, *blake3::keyed_hash(&KEY, &framed(item)).as_bytes(), "{}", item.len());
+        }
+    }
+
+    #[test]
+    fn items_of_every_length_are_hashed_as_each_alone() {
+        let bytes: Vec<u8> = (0..1200).map(|at| (at * 31 % 251) as u8).collect();
+        let items: Vec<&[u8]> = (0..2400).map(|at| &bytes[..at * 7 % 1160]).collect();
+        let hashes = Key::new(&KEY).hash_each(&items);
+        for (item, hash) in items.iter().zip(hashes) {
+            assert_eq!(hash, *blake3::keyed_hash(&KEY, item).as_bytes(), "{}", item.len());
         }
     }
 

@@ -117,6 +117,18 @@ impl Suite {
         }
     }
 
+    /// Hash each item under `domain`, as `hash` would, over all threads.
+    pub fn hash_each(self, domain: Domain, items: &[&[u8]]) -> Vec<Hash> {
+        let task = |task: &[&[u8]]| match self {
+            Self::Std => LANES[domain as usize].hash_each(task),
+            Self::C2sp => task.iter().map(|item| self.hash(domain, item)).collect(),
+        };
+        if items.len() <= TASK {
+            return task(items);
+        }
+        items.par_chunks(TASK).flat_map_iter(task).collect()
+    }
+
     /// Hash two hashes under `domain`, one after the other: what `hash` makes of them joined.
     pub fn hash_pair(self, domain: Domain, first: &Hash, second: &Hash) -> Hash {
         let mut pair = [0; 64];

@@ -33,6 +33,7 @@ __all__ = [
     "cosign_checkpoint",
     "find_id",
     "format_verifier_key",
+    "hash_bundles",
     "hash_domain",
     "inclusion_tiles",
     "leaf_hash",
@@ -225,6 +226,9 @@ class VerifiedBatch:
 
 def bundle_record(bundle: bytes, position: int) -> bytes:
     """One record's bytes out of a bundle."""
+
+def hash_bundles(bundles: Sequence[bytes]) -> tuple[list[bytes], bytes]:
+    """The ids and the joined leaf hashes of the records in bundles that follow each other."""
 
 # Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
 
@@ -474,6 +478,9 @@ class Anchor:
     def quorum(self) -> int: ...
     def verify_checkpoint(self, note: str) -> Checkpoint:
         """The checkpoint, if the operator signed it and the quorum of witnesses cosigned it."""
+
+    def verify_operator(self, note: str) -> Checkpoint:
+        """The checkpoint, if the operator signed it, whoever cosigned it."""
 
     def merge_cosignatures(self, note: str, cosigned: str) -> str:
         """The note with the cosignatures of witnesses that another note of the same text brings."""

@@ -238,6 +238,10 @@ impl Anchor {
         Ok(Checkpoint(self.anchor.verify_checkpoint(note)?))
     }
 
+    fn verify_operator(&self, note: &str) -> PyResult<Checkpoint> {
+        Ok(Checkpoint(self.anchor.verify_operator(note)?))
+    }
+
     fn __repr__(&self) -> String {
         format!("<anchor of {}>", self.anchor.origin)
     }

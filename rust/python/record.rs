@@ -140,14 +140,8 @@ impl Batch {
 
     #[staticmethod]
     fn decode_bundles(py: Python<'_>, bundles: Vec<PyBackedBytes>) -> PyResult<Self> {
-        let records = py.detach(|| {
-            let mut records = Vec::new();
-            for bundle in slices(&bundles) {
-                records.extend(record::split_bundle(bundle)?);
-            }
-            record::decode_all(&records)
-        })?;
-        Ok(Self(records))
+        let decode = || record::decode_all(&record::split_bundles(&slices(&bundles))?);
+        Ok(Self(py.detach(decode)?))
     }
 
     fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
@@ -168,7 +162,7 @@ impl Batch {
     }
 
     fn __getitem__(&self, index: usize) -> PyResult<Record> {
-        Ok(Record(self.0.get(index).ok_or_else(|| out_of_range(index, self.0.len()))?.clone()))
+        Ok(Record(self.0.get(index).ok_or_else(|| out_of_range(index, self.0.len()))?.alone()))
     }
 }
 
@@ -209,13 +203,10 @@ impl VerifiedBatch {
 
     fn bundles<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         let chunks = self.0.chunks(limits::BUNDLE_RECORDS);
-        let bundles: Vec<Vec<u8>> = py.detach(|| {
-            let records = |chunk: &[record::VerifiedRecord]| {
-                record::encode_bundle(chunk.iter().map(record::VerifiedRecord::record))
-            };
-            chunks.map(records).collect()
-        });
-        bundles.iter().map(|bundle| PyBytes::new(py, bundle)).collect()
+        let records = |chunk: &[record::VerifiedRecord]| {
+            record::encode_bundle(chunk.iter().map(record::VerifiedRecord::record))
+        };
+        chunks.map(|chunk| PyBytes::new(py, &records(chunk))).collect()
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -239,6 +230,17 @@ impl VerifiedBatch {
 
 fn out_of_range(index: usize, count: usize) -> PyErr {
     PyIndexError::new_err(format!("position is {index}, want below {count}"))
+}
+
+/// The ids and the leaf hashes of stored records, each joined.
+#[pyfunction]
+pub fn hash_bundles<'py>(
+    py: Python<'py>,
+    bundles: Vec<PyBackedBytes>,
+) -> PyResult<(Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
+    let hash = || record::hash_all(&record::split_bundles(&slices(&bundles))?);
+    let (ids, leaves) = py.detach(hash)?;
+    Ok((list(py, &ids), join(py, &leaves)))
 }
 
 #[pyfunction]

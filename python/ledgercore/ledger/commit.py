@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from ledgercore._core import (
     Anchor,
-    Batch,
     Block,
     Checkpoint,
     Frontier,
     Map,
     VerifiedBatch,
+    hash_bundles,
 )
 from ledgercore.errors import CorruptError, LedgerError
 from ledgercore.ledger.head import Head, stored_header, verify_block
@@ -109,9 +109,9 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
     if head.states.root() != last.state_root:
         raise _mismatch(height, "state root before", head.states.root(), last.state_root)
     try:
-        batch = Batch.decode_bundles(store.bundles_from(last.size))
+        ids, leaves = hash_bundles(store.bundles_from(last.size))
         kept = [(name, store.state(name)) for name, _ in states]
-        again = _draft(suite, head, batch.leaf_hashes(), len(batch), _present(kept), time_ms)
+        again = _draft(suite, head, leaves, len(ids), _present(kept), time_ms)
     except LedgerError as error:
         raise CorruptError(f"block {height}: what was stored: {error}") from error
     block = again.block
@@ -120,7 +120,7 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
     for level, index, hashes in again.tiles:
         if store.tile(level, index) != hashes:
             raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
-    for run, buckets in _extend_runs(store, head, batch.ids()).added.items():
+    for run, buckets in _extend_runs(store, head, ids).added.items():
         if [store.bucket(*run, bucket) for bucket in range(len(buckets))] != buckets:
             raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
     return block

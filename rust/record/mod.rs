@@ -9,17 +9,22 @@
 //! `0x14 || "ledgercore record v1" || network || id`. `Record` is decoded and nothing more; only
 //! verification makes a `VerifiedRecord`, and only that has a leaf hash.
 
+mod batch;
+
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use crate::error::{Error, Result, at_most, malformed};
+use crate::error::{Result, at_most, malformed};
 use crate::key::{PublicKey, Signature, SigningKey};
 use crate::limits;
-use crate::signature::{self, Claim};
+use crate::signature;
 use crate::suite::{Domain, Hash, Suite};
 use crate::wire::{self, Reader, Writer};
+
+pub use batch::{
+    decode_all, encode_bundle, hash_all, leaf_hashes, sign_chain, split_bundle, split_bundles,
+    verify_all,
+};
 
 /// What a record's signature is for, framed by its length: no other message begins like this.
 const CONTEXT: &[u8; 21] = b"\x14ledgercore record v1";
@@ -33,14 +38,18 @@ pub const DATA: &str = "data";
 /// Sixteen bytes that name a network: the hash of its genesis, cut.
 pub type Network = [u8; 16];
 
-/// A decoded record: well formed, its signature not yet checked. Cloning shares the bytes.
+/// A decoded record: well formed, its signature not yet checked. Cloning shares the bytes, and so
+/// do the records of a batch.
 #[derive(Debug, Clone)]
 pub struct Record {
-    bytes: Arc<[u8]>,
-    fields: Arc<Fields>,
+    buffer: Arc<Vec<u8>>,
+    span: Range<usize>,
+    fields: Fields,
+    id: Hash,
 }
 
-#[derive(Debug)]
+/// What a record's bytes say, all but the id, which is the hash of its header.
+#[derive(Debug, Clone)]
 struct Fields {
     network: Network,
     kind: Range<usize>,
@@ -52,8 +61,8 @@ struct Fields {
     not_before_ms: u64,
     expiry_ms: u64,
     body: Range<usize>,
+    header: Range<usize>,
     signature: Signature,
-    id: Hash,
 }
 
 /// What a signer decides about a record; the signature follows from it.
@@ -70,9 +79,9 @@ pub struct Draft<'a> {
     pub body: &'a [u8],
 }
 
-impl Record {
+impl Fields {
     /// Decode one record; its encoding is the only one it has.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(bytes: &[u8]) -> Result<Self> {
         at_most("record bytes", bytes.len(), limits::RECORD_BYTES)?;
         let mut reader = Reader::new(bytes);
         reader.array_of("record", 2)?;
@@ -97,11 +106,11 @@ impl Record {
         let expiry_ms = reader.uint()?;
         let body = reader.bin("body bytes", limits::BODY_BYTES)?;
         let body = reader.position() - body.len()..reader.position();
-        let id = suite.hash(Domain::Record, &bytes[header..reader.position()]);
+        let header = header..reader.position();
         let signature = reader.bin_of("signature")?;
         reader.finish()?;
         check_body(&bytes[kind.clone()], &bytes[body.clone()])?;
-        let fields = Fields {
+        Ok(Self {
             network,
             kind,
             suite,
@@ -112,10 +121,24 @@ impl Record {
             not_before_ms,
             expiry_ms,
             body,
+            header,
             signature,
-            id,
-        };
-        Ok(Self { bytes: bytes.into(), fields: Arc::new(fields) })
+        })
+    }
+}
+
+impl Record {
+    /// Decode one record.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let fields = Fields::decode(bytes)?;
+        let id = fields.suite.hash(Domain::Record, &bytes[fields.header.clone()]);
+        Ok(Self { buffer: Arc::new(bytes.to_vec()), span: 0..bytes.len(), fields, id })
+    }
+
+    /// The same record in a buffer of its own, for whoever keeps it longer than its batch.
+    pub fn alone(&self) -> Self {
+        let bytes = self.encode();
+        Self { buffer: Arc::new(bytes.to_vec()), span: 0..bytes.len(), ..self.clone() }
     }
 
     /// Restore a record from its envelope, which has nil where the body was.
@@ -149,21 +172,21 @@ impl Record {
     }
 
     pub fn encode(&self) -> &[u8] {
-        &self.bytes
+        &self.buffer[self.span.clone()]
     }
 
     /// The record without its body.
     pub fn envelope(&self) -> Vec<u8> {
-        let body = &self.fields.body;
+        let (bytes, body) = (self.encode(), &self.fields.body);
         let marker = match body.len() {
             0..=0xff => 2,
             0x100..=0xffff => 3,
             _ => 5,
         };
-        let mut writer = Writer::with_capacity(self.bytes.len() - body.len());
-        writer.raw(&self.bytes[..body.start - marker]);
+        let mut writer = Writer::with_capacity(bytes.len() - body.len());
+        writer.raw(&bytes[..body.start - marker]);
         writer.nil();
-        writer.raw(&self.bytes[body.end..]);
+        writer.raw(&bytes[body.end..]);
         writer.into_bytes()
     }
 
@@ -174,11 +197,11 @@ impl Record {
     }
 
     fn signed_bytes(&self) -> [u8; 69] {
-        signed_bytes(&self.fields.network, &self.fields.id)
+        signed_bytes(&self.fields.network, &self.id)
     }
 
     pub fn id(&self) -> &Hash {
-        &self.fields.id
+        &self.id
     }
 
     pub fn network(&self) -> &Network {
@@ -186,7 +209,7 @@ impl Record {
     }
 
     pub fn kind(&self) -> &str {
-        std::str::from_utf8(&self.bytes[self.fields.kind.clone()]).expect("checked when decoded")
+        std::str::from_utf8(&self.encode()[self.fields.kind.clone()]).expect("checked when decoded")
     }
 
     pub fn suite(&self) -> Suite {
@@ -218,7 +241,7 @@ impl Record {
     }
 
     pub fn body(&self) -> &[u8] {
-        &self.bytes[self.fields.body.clone()]
+        &self.encode()[self.fields.body.clone()]
     }
 
     pub fn signature(&self) -> &Signature {
@@ -228,13 +251,13 @@ impl Record {
 
 impl AsRef<[u8]> for Record {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.encode()
     }
 }
 
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.encode() == other.encode()
     }
 }
 
@@ -312,80 +335,4 @@ impl VerifiedRecord {
     pub fn leaf(&self) -> &Hash {
         &self.leaf
     }
-}
-
-/// Decode the records of a batch over all threads; the error names the first that is malformed.
-pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
-    at_most("records in a batch", records.len(), limits::BLOCK_RECORDS)?;
-    let decoded: Vec<Result<Record>> =
-        records.par_iter().with_min_len(256).map(|bytes| Record::decode(bytes)).collect();
-    decoded
-        .into_iter()
-        .enumerate()
-        .map(|(index, result)| {
-            result.map_err(|error| Error::MalformedItem { index, reason: error.to_string() })
-        })
-        .collect()
-}
-
-/// Verify every record of a batch, or name all whose signature does not hold.
-pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRecord>> {
-    let messages: Vec<[u8; 69]> = records.iter().map(Record::signed_bytes).collect();
-    let claim = |(record, message): (_, _)| -> Claim {
-        let record: &Record = record;
-        let message: &[u8; 69] = message;
-        Claim { key: record.key(), message, signature: record.signature() }
-    };
-    let claims: Vec<Claim> = records.iter().zip(&messages).map(claim).collect();
-    signature::verify_all(&claims, seed)?;
-    let leaves = leaf_hashes(records);
-    Ok(records.iter().cloned().zip(leaves).map(VerifiedRecord::with_leaf).collect())
-}
-
-/// The hashes of the leaves that records stand as: for looking again at what is stored already.
-pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
-    let same = |one: &Record, other: &Record| one.suite() == other.suite();
-    records.chunk_by(same).flat_map(|run| run[0].suite().leaves(run)).collect()
-}
-
-/// Sign a chain of records, one a body: each follows the one before it.
-///
-/// Ids form the chain, so that hashing is serial; the signatures are made over all threads.
-pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<Vec<Record>> {
-    at_most("records in a batch", bodies.len(), limits::BLOCK_RECORDS)?;
-    let Some(end) = first.sequence.checked_add(bodies.len() as u64) else {
-        let (sequence, count) = (first.sequence, bodies.len());
-        return malformed(format!("sequence is {sequence}, want room for {count} records"));
-    };
-    let public_key = key.public_key();
-    let mut previous = first.previous;
-    let mut drafts = Vec::with_capacity(bodies.len());
-    for (sequence, body) in (first.sequence..end).zip(bodies) {
-        at_most("body bytes", body.len(), limits::BODY_BYTES)?;
-        let draft = Draft { sequence, previous, body, ..first.clone() };
-        previous = draft.suite.hash(Domain::Record, &draft.encode(&public_key));
-        drafts.push(draft);
-    }
-    drafts.par_iter().with_min_len(16).map(|draft| Record::sign(draft, key)).collect()
-}
-
-/// A bundle: one canonical array of up to 256 encoded records, which are stored as one value.
-pub fn encode_bundle<'a>(records: impl ExactSizeIterator<Item = &'a Record> + Clone) -> Vec<u8> {
-    let bytes = records.clone().map(|record| record.bytes.len() + 5).sum::<usize>() + 5;
-    let mut writer = Writer::with_capacity(bytes);
-    writer.array(records.len());
-    records.for_each(|record| writer.bin(record.encode()));
-    writer.into_bytes()
-}
-
-/// The encoded records of a bundle.
-pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>> {
-    let mut reader = Reader::new(bundle);
-    let count = reader.array()?;
-    at_most("records in a bundle", count, limits::BUNDLE_RECORDS)?;
-    let records = (0..count)
-        .map(|_| reader.bin("record bytes", limits::RECORD_BYTES))
-        .collect::<Result<Vec<_>>>()?;
-    reader.finish()?;
-    Ok(records)
 }
