@@ -483,7 +483,8 @@ def test_a_backup_of_a_damaged_ledger_fails_and_leaves_nothing(path: Path, tmp_p
 def test_no_cut_of_the_file_opens(path: Path, tmp_path: Path, rng: random.Random) -> None:
     data = path.read_bytes()
     target = tmp_path / "cut.ledger"
-    for size in [0, 1, 100, 4096, *(rng.randrange(len(data)) for _ in range(30))]:
+    end = len(data.rstrip(b"\0"))  # SQLite reads zeros beyond the end: to lack some is no loss
+    for size in [0, 1, 100, 4096, 8192, *(rng.randrange(end) for _ in range(30))]:
         target.write_bytes(data[:size])
         with pytest.raises(LedgerError), Ledger.open(target, read_only=True) as ledger:
             ledger.verify()

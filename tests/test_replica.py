@@ -31,6 +31,7 @@ from ledgercore import (
 from ledgercore._core import Batch, Frontier, Map, sign_checkpoint
 from ledgercore.clock import ManualClock
 from ledgercore.ledger import replica as replica_module
+from ledgercore.ledger.transfer import TRANSFER_BYTES
 from tests.town import Town
 
 ORIGIN = "copied.example"
@@ -298,4 +299,4 @@ def test_what_is_too_large_is_not_decoded(ledger: Ledger, tmp_path: Path) -> Non
         Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica,
         pytest.raises(LimitError, match="want at most"),
     ):
-        replica.append([bytes(10 * 1024 * 1024)])
+        replica.append([bytes(TRANSFER_BYTES + 1)])

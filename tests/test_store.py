@@ -99,7 +99,7 @@ def test_the_log_has_its_room_before_the_first_commit(store: SqliteStore, path: 
         with store.transaction():
             add_block(store, StoredBlock(height, 400 + height, b"h", "n", [b"b"]))
 
-    assert log.stat().st_size == room == 32 + 1000 * (24 + 4096)
+    assert log.stat().st_size == room == 32 + 500 * (24 + 8192)
     assert SqliteStore(path, read_only=True).height() == 39, "zeros are the end of the log"
 
 

@@ -17,7 +17,7 @@ from tests.faults.row import reliability_row
 from tests.faults.vfs import FailingVFS
 
 KEY = SigningKey(bytes([9]) * 32)
-PAYLOADS = [b"payload %d " % number * 30 for number in range(300)]
+PAYLOADS = [b"payload %d " % number * 30 for number in range(600)]
 ORIGIN = "fault.example/log"
 
 

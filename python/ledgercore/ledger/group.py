@@ -104,6 +104,8 @@ class Group:
         """The leader, and those behind it as far as one block holds them."""
         with self._lock:
             leader, *others = self._queue
+        if not others:
+            return [leader]
         some, records, size = [leader], len(leader), leader.weight
         for waiting in others:
             records += len(waiting)

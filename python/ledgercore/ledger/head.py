@@ -33,7 +33,6 @@ __all__ = [
     "genesis_anchor",
     "load_anchor",
     "load_head",
-    "operator_anchor",
     "stored_block",
     "stored_header",
     "verify_block",
@@ -85,19 +84,6 @@ def genesis_anchor(genesis: Genesis, network: bytes) -> Anchor:
         operator_key=genesis.operator_key,
         witnesses=[(witness.name, witness.key) for witness in genesis.witnesses],
         quorum=genesis.quorum,
-    )
-
-
-def operator_anchor(anchor: Anchor) -> Anchor:
-    """The anchor without its witnesses: what the operator's own store holds notes to.
-
-    Witnesses cosign a checkpoint after it is stored.
-    """
-    return Anchor(
-        origin=anchor.origin,
-        network=anchor.network,
-        suite=anchor.suite,
-        operator_key=anchor.operator_key,
     )
 
 
@@ -176,7 +162,7 @@ def verify_block(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint
     """A stored block's header and checkpoint: the operator signed the one with the other."""
     block = _decoded(stored)
     try:
-        checkpoint = operator_anchor(anchor).verify_checkpoint(stored.note)
+        checkpoint = anchor.verify_operator(stored.note)
     except LedgerError as error:
         raise CorruptError(f"block {stored.height}: {error}") from error
     signed = (checkpoint.height, checkpoint.size, checkpoint.root, checkpoint.state_root)

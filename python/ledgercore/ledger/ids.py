@@ -49,6 +49,8 @@ class Runs(NamedTuple):
 
 def extend_runs(size: int, recent: Sequence[bytes], ids: Sequence[bytes], read: Read) -> Runs:
     """The runs that the next ids complete, after ``size`` records of which some are recent."""
+    if len(recent) + len(ids) < RUN_RECORDS:
+        return Runs({}, [])
     waiting = [*recent, *ids]
     begin = size // RUN_RECORDS
     end = begin + len(waiting) // RUN_RECORDS

@@ -20,7 +20,7 @@ BLOCK_RECORDS = 16_384
 BODY_BYTES = 63 * 1024
 """Bytes of a payload at most, as the core has it."""
 
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 16 * 1024 * 1024
 """Bytes of the records in one block at most."""
 
 _HEADER_BYTES = 256
@@ -89,6 +89,8 @@ def weight(items: Sequence[bytes]) -> int:
 
 def cut(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     """Pieces of consecutive items, each small enough for a block."""
+    if len(items) <= BLOCK_RECORDS and weight(items) <= BLOCK_BYTES:
+        return [items] if items else []
     pieces: list[Sequence[bytes]] = []
     begin = total = 0
     for at, item in enumerate(items):

@@ -40,7 +40,6 @@ from ledgercore.errors import (
 from ledgercore.keyfile import load_key, store_key
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
-from ledgercore.ledger.head import operator_anchor
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
@@ -413,7 +412,7 @@ class Ledger:
 
         Raises ``RollbackError`` where it is shorter, ``ForkError`` where its history is another.
         """
-        kept = operator_anchor(self.trust_anchor).verify_checkpoint(note)
+        kept = self.trust_anchor.verify_operator(note)
         check_continues(self._reader, kept, "an older ledger stands in its place")
 
     def backup(self, path: str | Path) -> Report:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from ledgercore._core import Checkpoint
 from ledgercore.errors import CorruptError, ForkError, InvalidError, MalformedError, RollbackError
-from ledgercore.ledger.head import operator_anchor
 from ledgercore.ledger.reader import Reader
 
 __all__ = ["check_continues", "check_watermark"]
@@ -21,12 +20,11 @@ def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
 
     The slots must have been read before the ledger: it may have grown since.
     """
-    anchor = operator_anchor(reader.anchor)
     newest: Checkpoint | None = None
     newest_slot = -1
     for slot, note in enumerate(slots):
         try:
-            seen = anchor.verify_checkpoint(note)
+            seen = reader.anchor.verify_operator(note)
         except (MalformedError, InvalidError):
             continue  # empty, or torn by a power cut: the other slot is one block older at most
         if newest is None or seen.size > newest.size:

@@ -15,13 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import apsw
 
 from ledgercore.disk import exists, reserve
-from ledgercore.errors import BusyError, CorruptError, DiskFullError, StoreError
+from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, StoreError
 from ledgercore.store.contract import (
     BUNDLE_RECORDS,
     StoredBlock,
@@ -79,10 +78,13 @@ _SCHEMA = {statement.strip() for statement in _TABLES.split(";") if statement.st
 
 _BUSY_MS = 5_000
 
-_LOG_PAGES = 1000
+_PAGE_BYTES = 8192
+"""A full tile takes one page and a few bytes, and a block of many records half the calls."""
+
+_LOG_PAGES = 500
 """Pages in the write-ahead log from which on it is moved into the main file."""
 
-_LOG_BYTES = 32 + _LOG_PAGES * (24 + 4096)
+_LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
 """Bytes that those pages take, with the log's header and theirs."""
 
 _DAMAGE = (
@@ -92,44 +94,35 @@ _DAMAGE = (
     apsw.SQLError,  # the statements here are right, so the schema is not
     apsw.ConstraintError,  # a key is taken that no intact table holds
     apsw.MismatchError,
+    UnicodeDecodeError,  # a text that is none
 )
 
+_ERRORS = (apsw.Error, UnicodeDecodeError)
 
-class _Translated:
-    """Turn SQLite's errors into ours, each with its remedy."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+def _translated(path: str, error: Exception) -> LedgerError:
+    """SQLite's error as ours, with its remedy."""
+    if isinstance(error, apsw.FullError):
+        return DiskFullError(f"disk of {path} is full: free space, then go on")
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return BusyError(f"{path} is locked by another process: try again")
+    if isinstance(error, _DAMAGE):
+        return CorruptError(f"{path} is damaged: {error}; restore from a backup")
+    if isinstance(error, apsw.ReadOnlyError):
+        return StoreError(
+            f"cannot write beside {path}: give write permission there, or copy it elsewhere"
+        )
+    if isinstance(error, apsw.CantOpenError):
+        return StoreError(f"cannot open {path}: {error}")
+    return StoreError(f"cannot use {path}: {error}")
 
-    def __enter__(self) -> None:
-        pass
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            return
-        path = self._path
-        if isinstance(error, UnicodeDecodeError):
-            raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
-        if not isinstance(error, apsw.Error):
-            return
-        if isinstance(error, apsw.FullError):
-            raise DiskFullError(f"disk of {path} is full: free space, then go on") from error
-        if isinstance(error, apsw.BusyError | apsw.LockedError):
-            raise BusyError(f"{path} is locked by another process: try again") from error
-        if isinstance(error, _DAMAGE):
-            raise CorruptError(f"{path} is damaged: {error}; restore from a backup") from error
-        if isinstance(error, apsw.ReadOnlyError):
-            raise StoreError(
-                f"cannot write beside {path}: give write permission there, or copy it elsewhere"
-            ) from error
-        if isinstance(error, apsw.CantOpenError):
-            raise StoreError(f"cannot open {path}: {error}") from error
-        raise StoreError(f"cannot use {path}: {error}") from error
+@contextmanager
+def _translating(path: str) -> Iterator[None]:
+    try:
+        yield
+    except _ERRORS as error:
+        raise _translated(path, error) from error
 
 
 class SqliteStore:
@@ -143,12 +136,11 @@ class SqliteStore:
         self, path: str | Path, *, read_only: bool = False, vfs: str | None = None
     ) -> None:
         self._path = str(path)
-        self._translated = _Translated(self._path)
         self._vfs = vfs
         self._log_pages = 0
         self._reserved = vfs is not None
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
-        with self._translated:
+        with _translating(self._path):
             try:
                 self._open(self._path, flags)
             except apsw.ReadOnlyError:
@@ -174,9 +166,10 @@ class SqliteStore:
     def create(cls, path: str | Path, *, vfs: str | None = None) -> SqliteStore:
         """Make an empty store in a new file."""
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        with _Translated(str(path)):
+        with _translating(str(path)):
             connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
             try:
+                connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
                 connection.execute("PRAGMA journal_mode=WAL")
                 with connection:
                     connection.execute(_TABLES)
@@ -208,6 +201,8 @@ class SqliteStore:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.BusyError:
             return  # another connection is doing it
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
         self._log_pages = 0
 
     def _reserve_log(self) -> None:
@@ -229,47 +224,83 @@ class SqliteStore:
         self._check_schema(self._connection)
 
     def _check_schema(self, connection: apsw.Connection) -> None:
-        with self._translated:
+        with _translating(self._path):
             rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
         made = {sql for name, sql in rows if not str(name).startswith("sqlite_autoindex_")}
         for statement in made ^ _SCHEMA:
             what = f"its schema {'has' if statement in made else 'lacks'} {statement!r:.80}"
             raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
 
-    def _value(self, statement: str, bindings: tuple[Any, ...] = ()) -> Any:
-        with self._translated:
+    def _value(self, statement: str) -> Any:
+        try:
+            return self._connection.execute(statement).get
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
+
+    def _run(self, statement: str, bindings: tuple[Any, ...] = ()) -> None:
+        try:
+            self._connection.execute(statement, bindings)
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
+
+    def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
+        try:
+            self._connection.executemany(statement, rows)
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
+
+    def _row(self, statement: str, bindings: tuple[Any, ...], *types: type) -> Any:
+        """The first row that there is, or None."""
+        try:
             row = self._connection.execute(statement, bindings).fetchone()
-        return None if row is None else row[0]
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
+        return None if row is None else self._checked(row, types)
+
+    def _rows(self, statement: str, bindings: tuple[Any, ...], *types: type) -> list[Any]:
+        try:
+            rows = self._connection.execute(statement, bindings).fetchall()
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
+        return [self._checked(row, types) for row in rows]
+
+    def _checked(self, row: tuple[Any, ...], types: tuple[type, ...]) -> Any:
+        """The row, if its values still have the types that the tables were declared with."""
+        for value, want in zip(row, types, strict=True):
+            if type(value) is not want:
+                got = type(value).__name__
+                raise CorruptError(
+                    f"{self._path} is damaged: a value is {got}, want {want.__name__}; "
+                    "restore from a backup"
+                )
+        return row
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        with self._translated:
-            self._move_log()
-            self._reserve_log()
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._move_log()
+        self._reserve_log()
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
-            with self._translated:
-                self._connection.execute("COMMIT")
+            self._run("COMMIT")
         except BaseException:
             # After a failed write SQLite may have rolled back by itself.
             if not self._connection.get_autocommit():
-                with self._translated:
-                    self._connection.execute("ROLLBACK")
+                self._run("ROLLBACK")
             raise
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """One moment of the store for all reads inside."""
-        with self._translated:
-            self._connection.execute("BEGIN")
+        self._run("BEGIN")
         try:
             yield
         finally:
-            with self._translated:
-                if not self._connection.get_autocommit():
-                    self._connection.execute("COMMIT")
+            if not self._connection.get_autocommit():
+                self._run("COMMIT")
 
     def version(self) -> int:
         return int(self._value("PRAGMA data_version"))
@@ -280,14 +311,10 @@ class SqliteStore:
         self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
     def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
-        with self._translated:
-            self._connection.execute(
-                "INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, note)
-            )
+        self._run("INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, note))
 
     def put_note(self, height: int, note: str) -> None:
-        with self._translated:
-            self._connection.execute("UPDATE block SET note = ? WHERE height = ?", (note, height))
+        self._run("UPDATE block SET note = ? WHERE height = ?", (note, height))
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
@@ -301,8 +328,7 @@ class SqliteStore:
         self._run_many("INSERT INTO bucket VALUES (?,?,?,?)", rows)
 
     def remove_run(self, level: int, run: int) -> None:
-        with self._translated:
-            self._connection.execute("DELETE FROM bucket WHERE level = ? AND run = ?", (level, run))
+        self._run("DELETE FROM bucket WHERE level = ? AND run = ?", (level, run))
 
     def put_states(
         self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
@@ -314,11 +340,6 @@ class SqliteStore:
         rows = [(number, *touch) for number, touch in enumerate(touches, first)]
         self._run_many("INSERT INTO touch VALUES (?,?,?)", rows)
 
-    def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if rows:
-            with self._translated:
-                self._connection.executemany(statement, rows)
-
     def height(self) -> int:
         height = self._value("SELECT max(height) FROM block")
         return -1 if height is None else int(height)
@@ -327,16 +348,18 @@ class SqliteStore:
         block = self.header(height)
         if block is None:
             return None
-        with self._translated:
-            rows = self._connection.execute(
-                "SELECT first_index, height, records FROM bundle WHERE first_index >= ? AND "
-                "first_index < coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
-                "ORDER BY first_index",
-                (block.first_index, height + 1),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT first_index, height, records FROM bundle WHERE first_index >= ? AND "
+            "first_index < coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
+            "ORDER BY first_index",
+            (block.first_index, height + 1),
+            int,
+            int,
+            bytes,
+        )
         bundles = []
         for want, row in zip(count(block.first_index, BUNDLE_RECORDS), rows, strict=False):
-            first_index, at_height, records = self._row(row, int, int, bytes)
+            first_index, at_height, records = row
             if (first_index, at_height) != (want, height):
                 raise CorruptError(
                     f"block {height}: bundle is of block {at_height} from record {first_index} on, "
@@ -346,31 +369,37 @@ class SqliteStore:
         return block._replace(bundles=bundles)
 
     def header(self, height: int) -> StoredBlock | None:
-        with self._translated:
-            row = self._connection.execute(
-                "SELECT height, first_index, header, note FROM block WHERE height = ?", (height,)
-            ).fetchone()
+        row = self._row(
+            "SELECT height, first_index, header, note FROM block WHERE height = ?",
+            (height,),
+            int,
+            int,
+            bytes,
+            str,
+        )
         if row is None:
             return None
-        number, first_index, header, note = self._row(row, int, int, bytes, str)
+        number, first_index, header, note = row
         return StoredBlock(number, first_index, header, note, [])
 
     def bundles_from(self, first_index: int) -> list[bytes]:
-        with self._translated:
-            rows = self._connection.execute(
-                "SELECT records FROM bundle WHERE first_index >= ? ORDER BY first_index",
-                (first_index,),
-            ).fetchall()
-        return [self._row(row, bytes)[0] for row in rows]
+        rows = self._rows(
+            "SELECT records FROM bundle WHERE first_index >= ? ORDER BY first_index",
+            (first_index,),
+            bytes,
+        )
+        return [records for (records,) in rows]
 
     def bundle_of(self, index: int) -> StoredBundle | None:
-        with self._translated:
-            row = self._connection.execute(
-                "SELECT height, first_index, records FROM bundle "
-                "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1",
-                (index,),
-            ).fetchone()
-        return None if row is None else StoredBundle(*self._row(row, int, int, bytes))
+        row = self._row(
+            "SELECT height, first_index, records FROM bundle "
+            "WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1",
+            (index,),
+            int,
+            int,
+            bytes,
+        )
+        return None if row is None else StoredBundle(*row)
 
     def tile(self, level: int, index: int) -> bytes | None:
         return self._blob(
@@ -387,54 +416,41 @@ class SqliteStore:
         return self._blob("SELECT value FROM state WHERE name = ?", (name,))
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
-        with self._translated:
+        with _translating(self._path):
             rows = self._connection.execute(
                 "SELECT name, value, height, touch FROM state WHERE height > ? ORDER BY name",
                 (after_height,),
             )
             for row in rows:
-                yield StoredState(*self._row(row, bytes, bytes, int, int))
+                yield StoredState(*self._checked(row, (bytes, bytes, int, int)))
 
     def newest_touches(self, names: Sequence[bytes]) -> list[int]:
-        with self._translated:
+        with _translating(self._path):
             rows = self._connection.executemany(
                 "SELECT coalesce((SELECT touch FROM state WHERE name = ?), 0)",
                 [(name,) for name in names],
             ).fetchall()
-        return [self._row(row, int)[0] for row in rows]
+        return [self._checked(row, (int,))[0] for row in rows]
 
     def touch(self, number: int) -> StoredTouch | None:
-        with self._translated:
-            row = self._connection.execute(
-                "SELECT record, previous FROM touch WHERE number = ?", (number,)
-            ).fetchone()
-        return None if row is None else StoredTouch(*self._row(row, int, int))
+        row = self._row("SELECT record, previous FROM touch WHERE number = ?", (number,), int, int)
+        return None if row is None else StoredTouch(*row)
 
     def touches_from(self, first: int) -> list[StoredTouch]:
-        with self._translated:
-            rows = self._connection.execute(
-                "SELECT record, previous FROM touch WHERE number >= ? ORDER BY number", (first,)
-            ).fetchall()
+        rows = self._rows(
+            "SELECT record, previous FROM touch WHERE number >= ? ORDER BY number",
+            (first,),
+            int,
+            int,
+        )
         return list(map(StoredTouch._make, rows))
 
     def touch_count(self) -> int:
         return int(self._value("SELECT max(number) FROM touch") or 0)
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
-        with self._translated:
-            row = self._connection.execute(statement, bindings).fetchone()
-        return None if row is None else self._row(row, bytes)[0]
-
-    def _row(self, row: tuple[Any, ...], *types: type) -> Any:
-        """The row, if its values still have the types that the tables were declared with."""
-        for value, want in zip(row, types, strict=True):
-            if type(value) is not want:
-                got = type(value).__name__
-                raise CorruptError(
-                    f"{self._path} is damaged: a value is {got}, want {want.__name__}; "
-                    "restore from a backup"
-                )
-        return row
+        row = self._row(statement, bindings, bytes)
+        return None if row is None else row[0]
 
     def add_rows(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows of a table as another store has them."""
@@ -444,14 +460,14 @@ class SqliteStore:
         return {table: self._value(f"SELECT count(*) FROM {table}") for table in TABLES}
 
     def check(self) -> None:
-        with self._another() as connection, self._translated:
+        with self._another() as connection, _translating(self._path):
             self._check_schema(connection)
             row = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if row != ("ok",):
             raise CorruptError(f"{self._path} is damaged: {row}; restore from a backup")
 
     def backup(self, path: str) -> None:
-        with self._another() as source, _Translated(path):
+        with self._another() as source, _translating(path):
             target = apsw.Connection(path)
             try:
                 with target.backup("main", source, "main") as copy:
@@ -467,7 +483,7 @@ class SqliteStore:
         if self._vfs is not None:
             yield self._connection
             return
-        with self._translated:
+        with _translating(self._path):
             flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
             connection = apsw.Connection(self._name, flags=flags)
         try:
@@ -477,5 +493,5 @@ class SqliteStore:
             connection.close()
 
     def close(self) -> None:
-        with self._translated:
+        with _translating(self._path):
             self._connection.close()
