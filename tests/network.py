@@ -20,6 +20,8 @@ from tests import reference
 START = 1_700_000_000_000
 EXPIRES = START + 1_000_000
 LAPSES = START + 500_000
+DEADLINE = START + 3_000_000
+FAR = START + 10_000_000_000
 PURPOSE = "credit.assess"
 ZERO = bytes(32)
 ROOT = b"r" * 32
@@ -126,18 +128,18 @@ def authorise(view: View, consent: bytes, key: str, by: str = "provider", root: 
     return records.ConsentAuthorise(consent, KEYS[by].sign(message))
 
 
-def authorised(view: View, max_uses: int = 2) -> View:
-    act(view, "consumer", request(CONSENT, "consent key", max_uses=max_uses))
+def authorised(view: View, max_uses: int = 2, **changes: Any) -> View:
+    act(view, "consumer", request(CONSENT, "consent key", max_uses=max_uses, **changes))
     act(view, "consent key", authorise(view, CONSENT, "consent key"))
     return view
 
 
-def intend(view: View) -> bytes:
-    return act(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO))
+def intend(view: View, lapses_ms: int = FAR) -> bytes:
+    return act(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO, lapses_ms))
 
 
 def admit(exchange: bytes) -> records.ExchangeAdmit:
-    return records.ExchangeAdmit(exchange, ROOT, ROOT, 4096)
+    return records.ExchangeAdmit(exchange, ROOT, ROOT, 4096, DEADLINE)
 
 
 def decision(*exchanges: bytes) -> records.DecisionRecord:
@@ -208,27 +210,45 @@ def consent_scene(status: str) -> Scene:
 EXCHANGE_PATHS = {
     "": (),
     "INTENDED": (),
+    "LAPSED": (),
     "REFUSED": ("refuse",),
     "ADMITTED": ("admit",),
+    "OVERDUE": ("admit",),
+    "RELEASED": ("admit", "release"),
     "ACKNOWLEDGED": ("admit", "acknowledge"),
     "DECLINED": ("admit", "decline"),
     "USED": ("admit", "acknowledge", "use"),
     "VOIDED": ("admit", "void"),
+    "TIMED_OUT": ("admit", "time-out"),
     "RESTRICTED": ("admit", "acknowledge", "restrict"),
     "ERASED": ("admit", "erase"),
 }
+EXCHANGE_TIMES = {"LAPSED": FAR, "OVERDUE": DEADLINE}
+PROVIDER_STEPS = ("admit", "refuse", "release", "void", "forget")
 
 
 def exchange_scene(status: str) -> Scene:
-    scene = Scene(authorised(begin()))
+    """The consent outlives its exchange's deadlines here, so that nothing else refuses."""
+    scene = Scene(authorised(begin(), expires_ms=2 * FAR))
     act(scene.view, "consumer", request(OTHER_CONSENT, "other consent key"))
     if status:
         scene.exchange = intend(scene.view)
     for step in EXCHANGE_PATHS[status]:
-        signer = "provider" if step in ("admit", "refuse", "void") else "consumer"
-        act(scene.view, signer, body_of(f"exchange.{step}", scene))
+        signer = "provider" if step in PROVIDER_STEPS else "consumer"
+        time_ms = DEADLINE if step == "time-out" else START
+        act(scene.view, signer, body_of(f"exchange.{step}", scene), time_ms)
         if step == "acknowledge":
             scene.decision = act(scene.view, "consumer", decision(scene.exchange))
+    scene.time_ms = EXCHANGE_TIMES.get(status, START)
+    return scene
+
+
+def dispute_scene(status: str) -> Scene:
+    scene = exchange_scene("ACKNOWLEDGED")
+    if status:
+        act(scene.view, "consumer", body_of("dispute.open", scene))
+    if status == "RULED":
+        act(scene.view, "supervisor", body_of("dispute.rule", scene))
     return scene
 
 
@@ -240,6 +260,7 @@ SCENES = {
     "product": product_scene,
     "consent": consent_scene,
     "exchange": exchange_scene,
+    "dispute": dispute_scene,
     "decision": decision_scene,
 }
 
@@ -254,15 +275,21 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "consent.reject": lambda: records.ConsentReject(CONSENT),
         "consent.revoke": lambda: records.ConsentRevoke(CONSENT),
         "consent.revoke-on-behalf": lambda: records.ConsentRevokeOnBehalf(CONSENT, ROOT),
-        "exchange.intent": lambda: records.ExchangeIntent(CONSENT, ROOT, ZERO),
+        "exchange.intent": lambda: records.ExchangeIntent(CONSENT, ROOT, ZERO, 2 * FAR),
         "exchange.admit": lambda: admit(exchange),
         "exchange.refuse": lambda: records.ExchangeRefuse(exchange, "E_SCOPE"),
         "exchange.void": lambda: records.ExchangeVoid(exchange, "E_CONSENT_STATE"),
         "exchange.acknowledge": lambda: records.ExchangeAcknowledge(exchange),
-        "exchange.decline": lambda: records.ExchangeDecline(exchange, "E_SCOPE"),
+        "exchange.decline": lambda: records.ExchangeDecline(exchange, "E_SCOPE", ROOT),
         "exchange.use": lambda: records.ExchangeUse(exchange, scene.decision, PURPOSE),
-        "exchange.restrict": lambda: records.ExchangeRestrict(exchange, "tax-law", EXPIRES),
+        "exchange.release": lambda: records.ExchangeRelease(exchange, ROOT),
+        "exchange.time-out": lambda: records.ExchangeTimeOut(exchange),
+        "exchange.restrict": lambda: records.ExchangeRestrict(exchange, "tax-law", 2 * FAR),
         "exchange.erase": lambda: records.ExchangeErase(exchange, "retention_over"),
+        "exchange.forget": lambda: records.ExchangeForget(exchange, "acknowledged"),
+        "dispute.open": lambda: records.DisputeOpen(exchange, "E_SCOPE", ROOT),
+        "dispute.evidence": lambda: records.DisputeEvidence(exchange, ROOT),
+        "dispute.rule": lambda: records.DisputeRule(exchange, "dismissed", ROOT),
         "decision.record": lambda: decision(exchange),
     }
     return bodies[kind]()

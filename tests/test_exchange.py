@@ -69,9 +69,10 @@ def test_a_revocation_after_the_admit_withholds_the_key(town: Town) -> None:
 @pytest.mark.parametrize("max_uses", [1, 2])
 def test_an_expiry_after_the_admit_withholds_the_key(town: Town, max_uses: int) -> None:
     """By the ledger's time, whether the consent has uses left or not."""
-    intent, request = town.intend(town.consent(max_uses=max_uses))
+    expires_ms = town.clock.now_ms() + HOUR_MS
+    intent, request = town.intend(town.consent(max_uses=max_uses, expires_ms=expires_ms))
     (place,) = town.accept(town.parties.provider.answer([(intent, request)]))
-    town.clock.advance(30 * DAY_MS - 1)
+    town.clock.advance(HOUR_MS - 1)
     town.parties.ledger.append(b"a moment before the end")
     assert town.parties.provider.release(intent, place)
     town.clock.advance(1)
@@ -82,7 +83,7 @@ def test_an_expiry_after_the_admit_withholds_the_key(town: Town, max_uses: int) 
 
 
 def test_an_expired_consent_admits_nothing(town: Town) -> None:
-    intent, request = town.intend(town.consent())
+    intent, request = town.intend(town.consent(), lifetime_ms=60 * DAY_MS)
     town.clock.advance(31 * DAY_MS)
 
     (outcome,) = submit(town.parties.ledger, town.parties.provider.answer([(intent, request)]))
@@ -314,3 +315,101 @@ def test_a_restriction_is_a_promise_in_the_pack(town: Town) -> None:
 
     assert f"only kept (tax-law) until {until_ms} ms; a promise" in claims["restricted"].statement
     assert claims["payload"].status == "erased"
+
+
+def test_a_field_that_nobody_asked_for_convicts_its_provider(town: Town) -> None:
+    """The objection opens that field, under the provider's own admit, and no other."""
+    intent, request = town.intend(town.consent())
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    delivery, release = town.deliver_beyond(intent, request, "soc.heads")
+    with pytest.raises(RefusedError, match="E_SCOPE") as refusal:
+        consumer.open(delivery, release)
+
+    town.accept([consumer.decline(intent, refusal.value)])
+
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert claims["payload"].status == "withheld"
+    assert "soc.heads was not asked for" in claims["objection"].statement
+    assert "cr.grade" not in claims["objection"].statement
+    town.accept(consumer.erase([intent], "declined"))
+    assert town.parties.vaults[BANK].names(f"exchange/{intent.hex()}/") == []
+
+
+def test_another_firms_data_is_shown_by_the_field_that_says_so(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    consumer.open(*town.deliver(intent, request))
+
+    error = RefusedError("E_SCOPE", "grade of another firm")
+    town.accept([consumer.decline(intent, error, fields=("cr.grade",))])
+
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert "committed to cr.grade, as shown" in claims["objection"].statement
+
+
+def test_no_key_by_the_deadline_gives_the_use_back(town: Town) -> None:
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    consumer, provider = town.parties.consumer, town.parties.provider
+    (place,) = town.accept(provider.answer([(intent, request)]))
+    with pytest.raises(RefusedError, match="exchange is ADMITTED, want OVERDUE"):
+        consumer.time_out(intent)
+    town.later(DAY_MS)
+    with pytest.raises(RefusedError, match="exchange is OVERDUE, key is withheld"):
+        provider.release(intent, place)
+
+    town.accept([consumer.time_out(intent)])
+
+    assert consumer.open(*town.deliver(*town.intend(proposal)))  # by the use that came back
+
+
+def test_a_sent_key_is_on_record_and_can_be_shown(town: Town) -> None:
+    """A consumer that claims it has no key is shown the one that the provider committed to."""
+    intent, request = town.intend(town.consent())
+    consumer, provider = town.parties.consumer, town.parties.provider
+    delivery, release = town.deliver(intent, request)
+    town.accept([provider.confirm_release(release)])
+    town.later(2 * DAY_MS)
+
+    with pytest.raises(RefusedError, match="exchange is RELEASED"):
+        consumer.time_out(intent)
+
+    assert consumer.open(delivery, release)
+
+
+def test_a_dispute_is_ruled_and_stands_in_the_pack(town: Town) -> None:
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    town.accept([town.subject.disputes(proposal).open(intent, "E_PURPOSE", "used for marketing")])
+    town.accept([town.parties.provider.disputes.show(intent, b"a letter")])
+    (decided,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
+
+    (barred,) = submit(ledger, [consumer.use(intent, decided.id, "credit.assess")])
+    town.accept([town.authority().rule(intent, "dismissed", "there was no such use")])
+    town.accept([consumer.use(intent, decided.id, "credit.assess")])
+
+    assert isinstance(barred, RefusedError) and barred.code == "E_DISPUTE"
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert "the subject disputed the exchange (E_PURPOSE), with 1" in claims["disputed"].statement
+    assert "dismissed" in claims["ruled"].statement
+
+
+def test_what_both_sides_promise_to_have_erased_is_in_the_pack(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    consumer, provider = town.parties.consumer, town.parties.provider
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    town.accept(provider.erase([intent], "acknowledged"))
+    town.accept(consumer.erase([intent], "purpose-achieved"))
+
+    ledger = town.parties.ledger
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    names = [claim.name for claim in verify_pack(pack, ledger.trust_anchor)]
+
+    assert names[-2:] == ["erased", "forgotten"]

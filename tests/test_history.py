@@ -70,7 +70,9 @@ def authorise(ledger: Ledger, consent: bytes, key: str) -> None:
 
 
 def exchange(ledger: Ledger, consent: bytes = CONSENT) -> bytes:
-    intent = submit(ledger, "consumer", records.ExchangeIntent(consent, network.ROOT, ZERO))
+    intent = submit(
+        ledger, "consumer", records.ExchangeIntent(consent, network.ROOT, ZERO, network.FAR)
+    )
     submit(ledger, "provider", network.admit(intent))
     submit(ledger, "consumer", records.ExchangeAcknowledge(intent))
     return intent
@@ -139,7 +141,7 @@ def test_what_was_never_seen_has_an_empty_history(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (rules.NETWORK, "has no history, want one of member, product, consent, exchange, decision"),
+        (rules.NETWORK, "has no history, want one of member, product, consent"),
         (rules.signer_object(KEYS["provider"].public_key), "has no history"),
         (b"consents/" + ZERO, "is of no family"),
         (b"consent", "is of no family"),

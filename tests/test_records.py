@@ -36,13 +36,19 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ConsentAuthorise(ID, bytes(64)),
     records.ConsentReject(ID),
     records.ConsentRevoke(ID),
-    records.ExchangeIntent(ID, KEY, ID),
-    records.ExchangeAdmit(ID, KEY, ID, 4096),
+    records.ExchangeIntent(ID, KEY, ID, 2**40),
+    records.ExchangeAdmit(ID, KEY, ID, 4096, 2**40),
     records.ExchangeRefuse(ID, "E_SCOPE"),
     records.ExchangeAcknowledge(ID),
-    records.ExchangeDecline(ID, "E_PAYLOAD"),
+    records.ExchangeDecline(ID, "E_PAYLOAD", KEY),
     records.ExchangeUse(ID, KEY, "credit.assess"),
     records.ExchangeErase(ID, "purpose_achieved"),
+    records.ExchangeRelease(ID, KEY),
+    records.ExchangeTimeOut(ID),
+    records.ExchangeForget(ID, "acknowledged"),
+    records.DisputeOpen(ID, "E_SCOPE", KEY),
+    records.DisputeEvidence(ID, KEY),
+    records.DisputeRule(ID, "upheld", KEY),
     records.ExchangeVoid(ID, "E_CONSENT_STATE"),
     records.ExchangeRestrict(ID, "tax-law", 5),
     records.ConsentRevokeOnBehalf(ID, ID),
@@ -163,7 +169,7 @@ def test_encode_refuses_what_decode_would_refuse():
         records.encode(records.ProductWithdraw("\udcff"))
     for size in (2**64, -(2**63) - 1):
         with pytest.raises(MalformedError, match=r"^body of exchange.admit: "):
-            records.encode(records.ExchangeAdmit(ID, ID, ID, size))
+            records.encode(records.ExchangeAdmit(ID, ID, ID, size, 0))
 
 
 def test_endorsement_message_is_pinned():

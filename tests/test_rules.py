@@ -15,12 +15,11 @@ from msgspec import msgpack, structs
 
 from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
-from ledgercore.errors import CorruptError, RefusedError
-from ledgercore.rules import Position, View, document
+from ledgercore.rules import document
 from tests.network import (
     CONSENT,
     EXPIRES,
-    KEYS,
+    FAR,
     LAPSES,
     NETWORKS,
     NEW_CONSENT,
@@ -40,11 +39,9 @@ from tests.network import (
     decision,
     empty_view,
     exchange_scene,
-    exchange_state,
     genesis_body,
     intend,
     request,
-    running_hash,
     sign,
     sign_genesis,
 )
@@ -108,7 +105,7 @@ def second_request(consent: bytes, key: str) -> str:
 def early_intent() -> str:
     view = begin()
     act(view, "consumer", request(CONSENT, "consent key"))
-    return code_of(view, sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO)))
+    return code_of(view, sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR)))
 
 
 def after_revoke(signer: str, body: Callable[[Scene], records.RecordBody], status: str) -> str:
@@ -137,13 +134,33 @@ def endorsed(**changes: Any) -> str:
     return code_of(view, record)
 
 
+def use_in_dispute(ruling: str) -> str:
+    scene = exchange_scene("USED")
+    act(scene.view, "consent key", records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT))
+    if ruling:
+        act(scene.view, "supervisor", records.DisputeRule(scene.exchange, ruling, ROOT))
+    body = records.ExchangeUse(scene.exchange, scene.decision, PURPOSE)
+    return code_of(scene.view, sign(scene.view, "consumer", body))
+
+
+def intent_refusal(**changes: Any) -> str:
+    view = authorised(begin())
+    body = structs.replace(records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR), **changes)
+    return code_of(view, sign(view, "consumer", body))
+
+
+def admit_refusal(**changes: Any) -> str:
+    view = authorised(begin())
+    return code_of(view, sign(view, "provider", structs.replace(admit(intend(view)), **changes)))
+
+
 def foreign_decision() -> str:
     """A decision by another consumer, on an exchange of its own."""
     scene = exchange_scene("USED")
     view = scene.view
     act(view, "other consumer", request(NEW_CONSENT, "new consent key"))
     act(view, "new consent key", authorise(view, NEW_CONSENT, "new consent key"))
-    exchange = act(view, "other consumer", records.ExchangeIntent(NEW_CONSENT, ROOT, ZERO))
+    exchange = act(view, "other consumer", records.ExchangeIntent(NEW_CONSENT, ROOT, ZERO, FAR))
     act(view, "provider", admit(exchange))
     act(view, "other consumer", records.ExchangeAcknowledge(exchange))
     other = act(view, "other consumer", decision(exchange))
@@ -172,7 +189,7 @@ def second_admit_of_last_use() -> str:
 def intent_after_last_use() -> str:
     view = authorised(begin(), max_uses=1)
     act(view, "provider", admit(intend(view)))
-    return code_of(view, sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO)))
+    return code_of(view, sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR)))
 
 
 def decision_refusal(status: str, signer: str = "consumer", times: int = 1) -> str:
@@ -227,6 +244,9 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a consent that ends now": lambda: request_refusal(expires_ms=START, lapses_ms=START),
         "a request that lapses now": lambda: request_refusal(lapses_ms=START),
         "a request that lapses after its end": lambda: request_refusal(lapses_ms=EXPIRES + 1),
+        "an intent that lapses now": lambda: intent_refusal(lapses_ms=START),
+        "an admit whose deadline is now": lambda: admit_refusal(deadline_ms=START),
+        "an admit whose deadline is far": lambda: admit_refusal(deadline_ms=FAR),
     },
     "E_MEMBER": {
         "data by a stranger": lambda: data_refusal("stranger"),
@@ -242,7 +262,8 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     "E_UNKNOWN": {
         "an unknown product": lambda: request_refusal(product="none"),
         "an intent under no consent": lambda: code_of(
-            view := begin(), sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO))
+            view := begin(),
+            sign(view, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR)),
         ),
         "a revoke of no consent": lambda: code_of(
             view := begin(), sign(view, "consumer", records.ConsentRevoke(CONSENT))
@@ -289,6 +310,10 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     "E_EXCHANGE_STATE": {
         "a decision on what was only admitted": lambda: decision_refusal("ADMITTED"),
         "a decision on what is erased": lambda: decision_refusal("ERASED"),
+    },
+    "E_DISPUTE": {
+        "a use while a dispute is open": lambda: use_in_dispute(""),
+        "a use after a complaint was upheld": lambda: use_in_dispute("upheld"),
     },
     "E_RECIPIENT": {
         "a decision of another consumer": lambda: decision_refusal("USED", "other consumer"),
@@ -359,7 +384,7 @@ def test_request_lapses_on_the_millisecond(time_ms, code):
 def test_consent_expires_on_the_millisecond(time_ms, code):
     view = authorised(begin())
     exchange = intend(view)
-    intent = records.ExchangeIntent(CONSENT, ROOT, ZERO)
+    intent = records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR)
 
     assert code == code_of(view.fork(), sign(view, "provider", admit(exchange)), time_ms)
     assert code == code_of(view.fork(), sign(view, "consumer", intent), time_ms)
@@ -376,201 +401,6 @@ def test_use_ends_with_the_consent_whether_or_not_its_uses_are_taken(max_uses, t
     body = records.ExchangeUse(exchange, basis, PURPOSE)
 
     assert code == code_of(view, sign(view, "consumer", body), time_ms)
-
-
-# What the states hold.
-
-
-def test_admission_keeps_the_consent_as_it_was_before():
-    view = authorised(begin(), max_uses=1)
-    exchange = intend(view)
-    before = consent_state(view)
-
-    act(view, "provider", admit(exchange), START + 5)
-
-    assert (
-        rules.Admission("AUTHORISED", before.count, 1, 7, 9, START + 5, ROOT, ROOT, 4096)
-        == exchange_state(view, exchange).admission
-    )
-    assert ("CONSUMED", 1) == (consent_state(view).status, consent_state(view).uses)
-
-
-def test_every_record_is_in_the_history_of_what_it_touched():
-    view = begin()
-    trails: dict[str, list[bytes]] = {"consent": [], "exchange": [], "decision": []}
-
-    def touch(signer: str, body: records.RecordBody, *touched: str) -> bytes:
-        record_id = act(view, signer, body)
-        for name in touched:
-            trails[name].append(record_id)
-        return record_id
-
-    touch("consumer", request(CONSENT, "consent key"), "consent")
-    touch("consent key", authorise(view, CONSENT, "consent key"), "consent")
-    intent = records.ExchangeIntent(CONSENT, ROOT, ZERO)
-    exchange = touch("consumer", intent, "consent", "exchange")
-    touch("provider", admit(exchange), "consent", "exchange")
-    touch("consumer", records.ExchangeAcknowledge(exchange), "consent", "exchange")
-    basis = touch("consumer", decision(exchange), "exchange", "decision")
-    use = records.ExchangeUse(exchange, basis, PURPOSE)
-    touch("consumer", use, "consent", "exchange", "decision")
-    touch("consent key", records.ConsentRevoke(CONSENT), "consent")
-    touch("consumer", records.ExchangeErase(exchange, "revoked"), "consent", "exchange")
-
-    states = {
-        "consent": consent_state(view),
-        "exchange": exchange_state(view, exchange),
-        "decision": view.get(rules.decision_object(basis), rules.DecisionState),
-    }
-    for name, trail in trails.items():
-        state = states[name]
-        assert (len(trail), running_hash(trail)) == (state.count, state.history)
-
-
-def test_void_gives_the_use_back():
-    view = authorised(begin(), max_uses=1)
-    first = intend(view)
-    act(view, "provider", admit(first))
-    assert (consent_state(view).status, consent_state(view).uses) == ("CONSUMED", 1)
-    act(view, "provider", records.ExchangeVoid(first, "E_CONSENT_STATE"))
-    assert (consent_state(view).status, consent_state(view).uses) == ("AUTHORISED", 0)
-    assert exchange_state(view, first).code == "E_CONSENT_STATE"
-    act(view, "provider", admit(intend(view)))
-    assert consent_state(view).status == "CONSUMED"
-
-
-def test_void_of_a_revoked_consent_leaves_it_revoked():
-    view = authorised(begin(), max_uses=1)
-    exchange = intend(view)
-    act(view, "provider", admit(exchange))
-    act(view, "consent key", records.ConsentRevoke(CONSENT))
-    act(view, "provider", records.ExchangeVoid(exchange, "E_CONSENT_STATE"))
-    assert (consent_state(view).status, consent_state(view).uses) == ("REVOKED", 0)
-    with pytest.raises(RefusedError, match="E_CONSENT_STATE"):
-        intend(view)
-
-
-def test_revocation_on_behalf_has_no_window_and_stops_every_use():
-    view = authorised(begin())
-    exchange = intend(view)
-    act(view, "provider", admit(exchange))
-    act(view, "consumer", records.ExchangeAcknowledge(exchange))
-    decided = act(view, "consumer", decision(exchange))
-    body = records.ConsentRevokeOnBehalf(CONSENT, ROOT)
-    apply(view, sign(view, "provider", body, not_before_ms=1, expiry_ms=2))
-    assert consent_state(view).status == "REVOKED"
-    with pytest.raises(RefusedError, match="E_CONSENT_STATE"):
-        act(view, "consumer", records.ExchangeUse(exchange, decided, PURPOSE))
-
-
-@pytest.mark.parametrize("until_ms", [0, START - 1, START])
-def test_restriction_has_an_end_ahead(until_ms):
-    view = authorised(begin())
-    exchange = intend(view)
-    act(view, "provider", admit(exchange))
-    with pytest.raises(RefusedError, match="E_CLOCK"):
-        act(view, "consumer", records.ExchangeRestrict(exchange, "tax-law", until_ms))
-    act(view, "consumer", records.ExchangeRestrict(exchange, "tax-law", START + 1))
-    assert exchange_state(view, exchange).status == "RESTRICTED"
-
-
-@pytest.mark.parametrize(("status", "code"), [("REFUSED", "E_SCOPE"), ("DECLINED", "E_SCOPE")])
-def test_exchange_keeps_the_reason_why_it_stopped(status, code):
-    scene = exchange_scene(status)
-
-    assert code == exchange_state(scene.view, scene.exchange).code
-
-
-def test_documented_state_has_the_documented_bytes():
-    view = begin()
-    act(view, "provider", records.ProductWithdraw("tax.v1"))
-
-    state = dict(view.changes())[rules.product_object("tax.v1")]
-
-    assert state.hex(" ").startswith("98 a9 57 49 54 48 44 52 41 57 4e 02 c4 20")
-
-
-def test_changes_are_in_the_order_of_names():
-    names = [name for name, _ in authorised(begin()).changes()]
-
-    assert sorted(names) == names
-
-
-def test_withdrawn_product_leaves_given_consents_alone():
-    view = authorised(begin())
-    act(view, "provider", records.ProductWithdraw("tax.v1"))
-
-    act(view, "provider", admit(intend(view)))
-
-    assert 1 == consent_state(view).uses
-
-
-def test_operator_is_admitted_for_data():
-    view = begin()
-
-    act(view, "operator", b"payload")
-
-    assert 2 == rules.next_position(view, KEYS["operator"].public_key)[0]
-
-
-def test_operator_that_is_a_listed_member_keeps_its_own_name():
-    view = empty_view()
-    body = genesis_body(operator_key=KEYS["supervisor"].public_key)
-
-    rules.apply(view, sign_genesis(body, "supervisor"), Position(0, 0, START))
-
-    key = view.get(rules.key_object(body.operator_key), rules.KeyState)
-    assert rules.KeyState("supervisor", b"") == key
-    assert view.get(rules.member_object("operator"), rules.MemberState) is None
-
-
-def test_states_load_back_from_what_changes_gives():
-    scene = exchange_scene("USED")
-    stored = dict(scene.view.changes())
-    again = View(stored.get)
-
-    assert exchange_state(scene.view, scene.exchange) == exchange_state(again, scene.exchange)
-    assert consent_state(scene.view) == consent_state(again)
-    assert [] == again.changes()
-
-
-def test_state_that_does_not_decode_is_corrupt():
-    view = View(lambda name: b"\x93\x01")
-
-    with pytest.raises(CorruptError, match="ConsentState"):
-        view.get(rules.consent_object(CONSENT), rules.ConsentState)
-
-
-def test_dropped_fork_leaves_nothing_and_merged_fork_leaves_all():
-    view = begin()
-    before = view.changes()
-
-    inner = view.fork().fork()
-    act(inner, "consumer", b"payload")
-    assert before == view.changes()
-    changed = inner.changes()
-    inner.merge()
-    assert before == view.changes()
-
-    outer = view.fork()
-    inner = outer.fork()
-    act(inner, "consumer", b"payload")
-    inner.merge()
-    outer.merge()
-    assert dict(before) | dict(changed) == dict(view.changes())
-
-
-@pytest.mark.parametrize("suite", ["std", "c2sp"])
-def test_two_runs_change_the_same_bytes(suite):
-    def run() -> list[tuple[bytes, bytes]]:
-        view = authorised(begin(suite))
-        exchange = intend(view)
-        act(view, "provider", admit(exchange))
-        act(view, "consumer", records.ExchangeAcknowledge(exchange))
-        act(view, "consumer", decision(exchange))
-        return view.changes()
-
-    assert run() == run()
 
 
 # The specification.

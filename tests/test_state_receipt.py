@@ -23,7 +23,7 @@ from ledgercore import (
     verify_state,
 )
 from ledgercore.proofs import STATE_RECEIPT_BYTES
-from tests.network import CONSENT, KEYS, NEW_CONSENT, ROOT, START, ZERO
+from tests.network import CONSENT, FAR, KEYS, NEW_CONSENT, ROOT, START, ZERO
 from tests.test_history import SUITES, authorise, create, submit
 
 NAME = rules.consent_object(CONSENT)
@@ -37,7 +37,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_a_receipt_of_every_state_verifies(ledger: Ledger) -> None:
-    intent = submit(ledger, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO))
+    intent = submit(ledger, "consumer", records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR))
     for name, value in ledger.states(b""):
         verified = verify_state(ledger.state_receipt(name).encode(), ledger.trust_anchor)
 

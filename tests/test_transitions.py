@@ -41,6 +41,18 @@ PROVIDER_ONLY = MEMBERS_ONLY | {
 }
 ANY_CONSUMER = CONSUMER_ONLY | {"other consumer": ""}
 ANY_PROVIDER = PROVIDER_ONLY | {"other provider": ""}
+SUPERVISOR_ONLY = MEMBERS_ONLY | {
+    "supervisor": "",
+    **dict.fromkeys(
+        ("consumer", "other consumer", "provider", "other provider", "operator"), "E_ROLE"
+    ),
+}
+PARTY = MEMBERS_ONLY | {
+    "consumer": "",
+    "provider": "",
+    "consent key": "",
+    **dict.fromkeys(("other consumer", "other provider", "supervisor", "operator"), "E_RECIPIENT"),
+}
 KEY_ONLY = {name: "" if name == "consent key" else "E_ROLE" for name in SIGNERS}
 
 # family -> kind -> (who may sign, {state it may begin in: state it ends in}); "" is no object yet.
@@ -80,27 +92,53 @@ EXPECTED = {
         "exchange.intent": (CONSUMER_ONLY, {"": "INTENDED"}),
         "exchange.admit": (PROVIDER_ONLY, {"INTENDED": "ADMITTED"}),
         "exchange.refuse": (PROVIDER_ONLY, {"INTENDED": "REFUSED"}),
-        "exchange.void": (PROVIDER_ONLY, {"ADMITTED": "VOIDED"}),
+        "exchange.release": (PROVIDER_ONLY, {"ADMITTED": "RELEASED"}),
+        "exchange.void": (PROVIDER_ONLY, {"ADMITTED": "VOIDED", "OVERDUE": "VOIDED"}),
+        "exchange.time-out": (CONSUMER_ONLY, {"OVERDUE": "TIMED_OUT"}),
         "exchange.restrict": (
             CONSUMER_ONLY,
             dict.fromkeys(
-                ("ADMITTED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"), "RESTRICTED"
+                (
+                    *("ADMITTED", "OVERDUE", "RELEASED"),
+                    *("ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
+                ),
+                "RESTRICTED",
             ),
         ),
-        "exchange.acknowledge": (CONSUMER_ONLY, {"ADMITTED": "ACKNOWLEDGED"}),
-        "exchange.decline": (CONSUMER_ONLY, {"ADMITTED": "DECLINED"}),
+        "exchange.acknowledge": (
+            CONSUMER_ONLY,
+            dict.fromkeys(("ADMITTED", "OVERDUE", "RELEASED"), "ACKNOWLEDGED"),
+        ),
+        "exchange.decline": (
+            CONSUMER_ONLY,
+            dict.fromkeys(("ADMITTED", "OVERDUE", "RELEASED"), "DECLINED"),
+        ),
         "exchange.use": (CONSUMER_ONLY, {"ACKNOWLEDGED": "USED", "USED": "USED"}),
         "exchange.erase": (
             CONSUMER_ONLY,
+            dict.fromkeys(
+                (
+                    *("ADMITTED", "OVERDUE", "RELEASED", "VOIDED", "TIMED_OUT"),
+                    *("ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
+                ),
+                "ERASED",
+            ),
+        ),
+        "exchange.forget": (
+            PROVIDER_ONLY,
             {
-                "ADMITTED": "ERASED",
-                "ACKNOWLEDGED": "ERASED",
-                "DECLINED": "ERASED",
-                "USED": "ERASED",
-                "VOIDED": "ERASED",
-                "RESTRICTED": "ERASED",
+                name: name
+                for name in (
+                    *("VOIDED", "TIMED_OUT", "ACKNOWLEDGED", "DECLINED"),
+                    *("USED", "RESTRICTED", "ERASED"),
+                )
             },
         ),
+    },
+    "dispute": {
+        "dispute.open": (PARTY, {"": "OPEN"}),
+        "dispute.evidence": (PARTY, {"OPEN": "OPEN"}),
+        "dispute.rule": (SUPERVISOR_ONLY, {"OPEN": "RULED"}),
     },
     "decision": {"decision.record": (CONSUMER_ONLY, {"": "RECORDED"})},
 }
@@ -108,6 +146,7 @@ STATE_CODES = {
     "product": "E_PRODUCT",
     "consent": "E_CONSENT_STATE",
     "exchange": "E_EXCHANGE_STATE",
+    "dispute": "E_DISPUTE",
 }
 
 
@@ -128,6 +167,7 @@ STATES = {
     "product": ("", "PUBLISHED", "WITHDRAWN"),
     "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
     "exchange": tuple(EXCHANGE_PATHS),
+    "dispute": ("", "OPEN", "RULED"),
     "decision": ("",),
 }
 
@@ -159,11 +199,14 @@ def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str
         "exchange": rules.exchange_object(
             record.id if record.kind == "exchange.intent" else scene.exchange
         ),
+        "dispute": rules.dispute_object(scene.exchange),
         "decision": rules.decision_object(record.id),
     }[family]
     types = {one.name: one.state_type for one in rules.FAMILIES}
     state = view.get(name, types[family])
     assert state is not None
+    if family == "exchange":
+        return rules.exchange_status_at(state, scene.time_ms)
     return state.status
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 from msgspec import structs
 
 from ledgercore.clock import ManualClock, OffsetClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
-from ledgercore.demo.parties import BANK, TAX, Parties, set_up
+from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
-from ledgercore.exchange import Subject
+from ledgercore.exchange import Authority, Subject
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
 from ledgercore.exchange.submission import Accepted, submit
+from ledgercore.keyfile import load_key
 from ledgercore.records import ProductPublish
 
 FIELDS = ("cr.grade", "tax.paid_12m")
@@ -37,6 +39,17 @@ class Town:
         """A firm that sees the ledger; all firms have one agent, who keeps their vault."""
         parties = self.parties
         return Subject(name, parties.vaults["enterprises"], parties.entropy, parties.ledger)
+
+    def authority(self) -> Authority:
+        """The regulator, where it signs."""
+        parties = self.parties
+        key = load_key(parties.ledger.path.parent / f"{REGULATOR}.key")
+        return Authority(REGULATOR, key, parties.vaults[REGULATOR], parties.ledger, parties.entropy)
+
+    def later(self, milliseconds: int) -> None:
+        """Let the ledger's time go on: a block comes after it."""
+        self.clock.advance(milliseconds)
+        self.parties.ledger.append(b"a later block")
 
     def accept(self, drafts: list) -> list[Accepted]:
         places = []
@@ -92,11 +105,24 @@ class Town:
         blind = Subject(self.firm, self.parties.vaults["enterprises"], self.parties.entropy)
         return self.authorise(proposal, blind)
 
-    def intend(self, proposal: Proposal, *fields: str) -> tuple[bytes, Request]:
+    def intend(
+        self, proposal: Proposal, *fields: str, lifetime_ms: int = DAY_MS
+    ) -> tuple[bytes, Request]:
         consumer = self.parties.consumer
         request = consumer.request(proposal.consent, fields or FIELDS, "credit.assess")
-        (place,) = self.accept(consumer.intend([request]))
+        (place,) = self.accept(consumer.intend([request], lifetime_ms=lifetime_ms))
         return place.id, request
+
+    def deliver_beyond(
+        self, intent: bytes, request: Request, extra: str
+    ) -> tuple[Delivery, Release]:
+        """A provider that slips a field in, which nobody asked for."""
+        provider = self.parties.provider
+        values = provider._values
+        with mock.patch.object(
+            provider, "_values", lambda subject, fields: values(subject, [*fields, extra])
+        ):
+            return self.deliver(intent, request)
 
     def deliver(self, intent: bytes, request: Request) -> tuple[Delivery, Release]:
         provider = self.parties.provider

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from unittest import mock
 
 import msgspec
 from msgspec import structs
 
-from ledgercore import format_anchor
+from ledgercore import RefusedError, format_anchor
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
     ConsentRevoke,
     ConsentRevokeOnBehalf,
+    DisputeOpen,
+    DisputeRule,
+    ExchangeDecline,
     ExchangeErase,
+    ExchangeForget,
+    ExchangeRelease,
     ExchangeRestrict,
     ExchangeVoid,
     RecordBody,
 )
-from tests.town import FIELDS, Town
+from tests.town import DAY_MS, FIELDS, Town
+
+EXTRA = "soc.heads"
 
 Made = tuple[str, bytes, str | list[tuple[str, str]]]
 
@@ -77,6 +85,12 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     kept, asked = town.intend(town.consent())
     consumer.open(*town.deliver(kept, asked))
     town.accept(consumer.restrict([kept], "tax-law", town.clock.now_ms() + 1000))
+    late, asked = town.intend(town.consent())
+    town.accept(provider.answer([(late, asked)]))
+    town.later(DAY_MS)
+    town.accept([consumer.time_out(late)])
+    town.accept(provider.erase([late], "timed-out"))
+    disputed = _disputed(town)
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
@@ -85,9 +99,29 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
         ("erased", _packed(town, intent)),
         ("voided", _packed(town, voided)),
         ("restricted", _packed(town, kept)),
+        ("timed-out", _packed(town, late)),
+        ("disputed", disputed),
+        ("objection-withheld", structs.replace(disputed, objection=None)),
         ("withheld", structs.replace(delivered, **closed)),
         ("request-withheld", structs.replace(delivered, request=None)),
     ]
+
+
+def _disputed(town: Town) -> Pack:
+    """Of a delivery with a field too many, declined and disputed, and ruled on."""
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    consumer, provider, authority = town.parties.consumer, town.parties.provider, town.authority()
+    delivery, release = town.deliver_beyond(intent, request, EXTRA)
+    # A sealed key is another at every run: the commitment to the message is made up here.
+    town.accept([Draft(provider._key, ExchangeRelease(intent, bytes([7]) * 32))])
+    with contextlib.suppress(RefusedError):
+        consumer.open(delivery, release)
+    town.accept([consumer.decline(intent, RefusedError("E_SCOPE", "a field too many"))])
+    town.accept([town.subject.disputes(proposal).open(intent, "E_SCOPE", "not what I agreed to")])
+    town.accept([consumer.disputes.show(intent, b"the objection")])
+    town.accept([authority.rule(intent, "upheld", "the provider's signature is on the field")])
+    return _packed(town, intent)
 
 
 def _widened(town: Town) -> Pack:
@@ -109,13 +143,55 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
         ExchangeErase(intent, "purpose-achieved"),
         ExchangeRestrict(intent, "tax-law", town.clock.now_ms() + 1000),
         ExchangeVoid(intent, "E_CONSENT_STATE"),
+        ExchangeRelease(intent, bytes(32)),
+        ExchangeDecline(intent, "E_SCOPE", bytes(32)),
+        ExchangeForget(intent, "acknowledged"),
+        DisputeOpen(intent, "E_SCOPE", bytes(32)),
+        DisputeRule(intent, "upheld", bytes(32)),
     )
     (body,) = (each for each in bodies if type(each) is kind)
-    providers = kind in (ConsentRevokeOnBehalf, ExchangeVoid)
-    signer = town.parties.consumer if providers else town.parties.provider
+    providers = (ConsentRevokeOnBehalf, ExchangeVoid, ExchangeRelease, ExchangeForget)
+    signer = town.parties.consumer if kind in providers else town.parties.provider
+    if kind is DisputeOpen:
+        signer = town.authority()
     with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""):
+        if kind is ExchangeForget:
+            town.accept([town.parties.consumer.acknowledge(intent)])
+        if kind is DisputeRule:
+            town.accept([town.parties.consumer.disputes.open(intent, "E_SCOPE", "")])
         town.accept([Draft(signer._key, body)])
     return _packed(town, intent)
+
+
+def _objections(good: dict[str, Pack]) -> list[tuple[str, Pack, str]]:
+    """A pack's objection, changed; most find another commitment first."""
+    disputed = good["disputed"]
+    objection = disputed.objection
+    assert objection
+    (leaf,) = objection.leaves
+    lied = structs.replace(objection, leaves=(structs.replace(leaf, value=9),))
+    return [
+        ("objection-changed", structs.replace(disputed, objection=lied), "invalid-proof"),
+        (
+            "objection-for-another-code",
+            structs.replace(disputed, objection=structs.replace(objection, code="E_CANON")),
+            "invalid-proof",
+        ),
+        (
+            "objection-where-nothing-was-declined",
+            structs.replace(good["delivered"], objection=objection),
+            "invalid-proof",
+        ),
+        ("dispute-without-its-state", _without(disputed, b"dispute/"), "invalid-proof"),
+    ]
+
+
+def _without(pack: Pack, word: bytes) -> Pack:
+    """The pack without the states of a family."""
+    states = tuple(
+        state for state in pack.states if not msgspec.msgpack.decode(state)[0].startswith(word)
+    )
+    return structs.replace(pack, states=states)
 
 
 def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
@@ -176,6 +252,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             structs.replace(good["refused"], release=release),
             "invalid-proof",
         ),
+        *_objections(good),
         ("exchange", structs.replace(pack, exchange=bytes(32)), "invalid-proof"),
         ("records-descend", structs.replace(pack, records=swapped), "invalid-proof"),
         ("records-none", structs.replace(pack, records=(), proof=()), "invalid-proof"),
@@ -210,11 +287,16 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             _encoded(_signed_by_another(town, ConsentRevokeOnBehalf)),
             "untrusted",
         ),
+        ("release-by-another", _encoded(_signed_by_another(town, ExchangeRelease)), "untrusted"),
+        ("decline-by-another", _encoded(_signed_by_another(town, ExchangeDecline)), "untrusted"),
+        ("forgetting-by-another", _encoded(_signed_by_another(town, ExchangeForget)), "untrusted"),
+        ("dispute-by-another", _encoded(_signed_by_another(town, DisputeOpen)), "untrusted"),
+        ("ruling-by-another", _encoded(_signed_by_another(town, DisputeRule)), "untrusted"),
         ("erasure-by-another", _encoded(_signed_by_another(town, ExchangeErase)), "untrusted"),
         ("revocation-by-another", _encoded(_signed_by_another(town, ConsentRevoke)), "untrusted"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),
         ("cut-off", data[:-1], "malformed"),
-        ("version", b"\x9a\x02" + data[2:], "malformed"),
-        ("array-not-shortest", b"\xdc\0\x0a" + data[1:], "malformed"),
+        ("version", b"\x9b\x02" + data[2:], "malformed"),
+        ("array-not-shortest", b"\xdc\0\x0b" + data[1:], "malformed"),
     ]

@@ -951,9 +951,12 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("consent", "exchange", "decision"), HASH),
     **dict.fromkeys(("terms_root", "disclosure_root", "ciphertext_hash", "model_hash"), HASH),
     **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
-    "evidence_commitment": HASH,
+    **dict.fromkeys(("evidence_commitment", "release_commitment"), HASH),
+    **dict.fromkeys(("objection_commitment", "statement_commitment"), HASH),
+    "reasons_commitment": HASH,
     **dict.fromkeys(("operator_key", "consent_key", "delivery_key"), HASH),
     **dict.fromkeys(("created_ms", "expires_ms", "lapses_ms", "until_ms"), COUNT),
+    "deadline_ms": COUNT,
     **dict.fromkeys(("quorum", "max_uses", "size_bucket_bytes"), COUNT),
     **dict.fromkeys(("product", "purpose", "basis"), IDENTIFIER),
     **dict.fromkeys(("title", "version"), TEXT),
@@ -964,7 +967,8 @@ FIELDS: dict[str, Shape] = {
     "fields": list_of(FIELD, ITEMS),
     "purposes": list_of(IDENTIFIER, ITEMS),
     "endorsement": bytes_of(64),
-    "code": CODE,
+    **dict.fromkeys(("code", "grounds"), CODE),
+    "ruling": one_of("upheld", "dismissed"),
     "inputs": list_of(HASH, ITEMS, least=1),
     "outcome": one_of("approved", "declined", "referred"),
     "reasons": list_of(TEXT, ITEMS),
@@ -981,15 +985,21 @@ BODIES: dict[str, str] = {
     "consent.reject": "consent",
     "consent.revoke": "consent",
     "consent.revoke-on-behalf": "consent evidence_commitment",
-    "exchange.intent": "consent request_commitment delivery_key",
-    "exchange.admit": "exchange ciphertext_hash disclosure_root size_bucket_bytes",
+    "exchange.intent": "consent request_commitment delivery_key lapses_ms",
+    "exchange.admit": "exchange ciphertext_hash disclosure_root size_bucket_bytes deadline_ms",
     "exchange.refuse": "exchange code",
+    "exchange.release": "exchange release_commitment",
     "exchange.void": "exchange code",
+    "exchange.time-out": "exchange",
     "exchange.acknowledge": "exchange",
-    "exchange.decline": "exchange code",
+    "exchange.decline": "exchange code objection_commitment",
     "exchange.use": "exchange decision purpose",
     "exchange.restrict": "exchange basis until_ms",
     "exchange.erase": "exchange basis",
+    "exchange.forget": "exchange basis",
+    "dispute.open": "exchange grounds statement_commitment",
+    "dispute.evidence": "exchange evidence_commitment",
+    "dispute.rule": "exchange ruling reasons_commitment",
     "decision.record": "inputs outcome model_hash reasons explanation_commitment",
 }
 """The fields of each kind's body."""
@@ -1024,11 +1034,14 @@ STATES: dict[str, Shape] = {
         **PARTIES,
         request_commitment=HASH,
         delivery_key=HASH,
+        lapses_ms=ANY_COUNT,
         code=ANY_TEXT,
+        forgotten=one_of(False, True),
         admission=optional(
             row(
                 consent_status=ANY_TEXT,
                 consent_count=ANY_COUNT,
+                terms_root=HASH,
                 use_number=ANY_COUNT,
                 height=ANY_COUNT,
                 index=ANY_COUNT,
@@ -1036,9 +1049,11 @@ STATES: dict[str, Shape] = {
                 ciphertext_hash=HASH,
                 disclosure_root=HASH,
                 size_bucket_bytes=ANY_COUNT,
+                deadline_ms=ANY_COUNT,
             )
         ),
     ),
+    "dispute": row(**BEGIN, opener=ANY_TEXT, grounds=ANY_TEXT, ruling=ANY_TEXT),
     "decision": row(
         **BEGIN,
         consumer=ANY_TEXT,
@@ -1093,6 +1108,14 @@ REQUEST = row(
     nonce=HASH,
 )
 RELEASE = row(admit=ANY_BYTES, receipt=ANY_BYTES)
+OBJECTION = row(
+    exchange=HASH,
+    code=CODE,
+    nonce=HASH,
+    size=COUNT,
+    leaves=list_of(LEAF, PACK_BYTES),
+    proof=list_of(HASH, MULTIPROOF_HASHES),
+)
 PACK = row(
     version=VERSION,
     exchange=HASH,
@@ -1104,6 +1127,7 @@ PACK = row(
     request=optional(REQUEST),
     payload=optional(list_of(LEAF, PACK_BYTES)),
     release=optional(RELEASE),
+    objection=optional(OBJECTION),
 )
 TERM_USE, FIELD_USE = "ledgercore term v1", "ledgercore field v1"
 TERMS: dict[str, Shape] = {
@@ -1162,7 +1186,11 @@ class Evidence:
         named = self.suite.hash("network", first.record.body)[:16] == self.anchor.network
         named = named and first.body["operator_key"] == self.anchor.operator
         need(named, UNTRUSTED, "genesis is not the one that the anchor's network is named for")
-        return {member["member"]: member["signing_key"] for member in first.body["members"]}
+        members = first.body["members"]
+        self.supervisors = [
+            each["signing_key"] for each in members if "supervisor" in each["roles"]
+        ]
+        return {member["member"]: member["signing_key"] for member in members}
 
     def of_kind(self, kind: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.record.kind == kind]
@@ -1196,6 +1224,7 @@ class Case:
         self.id: bytes = pack["exchange"]
         self.terms, self.request = pack["terms"], pack["request"]
         self.payload, self.release = pack["payload"], pack["release"]
+        self.objection: dict[str, Any] | None = pack["objection"]
         self.request_entry = self._only_request()
         self.consent_id: bytes = self.request_entry.body["consent"]
         intents = self.evidence.of_kind("exchange.intent")
@@ -1436,18 +1465,68 @@ def show_release(case: Case) -> Iterator[Claim]:
     yield Claim("release", "the key was sealed for a receipt that shows the exchange admitted")
 
 
-def show_voids(case: Case) -> Iterator[Claim]:
-    for entry in case.own("exchange.void")[:1]:
-        provider, code = case.state["provider"], entry.body["code"]
-        case.evidence.check_signer(entry, provider)
-        statement = f"{provider} signed that no key was sent ({code})"
+def show_key(case: Case) -> Iterator[Claim]:
+    """Whether the key was sent: the provider's word, or in the end the consumer's."""
+    evidence, provider, consumer = case.evidence, case.state["provider"], case.consumer
+    for entry in case.own("exchange.release"):
+        evidence.check_signer(entry, provider)
+        shown = entry.body["release_commitment"].hex()[:16]
+        yield Claim("released", f"{provider} signed that the key was sent ({shown})")
+    for entry in case.own("exchange.void"):
+        evidence.check_signer(entry, provider)
+        statement = f"{provider} signed that no key was sent ({entry.body['code']})"
         yield Claim("voided", f"{statement}; the use was given back")
+    for entry in case.own("exchange.time-out"):
+        evidence.check_signer(entry, consumer)
+        if case.admission is None:
+            refuse(INVALID_PROOF, "exchange was timed out, and never admitted")
+        until = f"no key came until {case.admission['deadline_ms']} ms"
+        yield Claim("timed-out", f"{consumer} signed that {until}; the use was given back")
 
 
 def show_delivery(case: Case) -> Iterator[Claim]:
     for entry in case.own("exchange.acknowledge")[:1]:
         case.evidence.check_signer(entry, case.consumer)
         yield Claim("delivery", f"{case.consumer} acknowledged the delivery")
+
+
+def show_objection(case: Case) -> Iterator[Claim]:
+    objection, declines = case.objection, case.own("exchange.decline")
+    if not declines:
+        need(objection is None, INVALID_PROOF, "objection is opened, and nothing was declined")
+        return
+    case.evidence.check_signer(declines[0], case.consumer)
+    code = declines[0].body["code"]
+    yield Claim("declined", f"{case.consumer} declined the delivery ({code})")
+    if objection is None:
+        yield case.closed("objection", "the objection")
+        return
+    admission = case.admission
+    if admission is None:
+        refuse(INVALID_PROOF, "objection is to what was never admitted")
+    need(objection["exchange"] == case.id, INVALID_PROOF, "objection is to another exchange")
+    need(objection["code"] == code, INVALID_PROOF, "objection is for another code")
+    parts = [list(leaf.values()) for leaf in objection["leaves"]]
+    encoded = encode([*list(objection.values())[:4], parts, objection["proof"]])
+    same = case.suite.hash("commitment", encoded) == declines[0].body["objection_commitment"]
+    need(same, INVALID_PROOF, "objection is not the one that the decline commits to")
+    need(len(encoded) <= OPENING_BYTES, MALFORMED, f"objection is above {OPENING_BYTES} bytes")
+    for leaf in objection["leaves"]:
+        sound = (leaf["use"], len(leaf["salt"])) == (FIELD_USE, 32)
+        need(sound, MALFORMED, "a leaf of the objection is not a salted field")
+    positions = [leaf["position"] for leaf in objection["leaves"]]
+    if positions:
+        ascend = all(one < other for one, other in itertools.pairwise(positions))
+        need(ascend, INVALID_PROOF, "leaves of the objection do not ascend")
+        leaves = {
+            at: case.suite.leaf(encode(leaf)) for at, leaf in zip(positions, parts, strict=True)
+        }
+        size, root = objection["size"], admission["disclosure_root"]
+        verify_multiproof(case.suite, leaves, size, objection["proof"], root)
+    else:
+        need(not objection["proof"], INVALID_PROOF, "objection opens no leaf, and has a proof")
+    names = ", ".join(leaf["name"] for leaf in objection["leaves"])
+    yield Claim("objection", f"{case.state['provider']} committed to what is shown: {names}")
 
 
 def show_decisions(case: Case) -> Iterator[Claim]:
@@ -1476,6 +1555,38 @@ def show_uses(case: Case) -> Iterator[Claim]:
         yield Claim("revoked", f"consent was revoked by record {revoked}; no use after it")
 
 
+def show_dispute(case: Case) -> Iterator[Claim]:
+    opened = case.own("dispute.open")
+    if not opened:
+        return
+    state = case.evidence.state("dispute", case.id)
+    for entry in opened + case.own("dispute.evidence"):
+        check_party(case, entry)
+    same = opened[0].body["grounds"] == state["grounds"]
+    need(same, INVALID_PROOF, "dispute is not the one that the ledger holds")
+    who, grounds = state["opener"] or "the subject", state["grounds"]
+    yield Claim("disputed", f"{who} disputed the exchange ({grounds})")
+    end = None
+    for entry in case.own("dispute.rule"):
+        own = entry.record.key in case.evidence.supervisors
+        need(own, UNTRUSTED, f"record {entry.index} is not signed by a supervisor")
+        ruling = entry.body["ruling"]
+        need(ruling == state["ruling"], INVALID_PROOF, "ruling is not the one of the ledger")
+        yield Claim("ruled", f"a supervisor ruled that the complaint is {ruling}")
+        end = entry.index if ruling == "dismissed" else None
+    for entry in case.own("exchange.use"):
+        barred = opened[0].index < entry.index and (end is None or entry.index < end)
+        need(not barred, INVALID_PROOF, "data was used while a dispute barred it")
+
+
+def check_party(case: Case, entry: Entry) -> None:
+    """Hold a record to the subject's key, the provider or the consumer."""
+    members = case.evidence.members
+    parties = [members.get(case.state[name]) for name in ("provider", "consumer")]
+    own = entry.record.key in [case.consent["consent_key"], *parties]
+    need(own, UNTRUSTED, f"record {entry.index} is not signed by a party of the exchange")
+
+
 def show_restrictions(case: Case) -> Iterator[Claim]:
     for entry in case.own("exchange.restrict"):
         case.evidence.check_signer(entry, case.consumer)
@@ -1490,11 +1601,19 @@ def show_erasure(case: Case) -> Iterator[Claim]:
         yield Claim("erased", f"{promise}; this is a promise, not a proof")
 
 
+def show_forgetting(case: Case) -> Iterator[Claim]:
+    for entry in case.own("exchange.forget")[:1]:
+        provider, basis = case.state["provider"], entry.body["basis"]
+        case.evidence.check_signer(entry, provider)
+        promise = f"{provider} signed that it keeps nothing of what it sealed ({basis})"
+        yield Claim("forgotten", f"{promise}; this is a promise, not a proof")
+
+
 CLAIMS = (
     *(show_complete, show_product, show_consent, show_live),
     *(show_request, show_scope, show_payload, show_release),
-    *(show_voids, show_delivery, show_decisions, show_uses),
-    *(show_restrictions, show_erasure),
+    *(show_key, show_delivery, show_objection, show_decisions, show_uses),
+    *(show_dispute, show_restrictions, show_erasure, show_forgetting),
 )
 
 
@@ -1616,7 +1735,7 @@ KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x93: show_equivocation,
     0x94: show_state,
     0x96: show_receipt,
-    0x9A: show_pack,
+    0x9B: show_pack,
     ord("{"): show_consistency,
 }
 """What verifies a file, by its first byte; any other text is a checkpoint."""

@@ -144,7 +144,7 @@ _DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
     b"\x93": _equivocation,
     b"\x94": _state,
     b"\x96": _receipt,
-    b"\x9a": _pack,
+    b"\x9b": _pack,
     b"{": _consistency,
 }
 

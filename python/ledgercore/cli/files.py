@@ -97,7 +97,7 @@ _BEGINNINGS = (
     (b"\x93", "a state receipt"),
     (b"\x96", "a receipt"),
     (b"\x97", "a history"),
-    (b"\x9a", "an evidence pack"),
+    (b"\x9b", "an evidence pack"),
 )
 _OBJECTS = (
     ("proof", "what prove --since prints"),

@@ -161,5 +161,5 @@ def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
         click.echo(one_line(f"{claim.status:8} {claim.name}: {claim.statement}"))
 
 
-_VERIFIERS = {b"\x93": _verify_state, b"\x97": _verify_history, b"\x9a": _verify_pack}
-"""By how they begin: arrays of three, seven and ten."""
+_VERIFIERS = {b"\x93": _verify_state, b"\x97": _verify_history, b"\x9b": _verify_pack}
+"""By how they begin: arrays of three, seven and eleven."""

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ledgercore.exchange.authority import Authority
     from ledgercore.exchange.consumer import Consumer
     from ledgercore.exchange.pack import Claim, build_pack, verify_pack
     from ledgercore.exchange.provider import Provider
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ledgercore.exchange.supervisor import Supervisor, Totals
 
 __all__ = [
+    "Authority",
     "Claim",
     "Consumer",
     "Provider",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Authority": "authority",
     "Claim": "pack",
     "Consumer": "consumer",
     "Provider": "provider",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
+from ledgercore._core import Record
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import Request
+from ledgercore.exchange.objection import Objection
 from ledgercore.exchange.salted import Leaf
-from ledgercore.records import ExchangeErase
+from ledgercore.records import ExchangeErase, RecordBody
 from ledgercore.records.base import Part
 from ledgercore.rules import ConsentState, ExchangeState, consent_object, exchange_object
 
 __all__ = ["Case", "Claim", "ReleaseEvidence"]
+
+
+BodyT = TypeVar("BodyT", bound=RecordBody)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Case:
     request: Request | None
     payload: tuple[Leaf, ...] | None
     release: ReleaseEvidence | None
+    objection: Objection | None
 
     @property
     def state(self) -> ExchangeState:
@@ -55,6 +63,12 @@ class Case:
     @property
     def suite(self) -> str:
         return self.evidence.anchor.suite
+
+    def own(self, kind: type[BodyT]) -> Iterator[tuple[int, Record, BodyT]]:
+        """The records of a kind that name this exchange."""
+        for index, record, body in self.evidence.of_kind(kind):
+            if getattr(body, "exchange", None) == self.exchange:
+                yield index, record, body
 
     def erasure(self) -> str | None:
         """The basis on which the consumer signed that the data is erased, if it did."""

@@ -3,7 +3,8 @@
 Each claim is proven or it is an error: a pack that contradicts itself proves nothing. A claim
 about content is ``withheld`` where the pack's maker did not open it, and ``erased`` where the
 consumer has promised on the ledger that it is destroyed. Claims about what is opened are made in
-``openings``; the others, which need the ledger's records alone, here.
+``openings``, those about what went wrong in ``outcomes``; the others, which need the ledger's
+records alone, here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from ledgercore.exchange.openings import (
     prove_request,
     prove_scope,
 )
+from ledgercore.exchange.outcomes import (
+    prove_dispute,
+    prove_forgetting,
+    prove_key,
+    prove_objection,
+)
 from ledgercore.records import (
     ConsentAuthorise,
     ConsentRequest,
@@ -29,7 +36,6 @@ from ledgercore.records import (
     ExchangeAdmit,
     ExchangeRestrict,
     ExchangeUse,
-    ExchangeVoid,
     ProductPublish,
     endorsement_message,
 )
@@ -145,18 +151,6 @@ def _acknowledged(case: Case) -> list[Claim]:
     return []
 
 
-def _voided(case: Case) -> list[Claim]:
-    for _, record, body in case.evidence.of_kind(ExchangeVoid):
-        if body.exchange == case.exchange:
-            provider = case.state.provider
-            case.evidence.signed_by_member(record, provider)
-            statement = (
-                f"{provider} signed that no key was sent ({body.code}); the use was given back"
-            )
-            return [Claim("voided", statement)]
-    return []
-
-
 def _decided(case: Case) -> list[Claim]:
     claims = []
     for _, record, body in case.evidence.of_kind(DecisionRecord):
@@ -222,10 +216,13 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     prove_scope,
     prove_payload,
     prove_release,
-    _voided,
+    prove_key,
     _acknowledged,
+    prove_objection,
     _decided,
     _used,
+    prove_dispute,
     _restricted,
     _erased,
+    prove_forgetting,
 )

@@ -19,6 +19,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
     Delivery,
@@ -30,6 +31,7 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
+from ledgercore.exchange.objection import Objection, make_objection, objection_commitment
 from ledgercore.exchange.salted import FIELD, commit, decode_leaves
 from ledgercore.exchange.sealing import (
     open_key,
@@ -50,14 +52,18 @@ from ledgercore.records import (
     ExchangeErase,
     ExchangeIntent,
     ExchangeRestrict,
+    ExchangeTimeOut,
     ExchangeUse,
 )
 from ledgercore.records.base import Value
-from ledgercore.rules import Admission, ExchangeState, exchange_object
+from ledgercore.rules import Admission, ExchangeState, exchange_object, exchange_status_at
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
-__all__ = ["Consumer"]
+__all__ = ["INTENT_LIFETIME_MS", "Consumer"]
+
+INTENT_LIFETIME_MS = 24 * 3_600_000
+"""How long an intent waits for its provider."""
 
 
 class Consumer:
@@ -94,13 +100,17 @@ class Consumer:
         )
         return Draft(self._key, body)
 
-    def intend(self, requests: Sequence[Request]) -> list[Draft]:
-        """Open exchanges under consents; each gets a delivery key of its own."""
+    def intend(
+        self, requests: Sequence[Request], *, lifetime_ms: int = INTENT_LIFETIME_MS
+    ) -> list[Draft]:
+        """Open exchanges under consents; each gets a delivery key of its own, and then lapses."""
         drafts, items = [], []
+        lapses_ms = self._now_ms() + lifetime_ms
         for request in requests:
             private = self._entropy.bytes(32)
             commitment = request_commitment(self._ledger.suite, request)
-            body = ExchangeIntent(request.consent, commitment, public_delivery_key(private))
+            key = public_delivery_key(private)
+            body = ExchangeIntent(request.consent, commitment, key, lapses_ms)
             drafts.append(Draft(self._key, body))
             items.append((f"request/{commitment.hex()}", encode_message(request)))
             items.append((_delivery_key(body), private))
@@ -125,7 +135,7 @@ class Consumer:
         """
         state, key = self._open_key(delivery, release)
         payload = open_payload(delivery.ciphertext, key, self._ledger.network + release.exchange)
-        values = self._check_payload(payload, state)
+        values = self._check_payload(release.exchange, payload, state)
         kept = f"exchange/{release.exchange.hex()}"
         self._vault.store(
             [(f"{kept}/payload", payload), (f"{kept}/release", encode_message(release))]
@@ -162,7 +172,7 @@ class Consumer:
         context = self._ledger.network + release.exchange
         manifest = decode_message(delivery.ciphertext, Manifest)
         payload = open_payload(manifest.payload, key, context)
-        (value,) = self._check_payload(payload, state).values()
+        (value,) = self._check_payload(release.exchange, payload, state).values()
         content_root = _content_root(value, manifest)
         chunk_key = stream_key(key, context)
         reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
@@ -201,17 +211,21 @@ class Consumer:
         info = release_info(ledger.network, intent, admit.id, receipt_hash)
         return state, open_key(release.sealed_key, private, info)
 
-    def _check_payload(self, payload: bytes, state: ExchangeState) -> dict[str, Value]:
-        """The values of a payload that is what was committed to, and what was asked for."""
-        kept = self._vault.load(f"request/{state.request_commitment.hex()}")
-        if kept is None:
-            raise UntrustedError("request of the exchange is not known here")
+    def _check_payload(
+        self, intent: bytes, payload: bytes, state: ExchangeState
+    ) -> dict[str, Value]:
+        """The values of a payload that is what was committed to, and what was asked for.
+
+        What was committed to and not asked for is kept, to be shown in an objection.
+        """
+        want = self._requested(state).fields
         leaves = decode_leaves(payload, FIELD)
         assert state.admission is not None, "an admitted state has an admission"
         if commit(self._ledger.suite, leaves) != state.admission.disclosure_root:
             raise InvalidError("payload is not what the provider committed to")
-        got, want = tuple(leaf.name for leaf in leaves), decode_message(kept, Request).fields
+        got = tuple(leaf.name for leaf in leaves)
         if got != want:
+            self._vault.store([(f"exchange/{intent.hex()}/unwanted", payload)])
             raise RefusedError("E_SCOPE", f"fields are {list(got)}, want {list(want)}")
         return {leaf.name: leaf.value for leaf in leaves}
 
@@ -219,10 +233,11 @@ class Consumer:
         """Say that what came is what was asked for."""
         return Draft(self._key, ExchangeAcknowledge(intent))
 
-    def decline(self, intent: bytes, error: LedgerError) -> Draft:
-        """Say that it is not, by the error of ``open``.
+    def decline(self, intent: bytes, error: LedgerError, *, fields: Sequence[str] = ()) -> Draft:
+        """Say that it is not, by the error of ``open``; ``fields`` names what is wrong with it.
 
-        An error of this side's own, such as a full disk, is raised: it is no reason to decline.
+        Fields that were not asked for, and those named, are opened in an ``objection`` that is
+        kept here. An error of this side's own, such as a full disk, is raised: it is no reason.
         """
         match error:
             case RefusedError():
@@ -233,7 +248,47 @@ class Consumer:
                 code = "E_SCOPE"
             case _:
                 raise error
-        return Draft(self._key, ExchangeDecline(intent, code))
+        objection = self._object(intent, code, fields)
+        name = f"exchange/{intent.hex()}/objection"
+        self._vault.store([(name, encode_message(objection))])
+        commitment = objection_commitment(self._ledger.suite, objection)
+        return Draft(self._key, ExchangeDecline(intent, code, commitment))
+
+    def _object(self, intent: bytes, code: str, fields: Sequence[str]) -> Objection:
+        """Open what is wrong in the payload that came, as far as it could be opened."""
+        kept = f"exchange/{intent.hex()}"
+        payload = self._vault.load(f"{kept}/unwanted") or self._vault.load(f"{kept}/payload")
+        leaves = () if payload is None else decode_leaves(payload, FIELD)
+        asked: tuple[str, ...] = ()
+        if leaves:
+            asked = self._requested(self._state(intent)).fields
+        wrong = [leaf.position for leaf in leaves if leaf.name not in asked or leaf.name in fields]
+        nonce = self._entropy.bytes(32)
+        return make_objection(self._ledger.suite, intent, code, nonce, (leaves, wrong))
+
+    def _requested(self, state: ExchangeState) -> Request:
+        kept = self._vault.load(f"request/{state.request_commitment.hex()}")
+        if kept is None:
+            raise UntrustedError("request of the exchange is not known here")
+        return decode_message(kept, Request)
+
+    def time_out(self, intent: bytes) -> Draft:
+        """Say that no key came in time, which gives the use back.
+
+        The private half of the delivery key is destroyed first: a key that came late opens nothing.
+        Raises ``E_EXCHANGE_STATE``, with nothing destroyed, before the admit's deadline.
+        """
+        state = self._state(intent)
+        status = exchange_status_at(state, self._now_ms())
+        if status != "OVERDUE":
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE")
+        self._vault.erase([_delivery_key(state)])
+        return Draft(self._key, ExchangeTimeOut(intent))
+
+    @property
+    def disputes(self) -> Complainant:
+        """What this consumer says in disputes."""
+        return Complainant(self._key, self._entropy, self._ledger.suite)
 
     def decide(
         self, inputs: Sequence[bytes], outcome: str, model: bytes, reasons: Sequence[str]
@@ -273,7 +328,7 @@ class Consumer:
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps no content of these exchanges, nor a key to any."""
         ledger = self._ledger
-        names, now_ms = self._erasable(intents), ledger.block(ledger.height).time_ms
+        names, now_ms = self._erasable(intents), self._now_ms()
         return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _erasable(self, intents: Sequence[bytes]) -> list[str]:
@@ -285,7 +340,12 @@ class Consumer:
                 raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
             kept = f"exchange/{intent.hex()}"
             names += [_delivery_key(state), f"{kept}/payload", f"{kept}/stream-key"]
+            names += [f"{kept}/unwanted", f"{kept}/objection"]
         return names
+
+    def _now_ms(self) -> int:
+        """The ledger's time, which is its newest block's."""
+        return self._ledger.block(self._ledger.height).time_ms
 
     def _state(self, intent: bytes) -> ExchangeState:
         value = self._ledger.state(exchange_object(intent))

@@ -105,6 +105,11 @@ class Evidence:
         if member not in self.members or self.members[member].signing_key != record.key:
             raise UntrustedError(f"record {record.kind} is not signed by {member}")
 
+    def signed_by_role(self, record: Record, role: str) -> bool:
+        """Whether a member with the role signed the record."""
+        members = self.members.values()
+        return any(role in each.roles and each.signing_key == record.key for each in members)
+
     def _check_related(self) -> None:
         consent = self.consent()
         exchanges = self._exchanges(consent)

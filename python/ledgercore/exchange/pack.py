@@ -6,7 +6,7 @@ openings its maker holds. ``verify_pack`` needs nothing else but the trust ancho
 is erased its opening is missing and the pack says so; everything else still verifies.
 
     [1, exchange, checkpoint, [hash, ...], [[index, record], ...], [state proof, ...],
-     terms or nil, request or nil, payload or nil, release or nil]
+     terms or nil, request or nil, payload or nil, release or nil, objection or nil]
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.claims import prove_claims
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
+from ledgercore.exchange.objection import Objection
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
-from ledgercore.records import ConsentRequest, DecisionRecord, ExchangeIntent
+from ledgercore.records import ConsentRequest, DecisionRecord, DisputeOpen, ExchangeIntent
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
     ExchangeState,
     consent_object,
     decision_object,
+    dispute_object,
     exchange_object,
     product_object,
 )
@@ -56,6 +58,7 @@ class Pack(Part, frozen=True):
     request: Request | None
     payload: tuple[Leaf, ...] | None
     release: ReleaseEvidence | None
+    objection: Objection | None
 
 
 def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
@@ -72,6 +75,7 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     release = _opening(vault, f"{kept}/release", Release)
     request = _opening(vault, f"request/{state.request_commitment.hex()}", Request)
     payload = _payload(vault, f"{kept}/payload")
+    objection = _opening(vault, f"{kept}/objection", Objection)
     with ledger.moment():
         trail = _Trail(ledger, state)
         indices = sorted(trail.found)
@@ -87,6 +91,7 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
             request=request,
             payload=payload,
             release=ReleaseEvidence(release.admit, release.receipt) if release else None,
+            objection=objection,
         )
     return encode_part(pack)
 
@@ -110,8 +115,15 @@ class _Trail:
             self.found[index] = record.encode()
             if record.kind == ConsentRequest.KIND:
                 self._add_product(ledger, record)
+            elif record.kind == DisputeOpen.KIND:
+                self._add_dispute(record)
             elif record.kind == DecisionRecord.KIND:
                 self.objects.append(decision_object(record.id))
+
+    def _add_dispute(self, opened: Record) -> None:
+        body = records.decode(opened.kind, opened.body)
+        assert isinstance(body, DisputeOpen)
+        self.objects.append(dispute_object(body.exchange))
 
     def _add_product(self, ledger: Ledger, request: Record) -> None:
         """The product that a consent is for, and its publication, which begins its history."""
@@ -137,5 +149,5 @@ def verify_pack(data: bytes, anchor: Anchor) -> tuple[Claim, ...]:
     """What a pack proves, claim by claim; raises if anything in it is not as it should be."""
     pack = decode_part(data, Pack, "pack", PACK_BYTES)
     evidence = Evidence(anchor, pack.checkpoint, pack.proof, pack.records, pack.states)
-    opened = (pack.terms, pack.request, pack.payload, pack.release)
+    opened = (pack.terms, pack.request, pack.payload, pack.release, pack.objection)
     return prove_claims(Case(evidence, pack.exchange, *opened))

@@ -15,6 +15,7 @@ from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
     Delivery,
@@ -30,13 +31,16 @@ from ledgercore.exchange.messages import (
 from ledgercore.exchange.salted import FIELD, Leaf, commit, encode_leaves, make_leaves
 from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
 from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Outcome
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRevokeOnBehalf,
     ExchangeAdmit,
+    ExchangeForget,
     ExchangeRefuse,
+    ExchangeRelease,
     ExchangeVoid,
     ProductPublish,
     endorsement_message,
@@ -49,12 +53,16 @@ from ledgercore.rules import (
     ProductState,
     consent_object,
     exchange_object,
+    exchange_status_at,
     product_object,
 )
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
-__all__ = ["Provider", "Row"]
+__all__ = ["KEY_LIFETIME_MS", "Provider", "Row"]
+
+KEY_LIFETIME_MS = 24 * 3_600_000
+"""How long after its admit a provider lets a consumer wait for the key at most."""
 
 Row = Mapping[str, Value]
 """One subject's data: a value, or the code of why it is missing, by field."""
@@ -114,8 +122,9 @@ class Provider:
     def _check(self, intent: bytes, request: Request) -> Terms:
         """Hold a request to its commitment and to the terms of its consent."""
         state = self._exchange(intent)
-        if state.status != "INTENDED":
-            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, want INTENDED")
+        status = exchange_status_at(state, self._now_ms())
+        if status != "INTENDED":
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, want INTENDED")
         if request_commitment(self._ledger.suite, request) != state.request_commitment:
             raise RefusedError("E_SCOPE", "request is not the one that the intent commits to")
         kept = self._vault.load(f"proposal/{state.consent.hex()}")
@@ -190,6 +199,7 @@ class Provider:
             ciphertext_hash=hash_domain(suite, "commitment", ciphertext),
             disclosure_root=commit(suite, leaves),
             size_bucket_bytes=size_bucket(count),
+            deadline_ms=self._now_ms() + KEY_LIFETIME_MS,
         )
         # Kept under the hash that the admit names: sealing again takes nothing from this.
         name = _sealed(intent, body.ciphertext_hash)
@@ -215,7 +225,8 @@ class Provider:
         """The payload's key for the consumer, if a receipt proves that the admit was in time.
 
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
-        revoked since or has expired: then the key is withheld although the admit stands.
+        revoked since or has expired: then the key is withheld although the admit stands. So it is,
+        with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back.
         """
         if not isinstance(admit, Accepted):
             raise admit
@@ -224,13 +235,24 @@ class Provider:
             receipt = ledger.receipt(admit.index, state_of=exchange_object(intent))
             record = receipt.verify(ledger.record(admit.index).body, ledger.trust_anchor)
             state = admitted_state(receipt, intent)
-            _check_covered(self._consent(state.consent), ledger.block(ledger.height).time_ms)
+            now_ms = self._now_ms()
+            _check_in_time(self._exchange(intent), now_ms)
+            _check_covered(self._consent(state.consent), now_ms)
         encoded = receipt.encode()
         receipt_hash = hash_domain(ledger.suite, "commitment", encoded)
         info = release_info(ledger.network, intent, record.id, receipt_hash)
         assert state.admission is not None, "an admitted state has an admission"
         sealed = seal_key(self._kept(intent, state.admission, "key"), state.delivery_key, info)
         return Release(intent, record.body, encoded, sealed)
+
+    def confirm_release(self, release: Release) -> Draft:
+        """Say on the ledger that the key was sent, before the deadline lets the consumer deny it.
+
+        Whoever holds the release can show that it is the one: to the supervisor in a dispute.
+        """
+        commitment = hash_domain(self._ledger.suite, "commitment", encode_message(release))
+        self._vault.store([(f"{_sealed(release.exchange)}sent", encode_message(release))])
+        return Draft(self._key, ExchangeRelease(release.exchange, commitment))
 
     def void(self, intent: bytes, code: str) -> Draft:
         """Say that no key was sent and none will be: what was sealed is erased first."""
@@ -239,10 +261,19 @@ class Provider:
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
         """Revoke for a subject that lost its key; the evidence stays here, behind a commitment."""
-        kept = self._entropy.bytes(32) + evidence
-        commitment = hash_domain(self._ledger.suite, "commitment", kept)
-        self._vault.store([(f"revocation/{consent.hex()}", kept)])
+        name, suite = f"revocation/{consent.hex()}", self._ledger.suite
+        commitment = keep_statement(self._vault, self._entropy, suite, name, evidence)
         return Draft(self._key, ConsentRevokeOnBehalf(consent, commitment))
+
+    @property
+    def disputes(self) -> Complainant:
+        """What this provider says in disputes."""
+        return Complainant(self._key, self._entropy, self._ledger.suite)
+
+    def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
+        """Forget what was sealed for exchanges that are over, and promise so on the ledger."""
+        self.forget(intents)
+        return [Draft(self._key, ExchangeForget(intent, basis)) for intent in intents]
 
     def forget(self, intents: Sequence[bytes]) -> int:
         """Erase payloads and keys that the consumers have acknowledged."""
@@ -254,8 +285,13 @@ class Provider:
         """An erasure receipt: this vault keeps nothing that was sealed for these exchanges."""
         ledger = self._ledger
         names = [_sealed(intent) for intent in intents]
-        now_ms = ledger.block(ledger.height).time_ms
-        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
+        return certify_erasure(
+            self._vault, names, self._key, ledger.network, ledger.suite, self._now_ms()
+        )
+
+    def _now_ms(self) -> int:
+        """The ledger's time, which is its newest block's."""
+        return self._ledger.block(self._ledger.height).time_ms
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
         kept = self._vault.load(f"{_sealed(intent, admission.ciphertext_hash)}/{part}")
@@ -279,6 +315,13 @@ class Provider:
         value = self._ledger.state(consent_object(consent))
         assert value is not None, "an exchange has a consent"
         return decode_state(value, ConsentState)
+
+
+def _check_in_time(state: ExchangeState, now_ms: int) -> None:
+    """Withhold the key where the consumer may say that none came."""
+    status = exchange_status_at(state, now_ms)
+    if status in ("OVERDUE", "TIMED_OUT", "VOIDED"):
+        raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, key is withheld")
 
 
 def _check_covered(consent: ConsentState, now_ms: int) -> None:

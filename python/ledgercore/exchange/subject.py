@@ -9,6 +9,7 @@ from __future__ import annotations
 from ledgercore._core import SigningKey
 from ledgercore.entropy import Entropy
 from ledgercore.errors import UntrustedError
+from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.messages import Proposal, Terms, check_terms, encode_message
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
@@ -68,6 +69,12 @@ class Subject:
     def revoke(self, proposal: Proposal) -> Draft:
         """Take the consent back."""
         return Draft(self._key(proposal.consent_key), ConsentRevoke(proposal.consent))
+
+    def disputes(self, proposal: Proposal) -> Complainant:
+        """What this subject says in disputes of exchanges under a consent."""
+        if self._ledger is None:
+            raise UntrustedError("a dispute is of a ledger: give this subject one to read")
+        return Complainant(self._key(proposal.consent_key), self._entropy, self._ledger.suite)
 
     def _check_asked(self, proposal: Proposal, ledger: Ledger) -> None:
         value = ledger.state(consent_object(proposal.consent))

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from ledgercore.ledger import Ledger, Report
 from ledgercore.ledger.audit import Progress
-from ledgercore.rules import ConsentState, DecisionState, ExchangeState, consent_status_at
+from ledgercore.rules import (
+    ConsentState,
+    DecisionState,
+    ExchangeState,
+    consent_status_at,
+    exchange_status_at,
+)
 from ledgercore.rules.view import decode_state
 
 __all__ = ["Supervisor", "Totals"]
@@ -47,7 +53,7 @@ class Supervisor:
             decisions = [decode_state(v, DecisionState) for _, v in ledger.states(b"decision/")]
         return Totals(
             consents=_count(consent_status_at(state, now_ms) for state in consents),
-            exchanges=_count(state.status for state in exchanges),
+            exchanges=_count(exchange_status_at(state, now_ms) for state in exchanges),
             refusals=_count(state.code for state in exchanges if state.code),
             decisions=_count(state.outcome for state in decisions),
         )

@@ -15,26 +15,30 @@ __all__ = [
     "ExchangeAdmit",
     "ExchangeDecline",
     "ExchangeErase",
+    "ExchangeForget",
     "ExchangeIntent",
     "ExchangeRefuse",
+    "ExchangeRelease",
     "ExchangeRestrict",
+    "ExchangeTimeOut",
     "ExchangeUse",
     "ExchangeVoid",
 ]
 
 
 class ExchangeIntent(RecordBody, frozen=True):
-    """By the consumer: a hidden request, and the key to deliver to."""
+    """By the consumer: a hidden request, the key to deliver to, and until when it is open."""
 
     KIND: ClassVar[str] = "exchange.intent"
 
     consent: Bytes32
     request_commitment: Bytes32
     delivery_key: Bytes32
+    lapses_ms: TimeMs
 
 
 class ExchangeAdmit(RecordBody, frozen=True):
-    """By the provider: the sealed payload exists, and one use of the consent is taken."""
+    """By the provider: the sealed payload exists, one use is taken, and the key comes in time."""
 
     KIND: ClassVar[str] = "exchange.admit"
 
@@ -42,6 +46,7 @@ class ExchangeAdmit(RecordBody, frozen=True):
     ciphertext_hash: Bytes32
     disclosure_root: Bytes32
     size_bucket_bytes: Count
+    deadline_ms: TimeMs
 
 
 class ExchangeRefuse(RecordBody, frozen=True):
@@ -51,6 +56,23 @@ class ExchangeRefuse(RecordBody, frozen=True):
 
     exchange: Bytes32
     code: Code
+
+
+class ExchangeRelease(RecordBody, frozen=True):
+    """By the provider: the key was sent, sealed as this hash says; who holds it can show it."""
+
+    KIND: ClassVar[str] = "exchange.release"
+
+    exchange: Bytes32
+    release_commitment: Bytes32
+
+
+class ExchangeTimeOut(RecordBody, frozen=True):
+    """By the consumer: no key came until the deadline of the admit; the use is given back."""
+
+    KIND: ClassVar[str] = "exchange.time-out"
+
+    exchange: Bytes32
 
 
 class ExchangeVoid(RecordBody, frozen=True):
@@ -71,12 +93,13 @@ class ExchangeAcknowledge(RecordBody, frozen=True):
 
 
 class ExchangeDecline(RecordBody, frozen=True):
-    """By the consumer: what came is not what was asked for."""
+    """By the consumer: what came is not what was asked for; it keeps what shows it."""
 
     KIND: ClassVar[str] = "exchange.decline"
 
     exchange: Bytes32
     code: Code
+    objection_commitment: Bytes32
 
 
 class ExchangeUse(RecordBody, frozen=True):
@@ -103,6 +126,15 @@ class ExchangeErase(RecordBody, frozen=True):
     """By the consumer: a signed promise that the data, its key and its salts are destroyed."""
 
     KIND: ClassVar[str] = "exchange.erase"
+
+    exchange: Bytes32
+    basis: Identifier
+
+
+class ExchangeForget(RecordBody, frozen=True):
+    """By the provider: a signed promise that it keeps neither what it sealed nor the key."""
+
+    KIND: ClassVar[str] = "exchange.forget"
 
     exchange: Bytes32
     basis: Identifier

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ledgercore.rules.codes import CODES, Code
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
+from ledgercore.rules.exchange import status_at as exchange_status_at
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     NETWORK,
@@ -17,6 +18,7 @@ from ledgercore.rules.state import (
     BusinessState,
     ConsentState,
     DecisionState,
+    DisputeState,
     ExchangeState,
     KeyState,
     MemberState,
@@ -27,6 +29,7 @@ from ledgercore.rules.state import (
     check_has_history,
     consent_object,
     decision_object,
+    dispute_object,
     exchange_object,
     key_object,
     member_object,
@@ -48,6 +51,7 @@ __all__ = [
     "Code",
     "ConsentState",
     "DecisionState",
+    "DisputeState",
     "ExchangeState",
     "KeyState",
     "MemberState",
@@ -66,8 +70,10 @@ __all__ = [
     "decision_object",
     "decode_object",
     "decode_state",
+    "dispute_object",
     "encode_state",
     "exchange_object",
+    "exchange_status_at",
     "extend_history",
     "key_object",
     "member_object",

@@ -30,6 +30,7 @@ from ledgercore.rules.state import (
     product_object,
 )
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+from ledgercore.rules.view import View
 
 __all__ = ["FAMILY", "STATUSES", "give_use_back", "status_at", "take_use"]
 
@@ -51,6 +52,10 @@ ConsentBody = ConsentRequest | Later
 
 def name_of(record: VerifiedRecord, body: ConsentBody) -> bytes:
     return consent_object(body.consent)
+
+
+def consents(view: View, body: ConsentBody, state: ConsentState | None) -> tuple[ConsentState, ...]:
+    return () if state is None else (state,)
 
 
 def _product(case: Case[ConsentRequest, None]) -> ProductState:
@@ -196,4 +201,5 @@ FAMILY = Family(
         ConsentRevoke.KIND: keep,
         ConsentRevokeOnBehalf.KIND: keep,
     },
+    consents=consents,
 )

@@ -57,7 +57,7 @@ def _transitions(rows: Iterable[Row]) -> str:
                 f"`{row.kind}`",
                 ", ".join(row.begin) or "(new)",
                 row.signer.replace("_", " "),
-                row.end,
+                row.end or ("(same)" if row.begin else ""),
                 ", ".join(f"`{check}`" for check in row.checks),
             )
             for row in rows

@@ -19,7 +19,7 @@ from ledgercore.records import (
     RecordBody,
 )
 from ledgercore.records import decode as decode_body
-from ledgercore.rules import consent, decision, exchange, governance, product
+from ledgercore.rules import consent, decision, dispute, exchange, governance, product
 from ledgercore.rules.codes import refuse
 from ledgercore.rules.governance import check_member, check_role, follow_signer
 from ledgercore.rules.state import (
@@ -40,7 +40,7 @@ __all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "apply_plain", "next_posi
 WINDOW_TOLERANCE_MS = 120_000
 """How far a signer's clock and the block's time may differ."""
 
-FAMILIES = (product.FAMILY, consent.FAMILY, exchange.FAMILY, decision.FAMILY)
+FAMILIES = (product.FAMILY, consent.FAMILY, exchange.FAMILY, dispute.FAMILY, decision.FAMILY)
 
 _WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
 """A revocation is never refused for its form."""
@@ -132,14 +132,15 @@ def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None
     state = view.get(name, family.state_type)
     if row.begin and state is None:
         refuse("E_UNKNOWN", f"{family.name} does not exist", record.id)
-    member = _check_signer(view, record, row, state)
+    consents = family.consents(view, body, state)
+    member = _check_signer(view, record, row, state, consents)
     _check_status(family, row, state, record, position)
     fork = view.fork()
     case = Case(fork, record, position, body, state, member)
     for check in row.checks:
         family.checks[check](case)
     moved = family.effects[row.kind](case)
-    case.touch(name, structs.replace(moved, status=row.end))
+    case.touch(name, structs.replace(moved, status=row.end or moved.status))
     fork.put(signer_name, signer)
     fork.merge()
 
@@ -153,17 +154,41 @@ def _decode(record: VerifiedRecord) -> RecordBody:
         refuse("E_CANON", str(error), record.id)
 
 
-def _check_signer(view: View, record: VerifiedRecord, row: Row, state: BusinessState | None) -> str:
-    """The member who signed, or nothing where the consent's own key did."""
-    if row.signer is Signer.CONSENT_KEY:
-        assert isinstance(state, ConsentState)
-        if record.key != state.consent_key:
-            refuse("E_ROLE", "signer is not the key of this consent", record.id)
-        return ""
+def _check_signer(
+    view: View,
+    record: VerifiedRecord,
+    row: Row,
+    state: BusinessState | None,
+    consents: tuple[ConsentState, ...],
+) -> str:
+    """The member who signed, or nothing where a consent's own key did."""
+    if row.signer in (Signer.CONSENT_KEY, Signer.PARTY):
+        return _check_party(view, record, row, consents)
+    if row.signer is Signer.MEMBER:
+        return check_member(view, record)
     member = check_role(view, record, row.signer)
+    if row.signer is Signer.SUPERVISOR:
+        return member
     party = member if state is None or not row.begin else getattr(state, row.signer)
     if party != member:
         refuse("E_RECIPIENT", f"{row.signer} is {party}, not {member}", record.id)
+    return member
+
+
+def _check_party(
+    view: View, record: VerifiedRecord, row: Row, consents: tuple[ConsentState, ...]
+) -> str:
+    """The member who is a party of a consent, or nothing where the signer is a consent's key."""
+    if not consents:
+        refuse("E_UNKNOWN", "record names nothing that rests on a consent", record.id)
+    if any(record.key == consent.consent_key for consent in consents):
+        return ""
+    if row.signer is Signer.CONSENT_KEY:
+        refuse("E_ROLE", "signer is not the key of this consent", record.id)
+    member = check_member(view, record)
+    parties = {party for consent in consents for party in (consent.provider, consent.consumer)}
+    if member not in parties:
+        refuse("E_RECIPIENT", f"parties are {sorted(parties)}, not {member}", record.id)
     return member
 
 

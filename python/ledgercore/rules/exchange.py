@@ -17,46 +17,81 @@ from ledgercore.records import (
     ExchangeAdmit,
     ExchangeDecline,
     ExchangeErase,
+    ExchangeForget,
     ExchangeIntent,
     ExchangeRefuse,
+    ExchangeRelease,
     ExchangeRestrict,
+    ExchangeTimeOut,
     ExchangeUse,
     ExchangeVoid,
 )
-from ledgercore.rules.consent import give_use_back, status_at, take_use
+from ledgercore.rules.consent import give_use_back, take_use
+from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.state import (
     NEW,
     Admission,
     ConsentState,
     DecisionState,
+    DisputeState,
     ExchangeState,
     consent_object,
     decision_object,
+    dispute_object,
     exchange_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import SAME, Case, Family, Row, Signer, check_names
 
-__all__ = ["FAMILY"]
+__all__ = ["DEADLINE_LIMIT_MS", "FAMILY", "status_at"]
+
+DEADLINE_LIMIT_MS = 7 * 24 * 3_600_000
+"""How long after its admit a key may come at most: until then the use is taken."""
 
 IntentCase = Case[ExchangeIntent, None]
 AdmitCase = Case[ExchangeAdmit, ExchangeState]
 UseCase = Case[ExchangeUse, ExchangeState]
+ReleaseCase = Case[ExchangeRelease, ExchangeState]
 StopCase = Case[ExchangeRefuse | ExchangeDecline, ExchangeState]
 VoidCase = Case[ExchangeVoid, ExchangeState]
+TimeOutCase = Case[ExchangeTimeOut, ExchangeState]
+ForgetCase = Case[ExchangeForget, ExchangeState]
 RestrictCase = Case[ExchangeRestrict, ExchangeState]
 PlainCase = Case[ExchangeAcknowledge | ExchangeErase | ExchangeRestrict, ExchangeState]
-AnyCase = IntentCase | AdmitCase | UseCase | StopCase | VoidCase | PlainCase
+AnyCase = (
+    IntentCase
+    | AdmitCase
+    | UseCase
+    | ReleaseCase
+    | StopCase
+    | VoidCase
+    | TimeOutCase
+    | ForgetCase
+    | PlainCase
+)
 
 Later = (
     ExchangeAdmit
     | ExchangeRefuse
+    | ExchangeRelease
     | ExchangeVoid
+    | ExchangeTimeOut
     | ExchangeAcknowledge
     | ExchangeDecline
     | ExchangeUse
     | ExchangeRestrict
     | ExchangeErase
+    | ExchangeForget
 )
+
+
+def status_at(state: ExchangeState, time_ms: int) -> str:
+    """The exchange's status in a block of this time."""
+    if state.status == "INTENDED" and time_ms >= state.lapses_ms:
+        return "LAPSED"
+    admission = state.admission
+    if state.status == "ADMITTED" and admission and time_ms >= admission.deadline_ms:
+        return "OVERDUE"
+    return state.status
 
 
 def name_of(record: VerifiedRecord, body: ExchangeIntent | Later) -> bytes:
@@ -90,14 +125,29 @@ def signer_is_consumer_of_consent(case: IntentCase) -> None:
 def consent_is_authorised(case: IntentCase | AdmitCase) -> None:
     """the consent is AUTHORISED at the block's time, else E_CONSENT_STATE; E_USES if CONSUMED"""
     consent = _consent(case)
-    status = status_at(consent, case.position.time_ms)
+    status = consent_status_at(consent, case.position.time_ms)
     if status == "CONSUMED":
         case.refuse("E_USES", f"uses are {consent.uses}, want fewer than {consent.max_uses}")
     if status != "AUTHORISED":
         case.refuse("E_CONSENT_STATE", f"consent is {status}, want AUTHORISED")
 
 
-def consent_still_covers_use(case: UseCase) -> None:
+def lapse_is_ahead(case: IntentCase) -> None:
+    """block time < lapses_ms, else E_CLOCK"""
+    now_ms, lapses_ms = case.position.time_ms, case.body.lapses_ms
+    if lapses_ms <= now_ms:
+        case.refuse("E_CLOCK", f"lapses_ms is {lapses_ms}, want more than {now_ms}")
+
+
+def deadline_is_near(case: AdmitCase) -> None:
+    """block time < deadline_ms <= block time and 7 days, else E_CLOCK"""
+    now_ms, deadline_ms = case.position.time_ms, case.body.deadline_ms
+    if not now_ms < deadline_ms <= now_ms + DEADLINE_LIMIT_MS:
+        want = f"more than {now_ms} and at most {now_ms + DEADLINE_LIMIT_MS}"
+        case.refuse("E_CLOCK", f"deadline_ms is {deadline_ms}, want {want}")
+
+
+def consent_still_covers_use(case: UseCase | ReleaseCase) -> None:
     """the consent is AUTHORISED or CONSUMED, before expires_ms, else E_CONSENT_STATE"""
     consent, now_ms = _consent(case), case.position.time_ms
     if consent.status not in ("AUTHORISED", "CONSUMED"):
@@ -134,6 +184,14 @@ def decision_names_exchange(case: UseCase) -> None:
         case.refuse("E_SCOPE", "exchange is not among the inputs of the decision")
 
 
+def no_dispute_bars_it(case: UseCase) -> None:
+    """no dispute of the exchange is OPEN or was upheld, else E_DISPUTE"""
+    dispute = case.view.get(dispute_object(case.body.exchange), DisputeState)
+    if dispute is not None and dispute.ruling != "dismissed":
+        stands = "upheld" if dispute.ruling else "open"
+        case.refuse("E_DISPUTE", f"dispute of the exchange ({dispute.grounds}) is {stands}")
+
+
 def end_is_ahead(case: RestrictCase) -> None:
     """block time < until_ms, else E_CLOCK"""
     now_ms, until_ms = case.position.time_ms, case.body.until_ms
@@ -155,7 +213,9 @@ def intend(case: IntentCase) -> ExchangeState:
         provider=consent.provider,
         request_commitment=case.body.request_commitment,
         delivery_key=case.body.delivery_key,
+        lapses_ms=case.body.lapses_ms,
         code="",
+        forgotten=False,
         admission=None,
     )
 
@@ -164,8 +224,9 @@ def admit(case: AdmitCase) -> ExchangeState:
     consent, body, position = _consent(case), case.body, case.position
     case.touch(consent_object(case.state.consent), take_use(consent))
     admission = Admission(
-        consent_status=status_at(consent, position.time_ms),
+        consent_status=consent_status_at(consent, position.time_ms),
         consent_count=consent.count,
+        terms_root=consent.terms_root,
         use_number=consent.uses + 1,
         height=position.height,
         index=position.index,
@@ -173,6 +234,7 @@ def admit(case: AdmitCase) -> ExchangeState:
         ciphertext_hash=body.ciphertext_hash,
         disclosure_root=body.disclosure_root,
         size_bucket_bytes=body.size_bucket_bytes,
+        deadline_ms=body.deadline_ms,
     )
     return structs.replace(case.state, admission=admission)
 
@@ -187,22 +249,37 @@ def void(case: VoidCase) -> ExchangeState:
     return structs.replace(case.state, code=case.body.code)
 
 
+def time_out(case: TimeOutCase) -> ExchangeState:
+    case.touch(consent_object(case.state.consent), give_use_back(_consent(case)))
+    return case.state
+
+
+def forget(case: ForgetCase) -> ExchangeState:
+    _touch_consent(case)
+    return structs.replace(case.state, forgotten=True)
+
+
 def use(case: UseCase) -> ExchangeState:
     _touch_consent(case)
     case.touch(decision_object(case.body.decision), _decision(case))
     return case.state
 
 
-def keep(case: PlainCase) -> ExchangeState:
+def keep(case: PlainCase | ReleaseCase) -> ExchangeState:
     _touch_consent(case)
     return case.state
 
+
+KEYLESS = ("ADMITTED", "OVERDUE")
+UNANSWERED = (*KEYLESS, "RELEASED")
+ANSWERED = ("ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED")
+WITHOUT_KEY = ("VOIDED", "TIMED_OUT")
 
 FAMILY = Family(
     name="exchange",
     state_type=ExchangeState,
     name_of=name_of,
-    status_at=stored_status,
+    status_at=status_at,
     status_code="E_EXCHANGE_STATE",
     rows=(
         Row(
@@ -210,19 +287,27 @@ FAMILY = Family(
             (),
             Signer.CONSUMER,
             "INTENDED",
-            ("signer_is_consumer_of_consent", "consent_is_authorised"),
+            ("signer_is_consumer_of_consent", "consent_is_authorised", "lapse_is_ahead"),
         ),
         Row(
             ExchangeAdmit.KIND,
             ("INTENDED",),
             Signer.PROVIDER,
             "ADMITTED",
-            ("consent_is_authorised",),
+            ("consent_is_authorised", "deadline_is_near"),
         ),
         Row(ExchangeRefuse.KIND, ("INTENDED",), Signer.PROVIDER, "REFUSED"),
-        Row(ExchangeVoid.KIND, ("ADMITTED",), Signer.PROVIDER, "VOIDED"),
-        Row(ExchangeAcknowledge.KIND, ("ADMITTED",), Signer.CONSUMER, "ACKNOWLEDGED"),
-        Row(ExchangeDecline.KIND, ("ADMITTED",), Signer.CONSUMER, "DECLINED"),
+        Row(
+            ExchangeRelease.KIND,
+            ("ADMITTED",),
+            Signer.PROVIDER,
+            "RELEASED",
+            ("consent_still_covers_use",),
+        ),
+        Row(ExchangeVoid.KIND, KEYLESS, Signer.PROVIDER, "VOIDED"),
+        Row(ExchangeTimeOut.KIND, ("OVERDUE",), Signer.CONSUMER, "TIMED_OUT"),
+        Row(ExchangeAcknowledge.KIND, UNANSWERED, Signer.CONSUMER, "ACKNOWLEDGED"),
+        Row(ExchangeDecline.KIND, UNANSWERED, Signer.CONSUMER, "DECLINED"),
         Row(
             ExchangeUse.KIND,
             ("ACKNOWLEDGED", "USED"),
@@ -231,30 +316,40 @@ FAMILY = Family(
             (
                 "consent_still_covers_use",
                 "purpose_is_of_consent",
+                "no_dispute_bars_it",
                 "decision_is_of_signer",
                 "decision_names_exchange",
             ),
         ),
         Row(
             ExchangeRestrict.KIND,
-            ("ADMITTED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
+            (*UNANSWERED, *ANSWERED),
             Signer.CONSUMER,
             "RESTRICTED",
             ("end_is_ahead",),
         ),
         Row(
             ExchangeErase.KIND,
-            ("ADMITTED", "VOIDED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
+            (*UNANSWERED, *WITHOUT_KEY, *ANSWERED),
             Signer.CONSUMER,
             "ERASED",
+        ),
+        Row(
+            ExchangeForget.KIND,
+            (*WITHOUT_KEY, *ANSWERED, "ERASED"),
+            Signer.PROVIDER,
+            SAME,
         ),
     ),
     checks=check_names(
         (
             signer_is_consumer_of_consent,
             consent_is_authorised,
+            lapse_is_ahead,
+            deadline_is_near,
             consent_still_covers_use,
             purpose_is_of_consent,
+            no_dispute_bars_it,
             decision_is_of_signer,
             decision_names_exchange,
             end_is_ahead,
@@ -264,11 +359,14 @@ FAMILY = Family(
         ExchangeIntent.KIND: intend,
         ExchangeAdmit.KIND: admit,
         ExchangeRefuse.KIND: stop,
+        ExchangeRelease.KIND: keep,
         ExchangeVoid.KIND: void,
+        ExchangeTimeOut.KIND: time_out,
         ExchangeAcknowledge.KIND: keep,
         ExchangeDecline.KIND: stop,
         ExchangeUse.KIND: use,
         ExchangeRestrict.KIND: keep,
         ExchangeErase.KIND: keep,
+        ExchangeForget.KIND: forget,
     },
 )

@@ -18,6 +18,7 @@ __all__ = [
     "BusinessState",
     "ConsentState",
     "DecisionState",
+    "DisputeState",
     "ExchangeState",
     "KeyState",
     "MemberState",
@@ -28,6 +29,7 @@ __all__ = [
     "check_has_history",
     "consent_object",
     "decision_object",
+    "dispute_object",
     "exchange_object",
     "key_object",
     "member_object",
@@ -124,6 +126,7 @@ class Admission(State, frozen=True):
 
     consent_status: str
     consent_count: int
+    terms_root: bytes
     use_number: int
     height: int
     index: int
@@ -131,18 +134,32 @@ class Admission(State, frozen=True):
     ciphertext_hash: bytes
     disclosure_root: bytes
     size_bucket_bytes: int
+    deadline_ms: int
 
 
 class ExchangeState(BusinessState, frozen=True):
-    """One exchange; ``admission`` is None until it is admitted, ``code`` says why it was not."""
+    """One exchange; ``admission`` is None until it is admitted, ``code`` says why it was not.
+
+    ``forgotten`` is True once the provider has promised that it keeps nothing of what it sealed.
+    """
 
     consent: bytes
     consumer: str
     provider: str
     request_commitment: bytes
     delivery_key: bytes
+    lapses_ms: int
     code: str
+    forgotten: bool
     admission: Admission | None
+
+
+class DisputeState(BusinessState, frozen=True):
+    """The dispute of one exchange; ``opener`` is empty where the subject's key opened it."""
+
+    opener: str
+    grounds: str
+    ruling: str
 
 
 class DecisionState(BusinessState, frozen=True):
@@ -179,6 +196,10 @@ def exchange_object(exchange: bytes) -> bytes:
     return b"exchange/" + exchange
 
 
+def dispute_object(exchange: bytes) -> bytes:
+    return b"dispute/" + exchange
+
+
 def decision_object(decision: bytes) -> bytes:
     return b"decision/" + decision
 
@@ -191,6 +212,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"product": ProductState,
     b"consent": ConsentState,
     b"exchange": ExchangeState,
+    b"dispute": DisputeState,
     b"decision": DecisionState,
 }
 _NAMED = (b"member", b"product")

@@ -17,10 +17,11 @@ from msgspec import Struct, structs
 from ledgercore._core import VerifiedRecord, hash_domain
 from ledgercore.records import RecordBody
 from ledgercore.rules.codes import refuse
-from ledgercore.rules.state import BusinessState
+from ledgercore.rules.state import BusinessState, ConsentState
 from ledgercore.rules.view import View
 
 __all__ = [
+    "SAME",
     "Case",
     "Family",
     "Position",
@@ -28,6 +29,7 @@ __all__ = [
     "Signer",
     "check_names",
     "extend_history",
+    "no_consents",
     "stored_status",
 ]
 
@@ -44,17 +46,29 @@ class Position(Struct, frozen=True):
 
 
 class Signer(StrEnum):
-    """Who may sign. A state names its parties in fields that are called like these."""
+    """Who may sign. A state names its parties in fields that are called like these.
+
+    A party is the provider, the consumer or the key of a consent that the object rests on.
+    """
 
     OPERATOR = "operator"
     MEMBER = "member"
     PROVIDER = "provider"
     CONSUMER = "consumer"
     CONSENT_KEY = "consent_key"
+    PARTY = "party"
+    SUPERVISOR = "supervisor"
+
+
+SAME = ""
+"""The end of a row that leaves its object in the state that it found."""
 
 
 class Row(NamedTuple):
-    """One transition. ``begin`` is empty where the record makes the object."""
+    """One transition. ``begin`` is empty where the record makes the object.
+
+    ``end`` is ``SAME`` where its status stays what it was.
+    """
 
     kind: str
     begin: tuple[str, ...]
@@ -89,6 +103,12 @@ class Case(Generic[BodyT, StateT]):
 
 Check = Callable[[Case[Any, Any]], None]
 Effect = Callable[[Case[Any, Any]], BusinessState]
+Consents = Callable[[View, Any, Any], tuple[ConsentState, ...]]
+
+
+def no_consents(view: View, body: RecordBody, state: BusinessState | None) -> tuple[()]:
+    """Of objects that no consent's key and no party of a consent may move."""
+    return ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -97,6 +117,7 @@ class Family:
 
     ``name_of`` finds the object that a record moves. ``status_at`` is its status at a block's time,
     which may be computed. An effect returns the next state; the engine sets its status and history.
+    ``consents`` finds those that the object rests on, by the body and the object's state.
     """
 
     name: str
@@ -107,6 +128,7 @@ class Family:
     rows: tuple[Row, ...]
     checks: dict[str, Check]
     effects: dict[str, Effect]
+    consents: Consents = no_consents
 
 
 def check_names(checks: Iterable[Check]) -> dict[str, Check]:

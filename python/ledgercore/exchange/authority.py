@@ -1,0 +1,40 @@
+"""Act for a supervisor where it signs: rule on disputes.
+
+What a supervisor only watches is in ``supervisor``, which needs no key. Statements and reasons
+stay in its vault, behind commitments.
+"""
+
+from __future__ import annotations
+
+from ledgercore._core import SigningKey
+from ledgercore.entropy import Entropy
+from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.statement import keep_statement
+from ledgercore.exchange.submission import Draft
+from ledgercore.ledger import Ledger
+from ledgercore.records import DisputeRule
+from ledgercore.vault import Vault
+
+__all__ = ["Authority"]
+
+
+class Authority:
+    """One member with the role ``supervisor``. Its methods give drafts."""
+
+    def __init__(
+        self, member: str, key: SigningKey, vault: Vault, ledger: Ledger, entropy: Entropy
+    ) -> None:
+        self.member = member
+        self._key = Signer(key, vault)
+        self._vault = vault
+        self._ledger = ledger
+        self._entropy = entropy
+
+    def rule(self, exchange: bytes, ruling: str, reasons: str) -> Draft:
+        """Uphold or dismiss the complaint in a dispute: ``upheld`` or ``dismissed``."""
+        commitment = self._keep(f"dispute/{exchange.hex()}/reasons", reasons)
+        return Draft(self._key, DisputeRule(exchange, ruling, commitment))  # type: ignore[arg-type]
+
+    def _keep(self, name: str, text: str) -> bytes:
+        suite = self._ledger.suite
+        return keep_statement(self._vault, self._entropy, suite, name, text.encode())

@@ -1,0 +1,36 @@
+"""Dispute an exchange as one of its parties: the draft, and the statement behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledgercore.entropy import Entropy
+from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.statement import keep_statement
+from ledgercore.exchange.submission import Draft
+from ledgercore.records import DisputeEvidence, DisputeOpen
+
+__all__ = ["Complainant"]
+
+
+@dataclass(frozen=True)
+class Complainant:
+    """A party that disputes: who signs, and the suite that its commitments are of."""
+
+    key: Signer
+    entropy: Entropy
+    suite: str
+
+    def open(self, exchange: bytes, grounds: str, statement: str) -> Draft:
+        """Contest an exchange, on grounds that are a code."""
+        commitment = self._keep(exchange, "statement", statement.encode())
+        return Draft(self.key, DisputeOpen(exchange, grounds, commitment))
+
+    def show(self, exchange: bytes, evidence: bytes) -> Draft:
+        """Bring evidence, which is kept here and handed to the supervisor off the ledger."""
+        commitment = self._keep(exchange, "evidence", evidence)
+        return Draft(self.key, DisputeEvidence(exchange, commitment))
+
+    def _keep(self, exchange: bytes, what: str, content: bytes) -> bytes:
+        name = f"dispute/{exchange.hex()}/{self.key.public_key.hex()}/{what}"
+        return keep_statement(self.key.vault, self.entropy, self.suite, name, content)

@@ -1,0 +1,141 @@
+"""State what an evidence pack proves of how an exchange went on: key, objection, dispute, promise.
+
+Each claim here is a party's signed word; whose word it must be is held to the ledger's members.
+"""
+
+from __future__ import annotations
+
+from ledgercore._core import Record
+from ledgercore.errors import InvalidProof, UntrustedError
+from ledgercore.exchange.case import Case, Claim
+from ledgercore.exchange.objection import verify_objection
+from ledgercore.records import (
+    DisputeEvidence,
+    DisputeOpen,
+    DisputeRule,
+    ExchangeDecline,
+    ExchangeForget,
+    ExchangeRelease,
+    ExchangeTimeOut,
+    ExchangeUse,
+    ExchangeVoid,
+)
+from ledgercore.rules import DisputeState, dispute_object
+
+__all__ = ["prove_dispute", "prove_forgetting", "prove_key", "prove_objection"]
+
+
+def prove_key(case: Case) -> list[Claim]:
+    """That the key was sent, or that none was: by the provider, or by the consumer in the end."""
+    claims = []
+    provider, consumer = case.state.provider, case.state.consumer
+    for _, record, body in case.own(ExchangeRelease):
+        case.evidence.signed_by_member(record, provider)
+        statement = (
+            f"{provider} signed that the key was sent ({body.release_commitment.hex()[:16]})"
+        )
+        claims.append(Claim("released", statement))
+    for _, record, void in case.own(ExchangeVoid):
+        case.evidence.signed_by_member(record, provider)
+        statement = f"{provider} signed that no key was sent ({void.code}); the use was given back"
+        claims.append(Claim("voided", statement))
+    for _, record, _ in case.own(ExchangeTimeOut):
+        case.evidence.signed_by_member(record, consumer)
+        assert case.state.admission is not None, "what was timed out was admitted"
+        statement = (
+            f"{consumer} signed that no key came until {case.state.admission.deadline_ms} ms; "
+            "the use was given back"
+        )
+        claims.append(Claim("timed-out", statement))
+    return claims
+
+
+def prove_objection(case: Case) -> list[Claim]:
+    """That the consumer declined, and what it shows of the reason."""
+    declines = list(case.own(ExchangeDecline))
+    if not declines:
+        if case.objection is not None:
+            raise InvalidProof("objection is opened, and nothing was declined")
+        return []
+    _, record, body = declines[0]
+    consumer, admission = case.state.consumer, case.state.admission
+    case.evidence.signed_by_member(record, consumer)
+    claim = Claim("declined", f"{consumer} declined the delivery ({body.code})")
+    if case.objection is None:
+        return [claim, case.missing("objection", "the objection")]
+    if admission is None or case.objection.exchange != case.exchange:
+        raise InvalidProof("objection is to another exchange")
+    if case.objection.code != body.code:
+        raise InvalidProof(f"objection is for {case.objection.code}, want {body.code}")
+    verify_objection(
+        case.suite, case.objection, body.objection_commitment, admission.disclosure_root
+    )
+    return [claim, Claim("objection", _objected(case))]
+
+
+def _objected(case: Case) -> str:
+    objection = case.objection
+    assert objection is not None
+    names = [leaf.name for leaf in objection.leaves]
+    if not names:
+        return "nothing of what came is shown"
+    statement = f"{case.state.provider} committed to {', '.join(names)}, as shown"
+    if case.request is not None:
+        beyond = [name for name in names if name not in case.request.fields]
+        if beyond:
+            statement += f"; {', '.join(beyond)} was not asked for"
+    return statement
+
+
+def prove_dispute(case: Case) -> list[Claim]:
+    """Who disputed the exchange and how it was ruled; the data was not used in between."""
+    opened = list(case.own(DisputeOpen))
+    if not opened:
+        return []
+    index, record, body = opened[0]
+    _signed_by_party(case, record)
+    state = case.evidence.state(dispute_object(case.exchange), DisputeState)
+    if body.grounds != state.grounds:
+        raise InvalidProof("dispute is not the one that the ledger holds")
+    shown = list(case.own(DisputeEvidence))
+    for _, record, _ in shown:
+        _signed_by_party(case, record)
+    who = state.opener or "the subject"
+    statement = (
+        f"{who} disputed the exchange ({body.grounds}), with {len(shown)} piece(s) of evidence"
+    )
+    claims = [Claim("disputed", statement)]
+    end = None
+    for at, record, ruling in case.own(DisputeRule):
+        if not case.evidence.signed_by_role(record, "supervisor"):
+            raise UntrustedError("ruling is not signed by a supervisor")
+        if ruling.ruling != state.ruling:
+            raise InvalidProof("ruling is not the one that the ledger holds")
+        claims.append(Claim("ruled", f"a supervisor ruled that the complaint is {ruling.ruling}"))
+        end = at if ruling.ruling == "dismissed" else None
+    for at, _, _ in case.own(ExchangeUse):
+        if at > index and (end is None or at < end):
+            raise InvalidProof("data was used while a dispute barred it")
+    return claims
+
+
+def _signed_by_party(case: Case, record: Record) -> None:
+    if record.key == case.consent.consent_key:
+        return
+    for member in (case.state.provider, case.state.consumer):
+        try:
+            case.evidence.signed_by_member(record, member)
+        except UntrustedError:
+            continue
+        return
+    raise UntrustedError(f"record {record.kind} is not signed by a party of the exchange")
+
+
+def prove_forgetting(case: Case) -> list[Claim]:
+    """That the provider promised to keep nothing of what it sealed."""
+    for _, record, body in case.own(ExchangeForget):
+        provider = case.state.provider
+        case.evidence.signed_by_member(record, provider)
+        statement = f"{provider} signed that it keeps nothing of what it sealed ({body.basis})"
+        return [Claim("forgotten", f"{statement}; this is a promise, not a proof")]
+    return []

@@ -1,0 +1,104 @@
+"""Keys that do not come, intents that lapse, disputes, and what a provider forgets."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from ledgercore import records, rules
+from tests.network import (
+    CONSENT,
+    DEADLINE,
+    FAR,
+    PURPOSE,
+    ROOT,
+    act,
+    admit,
+    authorised,
+    begin,
+    code_of,
+    consent_state,
+    exchange_scene,
+    exchange_state,
+    intend,
+    sign,
+)
+
+
+@pytest.mark.parametrize(("time_ms", "code"), [(FAR - 1, ""), (FAR, "E_EXCHANGE_STATE")])
+def test_intent_lapses_on_the_millisecond(time_ms, code):
+    view = authorised(begin(), expires_ms=2 * FAR)
+    body = structs.replace(admit(intend(view)), deadline_ms=FAR + 1)
+
+    assert code == code_of(view, sign(view, "provider", body), time_ms)
+
+
+@pytest.mark.parametrize(("time_ms", "code"), [(DEADLINE - 1, "E_EXCHANGE_STATE"), (DEADLINE, "")])
+def test_time_out_begins_on_the_millisecond_and_gives_the_use_back(time_ms, code):
+    view = authorised(begin(), max_uses=1, expires_ms=2 * FAR)
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+
+    assert code == code_of(view, sign(view, "consumer", records.ExchangeTimeOut(exchange)), time_ms)
+    assert (1 if code else 0) == consent_state(view).uses
+
+
+def test_key_that_was_sent_on_the_record_is_not_timed_out():
+    scene = exchange_scene("RELEASED")
+    body = records.ExchangeTimeOut(scene.exchange)
+
+    code = code_of(scene.view, sign(scene.view, "consumer", body), DEADLINE)
+
+    assert "E_EXCHANGE_STATE" == code
+
+
+def test_release_after_a_revoke_is_refused():
+    scene = exchange_scene("ADMITTED")
+    act(scene.view, "consent key", records.ConsentRevoke(CONSENT))
+    body = records.ExchangeRelease(scene.exchange, ROOT)
+
+    assert "E_CONSENT_STATE" == code_of(scene.view, sign(scene.view, "provider", body))
+
+
+def test_dismissed_complaint_lets_use_go_on():
+    scene = exchange_scene("USED")
+    act(scene.view, "consent key", records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT))
+    act(scene.view, "provider", records.DisputeEvidence(scene.exchange, ROOT))
+    act(scene.view, "supervisor", records.DisputeRule(scene.exchange, "dismissed", ROOT))
+
+    act(scene.view, "consumer", records.ExchangeUse(scene.exchange, scene.decision, PURPOSE))
+
+    state = scene.view.get(rules.dispute_object(scene.exchange), rules.DisputeState)
+    assert state is not None
+    assert ("RULED", 3, "", "dismissed") == (
+        state.status,
+        state.count,
+        state.opener,
+        state.ruling,
+    )
+
+
+def test_dispute_is_in_the_history_of_exchange_and_consent():
+    scene = exchange_scene("ACKNOWLEDGED")
+    before = consent_state(scene.view).count, exchange_state(scene.view, scene.exchange).count
+
+    act(scene.view, "provider", records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT))
+
+    after = consent_state(scene.view).count, exchange_state(scene.view, scene.exchange).count
+    assert tuple(count + 1 for count in before) == after
+
+
+def test_dispute_of_no_exchange_is_unknown():
+    view = authorised(begin())
+    body = records.DisputeOpen(ROOT, "E_SCOPE", ROOT)
+
+    assert "E_UNKNOWN" == code_of(view, sign(view, "consumer", body))
+
+
+def test_provider_that_promised_to_forget_is_seen_to_have():
+    scene = exchange_scene("USED")
+
+    act(scene.view, "provider", records.ExchangeForget(scene.exchange, "acknowledged"))
+
+    state = exchange_state(scene.view, scene.exchange)
+    assert ("USED", True) == (state.status, state.forgotten)
