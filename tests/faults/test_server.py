@@ -388,10 +388,10 @@ def test_the_control_run_is_silently_wrong(
         patch.setattr(Reader, "_check_state", nothing)
         patch.setattr(Reader, "find", lambda reader, record_id: look_up(reader, record_id))
         patch.setattr(Ledger, "verify", nothing)
-        outcomes = flips(server, place, schema, model, ["bundle"], FLIPS)
+        outcomes = flips(server, place, schema, model, ["bundle"], 2 * FLIPS)
 
     wrong = outcomes.count("silently wrong")
-    print(f"\nrow 6, control without checks, on a server: {wrong} of {FLIPS} wrong")
+    print(f"\nrow 6, control without checks, on a server: {wrong} of {2 * FLIPS} wrong")
     assert wrong
 
 
