@@ -202,6 +202,8 @@ def consent_scene(status: str) -> Scene:
             act(view, "consent key", records.ConsentReject(CONSENT))
         case "REVOKED":
             act(view, "consent key", records.ConsentRevoke(CONSENT))
+        case "STAYED":
+            act(view, "supervisor", records.ConsentStay(CONSENT, "court-order", ROOT))
         case "CONSUMED":
             act(view, "provider", admit(intend(view)))
     return scene
@@ -273,6 +275,11 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "consent.request": lambda: request(CONSENT, "consent key"),
         "consent.authorise": lambda: authorise(scene.view, CONSENT, "consent key"),
         "consent.reject": lambda: records.ConsentReject(CONSENT),
+        "consent.narrow": lambda: records.ConsentNarrow(
+            CONSENT, ROOT, EXPIRES, 1, 1, (0,), (ROOT,), ()
+        ),
+        "consent.stay": lambda: records.ConsentStay(CONSENT, "court-order", ROOT),
+        "consent.lift": lambda: records.ConsentLift(CONSENT),
         "consent.revoke": lambda: records.ConsentRevoke(CONSENT),
         "consent.revoke-on-behalf": lambda: records.ConsentRevokeOnBehalf(CONSENT, ROOT),
         "exchange.intent": lambda: records.ExchangeIntent(CONSENT, ROOT, ZERO, 2 * FAR),

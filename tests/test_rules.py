@@ -134,6 +134,12 @@ def endorsed(**changes: Any) -> str:
     return code_of(view, record)
 
 
+def narrow_refusal(**changes: Any) -> str:
+    view = authorised(begin())
+    body = records.ConsentNarrow(CONSENT, ROOT, EXPIRES, 2, 1, (0,), (ROOT,), ())
+    return code_of(view, sign(view, "consent key", structs.replace(body, **changes)))
+
+
 def use_in_dispute(ruling: str) -> str:
     scene = exchange_scene("USED")
     act(scene.view, "consent key", records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT))
@@ -285,6 +291,14 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a use for another purpose": lambda: use_refusal(purpose="marketing"),
     },
     "E_SCOPE": {"a decision on another exchange": decision_without_exchange},
+    "E_SCOPE_WIDEN": {
+        "a term that was not there": lambda: narrow_refusal(leaves=(ZERO,), terms_root=ZERO),
+        "a root over other leaves": lambda: narrow_refusal(terms_root=ZERO),
+        "a term twice": lambda: narrow_refusal(positions=(0, 0), leaves=(ROOT, ROOT)),
+        "no terms": lambda: narrow_refusal(positions=(), leaves=()),
+        "a later end": lambda: narrow_refusal(expires_ms=EXPIRES + 1),
+        "more uses": lambda: narrow_refusal(max_uses=3),
+    },
     "E_ENDORSEMENT": {
         "by the consumer": lambda: endorsed(by="consumer"),
         "by another provider": lambda: endorsed(by="other provider"),

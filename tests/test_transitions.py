@@ -65,9 +65,13 @@ EXPECTED = {
         "consent.request": (ANY_CONSUMER, {"": "REQUESTED"}),
         "consent.authorise": (KEY_ONLY, {"REQUESTED": "AUTHORISED"}),
         "consent.reject": (KEY_ONLY, {"REQUESTED": "REJECTED"}),
+        "consent.narrow": (KEY_ONLY, {"AUTHORISED": "AUTHORISED", "CONSUMED": "AUTHORISED"}),
+        "consent.stay": (SUPERVISOR_ONLY, {"AUTHORISED": "STAYED", "CONSUMED": "STAYED"}),
+        "consent.lift": (SUPERVISOR_ONLY, {"STAYED": "AUTHORISED"}),
         "consent.revoke": (
             KEY_ONLY,
             {
+                "STAYED": "REVOKED",
                 "REQUESTED": "REVOKED",
                 "LAPSED": "REVOKED",
                 "AUTHORISED": "REVOKED",
@@ -82,7 +86,7 @@ EXPECTED = {
             dict.fromkeys(
                 (
                     *("REQUESTED", "LAPSED", "AUTHORISED", "EXPIRED"),
-                    *("CONSUMED", "REJECTED", "REVOKED"),
+                    *("CONSUMED", "REJECTED", "REVOKED", "STAYED"),
                 ),
                 "REVOKED",
             ),

@@ -14,8 +14,10 @@ from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
+    ConsentNarrow,
     ConsentRevoke,
     ConsentRevokeOnBehalf,
+    ConsentStay,
     DisputeOpen,
     DisputeRule,
     ExchangeDecline,
@@ -26,6 +28,7 @@ from ledgercore.records import (
     ExchangeVoid,
     RecordBody,
 )
+from ledgercore.rules import consent
 from tests.town import DAY_MS, FIELDS, Town
 
 EXTRA = "soc.heads"
@@ -91,6 +94,12 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     town.accept([consumer.time_out(late)])
     town.accept(provider.erase([late], "timed-out"))
     disputed = _disputed(town)
+    narrow = town.consent(max_uses=2)
+    town.accept([town.subject.narrow(narrow, FIELDS[:1], max_uses=1)])
+    town.accept([town.authority().stay(narrow.consent, "court-order", "an order")])
+    town.accept([town.authority().lift(narrow.consent)])
+    narrowed, asked = town.intend(narrow, FIELDS[0])
+    consumer.open(*town.deliver(narrowed, asked))
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
@@ -100,6 +109,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
         ("voided", _packed(town, voided)),
         ("restricted", _packed(town, kept)),
         ("timed-out", _packed(town, late)),
+        ("narrowed-and-stayed", _packed(town, narrowed)),
         ("disputed", disputed),
         ("objection-withheld", structs.replace(disputed, objection=None)),
         ("withheld", structs.replace(delivered, **closed)),
@@ -132,6 +142,16 @@ def _widened(town: Town) -> Pack:
     return _packed(town, intent)
 
 
+def _widened_by_narrowing(town: Town) -> Pack:
+    """Of an operator whose ledger lets a narrowing add uses."""
+    proposal = town.consent()
+    checks = consent.FAMILY.checks
+    with mock.patch.dict(checks, bounds_are_within=lambda case: None):
+        town.accept([town.subject.narrow(proposal, FIELDS[:1], max_uses=9)])
+    intent, _ = town.intend(proposal, FIELDS[0])
+    return _packed(town, intent)
+
+
 def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
     """Of an operator whose ledger accepts a record of whoever signed it: here the other party."""
     proposal = town.consent()
@@ -143,6 +163,8 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
         ExchangeErase(intent, "purpose-achieved"),
         ExchangeRestrict(intent, "tax-law", town.clock.now_ms() + 1000),
         ExchangeVoid(intent, "E_CONSENT_STATE"),
+        town.subject.narrow(proposal, FIELDS[:1]).body,
+        ConsentStay(proposal.consent, "court-order", bytes(32)),
         ExchangeRelease(intent, bytes(32)),
         ExchangeDecline(intent, "E_SCOPE", bytes(32)),
         ExchangeForget(intent, "acknowledged"),
@@ -287,6 +309,9 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             _encoded(_signed_by_another(town, ConsentRevokeOnBehalf)),
             "untrusted",
         ),
+        ("narrowing-by-another", _encoded(_signed_by_another(town, ConsentNarrow)), "untrusted"),
+        ("stay-by-another", _encoded(_signed_by_another(town, ConsentStay)), "untrusted"),
+        ("narrowing-that-widens", _encoded(_widened_by_narrowing(town)), "invalid-proof"),
         ("release-by-another", _encoded(_signed_by_another(town, ExchangeRelease)), "untrusted"),
         ("decline-by-another", _encoded(_signed_by_another(town, ExchangeDecline)), "untrusted"),
         ("forgetting-by-another", _encoded(_signed_by_another(town, ExchangeForget)), "untrusted"),

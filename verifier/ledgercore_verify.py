@@ -953,11 +953,13 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
     **dict.fromkeys(("evidence_commitment", "release_commitment"), HASH),
     **dict.fromkeys(("objection_commitment", "statement_commitment"), HASH),
-    "reasons_commitment": HASH,
+    **dict.fromkeys(("reasons_commitment", "order_commitment"), HASH),
+    **dict.fromkeys(("leaves", "proof"), list_of(HASH, ITEMS)),
+    "positions": list_of(COUNT, ITEMS),
     **dict.fromkeys(("operator_key", "consent_key", "delivery_key"), HASH),
     **dict.fromkeys(("created_ms", "expires_ms", "lapses_ms", "until_ms"), COUNT),
     "deadline_ms": COUNT,
-    **dict.fromkeys(("quorum", "max_uses", "size_bucket_bytes"), COUNT),
+    **dict.fromkeys(("quorum", "max_uses", "size_bucket_bytes", "size"), COUNT),
     **dict.fromkeys(("product", "purpose", "basis"), IDENTIFIER),
     **dict.fromkeys(("title", "version"), TEXT),
     "origin": NAME,
@@ -983,6 +985,9 @@ BODIES: dict[str, str] = {
     " expires_ms max_uses lapses_ms",
     "consent.authorise": "consent endorsement",
     "consent.reject": "consent",
+    "consent.narrow": "consent terms_root expires_ms max_uses size positions leaves proof",
+    "consent.stay": "consent basis order_commitment",
+    "consent.lift": "consent",
     "consent.revoke": "consent",
     "consent.revoke-on-behalf": "consent evidence_commitment",
     "exchange.intent": "consent request_commitment delivery_key lapses_ms",
@@ -1279,6 +1284,34 @@ class Case:
             return str(entry.body["basis"])
         return None
 
+    def narrowings(self) -> list[Entry]:
+        """Where the subject narrowed the consent: its own key alone may."""
+        found = self.evidence.of_kind("consent.narrow")
+        for entry in found:
+            own = entry.record.key == self.consent["consent_key"]
+            need(own, UNTRUSTED, "consent is not narrowed by its own key")
+        return found
+
+    def terms_root_at(self, index: int) -> bytes:
+        """The root of the terms that were in force for the record at an index."""
+        before = [entry for entry in self.narrowings() if entry.index < index]
+        root: bytes = (before[-1] if before else self.request_entry).body["terms_root"]
+        return root
+
+    def stays(self) -> list[tuple[int, int]]:
+        """Between which records a supervisor stayed the consent; the size where it still does."""
+        found: list[tuple[int, int]] = []
+        for entry in self.evidence.entries:
+            if entry.record.kind not in ("consent.stay", "consent.lift"):
+                continue
+            own = entry.record.key in self.evidence.supervisors
+            need(own, UNTRUSTED, f"record {entry.index} is not signed by a supervisor")
+            if entry.record.kind == "consent.stay":
+                found.append((entry.index, self.evidence.checkpoint.size))
+            elif found:
+                found[-1] = (found[-1][0], entry.index)
+        return found
+
     def revocations(self) -> list[int]:
         """Where the consent's own key revoked it, or its provider for one who lost that key."""
         own = self.evidence.of_kind("consent.revoke")
@@ -1325,7 +1358,12 @@ def show_product(case: Case) -> Iterator[Claim]:
 def show_consent(case: Case) -> Iterator[Claim]:
     evidence, consent, asked = case.evidence, case.consent, case.request_entry
     evidence.check_signer(asked, consent["consumer"])
-    same = all(consent[name] == value for name, value in asked.body.items() if name != "consent")
+    bounds, narrowed = asked.body, case.narrowings()
+    for entry in narrowed:
+        follow_narrowing(case.suite, bounds, entry.body)
+        bounds = entry.body
+    told = asked.body | {name: bounds[name] for name in ("terms_root", "expires_ms", "max_uses")}
+    same = all(consent[name] == value for name, value in told.items() if name != "consent")
     need(same, INVALID_PROOF, "consent is not the one that was requested")
     given = evidence.of_kind("consent.authorise")
     need(bool(given), INVALID_PROOF, "consent was never authorised")
@@ -1334,10 +1372,26 @@ def show_consent(case: Case) -> Iterator[Claim]:
     provider = consent["provider"]
     need(provider in evidence.members, UNTRUSTED, f"provider {provider} is not a member")
     message = b"ledgercore endorsement v1\n" + evidence.anchor.network
-    message += consent["consent_key"] + consent["terms_root"]
+    message += consent["consent_key"] + asked.body["terms_root"]
     key, endorsement = evidence.members[provider], given[0].body["endorsement"]
     verify_signature(key, message, endorsement, "endorsement of the consent key")
     yield Claim("consent", f"the subject authorised it; {provider} endorsed the subject's key")
+    for entry in narrowed:
+        yield Claim("narrowed", f"the subject narrowed it by record {entry.index}")
+
+
+def follow_narrowing(suite: Suite, before: dict[str, Any], body: dict[str, Any]) -> None:
+    """Accept that the terms after it are some of those before, and its bounds no wider."""
+    positions, hashes = body["positions"], body["leaves"]
+    ascend = all(one < other for one, other in itertools.pairwise(positions))
+    sound = bool(positions) and ascend and len(positions) == len(hashes)
+    need(sound, INVALID_PROOF, "leaves that are kept are not at ascending positions")
+    leaves = dict(zip(positions, hashes, strict=True))
+    verify_multiproof(suite, leaves, body["size"], body["proof"], before["terms_root"])
+    same = tree_root(suite, hashes) == body["terms_root"]
+    need(same, INVALID_PROOF, "terms root is not over the leaves that are kept")
+    for name in ("expires_ms", "max_uses"):
+        need(body[name] <= before[name], INVALID_PROOF, f"{name} is widened by a narrowing")
 
 
 def show_live(case: Case) -> Iterator[Claim]:
@@ -1351,6 +1405,8 @@ def show_live(case: Case) -> Iterator[Claim]:
     case.evidence.check_signer(entry, case.state["provider"])
     live = entry.index == admission["index"] and admission["consent_status"] == "AUTHORISED"
     need(live, INVALID_PROOF, "consent was not live when the exchange was admitted")
+    same = admission["terms_root"] == case.terms_root_at(entry.index)
+    need(same, INVALID_PROOF, "exchange was admitted under other terms than the consent's")
     sealed = ("ciphertext_hash", "disclosure_root")
     same = all(entry.body[name] == admission[name] for name in sealed)
     need(same, INVALID_PROOF, "admit is not the one that the state was made by")
@@ -1381,16 +1437,22 @@ def commit(suite: Suite, leaves: Iterable[dict[str, Any]]) -> bytes:
 
 
 def check_leaves(leaves: Sequence[dict[str, Any]], use: str) -> None:
-    for position, leaf in enumerate(leaves):
-        sound = (leaf["use"], leaf["position"], len(leaf["salt"])) == (use, position, 32)
-        need(sound, MALFORMED, f"leaf {position} is not a salted {use} at its position")
+    """Narrowed terms have lost leaves, so that the positions of the others only ascend."""
+    least = 0
+    for number, leaf in enumerate(leaves):
+        position = leaf["position"]
+        placed = position >= least if use == TERM_USE else position == number
+        sound = placed and (leaf["use"], len(leaf["salt"])) == (use, 32)
+        need(sound, MALFORMED, f"leaf {number} is not a salted {use} at its position")
         short = len(encode(list(leaf.values()))) <= OPENING_BYTES
-        need(short, MALFORMED, f"leaf {position} is above {OPENING_BYTES} bytes")
+        need(short, MALFORMED, f"leaf {number} is above {OPENING_BYTES} bytes")
+        least = position + 1
 
 
 def open_terms(case: Case) -> dict[str, Any]:
     """The terms, held to all that the consent on the ledger says of them."""
-    same = commit(case.suite, case.terms) == case.consent["terms_root"]
+    in_force = case.admission or case.consent
+    same = commit(case.suite, case.terms) == in_force["terms_root"]
     need(same, INVALID_PROOF, "terms are not the ones that the consent commits to")
     check_leaves(case.terms, TERM_USE)
     terms: dict[str, Any] = {}
@@ -1402,7 +1464,8 @@ def open_terms(case: Case) -> dict[str, Any]:
     terms["fields"] = list_of(ANY_TEXT, len(fields))(fields, "term fields")
     for name in ("consumer", "provider", "product", "purpose", "expires_ms", "max_uses"):
         got, want = case.consent[name], terms[name]
-        need(got == want, INVALID, f"{name} of the consent is {got}, want {want} as in the terms")
+        fits = got <= want if name in ("expires_ms", "max_uses") else got == want
+        need(fits, INVALID, f"{name} of the consent is {got}, want {want} as in the terms")
     return terms
 
 
@@ -1543,16 +1606,20 @@ def show_decisions(case: Case) -> Iterator[Claim]:
 
 
 def show_uses(case: Case) -> Iterator[Claim]:
-    revoked = min(case.revocations(), default=None)
+    revoked, stays = min(case.revocations(), default=None), case.stays()
     for entry in case.own("exchange.use"):
         case.evidence.check_signer(entry, case.consumer)
         purpose, want = entry.body["purpose"], case.consent["purpose"]
         need(purpose == want, INVALID_PROOF, f"data was used for {purpose}, want {want}")
         in_time = revoked is None or entry.index < revoked
         need(in_time, INVALID_PROOF, "data was used after the consent was revoked")
+        stayed = any(begin < entry.index < end for begin, end in stays)
+        need(not stayed, INVALID_PROOF, "data was used while the consent was stayed")
         yield Claim("use", f"the data was used for {purpose}, as consented")
     if revoked is not None:
         yield Claim("revoked", f"consent was revoked by record {revoked}; no use after it")
+    for begin, _ in stays:
+        yield Claim("stayed", f"a supervisor stayed the consent by record {begin}")
 
 
 def show_dispute(case: Case) -> Iterator[Claim]:

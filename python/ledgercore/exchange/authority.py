@@ -1,4 +1,4 @@
-"""Act for a supervisor where it signs: rule on disputes.
+"""Act for a supervisor where it signs: rule on disputes, stay consents.
 
 What a supervisor only watches is in ``supervisor``, which needs no key. Statements and reasons
 stay in its vault, behind commitments.
@@ -12,7 +12,7 @@ from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
-from ledgercore.records import DisputeRule
+from ledgercore.records import ConsentLift, ConsentStay, DisputeRule
 from ledgercore.vault import Vault
 
 __all__ = ["Authority"]
@@ -34,6 +34,15 @@ class Authority:
         """Uphold or dismiss the complaint in a dispute: ``upheld`` or ``dismissed``."""
         commitment = self._keep(f"dispute/{exchange.hex()}/reasons", reasons)
         return Draft(self._key, DisputeRule(exchange, ruling, commitment))  # type: ignore[arg-type]
+
+    def stay(self, consent: bytes, basis: str, order: str) -> Draft:
+        """Let nothing be given or used under a consent; the order stays here, behind its hash."""
+        commitment = self._keep(f"stay/{consent.hex()}", order)
+        return Draft(self._key, ConsentStay(consent, basis, commitment))
+
+    def lift(self, consent: bytes) -> Draft:
+        """End the stay of a consent."""
+        return Draft(self._key, ConsentLift(consent))
 
     def _keep(self, name: str, text: str) -> bytes:
         suite = self._ledger.suite

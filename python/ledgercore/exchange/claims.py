@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ledgercore._core import verify_signature
-from ledgercore.errors import InvalidProof, UntrustedError
+from ledgercore.errors import InvalidProof
 from ledgercore.exchange.case import Case, Claim
+from ledgercore.exchange.consented import prove_consent, revocations, stays_of, terms_root_at
 from ledgercore.exchange.openings import (
     prove_payload,
     prove_release,
@@ -27,17 +27,12 @@ from ledgercore.exchange.outcomes import (
     prove_objection,
 )
 from ledgercore.records import (
-    ConsentAuthorise,
-    ConsentRequest,
-    ConsentRevoke,
-    ConsentRevokeOnBehalf,
     DecisionRecord,
     ExchangeAcknowledge,
     ExchangeAdmit,
     ExchangeRestrict,
     ExchangeUse,
     ProductPublish,
-    endorsement_message,
 )
 from ledgercore.rules import DecisionState, ProductState, decision_object, product_object
 
@@ -78,37 +73,6 @@ def _product(case: Case) -> list[Claim]:
     raise InvalidProof(f"publication of product {name} is missing")
 
 
-_ASKED = (
-    "product",
-    "purpose",
-    "terms_root",
-    "consent_key",
-    "expires_ms",
-    "max_uses",
-    "lapses_ms",
-)
-
-
-def _consented(case: Case) -> list[Claim]:
-    evidence, consent = case.evidence, case.consent
-    for _, record, asked in evidence.of_kind(ConsentRequest):
-        evidence.signed_by_member(record, consent.consumer)
-        if any(getattr(asked, name) != getattr(consent, name) for name in _ASKED):
-            raise InvalidProof("consent is not the one that was requested")
-    for _, record, body in evidence.of_kind(ConsentAuthorise):
-        if record.key != consent.consent_key:
-            raise UntrustedError("consent is not authorised by its own key")
-        network = evidence.anchor.network
-        message = endorsement_message(network, consent.consent_key, consent.terms_root)
-        provider = evidence.members.get(consent.provider)
-        if provider is None:
-            raise UntrustedError(f"provider {consent.provider} is not a member")
-        verify_signature(provider.signing_key, message, body.endorsement)
-        statement = f"the subject authorised it, and {consent.provider} endorsed the subject's key"
-        return [Claim("consent", statement)]
-    raise InvalidProof("consent was never authorised")
-
-
 def _live(case: Case) -> list[Claim]:
     state = case.state
     if state.admission is None:
@@ -119,28 +83,17 @@ def _live(case: Case) -> list[Claim]:
             case.evidence.signed_by_member(record, state.provider)
             if index != admission.index or admission.consent_status != "AUTHORISED":
                 raise InvalidProof("consent was not live when the exchange was admitted")
+            if admission.terms_root != terms_root_at(case, index):
+                raise InvalidProof("exchange was admitted under other terms than the consent's")
             sealed = (body.ciphertext_hash, body.disclosure_root)
             if sealed != (admission.ciphertext_hash, admission.disclosure_root):
                 raise InvalidProof("admit is not the one that the state was made by")
-            for at in _revocations(case):
+            for at in revocations(case):
                 if at < index:
                     raise InvalidProof(f"consent was revoked by record {at}, before admit {index}")
             statement = f"consent was live when record {index} admitted the exchange"
             return [Claim("live", f"{statement}, at time {admission.time_ms} ms")]
     raise InvalidProof("admit of the exchange is missing")
-
-
-def _revocations(case: Case) -> list[int]:
-    """Where the consent was revoked: by its own key or by the provider, for nobody else may."""
-    found = []
-    for index, record, _ in case.evidence.of_kind(ConsentRevoke):
-        if record.key != case.consent.consent_key:
-            raise UntrustedError("consent is not revoked by its own key")
-        found.append(index)
-    for index, record, _ in case.evidence.of_kind(ConsentRevokeOnBehalf):
-        case.evidence.signed_by_member(record, case.consent.provider)
-        found.append(index)
-    return found
 
 
 def _acknowledged(case: Case) -> list[Claim]:
@@ -174,7 +127,7 @@ def _decided(case: Case) -> list[Claim]:
 
 def _used(case: Case) -> list[Claim]:
     claims = []
-    revoked = min(_revocations(case), default=None)
+    revoked, stays = min(revocations(case), default=None), stays_of(case)
     for index, record, body in case.evidence.of_kind(ExchangeUse):
         if body.exchange != case.exchange:
             continue
@@ -183,9 +136,15 @@ def _used(case: Case) -> list[Claim]:
             raise InvalidProof(f"data was used for {body.purpose}, want {case.consent.purpose}")
         if revoked is not None and index > revoked:
             raise InvalidProof("data was used after the consent was revoked")
+        if any(begin < index < end for begin, end in stays):
+            raise InvalidProof("data was used while the consent was stayed")
         claims.append(Claim("use", f"the data was used for {body.purpose}, as consented"))
     if revoked is not None:
         claims.append(Claim("revoked", f"consent was revoked by record {revoked}; no use after it"))
+    for begin, end in stays:
+        until = f"until record {end}" if end < case.evidence.checkpoint.size else "to this day"
+        statement = f"a supervisor stayed the consent by record {begin}, {until}"
+        claims.append(Claim("stayed", statement))
     return claims
 
 
@@ -210,7 +169,7 @@ def _erased(case: Case) -> list[Claim]:
 _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _records,
     _product,
-    _consented,
+    prove_consent,
     _live,
     prove_request,
     prove_scope,

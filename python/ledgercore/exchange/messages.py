@@ -61,9 +61,12 @@ class Terms(Part, frozen=True):
         return make_leaves(TERM, self.product, values, entropy)
 
     @classmethod
-    def from_leaves(cls, leaves: tuple[Leaf, ...]) -> Terms:
-        """The terms that leaves state, each of which must be salted."""
-        check_leaves(leaves, TERM)
+    def from_leaves(cls, leaves: tuple[Leaf, ...], *, narrowed: bool = False) -> Terms:
+        """The terms that leaves state, each of which must be salted.
+
+        Narrowed terms have lost some leaves, so that the positions of the others have gaps.
+        """
+        check_leaves(leaves, TERM, gaps=narrowed)
         values: dict[str, list[Value]] = {}
         for leaf in leaves:
             values.setdefault(leaf.name, []).append(leaf.value)
@@ -83,18 +86,21 @@ def _single(name: str, values: list[Value]) -> Value:
     return values[0]
 
 
-_IN_BOTH = ("consumer", "provider", "product", "purpose", "expires_ms", "max_uses")
+_EQUAL = ("consumer", "provider", "product", "purpose")
+_AT_MOST = ("expires_ms", "max_uses")
 
 
 def check_terms(terms: Terms, consent: ConsentState) -> None:
     """Hold the consent on the ledger to the terms, in all that both state, or raise InvalidError.
 
+    It may end earlier and have fewer uses than they say, never later or more.
+
     The ledger sees no more of the terms than their root. Without this a consumer could agree on
     one use with the subject, and ask the ledger for a thousand under the same root.
     """
-    for name in _IN_BOTH:
+    for name in (*_EQUAL, *_AT_MOST):
         got, want = getattr(consent, name), getattr(terms, name)
-        if got != want:
+        if got > want if name in _AT_MOST else got != want:
             raise InvalidError(f"{name} of the consent is {got}, want {want} as in the terms")
 
 

@@ -61,12 +61,17 @@ def prove_scope(case: Case) -> list[Claim]:
 
 
 def _opened_terms(case: Case) -> Terms | None:
-    """The terms, held to all that the ledger's consent says of them, whatever else is opened."""
+    """The terms that were in force at the admit, or are now where nothing was admitted.
+
+    They are held to all that the ledger's consent says of them, whatever else is opened.
+    """
     if case.terms is None:
         return None
-    if commit(case.suite, case.terms) != case.consent.terms_root:
+    admission = case.state.admission
+    root = case.consent.terms_root if admission is None else admission.terms_root
+    if commit(case.suite, case.terms) != root:
         raise InvalidProof("terms are not the ones that the consent commits to")
-    terms = Terms.from_leaves(case.terms)
+    terms = Terms.from_leaves(case.terms, narrowed=True)
     check_terms(terms, case.consent)
     return terms
 

@@ -20,12 +20,14 @@ from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.claims import prove_claims
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
+from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.objection import Objection
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import ConsentRequest, DecisionRecord, DisputeOpen, ExchangeIntent
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
+    ConsentState,
     ExchangeState,
     consent_object,
     decision_object,
@@ -87,7 +89,7 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
             proof=tuple(ledger.prove_records(indices)),
             records=tuple((index, trail.found[index]) for index in indices),
             states=tuple(ledger.prove_state(name).encode() for name in names),
-            terms=proposal.terms if proposal else None,
+            terms=_terms(ledger, proposal, state) if proposal else None,
             request=request,
             payload=payload,
             release=ReleaseEvidence(release.admit, release.receipt) if release else None,
@@ -133,6 +135,16 @@ class _Trail:
         index, published = ledger.history(name)[0]
         self.found[index] = published.encode()
         self.objects.append(name)
+
+
+def _terms(ledger: Ledger, proposal: Proposal, exchange: ExchangeState) -> tuple[Leaf, ...]:
+    """The terms that were in force at the admit, or are now where nothing was admitted."""
+    root = exchange.admission.terms_root if exchange.admission else b""
+    if not root:
+        value = ledger.state(consent_object(exchange.consent))
+        assert value is not None, "an exchange has a consent"
+        root = decode_state(value, ConsentState).terms_root
+    return leaves_of_root(ledger, proposal, root)
 
 
 def _opening(vault: Vault | None, name: str, kind: type[MessageT]) -> MessageT | None:

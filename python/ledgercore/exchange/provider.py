@@ -28,6 +28,7 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
+from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.salted import FIELD, Leaf, commit, encode_leaves, make_leaves
 from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
 from ledgercore.exchange.signer import Signer
@@ -132,10 +133,9 @@ class Provider:
             raise RefusedError("E_UNKNOWN", "no terms are known for this consent")
         proposal = decode_message(kept, Proposal)
         consent = self._consent(state.consent)
-        if proposal.root(self._ledger.suite) != consent.terms_root:
-            raise RefusedError("E_SCOPE", "terms are not the ones that the consent commits to")
-        terms = Terms.from_leaves(proposal.terms)
         try:
+            leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
+            terms = Terms.from_leaves(leaves, narrowed=True)
             check_terms(terms, consent)
         except InvalidError as error:
             raise RefusedError("E_SCOPE", str(error)) from error
@@ -326,7 +326,7 @@ def _check_in_time(state: ExchangeState, now_ms: int) -> None:
 
 def _check_covered(consent: ConsentState, now_ms: int) -> None:
     """Withhold the key where the rules would refuse a use, by the newest block's time."""
-    if consent.status not in ("AUTHORISED", "CONSUMED"):
+    if consent.status != "AUTHORISED":  # as it is stored, whether its uses are taken or not
         raise RefusedError("E_CONSENT_STATE", f"consent is {consent.status}, key is withheld")
     if now_ms >= consent.expires_ms:
         message = f"consent expired at {consent.expires_ms}, key is withheld"

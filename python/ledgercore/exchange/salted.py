@@ -27,6 +27,7 @@ __all__ = [
     "check_leaves",
     "commit",
     "decode_leaves",
+    "encode_leaf",
     "encode_leaves",
     "make_leaves",
     "prove_leaves",
@@ -85,6 +86,11 @@ def _hashes(suite: str, leaves: Sequence[Leaf]) -> bytes:
     return leaf_hashes(suite, [_ENCODER.encode(leaf) for leaf in leaves])
 
 
+def encode_leaf(leaf: Leaf) -> bytes:
+    """What a leaf's hash is of."""
+    return _ENCODER.encode(leaf)
+
+
 def encode_leaves(leaves: Sequence[Leaf]) -> bytes:
     """The leaves with their salts, for a vault or a sealed payload."""
     return _ENCODER.encode(tuple(leaves))
@@ -102,9 +108,15 @@ def decode_leaves(data: bytes, use: str) -> tuple[Leaf, ...]:
     return leaves
 
 
-def check_leaves(leaves: Sequence[Leaf], use: str) -> None:
-    """Hold each leaf to its form, its use, its position, and to a salt of 32 bytes."""
-    for position, leaf in enumerate(leaves):
+def check_leaves(leaves: Sequence[Leaf], use: str, *, gaps: bool = False) -> None:
+    """Hold each leaf to its form, its use, its position, and to a salt of 32 bytes.
+
+    With gaps, for leaves of which some are left out, positions must only ascend.
+    """
+    least = 0
+    for number, leaf in enumerate(leaves):
         check_canonical(_ENCODER.encode(leaf))
-        if leaf.use != use or leaf.position != position or len(leaf.salt) != 32:
-            raise MalformedError(f"leaf {position} is not a salted {use} at its position")
+        placed = leaf.position >= least if gaps else leaf.position == number
+        if leaf.use != use or not placed or len(leaf.salt) != 32:
+            raise MalformedError(f"leaf {number} is not a salted {use} at its position")
+        least = leaf.position + 1

@@ -6,11 +6,16 @@ consents of one subject on the ledger.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from msgspec import structs
+
 from ledgercore._core import SigningKey
 from ledgercore.entropy import Entropy
 from ledgercore.errors import UntrustedError
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.messages import Proposal, Terms, check_terms, encode_message
+from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
@@ -66,21 +71,50 @@ class Subject:
         """Say no."""
         return Draft(self._key(proposal.consent_key), ConsentReject(proposal.consent))
 
+    def narrow(
+        self,
+        proposal: Proposal,
+        fields: Collection[str],
+        *,
+        expires_ms: int | None = None,
+        max_uses: int | None = None,
+    ) -> Draft:
+        """Keep only some fields, and if given an earlier end and fewer uses.
+
+        Provider and consumer know from the record what is left. What was delivered is not undone.
+        """
+        ledger = self._reading()
+        consent = self._consent(proposal, ledger)
+        leaves = leaves_of_root(ledger, proposal, consent.terms_root)
+        body = structs.replace(
+            make_narrowing(ledger.suite, proposal.consent, leaves, fields),
+            expires_ms=consent.expires_ms if expires_ms is None else expires_ms,
+            max_uses=consent.max_uses if max_uses is None else max_uses,
+        )
+        return Draft(self._key(proposal.consent_key), body)
+
     def revoke(self, proposal: Proposal) -> Draft:
         """Take the consent back."""
         return Draft(self._key(proposal.consent_key), ConsentRevoke(proposal.consent))
 
     def disputes(self, proposal: Proposal) -> Complainant:
         """What this subject says in disputes of exchanges under a consent."""
-        if self._ledger is None:
-            raise UntrustedError("a dispute is of a ledger: give this subject one to read")
-        return Complainant(self._key(proposal.consent_key), self._entropy, self._ledger.suite)
+        suite = self._reading().suite
+        return Complainant(self._key(proposal.consent_key), self._entropy, suite)
 
-    def _check_asked(self, proposal: Proposal, ledger: Ledger) -> None:
+    def _reading(self) -> Ledger:
+        if self._ledger is None:
+            raise UntrustedError("this is of a ledger: give this subject one to read")
+        return self._ledger
+
+    def _consent(self, proposal: Proposal, ledger: Ledger) -> ConsentState:
         value = ledger.state(consent_object(proposal.consent))
         if value is None:
             raise UntrustedError(f"consent {proposal.consent.hex()[:16]} is not on the ledger")
-        consent = decode_state(value, ConsentState)
+        return decode_state(value, ConsentState)
+
+    def _check_asked(self, proposal: Proposal, ledger: Ledger) -> None:
+        consent = self._consent(proposal, ledger)
         if consent.consent_key != proposal.consent_key:
             raise UntrustedError("consent on the ledger is under another key than the proposal's")
         if consent.terms_root != proposal.root(ledger.suite):

@@ -14,10 +14,13 @@ from ledgercore.errors import LimitError, MalformedError
 from ledgercore.records.base import LIMIT_ITEMS, RecordBody
 from ledgercore.records.consent import (
     ConsentAuthorise,
+    ConsentLift,
+    ConsentNarrow,
     ConsentReject,
     ConsentRequest,
     ConsentRevoke,
     ConsentRevokeOnBehalf,
+    ConsentStay,
     endorsement_message,
 )
 from ledgercore.records.decision import DecisionRecord
@@ -43,10 +46,13 @@ __all__ = [
     "BODIES",
     "DATA",
     "ConsentAuthorise",
+    "ConsentLift",
+    "ConsentNarrow",
     "ConsentReject",
     "ConsentRequest",
     "ConsentRevoke",
     "ConsentRevokeOnBehalf",
+    "ConsentStay",
     "DecisionRecord",
     "DisputeEvidence",
     "DisputeOpen",
@@ -87,6 +93,9 @@ BODIES: dict[str, type[RecordBody]] = {
         ConsentRequest,
         ConsentAuthorise,
         ConsentReject,
+        ConsentNarrow,
+        ConsentStay,
+        ConsentLift,
         ConsentRevoke,
         ConsentRevokeOnBehalf,
         ExchangeIntent,

@@ -1,4 +1,4 @@
-"""Ask for consent, give it, refuse it, take it back.
+"""Ask for consent, give it, refuse it, narrow it, stay it, take it back.
 
 The subject signs with a key made for one consent, so that no two of its consents can be linked on
 the ledger. The terms stay with the parties; the ledger holds their salted root.
@@ -12,10 +12,13 @@ from ledgercore.records.base import Bytes32, Bytes64, Count, Identifier, RecordB
 
 __all__ = [
     "ConsentAuthorise",
+    "ConsentLift",
+    "ConsentNarrow",
     "ConsentReject",
     "ConsentRequest",
     "ConsentRevoke",
     "ConsentRevokeOnBehalf",
+    "ConsentStay",
     "endorsement_message",
 ]
 
@@ -58,6 +61,43 @@ class ConsentReject(RecordBody, frozen=True):
     """By the consent key."""
 
     KIND: ClassVar[str] = "consent.reject"
+
+    consent: Bytes32
+
+
+class ConsentNarrow(RecordBody, frozen=True):
+    """By the consent key: fewer of the same terms, and no later end and no more uses.
+
+    ``leaves`` are the hashes of the terms that are kept, which stood at ``positions`` among
+    ``size``; the proof leads them to the root so far. Salted as they are they tell nothing.
+    """
+
+    KIND: ClassVar[str] = "consent.narrow"
+
+    consent: Bytes32
+    terms_root: Bytes32
+    expires_ms: TimeMs
+    max_uses: Count
+    size: Count
+    positions: tuple[Count, ...]
+    leaves: tuple[Bytes32, ...]
+    proof: tuple[Bytes32, ...]
+
+
+class ConsentStay(RecordBody, frozen=True):
+    """By a supervisor, on a legal basis: nothing is given or used under it until it is lifted."""
+
+    KIND: ClassVar[str] = "consent.stay"
+
+    consent: Bytes32
+    basis: Identifier
+    order_commitment: Bytes32
+
+
+class ConsentLift(RecordBody, frozen=True):
+    """By a supervisor: the stay is over."""
+
+    KIND: ClassVar[str] = "consent.lift"
 
     consent: Bytes32
 

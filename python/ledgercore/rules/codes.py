@@ -51,6 +51,10 @@ CODES: dict[str, Code] = {
         "the purpose is not one that was agreed", "use a purpose of the product and of the consent"
     ),
     "E_SCOPE": Code("the record reaches past what was agreed", "stay within the agreed scope"),
+    "E_SCOPE_WIDEN": Code(
+        "what is called narrower is not within the terms so far",
+        "keep leaves of the terms and their order, with no later end and no more uses",
+    ),
     "E_ENDORSEMENT": Code(
         "the provider's endorsement of the consent key does not verify",
         "ask the provider to endorse this consent key and these terms",

@@ -1,21 +1,25 @@
-"""Hold consents to their transitions: asked for, given, taken back, used up.
+"""Hold consents to their transitions: asked for, given, narrowed, stayed, taken back.
 
-Two states are computed and never stored: a REQUESTED consent is LAPSED from ``lapses_ms`` on, an
-AUTHORISED one is EXPIRED from ``expires_ms`` on. Only the time of blocks decides.
+Three states are computed and never stored: a REQUESTED consent is LAPSED from ``lapses_ms`` on, an
+AUTHORISED one is CONSUMED while all its uses are taken, and else EXPIRED from ``expires_ms`` on.
+Only the time of blocks decides.
 """
 
 from __future__ import annotations
 
 from msgspec import structs
 
-from ledgercore._core import VerifiedRecord, verify_signature
-from ledgercore.errors import InvalidSignature
+from ledgercore._core import VerifiedRecord, tree_root, verify_multi, verify_signature
+from ledgercore.errors import InvalidProof, InvalidSignature, LedgerError
 from ledgercore.records import (
     ConsentAuthorise,
+    ConsentLift,
+    ConsentNarrow,
     ConsentReject,
     ConsentRequest,
     ConsentRevoke,
     ConsentRevokeOnBehalf,
+    ConsentStay,
     endorsement_message,
 )
 from ledgercore.rules.state import (
@@ -32,21 +36,43 @@ from ledgercore.rules.state import (
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names
 from ledgercore.rules.view import View
 
-__all__ = ["FAMILY", "STATUSES", "give_use_back", "status_at", "take_use"]
+__all__ = ["FAMILY", "STATUSES", "give_use_back", "status_at", "take_use", "verify_narrowing"]
 
-STATUSES = ("REQUESTED", "AUTHORISED", "REJECTED", "REVOKED", "CONSUMED", "LAPSED", "EXPIRED")
+STATUSES = (
+    *("REQUESTED", "AUTHORISED", "STAYED", "REJECTED", "REVOKED"),
+    *("CONSUMED", "LAPSED", "EXPIRED"),
+)
+LIVE = ("AUTHORISED", "CONSUMED")
 
 
 def status_at(state: ConsentState, time_ms: int) -> str:
     """The consent's status in a block of this time."""
     if state.status == "REQUESTED" and time_ms >= state.lapses_ms:
         return "LAPSED"
-    if state.status == "AUTHORISED" and time_ms >= state.expires_ms:
-        return "EXPIRED"
-    return state.status
+    if state.status != "AUTHORISED":
+        return state.status
+    if state.uses >= state.max_uses:
+        return "CONSUMED"
+    return "EXPIRED" if time_ms >= state.expires_ms else "AUTHORISED"
 
 
-Later = ConsentAuthorise | ConsentReject | ConsentRevoke | ConsentRevokeOnBehalf
+def verify_narrowing(suite: str, root: bytes, body: ConsentNarrow) -> None:
+    """Accept that the new root is over some of the old one's leaves, in their order."""
+    leaves = b"".join(body.leaves)
+    verify_multi(suite, leaves, body.positions, body.size, body.proof, root)
+    if tree_root(suite, leaves) != body.terms_root:
+        raise InvalidProof("terms root is not over the leaves that are kept")
+
+
+Later = (
+    ConsentAuthorise
+    | ConsentReject
+    | ConsentStay
+    | ConsentLift
+    | ConsentRevoke
+    | ConsentRevokeOnBehalf
+    | ConsentNarrow
+)
 ConsentBody = ConsentRequest | Later
 
 
@@ -113,6 +139,22 @@ def endorsement_verifies(case: Case[ConsentAuthorise, ConsentState]) -> None:
         case.refuse("E_ENDORSEMENT", f"endorsement is not by provider {state.provider}")
 
 
+def terms_are_within(case: Case[ConsentNarrow, ConsentState]) -> None:
+    """the new root is over leaves of the old one, in their order, else E_SCOPE_WIDEN"""
+    try:
+        verify_narrowing(case.record.suite, case.state.terms_root, case.body)
+    except LedgerError as error:
+        case.refuse("E_SCOPE_WIDEN", str(error))
+
+
+def bounds_are_within(case: Case[ConsentNarrow, ConsentState]) -> None:
+    """expires_ms and max_uses are at most what they were, else E_SCOPE_WIDEN"""
+    for name in ("expires_ms", "max_uses"):
+        got, want = getattr(case.body, name), getattr(case.state, name)
+        if got > want:
+            case.refuse("E_SCOPE_WIDEN", f"{name} is {got}, want at most {want}")
+
+
 def request(case: Case[ConsentRequest, None]) -> ConsentState:
     body = case.body
     case.view.put(key_object(body.consent_key), KeyState("", body.consent))
@@ -136,21 +178,24 @@ def keep(case: Case[Later, ConsentState]) -> ConsentState:
     return case.state
 
 
+def narrow(case: Case[ConsentNarrow, ConsentState]) -> ConsentState:
+    body = case.body
+    return structs.replace(
+        case.state,
+        terms_root=body.terms_root,
+        expires_ms=body.expires_ms,
+        max_uses=body.max_uses,
+    )
+
+
 def take_use(state: ConsentState) -> ConsentState:
     """The consent with one more use taken; the last one makes it CONSUMED."""
-    uses = state.uses + 1
-    return structs.replace(
-        state, uses=uses, status="CONSUMED" if uses == state.max_uses else state.status
-    )
+    return structs.replace(state, uses=state.uses + 1)
 
 
 def give_use_back(state: ConsentState) -> ConsentState:
     """The consent with one use fewer taken; one that was CONSUMED is AUTHORISED again."""
-    return structs.replace(
-        state,
-        uses=state.uses - 1,
-        status="AUTHORISED" if state.status == "CONSUMED" else state.status,
-    )
+    return structs.replace(state, uses=state.uses - 1)
 
 
 FAMILY = Family(
@@ -181,6 +226,15 @@ FAMILY = Family(
             ("endorsement_verifies",),
         ),
         Row(ConsentReject.KIND, ("REQUESTED",), Signer.CONSENT_KEY, "REJECTED"),
+        Row(
+            ConsentNarrow.KIND,
+            LIVE,
+            Signer.CONSENT_KEY,
+            "AUTHORISED",
+            ("terms_are_within", "bounds_are_within"),
+        ),
+        Row(ConsentStay.KIND, LIVE, Signer.SUPERVISOR, "STAYED"),
+        Row(ConsentLift.KIND, ("STAYED",), Signer.SUPERVISOR, "AUTHORISED"),
         Row(ConsentRevoke.KIND, STATUSES, Signer.CONSENT_KEY, "REVOKED"),
         Row(ConsentRevokeOnBehalf.KIND, STATUSES, Signer.PROVIDER, "REVOKED"),
     ),
@@ -192,12 +246,17 @@ FAMILY = Family(
             uses_are_asked_for,
             times_are_ahead,
             endorsement_verifies,
+            terms_are_within,
+            bounds_are_within,
         )
     ),
     effects={
         ConsentRequest.KIND: request,
         ConsentAuthorise.KIND: keep,
         ConsentReject.KIND: keep,
+        ConsentNarrow.KIND: narrow,
+        ConsentStay.KIND: keep,
+        ConsentLift.KIND: keep,
         ConsentRevoke.KIND: keep,
         ConsentRevokeOnBehalf.KIND: keep,
     },

@@ -150,7 +150,7 @@ def deadline_is_near(case: AdmitCase) -> None:
 def consent_still_covers_use(case: UseCase | ReleaseCase) -> None:
     """the consent is AUTHORISED or CONSUMED, before expires_ms, else E_CONSENT_STATE"""
     consent, now_ms = _consent(case), case.position.time_ms
-    if consent.status not in ("AUTHORISED", "CONSUMED"):
+    if consent.status != "AUTHORISED":
         case.refuse("E_CONSENT_STATE", f"consent is {consent.status}, want AUTHORISED or CONSUMED")
     if now_ms >= consent.expires_ms:
         message = f"consent expired at {consent.expires_ms}, block time is {now_ms}"
