@@ -316,7 +316,7 @@ def test_strangers_do_not_fill_the_memory(ledger: Ledger, monkeypatch: pytest.Mo
         assert isinstance(refusal, RefusedError)
 
     assert ledger._writer is not None
-    assert len(ledger._writer._states) <= 10 + 3
+    assert len(ledger._writer._committed) <= 10 + 3
 
 
 def test_many_records_share_one_proof(ledger: Ledger) -> None:

@@ -69,7 +69,7 @@ class Writer:
         self._entropy = entropy
         self._group = Group(BLOCK_RECORDS, BLOCK_BYTES, self._serve)
         self._stopped: BaseException | None = None
-        self._states: dict[bytes, bytes | None] = {}
+        self._committed = View(reader.state)
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and published."""
@@ -113,7 +113,7 @@ class Writer:
     def _sign(self, payloads: Sequence[bytes]) -> VerifiedBatch:
         anchor = self._reader.anchor
         with self._reader.lock:
-            sequence, previous = rules.next_position(View(self._load), self._key.public_key)
+            sequence, previous = rules.next_position(self._committed, self._key.public_key)
         batch = self._key.sign_batch(
             anchor.suite, anchor.network, DATA, payloads, sequence=sequence, previous=previous
         )
@@ -182,8 +182,8 @@ class Writer:
         with self._reader.lock:
             self._reader.check_open()
             self._check_running()
-            if len(self._states) > REMEMBERED_STATES:
-                self._states.clear()
+            if len(self._committed) > REMEMBERED_STATES:
+                self._committed = View(self._reader.state)
             try:
                 return self._order_block(batch)
             except (DiskFullError, BusyError):
@@ -197,7 +197,7 @@ class Writer:
         head = self._reader.head
         time_ms = max(self._clock.now_ms(), head.block.time_ms)
         height, size = head.block.height + 1, head.checkpoint.size
-        view = View(self._load)
+        view = self._committed.fork()
         if rules.apply_plain(view, batch):
             self._commit(head, batch, view, time_ms)
             return list(range(size, size + len(batch)))
@@ -239,14 +239,6 @@ class Writer:
             index = self._reader.find(record.id)
         return refusal if index is None else index
 
-    def _load(self, name: bytes) -> bytes | None:
-        """An object's checked state, from memory where the same objects are asked for often."""
-        try:
-            return self._states[name]
-        except KeyError:
-            value = self._states[name] = self._reader.state(name)
-            return value
-
     def _commit(self, head: Head, batch: VerifiedBatch, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
         sign = partial(sign_checkpoint, key=self._key)
@@ -255,7 +247,7 @@ class Writer:
         )
         reader.set_head(after)
         self._head_file.store(after.note)
-        self._states.update(states)
+        view.settle()
 
     def _check_running(self) -> None:
         if self._stopped is None:

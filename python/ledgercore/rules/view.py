@@ -98,6 +98,16 @@ class View:
         parent._changed.update(self._changed)
         parent._touches += self._touches
 
+    def settle(self) -> None:
+        """Let the view below this fork know what changed, which is committed: no change any more."""
+        parent = self._parent
+        assert parent is not None, "only a fork settles"
+        parent._states.update(self._changed)
+
+    def __len__(self) -> int:
+        """How many objects are known."""
+        return len(self._states)
+
     def changes(self) -> list[tuple[bytes, bytes]]:
         """Each changed object's name and encoded state, in the order of names."""
         return [(name, encode_state(state)) for name, state in sorted(self._changed.items())]
