@@ -167,7 +167,7 @@ def rename(source: str | Path, target: str | Path) -> None:
 
 
 def reserve(path: str | Path, size: int) -> None:
-    """Fill an empty file with zeros up to a size, so that writing there need not grow it.
+    """Fill an empty file with zeros up to a size, flushed, so that writing there need not grow it.
 
     A file that holds anything, or is not there, stays as it is; so does one on a full disk. This
     is a help and no promise: it never raises.
@@ -183,9 +183,11 @@ def reserve(path: str | Path, size: int) -> None:
 
 def _is_filled(descriptor: int, size: int) -> bool:
     try:
-        return os.pwrite(descriptor, bytes(size), 0) == size
+        whole = os.pwrite(descriptor, bytes(size), 0) == size
+        os.fdatasync(descriptor)  # now, and not with the first block
     except OSError:
         return False
+    return whole
 
 
 def remove(path: str | Path) -> None:

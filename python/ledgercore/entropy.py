@@ -7,7 +7,7 @@ repeatable and is for tests and simulations only.
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 from typing import Protocol
 
 __all__ = ["Entropy", "SeededEntropy", "SystemEntropy"]
@@ -25,7 +25,7 @@ class SystemEntropy:
     """The operating system's generator."""
 
     def bytes(self, count: int) -> bytes:
-        return secrets.token_bytes(count)
+        return os.urandom(count)
 
 
 class SeededEntropy:

@@ -62,10 +62,11 @@ def commit_block(
     """
     draft = _draft(anchor.suite, head, batch.leaf_hashes(), len(batch), states, time_ms)
     height, first_index = draft.block.height, draft.block.first_index
+    ids = batch.ids()
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(draft.tiles)
-        runs = _extend_runs(store, head, batch.ids())
+        runs = _extend_runs(store, head, ids)
         store.add_runs(runs.added)
         links = add_touches(store, touches)
         store.put_states(height, states, links.newest)
@@ -79,7 +80,7 @@ def commit_block(
         _look_at_header(store, anchor, again, checkpoint)
         for level, run in runs.merged:
             store.remove_run(level, run)
-    recent = recent_ids(head.recent, batch.ids())
+    recent = recent_ids(head.recent, ids)
     return Head(draft.block, checkpoint, note, draft.frontier, draft.states, recent)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from threading import Event, Lock
@@ -119,7 +119,7 @@ class Group:
         """Take out of the queue those that are in it, and wake them and who leads now."""
         with self._lock:
             for waiting in some:
-                with suppress(ValueError):
+                if waiting in self._queue:
                     self._queue.remove(waiting)
             leader = [self._queue[0]] if self._queue else []
         for waiting in [*some, *leader]:

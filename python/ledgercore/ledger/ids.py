@@ -47,10 +47,13 @@ class Runs(NamedTuple):
     merged: list[Run]
 
 
+_NONE = Runs({}, [])
+
+
 def extend_runs(size: int, recent: Sequence[bytes], ids: Sequence[bytes], read: Read) -> Runs:
     """The runs that the next ids complete, after ``size`` records of which some are recent."""
     if len(recent) + len(ids) < RUN_RECORDS:
-        return Runs({}, [])
+        return _NONE
     waiting = [*recent, *ids]
     begin = size // RUN_RECORDS
     end = begin + len(waiting) // RUN_RECORDS
@@ -83,9 +86,8 @@ def read_bucket(store: Store, run: Run, bucket: int) -> bytes:
 
 def recent_ids(recent: Sequence[bytes], ids: Sequence[bytes]) -> list[bytes]:
     """The ids that fill no run yet, after more have come."""
-    waiting = len(recent) + len(ids)
-    rest = waiting % RUN_RECORDS
-    return [*recent, *ids][waiting - rest :]
+    waiting = [*recent, *ids]
+    return waiting[len(waiting) // RUN_RECORDS * RUN_RECORDS :]
 
 
 def candidates(size: int, recent: Sequence[bytes], record_id: bytes, read: Read) -> Iterator[int]:

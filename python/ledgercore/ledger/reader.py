@@ -82,6 +82,11 @@ class Reader:
         with self.moment() as head:
             return head
 
+    @property
+    def newest(self) -> Head:
+        """The head as it stands, for a writer that holds the lock."""
+        return self._head
+
     def check_open(self) -> None:
         """Refuse what a closed ledger, or one of the parent process, cannot do."""
         if self._closed:

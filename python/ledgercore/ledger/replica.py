@@ -70,6 +70,7 @@ class Replica:
         self, anchor: Anchor, reader: Reader, lock: WriterLock, head_file: HeadFile
     ) -> None:
         """Made by ``create`` and ``open``."""
+        reader.store.take_room()
         self._anchor = anchor
         self._reader = reader
         self._lock = lock

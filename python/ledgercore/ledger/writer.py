@@ -62,6 +62,7 @@ class Writer:
     def __init__(
         self, reader: Reader, key: SigningKey, head_file: HeadFile, clock: Clock, entropy: Entropy
     ) -> None:
+        reader.store.take_room()
         self._reader = reader
         self._key = key
         self._head_file = head_file
@@ -194,7 +195,7 @@ class Writer:
                 raise
 
     def _order_block(self, batch: VerifiedBatch) -> list[Outcome]:
-        head = self._reader.head
+        head = self._reader.newest
         time_ms = max(self._clock.now_ms(), head.block.time_ms)
         height, size = head.block.height + 1, head.checkpoint.size
         view = self._committed.fork()

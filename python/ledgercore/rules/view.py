@@ -61,18 +61,16 @@ class View:
 
     def get(self, name: bytes, state_type: type[StateT]) -> StateT | None:
         """The object's state, or None. An object has one type of state for ever."""
-        try:
+        if name in self._states:
             state = self._states[name]
-        except KeyError:
-            state = self._states[name] = self._fetch(name, state_type)
+        elif self._parent is not None:
+            state = self._states[name] = self._parent.get(name, state_type)
+        else:
+            data = self._load(name)
+            state = None if data is None else decode_state(data, state_type)
+            self._states[name] = state
         assert state is None or type(state) is state_type
         return state
-
-    def _fetch(self, name: bytes, state_type: type[StateT]) -> StateT | None:
-        if self._parent is not None:
-            return self._parent.get(name, state_type)
-        data = self._load(name)
-        return None if data is None else decode_state(data, state_type)
 
     def put(self, name: bytes, state: State) -> None:
         """Set the object's state."""
@@ -99,7 +97,7 @@ class View:
         parent._touches += self._touches
 
     def settle(self) -> None:
-        """Let the view below this fork know what changed, which is committed: no change any more."""
+        """Let the view below this fork know what changed, now that it is committed."""
         parent = self._parent
         assert parent is not None, "only a fork settles"
         parent._states.update(self._changed)

@@ -75,6 +75,10 @@ class Store(Protocol):
         """Reads inside see one state of the store, whatever a writer does meanwhile."""
         ...
 
+    def take_room(self) -> None:
+        """Take room on disk for the next blocks: a help to whoever goes on to write, no promise."""
+        ...
+
     def version(self) -> int:
         """A number that changes whenever another connection has written, and maybe more often."""
         ...

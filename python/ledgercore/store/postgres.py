@@ -153,6 +153,9 @@ class PostgresStore:
         finally:
             self._session.rollback()
 
+    def take_room(self) -> None:
+        """The server sees to that."""
+
     def version(self) -> int:
         # Behind a broken connection another server may answer: all is looked at anew.
         transactions = self._value("SELECT transactions FROM lease")

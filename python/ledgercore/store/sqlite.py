@@ -5,8 +5,8 @@ go on meanwhile. SQLite does not notice a flipped bit in a row; the ledger does,
 what it reads. The tables are described in docs/spec/storage.md.
 
 The log is moved into the main file here, before a transaction begins, and not by SQLite after a
-commit: SQLite would keep a failed flush to itself. The log's room is taken before the first
-transaction: to write over zeros takes half the time of making a file longer.
+commit: SQLite would keep a failed flush to itself. A writer takes the log's room
+before its first transaction: to write over zeros takes half the time of making a file longer.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _BUSY_MS = 5_000
 _PAGE_BYTES = 8192
 """A full tile takes one page and a few bytes, and a block of many records half the calls."""
 
-_LOG_PAGES = 500
+_LOG_PAGES = 1000
 """Pages in the write-ahead log from which on it is moved into the main file."""
 
 _LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
@@ -138,7 +138,6 @@ class SqliteStore:
         self._path = str(path)
         self._vfs = vfs
         self._log_pages = 0
-        self._reserved = vfs is not None
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with _translating(self._path):
             try:
@@ -205,11 +204,10 @@ class SqliteStore:
             raise _translated(self._path, error) from error
         self._log_pages = 0
 
-    def _reserve_log(self) -> None:
+    def take_room(self) -> None:
         """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log."""
-        if not self._reserved:
+        if self._vfs is None:
             reserve(f"{self._path}-wal", _LOG_BYTES)
-            self._reserved = True
 
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
@@ -281,7 +279,6 @@ class SqliteStore:
     def transaction(self) -> Iterator[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
         self._move_log()
-        self._reserve_log()
         self._run("BEGIN IMMEDIATE")
         try:
             yield
