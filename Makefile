@@ -62,7 +62,7 @@ wheel: $(VENV)/wheel ## build the manylinux2014 wheel and try it alone in an emp
 lock: ## resolve the requirements files anew
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --upgrade pip-tools
-	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra test \
+	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra test --extra node \
 		--output-file requirements.txt pyproject.toml
 	env -u PIP_FIND_LINKS build/lock/bin/$(COMPILE) --upgrade --extra bench \
 		--constraint requirements.txt --output-file requirements-bench.txt pyproject.toml

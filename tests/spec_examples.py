@@ -15,11 +15,13 @@ from tempfile import TemporaryDirectory
 from ledgercore import _core
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
 from ledgercore.anchor import format_anchor
+from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.stream import Manifest, seal_stream
 from ledgercore.ledger.transfer import encode_transfer
+from ledgercore.node.warrant import sign_request
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, StateReceipt
@@ -63,6 +65,14 @@ def vault_examples() -> dict[str, str]:
         "sealed-key": sealed_key.decode(),
         "erasure": hexdump(erasure),
     }
+
+
+def warrant_example() -> str:
+    """The header of one request."""
+    request = ("GET", "/v1/blocks?begin=1&end=3", b"")
+    clock, entropy = ManualClock(1_700_000_000_000), SeededEntropy(0)
+    header = sign_request(KEY, NETWORK, "bank", request, clock, entropy)
+    return "\n".join(textwrap.wrap(header, 100)) + "\n"
 
 
 def stream_examples() -> dict[str, str]:
@@ -143,6 +153,7 @@ def examples() -> dict[str, str]:
         "history": hexdump(history.encode()),
         **vault_examples(),
         **stream_examples(),
+        "warrant": warrant_example(),
     }
 
 

@@ -16,6 +16,7 @@ LAYERS = (
     "_core",
     "clock",
     "entropy",
+    "waiting",
     "disk",
     "passphrase",
     "keyfile",
@@ -33,6 +34,7 @@ LAYERS = (
     "exchange",
     "testing",
     "evaluation",
+    "node",
     "demo",
     "cli",
 )

@@ -14,22 +14,24 @@ _ROOT = "python/ledgercore/"
 
 # What may do which: a file, or a folder with its slash.
 _SEAMS = {
-    "clock": ("clock.py",),
+    "clock": ("clock.py", "waiting.py"),
     "randomness": ("entropy.py",),
     "file": ("disk.py",),
-    "socket": (),
+    "socket": ("node/channel.py", "node/server.py", "node/tls.py"),
     "process": (),
     "database": ("store/", "vault/", "vault.py", "testing/", "testing.py"),
 }
 
 # A dotted name, or the beginning of one where it ends with a dot.
 _NAMES = {
+    "aiohttp.": "socket",
     "asyncio.open_connection": "socket",
     "asyncio.open_unix_connection": "socket",
     "asyncio.sleep": "clock",
     "asyncio.start_server": "socket",
     "asyncio.start_unix_server": "socket",
     "asyncio.timeout": "clock",
+    "asyncio.timeout_at": "clock",
     "asyncio.wait_for": "clock",
     "apsw.": "database",
     "click.File": "file",
@@ -65,6 +67,7 @@ _NAMES = {
     "tempfile.": "file",
     "time.": "clock",
     "urllib.request.": "socket",
+    "uvicorn.": "socket",
     "uuid.": "randomness",
 }
 # Of os, only what touches neither disk nor process is free.

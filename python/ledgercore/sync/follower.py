@@ -124,6 +124,12 @@ class Follower:
         """A peer's score."""
         return self._peers[peer].standing
 
+    def wake(self, peer: str) -> None:
+        """Ask a peer now that has said that it has something new; one that failed waits on."""
+        standing = self._peers[peer].standing
+        if not standing.failures:
+            standing.ready_ms = min(standing.ready_ms, self._now_ms())
+
     def next(self) -> Ask | Wait:
         """What to fetch next; each peer is asked one thing at a time, blocks of one peer only."""
         now = self._now_ms()

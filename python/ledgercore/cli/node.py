@@ -1,0 +1,147 @@
+"""Set up, run and look at one member's node in a network."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ledgercore.cli.files import FILE, PLACE, passphrase_option, read_passphrase
+from ledgercore.cli.output import json_option, print_facts, print_json
+from ledgercore.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from ledgercore.node.settings import Settings
+
+__all__ = ["command"]
+
+EVERY_ADDRESS = ("0.0.0.0", "::")
+
+
+@click.group("node")
+def command() -> None:
+    """Run one member's node: the operator's orders, the others follow and verify."""
+    try:
+        import aiohttp
+        import prometheus_client
+        import structlog
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UnavailableError(
+            f"{error.name} is not installed: pip install 'ledgercore[node]'"
+        ) from error
+    del aiohttp, prometheus_client, structlog
+
+
+settings_argument = click.argument("settings", type=FILE)
+
+
+@command.command("init")
+@click.argument("directory", type=PLACE)
+@click.option("--member", required=True, help="The member's id, such as bank-a.")
+@click.option("--roles", default="", help="For members.toml: provider, consumer, supervisor.")
+@click.option("--listen", default="127.0.0.1:7443", help="Address and port (127.0.0.1:7443).")
+@click.option("--origin", help="Make the operator's node, with a ledger of this unique name.")
+@click.option("--members", type=FILE, help="With --origin: the members, as the others print them.")
+@click.option("--suite", default="std", help="With --origin: std (default), or c2sp.")
+@passphrase_option
+@json_option
+def init(
+    directory: str,
+    member: str,
+    roles: str,
+    listen: str,
+    origin: str | None,
+    members: str | None,
+    suite: str,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> None:
+    """Make a member's keys and settings in DIRECTORY, and with --origin the ledger as well.
+
+    Every member runs it first and gives what it prints to the operator, who puts all into one file
+    for --members. The others then put the operator's anchor.toml beside their settings, and each
+    its certificate, that one's key and the authorities' certificates.
+    """
+    from ledgercore.node.founding import found_network, make_node
+
+    passphrase = read_passphrase(passphrase_file)
+    held = tuple(role for role in roles.replace(",", " ").split() if role)
+    if members is not None and origin is None:
+        raise click.UsageError("--members is for the operator: give --origin as well")
+    made = make_node(
+        Path(directory), member, held, listen, operator=origin is not None, passphrase=passphrase
+    )
+    facts = {"settings": str(made.settings), "key": str(made.key), "member": member}
+    if origin is not None:
+        facts |= found_network(made, origin, suite, members, passphrase)
+    if as_json:
+        print_json(facts | {"table": made.table})
+        return
+    print_facts(facts, as_json=False)
+    if origin is None:
+        click.echo(f"\nFor the operator's members.toml:\n\n{made.table}", nl=False)
+
+
+@command.command("run")
+@settings_argument
+@passphrase_option
+def run(settings: str, passphrase_file: str | None) -> None:
+    """Serve the node of SETTINGS until SIGTERM; logs go to standard error, one object a line.
+
+    A follower without a copy begins one with a peer's genesis.
+    """
+    from ledgercore.node.logs import make_log
+    from ledgercore.node.opening import caller_of, run_node
+    from ledgercore.node.settings import load_settings
+
+    loaded = load_settings(settings)
+    caller = caller_of(loaded, read_passphrase(passphrase_file))
+    asyncio.run(run_node(loaded, caller, make_log(sys.stderr, member=loaded.member)))
+
+
+@command.command("join")
+@settings_argument
+@passphrase_option
+@json_option
+def join(settings: str, passphrase_file: str | None, as_json: bool) -> None:
+    """Fetch and verify a copy of the whole ledger, up to the newest block of every peer.
+
+    `node run` does the same and keeps following; this ends, and says how far it came.
+    """
+    from ledgercore.node.joining import join_network
+    from ledgercore.node.opening import caller_of
+    from ledgercore.node.settings import load_settings
+
+    loaded = load_settings(settings)
+    caller = caller_of(loaded, read_passphrase(passphrase_file))
+    joined = asyncio.run(join_network(loaded, caller))
+    print_facts(joined, as_json=as_json)
+
+
+@command.command("status")
+@settings_argument
+@click.option("--url", help="Where the node is, if not where it listens.")
+@passphrase_option
+@json_option
+def status(settings: str, url: str | None, passphrase_file: str | None, as_json: bool) -> None:
+    """Ask the node of SETTINGS how it is; its checkpoint is verified."""
+    from ledgercore.node.opening import caller_of
+    from ledgercore.node.settings import load_settings
+
+    loaded = load_settings(settings)
+    caller = caller_of(loaded, read_passphrase(passphrase_file))
+    from ledgercore.node.joining import node_status
+
+    facts = asyncio.run(node_status(url or _own_url(loaded), loaded.member, caller))
+    print_facts(facts, as_json=as_json)
+
+
+def _own_url(settings: Settings) -> str:
+    host, port = settings.address
+    if host in EVERY_ADDRESS:
+        host = "localhost"
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

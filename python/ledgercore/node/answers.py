@@ -1,0 +1,130 @@
+"""Turn what goes wrong into an answer, and an answer back into what went wrong.
+
+An error is a JSON object: ``{"error": "RefusedError", "message": "...", "code": "E_MEMBER"}``. The
+status says who has to act: 4xx the caller, 5xx the node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from ledgercore import errors
+from ledgercore.errors import (
+    DiskFullError,
+    InconsistentError,
+    InvalidError,
+    LedgerError,
+    LimitError,
+    MalformedError,
+    RefusedError,
+    UnavailableError,
+)
+from ledgercore.node.rates import TooManyError
+
+__all__ = [
+    "JSON",
+    "AbsentError",
+    "SlowError",
+    "TooLargeError",
+    "error_answer",
+    "error_of",
+    "json_answer",
+    "status_of",
+]
+
+JSON = "application/json"
+
+
+class AbsentError(LedgerError):
+    """What was asked for is not there."""
+
+
+class SlowError(LedgerError):
+    """The caller took too long."""
+
+
+class TooLargeError(LimitError):
+    """A body passes what is taken at once."""
+
+
+_STATUSES: tuple[tuple[type[LedgerError], int], ...] = (
+    (AbsentError, 404),
+    (SlowError, 408),
+    (TooLargeError, 413),
+    (TooManyError, 429),
+    (MalformedError, 400),
+    (InvalidError, 400),
+    (RefusedError, 403),
+    (DiskFullError, 507),
+    (UnavailableError, 503),
+    (InconsistentError, 500),
+)
+
+
+def status_of(error: LedgerError) -> int:
+    """The HTTP status that an error is answered with."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A value as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, JSON)
+
+
+def error_answer(error: LedgerError, status: int | None = None) -> Response:
+    """An error as an answer; what went wrong inside the node is not told in detail."""
+    status = status_of(error) if status is None else status
+    body: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+    headers = {}
+    if isinstance(error, InconsistentError):
+        body["message"] = "node has found damage and says no more: its operator must look"
+    if isinstance(error, RefusedError):
+        body |= {"code": error.code, "remedy": error.remedy}
+    if isinstance(error, TooManyError):
+        headers["retry-after"] = str(max(1, round(error.wait_s)))
+    elif status == 503:
+        headers["retry-after"] = "1"
+    index = getattr(error, "index", None)
+    if index is not None:
+        body["index"] = index
+    if isinstance(error, errors.InvalidSignature):
+        body["indices"] = list(error.indices)[:1024]
+    return json_answer(body, status, headers)
+
+
+class _Body(msgspec.Struct):
+    """What an error's answer may have."""
+
+    error: str = ""
+    message: str = ""
+    code: str = ""
+    remedy: str = ""
+    index: int | None = None
+    indices: tuple[int, ...] = ()
+
+
+def error_of(status: int, body: bytes) -> LedgerError:
+    """The error that an answer stands for; an answer of others is one too."""
+    try:
+        said = msgspec.json.decode(body, type=_Body)
+    except msgspec.DecodeError:
+        said = _Body(message=f"answer has status {status} and no reason")
+    message = said.message or f"answer has status {status}"
+    if said.code:
+        return RefusedError(said.code, message.removeprefix(f"{said.code}: "), remedy="")
+    if said.error == "InvalidSignature":
+        return errors.InvalidSignature(message, said.indices)
+    kind = {"TooLargeError": TooLargeError, "AbsentError": AbsentError}.get(said.error)
+    kind = kind or getattr(errors, said.error, None)
+    if status == 429:
+        return TooManyError(message, 1)
+    if kind in (MalformedError, LimitError, TooLargeError):
+        return kind(message, said.index)
+    if isinstance(kind, type) and issubclass(kind, LedgerError) and kind is not RefusedError:
+        return kind(message)
+    if status == 404:
+        return AbsentError(message)
+    return UnavailableError(message) if status >= 500 else MalformedError(message)

@@ -1,0 +1,162 @@
+"""Carry signed requests to one node over mutual TLS, each within its bounds.
+
+A channel keeps its connections open and opens new ones where they were lost. It verifies nothing of
+what comes back, and asks once: who uses it decides what to believe and whether to ask again.
+
+For one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ledgercore._core import Anchor, SigningKey
+from ledgercore.clock import Clock, SystemClock
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import LimitError, UnavailableError
+from ledgercore.node.tls import Context
+from ledgercore.node.warrant import sign_request
+from ledgercore.sync.messages import BINARY, Request, Response
+from ledgercore.waiting import deadline
+
+__all__ = ["Caller", "Channel"]
+
+CONNECTIONS = 32
+"""Connections of one channel at most."""
+
+CONNECT_S = 5.0
+
+LINE_BYTES = 64 * 1024
+"""Bytes of one line of a stream at most."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a member's key, its TLS, and whom it trusts."""
+
+    key: SigningKey
+    anchor: Anchor
+    context: Context
+    clock: Clock
+    entropy: Entropy
+
+    @classmethod
+    def of(cls, key: SigningKey, anchor: Anchor, context: Context) -> Caller:
+        """A caller by this machine's clock and randomness."""
+        return cls(key, anchor, context, SystemClock(), SystemEntropy())
+
+
+class Channel:
+    """One member's connections to one node; ``member`` is whose node it is.
+
+    What is signed for that node is worth nothing at another one.
+    """
+
+    def __init__(self, url: str, member: str, caller: Caller) -> None:
+        self.member = member
+        self.caller = caller
+        self._url = url.rstrip("/")
+        self._base = urlsplit(self._url).path
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request) -> Response:
+        """The answer, whatever its status; ``UnavailableError`` where there is none in time."""
+        headers = self._signed(request.method, request.path, request.body)
+        url, body = self._url + request.path, request.body or None
+        try:
+            async with (
+                deadline(request.timeout_ms / 1000),
+                self._opened().request(request.method, url, data=body, headers=headers) as answer,
+            ):
+                data = await _read(answer, request.limit_bytes)
+                return Response(answer.status, data, answer.headers.get("content-type", BINARY))
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"node of {self.member} did not answer within {request.timeout_ms} ms"
+            ) from error
+        except aiohttp.ClientError as error:
+            raise self._unreachable(error) from error
+
+    async def events(self, silence_s: float, limit_bytes: int) -> AsyncIterator[str]:
+        """The data of each event of the node's stream, until it ends.
+
+        Raises ``UnavailableError`` where it breaks off, or is silent for too long.
+        """
+        path = "/v1/events"
+        headers = self._signed("GET", path, b"")
+        try:
+            async with self._opened().get(self._url + path, headers=headers) as answer:
+                if answer.status != 200:
+                    raise UnavailableError(f"event stream is refused with status {answer.status}")
+                data: list[str] = []
+                while True:
+                    async with deadline(silence_s):
+                        line = (await answer.content.readline()).decode()
+                    if not line:
+                        return
+                    if line.startswith("data:"):
+                        data.append(line.removeprefix("data:").removeprefix(" ").rstrip("\n"))
+                        if sum(map(len, data)) > limit_bytes:
+                            raise LimitError(f"event has more than {limit_bytes} bytes")
+                    elif line == "\n" and data:
+                        yield "\n".join(data)
+                        data = []
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"event stream of {self.member} is silent for {silence_s} s"
+            ) from error
+        except (aiohttp.ClientError, ValueError) as error:  # a line without end is a ValueError
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> UnavailableError:
+        return UnavailableError(
+            f"node of {self.member} at {self._url}: {type(error).__name__}: {error}: is it there, "
+            "and does it take this certificate?"
+        )
+
+    def _signed(self, method: str, path: str, body: bytes) -> Mapping[str, str]:
+        caller = self.caller
+        warrant = sign_request(
+            caller.key,
+            caller.anchor.network,
+            self.member,
+            (method, self._base + path, body),
+            caller.clock,
+            caller.entropy,
+        )
+        return {"authorization": warrant, "content-type": BINARY}
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self.caller.context, limit=CONNECTIONS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+                # What is not asked for is not unpacked: an answer has the size that it has.
+                auto_decompress=False,
+                trust_env=False,
+                skip_auto_headers=("user-agent", "accept-encoding", "accept"),
+                read_bufsize=LINE_BYTES,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close every connection; closing again does nothing."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+async def _read(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    """All of an answer, and of one that is too large no more than shows it."""
+    pieces, size = [], 0
+    async for piece in answer.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit_bytes:
+            answer.close()
+            break
+    return b"".join(pieces)

@@ -1,0 +1,287 @@
+"""Ask a node, and believe nothing of what it answers: the asyncio client.
+
+Each answer is verified against the trust anchor before it is returned. A request that fails for
+want of a connection, or that the node cannot answer now, is made again, signed anew: that is safe
+for records too, because the same record has the same index at any time. A checkpoint must go on
+from the newest one that this client had seen when it asked.
+
+For one event loop. ``ledgercore.node.blocking`` is the same for threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from ledgercore._core import (
+    Anchor,
+    Checkpoint,
+    Receipt,
+    Record,
+    VerifiedRecord,
+    verify_consistency,
+)
+from ledgercore.errors import (
+    ForkError,
+    InvalidProof,
+    LimitError,
+    MalformedError,
+    RefusedError,
+    RollbackError,
+    UnavailableError,
+    UntrustedError,
+)
+from ledgercore.ledger.writer import Outcome
+from ledgercore.node.answers import error_of
+from ledgercore.node.channel import Caller, Channel
+from ledgercore.node.names import format_object
+from ledgercore.proofs import History, StateReceipt, VerifiedState, verify_history
+from ledgercore.rules import SignerState, signer_object
+from ledgercore.rules.governance import FIRST_POSITION
+from ledgercore.sync.messages import (
+    NOTE_BYTES,
+    Request,
+    ask_blocks,
+    ask_checkpoint,
+    ask_consistency,
+    decode_frames,
+    decode_hashes,
+    decode_text,
+    encode_frames,
+)
+from ledgercore.waiting import sleep
+
+__all__ = ["NodeClient", "Patience"]
+
+ANSWER_BYTES = 24 * 1024 * 1024
+"""Bytes of one answer at most, where its kind has no smaller bound."""
+
+READY_MS = 5_000
+
+_JITTER_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long is waited, and how often a request is made again."""
+
+    attempts: int = 6
+    answer_ms: int = 40_000
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 5.0
+    silence_s: float = 60.0
+    """Without a sign of life on an event stream."""
+
+
+class _Outcomes(msgspec.Struct):
+    outcomes: list[int | dict[str, str]]
+
+
+class NodeClient:
+    """One member's view of one node."""
+
+    def __init__(
+        self, url: str, member: str, caller: Caller, patience: Patience | None = None
+    ) -> None:
+        """``member`` is whose node it is."""
+        self._channel = Channel(url, member, caller)
+        self._patience = patience or Patience()
+        self._newest: Checkpoint | None = None
+
+    @property
+    def member(self) -> str:
+        """Whose node is asked."""
+        return self._channel.member
+
+    @property
+    def anchor(self) -> Anchor:
+        """Whom this client trusts."""
+        return self._channel.caller.anchor
+
+    # Submit.
+
+    async def submit(self, record: bytes) -> Receipt:
+        """Have one signed record ordered; its receipt, verified. ``RefusedError`` has the code."""
+        (outcome,) = await self.submit_many([record])
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        receipt = Receipt.decode(await self.fetch("GET", f"/v1/receipts/{outcome}"))
+        if receipt.verify(Record.decode(record).body, self.anchor).encode() != record:
+            raise UntrustedError(f"receipt {outcome} is of another record than was submitted")
+        return receipt
+
+    async def submit_many(self, records: Sequence[bytes]) -> list[Outcome]:
+        """Have signed records ordered; each one's index, or the rule it was refused by.
+
+        An index is the node's word until its receipt is asked for.
+        """
+        frames = encode_frames(records, limit_bytes=2**62)
+        body = await self.fetch("POST", "/v1/records", frames)
+        try:
+            said = msgspec.json.decode(body, type=_Outcomes).outcomes
+        except msgspec.DecodeError as error:
+            raise MalformedError(f"answer of {self.member}: {error}") from error
+        if len(said) != len(records):
+            raise MalformedError(f"answer has {len(said)} outcomes, want {len(records)}")
+        return [each if isinstance(each, int) else _refusal(each) for each in said]
+
+    async def next_position(self, key: bytes) -> tuple[int, bytes]:
+        """The sequence and previous id that a key's next record must have, proven."""
+        found = (await self.state(signer_object(key))).state
+        if found is None:
+            return FIRST_POSITION
+        assert isinstance(found, SignerState)
+        return found.sequence, found.previous
+
+    # Read, verified.
+
+    async def checkpoint(self) -> str:
+        """The newest signed checkpoint, which goes on from the newest that was seen before."""
+        before = self._newest
+        note = decode_text(await self._carry(ask_checkpoint()))
+        await self._check_grown(before, self.anchor.verify_checkpoint(note))
+        return note
+
+    async def receipt(self, index: int) -> tuple[Receipt, VerifiedRecord]:
+        """A record with its receipt, verified."""
+        receipt = Receipt.decode(await self.fetch("GET", f"/v1/receipts/{index}"))
+        record = Record.decode(await self.fetch("GET", f"/v1/records/{index}"))
+        verified = receipt.verify(record.body, self.anchor)
+        if receipt.index != index:
+            raise UntrustedError(f"receipt is of record {receipt.index}, want {index}")
+        return receipt, verified
+
+    async def receipts(self, begin: int, end: int) -> list[Receipt]:
+        """Receipts of records from ``begin`` on, as many of ``[begin, end)`` as one answer has.
+
+        Each is verified with its record's body, by who has it.
+        """
+        body = await self.fetch("GET", f"/v1/receipts?begin={begin}&end={end}")
+        found = [Receipt.decode(each) for each in decode_frames(body, end - begin)]
+        if [each.index for each in found] != list(range(begin, begin + len(found))):
+            raise UntrustedError(f"receipts are of other records than {begin} and those after it")
+        return found
+
+    async def find(self, record_id: bytes) -> VerifiedRecord:
+        """The record with an id; that its signature holds is verified, its place is not."""
+        body = await self.fetch("GET", f"/v1/records?id={record_id.hex()}")
+        record = Record.decode(body).verify()
+        if record.id != record_id:
+            raise UntrustedError(f"record is {record.id.hex()[:16]}, want {record_id.hex()[:16]}")
+        return record
+
+    async def state(self, name: bytes) -> VerifiedState:
+        """An object's state, or that it has none, proven under a checkpoint not older than seen."""
+        before = self._newest
+        body = await self.fetch("GET", f"/v1/states/{quote(format_object(name))}")
+        found = StateReceipt.decode(body).verify(self.anchor)
+        if found.object != name:
+            raise UntrustedError(f"state is of {found.object!r}, want {name!r}")
+        await self._check_grown(before, found.checkpoint)
+        return found
+
+    async def history(self, name: bytes) -> History:
+        """Every record that touched an object, proven complete as of a checkpoint of the node."""
+        body = await self.fetch("GET", f"/v1/history/{quote(format_object(name))}")
+        return verify_history(body, self.anchor)
+
+    async def blocks(self, begin: int, end: int) -> list[bytes]:
+        """Blocks ``[begin, end)`` for a copy, which verifies them; fewer where they are large."""
+        return decode_frames(await self._carry(ask_blocks(begin, end)), end - begin)
+
+    async def events(self) -> AsyncIterator[str]:
+        """Each new checkpoint, verified, until the node ends the stream."""
+        async for note in self._channel.events(self._patience.silence_s, NOTE_BYTES):
+            self.anchor.verify_checkpoint(note)
+            yield note
+
+    async def _check_grown(self, before: Checkpoint | None, now: Checkpoint) -> None:
+        """Hold a checkpoint to the one before: one history, which does not go back."""
+        if before is not None and before != now:
+            if now.size < before.size:
+                raise RollbackError(
+                    f"node of {self.member} shows size {now.size}, was {before.size}: it is "
+                    "behind, or its history was cut"
+                )
+            proof = decode_hashes(await self._carry(ask_consistency(before.size, now.size)))
+            suite = self.anchor.suite
+            try:
+                verify_consistency(suite, before.size, now.size, proof, before.root, now.root)
+            except InvalidProof as error:
+                raise ForkError(
+                    f"checkpoint of size {now.size} does not go on from the one of size "
+                    f"{before.size} that was seen before: keep both as evidence"
+                ) from error
+        if self._newest is None or self._newest.size <= now.size:
+            self._newest = now
+
+    async def ready(self) -> bool:
+        """Whether the node says that it is caught up."""
+        try:
+            await self._carry_once(ask_ready())
+        except UnavailableError:
+            return False
+        return True
+
+    # Carry.
+
+    async def fetch(self, method: Literal["GET", "POST"], path: str, body: bytes = b"") -> bytes:
+        """What is answered to a request, which is made again while that may help."""
+        return await self._carry(
+            Request(method, path, ANSWER_BYTES, self._patience.answer_ms, body)
+        )
+
+    async def _carry(self, request: Request) -> bytes:
+        patience, wait_s = self._patience, self._patience.first_wait_s
+        for attempt in range(1, patience.attempts + 1):
+            try:
+                return await self._carry_once(request)
+            except UnavailableError:
+                if attempt == patience.attempts:
+                    raise
+            # Full jitter: those who failed together do not come back together.
+            drawn = self._channel.caller.entropy.bytes(_JITTER_BYTES)
+            await sleep(wait_s * int.from_bytes(drawn, "big") / (1 << 8 * _JITTER_BYTES))
+            wait_s = min(2 * wait_s, patience.longest_wait_s)
+        raise UnavailableError(f"attempts are {patience.attempts}, want one at least")
+
+    async def _carry_once(self, request: Request) -> bytes:
+        answer = await self._channel.send(request)
+        if len(answer.body) > request.limit_bytes:
+            raise LimitError(
+                f"answer of {self.member} has more than {request.limit_bytes} bytes, "
+                "want at most that"
+            )
+        if answer.status != 200:
+            raise error_of(answer.status, answer.body)
+        return answer.body
+
+    async def close(self) -> None:
+        """Close every connection; closing again does nothing."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> NodeClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def ask_ready() -> Request:
+    """Whether a node is caught up."""
+    return Request("GET", "/readyz", NOTE_BYTES, READY_MS)
+
+
+def _refusal(said: dict[str, str]) -> RefusedError:
+    code, message = said.get("code", ""), said.get("message", "")
+    return RefusedError(code, message.removeprefix(f"{code}: "))

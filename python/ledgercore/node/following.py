@@ -1,0 +1,232 @@
+"""Keep a node's copy up with its peers, and hand what is submitted here on to the operator.
+
+``ledgercore.sync`` decides what to ask of whom and what to believe; here its requests are carried,
+and it is woken when a peer's event stream says that there is something new. What a peer did wrong
+is kept in files beside the copy, in ``<copy>.evidence``, and so is a split view of the operator's.
+
+The copy is written on one thread of its own. A crash leaves it at its newest whole block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from ledgercore.disk import exists, make_directory, write_new
+from ledgercore.entropy import Entropy
+from ledgercore.errors import LedgerError, RefusedError, StoreError, UnavailableError
+from ledgercore.ledger import Replica
+from ledgercore.ledger.writer import Outcome
+from ledgercore.node.channel import Caller, Channel
+from ledgercore.node.client import NodeClient
+from ledgercore.node.node import Node
+from ledgercore.sync import Ask, Evidence, Follower
+from ledgercore.sync.messages import NOTE_BYTES, ask_blocks, decode_frames
+from ledgercore.waiting import deadline, sleep
+
+__all__ = ["Following", "Relay", "join_copy"]
+
+EVIDENCE_FILES = 64
+"""Files of evidence that are kept at most: a peer that lies does it again and again."""
+
+SILENCE_S = 60.0
+RETRY_S = 1.0
+"""Between two attempts at a peer's event stream, but for a random part."""
+
+
+async def join_copy(
+    path: Path, channels: Sequence[Channel], caller: Caller, *, attempts: int | None = None
+) -> Replica:
+    """The copy, which is begun with the genesis of a peer where there is none; peers may come late.
+
+    Raises ``UnavailableError`` when that many attempts found no peer that has it.
+    """
+    if exists(path):
+        return await asyncio.to_thread(Replica.open, path, caller.anchor)
+    tried, reasons = 0, list[str]()
+    while attempts is None or tried < attempts:
+        tried += 1
+        reasons = []
+        for channel in channels:
+            try:
+                answer = await channel.send(ask_blocks(0, 1))
+                if answer.status != 200:
+                    raise UnavailableError(f"status is {answer.status}")
+                (first,) = decode_frames(answer.body, 1)
+                return await asyncio.to_thread(Replica.create, path, caller.anchor, first)
+            except StoreError:
+                raise  # our own disk
+            except (LedgerError, ValueError) as error:
+                reasons.append(f"{channel.member}: {error}")
+        await sleep(RETRY_S)
+    raise UnavailableError(f"no peer gives the genesis of this network: {'; '.join(reasons)}")
+
+
+class Following:
+    """The task that keeps one copy up with its peers."""
+
+    def __init__(
+        self, node: Node, copy: Replica, channels: Sequence[Channel], entropy: Entropy
+    ) -> None:
+        self._node = node
+        self._copy = copy
+        self._channels = {channel.member: channel for channel in channels}
+        self._follower = Follower(copy, self._channels, node.clock, entropy)
+        self._entropy = entropy
+        self._thread = ThreadPoolExecutor(1, "ledgercore-copy")
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._asking: set[asyncio.Task[None]] = set()
+        self._kept: set[Evidence | bytes] = set()
+        self._files = 0
+        self.caught_up = False
+        """Whether the copy once was level with every peer that can be reached."""
+        self.failed = asyncio.Event()
+        """Set when the copy's own disk fails: the node must be started anew."""
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._tasks = [asyncio.create_task(self._follow())]
+        for channel in self._channels.values():
+            self._tasks.append(asyncio.create_task(self._listen(channel)))
+
+    async def stop(self) -> None:
+        """End, and close the copy when the block that is being written is durable."""
+        for task in [*self._tasks, *self._asking]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._asking, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._thread.shutdown)
+        await loop.run_in_executor(None, self._copy.close)
+        for channel in self._channels.values():
+            await channel.close()
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            what = await loop.run_in_executor(self._thread, self._follower.next)
+            if isinstance(what, Ask):
+                task = asyncio.create_task(self._ask(what))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+                continue
+            with suppress(TimeoutError):
+                async with deadline(what.duration_ms / 1000):
+                    await self._wake.wait()
+
+    async def _ask(self, ask: Ask) -> None:
+        loop, height = asyncio.get_running_loop(), self._copy.height
+        try:
+            answer = await self._channels[ask.peer].send(ask.request)
+            take = partial(self._follower.receive, ask, answer)
+        except LedgerError as error:
+            take = partial(self._follower.fail, ask, str(error))
+        try:
+            await loop.run_in_executor(self._thread, take)
+        except LedgerError as error:
+            self._node.log.error("copy cannot be written", error=type(error).__name__)
+            self.failed.set()
+            return
+        self._look(ask.peer)
+        self._wake.set()
+        if self._copy.height != height:
+            await self._node.announce()
+
+    def _look(self, peer: str) -> None:
+        """Notice what the follower has found out."""
+        follower = self._follower
+        self.caught_up = self.caught_up or follower.level
+        for evidence in follower.evidence:
+            if evidence in self._kept or evidence.offence in ("unreachable", "refused", "behind"):
+                continue
+            self._kept.add(evidence)
+            self._node.metrics.refused.labels(evidence.peer).inc()
+            self._node.log.warning("peer offends", peer=evidence.peer, offence=evidence.offence)
+            self._keep(
+                {
+                    "peer": evidence.peer,
+                    "offence": evidence.offence,
+                    "asked": evidence.path,
+                    "reason": evidence.reason,
+                    "answer": base64.b64encode(evidence.answer).decode(),
+                }
+            )
+        for split in follower.split_views:
+            data = split.encode()
+            if data not in self._kept:
+                self._kept.add(data)
+                self._node.log.error("operator signed two histories", peer=peer)
+                self._keep({"split_view": base64.b64encode(data).decode()})
+
+    def _keep(self, found: dict[str, str]) -> None:
+        """Write evidence down; where that fails there is the log."""
+        if self._files >= EVIDENCE_FILES:
+            return
+        directory = Path(f"{self._node.ledger.path}.evidence")
+        with suppress(StoreError):
+            make_directory(directory)
+            while exists(directory / f"{self._files}.json") and self._files < EVIDENCE_FILES:
+                self._files += 1
+            data = msgspec.json.encode(found) + b"\n"
+            write_new(directory / f"{self._files}.json", data, owner_only=True)
+            self._files += 1
+
+    async def _listen(self, channel: Channel) -> None:
+        """Have a peer tell when it has something new; without it the follower asks now and then."""
+        while not self._follower.standing(channel.member).shut_out:
+            with suppress(LedgerError):
+                async for _ in channel.events(SILENCE_S, NOTE_BYTES):
+                    loop = asyncio.get_running_loop()
+                    wake = partial(self._follower.wake, channel.member)
+                    await loop.run_in_executor(self._thread, wake)
+                    self._wake.set()
+            await sleep(RETRY_S * (1 + self._entropy.bytes(1)[0] / 256))
+
+
+class Relay:
+    """Order by way of the operator's node, and answer when the node's own copy has the records."""
+
+    def __init__(self, node: Node, operator: NodeClient) -> None:
+        self._node = node
+        self._operator = operator
+
+    def start(self) -> None:
+        """Nothing is opened before it is needed."""
+
+    async def stop(self) -> None:
+        """Close the connections to the operator's node."""
+        await self._operator.close()
+
+    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
+        """The operator's outcomes, of which none is believed that the copy does not bear out."""
+        outcomes = await self._operator.submit_many(records)
+        places = [outcome for outcome in outcomes if not isinstance(outcome, RefusedError)]
+        if places:
+            await self._has(max(places))
+            await self._node.ask(partial(self._check, records, outcomes))
+        return outcomes
+
+    async def _has(self, index: int) -> None:
+        feed = self._node.feed
+        while await self._node.ask(lambda: self._node.ledger.size) <= index:
+            if feed.closed:
+                raise UnavailableError("node is stopping: ask again, which is safe")
+            await feed.newer(feed.note, RETRY_S)
+
+    def _check(self, records: Sequence[bytes], outcomes: Sequence[Outcome]) -> None:
+        for record, outcome in zip(records, outcomes, strict=True):
+            if isinstance(outcome, RefusedError):
+                continue
+            if self._node.ledger.record(outcome).encode() != record:
+                raise UnavailableError(
+                    f"operator's node says that a record is at {outcome}, where another one is: "
+                    "ask again, and tell the operator"
+                )

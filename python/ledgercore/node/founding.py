@@ -1,0 +1,154 @@
+"""Make what a member's node needs: keys, settings, and at the operator's the ledger.
+
+Every member makes its keys where they stay and gives the operator a ``[[member]]`` table with the
+public halves; the operator puts all of them into one file, from which the genesis is made::
+
+    [[member]]
+    member = "bank-a"
+    name = "bank-a"
+    roles = ["consumer"]
+    signing_key = "d04ab232742bb4ab3a1368bd4615e4e6d0224ab71a016baf8520a332c9778737"
+    sealing_key = "0faa684ed28867b97f4a6a2dee5df8ce974e76b7018e3f22a1c4cf2678570f20"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ledgercore._core import SigningKey
+from ledgercore.anchor import format_anchor
+from ledgercore.disk import make_directory, read_bytes, write_new
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import MalformedError
+from ledgercore.exchange.sealing import public_delivery_key
+from ledgercore.keyfile import load_key, store_key, store_vault_key
+from ledgercore.ledger import Ledger
+from ledgercore.node.settings import parse_settings
+from ledgercore.records import Member
+from ledgercore.records.base import Identifier, Text
+
+__all__ = ["Made", "found_network", "make_node", "parse_members"]
+
+MEMBERS_BYTES = 1024 * 1024
+
+_Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+_OPERATOR = """
+# Peers are not needed here: the others come to the operator.
+"""
+_FOLLOWER = """
+[[peer]]
+member = "operator"                # the id of the member whose node orders
+url = "https://localhost:7443"
+operator = true
+"""
+
+
+class _Listed(Struct, frozen=True, forbid_unknown_fields=True):
+    member: Identifier
+    name: Text
+    roles: tuple[Identifier, ...]
+    signing_key: _Hex
+    sealing_key: _Hex
+
+
+class _Members(Struct, frozen=True, forbid_unknown_fields=True):
+    member: tuple[_Listed, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made for one member's node."""
+
+    directory: Path
+    member: str
+    settings: Path
+    key: Path
+    table: str
+
+
+def make_node(
+    directory: Path,
+    member: str,
+    roles: tuple[str, ...],
+    listen: str,
+    *,
+    operator: bool,
+    passphrase: bytes | None = None,
+    entropy: Entropy | None = None,
+) -> Made:
+    """Make a member's two keys and its settings in a directory."""
+    entropy = entropy or SystemEntropy()
+    text = _settings(member, listen, operator)
+    parse_settings(text, directory)  # refuses a wrong member or address before anything is made
+    make_directory(directory)
+    seed, sealing = entropy.bytes(32), entropy.bytes(32)
+    key = directory / f"{member}.key"
+    store_key(key, seed, passphrase, entropy=entropy)
+    store_vault_key(directory / f"{member}.sealing.key", sealing, passphrase, entropy=entropy)
+    settings = directory / "node.toml"
+    write_new(settings, text.encode())
+    public = SigningKey(seed).public_key.hex()
+    table = (
+        f'[[member]]\nmember = "{member}"\nname = "{member}"\nroles = {list(roles)}\n'
+        f'signing_key = "{public}"\nsealing_key = "{public_delivery_key(sealing).hex()}"\n'
+    ).replace("'", '"')
+    return Made(directory, member, settings, key, table)
+
+
+def found_network(
+    made: Made, origin: str, suite: str, members: str | None, passphrase: bytes | None
+) -> dict[str, str]:
+    """Make the operator's ledger and anchor, with the members of a file and the operator's own."""
+    listed = parse_members(made.table)
+    if members is not None:
+        try:
+            listed += parse_members(read_bytes(members, MEMBERS_BYTES, "members").decode())
+        except UnicodeDecodeError as error:
+            raise MalformedError(f"{members} is not UTF-8 at byte {error.start}") from None
+    path, anchor = made.directory / f"{made.member}.ledger", made.directory / "anchor.toml"
+    key = load_key(made.key, passphrase)
+    with Ledger.create(path, origin=origin, suite=suite, members=listed, key=key) as ledger:
+        write_new(anchor, format_anchor(ledger.trust_anchor).encode())
+        return {"ledger": str(path), "anchor": str(anchor), "network": ledger.network.hex()}
+
+
+def parse_members(text: str) -> tuple[Member, ...]:
+    """The members in a text, or ``MalformedError`` with what is wrong."""
+    try:
+        found = msgspec.convert(tomllib.loads(text), _Members)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"members: {error}: want [[member]] tables") from None
+    return tuple(
+        Member(
+            each.member,
+            each.name,
+            each.roles,
+            bytes.fromhex(each.signing_key),
+            bytes.fromhex(each.sealing_key),
+        )
+        for each in found.member
+    )
+
+
+def _settings(member: str, listen: str, operator: bool) -> str:
+    role = "operator" if operator else "follower"
+    return f"""# The node of {member}: ledgercore node run node.toml
+member = "{member}"
+role = "{role}"
+ledger = "{member}.ledger"
+anchor = "anchor.toml"             # from the operator; compare it over another channel
+key = "{member}.key"
+listen = "{listen}"
+
+[tls]
+certificate = "{member}.crt"       # for the name or address that peers use
+key = "{member}.tls.key"
+authorities = "authority.crt"      # who signs members' certificates
+{_OPERATOR if operator else _FOLLOWER}"""

@@ -1,0 +1,273 @@
+"""Stand before a node's routes: bound what comes in, and let only members ask.
+
+Everything under ``/v1/`` but what ``OPEN`` names needs a warrant of an active member. What needs
+no body is checked before the body is read, so that a stranger costs a signature check at most. A
+connection speaks for one member; when that one is suspended, its connections are closed with the
+block that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ledgercore.clock import Clock
+from ledgercore.errors import (
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UnavailableError,
+    UntrustedError,
+)
+from ledgercore.node.answers import SlowError, TooLargeError, error_answer
+from ledgercore.node.limits import Limits
+from ledgercore.node.logs import Log
+from ledgercore.node.metrics import Metrics
+from ledgercore.node.rates import Rates
+from ledgercore.node.warrant import Replays, Warrant, parse_warrant
+from ledgercore.waiting import deadline
+
+__all__ = ["KEY", "MEMBER", "Guard", "Identity", "inner_path"]
+
+OPEN = frozenset({"/v1/add-checkpoint"})
+"""Routes without a warrant: what they take is signed in itself (C2SP tlog-witness)."""
+
+OPEN_CALLERS = "everybody without a warrant"
+"""Whose rate the open routes and probes count against, all together."""
+
+MEMBER = "ledgercore.member"
+"""Where the scope has the member that asks."""
+
+KEY = "ledgercore.key"
+"""Where the scope has the key that the member asks with."""
+
+
+class Identity:
+    """Whom a node serves, and as whom."""
+
+    def __init__(self, network: bytes, member: str, member_of: Callable[[bytes], Any]) -> None:
+        """``member_of`` gives, awaited, the member of a key, or raises ``RefusedError``."""
+        self.network = network
+        self.member = member
+        self.member_of = member_of
+
+
+class Guard:
+    """An ASGI application around another."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        identity: Identity,
+        limits: Limits,
+        replays: Replays,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._app = app
+        self._identity = identity
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._replays = replays
+        self._rates = Rates(limits, clock)
+        self._body_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = self._clock.elapsed_s()
+        answer = _Answer(send, self._limits.write_s)
+        self._metrics.under_way.inc()
+        try:
+            await self._answer(scope, receive, answer)
+        except TimeoutError:
+            # A caller that takes no more of its answer; nobody is left to be told.
+            _cut(scope)
+        except LedgerError as error:
+            await _refuse(scope, error, receive, answer)
+        except Exception as error:
+            self._log.error("request failed", route=_route(scope), error=type(error).__name__)
+            raise
+        finally:
+            self._metrics.under_way.dec()
+            route = _route(scope)
+            self._metrics.requests.labels(route, str(answer.status)).inc()
+            self._metrics.seconds.labels(route).observe(self._clock.elapsed_s() - begin)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        path = inner_path(scope)
+        claimed = self._check_length(scope)
+        with ExitStack() as held:
+            warrant: Warrant | None = None
+            if path.startswith("/v1/") and path not in OPEN:
+                warrant = self._opened(scope)
+                member = await self._identity.member_of(warrant.key)
+                held.enter_context(self._rates.request(member))
+            else:
+                held.enter_context(self._rates.request(OPEN_CALLERS))
+            body = await self._read(receive, claimed, held)
+            if warrant is not None:
+                warrant.check_body(body)
+                self._replays.take(warrant)
+                _bind(scope, member, warrant.key)
+            await self._run(scope, _replayed(body, receive), answer)
+
+    def _check_length(self, scope: Scope) -> int:
+        """The length that the caller claims; the limit where it claims none."""
+        limit, text = self._limits.body_bytes, _header(scope, b"content-length")
+        if not text:
+            return limit if _header(scope, b"transfer-encoding") else 0
+        if not text.isdecimal() or len(text) > 20:
+            raise MalformedError("content-length is no number")
+        if int(text) > limit:
+            raise TooLargeError(f"body has {int(text)} bytes, want at most {limit}")
+        return int(text)
+
+    def _opened(self, scope: Scope) -> Warrant:
+        header = _header(scope, b"authorization")
+        if not header:
+            raise UntrustedError("request has no warrant, want one of a member: sign the request")
+        warrant = parse_warrant(header)
+        query = scope["query_string"].decode("latin-1")
+        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        warrant.check(self._identity.network, self._identity.member, scope["method"], target)
+        return warrant
+
+    async def _read(self, receive: Receive, claimed: int, held: ExitStack) -> bytes:
+        """All of the body, in time and within the bounds."""
+        limits = self._limits
+        if self._body_bytes + claimed > limits.bodies_bytes:
+            raise UnavailableError(
+                f"bodies under way have {self._body_bytes} bytes, want at most "
+                f"{limits.bodies_bytes}: wait"
+            )
+        self._count(claimed)
+        held.callback(self._count, -claimed)
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with deadline(limits.body_s):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise SlowError("caller left before its request was whole")
+                    pieces.append(message.get("body", b""))
+                    more = message.get("more_body", False)
+                    size += len(pieces[-1])
+                    if size > limits.body_bytes:
+                        raise TooLargeError(
+                            f"body has {size} bytes or more, want at most {limits.body_bytes}"
+                        )
+        except TimeoutError:
+            raise SlowError(f"body took more than {limits.body_s} s, want less") from None
+        return b"".join(pieces)
+
+    def _count(self, size: int) -> None:
+        self._body_bytes += size
+        self._metrics.body_bytes.set(self._body_bytes)
+
+    async def _run(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Let the route answer; until its answer begins it has so long."""
+        try:
+            async with deadline(self._limits.answer_s) as until:
+                answer.begun = lambda: until.reschedule(None)
+                await self._app(scope, receive, answer)
+        except TimeoutError:
+            if answer.status:
+                raise
+            raise UnavailableError(
+                f"answer took more than {self._limits.answer_s} s: ask again; to send the same "
+                "records again is safe"
+            ) from None
+
+
+class _Answer:
+    """Send an answer; each piece must be taken in time."""
+
+    def __init__(self, send: Send, write_s: float) -> None:
+        self._send = send
+        self._write_s = write_s
+        self.status = 0
+        self.begun: Callable[[], None] | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.begun is not None:
+                self.begun()
+        async with deadline(self._write_s):
+            await self._send(message)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body that was read, and after it what else comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def inner_path(scope: Scope) -> str:
+    """The path below where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    values = [value for key, value in scope["headers"] if key == name]
+    if len(values) > 1:
+        raise MalformedError(f"request has {len(values)} headers {name.decode()}, want one")
+    return values[0].decode("latin-1") if values else ""
+
+
+def _bind(scope: Scope, member: str, key: bytes) -> None:
+    """Have the connection speak for this member from now on."""
+    scope[MEMBER], scope[KEY] = member, key
+    connection = scope.get("extensions", {}).get("ledgercore")
+    if connection is None:
+        return  # a host's own server: requests and streams are checked, connections stay
+    if connection["key"] not in (b"", key):
+        raise RefusedError("E_MEMBER", "connection speaks for another key: open one of your own")
+    connection["key"] = key
+
+
+def _cut(scope: Scope) -> None:
+    connection = scope.get("extensions", {}).get("ledgercore")
+    if connection is not None:
+        connection["cut"]()
+
+
+async def _refuse(scope: Scope, error: LedgerError, receive: Receive, answer: _Answer) -> None:
+    """Answer an error, and close the connection where more of the request may follow."""
+    if answer.status:
+        _cut(scope)  # the answer had begun: only its end can show that it is not whole
+        return
+    status = 401 if isinstance(error, InvalidError) and MEMBER not in scope else None
+    response = error_answer(error, status)
+    response.headers["connection"] = "close"
+    if response.status_code == 401:
+        response.headers["www-authenticate"] = "ledgercore"
+    with suppress(asyncio.CancelledError, TimeoutError):
+        await response(scope, receive, answer)
+
+
+def _route(scope: Scope) -> str:
+    """The route's name, never the path that was asked for."""
+    endpoint = scope.get("endpoint")
+    return str(getattr(endpoint, "__name__", "none"))

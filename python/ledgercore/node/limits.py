@@ -1,0 +1,64 @@
+"""Every bound that a node holds its callers to, in one place.
+
+A bound is checked before what it bounds is allocated or begun. Each can be set in the settings'
+``[limits]``; the defaults stand here, with what passing one is answered with.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+__all__ = ["WARRANT_CHARACTERS", "Limits"]
+
+WARRANT_CHARACTERS = 4096
+"""Characters of a request's warrant at most, as its header holds it."""
+
+_Seconds = Annotated[float, Meta(gt=0, le=3600)]
+_Count = Annotated[int, Meta(ge=1, le=2**31)]
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The bounds of one node."""
+
+    body_bytes: _Count = 16 * 1024 * 1024
+    """Bytes of a request's body: 413."""
+    bodies_bytes: _Count = 64 * 1024 * 1024
+    """Bytes of all bodies that are being read or answered: 503."""
+    records_at_once: _Count = 16_384
+    """Records in one submission: 413."""
+    receipts_at_once: _Count = 4_096
+    """Receipts or records in one answer: 400."""
+    blocks_bytes: _Count = 4 * 1024 * 1024
+    """Bytes from which on no further block is put into an answer."""
+    requests_per_s: _Count = 200
+    """Requests of one member a second, in the long run: 429."""
+    requests_burst: _Count = 400
+    """Requests of one member that may come at once: 429."""
+    requests_under_way: _Count = 64
+    """Requests of one member that are answered at a time: 429."""
+    connections: _Count = 1_024
+    """Open connections: what comes beyond is closed."""
+    streams: _Count = 256
+    """Open event streams: 503."""
+    handshake_s: _Seconds = 5.0
+    """From an accepted connection to the end of its TLS handshake: closed."""
+    headers_s: _Seconds = 10.0
+    """From a connection, or the first byte of a request, to the end of its headers: closed."""
+    body_s: _Seconds = 20.0
+    """For reading a body: 408."""
+    answer_s: _Seconds = 30.0
+    """For making an answer, but not for sending it: 503."""
+    write_s: _Seconds = 20.0
+    """For a caller to take one piece of an answer: closed."""
+    idle_s: _Seconds = 60.0
+    """A connection without a request: closed."""
+    stop_s: _Seconds = 20.0
+    """For answers that are under way when the node is told to stop."""
+    skew_s: _Seconds = 30.0
+    """Between a request's time and the node's: 401."""
+    nonces: _Count = 200_000
+    """Requests whose nonces are remembered while their time is valid: 429 beyond."""
+    heartbeat_s: _Seconds = 15.0
+    """Between two signs of life on an event stream without events."""

@@ -1,0 +1,197 @@
+"""Run one institution's node: its ledger or its copy, and what is told to whom about it.
+
+A node orders where it is the operator's; every other one keeps a copy that it verified itself,
+hands submitted records on to the operator's node, and answers when the copy holds them. Either way
+what a node answers stands in its own file.
+
+A node is started before it serves and stopped after. What is asked of the ledger runs on threads of
+the node; everything else in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Protocol, TypeVar
+
+from ledgercore._core import Anchor, Checkpoint
+from ledgercore.clock import Clock, SystemClock
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import LedgerError, RefusedError, UnavailableError
+from ledgercore.ledger import Ledger
+from ledgercore.ledger.writer import Outcome
+from ledgercore.node.feed import Feed
+from ledgercore.node.limits import Limits
+from ledgercore.node.logs import Log
+from ledgercore.node.membership import Membership
+from ledgercore.node.metrics import Metrics
+from ledgercore.waiting import sleep
+
+__all__ = ["Background", "Connections", "Node", "Ordering"]
+
+THREADS = 8
+"""Calls of the ledger at a time: those that submit share blocks."""
+
+LOOK_S = 1.0
+"""How often a node looks for blocks and cosignatures that others have put into its ledger."""
+
+ResultT = TypeVar("ResultT")
+
+
+class Ordering(Protocol):
+    """Whatever brings records in order: the ledger's one writer, or the way to it."""
+
+    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
+        """Each record's index or the rule it was refused by; durable in the node's own file.
+
+        To submit the same records again gives the same outcomes.
+        """
+        ...
+
+
+class Connections(Protocol):
+    """What is open, so that it can be closed when its member may not ask any more."""
+
+    def bound_keys(self) -> set[bytes]:
+        """The keys that open connections speak for."""
+        ...
+
+    def cut(self, key: bytes) -> int:
+        """Close every connection of a key; how many there were."""
+        ...
+
+
+class Background(Protocol):
+    """What a node does beside answering."""
+
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class Node:
+    """One member's node, over an open ledger."""
+
+    def __init__(
+        self,
+        member: str,
+        ledger: Ledger,
+        log: Log,
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> None:
+        """Serve a ledger; it orders what is submitted unless ``ordering`` is set to another way."""
+        self.member = member
+        self.ledger = ledger
+        self.log = log
+        self.limits = limits or Limits()
+        self.clock: Clock = clock or SystemClock()
+        self.entropy: Entropy = entropy or SystemEntropy()
+        self.metrics = Metrics()
+        self.feed = Feed()
+        self.ordering: Ordering = _Writer(self)
+        self.ready: Callable[[], bool] = lambda: True
+        self.connections: Connections | None = None
+        self.background: list[Background] = []
+        self.streams = 0
+        self._membership = Membership(ledger.state)
+        self._threads = ThreadPoolExecutor(THREADS, "ledgercore-node")
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def anchor(self) -> Anchor:
+        """Whom the node trusts."""
+        return self.ledger.trust_anchor
+
+    async def start(self) -> None:
+        """Begin to look at the ledger."""
+        await self.announce()
+        self._looking = asyncio.create_task(self._look())
+        for each in self.background:
+            each.start()
+
+    async def stop(self) -> None:
+        """Let everybody go, and close the ledger when what is under way has ended."""
+        self.feed.close()
+        if self._looking is not None:
+            self._looking.cancel()
+        for each in self.background:
+            await each.stop()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._threads.shutdown)
+        await loop.run_in_executor(None, self.ledger.close)
+
+    async def ask(self, call: Callable[[], ResultT]) -> ResultT:
+        """Run a call of the ledger on a thread; it is carried out also if nobody waits for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            future = loop.run_in_executor(self._threads, call)
+        except RuntimeError as error:
+            raise UnavailableError("node is stopping: ask again, or ask another one") from error
+        return await asyncio.shield(future)
+
+    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
+        """Have records ordered; each is durable here when it returns."""
+        outcomes = await self.ordering.submit(records)
+        refused = sum(isinstance(outcome, RefusedError) for outcome in outcomes)
+        self.metrics.records.labels("accepted").inc(len(outcomes) - refused)
+        self.metrics.records.labels("refused").inc(refused)
+        return outcomes
+
+    async def member_of(self, key: bytes) -> str:
+        """The member that a key speaks for now; ``RefusedError`` where there is none."""
+        known = self._membership.known(key)
+        if known is None:
+            known = await self.ask(partial(self._membership.member_of, key))
+        return known
+
+    async def announce(self) -> None:
+        """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""
+        note = await self.ask(lambda: self.ledger.checkpoint)
+        checkpoint = Checkpoint.parse(note)
+        if checkpoint.height < self.feed.height:
+            return  # another announcement has come before
+        grown = checkpoint.height > self.feed.height
+        if not self.feed.publish(note, checkpoint.height):
+            return
+        self.metrics.height.set(checkpoint.height)
+        self.metrics.size.set(checkpoint.size)
+        if grown:
+            self._membership.forget()
+            await self._cut_suspended()
+
+    async def _cut_suspended(self) -> None:
+        connections = self.connections
+        if connections is None:
+            return
+        for key in connections.bound_keys():
+            try:
+                await self.member_of(key)
+            except RefusedError:
+                count = connections.cut(key)
+                self.metrics.cut.inc(count)
+                self.log.warning("connections cut", key=key.hex()[:16], count=count)
+
+    async def _look(self) -> None:
+        """Notice what another process, or a host, has put into the ledger."""
+        while True:
+            await sleep(LOOK_S)
+            try:
+                await self.announce()
+            except LedgerError as error:
+                self.log.error("ledger cannot be read", error=type(error).__name__)
+
+
+class _Writer:
+    """Order with the ledger's own writer."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
+        outcomes = await self._node.ask(partial(self._node.ledger.submit_many, records))
+        await self._node.announce()
+        return outcomes

@@ -1,0 +1,138 @@
+"""Open a node from its settings: the operator's over its ledger, a member's over its copy."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from ledgercore._core import SigningKey
+from ledgercore.anchor import parse_anchor
+from ledgercore.clock import Clock, SystemClock
+from ledgercore.disk import read_bytes
+from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.errors import StoreError, UntrustedError
+from ledgercore.keyfile import load_key
+from ledgercore.ledger import Ledger
+from ledgercore.node.channel import Caller, Channel
+from ledgercore.node.client import NodeClient, Patience
+from ledgercore.node.following import Following, Relay, join_copy
+from ledgercore.node.logs import Log
+from ledgercore.node.node import Node
+from ledgercore.node.server import NodeServer, serve
+from ledgercore.node.settings import Settings
+from ledgercore.node.tls import client_context, server_context
+from ledgercore.rules import KeyState, key_object
+from ledgercore.rules.view import decode_state
+
+__all__ = ["caller_of", "open_channels", "open_node", "run_node"]
+
+ANCHOR_BYTES = 64 * 1024
+
+RELAYING = Patience(attempts=4, answer_ms=20_000)
+"""How long a follower tries to reach the operator before it says that it cannot."""
+
+
+def caller_of(
+    settings: Settings,
+    passphrase: bytes | None = None,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+) -> Caller:
+    """The node as it asks others."""
+    try:
+        anchor = parse_anchor(read_bytes(settings.anchor, ANCHOR_BYTES, "an anchor").decode())
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{settings.anchor} is not UTF-8 at byte {error.start}") from None
+    key = load_key(settings.key, passphrase)
+    context = client_context(settings.tls)
+    return Caller(key, anchor, context, clock or SystemClock(), entropy or SystemEntropy())
+
+
+def open_channels(settings: Settings, caller: Caller) -> list[Channel]:
+    """A channel to each peer, in the order of the settings."""
+    return [Channel(peer.url, peer.member, caller) for peer in settings.peer]
+
+
+async def open_node(settings: Settings, caller: Caller, log: Log) -> Node:
+    """The node, not started yet; a follower's copy is begun with a peer's genesis."""
+    if settings.role == "operator":
+        return await _open_operator(settings, caller, log)
+    channels = open_channels(settings, caller)
+    copy = await join_copy(Path(settings.ledger), channels, caller)
+    try:
+        ledger = await asyncio.to_thread(Ledger.open, settings.ledger, read_only=True)
+    except BaseException:
+        copy.close()
+        raise
+    node = _node(settings, ledger, caller, log)
+    operator = settings.operator
+    assert operator is not None, "a follower's settings name the operator"
+    following = Following(node, copy, channels, caller.entropy)
+    relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
+    node.ordering = relay
+    node.background = [following, relay]
+    node.ready = lambda: following.caught_up and not following.failed.is_set()
+    return node
+
+
+async def _open_operator(settings: Settings, caller: Caller, log: Log) -> Node:
+    opening = partial(
+        Ledger.open, settings.ledger, key=caller.key, clock=caller.clock, entropy=caller.entropy
+    )
+    ledger = await asyncio.to_thread(opening)
+    try:
+        if ledger.trust_anchor != caller.anchor:
+            raise UntrustedError(
+                f"{settings.ledger} is not of the network of {settings.anchor}: give its own anchor"
+            )
+        _check_member(settings, ledger, caller.key)
+    except BaseException:
+        ledger.close()
+        raise
+    return _node(settings, ledger, caller, log)
+
+
+def _check_member(settings: Settings, ledger: Ledger, key: SigningKey) -> None:
+    """What is signed for this node is signed for its member: that must be whose key it has."""
+    data = ledger.state(key_object(key.public_key))
+    member = "" if data is None else decode_state(data, KeyState).member
+    if member != settings.member:
+        raise UntrustedError(
+            f"settings: member is {settings.member!r}, but {settings.key} is the key of "
+            f"{member or 'no member'!r}"
+        )
+
+
+def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
+    return Node(
+        settings.member,
+        ledger,
+        log,
+        limits=settings.limits,
+        clock=caller.clock,
+        entropy=caller.entropy,
+    )
+
+
+async def run_node(settings: Settings, caller: Caller, log: Log) -> None:
+    """Run the node until SIGTERM or SIGINT, or until its own disk fails."""
+    context = server_context(settings.tls)
+    node = await open_node(settings, caller, log)
+    await node.start()
+    host, port = settings.address
+    server = NodeServer(node, host, port, context)
+    failing = [each.failed for each in node.background if isinstance(each, Following)]
+    watching = [asyncio.create_task(_stop_when(failed, server)) for failed in failing]
+    try:
+        await serve(server, node)
+    finally:
+        for task in watching:
+            task.cancel()
+    if any(failed.is_set() for failed in failing):
+        raise StoreError(f"copy {settings.ledger} cannot be written: start the node anew")
+
+
+async def _stop_when(failed: asyncio.Event, server: NodeServer) -> None:
+    await failed.wait()
+    server.stop()

@@ -1,0 +1,357 @@
+"""Answer what a node is asked: the table of its routes, and a function for each.
+
+The table is the one list: the application and the OpenAPI document are both made from it. What is
+answered is proof or leads to one; who asks verifies it against the trust anchor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ledgercore.errors import LimitError, MalformedError, RefusedError, UnavailableError
+from ledgercore.node.answers import AbsentError, TooLargeError, json_answer
+from ledgercore.node.guard import KEY, inner_path
+from ledgercore.node.metrics import METRICS_TYPE
+from ledgercore.node.names import parse_object
+from ledgercore.node.node import Node
+from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
+from ledgercore.sync.messages import Request as Carried
+from ledgercore.sync.source import Source
+
+__all__ = ["BINARY", "EVENTS", "ROUTES", "TEXT", "Parameter", "RouteRow"]
+
+EVENTS = "text/event-stream"
+JSON = "application/json"
+
+
+class Parameter(NamedTuple):
+    """A part of a path or a query."""
+
+    name: str
+    meaning: str
+    kind: str = "integer"
+    required: bool = True
+
+
+class RouteRow(NamedTuple):
+    """One thing that can be asked."""
+
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    summary: str
+    answers: str
+    parameters: Sequence[Parameter] = ()
+    takes: str = ""
+    absent: bool = False
+    """Whether it can be answered with 404."""
+
+
+def _node(request: Request) -> Node:
+    node = request.app.state.node
+    assert isinstance(node, Node)
+    return node
+
+
+def _text(text: str) -> Response:
+    return Response(text, media_type=TEXT)
+
+
+def _number(request: Request, name: str, default: int | None = None) -> int:
+    """A number in the path or the query."""
+    text = request.path_params.get(name, request.query_params.get(name))
+    if text is None:
+        if default is None:
+            raise MalformedError(f"{name} is missing, want a number")
+        return default
+    if not str(text).isdecimal() or len(str(text)) > 16:
+        raise MalformedError(f"{name} is {str(text)[:32]!r}, want a number of at most 16 digits")
+    return int(text)
+
+
+def _range(request: Request, newest: int) -> tuple[int, int]:
+    """A half-open range, whose end is the newest where it is not given."""
+    begin, end = _number(request, "begin", 0), _number(request, "end", newest)
+    if begin > end:
+        raise MalformedError(f"begin is {begin} and end {end}, want begin at most end")
+    return begin, min(end, newest)
+
+
+# What copies ask each other.
+
+
+async def checkpoint(request: Request) -> Response:
+    return await _copied(request)
+
+
+async def anchor(request: Request) -> Response:
+    return await _copied(request)
+
+
+async def consistency(request: Request) -> Response:
+    return await _copied(request)
+
+
+async def blocks(request: Request) -> Response:
+    return await _copied(request)
+
+
+async def _copied(request: Request) -> Response:
+    """What copies ask each other is answered as ``ledgercore.sync`` does (docs/spec/sync.md)."""
+    node, inside = _node(request), inner_path(request.scope)
+    query = request.scope["query_string"].decode("latin-1")
+    asked = Carried("GET", inside + (f"?{query}" if query else ""), 0, 0)
+    found = await node.ask(partial(Source(node.ledger).answer, asked))
+    if found.status != 200:
+        kind = {400: MalformedError, 404: AbsentError}.get(found.status, UnavailableError)
+        raise kind(found.body.decode().rstrip("\n"))
+    return Response(found.body, media_type=found.content_type)
+
+
+# Records.
+
+
+async def submit(request: Request) -> Response:
+    node = _node(request)
+    body, limit = await request.body(), node.limits.records_at_once
+    try:
+        records = decode_frames(body, limit)
+    except LimitError as error:
+        raise TooLargeError(str(error)) from None
+    if not records:
+        raise MalformedError("body has no records, want one at least")
+    outcomes = await node.submit(records)
+    return json_answer(
+        {
+            "outcomes": [
+                {"code": each.code, "message": str(each), "remedy": each.remedy}
+                if isinstance(each, RefusedError)
+                else each
+                for each in outcomes
+            ]
+        }
+    )
+
+
+async def record(request: Request) -> Response:
+    node = _node(request)
+    if "index" in request.path_params:
+        index = _number(request, "index")
+        await _check_there(node, index)
+    else:
+        text = request.query_params.get("id", "")
+        if len(text) != 64 or text.strip("0123456789abcdef"):
+            raise MalformedError(f"id is {text[:80]!r}, want 64 lower-case hexadecimal digits")
+        found = await node.ask(partial(node.ledger.find, bytes.fromhex(text)))
+        if found is None:
+            raise AbsentError("record with this id is not there")
+        index = found
+    kept = await node.ask(partial(node.ledger.record, index))
+    return Response(kept.encode(), media_type=BINARY, headers={"ledgercore-index": str(index)})
+
+
+async def receipt(request: Request) -> Response:
+    node, index = _node(request), _number(request, "index")
+    await _check_there(node, index)
+    made = await node.ask(partial(node.ledger.receipt, index))
+    return Response(made.encode(), media_type=BINARY)
+
+
+async def receipts(request: Request) -> Response:
+    node = _node(request)
+    begin, end = _range(request, await node.ask(lambda: node.ledger.size))
+    limit = node.limits.receipts_at_once
+    if end - begin > limit:
+        raise LimitError(f"receipts asked for are {end - begin}, want at most {limit}")
+    made = await node.ask(partial(node.ledger.receipts, range(begin, end)))
+    frames = encode_frames(each.encode() for each in made)
+    return Response(frames, media_type=BINARY)
+
+
+async def _check_there(node: Node, index: int) -> None:
+    size = await node.ask(lambda: node.ledger.size)
+    if index >= size:
+        raise AbsentError(f"record {index} is not there, want 0 to {size - 1}")
+
+
+# Objects.
+
+
+async def state(request: Request) -> Response:
+    node, name = _node(request), parse_object(request.path_params["name"])
+    made = await node.ask(partial(node.ledger.state_receipt, name))
+    return Response(made.encode(), media_type=BINARY)
+
+
+async def history(request: Request) -> Response:
+    node, name = _node(request), parse_object(request.path_params["name"])
+    height = _number(request, "height", -1)
+    at = None if height < 0 else height
+    if await node.ask(partial(node.ledger.state, name)) is None:
+        raise AbsentError("object has no history: no record has touched it")
+    made = await node.ask(partial(node.ledger.prove_history, name, height=at))
+    return Response(made.encode(), media_type=BINARY)
+
+
+# What is new.
+
+
+async def events(request: Request) -> Response:
+    node = _node(request)
+    if node.streams >= node.limits.streams:
+        raise UnavailableError(f"event streams are {node.limits.streams}, want at most that: wait")
+    return StreamingResponse(
+        _events(node, request.scope[KEY]),
+        media_type=EVENTS,
+        headers={"cache-control": "no-store"},
+    )
+
+
+async def _events(node: Node, key: bytes) -> AsyncIterator[bytes]:
+    """Each newer checkpoint, and a sign of life where there is none."""
+    sent = ""
+    node.streams += 1
+    node.metrics.streams.set(node.streams)
+    try:
+        while not node.feed.closed:
+            note = await node.feed.newer(sent, node.limits.heartbeat_s)
+            try:
+                await node.member_of(key)
+            except RefusedError:
+                return
+            if note == sent:
+                yield b": nothing new\n\n"
+                continue
+            sent = note
+            lines = "".join(f"data: {line}\n" for line in note.split("\n"))
+            yield f"event: checkpoint\nid: {node.feed.height}\n{lines}\n".encode()
+    finally:
+        node.streams -= 1
+        node.metrics.streams.set(node.streams)
+
+
+# The node itself.
+
+
+async def healthz(request: Request) -> Response:
+    return _text("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    node = _node(request)
+    if not node.ready():
+        raise UnavailableError("node is not caught up yet: wait")
+    await node.ask(lambda: node.ledger.checkpoint)
+    return _text("ready\n")
+
+
+async def metrics(request: Request) -> Response:
+    return Response(_node(request).metrics.exposition(), media_type=METRICS_TYPE)
+
+
+async def openapi(request: Request) -> Response:
+    from ledgercore.node.openapi import document
+
+    return json_answer(document(ROUTES, _node(request).limits))
+
+
+_HEIGHT = Parameter("height", "A block's height.")
+_INDEX = Parameter("index", "A record's index.")
+_BEGIN = Parameter("begin", "The first; 0 where it is left out.", required=False)
+_END = Parameter("end", "The one after the last; the newest where it is left out.", required=False)
+_NAME = Parameter("name", "A family, a slash and an id: member/bank, consent/<64 hex>.", "string")
+_ID = Parameter("id", "A record's id, 64 hexadecimal digits.", "string")
+
+ROUTES = (
+    RouteRow("GET", "/v1/checkpoint", checkpoint, "The newest signed checkpoint.", TEXT),
+    RouteRow(
+        "GET",
+        "/v1/checkpoint/{height}",
+        checkpoint,
+        "The signed checkpoint of a block.",
+        TEXT,
+        (_HEIGHT,),
+        absent=True,
+    ),
+    RouteRow("GET", "/v1/anchor", anchor, "The trust anchor, to be compared.", TEXT),
+    RouteRow(
+        "GET",
+        "/v1/consistency",
+        consistency,
+        "The proof that one size goes on from another: hashes in base64, a line each.",
+        TEXT,
+        (Parameter("first", "The smaller size."), Parameter("second", "The greater size.")),
+        absent=True,
+    ),
+    RouteRow(
+        "GET",
+        "/v1/blocks",
+        blocks,
+        "Blocks for a copy, in frames; fewer than asked for where they are large.",
+        BINARY,
+        (_BEGIN, _END),
+        absent=True,
+    ),
+    RouteRow(
+        "POST",
+        "/v1/records",
+        submit,
+        "Order signed records, in frames; durable here when it answers.",
+        JSON,
+        takes=BINARY,
+    ),
+    RouteRow("GET", "/v1/records", record, "The record with an id.", BINARY, (_ID,), absent=True),
+    RouteRow(
+        "GET",
+        "/v1/records/{index}",
+        record,
+        "The record at an index.",
+        BINARY,
+        (_INDEX,),
+        absent=True,
+    ),
+    RouteRow(
+        "GET",
+        "/v1/receipts",
+        receipts,
+        "Receipts, in frames; fewer than asked for where they are large.",
+        BINARY,
+        (_BEGIN, _END),
+    ),
+    RouteRow(
+        "GET",
+        "/v1/receipts/{index}",
+        receipt,
+        "The receipt of a record.",
+        BINARY,
+        (_INDEX,),
+        absent=True,
+    ),
+    RouteRow(
+        "GET",
+        "/v1/states/{name:path}",
+        state,
+        "The state receipt of an object, or of its absence.",
+        BINARY,
+        (_NAME,),
+    ),
+    RouteRow(
+        "GET",
+        "/v1/history/{name:path}",
+        history,
+        "The complete history of an object, as of the newest block or of a height.",
+        BINARY,
+        (_NAME, Parameter("height", "A block's height.", required=False)),
+        absent=True,
+    ),
+    RouteRow("GET", "/v1/events", events, "Each new checkpoint, as server-sent events.", EVENTS),
+    RouteRow("GET", "/healthz", healthz, "Whether the node runs.", TEXT),
+    RouteRow("GET", "/readyz", readyz, "Whether the node is caught up.", TEXT),
+    RouteRow("GET", "/metrics", metrics, "Figures for Prometheus.", METRICS_TYPE),
+    RouteRow("GET", "/openapi.json", openapi, "This document.", JSON),
+)

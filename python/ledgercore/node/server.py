@@ -1,0 +1,201 @@
+"""Serve a node with uvicorn: mutual TLS, bounds on connections, a stop that loses nothing.
+
+uvicorn has no bound on how long a handshake or a request's headers take, and does not say who a
+connection is of; ``Connection`` adds that. On SIGTERM the node takes no more connections, ends
+event streams, answers what is under way, and then closes its ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ledgercore.errors import StoreError
+from ledgercore.node.app import make_app
+from ledgercore.node.limits import Limits
+from ledgercore.node.node import Node
+from ledgercore.node.tls import Context
+
+__all__ = ["NodeServer", "serve"]
+
+
+class Connection(HttpToolsProtocol):
+    """One caller's connection: what is slow or too much is closed, and it speaks for one key."""
+
+    def __init__(self, *args: Any, open_connections: OpenConnections, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open = open_connections
+        self._until: asyncio.TimerHandle | None = None
+        self.bound: dict[str, Any] = {"key": b"", "cut": self.cut}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if not self._open.add(self):
+            transport.abort()
+            return
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._headers_came()
+        self._open.discard(self)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._until is None:
+            self._expect_headers()
+        scope: Any = self.scope
+        scope["extensions"] = {"ledgercore": self.bound}
+
+    def on_headers_complete(self) -> None:
+        self._headers_came()
+        super().on_headers_complete()
+
+    def cut(self) -> None:
+        """Close at once, whatever is under way."""
+        self.transport.abort()
+
+    def _expect_headers(self) -> None:
+        self._until = self.loop.call_later(self._open.limits.headers_s, self.cut)
+
+    def _headers_came(self) -> None:
+        if self._until is not None:
+            self._until.cancel()
+            self._until = None
+
+
+class OpenConnections:
+    """Every open connection of a server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._all: set[Connection] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, connection: Connection) -> bool:
+        """Count one more, unless there are enough."""
+        if len(self._all) >= self.limits.connections:
+            return False
+        self._all.add(connection)
+        return True
+
+    def discard(self, connection: Connection) -> None:
+        """Count one less."""
+        self._all.discard(connection)
+
+    def bound_keys(self) -> set[bytes]:
+        """The keys that connections speak for."""
+        return {connection.bound["key"] for connection in self._all} - {b""}
+
+    def cut(self, key: bytes) -> int:
+        """Close every connection of a key; how many there were."""
+        found = [connection for connection in self._all if connection.bound["key"] == key]
+        for connection in found:
+            connection.cut()
+        return len(found)
+
+
+class NodeServer(uvicorn.Server):
+    """A server of one node, which has started; the node is stopped with it."""
+
+    def __init__(self, node: Node, host: str, port: int, context: Context) -> None:
+        limits = node.limits
+        config = uvicorn.Config(
+            make_app(node),
+            http=HttpToolsProtocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # its messages may quote requests; the node logs for itself
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=round(limits.idle_s) or 1,
+            timeout_graceful_shutdown=round(limits.stop_s) or 1,
+        )
+        super().__init__(config)
+        self._node = node
+        self._address = (host, port)
+        self._context = context
+        self._open = OpenConnections(limits)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.began = asyncio.Event()
+        node.connections = self._open
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await self.lifespan.startup()
+        loop = self._loop = asyncio.get_running_loop()
+        protocol = partial(
+            Connection,
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
+            open_connections=self._open,
+        )
+        host, port = self._address
+        try:
+            server = await loop.create_server(
+                protocol,
+                host,
+                port,
+                ssl=self._context,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=self._node.limits.handshake_s,
+            )
+        except OSError as error:
+            raise StoreError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        self.servers = [server]
+        self.started = True
+        self._node.log.info("listening", host=host, port=self.port)
+        self.began.set()
+
+    def stop(self) -> None:
+        """Take no more requests, answer those that are under way, and end; again does nothing."""
+        self.should_exit = True
+        self._node.feed.close()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        assert self._loop is not None, "signals are handled once it runs"
+        self._loop.call_soon_threadsafe(self.stop)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop on SIGINT and SIGTERM, and then end as any program that is done."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in _SIGNALS}
+        except ValueError:  # not the main thread: whoever runs it there calls stop
+            before = {}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def serve(server: NodeServer, node: Node) -> None:
+    """Serve until told to stop; what is acknowledged by then is durable, and the ledger closed."""
+    try:
+        await server.serve()
+    finally:
+        await node.stop()
+        node.log.info("stopped")

@@ -1,0 +1,178 @@
+"""Read a node's settings from TOML, and refuse every value that is wrong with its name.
+
+::
+
+    member = "bank"                  # whose node this is
+    role = "follower"                # or "operator": the one node that orders
+    ledger = "bank.ledger"           # the ledger, or the copy; paths are beside this file
+    anchor = "anchor.toml"           # whom the node trusts
+    key = "bank.key"                 # signs requests; the operator's signs checkpoints too
+    listen = "127.0.0.1:7443"
+
+    [tls]
+    certificate = "bank.crt"
+    key = "bank.tls.key"
+    authorities = "members.crt"      # who signs members' certificates
+
+    [[peer]]                         # the operator's node, and any others to fetch blocks from
+    member = "tax-authority"
+    url = "https://tax.example:7443"
+    operator = true
+
+    [limits]                         # all optional: ledgercore.node.limits
+    requests_per_s = 200
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from ledgercore.disk import read_bytes
+from ledgercore.errors import MalformedError
+from ledgercore.node.limits import Limits
+from ledgercore.records.base import Identifier
+
+__all__ = ["Peer", "Settings", "Tls", "load_settings", "parse_settings"]
+
+SETTINGS_BYTES = 64 * 1024
+
+_File = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Listen = Annotated[str, Meta(pattern=r"\A(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z")]
+_Url = Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?\Z")]
+
+_WANTED = {
+    "member": "the id of the member whose node this is, such as bank-a",
+    "role": 'operator or follower: one node of a network is its "operator"',
+    "ledger": "the path of the ledger or of the copy",
+    "anchor": "the path of the trust anchor, as ledgercore anchor prints it",
+    "key": "the path of a key file",
+    "listen": "an address and a port, such as 0.0.0.0:7443",
+    "tls": "a table [tls] with certificate, key and authorities, each the path of a PEM file",
+    "peer": "a table [[peer]] with member and url, an https:// address without a query",
+    "limits": "a table [limits] of positive numbers, as ledgercore.node.limits lists them",
+}
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table without unknown keys."""
+
+
+class Tls(_Table, frozen=True):
+    """The node's certificate and key, and who signs those of members."""
+
+    certificate: _File
+    key: _File
+    authorities: _File
+
+
+class Peer(_Table, frozen=True):
+    """Another member's node; ``operator`` marks the one that orders."""
+
+    member: Identifier
+    url: _Url
+    operator: bool = False
+
+
+class Settings(_Table, frozen=True):
+    """All that a node is told."""
+
+    member: Identifier
+    role: Literal["operator", "follower"]
+    ledger: _File
+    anchor: _File
+    key: _File
+    listen: _Listen
+    tls: Tls
+    peer: tuple[Peer, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on; port 0 is any that is free."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def operator(self) -> Peer | None:
+        """The operator's node, where this is not it."""
+        return next((peer for peer in self.peer if peer.operator), None)
+
+
+def parse_settings(text: str, directory: Path) -> Settings:
+    """The settings in a text, with paths that begin at the directory."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"settings are not TOML: {error}") from None
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise MalformedError(f"settings: {_explained(str(error))}") from None
+    _check(settings)
+    return _resolved(settings, directory)
+
+
+def load_settings(path: str | Path) -> Settings:
+    """The settings in a file."""
+    try:
+        text = read_bytes(path, SETTINGS_BYTES, "settings").decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"{path} is not UTF-8 at byte {error.start}") from None
+    return parse_settings(text, Path(path).absolute().parent)
+
+
+def _explained(reason: str) -> str:
+    """Name the value by its path, and say what is wanted there."""
+    what, _, path = reason.partition(" - at `$")
+    name = path.rstrip("`").lstrip(".").replace("[...]", "")
+    top = name.split(".")[0]
+    if not top:
+        # It stands in the reason: a key that is missing, or is of no use.
+        quoted = what.split("`")
+        top = quoted[1] if len(quoted) > 2 else ""
+        if "unknown field" in what:
+            return f"{top} is no setting: want only {', '.join(_WANTED)}"
+    want = _WANTED.get(top, "one of the documented form")
+    return f"{name or top}: {what[:1].lower()}{what[1:]}: want {want}"
+
+
+def _check(settings: Settings) -> None:
+    port = settings.address[1]
+    if port > 65_535:
+        raise MalformedError(f"settings: listen has port {port}, want at most 65535")
+    operators = [peer.member for peer in settings.peer if peer.operator]
+    if settings.role == "follower" and len(operators) != 1:
+        raise MalformedError(
+            f"settings: {len(operators)} peers have operator = true, want the one that orders"
+        )
+    if settings.role == "operator" and operators:
+        raise MalformedError(
+            f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"
+        )
+    members = [settings.member, *(peer.member for peer in settings.peer)]
+    for member in members:
+        if members.count(member) > 1:
+            raise MalformedError(f"settings: member {member!r} has two nodes here, want one")
+
+
+def _resolved(settings: Settings, directory: Path) -> Settings:
+    def at(name: str) -> str:
+        return str(directory / name)
+
+    tls = settings.tls
+    return msgspec.structs.replace(
+        settings,
+        ledger=at(settings.ledger),
+        anchor=at(settings.anchor),
+        key=at(settings.key),
+        tls=Tls(
+            certificate=at(tls.certificate),
+            key=at(tls.key),
+            authorities=at(tls.authorities),
+        ),
+    )

@@ -1,0 +1,178 @@
+"""Sign a request, and verify that a member of this network meant it for this node, once.
+
+A warrant says who asks what of whom, and when. It is canonical MessagePack, and its signature
+covers ``ledgercore request v1\\n`` and the bytes of its fields, an array::
+
+    [1, network, to, key, method, target, SHA-256 of the body, time, nonce]
+
+It travels in base64 in the header ``authorization``, after the word ``ledgercore`` and a blank. The
+format, with a literal instance, is docs/spec/node.md. Whether the key is a member's is not checked
+here. Call ``Replays.take`` only after everything else: what is refused uses up no nonce.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections import deque
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ledgercore._core import SigningKey, check_canonical, verify_signature
+from ledgercore.clock import Clock
+from ledgercore.entropy import Entropy
+from ledgercore.errors import (
+    InvalidSignature,
+    LimitError,
+    MalformedError,
+    UnavailableError,
+    UntrustedError,
+)
+from ledgercore.node.limits import WARRANT_CHARACTERS
+from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Identifier, Part, TimeMs
+
+__all__ = ["SCHEME", "Replays", "Warrant", "body_hash", "parse_warrant", "sign_request"]
+
+SCHEME = "ledgercore"
+CONTEXT = b"ledgercore request v1\n"
+
+
+class Warrant(Part, frozen=True):
+    """Who asks what of whom, and when; ``to`` is the member whose node is asked."""
+
+    version: Literal[1]
+    network: Bytes16
+    to: Identifier
+    key: Bytes32
+    method: Annotated[str, Meta(pattern=r"\A[A-Z]{1,16}\Z")]
+    target: Annotated[str, Meta(min_length=1, max_length=2048)]
+    body_hash: Bytes32
+    time_ms: TimeMs
+    nonce: Bytes16
+
+    def check(self, network: bytes, to: str, method: str, target: str) -> None:
+        """Raise ``UntrustedError`` unless it is this request, of this network and node."""
+        if self.network != network:
+            raise UntrustedError(
+                f"warrant is of network {self.network.hex()}, want {network.hex()}"
+            )
+        if self.to != to:
+            raise UntrustedError(f"warrant is for the node of {self.to!r}, want {to!r}")
+        if (self.method, self.target) != (method, target):
+            raise UntrustedError("warrant is of another request than the one that brought it")
+
+    def check_body(self, body: bytes) -> None:
+        """Raise ``UntrustedError`` unless this is the body that was signed."""
+        if body_hash(body) != self.body_hash:
+            raise UntrustedError("body is another than the warrant's signature covers")
+
+
+class _Signed(Part, frozen=True):
+    fields: bytes
+    signature: Bytes64
+
+
+_FIELDS = msgspec.msgpack.Decoder(Warrant)
+_SIGNED = msgspec.msgpack.Decoder(_Signed)
+
+
+def body_hash(body: bytes) -> bytes:
+    """The hash of a body as a warrant has it, in every suite."""
+    return hashlib.sha256(body).digest()
+
+
+def sign_request(
+    key: SigningKey,
+    network: bytes,
+    to: str,
+    request: tuple[str, str, bytes],
+    clock: Clock,
+    entropy: Entropy,
+) -> str:
+    """The value of the header ``authorization``; the request is method, target and body."""
+    method, target, body = request
+    fields = msgspec.msgpack.encode(
+        Warrant(
+            version=1,
+            network=network,
+            to=to,
+            key=key.public_key,
+            method=method,
+            target=target,
+            body_hash=body_hash(body),
+            time_ms=clock.now_ms(),
+            nonce=entropy.bytes(16),
+        )
+    )
+    signed = msgspec.msgpack.encode(_Signed(fields, key.sign(CONTEXT + fields)))
+    return f"{SCHEME} {base64.b64encode(signed).decode()}"
+
+
+def parse_warrant(header: str) -> Warrant:
+    """The warrant in a header, its signature verified, and nothing else of it."""
+    scheme, _, text = header.partition(" ")
+    if scheme.lower() != SCHEME:
+        raise MalformedError(f"authorization is of scheme {scheme[:32]!r}, want {SCHEME!r}")
+    if len(text) > WARRANT_CHARACTERS:
+        raise LimitError(f"warrant has {len(text)} characters, want at most {WARRANT_CHARACTERS}")
+    try:
+        data = base64.b64decode(text, validate=True)
+        check_canonical(data)
+        signed = _SIGNED.decode(data)
+        check_canonical(signed.fields)
+        warrant = _FIELDS.decode(signed.fields)
+    except (binascii.Error, UnicodeDecodeError, msgspec.DecodeError, ValueError) as error:
+        raise MalformedError(f"warrant: {error}") from error
+    try:
+        verify_signature(warrant.key, CONTEXT + signed.fields, signed.signature)
+    except InvalidSignature:
+        raise InvalidSignature("warrant's signature does not verify") from None
+    return warrant
+
+
+class Replays:
+    """Take each warrant once, and only near its time.
+
+    Nonces are remembered for as long as their times are valid, and not across a restart: so what
+    was signed before this was made is refused too, and its sender signs anew.
+    """
+
+    def __init__(self, clock: Clock, skew_s: float, limit: int) -> None:
+        self._clock = clock
+        self._skew_ms = int(skew_s * 1000)
+        self._limit = limit
+        self._since_ms = clock.now_ms()
+        self._seen: set[tuple[bytes, bytes]] = set()
+        self._order: deque[tuple[int, bytes, bytes]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def take(self, warrant: Warrant) -> None:
+        """Raise ``UntrustedError`` where it is too old, too new, or was taken before."""
+        now_ms = self._clock.now_ms()
+        self._forget(now_ms)
+        earliest = max(now_ms - self._skew_ms, self._since_ms)
+        if not earliest <= warrant.time_ms <= now_ms + self._skew_ms:
+            raise UntrustedError(
+                f"warrant's time is {warrant.time_ms}, want {earliest} to "
+                f"{now_ms + self._skew_ms}: set the clock, or sign it anew"
+            )
+        if len(self._seen) >= self._limit:
+            raise UnavailableError(
+                f"{self._limit} requests came within {self._skew_ms} ms, want fewer: wait"
+            )
+        name = (warrant.key, warrant.nonce)
+        if name in self._seen:
+            raise UntrustedError("warrant was used before: sign each request anew")
+        self._seen.add(name)
+        # No time in it is valid for longer than from one end of the window to the other.
+        self._order.append((now_ms + 2 * self._skew_ms, *name))
+
+    def _forget(self, now_ms: int) -> None:
+        while self._order and self._order[0][0] < now_ms:
+            _, key, nonce = self._order.popleft()
+            self._seen.discard((key, nonce))

@@ -1,0 +1,74 @@
+"""Run real nodes on loopback, with real TLS, in a test's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ledgercore import Ledger, SigningKey, testing
+from ledgercore.demo.authority import Authority
+from ledgercore.node.channel import Caller
+from ledgercore.node.client import NodeClient, Patience
+from ledgercore.node.limits import Limits
+from ledgercore.node.logs import make_log
+from ledgercore.node.node import Node
+from ledgercore.node.server import NodeServer, serve
+from ledgercore.node.tls import client_context, server_context
+
+MEMBERS = 4
+OPERATOR = SigningKey(b"o" * 32)
+IMPATIENT = Patience(attempts=1)
+
+
+class Running:
+    """One operator's node that serves, and what is needed to ask it."""
+
+    def __init__(self, node: Node, server: NodeServer, authority: Authority, log: io.StringIO):
+        self.node = node
+        self.server = server
+        self.authority = authority
+        self.log = log
+        self.tls = authority.issue("a-member")
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.server.port}"
+
+    def caller(self, number: int = 0, key: SigningKey | None = None) -> Caller:
+        key = key or testing.signing_key(number)
+        return Caller.of(key, self.node.anchor, client_context(self.tls))
+
+    def client(self, number: int = 0, patience: Patience = IMPATIENT) -> NodeClient:
+        return NodeClient(self.url, self.node.member, self.caller(number), patience)
+
+    def records(self, count: int, signers: int = MEMBERS) -> list[bytes]:
+        return testing.signed_records(self.node.ledger, signers=signers, count=count)
+
+
+@asynccontextmanager
+async def running(directory: Path, limits: Limits | None = None) -> AsyncIterator[Running]:
+    """The operator's node, serving until the end."""
+    ledger = Ledger.create(
+        directory / "operator.ledger",
+        origin="test.example/node",
+        members=testing.test_members(MEMBERS),
+        key=OPERATOR,
+    )
+    log = io.StringIO()
+    node = Node("operator", ledger, make_log(log, member="operator"), limits=limits)
+    authority = Authority(directory)
+    await node.start()
+    server = NodeServer(node, "127.0.0.1", 0, server_context(authority.issue("operator")))
+    serving = asyncio.create_task(serve(server, node))
+    began = asyncio.create_task(server.began.wait())
+    await asyncio.wait([serving, began], return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
+    try:
+        yield Running(node, server, authority, log)
+    finally:
+        server.stop()
+        await serving

@@ -1,0 +1,59 @@
+"""Settings are typed; each wrong value is refused with its name and what is wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledgercore import MalformedError
+from ledgercore.node.founding import parse_members
+from ledgercore.node.settings import load_settings, parse_settings
+from tests.conftest import REPOSITORY
+
+EXAMPLE = REPOSITORY / "examples" / "node.toml"
+TEXT = EXAMPLE.read_text()
+
+
+def test_the_example_is_read_and_its_paths_are_beside_it() -> None:
+    settings = load_settings(EXAMPLE)
+
+    assert settings.address == ("0.0.0.0", 7443)
+    assert settings.ledger == str(EXAMPLE.parent / "bank.ledger")
+    assert settings.operator is not None and settings.operator.member == "tax-authority"
+    assert settings.limits.connections == 1024
+
+
+@pytest.mark.parametrize(
+    ("found", "put", "named"),
+    [
+        ('member = "bank"', 'member = "Bank!"', r"member.*want the id of the member"),
+        ('role = "follower"', 'role = "boss"', r"role.*want operator or follower"),
+        ('role = "follower"', "", r"role.*want operator or follower"),
+        ('listen = "0.0.0.0:7443"', "listen = 7443", r"listen.*want an address and a port"),
+        ('listen = "0.0.0.0:7443"', 'listen = "0.0.0.0:99999"', r"listen has port 99999"),
+        ("requests_per_s = 200", "requests_per_s = 0", r"limits.requests_per_s"),
+        ("requests_per_s = 200", "requests = 200", r"requests"),
+        ("stop_s = 20.0", "stop_s = true", r"limits.stop_s"),
+        ('url = "https://node.tax.example:7443"', 'url = "http://x"', r"peer.*https"),
+        ("operator = true", "operator = false", r"0 peers have operator = true"),
+        ('role = "follower"', 'role = "operator"', r"role is operator and so is peer"),
+        ('member = "regulator"', 'member = "bank"', r"'bank' has two nodes"),
+        ("[limits]", "[bounds]", r"bounds is no setting: want only member"),
+        ("[tls]", "[tls", r"not TOML"),
+        ('certificate = "bank.crt"', "", r"tls"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str) -> None:
+    assert found in TEXT
+
+    with pytest.raises(MalformedError, match=named):
+        parse_settings(TEXT.replace(found, put, 1), Path())
+
+
+def test_a_member_that_is_listed_wrongly_is_refused() -> None:
+    table = '[[member]]\nmember = "a"\nname = "a"\nroles = []\n'
+    table += f'signing_key = "{"0" * 63}"\nsealing_key = "{"0" * 64}"\n'
+
+    with pytest.raises(MalformedError, match="signing_key"):
+        parse_members(table)

@@ -1,0 +1,266 @@
+"""Who may ask a node, and what becomes of everybody else's requests."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from msgspec import structs
+
+from ledgercore import RefusedError, SigningKey, UnavailableError, testing
+from ledgercore.clock import ManualClock, SystemClock
+from ledgercore.demo.authority import Authority
+from ledgercore.entropy import SeededEntropy
+from ledgercore.errors import InvalidSignature, MalformedError, UntrustedError
+from ledgercore.node.client import NodeClient
+from ledgercore.node.limits import Limits
+from ledgercore.node.tls import client_context
+from ledgercore.node.warrant import Replays, parse_warrant, sign_request
+from ledgercore.rules import MemberState, member_object
+from ledgercore.rules.view import decode_state, encode_state
+from tests.node.running import IMPATIENT, Running, running
+
+NETWORK = bytes(16)
+REQUEST = ("POST", "/v1/records", b"body")
+START_MS = 1_700_000_000_000
+
+
+def signed(**changes: Any) -> str:
+    given = {"key": SigningKey(b"k" * 32), "network": NETWORK, "to": "bank", "request": REQUEST}
+    clock, entropy = ManualClock(START_MS), SeededEntropy(1)
+    return sign_request(**(given | changes), clock=clock, entropy=entropy)
+
+
+async def raw(
+    there: Running,
+    header: str | None,
+    method: str = "GET",
+    path: str = "/v1/anchor",
+    body: bytes = b"",
+) -> tuple[int, bytes]:
+    """A request with whatever header; the status and the body of its answer."""
+    headers = {} if header is None else {"authorization": header}
+    connector = aiohttp.TCPConnector(ssl=client_context(there.tls))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.request(method, there.url + path, headers=headers, data=body or None) as response,
+    ):
+        return response.status, await response.read()
+
+
+def header(
+    there: Running,
+    number: int = 0,
+    request: tuple[str, str, bytes] = ("GET", "/v1/anchor", b""),
+    **changes: Any,
+) -> str:
+    given = {
+        "key": testing.signing_key(number),
+        "network": there.node.anchor.network,
+        "to": "operator",
+        "request": request,
+        "clock": SystemClock(),
+        "entropy": SeededEntropy(number),
+    }
+    return sign_request(**(given | changes))
+
+
+def test_an_warrant_comes_back_as_it_was_signed() -> None:
+    warrant = parse_warrant(signed())
+
+    warrant.check(NETWORK, "bank", "POST", "/v1/records")
+    warrant.check_body(b"body")
+    assert warrant.time_ms == START_MS
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        (b"x" * 16, "bank", "POST", "/v1/records"),
+        (NETWORK, "tax", "POST", "/v1/records"),
+        (NETWORK, "bank", "GET", "/v1/records"),
+        (NETWORK, "bank", "POST", "/v1/records?x=1"),
+    ],
+)
+def test_an_warrant_of_another_request_is_refused(asked: tuple[bytes, str, str, str]) -> None:
+    with pytest.raises(UntrustedError):
+        parse_warrant(signed()).check(*asked)
+
+
+def test_a_body_that_was_not_signed_is_refused() -> None:
+    with pytest.raises(UntrustedError):
+        parse_warrant(signed()).check_body(b"other")
+
+
+def test_every_changed_character_of_an_warrant_is_refused() -> None:
+    text = signed()
+    begin = len("ledgercore ")
+
+    for at in range(begin, len(text)):
+        changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+        with pytest.raises((MalformedError, InvalidSignature)):
+            parse_warrant(changed)
+
+
+def test_an_warrant_is_taken_once_and_only_near_its_time() -> None:
+    clock = ManualClock(START_MS)
+    replays = Replays(clock, 30, 2)
+    warrant = parse_warrant(signed())
+    replays.take(warrant)
+
+    with pytest.raises(UntrustedError, match="used before"):
+        replays.take(warrant)
+    with pytest.raises(UntrustedError, match="time"):
+        replays.take(structs.replace(warrant, time_ms=START_MS + 31_000, nonce=b"n" * 16))
+    with pytest.raises(UntrustedError, match="time"):  # from before this node was started
+        replays.take(structs.replace(warrant, time_ms=START_MS - 1, nonce=b"n" * 16))
+
+
+def test_nonces_are_bounded_and_forgotten_only_when_their_time_is_over() -> None:
+    clock = ManualClock(START_MS)
+    replays = Replays(clock, 30, 2)
+    warrant = parse_warrant(signed())
+    late = structs.replace(warrant, time_ms=START_MS + 30_000)
+    replays.take(late)
+    replays.take(structs.replace(warrant, nonce=b"2" * 16))
+
+    with pytest.raises(UnavailableError, match="2 requests"):
+        replays.take(structs.replace(warrant, nonce=b"3" * 16))
+    clock.advance(60_000)  # the late one's time is valid still
+    with pytest.raises((UntrustedError, UnavailableError)):
+        replays.take(late)
+    clock.advance(1)
+    replays.take(structs.replace(warrant, time_ms=START_MS + 60_000, nonce=b"4" * 16))
+    assert len(replays) == 1
+
+
+REFUSED: dict[str, tuple[int, Callable[[Running], str | None]]] = {
+    "nothing": (401, lambda there: None),
+    "another scheme": (400, lambda there: "Bearer x"),
+    "no warrant": (400, lambda there: "ledgercore AAAA"),
+    "a stranger": (403, lambda there: header(there, 9)),
+    "another network": (401, lambda there: header(there, network=b"x" * 16)),
+    "another node": (401, lambda there: header(there, to="member-1")),
+    "another path": (401, lambda there: header(there, request=("GET", "/v1/checkpoint", b""))),
+    "another body": (401, lambda there: header(there, request=("GET", "/v1/anchor", b"x"))),
+    "yesterday": (401, lambda there: header(there, clock=ManualClock(START_MS))),
+}
+
+
+def test_requests_that_no_active_member_signed_for_this_node_are_refused(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            got = {name: await raw(there, make(there)) for name, (_, make) in REFUSED.items()}
+            good = await raw(there, header(there))
+
+            assert {name: status for name, (status, _) in got.items()} == {
+                name: status for name, (status, _) in REFUSED.items()
+            }
+            assert good[0] == 200
+
+    asyncio.run(act())
+
+
+def test_a_request_that_is_sent_again_by_whoever_saw_it_is_refused(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            seen = header(there)
+
+            assert (await raw(there, seen))[0] == 200
+            status, body = await raw(there, seen)
+            assert (status, b"used before" in body) == (401, True)
+
+    asyncio.run(act())
+
+
+def test_a_connection_needs_a_certificate_of_the_members_authority(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            (tmp_path / "foreign").mkdir()
+            foreign = Authority(tmp_path / "foreign").issue("stranger")
+            mixed = structs.replace(foreign, authorities=there.tls.authorities)
+            naked = ssl.create_default_context(cafile=there.tls.authorities)
+            old = client_context(there.tls)
+            old.minimum_version = ssl.TLSVersion.TLSv1_2
+            old.maximum_version = ssl.TLSVersion.TLSv1_2
+            expired = there.authority.issue("expired", days=-1)
+
+            for context in (client_context(mixed), naked, old, client_context(expired)):
+                caller = replace(there.caller(), context=context)
+                async with NodeClient(there.url, "operator", caller, IMPATIENT) as client:
+                    with pytest.raises(UnavailableError, match="certificate"):
+                        await client.fetch("GET", "/healthz")
+
+    asyncio.run(act())
+
+
+def test_a_suspended_member_is_cut_off_with_the_block_that_says_so(tmp_path: Path) -> None:
+    """The rules that suspend are the ledger's; the node looks again with every block."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client(0) as other, there.client(1) as client:
+            stream = client.events()
+            await anext(stream)
+            idle = await other.checkpoint()
+            suspend(there, "member-1")
+
+            await other.submit_many(there.records(1, signers=1))
+            with pytest.raises((UnavailableError, StopAsyncIteration)):
+                await anext(stream)
+            with pytest.raises(RefusedError, match="SUSPENDED"):
+                await client.checkpoint()
+            assert await other.checkpoint() != idle
+            assert there.node.metrics.cut._value.get() >= 1
+
+    asyncio.run(act())
+
+
+def suspend(there: Running, member: str) -> None:
+    """Have the ledger say from the next block on that a member is suspended."""
+    load, name = there.node.ledger.state, member_object(member)
+
+    def changed(asked: bytes) -> bytes | None:
+        data = load(asked)
+        if asked != name or data is None:
+            return data
+        return encode_state(structs.replace(decode_state(data, MemberState), status="SUSPENDED"))
+
+    there.node._membership._load = changed
+
+
+def test_a_connection_speaks_for_one_key(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            connector = aiohttp.TCPConnector(ssl=client_context(there.tls), limit=1)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                statuses = []
+                for number in (0, 0, 1):
+                    entropy = SeededEntropy(100 + len(statuses))
+                    headers = {"authorization": header(there, number, entropy=entropy)}
+                    async with session.get(there.url + "/v1/anchor", headers=headers) as response:
+                        await response.read()
+                        statuses.append(response.status)
+
+            assert statuses == [200, 200, 403]
+
+    asyncio.run(act())
+
+
+def test_a_member_that_asks_too_often_waits(tmp_path: Path) -> None:
+    async def act() -> None:
+        limits = Limits(requests_per_s=1, requests_burst=5)
+        async with running(tmp_path, limits) as there, there.client(0) as busy:
+            for _ in range(5):
+                await busy.fetch("GET", "/v1/anchor")
+            with pytest.raises(UnavailableError, match="more than 1 times a second"):
+                await busy.fetch("GET", "/v1/anchor")
+            async with there.client(1) as other:
+                assert await other.fetch("GET", "/v1/anchor")
+
+    asyncio.run(act())
