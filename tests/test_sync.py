@@ -168,7 +168,7 @@ def lies(ledger: Ledger) -> dict[str, tuple[str, Answer]]:
         "a wrong proof": ("wrong-proof", on("consistency", body(encode_hashes([bytes(32)] * 4)))),
         "no proof": ("wrong-proof", on("consistency", body(b""))),
         "no block": ("empty", on("blocks", body(b""))),
-        "endless blocks": ("malformed", on("blocks", body(bytes(10 * 1024 * 1024)))),
+        "endless blocks": ("malformed", on("blocks", body(bytes(18 * 1024 * 1024)))),
         "a giant count": ("malformed", on("blocks", body(b"\xff\xff\xff\xff" + bytes(99)))),
         "many empty blocks": ("malformed", on("blocks", body(bytes(4 * 1025)))),
         "empty blocks": ("wrong-block", on("blocks", body(bytes(4 * 100)))),

@@ -217,6 +217,57 @@ def equivocations(world: World) -> Iterator[Vector]:
     )
 
 
+def splits(world: World) -> Iterator[Vector]:
+    """Two checkpoints that cannot both be of one history."""
+    claim, header = [("split-view", PROVEN)], {"height": 6, "parent": bytes([8]) * 32}
+    parts: dict[str, Any] = {"time_ms": 5, "first_index": 6, "count": 1, "tree_root": ZERO}
+    block = _core.Block(**header, **parts, state_root=ZERO).encode()
+    hashed = _core.hash_domain(world.suite, "block", block)
+    last = world.note(5, cosigners="")
+    following = world.note(height=6, block_hash=hashed, cosigners="")
+
+    def split(one: str, other: str, header: bytes = b"", network: bytes = NETWORK) -> bytes:
+        return encode([1, network, one.encode(), other.encode(), header])
+
+    pair = sorted([world.note(), world.note(root=ZERO)])
+    first, second = sorted(pair, key=lambda note: note.split("\n\n")[0] + "\n")
+    pairs = {
+        "": (first, second),
+        "-of-one-height": (world.note(6, height=7), world.note(7)),
+        "-of-falling-heights": (world.note(6, height=9), world.note(7)),
+        "-of-states": sorted([world.note(), world.note(state_root=ZERO)]),
+        "-not-cosigned": (world.note(6, height=7, cosigners=""), world.note(7)),
+    }
+    for name, (one, other) in pairs.items():
+        yield Vector(f"split{name}", split(one, other), claim)
+    yield Vector("split-by-parent", split(last, following, block), claim)
+    own = world.note(5, block_hash=bytes([8]) * 32)
+    cut = world.note(6, height=7).rsplit("\n", 2)[0] + "\n"
+    forged = world.note(6, height=7).replace("\n6\n", "\n5\n")
+    unsigned = world.note().split("\n\n")[0] + "\n\n" + cut.splitlines()[-1] + "\n"
+    foreign = world.note(origin="tax.example/other", cosigners="")
+    wrong: dict[str, tuple[bytes, str]] = {
+        "of-one-history": (split(world.note(6), world.note(7)), "invalid-proof"),
+        "of-one-checkpoint": (split(world.note(), world.note(cosigners="ab")), "invalid-proof"),
+        "order": (split(second, first), "malformed"),
+        "version": (encode([2, NETWORK, first.encode(), second.encode(), b""]), "malformed"),
+        "network-short": (split(first, second, network=NETWORK[1:]), "malformed"),
+        "network": (split(first, second, network=bytes(16)), "untrusted"),
+        "origin": (split(first, foreign), "untrusted"),
+        "signature": (split(forged, world.note()), "invalid-signature"),
+        "signature-of-another-note": (split(cut, unsigned), "invalid-signature"),
+        "header-of-its-parent": (split(own, following, block), "invalid-proof"),
+        "header-of-another-block": (split(last, following, changed(block)), "invalid-proof"),
+        "header-not-the-next": (split(world.note(4), following, block), "invalid-proof"),
+        "header-beside-a-contradiction": (split(first, second, block), "invalid-proof"),
+        "header-malformed": (split(last, following, block + b"\0"), "malformed"),
+        "note-not-utf-8": (encode([1, NETWORK, b"\xff", second.encode(), b""]), "malformed"),
+        "cut-off": (split(first, second)[:-1], "malformed"),
+    }
+    for name, (data, want) in wrong.items():
+        yield Vector(f"split-bad-{name}", data, want)
+
+
 def checkpoints(world: World) -> Iterator[Vector]:
     """Signed notes."""
     claim, by = ("checkpoint", PROVEN), ("cosignature", PROVEN)
@@ -401,7 +452,7 @@ def maps(world: World) -> Iterator[Vector]:
     yield Vector("state-bad-misplaced", misplaced, "invalid-proof", checkpoint=signed)
 
 
-FAMILIES = (records, equivocations, checkpoints, trees, receipts, maps)
+FAMILIES = (records, equivocations, splits, checkpoints, trees, receipts, maps)
 
 
 def made() -> dict[str, str]:

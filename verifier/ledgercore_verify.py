@@ -29,7 +29,7 @@ import sys
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -1746,6 +1746,55 @@ def show_equivocation(data: bytes, given: Given) -> list[Claim]:
     return [Claim("equivocation", signed)]
 
 
+SPLIT_VIEW_BYTES = 128 * 1024
+SPLIT_VIEW = row(
+    version=VERSION, network=bytes_of(16), first=ANY_BYTES, second=ANY_BYTES, header=ANY_BYTES
+)
+
+
+def show_split_view(data: bytes, given: Given) -> list[Claim]:
+    """Two checkpoints that one operator signed, and that cannot both be of one history."""
+    need(len(data) <= SPLIT_VIEW_BYTES, MALFORMED, f"split view is above {SPLIT_VIEW_BYTES} bytes")
+    shown = SPLIT_VIEW(decode(data, "split view"), "split view")
+    need(shown["network"] == given.anchor.network, UNTRUSTED, "split view is of another network")
+    operator = replace(given.anchor, witnesses={}, quorum=0)
+    first = verify_checkpoint(shown["first"], operator)[0]
+    second = verify_checkpoint(shown["second"], operator)[0]
+    texts = [parse_note(shown[name])[0].encode() for name in ("first", "second")]
+    places = [(first.size, first.height, texts[0]), (second.size, second.height, texts[1])]
+    need(places[0] <= places[1], MALFORMED, "notes are not in the order of their sizes")
+    if shown["header"]:
+        check_parents(given.anchor.suite, first, second, shown["header"])
+    else:
+        need(first != second, INVALID_PROOF, "both notes have one checkpoint")
+        later = first.size < second.size and first.height < second.height
+        need(not later, INVALID_PROOF, "the notes may be of one history")
+    signed = f"{first.origin} signed {first.size} records with root {first.root.hex()}"
+    return [Claim("split-view", f"{signed}, and {second.size} with root {second.root.hex()}")]
+
+
+BLOCK = row(
+    version=VERSION,
+    height=U64,
+    parent=HASH,
+    time_ms=U64,
+    first_index=U64,
+    count=U64,
+    tree_root=HASH,
+    state_root=HASH,
+)
+
+
+def check_parents(suite: Suite, first: Checkpoint, second: Checkpoint, header: bytes) -> None:
+    """Accept a header that is the second checkpoint's, and names another parent than the first."""
+    block = BLOCK(decode(header, "header"), "header")
+    need(block["count"] > 0, MALFORMED, "block has no records")
+    same = (suite.hash("block", header), block["height"]) == (second.block, second.height)
+    need(same, INVALID_PROOF, "header is not that of the second note's block")
+    need(second.height == first.height + 1, INVALID_PROOF, "the heights do not follow")
+    need(block["parent"] != first.block, INVALID_PROOF, "the second block follows the first")
+
+
 def show_state(data: bytes, given: Given) -> list[Claim]:
     proof, checkpoint = decode_state_proof(data), given.held_to()
     verify_state(given.anchor.suite, proof, checkpoint.state_root)
@@ -1801,6 +1850,7 @@ KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x92: show_record,
     0x93: show_equivocation,
     0x94: show_state,
+    0x95: show_split_view,
     0x96: show_receipt,
     0x9B: show_pack,
     ord("{"): show_consistency,
@@ -1838,7 +1888,7 @@ def read(path: str, limit: int) -> bytes:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Verify evidence of a ledgercore ledger: a receipt, an evidence pack, a "
-        "checkpoint, a state proof, a consistency proof, a record or an equivocation."
+        "checkpoint, a state proof, a consistency proof, a record, an equivocation or a split view."
     )
     parser.add_argument("file", metavar="FILE", help="the evidence")
     parser.add_argument("--anchor", required=True, metavar="FILE", help="whom to trust")

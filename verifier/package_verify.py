@@ -34,6 +34,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange import verify_pack
+from ledgercore.proofs import verify_split_view
 
 __all__ = ["kind_of", "main", "verify"]
 
@@ -92,6 +93,11 @@ def _equivocation(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
     return [("equivocation", "proven")]
 
 
+def _split_view(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    verify_split_view(data, anchor)
+    return [("split-view", "proven")]
+
+
 def _state(data: bytes, anchor: Anchor, _: bytes, checkpoint: bytes) -> Claims:
     proof = StateProof.decode(data)
     proof.verify(anchor.suite, anchor.verify_checkpoint(_text(checkpoint)).state_root)
@@ -143,6 +149,7 @@ _DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
     b"\x92": _record,
     b"\x93": _equivocation,
     b"\x94": _state,
+    b"\x95": _split_view,
     b"\x96": _receipt,
     b"\x9b": _pack,
     b"{": _consistency,

@@ -95,6 +95,7 @@ _BEGINNINGS = (
     (b"-----BEGIN ", "a key"),
     (b"origin = ", "a trust anchor"),
     (b"\x93", "a state receipt"),
+    (b"\x95", "evidence of a split view"),
     (b"\x96", "a receipt"),
     (b"\x97", "a history"),
     (b"\x9b", "an evidence pack"),

@@ -1,4 +1,4 @@
-"""Verify a receipt, a state, a history or an evidence pack, offline."""
+"""Verify a receipt, a state, a history, an evidence pack or a split view, offline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
     """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.
 
     With --record FILE it is a receipt, and FILE is the record's body. Otherwise it is a state
-    receipt, the history of an object, or an evidence pack; what it proves is printed.
+    receipt, the history of an object, an evidence pack, or evidence that the operator signed
+    two histories; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
@@ -117,6 +118,17 @@ def _verify_state(data: bytes, anchor: Anchor, as_json: bool) -> None:
     print_facts(facts | _state_facts(verified), as_json=as_json)
 
 
+def _verify_split_view(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import verify_split_view
+
+    first, second = verify_split_view(data, anchor)
+    facts = {"verified": True, "split_view": True, "origin": anchor.origin}
+    facts |= {"first_size": first.size, "first_height": first.height}
+    facts |= {"second_size": second.size, "second_height": second.height}
+    facts |= {"first_root": first.root.hex(), "second_root": second.root.hex()}
+    print_facts(facts, as_json=as_json)
+
+
 def _verify_history(data: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore.proofs import verify_history
 
@@ -161,5 +173,10 @@ def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
         click.echo(one_line(f"{claim.status:8} {claim.name}: {claim.statement}"))
 
 
-_VERIFIERS = {b"\x93": _verify_state, b"\x97": _verify_history, b"\x9b": _verify_pack}
-"""By how they begin: arrays of three, seven and eleven."""
+_VERIFIERS = {
+    b"\x93": _verify_state,
+    b"\x95": _verify_split_view,
+    b"\x97": _verify_history,
+    b"\x9b": _verify_pack,
+}
+"""By how they begin: arrays of three, five, seven and eleven."""

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from ledgercore._core import Anchor, Block, Checkpoint
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
-from ledgercore.proofs.wire import decode_part, encode_part, verify_note
+from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Part
 
 __all__ = ["SPLIT_VIEW_BYTES", "SplitView", "VerifiedSplit", "verify_split_view"]
@@ -64,8 +64,8 @@ class SplitView(Part, frozen=True):
         """Both checkpoints, or raise: ``InvalidProof`` where they may be of one history."""
         if self.network != anchor.network:
             raise UntrustedError("split view is of another network than the anchor's")
-        operator = _operator_alone(anchor)
-        first, second = verify_note(operator, self.first), verify_note(operator, self.second)
+        # That the operator signed is all that matters: whom witnesses believed does not.
+        first, second = (anchor.verify_operator(_text(note)) for note in (self.first, self.second))
         if _place(first) > _place(second):
             raise MalformedError("notes of a split view are not in the order of their sizes")
         if self.header:
@@ -97,14 +97,11 @@ def _place(checkpoint: Checkpoint) -> tuple[int, int, bytes]:
     return checkpoint.size, checkpoint.height, checkpoint.format().encode()
 
 
-def _operator_alone(anchor: Anchor) -> Anchor:
-    """That the operator signed is all that matters: whom witnesses believed does not."""
-    return Anchor(
-        origin=anchor.origin,
-        network=anchor.network,
-        suite=anchor.suite,
-        operator_key=anchor.operator_key,
-    )
+def _text(note: bytes) -> str:
+    try:
+        return note.decode()
+    except UnicodeDecodeError:
+        raise MalformedError("checkpoint is not UTF-8") from None
 
 
 def _check_parents(suite: str, first: Checkpoint, second: Checkpoint, header: bytes) -> None:

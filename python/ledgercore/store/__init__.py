@@ -11,6 +11,7 @@ from ledgercore.store.contract import (
     StoredTouch,
 )
 from ledgercore.store.sqlite import SqliteStore
+from ledgercore.store.witnessed import WitnessStore
 
 __all__ = [
     "BUNDLE_RECORDS",
@@ -21,6 +22,7 @@ __all__ = [
     "StoredBundle",
     "StoredState",
     "StoredTouch",
+    "WitnessStore",
     "check_there",
     "create_on_server",
     "files_beside",

@@ -30,7 +30,7 @@ from ledgercore.store.contract import (
 )
 from ledgercore.store.tables import TABLES
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "translating"]
 
 _APPLICATION_ID = 0x4C444752  # "LDGR"
 _FORMAT_VERSION = 1
@@ -118,7 +118,7 @@ def _translated(path: str, error: Exception) -> LedgerError:
 
 
 @contextmanager
-def _translating(path: str) -> Iterator[None]:
+def translating(path: str) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
@@ -139,7 +139,7 @@ class SqliteStore:
         self._vfs = vfs
         self._log_pages = 0
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
-        with _translating(self._path):
+        with translating(self._path):
             try:
                 self._open(self._path, flags)
             except apsw.ReadOnlyError:
@@ -165,7 +165,7 @@ class SqliteStore:
     def create(cls, path: str | Path, *, vfs: str | None = None) -> SqliteStore:
         """Make an empty store in a new file."""
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        with _translating(str(path)):
+        with translating(str(path)):
             connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
             try:
                 connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
@@ -222,7 +222,7 @@ class SqliteStore:
         self._check_schema(self._connection)
 
     def _check_schema(self, connection: apsw.Connection) -> None:
-        with _translating(self._path):
+        with translating(self._path):
             rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
         made = {sql for name, sql in rows if not str(name).startswith("sqlite_autoindex_")}
         for statement in made ^ _SCHEMA:
@@ -413,7 +413,7 @@ class SqliteStore:
         return self._blob("SELECT value FROM state WHERE name = ?", (name,))
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
-        with _translating(self._path):
+        with translating(self._path):
             rows = self._connection.execute(
                 "SELECT name, value, height, touch FROM state WHERE height > ? ORDER BY name",
                 (after_height,),
@@ -422,7 +422,7 @@ class SqliteStore:
                 yield StoredState(*self._checked(row, (bytes, bytes, int, int)))
 
     def newest_touches(self, names: Sequence[bytes]) -> list[int]:
-        with _translating(self._path):
+        with translating(self._path):
             rows = self._connection.executemany(
                 "SELECT coalesce((SELECT touch FROM state WHERE name = ?), 0)",
                 [(name,) for name in names],
@@ -457,14 +457,14 @@ class SqliteStore:
         return {table: self._value(f"SELECT count(*) FROM {table}") for table in TABLES}
 
     def check(self) -> None:
-        with self._another() as connection, _translating(self._path):
+        with self._another() as connection, translating(self._path):
             self._check_schema(connection)
             row = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if row != ("ok",):
             raise CorruptError(f"{self._path} is damaged: {row}; restore from a backup")
 
     def backup(self, path: str) -> None:
-        with self._another() as source, _translating(path):
+        with self._another() as source, translating(path):
             target = apsw.Connection(path)
             try:
                 with target.backup("main", source, "main") as copy:
@@ -480,7 +480,7 @@ class SqliteStore:
         if self._vfs is not None:
             yield self._connection
             return
-        with _translating(self._path):
+        with translating(self._path):
             flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
             connection = apsw.Connection(self._name, flags=flags)
         try:
@@ -490,5 +490,5 @@ class SqliteStore:
             connection.close()
 
     def close(self) -> None:
-        with _translating(self._path):
+        with translating(self._path):
             self._connection.close()

@@ -8,7 +8,9 @@ from ledgercore.sync.driver import Pause, Transport, begin_copy, catch_up, follo
 from ledgercore.sync.follower import Ask, Follower, Wait
 from ledgercore.sync.messages import Request, Response
 from ledgercore.sync.offences import OFFENCES, SHUT_OUT, Evidence, Standing
+from ledgercore.sync.publisher import Publisher, publish
 from ledgercore.sync.source import Source
+from ledgercore.sync.witness import Witness
 
 __all__ = [
     "OFFENCES",
@@ -17,13 +19,16 @@ __all__ = [
     "Evidence",
     "Follower",
     "Pause",
+    "Publisher",
     "Request",
     "Response",
     "Source",
     "Standing",
     "Transport",
     "Wait",
+    "Witness",
     "begin_copy",
     "catch_up",
     "follow",
+    "publish",
 ]

@@ -1,0 +1,111 @@
+"""Keep the newest checkpoint of each ledger that a witness cosigned.
+
+One small SQLite file with ``synchronous=EXTRA``: what was replaced is on disk when the call
+returns. It is compared and replaced in one transaction, so that two processes of one witness never
+cosign two histories. Opening does not make the file: a witness that lost it retires its key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from ledgercore.disk import exists
+from ledgercore.errors import BusyError, CorruptError, StoreError
+from ledgercore.store.sqlite import translating
+
+__all__ = ["WitnessStore"]
+
+_APPLICATION_ID = 0x4C475749  # "LGWI"
+_BUSY_MS = 5_000
+_TABLES = """
+CREATE TABLE cosigned (origin TEXT PRIMARY KEY, note TEXT NOT NULL) STRICT;
+CREATE TABLE evidence (number INTEGER PRIMARY KEY, data BLOB NOT NULL UNIQUE) STRICT;
+"""
+EVIDENCE = 64
+"""Pieces of evidence that are kept at most: of one operator, one is enough."""
+
+
+class WitnessStore:
+    """One connection to one file; not for two threads at once, which the witness sees to."""
+
+    def __init__(self, path: str | Path, *, vfs: str | None = None) -> None:
+        """Open a file that ``create`` made."""
+        self._path = str(path)
+        if not exists(path):
+            raise StoreError(
+                f"{path} does not exist: a witness that lost what it cosigned must retire its key"
+            )
+        with translating(self._path):
+            self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+            self._connection.set_busy_timeout(_BUSY_MS)
+            self._connection.execute("PRAGMA synchronous=EXTRA")
+            found = self._connection.execute("PRAGMA application_id").fetchone()
+        if found != (_APPLICATION_ID,):
+            self.close()
+            raise StoreError(f"{path} is not a witness's file")
+
+    @classmethod
+    def create(cls, path: str | Path, *, vfs: str | None = None) -> WitnessStore:
+        """Make the file of a witness that has cosigned nothing; it must not be there."""
+        if exists(path):
+            raise StoreError(f"{path} exists already: open it, or choose another name")
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        with translating(str(path)):
+            connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
+            try:
+                connection.execute("PRAGMA synchronous=EXTRA")
+                with connection:
+                    connection.execute(_TABLES)
+                    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            finally:
+                connection.close()
+        return cls(path, vfs=vfs)
+
+    def cosigned(self, origin: str) -> str | None:
+        """The note that was cosigned last, or nothing."""
+        with translating(self._path):
+            row = self._connection.execute(
+                "SELECT note FROM cosigned WHERE origin = ?", (origin,)
+            ).fetchone()
+        if row is None:
+            return None
+        if type(row[0]) is not str:
+            raise CorruptError(f"what was cosigned of {origin} is damaged")
+        return row[0]
+
+    def replace(self, origin: str, old: str | None, note: str) -> None:
+        """Put a note in the place of the one that is known; durable when it returns.
+
+        Raises ``BusyError`` where another has taken the place meanwhile.
+        """
+        with translating(self._path), self._connection:
+            self._connection.execute(
+                "INSERT INTO cosigned VALUES (?1, ?3) ON CONFLICT DO UPDATE SET note = ?3 "
+                "WHERE note IS ?2"
+                if old is not None
+                else "INSERT OR IGNORE INTO cosigned VALUES (?1, ?3)",
+                (origin, old, note),
+            )
+            if self._connection.changes() != 1:
+                raise BusyError(f"another checkpoint of {origin} was cosigned meanwhile: ask again")
+
+    def add_evidence(self, data: bytes) -> None:
+        """Keep evidence against an operator; durable when it returns."""
+        with translating(self._path):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO evidence (data) SELECT ?1 "
+                "WHERE (SELECT count(*) FROM evidence) < ?2",
+                (data, EVIDENCE),
+            )
+
+    def evidence(self) -> list[bytes]:
+        """Evidence against operators, the oldest first."""
+        with translating(self._path):
+            rows = self._connection.execute("SELECT data FROM evidence ORDER BY number").fetchall()
+        return [bytes(row[0]) for row in rows]  # type: ignore[arg-type]  # a blob
+
+    def close(self) -> None:
+        with translating(self._path):
+            self._connection.close()
