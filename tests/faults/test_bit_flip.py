@@ -61,7 +61,7 @@ def flip(path: Path, choose: random.Random) -> None:
     path.write_bytes(data)
 
 
-def judge(path: Path, model: Model) -> str:
+def judge(path: Path | str, model: Model) -> str:
     """How a ledger behaves: refused, found by the audit, harmless, or silently wrong."""
     try:
         with Ledger.open(path, read_only=True) as ledger:

@@ -43,7 +43,7 @@ with Ledger.open(path) as ledger:
 """A writer that acknowledges each record before it is durable."""
 
 
-def run_and_kill(path: Path, delay_s: float, program: list[str]) -> Acknowledged:
+def run_and_kill(path: Path | str, delay_s: float, program: list[str]) -> Acknowledged:
     """Append lines in a process of its own, and kill it a while after its first answer."""
     command = [sys.executable, *program, str(path)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -21,7 +21,7 @@ from ledgercore._core import (
     VerifiedBatch,
     hash_bundles,
 )
-from ledgercore.errors import CorruptError, LedgerError
+from ledgercore.errors import CorruptError, LedgerError, UnavailableError
 from ledgercore.ledger.head import Head, stored_header, verify_block
 from ledgercore.ledger.ids import Runs, extend_runs, read_bucket, recent_ids
 from ledgercore.ledger.touches import add_touches, check_touches
@@ -113,6 +113,8 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
         ids, leaves = hash_bundles(store.bundles_from(last.size))
         kept = [(name, store.state(name)) for name, _ in states]
         again = _draft(suite, head, leaves, len(ids), _present(kept), time_ms)
+    except UnavailableError:
+        raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:
         raise CorruptError(f"block {height}: what was stored: {error}") from error
     block = again.block
