@@ -254,8 +254,28 @@ def dispute_scene(status: str) -> Scene:
     return scene
 
 
+DECISION_PATHS = {
+    "": (),
+    "RECORDED": (),
+    "EXPLAINED": ("explain",),
+    "CONTESTED": ("contest",),
+    "OVERDUE": ("contest",),
+    "REVIEWED": ("contest", "review"),
+}
+REVIEW_ENDS = START + 15 * 24 * 3_600_000
+CONTEST_ENDS = START + 30 * 24 * 3_600_000
+
+
 def decision_scene(status: str) -> Scene:
-    return exchange_scene("ACKNOWLEDGED")
+    scene = exchange_scene("ACKNOWLEDGED")
+    if not status:
+        scene.decision = b"\xdd" * 32
+    for step in DECISION_PATHS[status]:
+        signer = "consent key" if step == "contest" else "consumer"
+        act(scene.view, signer, body_of(f"decision.{step}", scene))
+    if status == "OVERDUE":
+        scene.time_ms = REVIEW_ENDS
+    return scene
 
 
 SCENES = {
@@ -298,5 +318,10 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "dispute.evidence": lambda: records.DisputeEvidence(exchange, ROOT),
         "dispute.rule": lambda: records.DisputeRule(exchange, "dismissed", ROOT),
         "decision.record": lambda: decision(exchange),
+        "decision.explain": lambda: records.DecisionExplain(scene.decision),
+        "decision.contest": lambda: records.DecisionContest(scene.decision, ROOT),
+        "decision.review": lambda: records.DecisionReview(
+            scene.decision, "changed", "declined", ROOT, ROOT
+        ),
     }
     return bodies[kind]()

@@ -23,6 +23,7 @@ from ledgercore.rules import (
     consent_object,
     decision_object,
     decode_state,
+    dispute_object,
     exchange_object,
     product_object,
 )
@@ -164,6 +165,7 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
     """The slow way: every record of the ledger, and whether it concerns the consent."""
     found, objects = {0: ledger.record(0).encode()}, []
     exchanges: set[bytes] = set()
+    decisions: set[bytes] = set()
     published: dict[str, tuple[int, bytes]] = {}
     for index, record in enumerate(ledger.records(1), 1):
         if record.kind == "data":
@@ -171,7 +173,7 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
         body = records.decode(record.kind, record.body)
         if isinstance(body, records.ProductPublish):
             published[body.product] = (index, record.encode())
-        elif concerns(body, consent, exchanges):
+        elif concerns(body, consent, exchanges, decisions):
             found[index] = record.encode()
             if isinstance(body, records.ConsentRequest):
                 at, encoded = published[body.product]
@@ -180,7 +182,10 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
             elif isinstance(body, records.ExchangeIntent):
                 exchanges.add(record.id)
             elif isinstance(body, records.DecisionRecord):
+                decisions.add(record.id)
                 objects.append(decision_object(record.id))
+            elif isinstance(body, records.DisputeOpen):
+                objects.append(dispute_object(body.exchange))
     return found, objects
 
 

@@ -55,6 +55,9 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ExchangeVoid(ID, "E_CONSENT_STATE"),
     records.ExchangeRestrict(ID, "tax-law", 5),
     records.ConsentRevokeOnBehalf(ID, ID),
+    records.DecisionExplain(ID),
+    records.DecisionContest(ID, KEY),
+    records.DecisionReview(ID, "changed", "approved", KEY, ID),
     records.DecisionRecord((ID, KEY), "approved", ID, ("score above 600",), KEY),
 )
 

@@ -18,6 +18,7 @@ from ledgercore._core import VerifiedRecord
 from ledgercore.rules import document
 from tests.network import (
     CONSENT,
+    CONTEST_ENDS,
     EXPIRES,
     FAR,
     LAPSES,
@@ -37,6 +38,7 @@ from tests.network import (
     code_of,
     consent_state,
     decision,
+    decision_scene,
     empty_view,
     exchange_scene,
     genesis_body,
@@ -132,6 +134,18 @@ def endorsed(**changes: Any) -> str:
         view, "consent key", authorise(view, CONSENT, **({"key": "consent key"} | changes))
     )
     return code_of(view, record)
+
+
+def contest_refusal(status: str, time_ms: int = START) -> str:
+    scene = decision_scene(status)
+    record = sign(scene.view, "consent key", records.DecisionContest(scene.decision, ROOT))
+    return code_of(scene.view, record, time_ms)
+
+
+def review_refusal(result: str, outcome: str) -> str:
+    scene = decision_scene("CONTESTED")
+    body = records.DecisionReview(scene.decision, result, outcome, ROOT, ROOT)
+    return code_of(scene.view, sign(scene.view, "consumer", body))
 
 
 def narrow_refusal(**changes: Any) -> str:
@@ -232,6 +246,8 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "E_CANON": {
         "a body of another shape": lambda: typed_refusal("consent.revoke", b"\x90"),
+        "a review that changes nothing": lambda: review_refusal("changed", "approved"),
+        "a review that upholds another outcome": lambda: review_refusal("upheld", "declined"),
         "an input named twice": lambda: decision_refusal("ACKNOWLEDGED", times=2),
     },
     "E_LIMIT": {
@@ -251,6 +267,10 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a request that lapses now": lambda: request_refusal(lapses_ms=START),
         "a request that lapses after its end": lambda: request_refusal(lapses_ms=EXPIRES + 1),
         "an intent that lapses now": lambda: intent_refusal(lapses_ms=START),
+        "a contest after its time": lambda: contest_refusal("RECORDED", CONTEST_ENDS),
+        "a contest after its time from the explanation": lambda: contest_refusal(
+            "EXPLAINED", CONTEST_ENDS
+        ),
         "an admit whose deadline is now": lambda: admit_refusal(deadline_ms=START),
         "an admit whose deadline is far": lambda: admit_refusal(deadline_ms=FAR),
     },
@@ -324,6 +344,9 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     "E_EXCHANGE_STATE": {
         "a decision on what was only admitted": lambda: decision_refusal("ADMITTED"),
         "a decision on what is erased": lambda: decision_refusal("ERASED"),
+    },
+    "E_DECISION_STATE": {
+        "a contest of what was reviewed": lambda: contest_refusal("REVIEWED"),
     },
     "E_DISPUTE": {
         "a use while a dispute is open": lambda: use_in_dispute(""),

@@ -18,6 +18,9 @@ from ledgercore.records import (
     ConsentRevoke,
     ConsentRevokeOnBehalf,
     ConsentStay,
+    DecisionContest,
+    DecisionExplain,
+    DecisionReview,
     DisputeOpen,
     DisputeRule,
     ExchangeDecline,
@@ -74,6 +77,11 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     (decided,) = town.accept([consumer.decide([intent], "approved", b"model", ["paid in time"])])
     town.accept([consumer.use(intent, decided.id, "credit.assess")])
     delivered = _packed(town, intent)
+    town.accept([consumer.explain(decided.id)])
+    town.accept([town.subject.contest(proposal, decided.id, "a person should look")])
+    contested = _packed(town, intent)
+    town.accept([consumer.review(decided.id, "declined", "an officer", "as a person sees it")])
+    reviewed = _packed(town, intent)
     refused, asked = town.intend(town.consent())
     town.accept(provider.answer([(refused, structs.replace(asked, fields=()))]))
     rejected = _packed(town, refused)
@@ -103,6 +111,8 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
+        ("contested", contested),
+        ("reviewed", reviewed),
         ("refused", rejected),
         ("revoked", revoked),
         ("erased", _packed(town, intent)),
@@ -152,6 +162,23 @@ def _widened_by_narrowing(town: Town) -> Pack:
     return _packed(town, intent)
 
 
+def _of_decision(town: Town, intent: bytes, kind: type[RecordBody]) -> list[RecordBody]:
+    """What becomes of a decision on the exchange, which is made and contested as need be."""
+    if kind not in (DecisionExplain, DecisionContest, DecisionReview):
+        return []
+    consumer = town.parties.consumer
+    town.accept([consumer.acknowledge(intent)])
+    (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
+    if kind is DecisionReview:
+        with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""):
+            town.accept([Draft(consumer._key, DecisionContest(place.id, bytes(32)))])
+    return [
+        DecisionExplain(place.id),
+        DecisionContest(place.id, bytes(32)),
+        DecisionReview(place.id, "upheld", "approved", bytes(32), bytes(32)),
+    ]
+
+
 def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
     """Of an operator whose ledger accepts a record of whoever signed it: here the other party."""
     proposal = town.consent()
@@ -169,6 +196,7 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
         ExchangeDecline(intent, "E_SCOPE", bytes(32)),
         ExchangeForget(intent, "acknowledged"),
         DisputeOpen(intent, "E_SCOPE", bytes(32)),
+        *_of_decision(town, intent, kind),
         DisputeRule(intent, "upheld", bytes(32)),
     )
     (body,) = (each for each in bodies if type(each) is kind)
@@ -317,6 +345,13 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
         ("forgetting-by-another", _encoded(_signed_by_another(town, ExchangeForget)), "untrusted"),
         ("dispute-by-another", _encoded(_signed_by_another(town, DisputeOpen)), "untrusted"),
         ("ruling-by-another", _encoded(_signed_by_another(town, DisputeRule)), "untrusted"),
+        (
+            "explanation-by-another",
+            _encoded(_signed_by_another(town, DecisionExplain)),
+            "untrusted",
+        ),
+        ("contest-by-another", _encoded(_signed_by_another(town, DecisionContest)), "untrusted"),
+        ("review-by-another", _encoded(_signed_by_another(town, DecisionReview)), "untrusted"),
         ("erasure-by-another", _encoded(_signed_by_another(town, ExchangeErase)), "untrusted"),
         ("revocation-by-another", _encoded(_signed_by_another(town, ConsentRevoke)), "untrusted"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),

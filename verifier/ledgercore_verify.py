@@ -954,6 +954,8 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("evidence_commitment", "release_commitment"), HASH),
     **dict.fromkeys(("objection_commitment", "statement_commitment"), HASH),
     **dict.fromkeys(("reasons_commitment", "order_commitment"), HASH),
+    **dict.fromkeys(("grounds_commitment", "reviewer_commitment"), HASH),
+    "result": one_of("upheld", "changed"),
     **dict.fromkeys(("leaves", "proof"), list_of(HASH, ITEMS)),
     "positions": list_of(COUNT, ITEMS),
     **dict.fromkeys(("operator_key", "consent_key", "delivery_key"), HASH),
@@ -1006,6 +1008,9 @@ BODIES: dict[str, str] = {
     "dispute.evidence": "exchange evidence_commitment",
     "dispute.rule": "exchange ruling reasons_commitment",
     "decision.record": "inputs outcome model_hash reasons explanation_commitment",
+    "decision.explain": "decision",
+    "decision.contest": "decision grounds_commitment",
+    "decision.review": "decision result outcome reviewer_commitment explanation_commitment",
 }
 """The fields of each kind's body."""
 
@@ -1066,6 +1071,9 @@ STATES: dict[str, Shape] = {
         outcome=ANY_TEXT,
         model_hash=HASH,
         explanation_commitment=HASH,
+        contest_until_ms=ANY_COUNT,
+        review_until_ms=ANY_COUNT,
+        review=ANY_TEXT,
     ),
 }
 """What the state of an object is, by the word that its name begins with."""
@@ -1141,6 +1149,9 @@ TERMS: dict[str, Shape] = {
     **dict.fromkeys(("expires_ms", "max_uses", "retain_until_ms"), COUNT),
 }
 """The terms that stand in one leaf each; a leaf ``fields`` stands there for each field."""
+
+
+AFTER_DECISIONS = ("decision.explain", "decision.contest", "decision.review")
 
 
 @dataclass(frozen=True)
@@ -1252,15 +1263,23 @@ class Case:
 
     def touches_consent(self, entry: Entry) -> bool:
         """Whether a record is the consent's own, or one of its exchanges'."""
+        if entry.record.kind in AFTER_DECISIONS:
+            return False
         if entry.body.get("consent") == self.consent_id:
             return True
         return entry.body.get("exchange") in self.exchanges
 
     def touches_exchange(self, entry: Entry) -> bool:
-        """Whether a record is the exchange's own, or a decision that rests on it."""
+        """Whether a record is the exchange's own, or of a decision that rests on it."""
         if self.id in (entry.record.id, entry.body.get("exchange")):
             return True
+        if entry.record.kind in AFTER_DECISIONS:
+            return entry.body["decision"] in self._decisions({self.id})
         return self.id in entry.body.get("inputs", [])
+
+    def _decisions(self, exchanges: set[bytes]) -> set[bytes]:
+        found = self.evidence.of_kind("decision.record")
+        return {each.record.id for each in found if not exchanges.isdisjoint(each.body["inputs"])}
 
     def _check_related(self) -> None:
         """Refuse what is of another consent: it could only be taken for one of this."""
@@ -1270,6 +1289,8 @@ class Case:
                 related = entry.body["product"] == self.request_entry.body["product"]
             elif entry.record.kind == "decision.record":
                 related = not self.exchanges.isdisjoint(entry.body["inputs"])
+            elif entry.record.kind in AFTER_DECISIONS:
+                related = entry.body["decision"] in self._decisions(self.exchanges)
             need(related, MALFORMED, f"record {entry.index} is of another consent or product")
 
     def own(self, kind: str) -> list[Entry]:
@@ -1598,11 +1619,47 @@ def show_decisions(case: Case) -> Iterator[Claim]:
             continue
         case.evidence.check_signer(entry, case.consumer)
         state = case.evidence.state("decision", entry.record.id)
-        same = all(entry.body[name] == state[name] for name in ("inputs", "outcome", "model_hash"))
+        later = [
+            each
+            for each in case.evidence.entries
+            if each.record.kind in AFTER_DECISIONS and each.body["decision"] == entry.record.id
+        ]
+        told = entry.body
+        for each in later:
+            if each.record.kind == "decision.review":
+                told = told | {"outcome": each.body["outcome"]}
+                told["explanation_commitment"] = each.body["explanation_commitment"]
+        names = ("inputs", "outcome", "model_hash", "explanation_commitment")
+        claims = [
+            claim for kind in AFTER_DECISIONS for claim in show_later(case, entry, later, kind)
+        ]
+        same = all(told[name] == state[name] for name in names)
         need(same, INVALID_PROOF, "decision is not the one that the ledger holds")
         count, outcome = len(entry.body["inputs"]), entry.body["outcome"]
         model = entry.body["model_hash"].hex()[:16]
         yield Claim("decision", f"{outcome}, on exactly {count} exchange(s), by model {model}")
+        yield from claims
+
+
+def show_later(case: Case, decision: Entry, later: list[Entry], kind: str) -> Iterator[Claim]:
+    """What became of a decision: explained, contested, reviewed."""
+    for entry in later:
+        if entry.record.kind != kind:
+            continue
+        if kind == "decision.contest":
+            own = entry.record.key == case.consent["consent_key"]
+            other = len(decision.body["inputs"]) > 1
+            need(own or other, UNTRUSTED, "decision is not contested by the consent's own key")
+            whose = "the subject" if own else "a subject of another of its exchanges"
+            yield Claim("contested", f"{whose} contested the decision")
+            continue
+        case.evidence.check_signer(entry, case.consumer)
+        if kind == "decision.explain":
+            yield Claim("explained", f"{case.consumer} signed that it explained the decision")
+        else:
+            result, outcome = entry.body["result"], entry.body["outcome"]
+            statement = f"{case.consumer} signed that a person {result} it: {outcome}"
+            yield Claim("reviewed", statement)
 
 
 def show_uses(case: Case) -> Iterator[Claim]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from ledgercore.errors import InvalidProof
 from ledgercore.exchange.case import Case, Claim
 from ledgercore.exchange.consented import prove_consent, revocations, stays_of, terms_root_at
+from ledgercore.exchange.decided import prove_decisions
 from ledgercore.exchange.openings import (
     prove_payload,
     prove_release,
@@ -27,14 +28,13 @@ from ledgercore.exchange.outcomes import (
     prove_objection,
 )
 from ledgercore.records import (
-    DecisionRecord,
     ExchangeAcknowledge,
     ExchangeAdmit,
     ExchangeRestrict,
     ExchangeUse,
     ProductPublish,
 )
-from ledgercore.rules import DecisionState, ProductState, decision_object, product_object
+from ledgercore.rules import ProductState, product_object
 
 __all__ = ["prove_claims"]
 
@@ -104,27 +104,6 @@ def _acknowledged(case: Case) -> list[Claim]:
     return []
 
 
-def _decided(case: Case) -> list[Claim]:
-    claims = []
-    for _, record, body in case.evidence.of_kind(DecisionRecord):
-        if case.exchange not in body.inputs:
-            continue
-        case.evidence.signed_by_member(record, case.state.consumer)
-        state = case.evidence.state(decision_object(record.id), DecisionState)
-        decided = (body.inputs, body.outcome, body.model_hash)
-        if decided != (state.inputs, state.outcome, state.model_hash):
-            raise InvalidProof("decision is not the one that the ledger holds")
-        count = len(body.inputs)
-        claims.append(
-            Claim(
-                "decision",
-                f"decided {body.outcome} on exactly {count} exchange(s), with a "
-                f"model of hash {body.model_hash.hex()[:16]}",
-            )
-        )
-    return claims
-
-
 def _used(case: Case) -> list[Claim]:
     claims = []
     revoked, stays = min(revocations(case), default=None), stays_of(case)
@@ -178,7 +157,7 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     prove_key,
     _acknowledged,
     prove_objection,
-    _decided,
+    prove_decisions,
     _used,
     prove_dispute,
     _restricted,

@@ -40,13 +40,16 @@ from ledgercore.exchange.sealing import (
     release_info,
 )
 from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.statement import SALT_BYTES, keep_statement
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.transfer import Receiver
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRequest,
+    DecisionExplain,
     DecisionRecord,
+    DecisionReview,
     ExchangeAcknowledge,
     ExchangeDecline,
     ExchangeErase,
@@ -56,7 +59,14 @@ from ledgercore.records import (
     ExchangeUse,
 )
 from ledgercore.records.base import Value
-from ledgercore.rules import Admission, ExchangeState, exchange_object, exchange_status_at
+from ledgercore.rules import (
+    Admission,
+    DecisionState,
+    ExchangeState,
+    decision_object,
+    exchange_object,
+    exchange_status_at,
+)
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
@@ -294,19 +304,54 @@ class Consumer:
         self, inputs: Sequence[bytes], outcome: str, model: bytes, reasons: Sequence[str]
     ) -> Draft:
         """Record a decision on exchanges; the explanation stays here, behind a commitment."""
-        salt = self._entropy.bytes(32)
-        explanation = salt + "\n".join(reasons).encode()
-        suite = self._ledger.suite
-        commitment = hash_domain(suite, "commitment", explanation)
-        self._vault.store([(f"explanation/{commitment.hex()}", explanation)])
         body = DecisionRecord(
             inputs=tuple(inputs),
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
-            model_hash=hash_domain(suite, "commitment", model),
+            model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
-            explanation_commitment=commitment,
+            explanation_commitment=self._keep_explanation("\n".join(reasons)),
         )
         return Draft(self._key, body)
+
+    def explanation(self, decision: bytes) -> bytes:
+        """The statement that a decision's newest explanation is in, for the subject."""
+        commitment = self._decision(decision).explanation_commitment
+        kept = self._vault.load(f"explanation/{commitment.hex()}")
+        if kept is None:
+            raise UntrustedError(f"no explanation of decision {decision.hex()[:16]} is kept here")
+        return kept
+
+    def explain(self, decision: bytes) -> Draft:
+        """Say that the subject was handed the explanation; the time to contest begins anew."""
+        return Draft(self._key, DecisionExplain(decision))
+
+    def review(self, decision: bytes, outcome: str, reviewer: str, reasons: str) -> Draft:
+        """Say that a person looked at a contested decision, and what came of it.
+
+        It is upheld where the outcome is the same. Who reviewed stays here, behind a commitment.
+        """
+        suite, kept = self._ledger.suite, f"review/{decision.hex()}"
+        by = keep_statement(self._vault, self._entropy, suite, kept, reviewer.encode())
+        body = DecisionReview(
+            decision=decision,
+            result="upheld" if outcome == self._decision(decision).outcome else "changed",
+            outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
+            reviewer_commitment=by,
+            explanation_commitment=self._keep_explanation(reasons),
+        )
+        return Draft(self._key, body)
+
+    def _keep_explanation(self, text: str) -> bytes:
+        statement = self._entropy.bytes(SALT_BYTES) + text.encode()
+        commitment = hash_domain(self._ledger.suite, "commitment", statement)
+        self._vault.store([(f"explanation/{commitment.hex()}", statement)])
+        return commitment
+
+    def _decision(self, decision: bytes) -> DecisionState:
+        value = self._ledger.state(decision_object(decision))
+        if value is None:
+            raise RefusedError("E_UNKNOWN", f"decision {decision.hex()[:16]} does not exist")
+        return decode_state(value, DecisionState)
 
     def use(self, intent: bytes, decision: bytes, purpose: str) -> Draft:
         """Say what the data was used for."""

@@ -19,7 +19,10 @@ from ledgercore.proofs import check_complete, verify_note, verify_records
 from ledgercore.records import (
     DATA,
     ConsentRequest,
+    DecisionContest,
+    DecisionExplain,
     DecisionRecord,
+    DecisionReview,
     ExchangeIntent,
     Genesis,
     Member,
@@ -37,13 +40,22 @@ StateT = TypeVar("StateT", bound=BusinessState)
 Entry = tuple[int, Record, RecordBody]
 
 
-def concerns(body: RecordBody, consent: bytes, exchanges: AbstractSet[bytes]) -> bool:
-    """Whether a record is a consent's own, one of its exchanges', or a decision that rests on one.
+_LATER = (DecisionExplain, DecisionContest, DecisionReview)
+_OF_DECISIONS = (DecisionRecord, *_LATER)
 
-    ``exchanges`` are the consent's, of which those before the record are enough.
+
+def concerns(
+    body: RecordBody, consent: bytes, exchanges: AbstractSet[bytes], decisions: AbstractSet[bytes]
+) -> bool:
+    """Whether a record is a consent's own, one of its exchanges', or of a decision on one.
+
+    ``exchanges`` are the consent's, and ``decisions`` those that rest on them, of which those
+    before the record are enough.
     """
     if isinstance(body, DecisionRecord):
         return not exchanges.isdisjoint(body.inputs)
+    if isinstance(body, _LATER):
+        return body.decision in decisions
     return getattr(body, "consent", None) == consent or getattr(body, "exchange", None) in exchanges
 
 
@@ -113,14 +125,19 @@ class Evidence:
     def _check_related(self) -> None:
         consent = self.consent()
         exchanges = self._exchanges(consent)
+        decisions = self._decisions(exchanges)
         products = {body.product for _, _, body in self.of_kind(ConsentRequest)}
         for index, _, body in self.entries[1:]:
             own_product = isinstance(body, ProductPublish) and body.product in products
-            if not own_product and not concerns(body, consent, exchanges):
+            if not own_product and not concerns(body, consent, exchanges, decisions):
                 raise MalformedError(f"record {index} is of another consent or product")
 
     def _exchanges(self, consent: bytes) -> set[bytes]:
         return {r.id for _, r, body in self.of_kind(ExchangeIntent) if body.consent == consent}
+
+    def _decisions(self, exchanges: AbstractSet[bytes]) -> set[bytes]:
+        found = self.of_kind(DecisionRecord)
+        return {record.id for _, record, body in found if not exchanges.isdisjoint(body.inputs)}
 
     def touching(self, consent: bytes) -> list[Entry]:
         """The entries that touch a consent: its own, and those of its exchanges."""
@@ -128,17 +145,20 @@ class Evidence:
         return [
             entry
             for entry in self.entries
-            if not isinstance(entry[2], DecisionRecord) and concerns(entry[2], consent, exchanges)
+            if not isinstance(entry[2], _OF_DECISIONS)
+            and concerns(entry[2], consent, exchanges, frozenset())
         ]
 
     def touching_exchange(self, exchange: bytes) -> list[Entry]:
-        """The entries that touch an exchange: its own, and the decisions that rest on it."""
+        """The entries that touch an exchange: its own, and of the decisions that rest on it."""
+        decisions = self._decisions({exchange})
         return [
             entry
             for entry in self.entries
             if entry[1].id == exchange
             or getattr(entry[2], "exchange", None) == exchange
             or (isinstance(entry[2], DecisionRecord) and exchange in entry[2].inputs)
+            or (isinstance(entry[2], _LATER) and entry[2].decision in decisions)
         ]
 
     def consent(self) -> bytes:

@@ -17,10 +17,16 @@ from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.messages import Proposal, Terms, check_terms, encode_message
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.statement import keep_statement, open_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
-from ledgercore.records import ConsentAuthorise, ConsentReject, ConsentRevoke
-from ledgercore.rules import ConsentState, consent_object
+from ledgercore.records import (
+    ConsentAuthorise,
+    ConsentReject,
+    ConsentRevoke,
+    DecisionContest,
+)
+from ledgercore.rules import ConsentState, DecisionState, consent_object, decision_object
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
@@ -92,6 +98,21 @@ class Subject:
             max_uses=consent.max_uses if max_uses is None else max_uses,
         )
         return Draft(self._key(proposal.consent_key), body)
+
+    def contest(self, proposal: Proposal, decision: bytes, grounds: str) -> Draft:
+        """Ask that a person look at a decision; the grounds stay here, behind a commitment."""
+        suite, name = self._reading().suite, f"contest/{decision.hex()}"
+        commitment = keep_statement(self._vault, self._entropy, suite, name, grounds.encode())
+        return Draft(self._key(proposal.consent_key), DecisionContest(decision, commitment))
+
+    def read_explanation(self, decision: bytes, statement: bytes) -> str:
+        """The explanation that the consumer handed over, held to what the ledger says of it."""
+        ledger = self._reading()
+        value = ledger.state(decision_object(decision))
+        if value is None:
+            raise UntrustedError(f"decision {decision.hex()[:16]} is not on the ledger")
+        commitment = decode_state(value, DecisionState).explanation_commitment
+        return open_statement(statement, commitment, ledger.suite).decode()
 
     def revoke(self, proposal: Proposal) -> Draft:
         """Take the consent back."""

@@ -23,7 +23,12 @@ from ledgercore.records.consent import (
     ConsentStay,
     endorsement_message,
 )
-from ledgercore.records.decision import DecisionRecord
+from ledgercore.records.decision import (
+    DecisionContest,
+    DecisionExplain,
+    DecisionRecord,
+    DecisionReview,
+)
 from ledgercore.records.dispute import DisputeEvidence, DisputeOpen, DisputeRule
 from ledgercore.records.exchange import (
     ExchangeAcknowledge,
@@ -53,7 +58,10 @@ __all__ = [
     "ConsentRevoke",
     "ConsentRevokeOnBehalf",
     "ConsentStay",
+    "DecisionContest",
+    "DecisionExplain",
     "DecisionRecord",
+    "DecisionReview",
     "DisputeEvidence",
     "DisputeOpen",
     "DisputeRule",
@@ -114,6 +122,9 @@ BODIES: dict[str, type[RecordBody]] = {
         DisputeEvidence,
         DisputeRule,
         DecisionRecord,
+        DecisionExplain,
+        DecisionContest,
+        DecisionReview,
     )
 }
 """Every kind with a typed body."""

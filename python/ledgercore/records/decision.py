@@ -1,6 +1,7 @@
-"""Record a decision with the exchanges and the model that it rests on.
+"""Record a decision with what it rests on; explain it, contest it, review it.
 
-The decision's id is the id of its record. The explanation stays with the consumer.
+The decision's id is the id of its record. The explanation stays with the consumer, which hands it
+to the subject; who reviewed, and on what grounds it was contested, stays behind commitments.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from msgspec import Meta
 
 from ledgercore.records.base import Bytes32, RecordBody, Text
 
-__all__ = ["DecisionRecord"]
+__all__ = ["DecisionContest", "DecisionExplain", "DecisionRecord", "DecisionReview", "Outcome"]
+
+Outcome = Literal["approved", "declined", "referred"]
 
 
 class DecisionRecord(RecordBody, frozen=True):
@@ -20,7 +23,36 @@ class DecisionRecord(RecordBody, frozen=True):
     KIND: ClassVar[str] = "decision.record"
 
     inputs: Annotated[tuple[Bytes32, ...], Meta(min_length=1)]
-    outcome: Literal["approved", "declined", "referred"]
+    outcome: Outcome
     model_hash: Bytes32
     reasons: tuple[Text, ...]
+    explanation_commitment: Bytes32
+
+
+class DecisionExplain(RecordBody, frozen=True):
+    """By the consumer: the explanation that the decision commits to was handed to the subject."""
+
+    KIND: ClassVar[str] = "decision.explain"
+
+    decision: Bytes32
+
+
+class DecisionContest(RecordBody, frozen=True):
+    """By the key of a consent that the decision rests on: a person is to look at it."""
+
+    KIND: ClassVar[str] = "decision.contest"
+
+    decision: Bytes32
+    grounds_commitment: Bytes32
+
+
+class DecisionReview(RecordBody, frozen=True):
+    """By the consumer: a person has looked at it, and upheld or changed the outcome."""
+
+    KIND: ClassVar[str] = "decision.review"
+
+    decision: Bytes32
+    result: Literal["upheld", "changed"]
+    outcome: Outcome
+    reviewer_commitment: Bytes32
     explanation_commitment: Bytes32

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ledgercore.rules.codes import CODES, Code
 from ledgercore.rules.consent import status_at as consent_status_at
+from ledgercore.rules.decision import status_at as decision_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
 from ledgercore.rules.exchange import status_at as exchange_status_at
 from ledgercore.rules.state import (
@@ -68,6 +69,7 @@ __all__ = [
     "consent_object",
     "consent_status_at",
     "decision_object",
+    "decision_status_at",
     "decode_object",
     "decode_state",
     "dispute_object",

@@ -64,6 +64,9 @@ CODES: dict[str, Code] = {
     "E_EXCHANGE_STATE": Code(
         "the exchange is not in a state that allows this", "read the exchange's state"
     ),
+    "E_DECISION_STATE": Code(
+        "the decision is not in a state that allows this", "read the decision's state"
+    ),
     "E_DISPUTE": Code(
         "the exchange is disputed, or a complaint about it was upheld",
         "wait for the ruling; after one that upholds it, ask for the data anew",

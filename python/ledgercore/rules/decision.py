@@ -1,46 +1,93 @@
-"""Hold decisions to the exchanges that they rest on.
+"""Hold decisions to the exchanges that they rest on, and to the rights of whom they concern.
 
-A decision touches its input exchanges, so each exchange's history names the decisions made on it.
+A decision touches its input exchanges, and so does whatever becomes of it, so each exchange's
+history names them. The clocks run by block time: a decision is contested within 30 days of being
+recorded or explained, and reviewed within 15 days of being contested, or it is seen to be OVERDUE.
 """
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from ledgercore._core import VerifiedRecord
-from ledgercore.records import DecisionRecord
+from ledgercore.records import (
+    DecisionContest,
+    DecisionExplain,
+    DecisionRecord,
+    DecisionReview,
+)
 from ledgercore.rules.state import (
     NEW,
+    ConsentState,
     DecisionState,
     ExchangeState,
+    consent_object,
     decision_object,
     exchange_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+from ledgercore.rules.view import View
 
-__all__ = ["FAMILY"]
+__all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "status_at"]
+
+DAY_MS = 24 * 3_600_000
+CONTEST_LIMIT_MS = 30 * DAY_MS
+"""How long a decision may be contested, from its record or its explanation on."""
+REVIEW_LIMIT_MS = 15 * DAY_MS
+"""How long a consumer may take to have a contested decision reviewed."""
 
 READY = ("ACKNOWLEDGED", "USED")
 """Where an exchange must stand to be decided on."""
 
+RecordCase = Case[DecisionRecord, None]
+ExplainCase = Case[DecisionExplain, DecisionState]
+ContestCase = Case[DecisionContest, DecisionState]
+ReviewCase = Case[DecisionReview, DecisionState]
+AnyCase = RecordCase | ExplainCase | ContestCase | ReviewCase
+Later = DecisionExplain | DecisionContest | DecisionReview
 
-def name_of(record: VerifiedRecord, body: DecisionRecord) -> bytes:
-    return decision_object(record.id)
+
+def status_at(state: DecisionState, time_ms: int) -> str:
+    """The decision's status in a block of this time."""
+    if state.status == "CONTESTED" and time_ms >= state.review_until_ms:
+        return "OVERDUE"
+    return state.status
 
 
-def _input(case: Case[DecisionRecord, None], exchange_id: bytes) -> ExchangeState:
+def name_of(record: VerifiedRecord, body: DecisionRecord | Later) -> bytes:
+    return decision_object(record.id if isinstance(body, DecisionRecord) else body.decision)
+
+
+def consents(
+    view: View, body: DecisionRecord | Later, state: DecisionState | None
+) -> tuple[ConsentState, ...]:
+    if state is None or not isinstance(body, DecisionContest):
+        return ()
+    found = []
+    for exchange_id in state.inputs:
+        exchange = view.get(exchange_object(exchange_id), ExchangeState)
+        assert exchange is not None, "a decision's inputs exist"
+        consent = view.get(consent_object(exchange.consent), ConsentState)
+        assert consent is not None, "an exchange has a consent"
+        found.append(consent)
+    return tuple(found)
+
+
+def _input(case: AnyCase, exchange_id: bytes) -> ExchangeState:
     exchange = case.view.get(exchange_object(exchange_id), ExchangeState)
     if exchange is None:
         case.refuse("E_UNKNOWN", f"exchange {exchange_id.hex()[:16]} does not exist")
     return exchange
 
 
-def inputs_are_distinct(case: Case[DecisionRecord, None]) -> None:
+def inputs_are_distinct(case: RecordCase) -> None:
     """no exchange is named twice, else E_CANON"""
     inputs = case.body.inputs
     if len(set(inputs)) < len(inputs):
         case.refuse("E_CANON", f"{len(inputs)} inputs name {len(set(inputs))} exchanges")
 
 
-def inputs_are_of_signer(case: Case[DecisionRecord, None]) -> None:
+def inputs_are_of_signer(case: RecordCase) -> None:
     """each input is an exchange (else E_UNKNOWN) of this consumer, else E_RECIPIENT"""
     for exchange_id in case.body.inputs:
         consumer = _input(case, exchange_id).consumer
@@ -49,7 +96,7 @@ def inputs_are_of_signer(case: Case[DecisionRecord, None]) -> None:
             case.refuse("E_RECIPIENT", message)
 
 
-def inputs_are_ready(case: Case[DecisionRecord, None]) -> None:
+def inputs_are_ready(case: RecordCase) -> None:
     """each input is ACKNOWLEDGED or USED, else E_EXCHANGE_STATE"""
     for exchange_id in case.body.inputs:
         status = _input(case, exchange_id).status
@@ -58,10 +105,29 @@ def inputs_are_ready(case: Case[DecisionRecord, None]) -> None:
             case.refuse("E_EXCHANGE_STATE", message)
 
 
-def decide(case: Case[DecisionRecord, None]) -> DecisionState:
-    body = case.body
-    for exchange_id in body.inputs:
+def contest_is_in_time(case: ContestCase) -> None:
+    """block time < contest_until_ms of the decision, else E_CLOCK"""
+    now_ms, until_ms = case.position.time_ms, case.state.contest_until_ms
+    if now_ms >= until_ms:
+        case.refuse("E_CLOCK", f"decision was open to contest until {until_ms}, it is {now_ms}")
+
+
+def outcome_is_as_said(case: ReviewCase) -> None:
+    """the outcome is the decision's where it is upheld, and another where changed, else E_CANON"""
+    same = case.body.outcome == case.state.outcome
+    if same != (case.body.result == "upheld"):
+        message = f"decision {case.state.outcome} is {case.body.result} as {case.body.outcome}"
+        case.refuse("E_CANON", message)
+
+
+def _touch_inputs(case: AnyCase, inputs: tuple[bytes, ...]) -> None:
+    for exchange_id in inputs:
         case.touch(exchange_object(exchange_id), _input(case, exchange_id))
+
+
+def decide(case: RecordCase) -> DecisionState:
+    body = case.body
+    _touch_inputs(case, body.inputs)
     return DecisionState(
         *NEW,
         consumer=case.member,
@@ -69,6 +135,32 @@ def decide(case: Case[DecisionRecord, None]) -> DecisionState:
         outcome=body.outcome,
         model_hash=body.model_hash,
         explanation_commitment=body.explanation_commitment,
+        contest_until_ms=case.position.time_ms + CONTEST_LIMIT_MS,
+        review_until_ms=0,
+        review="",
+    )
+
+
+def explain(case: ExplainCase) -> DecisionState:
+    _touch_inputs(case, case.state.inputs)
+    until_ms = case.position.time_ms + CONTEST_LIMIT_MS
+    return structs.replace(case.state, contest_until_ms=until_ms)
+
+
+def contest(case: ContestCase) -> DecisionState:
+    _touch_inputs(case, case.state.inputs)
+    until_ms = case.position.time_ms + REVIEW_LIMIT_MS
+    return structs.replace(case.state, review_until_ms=until_ms)
+
+
+def review(case: ReviewCase) -> DecisionState:
+    _touch_inputs(case, case.state.inputs)
+    body = case.body
+    return structs.replace(
+        case.state,
+        outcome=body.outcome,
+        explanation_commitment=body.explanation_commitment,
+        review=body.result,
     )
 
 
@@ -76,8 +168,8 @@ FAMILY = Family(
     name="decision",
     state_type=DecisionState,
     name_of=name_of,
-    status_at=stored_status,
-    status_code="E_EXISTS",
+    status_at=status_at,
+    status_code="E_DECISION_STATE",
     rows=(
         Row(
             DecisionRecord.KIND,
@@ -86,7 +178,36 @@ FAMILY = Family(
             "RECORDED",
             ("inputs_are_distinct", "inputs_are_of_signer", "inputs_are_ready"),
         ),
+        Row(DecisionExplain.KIND, ("RECORDED",), Signer.CONSUMER, "EXPLAINED"),
+        Row(
+            DecisionContest.KIND,
+            ("RECORDED", "EXPLAINED"),
+            Signer.CONSENT_KEY,
+            "CONTESTED",
+            ("contest_is_in_time",),
+        ),
+        Row(
+            DecisionReview.KIND,
+            ("CONTESTED", "OVERDUE"),
+            Signer.CONSUMER,
+            "REVIEWED",
+            ("outcome_is_as_said",),
+        ),
     ),
-    checks=check_names((inputs_are_distinct, inputs_are_of_signer, inputs_are_ready)),
-    effects={DecisionRecord.KIND: decide},
+    checks=check_names(
+        (
+            inputs_are_distinct,
+            inputs_are_of_signer,
+            inputs_are_ready,
+            contest_is_in_time,
+            outcome_is_as_said,
+        )
+    ),
+    effects={
+        DecisionRecord.KIND: decide,
+        DecisionExplain.KIND: explain,
+        DecisionContest.KIND: contest,
+        DecisionReview.KIND: review,
+    },
+    consents=consents,
 )

@@ -163,13 +163,19 @@ class DisputeState(BusinessState, frozen=True):
 
 
 class DecisionState(BusinessState, frozen=True):
-    """One decision, and the exchanges that it rests on."""
+    """One decision, the exchanges that it rests on, and until when it is contested or reviewed.
+
+    ``review`` is empty, ``upheld`` or ``changed``; outcome and explanation are the newest.
+    """
 
     consumer: str
     inputs: tuple[bytes, ...]
     outcome: str
     model_hash: bytes
     explanation_commitment: bytes
+    contest_until_ms: int
+    review_until_ms: int
+    review: str
 
 
 def member_object(member: str) -> bytes:

@@ -1,0 +1,120 @@
+"""A decision is explained to its subject, contested in time, and looked at by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledgercore import InvalidProof, RefusedError, records, rules
+from ledgercore.demo.parties import BANK
+from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.messages import Proposal
+from ledgercore.exchange.submission import submit
+from ledgercore.rules import DecisionState, decision_object, decision_status_at
+from ledgercore.rules.view import decode_state
+from tests.network import CONTEST_ENDS, REVIEW_ENDS, ROOT, START, act, code_of, decision_scene, sign
+from tests.town import Town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    yield town
+    town.parties.close()
+
+
+def decided(town: Town) -> tuple[Proposal, bytes, bytes]:
+    """A consent, its exchange, and a decision on it."""
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    consumer = town.parties.consumer
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    (place,) = town.accept([consumer.decide([intent], "declined", b"model", ["R_ARREARS"])])
+    return proposal, intent, place.id
+
+
+def state_of(town: Town, decision: bytes) -> DecisionState:
+    value = town.parties.ledger.state(decision_object(decision))
+    assert value is not None
+    return decode_state(value, DecisionState)
+
+
+def test_the_subject_reads_the_explanation_that_the_ledger_commits_to(town: Town) -> None:
+    _, _, decision = decided(town)
+    statement = town.parties.consumer.explanation(decision)
+    town.accept([town.parties.consumer.explain(decision)])
+
+    assert "R_ARREARS" == town.subject.read_explanation(decision, statement)
+    with pytest.raises(InvalidProof, match="not the one that the record commits to"):
+        town.subject.read_explanation(decision, statement[:32] + b"another reason")
+
+
+@pytest.mark.parametrize(("outcome", "result"), [("approved", "changed"), ("declined", "upheld")])
+def test_a_contested_decision_is_reviewed_and_stands_in_the_pack(
+    town: Town, outcome: str, result: str
+) -> None:
+    proposal, intent, decision = decided(town)
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    town.accept([consumer.explain(decision)])
+    town.accept([town.subject.contest(proposal, decision, "the arrears were paid in May")])
+
+    town.accept([consumer.review(decision, outcome, "a credit officer", "the receipt is here")])
+
+    assert (state_of(town, decision).outcome, state_of(town, decision).review) == (outcome, result)
+    statement = consumer.explanation(decision)
+    assert "the receipt is here" == town.subject.read_explanation(decision, statement)
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert "decided declined" in claims["decision"].statement
+    assert {"explained", "contested", "reviewed"} <= claims.keys()
+    assert f"a person {result} it: {outcome}" in claims["reviewed"].statement
+
+
+def test_a_contest_after_a_revocation_is_heard(town: Town) -> None:
+    proposal, _, decision = decided(town)
+    town.accept([town.subject.revoke(proposal)])
+
+    town.accept([town.subject.contest(proposal, decision, "still")])
+
+    assert "CONTESTED" == state_of(town, decision).status
+
+
+def test_another_subjects_key_contests_nothing(town: Town) -> None:
+    _, _, decision = decided(town)
+    other = town.consent()
+
+    (outcome,) = submit(town.parties.ledger, [town.subject.contest(other, decision, "mine too")])
+
+    assert isinstance(outcome, RefusedError) and outcome.code == "E_ROLE"
+
+
+@pytest.mark.parametrize(("time_ms", "code"), [(CONTEST_ENDS - 1, ""), (CONTEST_ENDS, "E_CLOCK")])
+def test_contest_ends_on_the_millisecond(time_ms: int, code: str) -> None:
+    scene = decision_scene("RECORDED")
+    record = sign(scene.view, "consent key", records.DecisionContest(scene.decision, ROOT))
+
+    assert code == code_of(scene.view, record, time_ms)
+
+
+def test_explanation_begins_the_time_to_contest_anew() -> None:
+    scene = decision_scene("RECORDED")
+    later = CONTEST_ENDS + 5
+    act(scene.view, "consumer", records.DecisionExplain(scene.decision), later)
+    record = sign(scene.view, "consent key", records.DecisionContest(scene.decision, ROOT))
+
+    assert "" == code_of(scene.view, record, later + CONTEST_ENDS - START - 1)
+
+
+def test_review_that_is_late_is_seen_and_still_accepted() -> None:
+    scene = decision_scene("CONTESTED")
+    state = scene.view.get(rules.decision_object(scene.decision), DecisionState)
+    assert state is not None
+    body = records.DecisionReview(scene.decision, "upheld", "approved", ROOT, ROOT)
+
+    assert ["CONTESTED", "OVERDUE"] == [
+        decision_status_at(state, time_ms) for time_ms in (REVIEW_ENDS - 1, REVIEW_ENDS)
+    ]
+    assert "" == code_of(scene.view, sign(scene.view, "consumer", body), REVIEW_ENDS)
