@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, at_most, malformed};
-use crate::key::{PublicKey, SigningKey};
+use crate::key::{PublicKey, Signature, SigningKey};
 use crate::limits;
 use crate::signature;
 
@@ -83,19 +83,40 @@ impl Note {
 
     /// Add a signature over the text.
     pub fn sign(&mut self, name: &str, key: &SigningKey) -> Result<()> {
-        let signature = key.sign(self.text.as_bytes()).to_vec();
-        let id = key_id(name, Algorithm::Signature as u8, &key.public_key());
-        self.add(name, id, signature)
+        let signature = key.sign(self.text.as_bytes());
+        self.attach(name, &key.public_key(), &signature)
+    }
+
+    /// Add a signature over the text that was made elsewhere; it is not checked.
+    pub fn attach(&mut self, name: &str, key: &PublicKey, signature: &Signature) -> Result<()> {
+        let id = key_id(name, Algorithm::Signature as u8, key);
+        self.add(name, id, signature.to_vec())
     }
 
     /// Add a cosignature, which says when the signer saw the text.
     pub fn cosign(&mut self, name: &str, key: &SigningKey, time_s: u64) -> Result<()> {
+        let signature = key.sign(&self.cosigned(time_s)?);
+        self.attach_cosignature(name, &key.public_key(), time_s, &signature)
+    }
+
+    /// What a cosigner signs.
+    pub fn cosigned(&self, time_s: u64) -> Result<Vec<u8>> {
         if time_s > TIME_LIMIT_S {
             return Err(Error::Limit { what: "cosigning time", got: time_s, limit: TIME_LIMIT_S });
         }
-        let signature = key.sign(&cosigned(time_s, &self.text));
+        Ok(cosigned(time_s, &self.text))
+    }
+
+    /// Add a cosignature that was made elsewhere; it is not checked.
+    pub fn attach_cosignature(
+        &mut self,
+        name: &str,
+        key: &PublicKey,
+        time_s: u64,
+        signature: &Signature,
+    ) -> Result<()> {
         let body = [&time_s.to_be_bytes(), &signature[..]].concat();
-        let id = key_id(name, Algorithm::Cosignature as u8, &key.public_key());
+        let id = key_id(name, Algorithm::Cosignature as u8, key);
         self.add(name, id, body)
     }
 

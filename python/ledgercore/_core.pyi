@@ -22,8 +22,11 @@ __all__ = [
     "SigningKey",
     "StateMultiproof",
     "StateProof",
+    "UnsignedBatch",
     "VerifiedBatch",
     "VerifiedRecord",
+    "attach_cosignature",
+    "attach_signature",
     "bucket_of",
     "build_info",
     "bundle_record",
@@ -31,6 +34,7 @@ __all__ = [
     "check_public_key",
     "consistency_tiles",
     "cosign_checkpoint",
+    "cosigned_message",
     "find_id",
     "format_verifier_key",
     "hash_bundles",
@@ -114,6 +118,32 @@ class SigningKey:
         previous: bytes,
     ) -> Batch:
         """A chain of records, one a body, signed over all cores."""
+
+@final
+class UnsignedBatch:
+    """A chain of records, one a body, that wait for signatures which are made elsewhere."""
+
+    def __new__(
+        cls,
+        suite: str,
+        network: bytes,
+        kind: str,
+        bodies: Sequence[bytes],
+        public_key: bytes,
+        *,
+        sequence: int,
+        previous: bytes,
+        references: Sequence[bytes] = ...,
+        not_before_ms: int = 0,
+        expiry_ms: int = 0,
+    ) -> UnsignedBatch: ...
+    def messages(self) -> list[bytes]:
+        """What the key must sign, 69 bytes a record."""
+
+    def attach(self, signatures: Sequence[bytes]) -> Batch:
+        """The records with their signatures, which are not checked before ``Batch.verify``."""
+
+    def __len__(self) -> int: ...
 
 def check_public_key(public_key: bytes) -> None:
     """Raise MalformedError for what is no point, or one of small order, which signs for anyone."""
@@ -440,6 +470,13 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
 def cosign_checkpoint(note: str, name: str, key: SigningKey, time_s: int) -> str:
     """The note with one more cosignature line (C2SP tlog-cosignature, cosignature/v1)."""
 
+def attach_signature(checkpoint: Checkpoint, public_key: bytes, signature: bytes) -> str:
+    """The note of ``sign_checkpoint`` with a signature made elsewhere, which is not checked."""
+
+def cosigned_message(note: str, time_s: int) -> bytes: ...
+def attach_cosignature(
+    note: str, name: str, public_key: bytes, time_s: int, signature: bytes
+) -> str: ...
 def format_verifier_key(name: str, public_key: bytes, *, cosigner: bool = False) -> str:
     """A key as text, `name+id+base64` (C2SP signed-note); a cosigner's is of another algorithm."""
 

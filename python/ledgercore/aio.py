@@ -21,8 +21,9 @@ from threading import Lock
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from ledgercore._core import Anchor, Block, Receipt, Record, SigningKey, StateProof
+from ledgercore._core import Anchor, Block, Receipt, Record, StateProof
 from ledgercore.errors import LedgerError, RefusedError, UnavailableError
+from ledgercore.keys import Signer
 from ledgercore.ledger import Ledger, Receipts, Report
 from ledgercore.ledger.intake import check_payload
 from ledgercore.proofs import HistoryProof, StateReceipt
@@ -82,7 +83,7 @@ class AsyncLedger:
 
     @classmethod
     async def open(
-        cls, path: str | Path, *, read_only: bool = False, key: SigningKey | None = None
+        cls, path: str | Path, *, read_only: bool = False, key: Signer | None = None
     ) -> AsyncLedger:
         """Open a ledger as ``Ledger.open`` does."""
         return cls(await asyncio.to_thread(Ledger.open, path, read_only=read_only, key=key))

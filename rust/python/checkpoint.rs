@@ -101,10 +101,53 @@ pub fn cosign_checkpoint(
     key: &SigningKey,
     time_s: u64,
 ) -> PyResult<String> {
-    let mut note = Note::parse(note)?;
-    checkpoint::Checkpoint::parse(&note.text)?;
+    let mut note = cosignable(note)?;
     note.cosign(name, &key.0, time_s)?;
     Ok(note.format())
+}
+
+/// The signed note of a checkpoint, with a signature that was made elsewhere.
+#[pyfunction]
+pub fn attach_signature(
+    checkpoint: &Checkpoint,
+    public_key: &[u8],
+    signature: &[u8],
+) -> PyResult<String> {
+    let mut note = Note::new(checkpoint.0.format());
+    let key = array("public key", public_key)?;
+    note.attach(&checkpoint.0.origin, &key, &array("signature", signature)?)?;
+    Ok(note.format())
+}
+
+/// What a cosigner of a note signs.
+#[pyfunction]
+pub fn cosigned_message<'py>(
+    py: Python<'py>,
+    note: &str,
+    time_s: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &cosignable(note)?.cosigned(time_s)?))
+}
+
+/// The note with a cosignature that was made elsewhere.
+#[pyfunction]
+pub fn attach_cosignature(
+    note: &str,
+    name: &str,
+    public_key: &[u8],
+    time_s: u64,
+    signature: &[u8],
+) -> PyResult<String> {
+    let (mut note, key) = (cosignable(note)?, array("public key", public_key)?);
+    note.attach_cosignature(name, &key, time_s, &array("signature", signature)?)?;
+    Ok(note.format())
+}
+
+/// A note whose text is a checkpoint.
+fn cosignable(note: &str) -> Result<Note> {
+    let note = Note::parse(note)?;
+    checkpoint::Checkpoint::parse(&note.text)?;
+    Ok(note)
 }
 
 /// The name and public key in a verifier key's text.

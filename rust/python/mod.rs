@@ -15,6 +15,7 @@ mod record;
 mod run;
 mod signature;
 mod tree;
+mod unsigned;
 
 use pyo3::pymodule;
 
@@ -26,8 +27,8 @@ mod _core {
     use super::build::build_info;
     #[pymodule_export]
     use super::checkpoint::{
-        Anchor, Checkpoint, cosign_checkpoint, format_verifier_key, parse_verifier_key,
-        sign_checkpoint,
+        Anchor, Checkpoint, attach_cosignature, attach_signature, cosign_checkpoint,
+        cosigned_message, format_verifier_key, parse_verifier_key, sign_checkpoint,
     };
     #[pymodule_export]
     use super::hashing::{check_canonical, hash_domain, leaf_hash, leaf_hashes, node_hash};
@@ -49,4 +50,6 @@ mod _core {
         prove_inclusion, prove_inclusions, prove_multi, tree_root, verify_consistency,
         verify_inclusion, verify_inclusions, verify_multi,
     };
+    #[pymodule_export]
+    use super::unsigned::UnsignedBatch;
 }

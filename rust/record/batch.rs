@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Draft, Fields, Record, VerifiedRecord};
-use crate::error::{Error, Result, at_most, malformed};
+use super::{Draft, Fields, Record, Unsigned, VerifiedRecord, draft_chain};
+use crate::error::{Error, Result, at_most};
 use crate::key::SigningKey;
 use crate::limits;
 use crate::signature::{self, Claim};
@@ -93,25 +93,11 @@ pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
     records.chunk_by(same).flat_map(|run| run[0].suite().leaves(run)).collect()
 }
 
-/// Sign a chain of records, one a body: each follows the one before it.
-///
-/// Ids form the chain, so that hashing is serial; the signatures are made over all threads.
+/// Sign a chain of records, one a body: the signatures are made over all threads.
 pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<Vec<Record>> {
-    at_most("records in a batch", bodies.len(), limits::BLOCK_RECORDS)?;
-    let Some(end) = first.sequence.checked_add(bodies.len() as u64) else {
-        let (sequence, count) = (first.sequence, bodies.len());
-        return malformed(format!("sequence is {sequence}, want room for {count} records"));
-    };
-    let public_key = key.public_key();
-    let mut previous = first.previous;
-    let mut drafts = Vec::with_capacity(bodies.len());
-    for (sequence, body) in (first.sequence..end).zip(bodies) {
-        at_most("body bytes", body.len(), limits::BODY_BYTES)?;
-        let draft = Draft { sequence, previous, body, ..first.clone() };
-        previous = draft.suite.hash(Domain::Record, &draft.encode(&public_key));
-        drafts.push(draft);
-    }
-    drafts.par_iter().with_min_len(16).map(|draft| Record::sign(draft, key)).collect()
+    let chain = draft_chain(first, bodies, &key.public_key())?;
+    let sign = |unsigned: &Unsigned| unsigned.attach(&key.sign(unsigned.message()));
+    chain.par_iter().with_min_len(16).map(sign).collect()
 }
 
 /// A bundle: one canonical array of up to 256 encoded records, which are stored as one value.

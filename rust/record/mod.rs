@@ -10,6 +10,7 @@
 //! verification makes a `VerifiedRecord`, and only that has a leaf hash.
 
 mod batch;
+mod unsigned;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use batch::{
     decode_all, encode_bundle, hash_all, leaf_hashes, sign_chain, split_bundle, split_bundles,
     verify_all,
 };
+pub use unsigned::{Unsigned, draft_chain};
 
 /// What a record's signature is for, framed by its length: no other message begins like this.
 const CONTEXT: &[u8; 21] = b"\x14ledgercore record v1";
@@ -156,19 +158,10 @@ impl Record {
         Self::decode(&writer.into_bytes())
     }
 
-    /// Sign a draft. The record is decoded again from its bytes: what a signer may not send, it
-    /// cannot sign either.
+    /// Sign a draft.
     pub fn sign(draft: &Draft, key: &SigningKey) -> Result<Self> {
-        at_most("body bytes", draft.body.len(), limits::BODY_BYTES)?;
-        at_most("references", draft.references.len(), limits::REFERENCES)?;
-        let header = draft.encode(&key.public_key());
-        let id = draft.suite.hash(Domain::Record, &header);
-        let signature = key.sign(&signed_bytes(&draft.network, &id));
-        let mut writer = Writer::with_capacity(header.len() + 67);
-        writer.array(2);
-        writer.raw(&header);
-        writer.bin(&signature);
-        Self::decode(&writer.into_bytes())
+        let unsigned = draft.unsigned(&key.public_key())?;
+        unsigned.attach(&key.sign(unsigned.message()))
     }
 
     pub fn encode(&self) -> &[u8] {

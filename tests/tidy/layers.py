@@ -20,6 +20,7 @@ LAYERS = (
     "disk",
     "passphrase",
     "keyfile",
+    "keys",
     "anchor",
     "records",
     "rules",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledgercore.cli.files import FILE, passphrase_option, read_passphrase
+from ledgercore.cli.files import FILE, key_option, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_json
 from ledgercore.disk import exists, file_bytes, open_lines
 from ledgercore.errors import LimitError, MalformedError, StoreError, UnavailableError
@@ -28,22 +28,32 @@ LINE_BYTES = 63 * 1024
 @click.command("append")
 @click.argument("ledger", type=FILE)
 @click.option("--lines", "source", required=True, help="A file of lines, or - for standard input.")
+@key_option
 @passphrase_option
 @json_option
-def command(ledger: str, source: str, passphrase_file: str | None, as_json: bool) -> None:
+def command(
+    ledger: str,
+    source: str,
+    key_place: str | None,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> None:
     """Append each line of a file to LEDGER as one record: its bytes without the newline.
 
     A line is reported once its record is durable and its receipt verifies. Lines that are at hand
     together share a block; no line waits for a later one.
     """
+    from ledgercore.keys import load_signer
     from ledgercore.ledger import Ledger
 
     if source == "-" and sys.stdin is None:
         raise UnavailableError("standard input is closed, want lines on it")
-    _check_key(ledger)
+    if key_place is None:
+        _check_key(ledger)
     passphrase = read_passphrase(passphrase_file)
+    key = None if key_place is None else load_signer(key_place, passphrase)
     with (
-        Ledger.open(ledger, passphrase=passphrase) as opened,
+        Ledger.open(ledger, key=key, passphrase=passphrase) as opened,
         open_lines(source, LINE_BYTES) as batches,
     ):
         _check_quorum(opened)

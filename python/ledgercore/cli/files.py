@@ -12,6 +12,7 @@ from ledgercore.errors import MalformedError
 __all__ = [
     "FILE",
     "PLACE",
+    "key_option",
     "looks_like",
     "passphrase_option",
     "read_anchor",
@@ -54,6 +55,13 @@ passphrase_option = click.option(
     type=FILE,
     envvar="LEDGERCORE_PASSPHRASE_FILE",
     help="A file with the passphrase of the key file, on one line.",
+)
+
+key_option = click.option(
+    "--key",
+    "key_place",
+    envvar="LEDGERCORE_KEY",
+    help="Where the operator's key is: a file, a PKCS#12 file (.p12), or a token (pkcs11:...).",
 )
 
 

@@ -6,7 +6,7 @@ from unicodedata import category
 
 import click
 
-from ledgercore.cli.files import FILE, passphrase_option, read_passphrase
+from ledgercore.cli.files import FILE, key_option, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_facts
 from ledgercore.errors import LimitError, MalformedError
 
@@ -17,25 +17,37 @@ ORIGIN_BYTES = 255
 @click.argument("ledger", type=FILE)
 @click.option("--origin", required=True, help="The ledger's unique name, such as tax.example/log.")
 @click.option("--suite", default="std", help="std (default), or c2sp for SHA-256 log tooling.")
+@key_option
 @passphrase_option
 @json_option
 def command(
-    ledger: str, origin: str, suite: str, passphrase_file: str | None, as_json: bool
+    ledger: str,
+    origin: str,
+    suite: str,
+    key_place: str | None,
+    passphrase_file: str | None,
+    as_json: bool,
 ) -> None:
     """Make LEDGER, and the operator's key in LEDGER.key, readable by its owner only.
 
-    Without a passphrase whoever can read the key's file can sign as the operator.
+    Without a passphrase whoever can read the key's file can sign as the operator. With --key the
+    key that is there is used, or one is made there: in a PKCS#12 file under the passphrase, or in
+    a token that the passphrase opens as its PIN.
     """
+    from ledgercore.entropy import SystemEntropy
+    from ledgercore.keys import ensure_signer
     from ledgercore.ledger import Ledger
     from ledgercore.store import parse_address
 
     _check_origin(origin)
     passphrase = read_passphrase(passphrase_file)
-    with Ledger.create(ledger, origin=origin, suite=suite, passphrase=passphrase) as made:
-        address = parse_address(ledger)
+    address = parse_address(ledger)
+    key = None if key_place is None else ensure_signer(key_place, passphrase, SystemEntropy())
+    with Ledger.create(ledger, origin=origin, suite=suite, key=key, passphrase=passphrase) as made:
+        kept = f"{made.path}.key" if address.server else f"{ledger}.key"
         facts = {
             "ledger": address.name if address.server else ledger,
-            "key": f"{made.path}.key" if address.server else f"{ledger}.key",
+            "key": kept if key_place is None else key_place.partition("?")[0],
             "origin": made.origin,
             "suite": made.suite,
             "network": made.network.hex(),

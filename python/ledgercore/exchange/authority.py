@@ -6,7 +6,7 @@ stay in its vault, behind commitments.
 
 from __future__ import annotations
 
-from ledgercore._core import SigningKey
+from ledgercore import keys
 from ledgercore.entropy import Entropy
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import keep_statement
@@ -22,7 +22,7 @@ class Authority:
     """One member with the role ``supervisor``. Its methods give drafts."""
 
     def __init__(
-        self, member: str, key: SigningKey, vault: Vault, ledger: Ledger, entropy: Entropy
+        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
     ) -> None:
         self.member = member
         self._key = Signer(key, vault)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from ledgercore._core import Receipt, SigningKey, hash_domain
+from ledgercore import keys
+from ledgercore._core import Receipt, hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     InvalidError,
@@ -80,7 +81,7 @@ class Consumer:
     """One member that asks for data, decides on it, and accounts for its use."""
 
     def __init__(
-        self, member: str, key: SigningKey, vault: Vault, ledger: Ledger, entropy: Entropy
+        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
     ) -> None:
         self.member = member
         self._key = Signer(key, vault)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 from unicodedata import normalize
 
-from ledgercore._core import SigningKey, hash_domain
+from ledgercore import keys
+from ledgercore._core import hash_domain
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
@@ -75,7 +76,7 @@ class Provider:
     def __init__(
         self,
         member: str,
-        key: SigningKey,
+        key: keys.Signer,
         vault: Vault,
         ledger: Ledger,
         entropy: Entropy,

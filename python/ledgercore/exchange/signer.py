@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ledgercore._core import Record, SigningKey
+from ledgercore import keys
+from ledgercore._core import Record
 from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
@@ -44,7 +45,7 @@ class Kept(Part, frozen=True):
 class Signer:
     """A signing key, and the vault that numbers what it signs."""
 
-    def __init__(self, key: SigningKey, vault: Vault) -> None:
+    def __init__(self, key: keys.Signer, vault: Vault) -> None:
         self._key = key
         self.vault = vault
 
@@ -69,7 +70,8 @@ class Signer:
         """The records of what is kept, the same at each call."""
         signed: list[Record] = []
         for kind, body in kept.contents:
-            record = self._key.sign_record(
+            record = keys.sign_record(
+                self._key,
                 ledger.suite,
                 ledger.network,
                 kind,

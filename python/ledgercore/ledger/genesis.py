@@ -16,13 +16,12 @@ from ledgercore._core import (
     Checkpoint,
     Frontier,
     Map,
-    SigningKey,
     VerifiedBatch,
     hash_domain,
-    sign_checkpoint,
 )
 from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
+from ledgercore.keys import Signer, sign_checkpoint, sign_record
 from ledgercore.ledger.head import genesis_anchor
 from ledgercore.ledger.touches import add_touches
 from ledgercore.records import Genesis
@@ -42,14 +41,14 @@ class FirstBlock(NamedTuple):
     note: str
 
 
-def make_first_block(genesis: Genesis, key: SigningKey, entropy: Entropy) -> FirstBlock:
+def make_first_block(genesis: Genesis, key: Signer, entropy: Entropy) -> FirstBlock:
     """Sign the genesis and its checkpoint; raise if the rules refuse it. Nothing is written."""
     suite = genesis.suite
     hash_domain(suite, "network", b"")  # names a suite that is reserved or unknown
     body = records.encode(genesis)
     network = hash_domain(suite, "network", body)[:16]
     genesis_anchor(genesis, network)  # what nobody could verify must not be written
-    record = key.sign_record(suite, network, Genesis.KIND, body, sequence=0, previous=bytes(32))
+    record = sign_record(key, suite, network, Genesis.KIND, body, sequence=0, previous=bytes(32))
     batch = Batch.decode([record.encode()]).verify(entropy.bytes(32))
     view = View(lambda name: None)
     rules.apply(view, batch[0], Position(0, 0, genesis.created_ms))

@@ -38,6 +38,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.keyfile import load_key, store_key
+from ledgercore.keys import Signer
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
@@ -95,7 +96,7 @@ class Ledger:
         members: Sequence[Member] = (),
         witnesses: Sequence[Witness] = (),
         quorum: int = 0,
-        key: SigningKey | None = None,
+        key: Signer | None = None,
         passphrase: bytes | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
@@ -103,7 +104,8 @@ class Ledger:
     ) -> Ledger:
         """Make a ledger in a new file, or in a schema that has none, and open it.
 
-        Without ``key`` an operator's key is made in ``<path>.key``, readable by its owner only,
+        ``key`` is a ``SigningKey`` or any other ``ledgercore.keys.Signer``, which its owner keeps.
+        Without it an operator's key is made in ``<path>.key``, readable by its owner only,
         and sealed under the passphrase if there is one.
         """
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
@@ -142,7 +144,7 @@ class Ledger:
         path: str | Path,
         *,
         read_only: bool = False,
-        key: SigningKey | None = None,
+        key: Signer | None = None,
         passphrase: bytes | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,

@@ -15,10 +15,8 @@ from functools import partial
 from ledgercore import rules
 from ledgercore._core import (
     Receipt,
-    SigningKey,
     VerifiedBatch,
     VerifiedRecord,
-    sign_checkpoint,
 )
 from ledgercore.clock import Clock
 from ledgercore.disk import HeadFile
@@ -31,6 +29,7 @@ from ledgercore.errors import (
     RefusedError,
     StoreError,
 )
+from ledgercore.keys import Signer, sign_batch, sign_checkpoint
 from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.commit import commit_block
 from ledgercore.ledger.group import Group, Outcome, Waiting
@@ -60,7 +59,7 @@ class Writer:
     """The one writer of a ledger; safe to share between threads, which take turns."""
 
     def __init__(
-        self, reader: Reader, key: SigningKey, head_file: HeadFile, clock: Clock, entropy: Entropy
+        self, reader: Reader, key: Signer, head_file: HeadFile, clock: Clock, entropy: Entropy
     ) -> None:
         reader.store.take_room()
         self._reader = reader
@@ -115,8 +114,14 @@ class Writer:
         anchor = self._reader.anchor
         with self._reader.lock:
             sequence, previous = rules.next_position(self._committed, self._key.public_key)
-        batch = self._key.sign_batch(
-            anchor.suite, anchor.network, DATA, payloads, sequence=sequence, previous=previous
+        batch = sign_batch(
+            self._key,
+            anchor.suite,
+            anchor.network,
+            DATA,
+            payloads,
+            sequence=sequence,
+            previous=previous,
         )
         return batch.verify(self._entropy.bytes(32))
 
@@ -242,7 +247,7 @@ class Writer:
 
     def _commit(self, head: Head, batch: VerifiedBatch, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
-        sign = partial(sign_checkpoint, key=self._key)
+        sign = partial(sign_checkpoint, signer=self._key)
         after = commit_block(
             reader.store, reader.anchor, sign, head, batch, states, touches, time_ms
         )

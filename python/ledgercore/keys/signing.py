@@ -1,0 +1,135 @@
+"""Sign with whatever holds a key: ``SigningKey``, a token, or a service that its owner runs.
+
+A signer is asked for signatures and for nothing else. What it signs is made in one call of the
+core, and put together in another, so that a batch crosses there and back once; in between the
+signer is asked for one message after the other. ``SigningKey`` does all of it in one call.
+
+What a signer gives back is not believed: a wrong signature is ``InvalidSignature`` here, before
+anything is stored under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ledgercore import _core
+from ledgercore._core import (
+    Batch,
+    Checkpoint,
+    Record,
+    SigningKey,
+    UnsignedBatch,
+    attach_cosignature,
+    attach_signature,
+    cosigned_message,
+    verify_signature,
+)
+from ledgercore.errors import InvalidSignature
+
+__all__ = ["Signer", "cosign_checkpoint", "sign_batch", "sign_checkpoint", "sign_record"]
+
+
+class Signer(Protocol):
+    """An Ed25519 key that somebody keeps; safe to share between threads.
+
+    Errors are ``LedgerError``s that name the remedy: ``UnavailableError`` where the key cannot be
+    reached now, ``InvalidError`` where its keeper refuses.
+    """
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the public half (RFC 8032 section 5.1.5)."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64 bytes of the signature (RFC 8032 section 5.1.6, without prehash or context).
+
+        The same message gives the same signature: what is sent again must be the same record.
+        """
+        ...
+
+
+def sign_record(
+    signer: Signer,
+    suite: str,
+    network: bytes,
+    kind: str,
+    body: bytes,
+    *,
+    sequence: int,
+    previous: bytes,
+    references: Sequence[bytes] = (),
+    not_before_ms: int = 0,
+    expiry_ms: int = 0,
+) -> Record:
+    """One signed record."""
+    unsigned = UnsignedBatch(
+        suite,
+        network,
+        kind,
+        [body],
+        signer.public_key,
+        sequence=sequence,
+        previous=previous,
+        references=references,
+        not_before_ms=not_before_ms,
+        expiry_ms=expiry_ms,
+    )
+    return _attach(signer, unsigned)[0]
+
+
+def sign_batch(
+    signer: Signer,
+    suite: str,
+    network: bytes,
+    kind: str,
+    bodies: Sequence[bytes],
+    *,
+    sequence: int,
+    previous: bytes,
+) -> Batch:
+    """A chain of signed records, one a body."""
+    if isinstance(signer, SigningKey):  # over all cores, in one call
+        return signer.sign_batch(suite, network, kind, bodies, sequence=sequence, previous=previous)
+    unsigned = UnsignedBatch(
+        suite, network, kind, bodies, signer.public_key, sequence=sequence, previous=previous
+    )
+    return _attach(signer, unsigned)
+
+
+def _attach(signer: Signer, unsigned: UnsignedBatch) -> Batch:
+    messages = unsigned.messages()
+    signatures = [signer.sign(message) for message in messages]
+    if messages and not isinstance(signer, SigningKey):
+        # The first one shows a signer that signs otherwise; the ledger verifies every one.
+        _check(signer, messages[0], signatures[0])
+    return unsigned.attach(signatures)
+
+
+def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
+    """The signed note of a checkpoint, under its origin as the key's name."""
+    if isinstance(signer, SigningKey):
+        return _core.sign_checkpoint(checkpoint, signer)
+    message = checkpoint.format().encode()
+    signature = signer.sign(message)
+    _check(signer, message, signature)
+    return attach_signature(checkpoint, signer.public_key, signature)
+
+
+def cosign_checkpoint(note: str, name: str, signer: Signer, time_s: int) -> str:
+    """The note with one more cosignature, by a witness of that name."""
+    message = cosigned_message(note, time_s)
+    signature = signer.sign(message)
+    _check(signer, message, signature)
+    return attach_cosignature(note, name, signer.public_key, time_s, signature)
+
+
+def _check(signer: Signer, message: bytes, signature: bytes) -> None:
+    try:
+        verify_signature(signer.public_key, message, signature)
+    except InvalidSignature as error:
+        raise InvalidSignature(
+            "signer's signature does not verify under its public key: see that it signs with that "
+            "key, as plain Ed25519 without prehash or context"
+        ) from error

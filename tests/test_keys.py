@@ -1,0 +1,499 @@
+"""A ledger's operator and its parties sign with whatever keeps their key."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+
+from ledgercore import (
+    Anchor,
+    InvalidError,
+    InvalidSignature,
+    Ledger,
+    LedgerError,
+    LimitError,
+    MalformedError,
+    SigningKey,
+    UnavailableError,
+    UntrustedError,
+    keys,
+)
+from ledgercore import cosign_checkpoint as cosign_in_core
+from ledgercore.clock import ManualClock
+from ledgercore.entropy import SeededEntropy
+from ledgercore.keys.token import TokenKey, open_token_key, parse_uri
+
+SEED = bytes(range(32))
+KEY = SigningKey(SEED)
+ORIGIN = "keys.example/log"
+NETWORK = bytes(16)
+PASSPHRASE = b"a long passphrase"
+MODULES = [
+    Path(place)
+    for place in (
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+    )
+]
+
+
+class Service:
+    """A signer as a service's client is one: it answers one message at a time."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self._key = key
+        self.messages: list[bytes] = []
+        self.fails_with: LedgerError | None = None
+
+    @property
+    def public_key(self) -> bytes:
+        return self._key.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        if self.fails_with is not None:
+            raise self.fails_with
+        self.messages.append(message)
+        return self._key.sign(message)
+
+
+class WrongService(Service):
+    def sign(self, message: bytes) -> bytes:
+        return SigningKey(bytes(32)).sign(message)
+
+
+# The protocol.
+
+
+def test_a_signer_makes_what_a_key_makes() -> None:
+    service, references = Service(KEY), [bytes([number]) * 32 for number in range(3)]
+    bodies = [b"body %d" % number for number in range(700)]
+
+    record = keys.sign_record(
+        service, "std", NETWORK, "data", b"x", sequence=4, previous=bytes(32),
+        references=references, not_before_ms=5, expiry_ms=6,
+    )  # fmt: skip
+    batch = keys.sign_batch(
+        service, "c2sp", NETWORK, "data", bodies, sequence=9, previous=b"\1" * 32
+    )
+
+    assert record == KEY.sign_record(
+        "std", NETWORK, "data", b"x", sequence=4, previous=bytes(32),
+        references=references, not_before_ms=5, expiry_ms=6,
+    )  # fmt: skip
+    same = KEY.sign_batch("c2sp", NETWORK, "data", bodies, sequence=9, previous=b"\1" * 32)
+    assert [batch[at] for at in range(700)] == [same[at] for at in range(700)]
+    assert len(service.messages) == 701
+
+
+def test_a_ledger_is_the_same_whoever_signs(tmp_path: Path) -> None:
+    notes = []
+    for name, key in (("memory", KEY), ("service", Service(KEY))):
+        with Ledger.create(
+            tmp_path / name,
+            origin=ORIGIN,
+            key=key,
+            clock=ManualClock(1_700_000_000_000),
+            entropy=SeededEntropy(1),
+        ) as ledger:
+            ledger.append_many([b"payload %d" % number for number in range(300)])
+            receipt = ledger.append(b"one more")
+            receipt.verify(b"one more", ledger.trust_anchor)
+            notes.append([ledger.checkpoint, receipt.encode(), *ledger.blocks()])
+
+    assert notes[0] == notes[1]
+
+
+def test_a_witness_cosigns_with_a_signer(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY) as ledger:
+        note, anchor = ledger.checkpoint, ledger.trust_anchor
+    witness = Service(SigningKey(bytes([2]) * 32))
+
+    cosigned = keys.cosign_checkpoint(note, "witness.example", witness, 1_700_000_000)
+
+    key = SigningKey(bytes([2]) * 32)
+    assert cosigned == cosign_in_core(note, "witness.example", key, 1_700_000_000)
+    Anchor(
+        origin=anchor.origin,
+        network=anchor.network,
+        suite=anchor.suite,
+        operator_key=anchor.operator_key,
+        witnesses=[("witness.example", witness.public_key)],
+        quorum=1,
+    ).verify_checkpoint(cosigned)
+
+
+def test_a_wrong_signature_is_found_before_it_is_stored(tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY).close()
+    with Ledger.open(tmp_path / "a.ledger", key=WrongService(KEY)) as ledger:
+        with pytest.raises(InvalidSignature, match="plain Ed25519 without prehash"):
+            ledger.append(b"x")
+        assert ledger.size == 1
+    with pytest.raises(InvalidSignature):
+        Ledger.create(tmp_path / "b.ledger", origin=ORIGIN, key=WrongService(KEY))
+    assert not (tmp_path / "b.ledger").exists()
+
+
+def test_a_signer_that_cannot_be_reached_stops_nothing_but_its_block(tmp_path: Path) -> None:
+    service = Service(KEY)
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=service) as ledger:
+        service.fails_with = UnavailableError("service is away: try again")
+        with pytest.raises(UnavailableError, match="service is away"):
+            ledger.append(b"x")
+        service.fails_with = None
+        ledger.append(b"x")
+        ledger.verify()
+
+
+def test_another_key_is_not_the_operators(tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY).close()
+
+    with pytest.raises(UntrustedError, match="not the one of this ledger's operator"):
+        Ledger.open(tmp_path / "a.ledger", key=Service(SigningKey(bytes(32))))
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_signatures_are_as_many_as_records(count: int) -> None:
+    from ledgercore._core import UnsignedBatch
+
+    batch = UnsignedBatch(
+        "std", NETWORK, "data", [b"x"], KEY.public_key, sequence=0, previous=bytes(32)
+    )
+    assert len(batch) == 1
+
+    with pytest.raises(MalformedError, match=f"batch has {count} signatures, want 1"):
+        batch.attach([bytes(64)] * count)
+
+
+# PKCS#12.
+
+
+def test_a_pkcs12_file_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "operator.p12"
+    keys.store_pkcs12(path, SEED, PASSPHRASE)
+
+    assert keys.load_pkcs12(path, PASSPHRASE).public_key == KEY.public_key
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pkcs12_file_has_600_000_rounds_and_no_way_around_them(tmp_path: Path) -> None:
+    """A MAC of fewer rounds would let anyone try passphrases faster."""
+    path = tmp_path / "operator.p12"
+    keys.store_pkcs12(path, SEED, PASSPHRASE)
+    private = Ed25519PrivateKey.from_private_bytes(SEED)
+    usual = (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(600_000)
+        .hmac_hash(hashes.SHA256())
+        .build(PASSPHRASE)
+    )
+    with_mac = pkcs12.serialize_key_and_certificates(b"x", private, None, None, usual)
+
+    rounds, mac = b"\x02\x03" + (600_000).to_bytes(3, "big"), b"\x02\x02\x08\x00"
+    assert path.read_bytes().count(rounds) == 1
+    assert mac in with_mac, "the control has what is looked for"
+    assert mac not in path.read_bytes()
+
+
+def test_openssl_reads_a_pkcs12_file(tmp_path: Path) -> None:
+    path = tmp_path / "operator.p12"
+    keys.store_pkcs12(path, SEED, PASSPHRASE)
+    command = [
+        "openssl",
+        "pkcs12",
+        "-in",
+        path,
+        "-nodes",
+        "-info",
+        "-passin",
+        "pass:a long passphrase",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        pytest.skip("no openssl command here")
+
+    assert "Iteration 600000" in done.stderr
+    assert "BEGIN PRIVATE KEY" in done.stdout
+
+
+def test_the_pkcs12_file_of_another_program_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "other.pfx"
+    private = Ed25519PrivateKey.from_private_bytes(SEED)
+    encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2048).build(PASSPHRASE)
+    path.write_bytes(pkcs12.serialize_key_and_certificates(b"x", private, None, None, encryption))
+
+    assert keys.load_signer(str(path), PASSPHRASE).public_key == KEY.public_key
+
+
+def test_what_is_wrong_with_a_pkcs12_file_is_said(tmp_path: Path) -> None:
+    path, other = tmp_path / "operator.p12", tmp_path / "other.p12"
+    keys.store_pkcs12(path, SEED, PASSPHRASE)
+    encryption = PrivateFormat.PKCS12.encryption_builder().build(PASSPHRASE)
+    other.write_bytes(
+        pkcs12.serialize_key_and_certificates(
+            b"x", generate_private_key(SECP256R1()), None, None, encryption
+        )
+    )
+
+    with pytest.raises(InvalidError, match="passphrase does not open"):
+        keys.load_pkcs12(path, b"another")
+    with pytest.raises(InvalidError, match="give it"):
+        keys.load_pkcs12(path, None)
+    with pytest.raises(MalformedError, match="no Ed25519 key"):
+        keys.load_pkcs12(other, PASSPHRASE)
+    with pytest.raises(LimitError, match="want 1 to 1024"):
+        keys.store_pkcs12(tmp_path / "c.p12", SEED, b"")
+    path.write_bytes(b"-----BEGIN")
+    with pytest.raises(MalformedError, match=r"no PKCS#12 file"):
+        keys.load_pkcs12(path, PASSPHRASE)
+
+
+def test_no_flip_of_a_pkcs12_file_gives_the_key_silently(tmp_path: Path) -> None:
+    path = tmp_path / "operator.p12"
+    keys.store_pkcs12(path, SEED, PASSPHRASE)
+    whole, wrong = path.read_bytes(), 0
+    for at in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        try:
+            key = keys.load_pkcs12(path, PASSPHRASE)
+        except LedgerError:
+            wrong += 1
+        else:  # the name beside the key is of no matter
+            assert key.public_key == KEY.public_key
+
+    assert wrong > len(whole) / 5 / 2
+
+
+# A token.
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The module of a token named ledger, whose PIN is 1234."""
+    module = next(filter(Path.exists, MODULES), None)
+    if module is None:
+        pytest.skip("no SoftHSM here: apt-get install softhsm2")
+    directory = tmp_path_factory.mktemp("tokens")
+    settings = directory / "softhsm2.conf"
+    settings.write_text(f"directories.tokendir = {directory}\nobjectstore.backend = file\n")
+    before = os.environ.get("SOFTHSM2_CONF")
+    os.environ["SOFTHSM2_CONF"] = str(settings)
+    for label in ("ledger", "spare"):
+        subprocess.run(
+            [
+                *("softhsm2-util", "--init-token", "--free", "--label", label),
+                *("--pin", "1234", "--so-pin", "5678"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    yield str(module)
+    os.environ.pop("SOFTHSM2_CONF")
+    if before is not None:
+        os.environ["SOFTHSM2_CONF"] = before
+
+
+def uri(module: str, name: str, token: str = "ledger") -> str:
+    return f"pkcs11:token={token};object={name}?module-path={module}"
+
+
+@pytest.fixture
+def operator(token: str) -> Iterator[TokenKey]:
+    key = open_token_key(uri(token, "operator"), b"1234", make=True)
+    yield key
+    key.close()
+
+
+def test_a_ledger_is_signed_in_a_token(operator: TokenKey, token: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.ledger"
+    with Ledger.create(path, origin=ORIGIN, key=operator) as ledger:
+        ledger.append_many([b"payload %d" % number for number in range(20)])
+        receipt, anchor = ledger.receipt(7), ledger.trust_anchor
+        ledger.verify()
+
+    receipt.verify(b"payload 6", anchor)
+    assert not Path(f"{path}.key").exists()
+    again = open_token_key(uri(token, "operator"), b"1234")
+    with Ledger.open(path, key=again) as ledger:
+        ledger.append(b"opened anew")
+    again.close()
+
+
+def test_the_same_message_has_the_same_signature(operator: TokenKey) -> None:
+    assert operator.sign(b"x") == operator.sign(b"x") != operator.sign(b"y")
+
+
+def test_a_private_key_cannot_be_read_out(operator: TokenKey) -> None:
+    from pkcs11 import Attribute
+    from pkcs11.exceptions import AttributeSensitive
+
+    assert operator._private[Attribute.NEVER_EXTRACTABLE]
+    with pytest.raises(AttributeSensitive):
+        operator._private[Attribute.VALUE]
+
+
+def test_a_key_that_can_be_read_out_is_refused(operator: TokenKey, token: str) -> None:
+    from pkcs11 import Attribute, KeyType, Mechanism
+
+    session = open_token_key(uri(token, "operator"), b"1234", make=True)._session
+    session.create_domain_parameters(
+        KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: bytes.fromhex("06032b6570")}, local=True
+    ).generate_keypair(
+        mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
+        store=True,
+        label="loose",
+        id=b"loose",
+        private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True},
+    )
+
+    with pytest.raises(UntrustedError, match="sensitive and not extractable"):
+        open_token_key(uri(token, "loose"), b"1234")
+
+
+def test_keys_of_one_token_share_its_login(operator: TokenKey, token: str) -> None:
+    other = open_token_key(uri(token, "other"), b"1234", make=True)
+
+    assert other.public_key != operator.public_key
+    assert len(other.sign(b"x")) == 64
+    other.close()
+    assert len(operator.sign(b"x")) == 64
+
+
+def test_a_key_behind_a_closed_login_says_so(token: str) -> None:
+    first = open_token_key(uri(token, "first", "spare"), b"1234", make=True)
+    second = open_token_key(uri(token, "first", "spare"), b"1234")
+    first.close()
+
+    with pytest.raises(UnavailableError, match="open this one anew"):
+        second.sign(b"x")
+
+
+def in_new_process(arguments: str, environment: dict[str, str]) -> str:
+    """The error's type and message, in a process that has no login."""
+    program = (
+        "from ledgercore import LedgerError\n"
+        "from ledgercore.keys import load_signer\n"
+        f"try:\n    load_signer({arguments})\n"
+        "except LedgerError as error:\n    print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_what_is_wrong_with_a_token_is_said(token: str, operator: TokenKey) -> None:
+    right = uri(token, "operator")
+    for arguments, want in [
+        (f"{right!r}, b'9999'", "InvalidError PIN does not open the token"),
+        (f"{right!r}", "InvalidError .* needs the token's PIN"),
+        (f"{uri(token, 'operator', 'gone')!r}, b'1234'", "UnavailableError token .* is not there"),
+        (f"{uri(token, 'absent')!r}, b'1234'", "UnavailableError .* is not in the token: .* init"),
+        (
+            f"{uri('/absent/lib.so', 'operator')!r}, b'1234'",
+            "UnavailableError library .* cannot be loaded: .* module-path",
+        ),
+    ]:
+        assert re.match(want, in_new_process(arguments, {})), arguments
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "want"),
+    [
+        ("PinLocked", UnavailableError, "locked after wrong PINs: its security officer"),
+        ("DeviceRemoved", UnavailableError, "is not there: plug it in"),
+        ("MechanismInvalid", UnavailableError, "cannot do Ed25519"),
+        ("DeviceError", UnavailableError, "DeviceError; see that the token is there"),
+    ],
+)
+def test_what_softhsm_never_says_is_said_as_well(
+    operator: TokenKey, failure: str, kind: type[LedgerError], want: str
+) -> None:
+    """A software token does not lock and is not pulled out, so its answers are made here."""
+    import pkcs11
+
+    class Pulled:
+        def sign(self, message: bytes, mechanism: object) -> bytes:
+            raise getattr(pkcs11.exceptions, failure)
+
+    key = TokenKey(operator._name, operator._session, Pulled(), operator.public_key)
+
+    with pytest.raises(kind, match=want):
+        key.sign(b"x")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("pkcs11:object=a?module-path=/x", "names no token"),
+        ("pkcs11:token=a?module-path=/x", "has no object or id"),
+        ("pkcs11:token=a;object=b", "has no module-path"),
+        ("pkcs11:token=a;object=b?module-path=/x&pin-value=1", "'pin-value' .* is unknown"),
+        ("pkcs11:token=a;token=b;object=c?module-path=/x", "'token' .* twice"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(text: str, want: str) -> None:
+    with pytest.raises(MalformedError, match=want):
+        parse_uri(text)
+
+
+def test_a_name_has_its_parts() -> None:
+    name = parse_uri(
+        "pkcs11:token=a%20b;serial=12;object=c;id=%01%ff?module-path=/x.so&pin-source=file:/pin"
+    )
+
+    assert name[1:] == ("a b", b"12", "c", b"\x01\xff", "/x.so", "file:/pin")
+
+
+# Commands.
+
+
+def run(*arguments: str, lines: str = "", code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ledgercore", *arguments],
+        input=lines, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_commands_sign_with_a_pkcs12_file(tmp_path: Path) -> None:
+    ledger, key, passphrase = (str(tmp_path / name) for name in ("a.ledger", "a.p12", "pass"))
+    Path(passphrase).write_bytes(PASSPHRASE + b"\n")
+
+    made = run(
+        "init", ledger, "--origin", ORIGIN, "--key", key, "--passphrase-file", passphrase, "--json"
+    )
+    assert json.loads(made)["key"] == key
+    assert not Path(f"{ledger}.key").exists()
+    run(
+        "append", ledger, "--lines", "-", "--key", key, "--passphrase-file", passphrase, lines="x\n"
+    )
+    answer = run("append", ledger, "--lines", "-", "--key", key, lines="x\n", code=1)
+    assert "is sealed under a passphrase: give it" in answer
+
+
+def test_the_commands_sign_in_a_token(token: str, tmp_path: Path) -> None:
+    ledger, pin = str(tmp_path / "a.ledger"), tmp_path / "pin"
+    pin.write_bytes(b"1234\n")
+    key = f"{uri(token, 'commands')}&pin-source=file:{pin}"
+
+    made = run("init", ledger, "--origin", ORIGIN, "--key", key)
+    assert "pkcs11:token=ledger;object=commands" in made and "module-path" not in made
+    assert run("append", ledger, "--lines", "-", "--key", key, lines="x\n").startswith("1 ")
+    run("audit", ledger)
