@@ -41,6 +41,7 @@ def audit(
     reader: Reader, clock: Clock, entropy: Entropy, progress: Progress | None = None
 ) -> Report:
     """Verify everything, or raise ``CorruptError`` with what is wrong and where."""
+    reader.check_whole("an audit")
     begin = clock.elapsed_s()
     reader.store.check()
     walk = _Walk(reader, entropy)

@@ -7,6 +7,7 @@ empty tables, which the next try makes anew. Whoever calls holds the writer's lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ledgercore import records, rules
@@ -28,7 +29,7 @@ from ledgercore.records import Genesis
 from ledgercore.rules import Position, Touch, View
 from ledgercore.store import Address, SqliteStore, Store, create_on_server
 
-__all__ = ["FirstBlock", "create_store", "make_first_block"]
+__all__ = ["FirstBlock", "create_filled", "create_store", "make_first_block"]
 
 
 class FirstBlock(NamedTuple):
@@ -76,22 +77,31 @@ def make_first_block(genesis: Genesis, key: Signer, entropy: Entropy) -> FirstBl
 
 def create_store(address: Address, first: FirstBlock, vfs: str | None) -> None:
     """Write a ledger that holds its genesis, and nothing if anything is in the way."""
+
+    def fill(store: Store) -> None:
+        store.add_bundles(0, 0, first.batch.bundles())
+        store.add_header(0, 0, first.block.encode(), first.note)
+        store.put_states(0, first.states, add_touches(store, first.touches).newest)
+
+    create_filled(address, fill, vfs)
+
+
+def create_filled(address: Address, fill: Callable[[Store], None], vfs: str | None) -> None:
+    """Write a new store in one transaction, and nothing if anything is in the way."""
     if address.server:
-        _fill(create_on_server(address), first)
+        _fill(create_on_server(address), fill)
         return
     path = address.beside()
     new = path.with_name(path.name + ".new")
     for leftover in (new, f"{new}-wal", f"{new}-shm"):
         remove(leftover)
-    _fill(SqliteStore.create(new, vfs=vfs), first)
+    _fill(SqliteStore.create(new, vfs=vfs), fill)
     rename(new, path)
 
 
-def _fill(store: Store, first: FirstBlock) -> None:
+def _fill(store: Store, fill: Callable[[Store], None]) -> None:
     try:
         with store.transaction():
-            store.add_bundles(0, 0, first.batch.bundles())
-            store.add_header(0, 0, first.block.encode(), first.note)
-            store.put_states(0, first.states, add_touches(store, first.touches).newest)
+            fill(store)
     finally:
         store.close()

@@ -19,6 +19,7 @@ __all__ = ["prove_history", "read_history", "state_receipt"]
 def read_history(reader: Reader, name: bytes) -> list[tuple[int, Record]]:
     """Every record that touched an object, with its index, in the ledger's order."""
     check_has_history(name)
+    reader.check_whole(f"history of {name!r}")
     with reader.moment():
         value = reader.state(name)
         if value is None:

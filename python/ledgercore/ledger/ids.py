@@ -23,6 +23,8 @@ __all__ = [
     "extend_runs",
     "read_bucket",
     "recent_ids",
+    "run_end",
+    "unmerged_runs",
 ]
 
 RUN_RECORDS = 256
@@ -74,6 +76,21 @@ def extend_runs(size: int, recent: Sequence[bytes], ids: Sequence[bytes], read: 
             same = zip(*parts, strict=True)
             added[level, number] = [each for some in same for each in merge_buckets(level, some)]
     return Runs(added, merged)
+
+
+def run_end(run: Run) -> int:
+    """The index after the last record that a run covers."""
+    level, number = run
+    return (number + 1) * RUN_RECORDS * int(_FAN_OUT**level)
+
+
+def unmerged_runs(size: int) -> Iterator[tuple[Run, int]]:
+    """The runs below the top level that later records are merged with, and their buckets' count."""
+    end = size // RUN_RECORDS
+    for level in range(TOP_LEVEL):
+        for number in range(end // _FAN_OUT * _FAN_OUT, end):
+            yield (level, number), _FAN_OUT**level
+        end //= _FAN_OUT
 
 
 def read_bucket(store: Store, run: Run, bucket: int) -> bytes:

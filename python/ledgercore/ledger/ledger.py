@@ -44,6 +44,7 @@ from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
+from ledgercore.ledger.snapshot import snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
@@ -338,6 +339,10 @@ class Ledger:
         newest = self.height + 1
         for height in range(begin, newest if end is None else min(end, newest)):
             yield encode_transfer(self._reader.stored_block(height))
+
+    def snapshot(self) -> Iterator[bytes]:
+        """The newest moment as items, from which a copy begins: ``Replica.join``."""
+        return snapshot_items(self._reader)
 
     def block(self, height: int) -> Block:
         """The header of a block."""

@@ -42,7 +42,7 @@ from ledgercore.ledger.head import (
     stored_header,
     verify_block,
 )
-from ledgercore.ledger.ids import Run, candidates, read_bucket
+from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 
@@ -70,6 +70,10 @@ class Reader:
             self._version = store.version()
             self.anchor, self.genesis = load_anchor(store)
             self._head = load_head(store, self.anchor)
+            # A copy that began from a snapshot has block 0, and then those from some height on.
+            self.held_from = max(store.height_after(0), 1)
+            held = store.header(self.held_from) if self.held_from > 1 else None
+            self._held_index = 0 if held is None else held.first_index
         self._tiles = VerifiedTiles(store, self.anchor.suite)
         self._seals: Recent[int, Seal] = Recent(_SEALS)
         self._buckets: Recent[tuple[Run, int], bytes] = Recent(_BUCKETS)
@@ -94,6 +98,21 @@ class Reader:
         if process_id() != self._process:
             raise UnavailableError(
                 f"ledger was opened in process {self._process}: open it anew in this one"
+            )
+
+    def check_whole(self, what: str) -> None:
+        """Refuse what takes every block, where older ones are not here."""
+        if self._held_index:
+            raise UnavailableError(
+                f"{what} takes every block, and this copy began at block {self.held_from}: "
+                "fill it up from a peer"
+            )
+
+    def _check_held(self, what: str, held: bool) -> None:
+        if not held and self._held_index:
+            raise UnavailableError(
+                f"{what} is not here: this copy began at block {self.held_from}, record "
+                f"{self._held_index}; fill it up from a peer, or ask one that is whole"
             )
 
     def close(self) -> None:
@@ -210,6 +229,7 @@ class Reader:
         size = head.checkpoint.size
         if not 0 <= index < size:
             raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
+        self._check_held(f"record {index}", index == 0 or index >= self._held_index)
 
     def _check_leaves(self, head: Head, height: int, begin: int, leaves: bytes) -> None:
         """Hold consecutive leaves to those that the signed root commits to."""
@@ -240,6 +260,7 @@ class Reader:
         index = begin
         while index < end:
             with self.moment() as head:
+                self._check_index(head, index)
                 stored = self._bundle_of(index)
                 batch = self._checked_batch(head, stored)
             if index - stored.first_index >= len(batch):
@@ -265,14 +286,21 @@ class Reader:
                     raise CorruptError(f"index of ids names record {index}, which is not there")
                 if self._record(head, index).id == record_id:
                     return index
+            self._check_held(f"record {record_id.hex()[:16]}", False)
             return None
 
     def _bucket(self, run: Run, bucket: int) -> bytes:
         """A bucket of a run, which is never written again once it is there."""
         entries = self._buckets.get((run, bucket))
         if entries is None:
-            entries = self._buckets.put((run, bucket), read_bucket(self.store, run, bucket))
+            entries = self._read_bucket(run, bucket)
+            self._buckets.put((run, bucket), entries)
         return entries
+
+    def _read_bucket(self, run: Run, bucket: int) -> bytes:
+        if run_end(run) <= self._held_index:
+            return b""  # of records that are not here
+        return read_bucket(self.store, run, bucket)
 
     def state(self, name: bytes) -> bytes | None:
         """An object's state, or nothing where the signed map has none."""
@@ -331,6 +359,8 @@ class Reader:
                 raise InvalidProof(f"size is {second}, want at most {newest}")
             if not 0 <= first <= second:
                 raise InvalidProof(f"first size is {first}, want 0 or more and at most {second}")
+            for size in (first, second):
+                self._check_held(f"tree of size {size}", size < 2 or size >= self._held_index)
             suite = self.anchor.suite
             tiles = self._tiles.load(head, consistency_tiles(first, second))
             proof = prove_consistency(suite, first, second, tiles)
@@ -338,9 +368,15 @@ class Reader:
             verify_consistency(suite, first, second, proof, *roots)
             return proof
 
+    def tile(self, level: int, index: int) -> bytes:
+        """A full tile of the signed tree."""
+        with self.moment() as head:
+            return self._tiles.tile(head, level, index)
+
     def root_at(self, size: int) -> bytes:
         """The root of the tree as it was at a size."""
         with self.moment() as head:
+            self._check_held(f"tree of size {size}", size < 2 or size >= self._held_index)
             return self._tiles.root_at(head, size)
 
     def stored_block(self, height: int) -> StoredBlock:
@@ -372,6 +408,7 @@ class Reader:
         newest = head.block.height
         if not 0 <= height <= newest:
             raise IndexError(f"height is {height}, want 0 or more and at most {newest}")
+        self._check_held(f"block {height}", height == 0 or height >= self.held_from)
         if height == newest:
             return head.block, head.checkpoint, head.note
         seal = self._seals.get(height)

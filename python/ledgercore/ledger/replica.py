@@ -8,29 +8,22 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from ledgercore import rules
 from ledgercore._core import (
     Anchor,
-    Block,
-    Checkpoint,
     Frontier,
     Map,
-    VerifiedBatch,
-    hash_domain,
 )
 from ledgercore.disk import HeadFile, WriterLock, exists
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     BusyError,
-    CorruptError,
     DiskFullError,
     ForkError,
-    InvalidSignature,
     MalformedError,
     RefusedError,
     StoreError,
@@ -39,28 +32,19 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.commit import commit_block
-from ledgercore.ledger.genesis import FirstBlock, create_store
-from ledgercore.ledger.head import verify_block
+from ledgercore.ledger.genesis import FirstBlock, create_filled, create_store
 from ledgercore.ledger.reader import Reader
-from ledgercore.ledger.transfer import decode_transfer, encode_transfer
-from ledgercore.ledger.watermark import check_watermark
-from ledgercore.records import Genesis
+from ledgercore.ledger.received import Received, check_genesis, receive
+from ledgercore.ledger.snapshot import Snapshot, snapshot_items
+from ledgercore.ledger.transfer import encode_transfer
+from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.rules import Position, View
-from ledgercore.store import StoredBlock, files_beside, open_store, parse_address
+from ledgercore.store import Address, files_beside, open_store, parse_address
 
 __all__ = ["Replica"]
 
 BLOCKS_AHEAD = 2
 """Blocks whose signatures are checked while one is made durable, and held in memory, at most."""
-
-
-class _Received(NamedTuple):
-    """A block whose header the operator signed, and whose records are signed."""
-
-    block: Block
-    checkpoint: Checkpoint
-    note: str
-    batch: VerifiedBatch
 
 
 class Replica:
@@ -83,25 +67,42 @@ class Replica:
         cls, path: str | Path, anchor: Anchor, first: bytes, *, vfs: str | None = None
     ) -> Replica:
         """Make a copy that holds block 0, if that is the genesis of the anchor's network."""
-        address = parse_address(path)
-        files = files_beside(address)
-        for suffix in ("", "-wal", "-shm", ".head"):
-            if exists(f"{files}{suffix}"):
-                raise StoreError(f"{files}{suffix} exists already: choose another name")
-        received = _receive(first, anchor, SystemEntropy())
-        _check_genesis(received, anchor)
+        received = receive(first, anchor, SystemEntropy())
+        check_genesis(received, anchor)
         view = View(lambda name: None)
         _apply_each(view, received)
         suite, states = anchor.suite, view.changes()
         frontier, _ = Frontier(suite).append(received.batch.leaf_hashes())
         _check_roots(received, frontier.root(), Map(suite).update(states).root())
         made = FirstBlock(received.block, received.batch, states, view.touches(), received.note)
+        cls._make(path, lambda address: create_store(address, made, vfs))
+        return cls.open(path, anchor, vfs=vfs)
+
+    @classmethod
+    def join(
+        cls, path: str | Path, anchor: Anchor, items: Iterable[bytes], *, vfs: str | None = None
+    ) -> Replica:
+        """Make a copy that begins at a snapshot, if that leads to a checkpoint that is trusted.
+
+        It answers for its newest records and all states at once. What it lacks, older blocks and
+        histories, it says with ``UnavailableError``.
+        """
+        snapshot = Snapshot.verify(items, anchor)
+        cls._make(path, lambda address: create_filled(address, snapshot.fill, vfs))
+        return cls.open(path, anchor, vfs=vfs)
+
+    @staticmethod
+    def _make(path: str | Path, create: Callable[[Address], None]) -> None:
+        address = parse_address(path)
+        files = files_beside(address)
+        for suffix in ("", "-wal", "-shm", ".head"):
+            if exists(f"{files}{suffix}"):
+                raise StoreError(f"{files}{suffix} exists already: choose another name")
         lock = WriterLock(f"{files}.lock")
         try:
-            create_store(address, made, vfs)
+            create(address)
         finally:
             lock.close()
-        return cls.open(path, anchor, vfs=vfs)
 
     @classmethod
     def open(cls, path: str | Path, anchor: Anchor, *, vfs: str | None = None) -> Replica:
@@ -155,6 +156,19 @@ class Replica:
         for height in range(begin, min(end, self.height + 1)):
             yield encode_transfer(self._reader.stored_block(height))
 
+    def snapshot(self) -> Iterator[bytes]:
+        """The newest moment as items, from which another copy begins: ``Replica.join``."""
+        return snapshot_items(self._reader)
+
+    def check_continues(self, note: str) -> None:
+        """Raise ``RollbackError`` or ``ForkError`` unless this goes on from a signed checkpoint."""
+        check_continues(self._reader, self._anchor.verify_operator(note), "an older copy is here")
+
+    @property
+    def held_from(self) -> int:
+        """The first height after the genesis that is here: 1 but where it began at a snapshot."""
+        return self._reader.held_from
+
     def append(self, blocks: Iterable[bytes]) -> int:
         """Take blocks, each durable before the next; the height that was reached.
 
@@ -163,13 +177,13 @@ class Replica:
         not hold, ``ForkError`` for one that the operator signed beside the history that is kept.
         """
         received = map_ahead(
-            lambda data: _receive(data, self._anchor, self._entropy), blocks, BLOCKS_AHEAD
+            lambda data: receive(data, self._anchor, self._entropy), blocks, BLOCKS_AHEAD
         )
         for each in received:
             self._take(each)
         return self.height
 
-    def _take(self, received: _Received) -> None:
+    def _take(self, received: Received) -> None:
         if self._stopped is not None:
             raise UnavailableError(
                 f"copy has stopped: {self._stopped}; close it and open it again"
@@ -231,25 +245,7 @@ class Replica:
         self.close()
 
 
-def _receive(data: bytes, anchor: Anchor, entropy: Entropy) -> _Received:
-    """Decode a block, and check what can be checked of it alone."""
-    transfer, block, batch = decode_transfer(data)
-    stored = StoredBlock(block.height, block.first_index, transfer.header, transfer.note, [])
-    try:
-        _, checkpoint = verify_block(stored, anchor)
-    except CorruptError as error:
-        raise UntrustedError(str(error)) from error
-    if len(batch) != block.count:
-        raise MalformedError(f"block {block.height} has {len(batch)} records, want {block.count}")
-    try:
-        verified = batch.verify(entropy.bytes(32))
-    except InvalidSignature as error:
-        message = f"block {block.height}: {error}"
-        raise InvalidSignature(message, tuple(error.indices)) from error
-    return _Received(block, checkpoint, transfer.note, verified)
-
-
-def _apply_each(view: View, received: _Received) -> None:
+def _apply_each(view: View, received: Received) -> None:
     block = received.block
     for at in range(block.count):
         index = block.first_index + at
@@ -262,20 +258,12 @@ def _apply_each(view: View, received: _Received) -> None:
             ) from refusal
 
 
-def _check_roots(received: _Received, tree_root: bytes, state_root: bytes) -> None:
+def _check_roots(received: Received, tree_root: bytes, state_root: bytes) -> None:
     signed = received.checkpoint
     if (tree_root, state_root) != (signed.root, signed.state_root):
         raise UntrustedError(
             f"block {signed.height}: its records lead to other roots than the operator signed"
         )
-
-
-def _check_genesis(received: _Received, anchor: Anchor) -> None:
-    first, block = received.batch[0], received.block
-    network = hash_domain(anchor.suite, "network", first.body)[:16]
-    place = (block.height, block.first_index, block.count, block.parent)
-    if place != (0, 0, 1, bytes(32)) or first.kind != Genesis.KIND or network != anchor.network:
-        raise UntrustedError("block is not the genesis of the anchor's network")
 
 
 def _check_anchor(kept: Anchor, want: Anchor) -> None:

@@ -119,6 +119,10 @@ class Store(Protocol):
         """The newest block's height, or -1."""
         ...
 
+    def height_after(self, height: int) -> int:
+        """The height of the first block above one that is there, or -1."""
+        ...
+
     def block(self, height: int) -> StoredBlock | None:
         """A block with its bundles; raise CorruptError where one is out of its place."""
         ...

@@ -205,16 +205,22 @@ class PostgresStore:
         height = self._value("SELECT max(height) FROM block")
         return -1 if height is None else int(height)
 
+    def height_after(self, height: int) -> int:
+        rows = self._run(
+            "SELECT height FROM block WHERE height > %s ORDER BY height LIMIT 1", height
+        )
+        return int(rows[0][0]) if rows else -1
+
     def block(self, height: int) -> StoredBlock | None:
         block = self.header(height)
         if block is None:
             return None
         rows = self._run(
             "SELECT first_index, height, records FROM bundle WHERE first_index >= %s AND "
-            "first_index < coalesce((SELECT first_index FROM block WHERE height = %s), "
-            "9223372036854775807) ORDER BY first_index",
+            "first_index < coalesce((SELECT first_index FROM block WHERE height > %s "
+            "ORDER BY height LIMIT 1), 9223372036854775807) ORDER BY first_index",
             block.first_index,
-            height + 1,
+            height,
         )
         bundles = []
         for want, row in zip(count(block.first_index, BUNDLE_RECORDS), rows, strict=False):

@@ -341,15 +341,21 @@ class SqliteStore:
         height = self._value("SELECT max(height) FROM block")
         return -1 if height is None else int(height)
 
+    def height_after(self, height: int) -> int:
+        row = self._row(
+            "SELECT height FROM block WHERE height > ? ORDER BY height LIMIT 1", (height,), int
+        )
+        return -1 if row is None else int(row[0])
+
     def block(self, height: int) -> StoredBlock | None:
         block = self.header(height)
         if block is None:
             return None
         rows = self._rows(
             "SELECT first_index, height, records FROM bundle WHERE first_index >= ? AND "
-            "first_index < coalesce((SELECT first_index FROM block WHERE height = ?), 1 << 62) "
-            "ORDER BY first_index",
-            (block.first_index, height + 1),
+            "first_index < coalesce((SELECT first_index FROM block WHERE height > ? "
+            "ORDER BY height LIMIT 1), 1 << 62) ORDER BY first_index",
+            (block.first_index, height),
             int,
             int,
             bytes,

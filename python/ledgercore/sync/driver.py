@@ -12,12 +12,30 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ledgercore._core import Anchor
-from ledgercore.errors import LedgerError, UnavailableError
+from ledgercore.errors import (
+    LedgerError,
+    LimitError,
+    MalformedError,
+    StoreError,
+    UnavailableError,
+)
 from ledgercore.ledger import Replica
+from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, decode_head
 from ledgercore.sync.follower import Ask, Follower
-from ledgercore.sync.messages import Request, Response, ask_blocks, decode_frames
+from ledgercore.sync.messages import (
+    Request,
+    Response,
+    ask_blocks,
+    ask_checkpoint,
+    ask_snapshot,
+    decode_frames,
+    decode_text,
+)
 
-__all__ = ["Pause", "Transport", "begin_copy", "catch_up", "follow"]
+__all__ = ["Pause", "Transport", "begin_copy", "catch_up", "follow", "join_copy"]
+
+SNAPSHOT_ITEMS = 1 << 20
+"""Items of one part of a snapshot at most."""
 
 Transport = Callable[[str, Request], Response]
 Pause = Callable[[float], bool | None]
@@ -47,6 +65,51 @@ def _step(follower: Follower, transport: Transport, pause: Pause) -> bool:
     else:
         follower.receive(what, response)
     return False
+
+
+def join_copy(
+    path: str | Path, anchor: Anchor, peers: Sequence[str], transport: Transport
+) -> Replica:
+    """Make a copy that begins at a snapshot of the first peer whose snapshot holds.
+
+    Raises ``UnavailableError`` where none has one: then begin with the genesis.
+    """
+    reasons = []
+    for peer in peers:
+        try:
+            items = _fetch_snapshot(peer, anchor, transport)
+            return Replica.join(path, anchor, items)
+        except StoreError:
+            raise  # our own disk
+        except (LedgerError, OSError) as error:
+            reasons.append(f"{peer}: {error}")
+    raise UnavailableError(f"no peer has a snapshot that holds: {'; '.join(reasons)}")
+
+
+def _fetch_snapshot(peer: str, anchor: Anchor, transport: Transport) -> list[bytes]:
+    newest = anchor.verify_checkpoint(decode_text(_body(peer, ask_checkpoint(), transport)))
+    height, part, total = newest.height, 0, 0
+    items: list[bytes] = []
+    left = 1
+    while left > 0:
+        body = _body(peer, ask_snapshot(height, part), transport)
+        total += len(body)
+        if total > SNAPSHOT_BYTES:
+            raise LimitError(f"snapshot has more than {SNAPSHOT_BYTES} bytes")
+        items += decode_frames(body, SNAPSHOT_ITEMS)
+        if part == 0:
+            height, count = decode_head(b"".join(items[:1]))
+        part, left = part + 1, count - len(items)
+        if len(items) < part:
+            raise MalformedError(f"part {part - 1} of the snapshot has no item")
+    return items
+
+
+def _body(peer: str, request: Request, transport: Transport) -> bytes:
+    response = transport(peer, request)
+    if response.status != 200:
+        raise UnavailableError(f"status of {request.path} is {response.status}")
+    return response.body[: request.limit_bytes + 1]
 
 
 def begin_copy(

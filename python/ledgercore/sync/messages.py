@@ -37,6 +37,7 @@ __all__ = [
     "decode_text",
     "encode_frames",
     "encode_hashes",
+    "encode_pages",
 ]
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -155,6 +156,18 @@ def encode_frames(items: Iterable[bytes], limit_bytes: int = PAGE_BYTES) -> byte
             break
         body += len(item).to_bytes(_LENGTH_BYTES, "big") + item
     return bytes(body)
+
+
+def encode_pages(items: Iterable[bytes]) -> list[bytes]:
+    """All items in frames, on as many pages as they take."""
+    pages, page = list[bytes](), bytearray()
+    for item in items:
+        frame = len(item).to_bytes(_LENGTH_BYTES, "big") + item
+        if page and len(page) + len(frame) > PAGE_BYTES:
+            pages.append(bytes(page))
+            page.clear()
+        page += frame
+    return [*pages, bytes(page)] if page else pages
 
 
 def decode_frames(body: bytes, most: int) -> list[bytes]:

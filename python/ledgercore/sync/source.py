@@ -8,12 +8,14 @@ now with 503: no request raises for what is in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from threading import Lock
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from ledgercore._core import Anchor
 from ledgercore.anchor import format_anchor
 from ledgercore.errors import InvalidProof, LedgerError, MalformedError
+from ledgercore.ledger.snapshot import decode_head
 from ledgercore.sync.messages import (
     BINARY,
     BLOCKS_AT_ONCE,
@@ -22,11 +24,17 @@ from ledgercore.sync.messages import (
     Response,
     encode_frames,
     encode_hashes,
+    encode_pages,
 )
 
 __all__ = ["Readable", "Source"]
 
 _DIGITS = 20
+
+SNAPSHOT_BLOCKS = 1024
+"""Blocks after which a snapshot that is kept is made anew."""
+
+Query = Mapping[str, str]
 
 
 class Readable(Protocol):
@@ -39,15 +47,22 @@ class Readable(Protocol):
     @property
     def height(self) -> int: ...
     def note(self, height: int) -> str: ...
+    def snapshot(self) -> Iterator[bytes]: ...
     def prove_consistency(self, first_size: int, second_size: int) -> list[bytes]: ...
     def blocks(self, begin: int, end: int) -> Iterator[bytes]: ...
 
 
 class Source:
-    """One ledger's answers; as safe between threads as the ledger is."""
+    """One ledger's answers; as safe between threads as the ledger is.
+
+    One snapshot is kept in memory, until blocks enough have come for another one to be made.
+    """
 
     def __init__(self, ledger: Readable) -> None:
         self._ledger = ledger
+        self._lock = Lock()
+        self._height = -1
+        self._parts: list[bytes] = []
 
     def answer(self, request: Request) -> Response:
         """The answer to a GET; POST is for witnesses."""
@@ -57,13 +72,50 @@ class Source:
         if request.method != "GET" or show is None or not path.startswith("/v1/"):
             return _refused(404, f"nothing is at {path}")
         try:
-            return show(self._ledger, query | ({"height": rest} if rest else {}))
+            return show(self, query | ({"height": rest} if rest else {}))
         except (MalformedError, InvalidProof) as error:
             return _refused(400, str(error))
         except (IndexError, KeyError) as error:
             return _refused(404, str(error))
         except LedgerError as error:
             return _refused(503, str(error))
+
+    def checkpoint(self, query: Query) -> Response:
+        return Response(200, self._ledger.checkpoint.encode(), TEXT)
+
+    def note(self, query: Query) -> Response:
+        return Response(200, self._ledger.note(_number(query, "height")).encode(), TEXT)
+
+    def anchor(self, query: Query) -> Response:
+        return Response(200, format_anchor(self._ledger.trust_anchor).encode(), TEXT)
+
+    def consistency(self, query: Query) -> Response:
+        first, second = _number(query, "first"), _number(query, "second")
+        proof = self._ledger.prove_consistency(first, second)
+        return Response(200, encode_hashes(proof), TEXT)
+
+    def blocks(self, query: Query) -> Response:
+        begin, end = _number(query, "begin"), _number(query, "end")
+        if end <= begin:
+            raise MalformedError(f"blocks are [{begin}, {end}), want at least one")
+        if begin > self._ledger.height:
+            raise IndexError(f"block {begin} is not here yet, want at most {self._ledger.height}")
+        end = min(end, begin + BLOCKS_AT_ONCE)
+        return Response(200, encode_frames(self._ledger.blocks(begin, end)), BINARY)
+
+    def snapshot(self, query: Query) -> Response:
+        """A part of the snapshot of a height; part 0 may be of a later one, and names it."""
+        height, part = _number(query, "height"), _number(query, "part")
+        with self._lock:
+            newest = self._ledger.height
+            if height > newest:
+                raise IndexError(f"block {height} is not here yet, want at most {newest}")
+            if part == 0 and (height > self._height or newest > self._height + SNAPSHOT_BLOCKS):
+                items = list(self._ledger.snapshot())
+                self._parts, self._height = encode_pages(items), decode_head(items[0])[0]
+            if part and height != self._height:
+                raise IndexError(f"snapshot of {height} is not kept any more: begin again")
+            return Response(200, self._parts[part], BINARY)
 
 
 def _split(path: str) -> tuple[str, dict[str, str]]:
@@ -78,42 +130,16 @@ def _number(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def _checkpoint(ledger: Readable, query: Mapping[str, str]) -> Response:
-    return Response(200, ledger.checkpoint.encode(), TEXT)
-
-
-def _note(ledger: Readable, query: Mapping[str, str]) -> Response:
-    return Response(200, ledger.note(_number(query, "height")).encode(), TEXT)
-
-
-def _anchor(ledger: Readable, query: Mapping[str, str]) -> Response:
-    return Response(200, format_anchor(ledger.trust_anchor).encode(), TEXT)
-
-
-def _consistency(ledger: Readable, query: Mapping[str, str]) -> Response:
-    proof = ledger.prove_consistency(_number(query, "first"), _number(query, "second"))
-    return Response(200, encode_hashes(proof), TEXT)
-
-
-def _blocks(ledger: Readable, query: Mapping[str, str]) -> Response:
-    begin, end = _number(query, "begin"), _number(query, "end")
-    if end <= begin:
-        raise MalformedError(f"blocks are [{begin}, {end}), want at least one")
-    if begin > ledger.height:
-        raise IndexError(f"block {begin} is not here yet, want at most {ledger.height}")
-    end = min(end, begin + BLOCKS_AT_ONCE)
-    return Response(200, encode_frames(ledger.blocks(begin, end)), BINARY)
-
-
 def _refused(status: int, reason: str) -> Response:
     return Response(status, reason.encode(errors="replace") + b"\n", TEXT)
 
 
-_ANSWERS: dict[tuple[str, bool], Callable[[Readable, Mapping[str, str]], Response]] = {
-    ("checkpoint", False): _checkpoint,
-    ("checkpoint", True): _note,
-    ("anchor", False): _anchor,
-    ("consistency", False): _consistency,
-    ("blocks", False): _blocks,
+_ANSWERS: dict[tuple[str, bool], Callable[[Source, Query], Response]] = {
+    ("checkpoint", False): Source.checkpoint,
+    ("checkpoint", True): Source.note,
+    ("anchor", False): Source.anchor,
+    ("consistency", False): Source.consistency,
+    ("blocks", False): Source.blocks,
+    ("snapshot", True): Source.snapshot,
 }
 """What answers a path, by its word and whether more follows it."""

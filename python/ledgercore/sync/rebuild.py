@@ -1,0 +1,194 @@
+"""Make a damaged or incomplete copy whole: of its own blocks that hold, and peers' for the rest.
+
+A new copy is made beside the old one, every block of it verified as it is taken; so it does not
+matter what was damaged: records, tiles, indexes, states or the pages of the file. Then it takes the
+old one's place, which is kept as ``<copy>.damaged``. A crash leaves the old copy as it was, or, at
+the very end, the new one under its own name: call it again, and it goes on. Close the ledger first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ledgercore._core import Anchor
+from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename
+from ledgercore.errors import (
+    InconsistentError,
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    StoreError,
+    UnavailableError,
+)
+from ledgercore.ledger import Replica
+from ledgercore.ledger.transfer import encode_transfer
+from ledgercore.store import SqliteStore, parse_address
+from ledgercore.sync.driver import Transport, begin_copy
+from ledgercore.sync.messages import BLOCKS_AT_ONCE, ask_blocks, decode_frames
+
+__all__ = ["Rebuilt", "rebuild_copy"]
+
+_FILES = ("", "-wal", "-shm")
+
+
+@dataclass
+class Rebuilt:
+    """Up to which height the copy is whole, and which blocks it has from peers."""
+
+    height: int = -1
+    fetched: list[int] = field(default_factory=list)
+
+
+def rebuild_copy(
+    path: str | Path, anchor: Anchor, peers: Sequence[str], transport: Transport
+) -> Rebuilt:
+    """Make the copy, or the operator's own ledger, in a file whole again.
+
+    It reaches at least the height that the old one, or the head file beside it, shows, and goes on
+    as far as peers have blocks. Raises
+    ``UnavailableError`` where a block is damaged and no peer has it, ``ForkError`` or
+    ``RollbackError`` where what was made does not go on from what was acknowledged.
+    """
+    address = parse_address(path)
+    if address.server:
+        raise UnavailableError("copy is on a server: make a new one in another schema")
+    file = address.beside()
+    made, done = file.with_name(file.name + ".rebuilt"), Rebuilt()
+    lock = WriterLock(f"{file}.lock")
+    try:
+        for suffix in _FILES:
+            if exists(f"{file}.damaged{suffix}") and exists(file):
+                raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
+        with (
+            _Salvage(file, anchor) as old,
+            _begin(made, anchor, old, peers, transport, done) as copy,
+        ):
+            _take_all(copy, old, peers, transport, done)
+            done.height = copy.height
+        _hold_to_head(made, anchor, file)
+        for suffix in _FILES:
+            if exists(f"{file}{suffix}"):
+                rename(f"{file}{suffix}", f"{file}.damaged{suffix}")
+        # A crash here leaves the new copy under its own name, and nothing in its place.
+        rename(made, file)
+        for suffix in (".head", ".lock"):
+            remove(f"{made}{suffix}")
+    finally:
+        lock.close()
+    return done
+
+
+class _Salvage:
+    """What can be read of an old copy; whoever takes it verifies it."""
+
+    def __init__(self, file: Path, anchor: Anchor) -> None:
+        self._store: SqliteStore | None = None
+        self.height = -1
+        for note in HeadFile.load(f"{file}.head"):
+            with suppress(LedgerError):
+                self.height = max(self.height, anchor.verify_operator(note).height)
+        with suppress(LedgerError):
+            if exists(file):
+                self._store = SqliteStore(file)
+                self.height = max(self.height, self._store.height())
+
+    def block(self, height: int) -> bytes | None:
+        """A block as it is stored, or nothing."""
+        with suppress(LedgerError):
+            stored = None if self._store is None else self._store.block(height)
+            return None if stored is None else encode_transfer(stored)
+        return None
+
+    def blocks(self, begin: int) -> Iterator[bytes]:
+        """Blocks from a height on, up to the first that cannot be read."""
+        while (block := self.block(begin)) is not None:
+            yield block
+            begin += 1
+
+    def __enter__(self) -> _Salvage:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._store is not None:
+            with suppress(LedgerError):
+                self._store.close()
+
+
+def _begin(
+    made: Path,
+    anchor: Anchor,
+    old: _Salvage,
+    peers: Sequence[str],
+    transport: Transport,
+    done: Rebuilt,
+) -> Replica:
+    """The new copy where it was left, or with the genesis alone."""
+    if exists(made):
+        try:
+            return Replica.open(made, anchor)
+        except (InconsistentError, InvalidError):
+            for suffix in (*_FILES, ".head"):
+                remove(f"{made}{suffix}")
+    first = old.block(0)
+    if first is not None:
+        with suppress(MalformedError, InvalidError):
+            return Replica.create(made, anchor, first)
+    done.fetched.append(0)
+    return begin_copy(made, anchor, peers, transport)
+
+
+def _take_all(
+    copy: Replica, old: _Salvage, peers: Sequence[str], transport: Transport, done: Rebuilt
+) -> None:
+    while True:
+        with suppress(MalformedError, InvalidError, InconsistentError):
+            copy.append(old.blocks(copy.height + 1))
+        begin = copy.height + 1
+        beyond = begin > old.height
+        end = begin + (BLOCKS_AT_ONCE if beyond else 1)
+        reasons = _fetch(copy, begin, end, peers, transport)
+        if reasons and beyond:
+            return
+        if reasons:
+            told = "; ".join(reasons)
+            raise UnavailableError(f"block {begin} is damaged and no peer has it: {told}")
+        done.fetched += range(begin, copy.height + 1)
+
+
+def _fetch(
+    copy: Replica, begin: int, end: int, peers: Sequence[str], transport: Transport
+) -> list[str]:
+    """Take blocks ``[begin, end)``, or some, from the first peer that has one; or why none has."""
+    reasons = []
+    for peer in peers:
+        try:
+            request = ask_blocks(begin, end)
+            response = transport(peer, request)
+            if response.status != 200:
+                raise UnavailableError(f"status is {response.status}")
+            blocks = decode_frames(response.body[: request.limit_bytes + 1], end - begin)
+        except (LedgerError, OSError) as error:
+            reasons.append(f"{peer}: {error}")
+            continue
+        try:
+            copy.append(blocks)
+            reasons.append(f"{peer}: answer has no block")
+        except (MalformedError, InvalidError, InconsistentError) as error:
+            reasons.append(f"{peer}: {error}")
+        if copy.height >= begin:
+            return []
+    return reasons or ["there is no peer"]
+
+
+def _hold_to_head(made: Path, anchor: Anchor, file: Path) -> None:
+    """Open the new copy with the head file of the old one, which it must go on from."""
+    for note in HeadFile.load(f"{file}.head"):
+        try:
+            anchor.verify_operator(note)
+        except LedgerError:
+            continue  # an empty slot, or a damaged one
+        with Replica.open(made, anchor) as copy:
+            copy.check_continues(note)

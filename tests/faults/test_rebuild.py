@@ -1,0 +1,199 @@
+"""Rows 6 and 19: a damaged copy is made whole from a peer, and a lost one made anew."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledgercore import (
+    ForkError,
+    Ledger,
+    LedgerError,
+    RollbackError,
+    SigningKey,
+    StoreError,
+    UnavailableError,
+    testing,
+)
+from ledgercore.clock import ManualClock
+from ledgercore.sync import Request, Response, Source, rebuild_copy
+from tests.faults.row import reliability_row
+
+SEED = 20261128
+FLIPS = 200
+LOST = 5
+ORIGIN = "repaired.example"
+KEY = SigningKey(bytes(32))
+SIGNERS = 4
+PEERS = ["liar", "honest"]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    clock, members = ManualClock(1_800_000_000_000), testing.test_members(SIGNERS)
+    with Ledger.create(
+        tmp_path / "a.ledger", origin=ORIGIN, members=members, key=KEY, clock=clock
+    ) as ledger:
+        for _ in range(4):
+            records = testing.signed_records(ledger, signers=SIGNERS, count=90, body_bytes=60)
+            ledger.submit_many(records)
+        yield ledger
+
+
+class Peers:
+    """One that answers with flipped bits, and one that is honest."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._source = Source(ledger)
+        self.honest = True
+
+    def carry(self, peer: str, request: Request) -> Response:
+        response = self._source.answer(request)
+        if peer == "honest":
+            if not self.honest:
+                raise OSError("connection refused")
+            return response
+        at = len(response.body) // 2
+        changed = bytes([response.body[at] ^ 4])
+        return Response(response.status, response.body[:at] + changed + response.body[at + 1 :])
+
+
+def audited(path: Path) -> str:
+    """The newest checkpoint of a ledger that holds as a whole, or nothing."""
+    try:
+        with Ledger.open(path, read_only=True) as ledger:
+            ledger.verify()
+            return ledger.checkpoint
+    except LedgerError:
+        return ""
+
+
+def test_flipped_bits_are_found_and_made_good_from_a_peer(ledger: Ledger, tmp_path: Path) -> None:
+    choose, peers = random.Random(SEED), Peers(ledger)
+    ledger.backup(tmp_path / "whole.ledger")
+    whole = (tmp_path / "whole.ledger").read_bytes()
+    with reliability_row(6, "repair from a peer", seed=SEED, want=FLIPS) as row:
+        for number in range(FLIPS):
+            path = tmp_path / f"{number}.ledger"
+            data = bytearray(whole)
+            at = choose.randrange(len(data))
+            data[at] ^= 1 << choose.randrange(8)
+            path.write_bytes(data)
+            if audited(path) == ledger.checkpoint:
+                row.count("harmless")
+            else:
+                done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+                row.count("repaired, with a block of a peer" if done.fetched else "repaired alone")
+                assert audited(path) == ledger.checkpoint
+                assert Path(f"{path}.damaged").read_bytes() == bytes(data)
+            for file in tmp_path.glob(f"{number}.ledger*"):
+                file.unlink()
+        assert row.details["repaired, with a block of a peer"] > 20
+
+
+def test_a_lost_copy_is_made_anew_among_a_lying_peer(ledger: Ledger, tmp_path: Path) -> None:
+    peers = Peers(ledger)
+    with reliability_row(19, "lost copy, lying peer", seed=SEED, want=LOST) as row:
+        for number in range(LOST):
+            path = tmp_path / f"{number}.ledger"
+            ledger.backup(path)
+            shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
+            path.unlink()
+
+            done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+
+            assert done.height == ledger.height and len(done.fetched) == ledger.height + 1
+            assert audited(path) == ledger.checkpoint
+            row.count("blocks", 1)
+
+
+def test_without_an_honest_peer_the_old_copy_stays_and_the_next_call_goes_on(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    peers, path = Peers(ledger), tmp_path / "b.ledger"
+    ledger.backup(path)
+    data = path.read_bytes()
+    record = ledger.record(300).encode()
+    at = data.index(record)
+    damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    path.write_bytes(damaged)
+    peers.honest = False
+
+    with pytest.raises(UnavailableError, match="is damaged and no peer has it: liar"):
+        rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+
+    assert path.read_bytes() == damaged
+    peers.honest = True
+    done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+    assert len(done.fetched) == 1 and audited(path) == ledger.checkpoint
+    path.write_bytes(damaged)
+    with pytest.raises(StoreError, match="exists already: move it away"):
+        rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+
+
+def test_a_crash_at_the_end_leaves_the_new_copy_to_be_taken(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers, path = Peers(ledger), tmp_path / "b.ledger"
+    ledger.backup(path)
+    whole = path.read_bytes()
+    renames = iter([True, False])
+    module = "ledgercore.sync.rebuild.rename"
+    from ledgercore.disk import rename
+
+    def crashing(source: str, target: str) -> None:
+        if not next(renames):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, crashing)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+    assert not path.exists() and Path(f"{path}.damaged").read_bytes() == whole
+
+    done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+
+    assert done.fetched == [] and audited(path) == ledger.checkpoint
+
+
+def test_the_operators_own_ledger_is_repaired_and_goes_on(ledger: Ledger, tmp_path: Path) -> None:
+    path, anchor = tmp_path / "a.ledger", ledger.trust_anchor
+    ledger.backup(tmp_path / "peer.ledger")
+    checkpoint, record = ledger.checkpoint, ledger.record(7).encode()
+    ledger.close()
+    data = path.read_bytes()
+    at = data.index(record)
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with Ledger.open(tmp_path / "peer.ledger", read_only=True) as peer:
+        rebuild_copy(path, anchor, ["honest"], Peers(peer).carry)
+    with Ledger.open(path, key=KEY) as again:
+        assert again.checkpoint == checkpoint
+        again.append(b"goes on")
+        again.verify()
+
+
+def test_a_peer_that_is_behind_or_forked_does_not_take_the_tail_away(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """What was acknowledged, as the head file has it, must be there again."""
+    anchor = ledger.trust_anchor
+    ledger.backup(tmp_path / "fork.ledger")
+    with Ledger.open(tmp_path / "fork.ledger", key=KEY) as fork:
+        fork.append(b"another history")
+        ledger.append(b"acknowledged")
+        ledger.append(b"acknowledged too")
+        ledger.close()
+        (tmp_path / "a.ledger").unlink()
+        with pytest.raises(UnavailableError, match="block 6 is damaged and no peer has it"):
+            rebuild_copy(tmp_path / "a.ledger", anchor, ["honest"], Peers(fork).carry)
+        fork.append(b"as long")
+        for file in tmp_path.glob("a.ledger.rebuilt*"):
+            file.unlink()
+        with pytest.raises((ForkError, RollbackError)):
+            rebuild_copy(tmp_path / "a.ledger", anchor, ["honest"], Peers(fork).carry)
+        assert not (tmp_path / "a.ledger").exists()
