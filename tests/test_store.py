@@ -83,12 +83,12 @@ def test_every_table_is_strict(store: SqliteStore) -> None:
 
 def test_the_log_is_moved_before_it_grows_long(store: SqliteStore, path: Path) -> None:
     log = path.with_name(path.name + "-wal")
-    for height in range(200):
+    for height in range(400):
         with store.transaction():
             add_block(store, StoredBlock(height, height, b"", "", [bytes(200_000)]))
 
-    assert log.stat().st_size < 2 * 1000 * 8192
-    assert path.stat().st_size > 200 * 200_000 / 4
+    assert log.stat().st_size < 5 * 1000 * 8192
+    assert path.stat().st_size > 300 * 200_000 / 4
 
 
 def test_the_log_has_its_room_before_the_first_commit(store: SqliteStore, path: Path) -> None:
@@ -267,3 +267,23 @@ def test_a_backup_is_of_one_moment_and_goes_on_beside_a_writer(
         counts = copy.counts()
         assert counts["block"] == counts["bundle"] == copy.height() + 1 > 0
         copy.close()
+
+
+class FailingConnection:
+    """What stands in for the mover's connection: it fails as a disk does."""
+
+    def wal_checkpoint(self, **arguments: object) -> None:
+        raise apsw.IOError("disk I/O error")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_log_that_cannot_be_moved_is_an_error(store: SqliteStore) -> None:
+    assert store._mover is not None
+    store._mover._connection = FailingConnection()  # type: ignore[assignment]
+
+    with pytest.raises(StoreError, match="disk I/O error"):
+        for height in range(200):
+            with store.transaction():
+                add_block(store, StoredBlock(height, height, b"", "", [bytes(200_000)]))

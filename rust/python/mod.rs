@@ -11,6 +11,7 @@ mod error;
 mod hashing;
 mod map;
 mod receipt;
+mod pool;
 mod record;
 mod run;
 mod signature;

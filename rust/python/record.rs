@@ -9,6 +9,7 @@ use pyo3::types::PyBytes;
 use pyo3::{PyClassInitializer, PyErr};
 
 use super::bytes::{array, join, list, slices};
+use super::pool::verifying;
 use crate::chain::{self, Chain};
 use crate::error::malformed;
 use crate::suite::Suite;
@@ -135,7 +136,7 @@ pub struct Batch(pub Vec<record::Record>);
 impl Batch {
     #[staticmethod]
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>) -> PyResult<Self> {
-        Ok(Self(py.detach(|| record::decode_all(&slices(&records)))?))
+        Ok(Self(py.detach(|| verifying(|| record::decode_all(&slices(&records))))?))
     }
 
     #[staticmethod]
@@ -146,7 +147,7 @@ impl Batch {
 
     fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
         let seed = array("seed", seed)?;
-        Ok(VerifiedBatch(py.detach(|| record::verify_all(&self.0, &seed))?))
+        Ok(VerifiedBatch(py.detach(|| verifying(|| record::verify_all(&self.0, &seed)))?))
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {

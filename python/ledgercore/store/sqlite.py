@@ -4,9 +4,9 @@ WAL and ``synchronous=FULL``: a commit is on disk when it returns, and readers i
 go on meanwhile. SQLite does not notice a flipped bit in a row; the ledger does, because it checks
 what it reads. The tables are described in docs/spec/storage.md.
 
-The log is moved into the main file here, before a transaction begins, and not by SQLite after a
-commit: SQLite would keep a failed flush to itself. A writer takes the log's room
-before its first transaction: to write over zeros takes half the time of making a file longer.
+A long log is moved into the main file by ``ledgercore.store.log``, beside the writer, not by SQLite
+after a commit: SQLite would keep a failed flush to itself. A writer takes the log's room before its
+first transaction: to write over zeros takes half the time of making a file longer.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ledgercore.store.contract import (
     StoredState,
     StoredTouch,
 )
+from ledgercore.store.log import LogMover
 from ledgercore.store.tables import TABLES
 
 __all__ = ["SqliteStore", "translating"]
@@ -84,6 +85,9 @@ _PAGE_BYTES = 8192
 _LOG_PAGES = 1000
 """Pages in the write-ahead log from which on it is moved into the main file."""
 
+_LONGEST_LOG = 4 * _LOG_PAGES
+"""Pages from which on a transaction waits until all of the log is moved, and it begins anew."""
+
 _LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
 """Bytes that those pages take, with the log's header and theirs."""
 
@@ -138,6 +142,7 @@ class SqliteStore:
         self._path = str(path)
         self._vfs = vfs
         self._log_pages = 0
+        self._mover = LogMover(self._path) if vfs is None else None
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
             try:
@@ -192,17 +197,22 @@ class SqliteStore:
         self._log_pages = pages
         return apsw.SQLITE_OK
 
-    def _move_log(self) -> None:
-        """Copy the log into the main file, where readers allow it; a failure is an error."""
-        if self._log_pages < _LOG_PAGES:
-            return
+    def _shorten_log(self) -> None:
+        """Before a transaction: raise what moving the log has failed of; wait where it is longest.
+
+        A file system that is written in Python has one connection, which moves the log itself.
+        """
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.BusyError:
-            return  # another connection is doing it
+            if self._mover is not None:
+                self._mover.check()
+                if self._log_pages >= _LONGEST_LOG:
+                    self._mover.start()
+                    self._mover.wait()
+            elif self._log_pages >= _LOG_PAGES:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._log_pages = 0
         except _ERRORS as error:
             raise _translated(self._path, error) from error
-        self._log_pages = 0
 
     def take_room(self) -> None:
         """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log."""
@@ -278,11 +288,13 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        self._move_log()
+        self._shorten_log()
         self._run("BEGIN IMMEDIATE")
         try:
             yield
             self._run("COMMIT")
+            if self._mover is not None and self._log_pages >= _LOG_PAGES:
+                self._mover.start()
         except BaseException:
             # After a failed write SQLite may have rolled back by itself.
             if not self._connection.get_autocommit():
@@ -496,5 +508,7 @@ class SqliteStore:
             connection.close()
 
     def close(self) -> None:
+        if self._mover is not None:
+            self._mover.close()
         with translating(self._path):
             self._connection.close()

@@ -1,0 +1,64 @@
+"""Move a write-ahead log into the main file beside the writer, so that no block waits for it.
+
+A connection of its own copies what is committed, on a thread of its own: SQLite's passive
+checkpoint, which waits for nobody. SQLite begins the log anew when a transaction finds all of it
+copied, so a writer without a pause waits once in a while. A crash meanwhile leaves the log, from
+which the next opening copies again.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import apsw
+
+__all__ = ["LogMover"]
+
+_BUSY_MS = 5_000
+
+
+class LogMover:
+    """Copies one file's log when it is told to; not for two threads at once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._pool: ThreadPoolExecutor | None = None
+        self._connection: apsw.Connection | None = None
+        self._moving: Future[None] | None = None
+
+    def start(self) -> None:
+        """Begin to copy what is committed by now, unless that goes on already, or has failed."""
+        if self._moving is not None and (not self._moving.done() or self._moving.exception()):
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "log")
+        self._moving = self._pool.submit(self._move)
+
+    def wait(self) -> None:
+        """Return when nothing is being copied; raise ``apsw.Error`` where copying has failed."""
+        moving, self._moving = self._moving, None
+        if moving is not None:
+            moving.result()
+
+    def check(self) -> None:
+        """Raise what copying has failed of, without waiting for it."""
+        if self._moving is not None and self._moving.done():
+            self.wait()
+
+    def close(self) -> None:
+        """Give connection and thread back, whatever copying came to: the log is still there."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _move(self) -> None:
+        if self._connection is None:
+            self._connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READWRITE)
+            self._connection.set_busy_timeout(_BUSY_MS)
+            # The log is flushed before it is copied, and the main file after that.
+            self._connection.execute("PRAGMA synchronous=FULL")
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            return  # another connection is doing it
