@@ -27,6 +27,7 @@ import inclusion
 import latency
 import nodes
 import receipts
+import server
 import signatures
 import states
 import submit
@@ -47,6 +48,7 @@ OPERATIONS: list[Operation] = [
     *receipts.OPERATIONS,
     *latency.OPERATIONS,
     *states.OPERATIONS,
+    *server.OPERATIONS,
 ]
 ROUNDS = 5
 GROWTH = 131_072

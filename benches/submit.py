@@ -17,7 +17,16 @@ import peers
 from ledgercore import Ledger, testing
 from measure import OURS, Floor, Goal, Operation, Skipped, Way
 
-__all__ = ["OPERATIONS", "create_ledger", "make_peer", "submit_once"]
+__all__ = [
+    "COUNT",
+    "OPERATIONS",
+    "RECORD_BYTES",
+    "SIGNERS",
+    "create_ledger",
+    "make_ours",
+    "make_peer",
+    "submit_once",
+]
 
 SIGNERS = 32
 COUNT = 16_384
@@ -51,7 +60,7 @@ def submit_in_batches(ledger: Ledger, records: list[bytes]) -> list[object]:
     return [each for outcomes in ledger.submit_batches(batches) for each in outcomes]
 
 
-def make_ours(path: Path, submit: Submit, records_a_round: int) -> Way:
+def make_ours(path: Path | str, submit: Submit, records_a_round: int) -> Way:
     """A ledger that grows from round to round; signing is not measured."""
 
     def run() -> tuple[int, float]:
