@@ -3,7 +3,7 @@
 use pyo3::Bound;
 use pyo3::Python;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyBytesMethods};
 
 use crate::error::{Result, malformed};
 use crate::suite::Hash;
@@ -14,6 +14,12 @@ pub fn array<const N: usize>(what: &str, bytes: &[u8]) -> Result<[u8; N]> {
         Ok(array) => Ok(array),
         Err(_) => malformed(format!("{what} has {} bytes, want {N}", bytes.len())),
     }
+}
+
+/// Values of `N` bytes each, copied while Python's lock is held: that costs less than to keep it
+/// from changing them.
+pub fn arrays<const N: usize>(what: &str, items: &[Bound<'_, PyBytes>]) -> Result<Vec<[u8; N]>> {
+    items.iter().map(|item| array(what, item.as_bytes())).collect()
 }
 
 /// Hashes, each in bytes of its own.

@@ -4,7 +4,7 @@ use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, hashes, slices};
+use super::bytes::{array, arrays, hashes, slices};
 use super::record::{Batch, Record};
 use crate::error::malformed;
 use crate::key;
@@ -107,9 +107,9 @@ pub fn verify_signature(public_key: &[u8], message: &[u8], signature: &[u8]) -> 
 #[pyo3(signature = (public_keys, messages, signatures, seed, *, kernel = None))]
 pub fn verify_signatures(
     py: Python<'_>,
-    public_keys: Vec<PyBackedBytes>,
+    public_keys: Vec<Bound<'_, PyBytes>>,
     messages: Vec<PyBackedBytes>,
-    signatures: Vec<PyBackedBytes>,
+    signatures: Vec<Bound<'_, PyBytes>>,
     seed: &[u8],
     kernel: Option<&str>,
 ) -> PyResult<()> {
@@ -120,11 +120,8 @@ pub fn verify_signatures(
         let want = messages.len();
         malformed(format!("batch has {keys} keys and {signatures} signatures, want {want} each"))?;
     }
-    let keys = hashes("public key", &public_keys)?;
-    let signatures = signatures
-        .iter()
-        .map(|signature| array("signature", signature))
-        .collect::<crate::Result<Vec<_>>>()?;
+    let keys = arrays("public key", &public_keys)?;
+    let signatures = arrays("signature", &signatures)?;
     py.detach(|| {
         let claims: Vec<Claim> = (0..messages.len())
             .map(|at| Claim { key: &keys[at], message: &messages[at], signature: &signatures[at] })

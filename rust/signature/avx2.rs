@@ -14,8 +14,9 @@ use std::arch::x86_64::{
 
 use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, product_of_doubles};
 use super::sha512;
+use super::steps::Steps;
 use super::sum;
-use super::table::{Addend, Point, Step};
+use super::table::{Addend, Point};
 
 /// Points that are summed at once.
 pub const LANES: usize = 4;
@@ -25,8 +26,8 @@ pub fn is_present() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// The sum of the steps of each lane, all of which have as many.
-pub fn sum(steps: [&[Step]; LANES]) -> [Point; LANES] {
+/// The sum of the steps of each lane.
+pub fn sum(steps: &Steps) -> [Point; LANES] {
     assert!(is_present(), "kernel avx2 was chosen on a processor without it");
     // SAFETY: the processor has the instructions that the function asks for.
     unsafe { sum_with_avx2(steps) }
@@ -47,7 +48,7 @@ pub fn sha512(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn sum_with_avx2(steps: [&[Step]; LANES]) -> [Point; LANES] {
+fn sum_with_avx2(steps: &Steps) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
 }
 
@@ -72,6 +73,8 @@ const INTEGERS: f64 = 4_503_599_627_370_496.0;
 // SAFETY, of every call below: only what asked whether the processor has the instructions gets
 // here, and pointers are to arrays that are read or written within their length.
 impl Lanes<LANES> for Vector {
+    type Mask = Self;
+
     #[inline(always)]
     fn splat(value: u64) -> Self {
         Self(unsafe { _mm256_set1_epi64x(value.cast_signed()) })
@@ -140,26 +143,28 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn select(self, yes: Self, no: Self) -> Self {
-        Self(unsafe { _mm256_blendv_epi8(no.0, yes.0, self.0) })
+    fn mask(values: &[u64; LANES]) -> Self {
+        Self::load(values)
     }
 
     #[inline(always)]
-    fn gather(elements: [&[u64; 5]; LANES]) -> Element<Self> {
-        let mut rows = [Self::splat(0).0; LANES];
-        let mut last = [0; LANES];
-        for lane in 0..LANES {
-            rows[lane] = unsafe { _mm256_loadu_si256(elements[lane].as_ptr().cast()) };
-            last[lane] = elements[lane][4].cast_signed();
-        }
-        let [c0, c1, c2, c3] = unsafe { transpose(&rows) };
-        let c4 = unsafe { _mm256_set_epi64x(last[3], last[2], last[1], last[0]) };
-        [Self(c0), Self(c1), Self(c2), Self(c3), Self(c4)]
+    fn select(mask: Self, yes: Self, no: Self) -> Self {
+        Self(unsafe { _mm256_blendv_epi8(no.0, yes.0, mask.0) })
     }
 
     #[inline(always)]
-    fn product(f: &Element<Self>, g: &Element<Self>) -> Element<Self> {
-        product_of_doubles(f, g)
+    fn gather(addends: &[&Addend; LANES]) -> [Element<Self>; 3] {
+        let [a, b, c, d] = addends;
+        [
+            gather([&a.sum, &b.sum, &c.sum, &d.sum]),
+            gather([&a.difference, &b.difference, &c.difference, &d.difference]),
+            gather([&a.product, &b.product, &c.product, &d.product]),
+        ]
+    }
+
+    #[inline(always)]
+    fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self> {
+        product_of_doubles(f, g, offset)
     }
 
     #[inline(always)]
@@ -204,6 +209,22 @@ impl FusedMultiplyAdd<LANES> for Vector {
     fn fused(f: __m256d, g: __m256d, h: __m256d) -> __m256d {
         unsafe { _mm256_fmadd_pd(f, g, h) }
     }
+}
+
+/// The limbs of one element a lane.
+#[inline(always)]
+fn gather(elements: [&[u64; 5]; LANES]) -> Element<Vector> {
+    let mut rows = [Vector::splat(0).0; LANES];
+    let mut last = [0; LANES];
+    for lane in 0..LANES {
+        // SAFETY: as above; four of five limbs are read.
+        rows[lane] = unsafe { _mm256_loadu_si256(elements[lane].as_ptr().cast()) };
+        last[lane] = elements[lane][4].cast_signed();
+    }
+    // SAFETY: as above.
+    let [c0, c1, c2, c3] = unsafe { transpose(&rows) };
+    let c4 = unsafe { _mm256_set_epi64x(last[3], last[2], last[1], last[0]) };
+    [Vector(c0), Vector(c1), Vector(c2), Vector(c3), Vector(c4)]
 }
 
 /// The columns of four rows.

@@ -19,6 +19,8 @@ pub struct Doubles([u64; 4]);
 macro_rules! plain_lanes {
     ($lanes:ident, $count:literal, $product:ident) => {
         impl Lanes<$count> for $lanes {
+            type Mask = [bool; $count];
+
             fn splat(value: u64) -> Self {
                 Self([value; $count])
             }
@@ -68,18 +70,33 @@ macro_rules! plain_lanes {
                 self.plus(small.times_19())
             }
 
-            fn select(self, yes: Self, no: Self) -> Self {
-                assert!(self.0.iter().all(|mask| [0, u64::MAX].contains(mask)));
-                let chosen = |lane: usize| if self.0[lane] == 0 { no.0[lane] } else { yes.0[lane] };
+            fn mask(values: &[u64; $count]) -> Self::Mask {
+                assert!(values.iter().all(|value| [0, u64::MAX].contains(value)));
+                values.map(|value| value != 0)
+            }
+
+            fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+                let chosen = |lane: usize| if mask[lane] { yes.0[lane] } else { no.0[lane] };
                 Self(std::array::from_fn(chosen))
             }
 
-            fn gather(elements: [&[u64; 5]; $count]) -> Element<Self> {
-                std::array::from_fn(|at| Self(elements.map(|limbs| limbs[at])))
+            fn gather(addends: &[&Addend; $count]) -> [Element<Self>; 3] {
+                let part = |part: fn(&Addend) -> &[u64; 5]| {
+                    std::array::from_fn(|at| Self(addends.map(|addend| part(addend)[at])))
+                };
+                [
+                    part(|addend| &addend.sum),
+                    part(|addend| &addend.difference),
+                    part(|addend| &addend.product),
+                ]
             }
 
-            fn product(f: &Element<Self>, g: &Element<Self>) -> Element<Self> {
-                $product(f, g)
+            fn product_and(
+                f: &Element<Self>,
+                g: &Element<Self>,
+                offset: [u64; 5],
+            ) -> Element<Self> {
+                $product(f, g, offset)
             }
 
             fn prefetch(_: &Addend) {}

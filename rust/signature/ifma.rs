@@ -3,28 +3,31 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_maskz_loadu_epi64, _mm512_rorv_epi64,
-    _mm512_set1_epi64, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64,
-    _mm512_storeu_si512, _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    __m512i, __mmask8, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512,
+    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
+    _mm512_maskz_loadu_epi64, _mm512_mullo_epi64, _mm512_rorv_epi64, _mm512_set1_epi64,
+    _mm512_shuffle_i64x2, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers};
 use super::sha512;
+use super::steps::Steps;
 use super::sum;
-use super::table::{Addend, Point, Step};
+use super::table::{Addend, Point};
 
 /// Points that are summed at once.
 pub const LANES: usize = 8;
 
 /// Whether this processor has the instructions, and the system keeps their registers.
 pub fn is_present() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512ifma")
 }
 
-/// The sum of the steps of each lane, all of which have as many.
-pub fn sum(steps: [&[Step]; LANES]) -> [Point; LANES] {
+/// The sum of the steps of each lane.
+pub fn sum(steps: &Steps) -> [Point; LANES] {
     assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
     // SAFETY: the processor has the instructions that the function asks for.
     unsafe { sum_with_ifma(steps) }
@@ -44,17 +47,17 @@ pub fn sha512(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
     unsafe { sha512_with_ifma(padded) }
 }
 
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn sum_with_ifma(steps: [&[Step]; LANES]) -> [Point; LANES] {
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn sum_with_ifma(steps: &Steps) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
 }
 
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn sha512_with_ifma(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
     sha512::hash::<LANES, Vector>(padded)
 }
 
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn multiples_with_ifma(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]> {
     sum::multiples::<LANES, Vector>(addends, count)
 }
@@ -67,6 +70,8 @@ pub(super) struct Vector(__m512i);
 // SAFETY, of every call below: only what asked whether the processor has the instructions gets
 // here, and pointers are to arrays that are read or written within their length.
 impl Lanes<LANES> for Vector {
+    type Mask = __mmask8;
+
     #[inline(always)]
     fn splat(value: u64) -> Self {
         Self(unsafe { _mm512_set1_epi64(value.cast_signed()) })
@@ -121,9 +126,7 @@ impl Lanes<LANES> for Vector {
 
     #[inline(always)]
     fn times_19(self) -> Self {
-        let (twice, sixteen) =
-            unsafe { (_mm512_slli_epi64::<1>(self.0), _mm512_slli_epi64::<4>(self.0)) };
-        self.plus(Self(twice)).plus(Self(sixteen))
+        Self(unsafe { _mm512_mullo_epi64(self.0, Self::splat(19).0) })
     }
 
     #[inline(always)]
@@ -132,23 +135,36 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn select(self, yes: Self, no: Self) -> Self {
-        // The table of "first ? second : third", bit by bit.
-        Self(unsafe { _mm512_ternarylogic_epi64::<0xca>(self.0, yes.0, no.0) })
+    fn mask(values: &[u64; LANES]) -> __mmask8 {
+        let values = Self::load(values);
+        unsafe { _mm512_test_epi64_mask(values.0, values.0) }
     }
 
     #[inline(always)]
-    fn gather(elements: [&[u64; 5]; LANES]) -> Element<Self> {
-        let mut rows = [Self::splat(0).0; LANES];
+    fn select(mask: __mmask8, yes: Self, no: Self) -> Self {
+        Self(unsafe { _mm512_mask_blend_epi64(mask, no.0, yes.0) })
+    }
+
+    #[inline(always)]
+    fn gather(addends: &[&Addend; LANES]) -> [Element<Self>; 3] {
+        let mut lines = [[Self::splat(0).0; LANES]; 2];
         for lane in 0..LANES {
-            rows[lane] = unsafe { _mm512_maskz_loadu_epi64(0x1f, elements[lane].as_ptr().cast()) };
+            // An addend is two lines of a cache, of which the last word is not used.
+            let line = std::ptr::from_ref(addends[lane]).cast::<i64>();
+            unsafe {
+                lines[0][lane] = _mm512_loadu_si512(line.cast());
+                lines[1][lane] = _mm512_maskz_loadu_epi64(0x7f, line.wrapping_add(LANES));
+            }
         }
-        unsafe { transpose(&rows) }
+        let [first, second] = unsafe { lines.map(|line| transpose(line)) };
+        let words = |line: [__m512i; LANES]| line.map(Self);
+        let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, _]) = (words(first), words(second));
+        [[a, b, c, d, e], [f, g, h, i, j], [k, l, m, n, o]]
     }
 
     #[inline(always)]
-    fn product(f: &Element<Self>, g: &Element<Self>) -> Element<Self> {
-        product_of_integers(f, g)
+    fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self> {
+        product_of_integers(f, g, offset)
     }
 
     #[inline(always)]
@@ -173,12 +189,12 @@ impl MultiplyAdd for Vector {
     }
 }
 
-/// The first five columns of eight rows.
+/// The columns of eight rows.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transpose(rows: &[__m512i; LANES]) -> Element<Vector> {
+fn transpose(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    let [a, b, c, d, e, f, g, h] = rows;
     // Of two rows, the even columns and the odd ones, each pair of equal columns side by side.
-    let [a, b, c, d, e, f, g, h] = *rows;
     let even = [
         _mm512_unpacklo_epi64(a, b),
         _mm512_unpacklo_epi64(c, d),
@@ -191,12 +207,13 @@ fn transpose(rows: &[__m512i; LANES]) -> Element<Vector> {
         _mm512_unpackhi_epi64(e, f),
         _mm512_unpackhi_epi64(g, h),
     ];
-    let ([c0, c4], [c2, _]) = (quarters::<0x88>(&even), quarters::<0xdd>(&even));
-    let ([c1, _], [c3, _]) = (quarters::<0x88>(&odd), quarters::<0xdd>(&odd));
-    [Vector(c0), Vector(c1), Vector(c2), Vector(c3), Vector(c4)]
+    let ([c0, c4], [c2, c6]) = (quarters::<0x88>(&even), quarters::<0xdd>(&even));
+    let ([c1, c5], [c3, c7]) = (quarters::<0x88>(&odd), quarters::<0xdd>(&odd));
+    [c0, c1, c2, c3, c4, c5, c6, c7]
 }
 
-/// Quarters 0 and 2 of four vectors (`0x88`), or quarters 1 and 3 (`0xdd`).
+/// Of quarters 0 and 2 of four vectors (`0x88`), or of 1 and 3 (`0xdd`), the lower ones and the
+/// upper ones.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn quarters<const WHICH: i32>(pairs: &[__m512i; 4]) -> [__m512i; 2] {

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::table::{self, Addend, BASE, NOTHING, Point, Step, encode};
+use super::steps::{Row, Steps};
+use super::table::{self, Addend, BASE, Point, encode};
 
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, ifma};
@@ -100,16 +101,14 @@ impl Kernel {
     pub(super) fn sums<'a>(
         self,
         count: usize,
-        write: impl Fn(usize, &mut Vec<Step<'a>>),
+        write: impl Fn(usize, &mut Steps<'a>),
     ) -> Vec<Point> {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => side_by_side(count, write, avx2::sum),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Ifma => side_by_side(count, write, ifma::sum),
-            _ => side_by_side(count, write, |[steps]| {
-                [steps.iter().copied().fold(Point::IDENTITY, Point::plus)]
-            }),
+            _ => one_by_one(count, write),
         }
     }
 }
@@ -151,34 +150,36 @@ fn multiples_side_by_side<const N: usize>(
     all
 }
 
+/// The sums, one after the other.
+fn one_by_one<'a>(count: usize, write: impl Fn(usize, &mut Steps<'a>)) -> Vec<Point> {
+    let mut steps = Steps::new(1);
+    let mut sum = |at: usize| {
+        steps.clear(1);
+        steps.turn_to(0);
+        write(at, &mut steps);
+        let plus = |sum: Point, row: Row<1>| sum.plus((row.addends[0], row.opposite[0] != 0));
+        steps.rows().fold(Point::IDENTITY, plus)
+    };
+    (0..count).map(&mut sum).collect()
+}
+
 /// The sums, `N` at a time. Where there are fewer, the steps of each are dealt to several lanes.
 fn side_by_side<'a, const N: usize>(
     count: usize,
-    write: impl Fn(usize, &mut Vec<Step<'a>>),
-    sum: impl Fn([&[Step]; N]) -> [Point; N],
+    write: impl Fn(usize, &mut Steps<'a>),
+    sum: impl Fn(&Steps<'a>) -> [Point; N],
 ) -> Vec<Point> {
     let mut sums = Vec::with_capacity(count);
-    let mut lanes: [Vec<Step>; N] = std::array::from_fn(|_| Vec::new());
-    let mut undealt = Vec::new();
+    let mut steps = Steps::new(N);
     while sums.len() < count {
         let together = N.min(count - sums.len());
         let shares = N / together;
-        lanes.iter_mut().for_each(Vec::clear);
-        for (at, lanes) in lanes.chunks_exact_mut(shares).take(together).enumerate() {
-            match lanes {
-                [lane] => write(sums.len() + at, lane),
-                _ => {
-                    undealt.clear();
-                    write(sums.len() + at, &mut undealt);
-                    for (step, lane) in undealt.iter().zip((0..shares).cycle()) {
-                        lanes[lane].push(*step);
-                    }
-                }
-            }
+        steps.clear(shares);
+        for at in 0..together {
+            steps.turn_to(at);
+            write(sums.len() + at, &mut steps);
         }
-        let longest = lanes[0].len();
-        lanes.iter_mut().for_each(|lane| lane.resize(longest, (&NOTHING, false)));
-        let summed = sum(lanes.each_ref().map(Vec::as_slice));
+        let summed = sum(&steps);
         let whole = |parts: &[Point]| parts[1..].iter().fold(parts[0], |sum, part| sum.add(part));
         sums.extend(summed.chunks_exact(shares).take(together).map(whole));
     }
@@ -189,31 +190,32 @@ fn side_by_side<'a, const N: usize>(
 mod tests {
     use super::super::emulated::{Doubles, Integers};
     use super::super::sum;
-    use super::super::table::Table;
+    use super::super::table::{NOTHING, Table};
     use super::*;
 
+    /// A scalar of each number, below `2^253`.
+    fn scalar(number: usize) -> [u8; 32] {
+        let mut scalar = *blake3::hash(&number.to_le_bytes()).as_bytes();
+        scalar[31] &= 0x1f;
+        scalar
+    }
+
+    /// The steps of two scalars.
+    fn steps_from<'a>(wide: &'a Table<6>, narrow: &'a Table<3>) -> impl Fn(usize, &mut Steps<'a>) {
+        |at, steps| {
+            wide.write_steps(&scalar(at), steps);
+            narrow.write_steps(&scalar(at + 1000), steps);
+        }
+    }
+
     /// Sums of `count` scalars' steps, each scalar times the base point and times another one.
-    fn judged<const N: usize>(count: usize, sum: impl Fn([&[Step]; N]) -> [Point; N]) {
+    fn judged<const N: usize>(count: usize, sum: impl Fn(&Steps) -> [Point; N]) {
         let point = Point::decode(&BASE).expect("the base point");
         let narrow = Table::<3>::new(Kernel::Portable, &point.negated());
         let wide = Table::<6>::new(Kernel::Portable, &point);
-        let scalar = |at: usize| {
-            let mut scalar = *blake3::hash(&at.to_le_bytes()).as_bytes();
-            scalar[31] &= 0x0f;
-            scalar
-        };
-        let write = |at: usize, steps: &mut Vec<_>| {
-            wide.write_steps(&scalar(at), steps);
-            narrow.write_steps(&scalar(at + 1000), steps);
-        };
-        let one_by_one: Vec<Point> = (0..count)
-            .map(|at| {
-                let mut steps = Vec::new();
-                write(at, &mut steps);
-                steps.into_iter().fold(Point::IDENTITY, Point::plus)
-            })
-            .collect();
-        let sums = side_by_side(count, write, sum);
+        let write = steps_from(&wide, &narrow);
+        let one_by_one = one_by_one(count, &write);
+        let sums = side_by_side(count, &write, sum);
         assert_eq!(encode(&sums), encode(&one_by_one), "{count} sums in {N} lanes");
     }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
-use super::single::split;
+use super::single::is_below_order;
 use super::table::{BASE, Point, Table, encode};
 use crate::key::PublicKey;
 
@@ -98,14 +98,15 @@ pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) 
 
 fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
     let mut doubtful = Vec::new();
-    let mut split_claims = Vec::with_capacity(prepared.len());
+    let mut in_order = Vec::with_capacity(prepared.len());
     let mut hashed = Vec::with_capacity(prepared.len());
     for (position, table) in prepared {
         let Claim { key, message, signature } = claims[*position];
-        match split(signature) {
-            Some((_, s)) => {
-                split_claims.push((*position, table, s.to_bytes()));
-                hashed.push([&signature[..32], key, message]);
+        let (r, s) = signature.split_first_chunk().expect("half of 64 bytes");
+        match s.first_chunk().filter(|s| is_below_order(s)) {
+            Some(s) => {
+                in_order.push((*position, table, s));
+                hashed.push([r, key, message]);
             }
             None => doubtful.push(*position),
         }
@@ -115,13 +116,13 @@ fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> 
         .iter()
         .map(|hash| Scalar::from_bytes_mod_order_wide(hash).to_bytes())
         .collect();
-    let sums = kernel.sums(split_claims.len(), |at, steps| {
-        let (_, table, s) = &split_claims[at];
+    let sums = kernel.sums(in_order.len(), |at, steps| {
+        let (_, table, s) = &in_order[at];
         BASE_TABLE.write_steps(s, steps);
         table.write_steps(&challenges[at], steps);
     });
     let computed = encode(&sums);
-    for ((position, ..), r) in split_claims.iter().zip(&computed) {
+    for ((position, ..), r) in in_order.iter().zip(&computed) {
         if claims[*position].signature[..32] != r[..] {
             doubtful.push(*position);
         }

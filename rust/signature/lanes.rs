@@ -22,6 +22,9 @@ pub type Element<L> = [L; 5];
 
 /// Unsigned 64-bit values, one in each of `N` lanes; sums are modulo `2^64`.
 pub trait Lanes<const N: usize>: Copy {
+    /// Which lanes are chosen.
+    type Mask: Copy;
+
     /// The same value in every lane.
     fn splat(value: u64) -> Self;
 
@@ -51,14 +54,17 @@ pub trait Lanes<const N: usize>: Copy {
     /// `self + 19 small`, where `small` is below `2^32`.
     fn plus_19_times(self, small: Self) -> Self;
 
-    /// `yes` where a lane has all its bits set, `no` where it has none.
-    fn select(self, yes: Self, no: Self) -> Self;
+    /// The lanes whose values have all their bits set; others have none.
+    fn mask(values: &[u64; N]) -> Self::Mask;
 
-    /// The limbs of one element a lane.
-    fn gather(elements: [&[u64; 5]; N]) -> Element<Self>;
+    /// `yes` in the lanes that are chosen, `no` in the others.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
-    /// The columns of the product of reduced elements.
-    fn product(f: &Element<Self>, g: &Element<Self>) -> Element<Self>;
+    /// The sum, the difference and the product of one addend a lane.
+    fn gather(addends: &[&Addend; N]) -> [Element<Self>; 3];
+
+    /// The columns of the product of reduced elements, with an offset of even numbers added.
+    fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self>;
 
     /// Have the addend in the cache soon.
     fn prefetch(addend: &Addend);
@@ -97,8 +103,34 @@ const fn multiple_of_p(times: u64) -> [u64; 5] {
     [first, other, other, other, other]
 }
 
-/// What is added before columns are subtracted: more than any column.
-const ABOVE_COLUMNS: [u64; 5] = multiple_of_p(1 << 10);
+/// A multiple of the modulus, more than any column: what columns are subtracted from has it added.
+pub const ABOVE_COLUMNS: [u64; 5] = multiple_of_p(1 << 10);
+
+/// The columns of the product of reduced elements.
+#[inline(always)]
+pub fn product<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
+    L::product_and(f, g, [0; 5])
+}
+
+/// The same with `ABOVE_COLUMNS`, so that other columns may be subtracted; it costs nothing.
+#[inline(always)]
+pub fn product_above<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
+    L::product_and(f, g, ABOVE_COLUMNS)
+}
+
+/// The limbs of one element a lane.
+#[inline(always)]
+pub fn from_lanes<const N: usize, L: Lanes<N>>(elements: [&[u64; 5]; N]) -> Element<L> {
+    let mut limbs = [L::splat(0); 5];
+    for at in 0..5 {
+        let mut values = [0; N];
+        for lane in 0..N {
+            values[lane] = elements[lane][at];
+        }
+        limbs[at] = L::load(&values);
+    }
+    limbs
+}
 
 #[inline(always)]
 pub fn add<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
@@ -109,12 +141,12 @@ pub fn add<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Eleme
     sum
 }
 
-/// `f - g` and a multiple of the modulus, for columns.
+/// `f - g`, where no limb of `g` is above that of `f`.
 #[inline(always)]
 pub fn sub<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
     let mut difference = *f;
     for at in 0..5 {
-        difference[at] = difference[at].plus(L::splat(ABOVE_COLUMNS[at])).minus(g[at]);
+        difference[at] = difference[at].minus(g[at]);
     }
     difference
 }
@@ -150,22 +182,33 @@ fn fold<const N: usize, L: Lanes<N>>(columns: &[L; 10]) -> Element<L> {
 /// above the lower one, where the next limb stands 51: it counts twice. A column is below
 /// `5 (2^52 + 2^51.1)`, and 20 times that is below `2^60`.
 #[inline(always)]
-pub fn product_of_integers<const N: usize, L>(f: &Element<L>, g: &Element<L>) -> Element<L>
+pub fn product_of_integers<const N: usize, L>(
+    f: &Element<L>,
+    g: &Element<L>,
+    offset: [u64; 5],
+) -> Element<L>
 where
     L: Lanes<N> + MultiplyAdd,
 {
-    let zero = L::splat(0);
-    let (mut lower, mut upper) = ([zero; 10], [zero; 10]);
+    let mut columns = [L::splat(0); 10];
+    for at in 1..5 {
+        columns[at] = L::splat(offset[at] / 2);
+    }
     for i in 0..5 {
         for j in 0..5 {
-            lower[i + j] = lower[i + j].madd52lo(f[i], g[j]);
-            upper[i + j + 1] = upper[i + j + 1].madd52hi(f[i], g[j]);
+            columns[i + j + 1] = columns[i + j + 1].madd52hi(f[i], g[j]);
         }
     }
-    for at in 1..10 {
-        lower[at] = lower[at].plus(upper[at].plus(upper[at]));
+    for column in &mut columns[1..] {
+        *column = column.plus(*column);
     }
-    fold(&lower)
+    columns[0] = L::splat(offset[0]);
+    for i in 0..5 {
+        for j in 0..5 {
+            columns[i + j] = columns[i + j].madd52lo(f[i], g[j]);
+        }
+    }
+    fold(&columns)
 }
 
 /// `2^103`: doubles from here to `2^104` are the multiples of `2^51`.
@@ -204,7 +247,11 @@ const OFFSETS: [u64; 5] = {
 /// leaves what was rounded off, exactly, between `-2^51` and `2^51`. This holds however
 /// the processor rounds. A folded column is between `-2^57.7` and `2^58.8`, before its offset.
 #[inline(always)]
-pub fn product_of_doubles<const N: usize, L>(f: &Element<L>, g: &Element<L>) -> Element<L>
+pub fn product_of_doubles<const N: usize, L>(
+    f: &Element<L>,
+    g: &Element<L>,
+    offset: [u64; 5],
+) -> Element<L>
 where
     L: FusedMultiplyAdd<N>,
 {
@@ -224,7 +271,7 @@ where
     }
     let mut folded = fold(&columns);
     for at in 0..5 {
-        folded[at] = folded[at].plus(L::splat(OFFSETS[at]));
+        folded[at] = folded[at].plus(L::splat(OFFSETS[at].wrapping_add(offset[at])));
     }
     folded
 }
@@ -283,14 +330,15 @@ mod tests {
         let elements = elements();
         for (left, right) in elements.chunks_exact(N).zip(elements.chunks_exact(N).rev()) {
             let (f, g) = (load::<N, L>(left), load::<N, L>(right));
-            let (product, square) = (L::product(&f, &g), L::product(&f, &f));
+            let (product, square) = (product(&f, &g), product(&f, &f));
             let sum = add(&add(&square, &square), &product);
-            let difference = sub(&add(&square, &square), &product);
+            let above = product_above(&f, &f);
+            let difference = sub(&add(&above, &square), &product);
             for columns in [&product, &square] {
                 let largest = columns.iter().flat_map(|column| column.store()).max();
                 assert!(largest < Some(1 << 60));
             }
-            let results = [product, square, sum, difference].map(|columns| {
+            let results = [product, square, sum, difference, above].map(|columns| {
                 let limbs = store(&carry::<N, L>(&columns));
                 assert!(limbs.iter().flatten().all(|limb| *limb < (1 << 51) + (1 << 18)));
                 limbs
@@ -299,8 +347,8 @@ mod tests {
                 let (f, g) = (Tight::from_limbs(left[lane]), Tight::from_limbs(right[lane]));
                 let (product, square) = (f.mul(&g), f.square());
                 let twice = square.add(&square).carry();
-                let want =
-                    [product, square, twice.add(&product).carry(), twice.sub(&product).carry()];
+                let (sum, difference) = (twice.add(&product), twice.sub(&product));
+                let want = [product, square, sum.carry(), difference.carry(), square];
                 for (result, want) in results.iter().zip(want) {
                     assert_eq!(value(result[lane]), want.to_bytes(), "{left:?} {right:?}");
                 }
@@ -313,14 +361,20 @@ mod tests {
         let elements = elements();
         let mut rows = elements.chunks_exact(N);
         while let (Some(f), Some(g)) = (rows.next(), rows.next()) {
-            let row =
-                |at: usize| -> [&[u64; 5]; N] { std::array::from_fn(|lane| &[f, g][at][lane]) };
-            let (left, right) = (L::gather(row(0)), L::gather(row(1)));
-            let (want_left, want_right) = (Plain::gather(row(0)), Plain::gather(row(1)));
-            assert_eq!(
-                store(&L::product(&left, &right)),
-                store(&Plain::product(&want_left, &want_right))
-            );
+            let addends: [Addend; N] = std::array::from_fn(|lane| Addend {
+                sum: f[lane],
+                difference: g[lane],
+                product: f[N - 1 - lane],
+            });
+            let (got, want) = (L::gather(&addends.each_ref()), Plain::gather(&addends.each_ref()));
+            assert_eq!(got.each_ref().map(store), want.each_ref().map(store));
+            let ([left, right, _], [want_left, want_right, _]) = (got, want);
+            for (got, want) in [
+                (product(&left, &right), product(&want_left, &want_right)),
+                (product_above(&left, &right), product_above(&want_left, &want_right)),
+            ] {
+                assert_eq!(store(&got), store(&want));
+            }
             for at in 0..5 {
                 let (f, g) = (left[at], right[at]);
                 let (p, q) = (want_left[at], want_right[at]);
@@ -339,7 +393,7 @@ mod tests {
                     g.shifted::<7>(),
                     f.times_19(),
                     f.plus_19_times(small),
-                    L::load(&mask).select(f, g),
+                    L::select(L::mask(&mask), f, g),
                     f.minus(g).above_limb(),
                 ];
                 let want = [
@@ -353,7 +407,7 @@ mod tests {
                     q.shifted::<7>(),
                     p.times_19(),
                     p.plus_19_times(want_small),
-                    Plain::load(&mask).select(p, q),
+                    Plain::select(Plain::mask(&mask), p, q),
                     p.minus(q).above_limb(),
                 ];
                 assert_eq!(got.map(L::store), want.map(Plain::store));

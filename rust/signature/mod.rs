@@ -21,6 +21,7 @@ mod known;
 mod lanes;
 mod sha512;
 mod single;
+mod steps;
 mod sum;
 mod table;
 

@@ -8,6 +8,13 @@ use sha2::{Digest, Sha512};
 use super::Claim;
 use crate::key::{PublicKey, Signature};
 
+/// The order of the base point, `2^252 + 27742317777372353535851937790883648493` (RFC 8032 section
+/// 5.1), little endian.
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
 /// Whether the signature holds; see the module for the rule.
 pub(super) fn holds(claim: &Claim) -> bool {
     let verdict = || {
@@ -34,6 +41,11 @@ pub(super) fn split(signature: &Signature) -> Option<([u8; 32], Scalar)> {
     Some((r, Option::from(Scalar::from_canonical_bytes(s))?))
 }
 
+/// Whether the scalar, little endian, is below the group order.
+pub(super) fn is_below_order(scalar: &[u8; 32]) -> bool {
+    scalar.iter().rev().lt(ORDER.iter().rev())
+}
+
 /// `k`, over the bytes as they were received.
 pub(super) fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash(&[r, key, message]))
@@ -46,4 +58,29 @@ pub(super) fn hash(parts: &[&[u8]; 3]) -> [u8; 64] {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beside the order in every byte, and beside those of its multiples that fit.
+    #[test]
+    fn scalars_below_the_order_are_those_of_another_implementation() {
+        let mut scalars = vec![[0; 32], ORDER, [0xff; 32]];
+        for at in 0..32 {
+            for (change, borrow) in [(1, 0), (0xff, 0xff), (0x80, 0)] {
+                let mut scalar = ORDER;
+                scalar[at] = scalar[at].wrapping_add(change);
+                scalars.push(scalar);
+                scalar[..at].fill(borrow);
+                scalars.push(scalar);
+            }
+        }
+        let below = |scalar: &[u8; 32]| bool::from(Scalar::from_canonical_bytes(*scalar).is_some());
+        for scalar in &scalars {
+            assert_eq!(is_below_order(scalar), below(scalar), "{scalar:?}");
+        }
+        assert!(scalars.iter().any(below) && !scalars.iter().all(below));
+    }
 }

@@ -6,6 +6,7 @@
 
 use super::field::{Loose, Tight, invert};
 use super::kernel::Kernel;
+use super::steps::{Step, Steps};
 
 /// A point of the curve in extended coordinates: `x = X/Z`, `y = Y/Z`, `xy = T/Z`.
 #[derive(Clone, Copy)]
@@ -19,15 +20,12 @@ pub struct Point {
 /// A point with `Z = 1`, in the form that additions take: `y + x`, `y - x` and `2dxy`, each as five
 /// limbs of 51 bits, below `2^51 + 2^18`. It takes two lines of a cache.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Addend {
     pub sum: [u64; 5],
     pub difference: [u64; 5],
     pub product: [u64; 5],
 }
-
-/// An addend, and whether it is to be taken away.
-pub type Step<'a> = (&'a Addend, bool);
 
 /// The encoding of the base point (RFC 8032 section 5.1).
 pub const BASE: [u8; 32] = {
@@ -145,14 +143,27 @@ pub fn encode(points: &[Point]) -> Vec<[u8; 32]> {
     points.iter().zip(&inverses).map(encode).collect()
 }
 
-/// Every multiple `digit * 2^(WIDTH * place)` of a point, for digits from 1 to `2^(WIDTH - 1)`.
+/// Every multiple `digit * 2^(WIDTH * place)` of a point, for digits from 0 to `2^(WIDTH - 1)`.
 pub struct Table<const WIDTH: usize>(Vec<Addend>);
 
 impl<const WIDTH: usize> Table<WIDTH> {
-    const DIGITS: usize = 1 << (WIDTH - 1);
+    /// The largest digit.
+    const HALF: usize = 1 << (WIDTH - 1);
 
-    /// Scalars are below `2^253`, and the last digit may take a carry.
-    const PLACES: usize = 254_usize.div_ceil(WIDTH);
+    /// Scalars are below `2^253`, and a half of what each digit can be is added.
+    const PLACES: usize = 255_usize.div_ceil(WIDTH);
+
+    /// A half of what each digit can be, little endian.
+    const HALVES: [u64; 6] = {
+        let mut halves = [0; 6];
+        let mut place = 0;
+        while place < Self::PLACES {
+            let bit = (place + 1) * WIDTH - 1;
+            halves[bit / 64] |= 1 << (bit % 64);
+            place += 1;
+        }
+        halves
+    };
 
     pub fn new(kernel: Kernel, point: &Point) -> Self {
         let mut bases = vec![*point];
@@ -160,28 +171,33 @@ impl<const WIDTH: usize> Table<WIDTH> {
             let last = bases[bases.len() - 1];
             bases.push((0..WIDTH).fold(last, |point, _| point.doubled()));
         }
-        Self(kernel.multiples(&addends(&bases), Self::DIGITS))
+        let multiples = kernel.multiples(&addends(&bases), Self::HALF);
+        let rows = multiples.chunks_exact(Self::HALF);
+        Self(rows.flat_map(|row| std::iter::once(&NOTHING).chain(row)).copied().collect())
     }
 
-    /// Add what the multiple is the sum of, one step a place. The scalar is little endian, below
+    /// Write what the multiple is the sum of, one step a place. The scalar is little endian, below
     /// `2^253`.
+    ///
+    /// With a half added to each digit at once, no carry goes from one to the next, and signs
+    /// that no processor could foresee need no branch.
     #[inline]
-    pub fn write_steps<'a>(&'a self, scalar: &[u8; 32], steps: &mut Vec<Step<'a>>) {
-        let mut carry = 0;
-        steps.extend(self.0.chunks_exact(Self::DIGITS).enumerate().map(|(place, row)| {
-            let digit = bits::<WIDTH>(scalar, place * WIDTH) + carry;
-            carry = usize::from(digit > Self::DIGITS);
-            let distance = if carry == 1 { (1 << WIDTH) - digit } else { digit };
-            (distance.checked_sub(1).map_or(&NOTHING, |at| &row[at]), carry == 1)
-        }));
+    pub fn write_steps<'a>(&'a self, scalar: &[u8; 32], steps: &mut Steps<'a>) {
+        let mut words = Self::HALVES;
+        let mut sum = 0;
+        let (scalar, _) = scalar.as_chunks();
+        for (word, bytes) in words.iter_mut().zip(scalar.iter().chain(&[[0; 8]; 2])) {
+            sum = (sum >> 64) + u128::from(*word) + u128::from(u64::from_le_bytes(*bytes));
+            *word = sum as u64;
+        }
+        let step = |(place, row): (usize, &'a [Addend])| {
+            let (word, bit) = (place * WIDTH / 64, place * WIDTH % 64);
+            let two = u128::from(words[word]) | u128::from(words[word + 1]) << 64;
+            let digit = (two >> bit) as usize & (2 * Self::HALF - 1);
+            (&row[digit.abs_diff(Self::HALF)], digit < Self::HALF)
+        };
+        steps.extend(self.0.chunks_exact(Self::HALF + 1).enumerate().map(step));
     }
-}
-
-/// `WIDTH` bits of a little-endian scalar, zeros beyond its end.
-fn bits<const WIDTH: usize>(scalar: &[u8; 32], at: usize) -> usize {
-    let byte = |at: usize| scalar.get(at).copied().map_or(0, usize::from);
-    let two = byte(at / 8) | byte(at / 8 + 1) << 8;
-    two >> (at % 8) & ((1 << WIDTH) - 1)
 }
 
 /// The first multiples of each addend, the lowest first, addend by addend.
@@ -226,9 +242,7 @@ mod tests {
 
     fn product<const WIDTH: usize>(kernel: Kernel, point: &Point, scalar: &Scalar) -> [u8; 32] {
         let table = Table::<WIDTH>::new(kernel, point);
-        let mut steps = Vec::new();
-        table.write_steps(scalar.as_bytes(), &mut steps);
-        encode(&[steps.into_iter().fold(Point::IDENTITY, Point::plus)])[0]
+        encode(&Kernel::Portable.sums(1, |_, steps| table.write_steps(scalar.as_bytes(), steps)))[0]
     }
 
     /// By doubling and adding: a point of small order does not mind the order of the group.
