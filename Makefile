@@ -13,12 +13,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
+LOAD ?=
 LINTED := python tests benches examples verifier .ci
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full guard scorecard wheel lock clean
+.PHONY: help demo test check bench bench-full load guard scorecard wheel lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -46,6 +47,9 @@ bench: $(VENV)/built $(VENV)/bench ## measure, with peers beside us in the same 
 
 bench-full: $(VENV)/built $(VENV)/bench ## the same with Go's logs beside us, and to 10^7 records
 	$(BIN)/python benches/run.py --full $(BENCH)
+
+load: $(VENV)/built ## hold four nodes under 5,500 records/s for 60 s: make load LOAD='--seconds 600'
+	$(BIN)/python benches/load.py $(LOAD)
 
 guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its peers
 	$(BIN)/python benches/guard.py

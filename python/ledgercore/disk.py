@@ -22,6 +22,7 @@ from ledgercore.errors import BusyError, LimitError, StoreError
 __all__ = [
     "HeadFile",
     "WriterLock",
+    "append_to",
     "core_count",
     "exists",
     "file_bytes",
@@ -196,6 +197,16 @@ def remove(path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot remove {path}: {error.strerror}") from error
+
+
+@contextmanager
+def append_to(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write behind what it holds, as a log is; nothing is flushed."""
+    try:
+        with Path(path).open("ab") as file:
+            yield file
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from ledgercore import Checkpoint, Ledger, RefusedError, SigningKey
+from ledgercore import Checkpoint, Ledger, RefusedError, SigningKey, UnavailableError
+from ledgercore.demo.processes import NodeProcess
 from ledgercore.keyfile import load_key
 from ledgercore.node.blocking import BlockingClient
-from tests.node.network import Member, Network, command
-
-NAMES = ("tax", "bank", "regulator")
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
-    network = Network(tmp_path, NAMES)
-    try:
-        network.start()
-        yield network
-    finally:
-        network.stop()
+from ledgercore.node.client import Patience
+from ledgercore.node.founding import parse_members
+from tests.node.network import command, network
 
 
 def signed(client: BlockingClient, key: SigningKey, count: int) -> list[bytes]:
@@ -37,41 +27,9 @@ def signed(client: BlockingClient, key: SigningKey, count: int) -> list[bytes]:
     return [batch[at].encode() for at in range(count)]
 
 
-def key_of(member: Member) -> SigningKey:
-    return load_key(member.directory / f"{member.name}.key")
-
-
-def height_of(client: BlockingClient) -> int:
-    return Checkpoint.parse(client.checkpoint()).height
-
-
-def test_a_record_submitted_at_any_node_is_at_every_node(network: Network) -> None:
-    clients = [member.client() for member in network.members]
-    try:
-        for member, client in zip(network.members, clients, strict=True):
-            records = signed(client, key_of(member), 5)
-            receipt = client.submit(records[0])
-            outcomes = client.submit_many(records)
-            assert outcomes == list(range(receipt.index, receipt.index + 5))
-            assert client.receipt(outcomes[-1])[1].encode() == records[-1]
-        size = Checkpoint.parse(clients[-1].checkpoint()).size
-        for client in clients:
-            wait_for(client, size)
-        found = {client.checkpoint() for client in clients}
-
-        assert len(found) == 1
-        with pytest.raises(RefusedError):
-            clients[1].submit(stranger(clients[1]))
-    finally:
-        for client in clients:
-            client.close()
-
-
-def stranger(client: BlockingClient) -> bytes:
-    key, anchor = SigningKey(b"s" * 32), client.anchor
-    return key.sign_record(
-        anchor.suite, anchor.network, "data", b"x", sequence=0, previous=bytes(32)
-    ).encode()
+def key_of(process: NodeProcess) -> SigningKey:
+    place = process.place
+    return load_key(place.directory / f"{place.member}.key")
 
 
 def wait_for(client: BlockingClient, size: int) -> None:
@@ -81,48 +39,96 @@ def wait_for(client: BlockingClient, size: int) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_node_comes_back_and_a_stopped_one_loses_nothing(network: Network) -> None:
-    operator, bank, regulator = network.members
-    with bank.client() as client, operator.client() as at_operator:
-        first = signed(client, key_of(bank), 20)
-        assert all(isinstance(each, int) for each in client.submit_many(first))
-
-        regulator.stop(signal.SIGKILL)
-        more = signed(at_operator, key_of(operator), 20)
-        at_operator.submit_many(more)
-        regulator.start()
-        regulator.wait()
-        with regulator.client() as late:
-            wait_for(late, 41)
-
-        # While records come in, the operator is told to stop: what it acknowledged is there.
-        records = signed(client, key_of(bank), 400)
-        acknowledged: list[int] = []
-        for begin in range(0, 100, 10):
-            acknowledged += client.submit_many(records[begin : begin + 10])  # type: ignore[arg-type]
-    assert operator.stop(signal.SIGTERM) == 0
-    assert bank.stop() == 0
-
-    with Ledger.open(operator.ledger, read_only=True) as ledger:
-        report = ledger.verify()
-        kept = [ledger.record(index).encode() for index in acknowledged]
-    assert kept == records[:100]
-    assert report.records >= 141
-    with Ledger.open(bank.ledger, read_only=True) as copy:
-        assert [copy.record(index).encode() for index in acknowledged] == kept
+def stranger(client: BlockingClient) -> bytes:
+    key, anchor = SigningKey(b"s" * 32), client.anchor
+    record = key.sign_record(
+        anchor.suite, anchor.network, "data", b"x", sequence=0, previous=bytes(32)
+    )
+    return record.encode()
 
 
-def test_a_copy_is_joined_by_a_command_and_status_is_told(network: Network) -> None:
-    operator, bank, regulator = network.members
-    with operator.client() as client:
-        client.submit_many(signed(client, key_of(operator), 30))
-    regulator.stop()
-    for suffix in ("", ".head", "-wal", "-shm", ".lock"):
-        Path(f"{regulator.ledger}{suffix}").unlink(missing_ok=True)
+def test_a_record_submitted_at_any_node_is_at_every_node(tmp_path: Path) -> None:
+    with network(tmp_path) as processes:
+        clients = [process.place.client() for process in processes]
+        for process, client in zip(processes, clients, strict=True):
+            records = signed(client, key_of(process), 5)
+            receipt = client.submit(records[0])
+            outcomes = client.submit_many(records)
+            assert outcomes == list(range(receipt.index, receipt.index + 5))
+            assert client.receipt(receipt.index + 4)[1].encode() == records[-1]
+        for client in clients:
+            wait_for(client, 16)
 
-    joined = command("node", "join", regulator.settings)
-    status = command("node", "status", bank.settings)
+        assert len({client.checkpoint() for client in clients}) == 1
+        with pytest.raises(RefusedError):
+            clients[1].submit(stranger(clients[1]))
+        for client in clients:
+            client.close()
 
-    assert (joined["size"], joined["refused"]) == (31, [])
-    assert status["ready"] is True
-    assert status["member"] == "bank"
+
+def test_a_killed_node_comes_back_and_a_joined_copy_is_whole(tmp_path: Path) -> None:
+    with network(tmp_path) as (operator, bank, regulator):
+        with bank.place.client() as client, operator.place.client() as at_operator:
+            client.submit_many(signed(client, key_of(bank), 20))
+            regulator.kill()
+            at_operator.submit_many(signed(at_operator, key_of(operator), 20))
+            regulator.start()
+            regulator.wait()
+            with regulator.place.client() as late:
+                wait_for(late, 41)
+        regulator.stop()
+        for suffix in ("", ".head", "-wal", "-shm", ".lock"):
+            Path(f"{regulator.place.ledger}{suffix}").unlink(missing_ok=True)
+
+        joined = command("node", "join", regulator.place.settings)
+        status = command("node", "status", bank.place.settings)
+
+        assert (joined["size"], joined["refused"]) == (41, [])
+        assert (status["ready"], status["member"], status["size"]) == (True, "bank", 41)
+
+
+def test_what_a_stopped_node_acknowledged_is_there(tmp_path: Path) -> None:
+    """Records come in while both nodes are told to stop: no answer was a promise too many."""
+    with network(tmp_path) as (operator, bank, _):
+        acknowledged: dict[int, bytes] = {}
+        with bank.place.client(Patience(attempts=1)) as client:
+            records = signed(client, key_of(bank), 20_000)
+
+            def submit() -> None:
+                for begin in range(0, len(records), 20):
+                    some = records[begin : begin + 20]
+                    try:
+                        outcomes = client.submit_many(some)
+                    except UnavailableError:
+                        return
+                    acknowledged.update(zip(outcomes, some, strict=True))  # type: ignore[arg-type]
+
+            submitting = Thread(target=submit)
+            submitting.start()
+            time.sleep(1)
+            codes = operator.stop(), bank.stop()
+            submitting.join()
+
+        assert codes == (0, 0)
+        assert 0 < len(acknowledged) < len(records)
+        for process in (operator, bank):
+            with Ledger.open(process.place.ledger, read_only=True) as ledger:
+                ledger.verify()
+                kept = {index: ledger.record(index).encode() for index in acknowledged}
+            assert kept == acknowledged
+
+
+def test_members_make_their_keys_and_the_operator_the_network(tmp_path: Path) -> None:
+    bank = command("node", "init", tmp_path / "bank", "--member", "bank", "--roles", "consumer")
+    (tmp_path / "members.toml").write_text(bank["table"])
+    tax = command(
+        *("node", "init", tmp_path / "tax", "--member", "tax", "--roles", "provider,supervisor"),
+        *("--origin", "test.example/x", "--members", tmp_path / "members.toml"),
+    )
+
+    with Ledger.open(tax["ledger"], read_only=True) as ledger:
+        genesis = ledger.genesis
+    assert [each.member for each in genesis.members] == ["tax", "bank"]
+    assert genesis.members[1] == parse_members(bank["table"])[0]
+    assert genesis.members[0].roles == ("provider", "supervisor")
+    assert genesis.operator_key == genesis.members[0].signing_key

@@ -57,8 +57,16 @@ class Authority:
         )
         self._write(self.path, built)
 
-    def issue(self, name: str, *, days: int = DAYS, address: str = "127.0.0.1") -> Tls:
+    def issue(
+        self,
+        name: str,
+        *,
+        days: int = DAYS,
+        address: str = "127.0.0.1",
+        directory: Path | None = None,
+    ) -> Tls:
         """A member's certificate for an address and ``localhost``, and its key, in files."""
+        directory = directory or self._directory
         key = ec.generate_private_key(ec.SECP256R1())
         at = [x509.DNSName("localhost"), x509.IPAddress(ip_address(address))]
         uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -71,7 +79,7 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
             .add_extension(issuer, critical=False)
         )
-        certificate, private = self._directory / f"{name}.crt", self._directory / f"{name}.tls.key"
+        certificate, private = directory / f"{name}.crt", directory / f"{name}.tls.key"
         self._write(certificate, built)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_new(private, pem, owner_only=True)

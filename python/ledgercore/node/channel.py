@@ -21,7 +21,7 @@ from ledgercore.errors import LimitError, UnavailableError
 from ledgercore.node.tls import Context
 from ledgercore.node.warrant import sign_request
 from ledgercore.sync.messages import BINARY, Request, Response
-from ledgercore.waiting import deadline
+from ledgercore.waiting import deadline, sleep
 
 __all__ = ["Caller", "Channel"]
 
@@ -29,6 +29,8 @@ CONNECTIONS = 32
 """Connections of one channel at most."""
 
 CONNECT_S = 5.0
+
+GOODBYE_S = 0.02
 
 LINE_BYTES = 64 * 1024
 """Bytes of one line of a stream at most."""
@@ -148,6 +150,8 @@ class Channel:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+            # TLS says goodbye in a later turn of the loop, which may end with this call.
+            await sleep(GOODBYE_S)
 
 
 async def _read(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

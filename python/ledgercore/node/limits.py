@@ -42,6 +42,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Open connections: what comes beyond is closed."""
     streams: _Count = 256
     """Open event streams: 503."""
+    header_bytes: _Count = 32 * 1024
+    """Bytes of a request's line and headers: 400, or closed."""
     handshake_s: _Seconds = 5.0
     """From an accepted connection to the end of its TLS handshake: closed."""
     headers_s: _Seconds = 10.0

@@ -27,6 +27,10 @@ from ledgercore.node.tls import Context
 __all__ = ["NodeServer", "serve"]
 
 
+_ONE_READ_BYTES = 256 * 1024
+"""What the loop reads at once: a body that comes together with its headers is no large header."""
+
+
 class Connection(HttpToolsProtocol):
     """One caller's connection: what is slow or too much is closed, and it speaks for one key."""
 
@@ -34,6 +38,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._open = open_connections
         self._until: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
         self.bound: dict[str, Any] = {"key": b"", "cut": self.cut}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -48,6 +53,15 @@ class Connection(HttpToolsProtocol):
         self._open.discard(self)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self._until is not None:
+            # Headers are not whole yet; the parser itself would keep any number of them.
+            self._header_bytes += len(data)
+            if self._header_bytes > self._open.limits.header_bytes + _ONE_READ_BYTES:
+                self.cut()
+                return
+        super().data_received(data)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._until is None:
@@ -57,6 +71,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._headers_came()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self._open.limits.header_bytes:
+            self.send_400_response(f"headers have {size} bytes, want fewer")
+            return
         super().on_headers_complete()
 
     def cut(self) -> None:
@@ -64,6 +82,7 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def _expect_headers(self) -> None:
+        self._header_bytes = 0
         self._until = self.loop.call_later(self._open.limits.headers_s, self.cut)
 
     def _headers_came(self) -> None:

@@ -1,0 +1,79 @@
+"""The example: a node mounted in a host's own service, served by the host's own server."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+import uvicorn
+
+from ledgercore import Checkpoint, Ledger, RefusedError, testing
+from ledgercore.demo.authority import Authority
+from ledgercore.demo.processes import free_ports
+from ledgercore.node import Caller, Node, NodeClient, Patience, client_context, make_log
+from tests.conftest import REPOSITORY
+from tests.node.running import MEMBERS, OPERATOR
+
+sys.path.insert(0, str(REPOSITORY / "examples"))
+
+import host
+
+
+def test_a_node_mounted_in_a_service_answers_members_beside_it(tmp_path: Path) -> None:
+    async def act() -> None:
+        ledger = Ledger.create(
+            tmp_path / "service.ledger",
+            origin="test.example/service",
+            members=testing.test_members(MEMBERS),
+            key=OPERATOR,
+        )
+        node = Node("operator", ledger, make_log(io.StringIO(), member="operator"))
+        authority, (port,) = Authority(tmp_path), free_ports(1)
+        tls = authority.issue("service")
+        config = uvicorn.Config(
+            host.make_service(node),
+            port=port,
+            ssl_certfile=tls.certificate,
+            ssl_keyfile=tls.key,
+            ssl_ca_certs=tls.authorities,
+            ssl_cert_reqs=2,
+            log_config=None,
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server._serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        context = client_context(authority.issue("member-1"))
+        url = f"https://localhost:{port}/ledger"
+        caller = Caller.of(testing.signing_key(1), ledger.trust_anchor, context)
+        async with NodeClient(url, "operator", caller, Patience(attempts=1)) as client:
+            seen = client.events()
+            await anext(seen)
+            receipt = await client.submit(testing.signed_records(ledger, signers=2, count=2)[1])
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+                session.post(f"https://localhost:{port}/book", data=b"booked") as response,
+            ):
+                booked = await response.json()
+            notes = [await anext(seen), await anext(seen)]
+
+            assert (receipt.index, booked) == (1, {"index": 2})
+            assert [Checkpoint.parse(note).size for note in notes] == [2, 3]
+            assert (await client.receipt(2))[1].body == b"booked"
+            # What was signed for the path without the prefix is another request.
+            bare = NodeClient(url.removesuffix("/ledger"), "operator", caller, Patience(attempts=1))
+            async with bare:
+                with pytest.raises(Exception, match="404"):
+                    await bare.checkpoint()
+            stranger = Caller.of(testing.signing_key(9), ledger.trust_anchor, context)
+            async with NodeClient(url, "operator", stranger, Patience(attempts=1)) as other:
+                with pytest.raises(RefusedError):
+                    await other.checkpoint()
+        server.should_exit = True
+        await serving
+
+    asyncio.run(act())

@@ -1,0 +1,268 @@
+"""Row 13: hostile callers get bounded answers, and honest ones go on being answered."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ledgercore import UnavailableError
+from ledgercore.entropy import SystemEntropy
+from ledgercore.node.limits import Limits
+from ledgercore.node.tls import client_context
+from tests.node.running import Running, running
+from tests.node.test_trust import header
+
+STRICT = Limits(
+    body_bytes=256 * 1024,
+    bodies_bytes=1024 * 1024,
+    requests_per_s=50,
+    requests_burst=50,
+    connections=24,
+    streams=3,
+    header_bytes=8 * 1024,
+    handshake_s=0.5,
+    headers_s=0.5,
+    body_s=0.5,
+    write_s=0.5,
+)
+HONEST_S = 3.0
+"""What an honest caller waits at most for one answer, on a machine that others use too."""
+
+
+async def opened(there: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A TLS connection, to say on it whatever one likes."""
+    context = client_context(there.tls)
+    return await asyncio.open_connection(
+        "127.0.0.1", there.server.port, ssl=context, server_hostname="localhost"
+    )
+
+
+async def said(there: Running, *pieces: bytes, pause_s: float = 0.0) -> bytes:
+    """All that is answered to some bytes, until the node closes the connection."""
+    reader, writer = await opened(there)
+    answer = b""
+    with suppress(ConnectionError, ssl.SSLError):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+    with suppress(ConnectionError, ssl.SSLError):
+        async with asyncio.timeout(10):
+            while piece := await reader.read(65_536):
+                answer += piece
+    writer.transport.abort()
+    await asyncio.sleep(0.02)
+    return answer
+
+
+def post(there: Running, body: bytes, *headers: str, number: int = 1) -> bytes:
+    """A signed submission, with other headers beside its own."""
+    signed = header(there, number, ("POST", "/v1/records", body), entropy=SystemEntropy())
+    lines = ["POST /v1/records HTTP/1.1", "host: localhost", f"authorization: {signed}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def oversize(there: Running) -> None:
+    body = bytes(300 * 1024)
+    assert b" 413 " in await said(there, post(there, body, f"content-length: {len(body)}"))
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    chunked = post(there, b"", "transfer-encoding: chunked")
+    assert b" 413 " in await said(there, chunked, *[chunk] * 5)
+
+
+async def slow_drip(there: Running) -> None:
+    begin = time.monotonic()
+    dripped = await asyncio.gather(
+        said(there, post(there, b"x" * 99, "content-length: 99"), *[b"x"] * 20, pause_s=0.05),
+        said(there, *[b"G", b"E", b"T", b" "] * 5, pause_s=0.05),
+    )
+    assert b" 408 " in dripped[0]
+    assert dripped[1] == b"" or b" 400 " in dripped[1]
+    assert time.monotonic() - begin < 5
+
+
+async def long_headers(there: Running) -> None:
+    line = f"x-filler: {'x' * 4000}"
+    assert b" 400 " in await said(there, post(there, b"", "content-length: 0", *[line] * 3))
+    endless = [f"x-{at}: {'y' * 60_000}\r\n".encode() for at in range(20)]
+    assert b" 200 " not in await said(there, b"GET /healthz HTTP/1.1\r\n", *endless)
+    assert b" 400 " in await said(there, b"\0\1\2\3 no request\r\n\r\n")
+
+
+async def half_open(there: Running) -> None:
+    """Connections that never begin TLS, or begin no request, are closed in time."""
+    raw = [await asyncio.open_connection("127.0.0.1", there.server.port) for _ in range(40)]
+    begin = time.monotonic()
+    for reader, writer in raw:
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.transport.abort()
+    assert time.monotonic() - begin < 5
+    assert await said(there) == b""
+
+
+async def deep_nesting(there: Running) -> None:
+    async with there.client(1) as client:
+        for record in (b"\x91" * 50_000, b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b""):
+            with pytest.raises(Exception, match=r"record|item|want|body"):
+                await client.submit_many([record])
+        lying = b"\xff\xff\xff\xff" + b"x" * 10
+        with pytest.raises(Exception, match="frame"):
+            await client.fetch("POST", "/v1/records", lying)
+
+
+async def compressed(there: Running) -> None:
+    """Nothing is unpacked: a bomb is a malformed body of its own size."""
+    bomb = b"\x1f\x8b" + bytes(1000)
+    length = f"content-length: {len(bomb)}"
+    sent = post(there, bomb, length, "content-encoding: gzip", "connection: close")
+    assert b" 400 " in await said(there, sent + bomb)
+
+
+async def many_requests(there: Running) -> None:
+    async with there.client(2) as busy:
+
+        async def ask() -> str:
+            try:
+                await busy.fetch("GET", "/v1/anchor")
+            except UnavailableError as error:
+                return "many" if "times a second" in str(error) else "other"
+            return "answered"
+
+        answers = [await ask() for _ in range(300)]
+    assert answers.count("many") > 100
+    assert "other" not in answers
+
+
+async def many_strangers(there: Running) -> None:
+    answers = [await said(there, b"GET /v1/anchor HTTP/1.1\r\nhost: x\r\n\r\n") for _ in range(50)]
+    assert all(b" 401 " in answer for answer in answers)
+
+
+async def many_connections(there: Running) -> None:
+    """Beyond the bound connections are closed; those that are open go on."""
+    held = []
+    for _ in range(40):
+        try:
+            held.append(await opened(there))
+        except (ConnectionError, ssl.SSLError):
+            break
+    assert len(there.server._open) <= STRICT.connections
+    for _, writer in held:
+        writer.transport.abort()
+    await asyncio.sleep(0.1)
+
+
+async def many_streams(there: Running) -> None:
+    async with there.client(3) as client:
+        streams = [client.events() for _ in range(STRICT.streams)]
+        for stream in streams:
+            await anext(stream)
+        with pytest.raises(UnavailableError, match="503"):
+            await anext(client.events())
+        for stream in streams:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def never_reads(there: Running) -> None:
+    """Who asks for much and takes nothing is closed, and its answer given up."""
+    reader, writer = await opened(there)
+    del reader
+    for _ in range(20):
+        signed = header(there, 1, ("GET", "/v1/receipts", b""), entropy=SystemEntropy())
+        request = f"GET /v1/receipts HTTP/1.1\r\nhost: x\r\nauthorization: {signed}\r\n\r\n"
+        writer.write(request.encode())
+    transport = writer.transport
+    transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.sleep(2)
+    transport.abort()
+
+
+ATTACKS: list[Callable[[Running], Awaitable[None]]] = [
+    oversize,
+    slow_drip,
+    long_headers,
+    half_open,
+    deep_nesting,
+    compressed,
+    many_requests,
+    many_strangers,
+    many_connections,
+    many_streams,
+    never_reads,
+]
+
+
+def test_hostile_callers_are_answered_in_bounds_and_honest_ones_as_ever(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path, STRICT) as there, there.client(0) as honest:
+            await honest.submit_many(there.records(200))
+            waited: dict[str, list[float]] = {}
+
+            async def ask(name: str, done: asyncio.Event) -> None:
+                while not done.is_set():
+                    begin = time.monotonic()
+                    await honest.fetch("GET", "/v1/checkpoint")
+                    waited.setdefault(name, []).append(time.monotonic() - begin)
+                    await asyncio.sleep(0.05)
+
+            quiet = asyncio.Event()
+            asyncio.get_running_loop().call_later(1, quiet.set)
+            await ask("quiet", quiet)
+            for attack in ATTACKS:
+                done = asyncio.Event()
+                asking = asyncio.create_task(ask(attack.__name__, done))
+                try:
+                    await attack(there)
+                finally:
+                    done.set()
+                    await asking
+            await honest.submit_many(there.records(5))
+            assert there.node.ledger.size == 206
+            assert await honest.ready()
+            assert there.node.metrics.body_bytes._value.get() == 0
+            assert there.node.metrics.under_way._value.get() <= 1
+
+            for name, seconds in waited.items():
+                print(f"row 13 {name}: {len(seconds)} honest answers, {max(seconds):.3f} s at most")
+                assert max(seconds) < HONEST_S, name
+            assert len(waited) == len(ATTACKS) + 1
+            await asyncio.sleep(0.1)  # what was aborted is closed in a later turn of the loop
+
+    asyncio.run(act())
+
+
+def test_without_the_bound_a_drip_is_waited_for(tmp_path: Path) -> None:
+    """The control: with a longer time the same slow body is taken, and answered otherwise."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            body = b"x" * 20
+            sent = post(there, body, "content-length: 20", "connection: close")
+            answer = await said(there, sent, *[b"x"] * 20, pause_s=0.05)
+            assert b" 400 " in answer
+            assert b" 408 " not in answer
+
+    asyncio.run(act())
+
+
+def test_strangers_share_one_rate(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path, STRICT) as there:
+            connector = aiohttp.TCPConnector(ssl=client_context(there.tls))
+            async with aiohttp.ClientSession(connector=connector) as session:
+                statuses = []
+                for _ in range(80):
+                    async with session.get(there.url + "/healthz") as response:
+                        statuses.append(response.status)
+            assert statuses.count(200) >= 50
+            assert 429 in statuses
+
+    asyncio.run(act())
