@@ -10,6 +10,7 @@ mod lanes;
 pub mod suite;
 pub mod wire;
 pub mod key;
+pub mod group;
 pub mod signature;
 pub mod record;
 pub mod chain;

@@ -143,7 +143,7 @@ def admit(exchange: bytes) -> records.ExchangeAdmit:
 
 
 def decision(*exchanges: bytes) -> records.DecisionRecord:
-    return records.DecisionRecord(exchanges, "approved", ROOT, (), ROOT)
+    return records.DecisionRecord(exchanges, "approved", ROOT, (), ROOT, None)
 
 
 def consent_state(view: View, consent: bytes = CONSENT) -> rules.ConsentState:

@@ -58,7 +58,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.DecisionExplain(ID),
     records.DecisionContest(ID, KEY),
     records.DecisionReview(ID, "changed", "approved", KEY, ID),
-    records.DecisionRecord((ID, KEY), "approved", ID, ("score above 600",), KEY),
+    records.DecisionRecord((ID, KEY), "approved", ID, ("score above 600",), KEY, None),
 )
 
 

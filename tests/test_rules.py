@@ -142,6 +142,12 @@ def contest_refusal(status: str, time_ms: int = START) -> str:
     return code_of(scene.view, record, time_ms)
 
 
+def amount_refusal(commitment: bytes) -> str:
+    scene = exchange_scene("ACKNOWLEDGED")
+    body = structs.replace(decision(scene.exchange), amount_commitment=commitment)
+    return code_of(scene.view, sign(scene.view, "consumer", body))
+
+
 def review_refusal(result: str, outcome: str) -> str:
     scene = decision_scene("CONTESTED")
     body = records.DecisionReview(scene.decision, result, outcome, ROOT, ROOT)
@@ -246,6 +252,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "E_CANON": {
         "a body of another shape": lambda: typed_refusal("consent.revoke", b"\x90"),
+        "an amount that is no commitment": lambda: amount_refusal(b"\xff" * 32),
         "a review that changes nothing": lambda: review_refusal("changed", "approved"),
         "a review that upholds another outcome": lambda: review_refusal("upheld", "declined"),
         "an input named twice": lambda: decision_refusal("ACKNOWLEDGED", times=2),

@@ -17,8 +17,9 @@ CODE = [*PYTHON, *STUBS, *RUST, *tidy.sources(".py", under="tests")]
 CODE += [*tidy.sources(".py", under="benches"), *tidy.sources(".py", under="examples")]
 VERIFIER = tidy.sources(".py", under="verifier")
 CODE += VERIFIER
-# One file to read and to carry: whoever judges the ledger needs nothing else.
-LONG_FILES = {"verifier/ledgercore_verify.py"}
+# One file to read and to carry: whoever judges the ledger needs nothing else. The compiled core is
+# one module, and a module has one stub.
+LONG_FILES = {"verifier/ledgercore_verify.py", "python/ledgercore/_core.pyi"}
 MARKDOWN = tidy.sources(".md")
 TEXT = [source for source in tidy.sources() if not source.path.startswith("requirements")]
 LIBRARY = (tidy.REPOSITORY / "rust/lib.rs").read_text()

@@ -74,7 +74,9 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     intent, request = town.intend(proposal)
     consumer.open(*town.deliver(intent, request))
     town.accept([consumer.acknowledge(intent)])
-    (decided,) = town.accept([consumer.decide([intent], "approved", b"model", ["paid in time"])])
+    (decided,) = town.accept(
+        [consumer.decide([intent], "approved", b"model", ["paid in time"], amount=90)]
+    )
     town.accept([consumer.use(intent, decided.id, "credit.assess")])
     delivered = _packed(town, intent)
     town.accept([consumer.explain(decided.id)])

@@ -37,6 +37,18 @@ __all__ = [
     "cosigned_message",
     "find_id",
     "format_verifier_key",
+    "group_add_numbers",
+    "group_add_points",
+    "group_combine",
+    "group_commit",
+    "group_deal",
+    "group_number",
+    "group_open_part",
+    "group_seal",
+    "group_share_keys",
+    "group_verify_deal",
+    "group_verify_part",
+    "group_verify_share_keys",
     "hash_bundles",
     "hash_domain",
     "inclusion_tiles",
@@ -342,6 +354,28 @@ def verify_multi(
     proof: Sequence[bytes],
     root: bytes,
 ) -> None: ...
+
+# Shared keys and sums of commitments, on ristretto255 (RFC 9496): see rust/group.rs. Points and
+# numbers have 32 bytes, ``wide`` random bytes 64; holders are counted from one.
+
+def group_number(wide: bytes) -> bytes: ...
+def group_deal(coefficients: Sequence[bytes], holders: int) -> tuple[list[bytes], list[bytes]]: ...
+def group_verify_deal(commitments: Sequence[bytes], holder: int, number: bytes) -> None: ...
+def group_share_keys(
+    dealt: Sequence[Sequence[bytes]], holders: int
+) -> tuple[bytes, list[bytes]]: ...
+def group_verify_share_keys(key: bytes, share_keys: Sequence[bytes], threshold: int) -> None: ...
+def group_seal(key: bytes, wide: bytes) -> tuple[bytes, bytes]: ...
+def group_open_part(
+    share: bytes, ephemeral: bytes, context: bytes, seed: bytes
+) -> tuple[bytes, bytes]: ...
+def group_verify_part(
+    share_key: bytes, ephemeral: bytes, part: bytes, proof: bytes, context: bytes
+) -> None: ...
+def group_combine(holders: Sequence[int], parts: Sequence[bytes]) -> bytes: ...
+def group_commit(amounts: Sequence[int], blindings: Sequence[bytes]) -> list[bytes]: ...
+def group_add_points(points: Sequence[bytes]) -> bytes: ...
+def group_add_numbers(numbers: Sequence[bytes]) -> bytes: ...
 
 # The state map: object name -> state, with proofs of presence and of absence.
 

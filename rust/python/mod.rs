@@ -8,6 +8,7 @@ mod build;
 mod bytes;
 mod checkpoint;
 mod error;
+mod group;
 mod hashing;
 mod map;
 mod receipt;
@@ -30,6 +31,12 @@ mod _core {
     use super::checkpoint::{
         Anchor, Checkpoint, attach_cosignature, attach_signature, cosign_checkpoint,
         cosigned_message, format_verifier_key, parse_verifier_key, sign_checkpoint,
+    };
+    #[pymodule_export]
+    use super::group::{
+        group_add_numbers, group_add_points, group_combine, group_commit, group_deal, group_number,
+        group_open_part, group_seal, group_share_keys, group_verify_deal, group_verify_part,
+        group_verify_share_keys,
     };
     #[pymodule_export]
     use super::hashing::{check_canonical, hash_domain, leaf_hash, leaf_hashes, node_hash};

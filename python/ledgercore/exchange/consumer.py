@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from ledgercore import keys
-from ledgercore._core import Receipt, hash_domain
+from ledgercore._core import Receipt, group_commit, group_number, hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     InvalidError,
@@ -44,6 +44,7 @@ from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import SALT_BYTES, keep_statement
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
+from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
 from ledgercore.exchange.transfer import Receiver
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
@@ -64,6 +65,7 @@ from ledgercore.rules import (
     Admission,
     DecisionState,
     ExchangeState,
+    book_object,
     decision_object,
     exchange_object,
     exchange_status_at,
@@ -302,17 +304,44 @@ class Consumer:
         return Complainant(self._key, self._entropy, self._ledger.suite)
 
     def decide(
-        self, inputs: Sequence[bytes], outcome: str, model: bytes, reasons: Sequence[str]
+        self,
+        inputs: Sequence[bytes],
+        outcome: str,
+        model: bytes,
+        reasons: Sequence[str],
+        *,
+        amount: int | None = None,
     ) -> Draft:
-        """Record a decision on exchanges; the explanation stays here, behind a commitment."""
+        """Record a decision on exchanges; the explanation stays here, behind a commitment.
+
+        So does the amount, if there is one; ``report_totals`` adds it up.
+        """
         body = DecisionRecord(
             inputs=tuple(inputs),
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
             explanation_commitment=self._keep_explanation("\n".join(reasons)),
+            amount_commitment=None if amount is None else self._keep_amount(amount),
         )
         return Draft(self._key, body)
+
+    def report_totals(self, begin: int, end: int) -> TotalsReport:
+        """The sum of amounts decided on by records ``[begin, end)``, and what shows it."""
+        opened = []
+        for index, commitment in booked(self._ledger.history(book_object(self.member))):
+            if begin <= index < end:
+                kept = self._vault.load(f"amount/{commitment.hex()}")
+                if kept is None:
+                    raise UntrustedError(f"amount of record {index} is not kept here")
+                opened.append(decode_message(kept, Amount))
+        return add_up(self.member, begin, end, opened)
+
+    def _keep_amount(self, amount: int) -> bytes:
+        opening = Amount(amount, group_number(self._entropy.bytes(64)))
+        (commitment,) = group_commit([amount], [opening.blinding])
+        self._vault.store([(f"amount/{commitment.hex()}", encode_message(opening))])
+        return commitment
 
     def explanation(self, decision: bytes) -> bytes:
         """The statement that a decision's newest explanation is in, for the subject."""

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ledgercore.exchange.totals import TotalsReport, verify_totals
 from ledgercore.ledger import Ledger, Report
 from ledgercore.ledger.audit import Progress
 from ledgercore.rules import (
     ConsentState,
     DecisionState,
     ExchangeState,
+    book_object,
     consent_status_at,
     exchange_status_at,
 )
@@ -42,6 +44,13 @@ class Supervisor:
     def verify(self, progress: Progress | None = None) -> Report:
         """Verify everything from the records alone."""
         return self._ledger.verify(progress)
+
+    def verify_totals(self, report: TotalsReport) -> None:
+        """Hold a consumer's total to all decisions in its book, or raise ``InvalidProof``.
+
+        Without a ledger ``proofs.verify_history`` and ``totals.verify_totals`` do the same.
+        """
+        verify_totals(report, self._ledger.history(book_object(report.consumer)))
 
     def totals(self) -> Totals:
         """Counts from the signed state, at the newest block's time."""

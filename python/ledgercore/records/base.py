@@ -1,6 +1,6 @@
 """Name the shapes that record bodies are made of.
 
-A body is a positional MessagePack array: fields in the order of the class, nothing optional.
+A body is a positional MessagePack array: fields in the order of the class; what is absent is nil.
 ``ProductWithdraw(product="tax.sme.v1")`` is ``91 aa 74 61 78 2e 73 6d 65 2e 76 31``.
 
 The constraints here are checked when bytes are decoded, and by ``records.encode``; building a body

@@ -18,7 +18,7 @@ Outcome = Literal["approved", "declined", "referred"]
 
 
 class DecisionRecord(RecordBody, frozen=True):
-    """By the consumer."""
+    """By the consumer; the commitment, where there is one, is to the amount that was decided on."""
 
     KIND: ClassVar[str] = "decision.record"
 
@@ -27,6 +27,7 @@ class DecisionRecord(RecordBody, frozen=True):
     model_hash: Bytes32
     reasons: tuple[Text, ...]
     explanation_commitment: Bytes32
+    amount_commitment: Bytes32 | None
 
 
 class DecisionExplain(RecordBody, frozen=True):

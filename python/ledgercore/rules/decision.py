@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from ledgercore._core import VerifiedRecord
+from ledgercore._core import VerifiedRecord, group_add_points
+from ledgercore.errors import MalformedError
 from ledgercore.records import (
     DecisionContest,
     DecisionExplain,
@@ -17,10 +18,13 @@ from ledgercore.records import (
     DecisionReview,
 )
 from ledgercore.rules.state import (
+    EMPTY_HISTORY,
     NEW,
+    BookState,
     ConsentState,
     DecisionState,
     ExchangeState,
+    book_object,
     consent_object,
     decision_object,
     exchange_object,
@@ -30,6 +34,8 @@ from ledgercore.rules.view import View
 
 __all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "status_at"]
 
+NOTHING = bytes(32)
+"""The commitment to nothing: the neutral point."""
 DAY_MS = 24 * 3_600_000
 CONTEST_LIMIT_MS = 30 * DAY_MS
 """How long a decision may be contested, from its record or its explanation on."""
@@ -105,6 +111,16 @@ def inputs_are_ready(case: RecordCase) -> None:
             case.refuse("E_EXCHANGE_STATE", message)
 
 
+def amount_is_a_commitment(case: RecordCase) -> None:
+    """amount_commitment is nil or a point of the group, else E_CANON"""
+    commitment = case.body.amount_commitment
+    if commitment is not None:
+        try:
+            group_add_points([commitment])
+        except MalformedError as error:
+            case.refuse("E_CANON", f"amount_commitment: {error}")
+
+
 def contest_is_in_time(case: ContestCase) -> None:
     """block time < contest_until_ms of the decision, else E_CLOCK"""
     now_ms, until_ms = case.position.time_ms, case.state.contest_until_ms
@@ -120,6 +136,13 @@ def outcome_is_as_said(case: ReviewCase) -> None:
         case.refuse("E_CANON", message)
 
 
+def _enter(case: RecordCase, commitment: bytes) -> None:
+    """Add the decision to its consumer's book, whose history is what totals are held to."""
+    name = book_object(case.member)
+    book = case.view.get(name, BookState) or BookState("OPEN", 0, EMPTY_HISTORY, NOTHING)
+    case.touch(name, structs.replace(book, sum=group_add_points([book.sum, commitment])))
+
+
 def _touch_inputs(case: AnyCase, inputs: tuple[bytes, ...]) -> None:
     for exchange_id in inputs:
         case.touch(exchange_object(exchange_id), _input(case, exchange_id))
@@ -128,6 +151,8 @@ def _touch_inputs(case: AnyCase, inputs: tuple[bytes, ...]) -> None:
 def decide(case: RecordCase) -> DecisionState:
     body = case.body
     _touch_inputs(case, body.inputs)
+    if body.amount_commitment is not None:
+        _enter(case, body.amount_commitment)
     return DecisionState(
         *NEW,
         consumer=case.member,
@@ -176,7 +201,12 @@ FAMILY = Family(
             (),
             Signer.CONSUMER,
             "RECORDED",
-            ("inputs_are_distinct", "inputs_are_of_signer", "inputs_are_ready"),
+            (
+                "inputs_are_distinct",
+                "inputs_are_of_signer",
+                "inputs_are_ready",
+                "amount_is_a_commitment",
+            ),
         ),
         Row(DecisionExplain.KIND, ("RECORDED",), Signer.CONSUMER, "EXPLAINED"),
         Row(
@@ -199,6 +229,7 @@ FAMILY = Family(
             inputs_are_distinct,
             inputs_are_of_signer,
             inputs_are_ready,
+            amount_is_a_commitment,
             contest_is_in_time,
             outcome_is_as_said,
         )

@@ -15,6 +15,7 @@ __all__ = [
     "NETWORK",
     "NEW",
     "Admission",
+    "BookState",
     "BusinessState",
     "ConsentState",
     "DecisionState",
@@ -26,6 +27,7 @@ __all__ = [
     "ProductState",
     "SignerState",
     "State",
+    "book_object",
     "check_has_history",
     "consent_object",
     "decision_object",
@@ -162,6 +164,12 @@ class DisputeState(BusinessState, frozen=True):
     ruling: str
 
 
+class BookState(BusinessState, frozen=True):
+    """A consumer's decisions that commit to an amount, and the sum of their commitments."""
+
+    sum: bytes
+
+
 class DecisionState(BusinessState, frozen=True):
     """One decision, the exchanges that it rests on, and until when it is contested or reviewed.
 
@@ -206,6 +214,10 @@ def dispute_object(exchange: bytes) -> bytes:
     return b"dispute/" + exchange
 
 
+def book_object(member: str) -> bytes:
+    return b"book/" + member.encode()
+
+
 def decision_object(decision: bytes) -> bytes:
     return b"decision/" + decision
 
@@ -220,8 +232,9 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"exchange": ExchangeState,
     b"dispute": DisputeState,
     b"decision": DecisionState,
+    b"book": BookState,
 }
-_NAMED = (b"member", b"product")
+_NAMED = (b"member", b"product", b"book")
 """Families whose objects have names; the others' ids are 32 bytes, but for the one network."""
 
 

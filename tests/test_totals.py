@@ -1,0 +1,143 @@
+"""A consumer's totals are the sums of what its decisions commit to, and nothing can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from ledgercore import InvalidProof, Ledger, UntrustedError, _core
+from ledgercore.demo.parties import BANK
+from ledgercore.exchange import Supervisor
+from ledgercore.exchange.messages import decode_message
+from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked, verify_totals
+from ledgercore.proofs import verify_history
+from ledgercore.rules import BookState, book_object
+from ledgercore.rules.view import decode_state
+from tests import ristretto
+from tests.town import Town
+
+AMOUNTS = (1_000_00, 0, 77, 2**52)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    for amount in (*AMOUNTS, None):
+        decide(town, amount)
+    yield town
+    town.parties.close()
+
+
+def decide(town: Town, amount: int | None) -> None:
+    intent, request = town.intend(town.consent())
+    consumer = town.parties.consumer
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    town.accept([consumer.decide([intent], "approved", b"model", [], amount=amount)])
+
+
+def openings(town: Town) -> list[Amount]:
+    history = town.parties.ledger.history(book_object(BANK))
+    vault = town.parties.vaults[BANK]
+    return [
+        decode_message(vault.load(f"amount/{point.hex()}") or b"", Amount)
+        for _, point in booked(history)
+    ]
+
+
+def test_the_supervisor_accepts_the_total_and_sees_no_amount(town: Town) -> None:
+    ledger = town.parties.ledger
+    report = town.parties.consumer.report_totals(0, ledger.size)
+    assert (report.count, report.amount) == (4, sum(AMOUNTS))
+
+    with Ledger.open(ledger.path, read_only=True) as observed:
+        Supervisor(observed).verify_totals(report)
+
+
+@pytest.mark.parametrize("left_out", range(4))
+def test_a_report_that_leaves_one_out_is_refused(town: Town, left_out: int) -> None:
+    supervisor, size = Supervisor(town.parties.ledger), town.parties.ledger.size
+    rest = [each for at, each in enumerate(openings(town)) if at != left_out]
+    fewer = add_up(BANK, 0, size, rest)
+
+    with pytest.raises(InvalidProof, match="counts 3 decisions, want 4"):
+        supervisor.verify_totals(fewer)
+    with pytest.raises(InvalidProof, match="not the sum"):
+        supervisor.verify_totals(structs.replace(fewer, count=4))
+
+
+@pytest.mark.parametrize("change", [1, -1, 2**40, -(2**40)])
+def test_a_total_that_is_changed_is_refused(town: Town, change: int) -> None:
+    report = town.parties.consumer.report_totals(0, town.parties.ledger.size)
+    wrong = structs.replace(report, amount=report.amount + change)
+
+    with pytest.raises(InvalidProof, match="not the sum"):
+        Supervisor(town.parties.ledger).verify_totals(wrong)
+
+
+@pytest.mark.parametrize("amount", [-1, 2**64])
+def test_a_total_that_is_no_amount_is_refused(town: Town, amount: int) -> None:
+    report = town.parties.consumer.report_totals(0, town.parties.ledger.size)
+
+    with pytest.raises(InvalidProof, match="want less than"):
+        Supervisor(town.parties.ledger).verify_totals(structs.replace(report, amount=amount))
+
+
+def test_periods_add_up_to_the_whole(town: Town) -> None:
+    ledger, consumer = town.parties.ledger, town.parties.consumer
+    indices = [index for index, _ in booked(ledger.history(book_object(BANK)))]
+    first = consumer.report_totals(0, indices[2])
+    second = consumer.report_totals(indices[2], ledger.size)
+
+    for report in (first, second):
+        Supervisor(ledger).verify_totals(report)
+    assert (first.amount, second.amount) == (sum(AMOUNTS[:2]), sum(AMOUNTS[2:]))
+
+
+def test_whoever_holds_the_books_history_verifies_a_total_offline(town: Town) -> None:
+    ledger = town.parties.ledger
+    report = town.parties.consumer.report_totals(0, ledger.size)
+    proof = ledger.prove_history(book_object(BANK)).encode()
+
+    history = verify_history(proof, ledger.trust_anchor)
+
+    assert history.object == book_object(BANK)
+    verify_totals(report, history.records)
+
+
+def test_the_books_sum_is_the_sum_of_whole_numbers(town: Town) -> None:
+    value = town.parties.ledger.state(book_object(BANK))
+    assert value is not None
+    book = decode_state(value, BookState)
+
+    blinding = sum(int.from_bytes(each.blinding, "little") for each in openings(town))
+
+    point = ristretto.BASE.times(sum(AMOUNTS)) + ristretto.BLINDING.times(blinding)
+    assert (book.count, book.sum) == (4, ristretto.encode(point))
+
+
+def test_a_consumer_that_lost_an_opening_reports_nothing(town: Town) -> None:
+    ledger = town.parties.ledger
+    (_, point), *_ = booked(ledger.history(book_object(BANK)))
+    town.parties.vaults[BANK].erase([f"amount/{point.hex()}"])
+
+    with pytest.raises(UntrustedError, match="is not kept here"):
+        town.parties.consumer.report_totals(0, ledger.size)
+
+
+def test_blindings_hide_equal_amounts() -> None:
+    blindings = [_core.group_number(bytes([each]) * 64) for each in range(2)]
+
+    first, second = _core.group_commit([5, 5], blindings)
+
+    assert first != second
+
+
+def test_an_empty_period_has_a_total_of_nothing(town: Town) -> None:
+    report = town.parties.consumer.report_totals(0, 1)
+
+    assert report == TotalsReport(BANK, 0, 1, 0, 0, bytes(32))
+    Supervisor(town.parties.ledger).verify_totals(report)
