@@ -176,6 +176,19 @@ def test_a_tile_and_a_note_come_back(store: Store) -> None:
     assert store.counts()["tile"] == 2
 
 
+def test_many_are_read_in_one_call(store: Store) -> None:
+    with store.transaction():
+        store.put_states(0, [(b"a", b"1"), (b"b", b"2"), (b"", b"none")], {})
+        store.add_tiles([(0, 7, bytes(8192)), (1, 0, b"\1" * 8192)])
+        store.add_runs({(1, 2): [b"a", b"b", b""], (1, 3): [b"c"]})
+
+    assert store.states_of([b"b", b"x", b"a", b"b", b""]) == [b"2", None, b"1", b"2", b"none"]
+    assert store.tiles_of([(1, 0), (0, 6), (0, 7)]) == [b"\1" * 8192, None, bytes(8192)]
+    assert (store.run(1, 2), store.run(1, 4)) == ([b"a", b"b", b""], [])
+    assert store.states_of([]) == store.tiles_of([]) == []
+    assert [state.name for state in store.states()] == [b"", b"a", b"b"]
+
+
 def test_what_was_committed_is_there_for_the_next(store: Store, place: Place) -> None:
     add_two_blocks(store)
     store.close()

@@ -110,7 +110,7 @@ def checkpoint_to_signature(
     patch.setattr(
         writer_module,
         "sign_checkpoint",
-        lambda checkpoint, key: flipped_text(sign(checkpoint, key), choose),
+        lambda checkpoint, signer: flipped_text(sign(checkpoint, signer), choose),
     )
 
 

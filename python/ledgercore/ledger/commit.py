@@ -9,7 +9,6 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from ledgercore._core import (
@@ -23,7 +22,7 @@ from ledgercore._core import (
 )
 from ledgercore.errors import CorruptError, LedgerError, UnavailableError
 from ledgercore.ledger.head import Head, stored_header, verify_block
-from ledgercore.ledger.ids import Runs, extend_runs, read_bucket, recent_ids
+from ledgercore.ledger.ids import Run, Runs, extend_runs, read_run, recent_ids
 from ledgercore.ledger.touches import add_touches, check_touches
 from ledgercore.rules import Touch
 from ledgercore.store import Store
@@ -111,8 +110,9 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
         raise _mismatch(height, "state root before", head.states.root(), last.state_root)
     try:
         ids, leaves = hash_bundles(store.bundles_from(last.size))
-        kept = [(name, store.state(name)) for name, _ in states]
-        again = _draft(suite, head, leaves, len(ids), _present(kept), time_ms)
+        names = [name for name, _ in states]
+        kept = _present(list(zip(names, store.states_of(names), strict=True)))
+        again = _draft(suite, head, leaves, len(ids), kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:
@@ -120,18 +120,25 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
     block = again.block
     if block.parent != last.block_hash:
         raise _mismatch(height, "parent", block.parent, last.block_hash)
-    for level, index, hashes in again.tiles:
-        if store.tile(level, index) != hashes:
+    places = [(level, index) for level, index, _ in again.tiles]
+    for (level, index, made), hashes in zip(again.tiles, store.tiles_of(places), strict=True):
+        if hashes != made:
             raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
     for run, buckets in _extend_runs(store, head, ids).added.items():
-        if [store.bucket(*run, bucket) for bucket in range(len(buckets))] != buckets:
+        if store.run(*run) != buckets:
             raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
     return block
 
 
 def _extend_runs(store: Store, head: Head, ids: Sequence[bytes]) -> Runs:
-    size = head.checkpoint.size
-    return extend_runs(size, head.recent, ids, partial(read_bucket, store))
+    runs: dict[Run, list[bytes]] = {}
+
+    def read(run: Run, bucket: int) -> bytes:
+        if run not in runs:  # a run at once: a server is asked as seldom as can be
+            runs[run] = read_run(store, run)
+        return runs[run][bucket]
+
+    return extend_runs(head.checkpoint.size, head.recent, ids, read)
 
 
 def _present(states: Sequence[tuple[bytes, bytes | None]]) -> States:

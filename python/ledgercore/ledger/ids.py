@@ -22,6 +22,7 @@ __all__ = [
     "candidates",
     "extend_runs",
     "read_bucket",
+    "read_run",
     "recent_ids",
     "run_end",
     "unmerged_runs",
@@ -99,6 +100,17 @@ def read_bucket(store: Store, run: Run, bucket: int) -> bytes:
     if entries is None:
         raise CorruptError(f"run {run} of ids: bucket {bucket} is missing; restore from a backup")
     return entries
+
+
+def read_run(store: Store, run: Run) -> list[bytes]:
+    """All buckets of a run that must be there."""
+    buckets = store.run(*run)
+    want = _FAN_OUT ** run[0]
+    if len(buckets) != want:
+        raise CorruptError(
+            f"run {run} of ids has {len(buckets)} buckets, want {want}; restore from a backup"
+        )
+    return buckets
 
 
 def recent_ids(recent: Sequence[bytes], ids: Sequence[bytes]) -> list[bytes]:

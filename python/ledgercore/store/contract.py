@@ -143,11 +143,23 @@ class Store(Protocol):
         """A full tile."""
         ...
 
+    def tiles_of(self, places: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """Full tiles by level and index, in one call."""
+        ...
+
     def bucket(self, level: int, run: int, bucket: int) -> bytes | None:
         """The entries of one bucket of the index of ids."""
         ...
 
+    def run(self, level: int, run: int) -> list[bytes]:
+        """All buckets of a run that are there, in order, in one call."""
+        ...
+
     def state(self, name: bytes) -> bytes | None: ...
+
+    def states_of(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """The state of each object, in one call."""
+        ...
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
         """Every state that was put by a block above a height."""

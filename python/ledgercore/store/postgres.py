@@ -261,6 +261,15 @@ class PostgresStore:
             "SELECT hashes FROM tile WHERE level = %s AND position = %s", level, index
         )
 
+    def tiles_of(self, places: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        rows = self._run(
+            "SELECT hashes FROM unnest(%s::bigint[], %s::bigint[]) WITH ORDINALITY "
+            "AS asked (level, position, at) LEFT JOIN tile USING (level, position) ORDER BY at",
+            [level for level, _ in places],
+            [index for _, index in places],
+        )
+        return [hashes for (hashes,) in rows]
+
     def bucket(self, level: int, run: int, bucket: int) -> bytes | None:
         return self._blob(
             "SELECT entries FROM bucket WHERE level = %s AND run = %s AND position = %s",
@@ -269,21 +278,35 @@ class PostgresStore:
             bucket,
         )
 
+    def run(self, level: int, run: int) -> list[bytes]:
+        rows = self._run(
+            "SELECT entries FROM bucket WHERE level = %s AND run = %s ORDER BY position", level, run
+        )
+        return [entries for (entries,) in rows]
+
+    def states_of(self, names: Sequence[bytes]) -> list[bytes | None]:
+        rows = self._run(
+            "SELECT value FROM unnest(%s::bytea[]) WITH ORDINALITY AS asked (name, at) "
+            "LEFT JOIN state USING (name) ORDER BY at",
+            list(names),
+        )
+        return [value for (value,) in rows]
+
     def state(self, name: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE name = %s", name)
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
         """In pieces: whoever goes through them holds a snapshot, or is the one writer."""
-        last = b""
+        least = b""
         while rows := self._run(
-            "SELECT name, value, height, touch FROM state WHERE name > %s AND height > %s "
+            "SELECT name, value, height, touch FROM state WHERE name >= %s AND height > %s "
             "ORDER BY name LIMIT %s",
-            last,
+            least,
             after_height,
             _STATES_AT_ONCE,
         ):
             yield from map(StoredState._make, rows)
-            last = rows[-1][0]
+            least = rows[-1][0] + b"\0"
 
     def newest_touches(self, names: Sequence[bytes]) -> list[int]:
         rows = self._run(

@@ -421,11 +421,28 @@ class SqliteStore:
             "SELECT hashes FROM tile WHERE level = ? AND position = ?", (level, index)
         )
 
+    def tiles_of(self, places: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        return self._blobs(
+            "SELECT (SELECT hashes FROM tile WHERE level = ? AND position = ?)", places
+        )
+
     def bucket(self, level: int, run: int, bucket: int) -> bytes | None:
         return self._blob(
             "SELECT entries FROM bucket WHERE level = ? AND run = ? AND position = ?",
             (level, run, bucket),
         )
+
+    def run(self, level: int, run: int) -> list[bytes]:
+        rows = self._rows(
+            "SELECT entries FROM bucket WHERE level = ? AND run = ? ORDER BY position",
+            (level, run),
+            bytes,
+        )
+        return [entries for (entries,) in rows]
+
+    def states_of(self, names: Sequence[bytes]) -> list[bytes | None]:
+        statement = "SELECT (SELECT value FROM state WHERE name = ?)"
+        return self._blobs(statement, [(name,) for name in names])
 
     def state(self, name: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE name = ?", (name,))
@@ -462,6 +479,11 @@ class SqliteStore:
 
     def touch_count(self) -> int:
         return int(self._value("SELECT max(number) FROM touch") or 0)
+
+    def _blobs(self, statement: str, bindings: Sequence[tuple[Any, ...]]) -> list[bytes | None]:
+        with translating(self._path):
+            rows = self._connection.executemany(statement, bindings).fetchall()
+        return [None if row == (None,) else self._checked(row, (bytes,))[0] for row in rows]
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
         row = self._row(statement, bindings, bytes)
