@@ -19,7 +19,7 @@ COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-f
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full load guard scorecard wheel lock clean
+.PHONY: help demo test check bench bench-full load guard chaos scorecard wheel lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,10 @@ load: $(VENV)/built ## hold four nodes under 5,500 records/s for 60 s: make load
 guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its peers
 	$(BIN)/python benches/guard.py
 	$(BIN)/python benches/guard.py --control
+
+chaos: $(VENV)/built ## run simulated networks at their deep counts: half an hour or more
+	LEDGERCORE_DEEP=1 $(BIN)/python -m pytest -s tests/faults/test_simulation.py \
+		tests/faults/test_hostile_peers.py tests/faults/test_backup.py
 
 scorecard: $(VENV)/built $(VENV)/example ## fit the example's scorecard anew: make scorecard TABLE=sba.csv
 	$(BIN)/python examples/fit_scorecard.py $(TABLE) examples/sba_scorecard.toml

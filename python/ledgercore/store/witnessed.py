@@ -7,6 +7,8 @@ cosign two histories. Opening does not make the file: a witness that lost it ret
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -80,7 +82,7 @@ class WitnessStore:
 
         Raises ``BusyError`` where another has taken the place meanwhile.
         """
-        with translating(self._path), self._connection:
+        with self._transaction():
             self._connection.execute(
                 "INSERT INTO cosigned VALUES (?1, ?3) ON CONFLICT DO UPDATE SET note = ?3 "
                 "WHERE note IS ?2"
@@ -90,6 +92,20 @@ class WitnessStore:
             )
             if self._connection.changes() != 1:
                 raise BusyError(f"another checkpoint of {origin} was cosigned meanwhile: ask again")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        connection = self._connection
+        with translating(self._path):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                # After a failed write SQLite may have rolled back by itself.
+                if not connection.get_autocommit():
+                    connection.execute("ROLLBACK")
+                raise
 
     def add_evidence(self, data: bytes) -> None:
         """Keep evidence against an operator; durable when it returns."""

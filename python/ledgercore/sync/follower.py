@@ -201,17 +201,14 @@ class Follower:
     def _take_checkpoint(self, peer: _Peer, ask: Ask, body: bytes) -> None:
         try:
             note = decode_text(body)
-            seen = self._copy.trust_anchor.verify_checkpoint(note)
+            seen = self._copy.trust_anchor.verify_operator(note)
         except MalformedError as error:
             self._blame(peer, "malformed", ask, str(error), body)
             return
-        except InvalidSignature as error:
+        except InvalidError as error:
             self._blame(peer, "forged", ask, str(error), body)
             return
-        except InvalidError as error:
-            # Not ours, or too few witnesses have cosigned it so far.
-            self._blame(peer, "refused", ask, str(error), body)
-            return
+        # Whoever has not cosigned it: what the operator signed can contradict what it signed.
         contradicts = self._compare(note)
         if peer.disputed is not None:
             # The proof did not hold: either that shows in two checkpoints, or the peer lied.
@@ -224,12 +221,22 @@ class Follower:
         elif seen.height < peer.highest:
             reason = f"newest height is {seen.height}, was {peer.highest}"
             self._blame(peer, "went-back", ask, reason, body)
+        elif seen.height > self._copy.height and not self._is_cosigned(note):
+            self._blame(peer, "refused", ask, "too few witnesses have cosigned it so far", body)
         elif seen.height > self._copy.height:
             peer.claim, peer.proven_from, peer.level = note, 0, False
         else:
             peer.standing.praise()
             self._rest(peer)
         peer.highest = max(peer.highest, seen.height)
+
+    def _is_cosigned(self, note: str) -> bool:
+        """Whether the anchor trusts a note that the operator signed."""
+        try:
+            self._copy.trust_anchor.verify_checkpoint(note)
+        except InvalidError:
+            return False
+        return True
 
     def _take_proof(self, peer: _Peer, ask: Ask, body: bytes) -> None:
         assert peer.claim is not None

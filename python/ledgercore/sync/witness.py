@@ -22,6 +22,7 @@ from ledgercore.clock import Clock
 from ledgercore.errors import (
     BusyError,
     CorruptError,
+    DiskFullError,
     InvalidError,
     InvalidProof,
     LedgerError,
@@ -75,6 +76,7 @@ class Witness:
         self._store = store
         self._clock = clock
         self._lock = Lock()
+        self._stopped = ""
 
     def answer(self, request: Request) -> Response:
         """The answer to ``POST /v1/add-checkpoint``; no request raises for what is in it."""
@@ -86,11 +88,17 @@ class Witness:
         """Cosign the checkpoint in a request's body, or say why not."""
         try:
             with self._lock:
+                if self._stopped:
+                    return _unavailable(f"witness has stopped: {self._stopped}; start it anew")
                 return Response(200, self._cosign(_decode(body)).encode(), TEXT)
         except _Refusal as refusal:
             return refusal.response
-        except BusyError as error:
-            return Response(503, f"{error}\n".encode(), TEXT)
+        except (BusyError, DiskFullError) as error:
+            return _unavailable(str(error))  # passes, and has left what is known as it was
+        except LedgerError as error:
+            # What is on disk now shows only to a new start: after a failed flush none may follow.
+            self._stopped = str(error)
+            return _unavailable(self._stopped)
 
     def cosigned(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint that was cosigned of a ledger; CorruptError if it is damaged."""
@@ -142,6 +150,10 @@ class Witness:
             raise _Refusal(400, str(error)) from error
         except InvalidError as error:
             raise _Refusal(403, str(error)) from error
+
+
+def _unavailable(reason: str) -> Response:
+    return Response(503, f"{reason}\n".encode(errors="replace"), TEXT)
 
 
 def _check_goes_on(anchor: Anchor, old: Checkpoint, new: Checkpoint, proof: list[bytes]) -> None:
