@@ -136,7 +136,7 @@ pub struct Batch(pub Vec<record::Record>);
 impl Batch {
     #[staticmethod]
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>) -> PyResult<Self> {
-        Ok(Self(py.detach(|| verifying(|| record::decode_all(&slices(&records))))?))
+        Ok(Self(py.detach(|| verifying(records.len(), || record::decode_all(&slices(&records))))?))
     }
 
     #[staticmethod]
@@ -147,7 +147,9 @@ impl Batch {
 
     fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
         let seed = array("seed", seed)?;
-        Ok(VerifiedBatch(py.detach(|| verifying(|| record::verify_all(&self.0, &seed)))?))
+        Ok(VerifiedBatch(
+            py.detach(|| verifying(self.0.len(), || record::verify_all(&self.0, &seed)))?,
+        ))
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {

@@ -26,6 +26,9 @@ class Links(NamedTuple):
     newest: dict[bytes, int]
 
 
+_NONE = Links(0, [], {})
+
+
 def link_touches(first: int, touches: Sequence[Touch], newest: Mapping[bytes, int]) -> Links:
     """Number the touches, and lead each to the one before it of the same object."""
     rows: list[StoredTouch] = []
@@ -39,7 +42,7 @@ def link_touches(first: int, touches: Sequence[Touch], newest: Mapping[bytes, in
 def add_touches(store: Store, touches: Sequence[Touch]) -> Links:
     """Add a block's touches; what touches nothing asks the store for nothing."""
     if not touches:
-        return Links(0, [], {})
+        return _NONE
     names = list({touch.name for touch in touches})
     newest = dict(zip(names, store.newest_touches(names), strict=True))
     links = link_touches(store.touch_count() + 1, touches, newest)
