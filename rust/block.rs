@@ -3,7 +3,9 @@
 //! `[1, height, parent, time_ms, first_index, count, tree_root, state_root]`
 
 use crate::error::{Result, malformed};
+use crate::map::{Claim, Map};
 use crate::suite::{Domain, Hash, Suite};
+use crate::tree::{Frontier, Tile, TileId};
 use crate::wire::{Reader, Writer};
 
 /// The one version of the format.
@@ -24,7 +26,39 @@ pub struct Block {
     pub state_root: Hash,
 }
 
+/// A block that is not signed yet, with the tree and the states after it.
+pub struct Draft {
+    pub block: Block,
+    pub frontier: Frontier,
+    /// The tiles that the block's leaves filled.
+    pub tiles: Vec<(TileId, Tile)>,
+    pub states: Map,
+}
+
 impl Block {
+    /// The block after this one, which left this tree and these states.
+    pub fn next(
+        &self,
+        frontier: &Frontier,
+        states: &Map,
+        leaves: &[Hash],
+        changes: &[Claim],
+        time_ms: u64,
+    ) -> Result<Draft> {
+        let states = states.update(changes)?;
+        let (after, tiles) = frontier.append(leaves);
+        let block = Self {
+            height: self.height + 1,
+            parent: self.hash(frontier.suite()),
+            time_ms,
+            first_index: frontier.size(),
+            count: leaves.len() as u64,
+            tree_root: after.root(),
+            state_root: states.root(),
+        };
+        Ok(Draft { block: block.check()?, frontier: after, tiles, states })
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         reader.array_of("block", 8)?;
@@ -42,10 +76,14 @@ impl Block {
             state_root: reader.bin_of("state root")?,
         };
         reader.finish()?;
-        if block.count == 0 {
-            return malformed("block has 0 records, want at least 1");
+        block.check()
+    }
+
+    fn check(self) -> Result<Self> {
+        match self.count {
+            0 => malformed("block has 0 records, want at least 1"),
+            _ => Ok(self),
         }
-        Ok(block)
     }
 
     pub fn encode(&self) -> Vec<u8> {

@@ -445,6 +445,17 @@ class Block:
         tree_root: bytes,
         state_root: bytes,
     ) -> Block: ...
+    def next(
+        self,
+        frontier: Frontier,
+        states: Map,
+        leaf_hashes: bytes,
+        changes: Sequence[tuple[bytes, bytes | None]],
+        time_ms: int,
+    ) -> tuple[Block, Frontier, list[tuple[int, int, bytes]], Map]:
+        """The block after this one, which left this tree and these states; the tree after it, the
+        tiles that it filled as ``Frontier.append`` gives them, and the states after it."""
+
     @staticmethod
     def decode(data: bytes) -> Block: ...
     def encode(self) -> bytes: ...

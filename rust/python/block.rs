@@ -3,7 +3,9 @@
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pymethods};
 use pyo3::types::PyBytes;
 
-use super::bytes::array;
+use super::bytes::{array, joined_hashes};
+use super::map::{self, Map, PyClaim};
+use super::tree::{Frontier, PyTile, named};
 use crate::block;
 use crate::suite::Suite;
 
@@ -35,6 +37,23 @@ impl Block {
         };
         // What cannot be decoded may not be made either.
         Ok(Self(block::Block::decode(&block.encode())?))
+    }
+
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        frontier: &Frontier,
+        states: &Map,
+        leaf_hashes: &[u8],
+        changes: Vec<PyClaim>,
+        time_ms: u64,
+    ) -> PyResult<(Self, Frontier, Vec<PyTile<'py>>, Map)> {
+        let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
+        let changes = map::claims(&changes);
+        let next = || self.0.next(&frontier.0, &states.0, leaves, &changes, time_ms);
+        let draft = py.detach(next)?;
+        let tiles = named(py, &draft.tiles);
+        Ok((Self(draft.block), Frontier(draft.frontier), tiles, Map(draft.states)))
     }
 
     #[staticmethod]

@@ -9,7 +9,7 @@ use crate::map;
 use crate::suite::Suite;
 
 #[pyclass(frozen, module = "ledgercore._core")]
-pub struct Map(map::Map);
+pub struct Map(pub map::Map);
 
 #[pymethods]
 impl Map {
@@ -49,9 +49,9 @@ impl Map {
 }
 
 /// An object's name, and its state or None.
-type PyClaim = (PyBackedBytes, Option<PyBackedBytes>);
+pub type PyClaim = (PyBackedBytes, Option<PyBackedBytes>);
 
-fn claims(given: &[PyClaim]) -> Vec<map::Claim<'_>> {
+pub fn claims(given: &[PyClaim]) -> Vec<map::Claim<'_>> {
     given.iter().map(|(object, value)| (&**object, value.as_deref())).collect()
 }
 

@@ -10,15 +10,15 @@ use rayon::prelude::*;
 use super::bytes::{array, hashes, join, joined_hashes, list};
 use crate::error::{Error, Result, malformed};
 use crate::suite::Suite;
-use crate::tree::{self, Prover, TileId, Tiles};
+use crate::tree::{self, Prover, Tile, TileId, Tiles};
 
 /// Proofs verified by one task.
 const PROOF_TASK: usize = 64;
 
 #[pyclass(frozen, module = "ledgercore._core")]
-pub struct Frontier(tree::Frontier);
+pub struct Frontier(pub tree::Frontier);
 
-type PyTile<'py> = (u32, u64, Bound<'py, PyBytes>);
+pub type PyTile<'py> = (u32, u64, Bound<'py, PyBytes>);
 
 #[pymethods]
 impl Frontier {
@@ -55,9 +55,13 @@ impl Frontier {
     ) -> PyResult<(Self, Vec<PyTile<'py>>)> {
         let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
         let (frontier, filled) = py.detach(|| self.0.append(leaves));
-        let tiles = filled.iter().map(|((level, index), tile)| (*level, *index, join(py, tile)));
-        Ok((Self(frontier), tiles.collect()))
+        Ok((Self(frontier), named(py, &filled)))
     }
+}
+
+/// Tiles with their level and index.
+pub fn named<'py>(py: Python<'py>, tiles: &[(TileId, Tile)]) -> Vec<PyTile<'py>> {
+    tiles.iter().map(|((level, index), tile)| (*level, *index, join(py, tile))).collect()
 }
 
 #[pyfunction]

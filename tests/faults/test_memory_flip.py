@@ -42,28 +42,28 @@ def flipped_text(text: str, choose: random.Random) -> str:
             continue
 
 
-class FlippingFrontier:
-    """Flips a bit of the leaf hashes on their way into the tree, the first time only."""
-
-    def __init__(self, frontier: Frontier, choose: random.Random) -> None:
-        self._frontier, self._choose, self._done = frontier, choose, False
-
-    def append(self, leaves: bytes) -> Any:
-        if not self._done:
-            leaves, self._done = flipped(leaves, self._choose), True
-        return self._frontier.append(leaves)
-
-    def root(self) -> bytes:
-        return self._frontier.root()
-
-
 Hook = Callable[[pytest.MonkeyPatch, Ledger, random.Random], None]
 
 
+def draft_once(
+    patch: pytest.MonkeyPatch,
+    leaves: Callable[[bytes], bytes] = lambda leaves: leaves,
+    block: Callable[[Block], Block] = lambda block: block,
+) -> None:
+    """Change what the first draft of a block is made from, or its header; not the second."""
+    draft, made = commit_module._draft, []
+
+    def change_and_draft(head: Any, given: bytes, states: Any, time_ms: int) -> Any:
+        if made:
+            return draft(head, given, states, time_ms)
+        made.append(draft(head, leaves(given), states, time_ms))
+        return made[0]._replace(block=block(made[0].block))
+
+    patch.setattr(commit_module, "_draft", change_and_draft)
+
+
 def hash_to_tree(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    head = ledger._reader.head
-    frontier: Any = FlippingFrontier(head.frontier, choose)
-    ledger._reader.set_head(replace(head, frontier=frontier))
+    draft_once(patch, leaves=lambda leaves: flipped(leaves, choose))
 
 
 def tree_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -79,28 +79,23 @@ def states_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: ran
     ledger._reader.set_head(replace(head, states=states))
 
 
-def flip_field_once(
-    patch: pytest.MonkeyPatch, choose: random.Random, make: Any, names: Sequence[str]
-) -> None:
-    """Flip one of the fields of the first object that is made of a class of the commit."""
-    made = []
-
-    def flip_and_make(**fields: Any) -> Any:
-        if not made:
-            name = choose.choice(names)
-            fields[name] = flipped(fields[name], choose)
-        made.append(make(**fields))
-        return made[-1]
-
-    patch.setattr(commit_module, make.__name__, flip_and_make)
-
-
 def tree_to_header(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    flip_field_once(patch, choose, Block, ["tree_root", "state_root", "parent"])
+    names = ["height", "parent", "time_ms", "first_index", "count", "tree_root", "state_root"]
+
+    def flip(block: Block) -> Block:
+        fields = {name: getattr(block, name) for name in names}
+        name = choose.choice(["parent", "tree_root", "state_root"])
+        return Block(**{**fields, name: flipped(fields[name], choose)})
+
+    draft_once(patch, block=flip)
 
 
 def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    flip_field_once(patch, choose, Checkpoint, ["root", "state_root", "block_hash"])
+    def flip_and_make(**fields: Any) -> Checkpoint:
+        name = choose.choice(["root", "state_root", "block_hash"])
+        return Checkpoint(**{**fields, name: flipped(fields[name], choose)})
+
+    patch.setattr(commit_module, "Checkpoint", flip_and_make)
 
 
 def checkpoint_to_signature(
@@ -224,10 +219,10 @@ def test_the_control_run_signs_a_flipped_bit(
     path = tmp_path / "control.ledger"
     Ledger.create(path, origin="fault.example/log", key=KEY).close()
     choose = random.Random(SEED)
-    draft = commit_module._draft
 
     with Ledger.open(path, key=KEY) as ledger:
         hash_to_tree(monkeypatch, ledger, choose)
+        draft = commit_module._draft
         blocks: list[Block] = []
 
         def remember(*arguments: Any) -> Any:

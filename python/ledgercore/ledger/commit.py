@@ -59,7 +59,7 @@ def commit_block(
 
     ``sign`` gives the operator's signed note of the checkpoint that it is asked for, or raises.
     """
-    draft = _draft(anchor.suite, head, batch.leaf_hashes(), len(batch), states, time_ms)
+    draft = _draft(head, batch.leaf_hashes(), states, time_ms)
     height, first_index = draft.block.height, draft.block.first_index
     ids = batch.ids()
     with store.transaction():
@@ -70,7 +70,7 @@ def commit_block(
         links = add_touches(store, touches)
         store.put_states(height, states, links.newest)
         check_touches(store, links)
-        again = _look_again(store, anchor.suite, head, states, time_ms)
+        again = _look_again(store, head, states, time_ms)
         if again != draft.block:
             raise _mismatch(height, "header", again.encode(), draft.block.encode())
         checkpoint = _checkpoint(anchor, draft.block)
@@ -83,24 +83,11 @@ def commit_block(
     return Head(draft.block, checkpoint, note, draft.frontier, draft.states, recent)
 
 
-def _draft(
-    suite: str, head: Head, leaves: bytes, count: int, states: States, time_ms: int
-) -> _Draft:
-    frontier, tiles = head.frontier.append(leaves)
-    after = head.states.update(states)
-    block = Block(
-        height=head.block.height + 1,
-        parent=head.block.hash(suite),
-        time_ms=time_ms,
-        first_index=head.checkpoint.size,
-        count=count,
-        tree_root=frontier.root(),
-        state_root=after.root(),
-    )
-    return _Draft(block, frontier, tiles, after)
+def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> _Draft:
+    return _Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
 
 
-def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: int) -> Block:
+def _look_again(store: Store, head: Head, states: States, time_ms: int) -> Block:
     """The header as it follows from what is stored, and from the last signed checkpoint."""
     last = head.checkpoint
     height = last.height + 1
@@ -112,7 +99,7 @@ def _look_again(store: Store, suite: str, head: Head, states: States, time_ms: i
         ids, leaves = hash_bundles(store.bundles_from(last.size))
         names = [name for name, _ in states]
         kept = _present(list(zip(names, store.states_of(names), strict=True)))
-        again = _draft(suite, head, leaves, len(ids), kept, time_ms)
+        again = _draft(head, leaves, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:
