@@ -12,9 +12,16 @@ from typing import Any
 from msgspec import structs
 
 from ledgercore import records, rules
-from ledgercore._core import SigningKey, VerifiedRecord, hash_domain
+from ledgercore._core import (
+    SigningKey,
+    VerifiedRecord,
+    group_deal,
+    group_share_keys,
+    hash_domain,
+)
 from ledgercore.errors import RefusedError
 from ledgercore.rules import Position, View
+from ledgercore.rules.audit import scope_commitment
 from tests import reference
 
 START = 1_700_000_000_000
@@ -24,6 +31,9 @@ DEADLINE = START + 3_000_000
 FAR = START + 10_000_000_000
 PURPOSE = "credit.assess"
 ZERO = bytes(32)
+AUDITORS = ("provider", "other provider", "consumer", "other consumer")
+_DEALS = [group_deal([bytes([each]) * 64, bytes([each + 9]) * 64], 4)[0] for each in range(1, 5)]
+AUDIT_KEY, SHARE_KEYS = group_share_keys(_DEALS, 4)
 ROOT = b"r" * 32
 CONSENT, OTHER_CONSENT, NEW_CONSENT = (bytes([number]) * 32 for number in (1, 2, 3))
 
@@ -139,11 +149,20 @@ def intend(view: View, lapses_ms: int = FAR) -> bytes:
 
 
 def admit(exchange: bytes) -> records.ExchangeAdmit:
-    return records.ExchangeAdmit(exchange, ROOT, ROOT, 4096, DEADLINE)
+    return records.ExchangeAdmit(exchange, ROOT, ROOT, 4096, DEADLINE, None)
 
 
 def decision(*exchanges: bytes) -> records.DecisionRecord:
     return records.DecisionRecord(exchanges, "approved", ROOT, (), ROOT, None)
+
+
+def audit_key() -> records.AuditKey:
+    holders = zip(AUDITORS, SHARE_KEYS, strict=True)
+    return records.AuditKey(
+        AUDIT_KEY,
+        2,
+        tuple(records.ShareHolder(name.replace(" ", "-"), key) for name, key in holders),
+    )
 
 
 def consent_state(view: View, consent: bytes = CONSENT) -> rules.ConsentState:
@@ -174,6 +193,7 @@ class Scene:
     time_ms: int = START
     exchange: bytes = b"\xee" * 32
     decision: bytes = b"\xdd" * 32
+    audit: bytes = b"\xaa" * 32
 
 
 def product_scene(status: str) -> Scene:
@@ -278,11 +298,45 @@ def decision_scene(status: str) -> Scene:
     return scene
 
 
+AUDIT_PATHS = {
+    "": (),
+    "ORDERED": (),
+    "OPENED": (),
+    "EXPIRED": (),
+    "REPORTED": ("report",),
+}
+SIGNED = ("other provider", "other consumer")
+"""Who has signed to open in the scene of an opened audit."""
+
+
+def audit_key_scene(status: str) -> Scene:
+    scene = exchange_scene("ACKNOWLEDGED")
+    if status:
+        act(scene.view, "supervisor", body_of("audit.key", scene))
+    return scene
+
+
+def audit_scene(status: str) -> Scene:
+    scene = audit_key_scene("ACTIVE")
+    if status:
+        scene.audit = act(scene.view, "supervisor", body_of("audit.order", scene))
+    for step in AUDIT_PATHS[status]:
+        act(scene.view, "supervisor", body_of(f"audit.{step}", scene))
+    if status == "OPENED":
+        for signer in SIGNED:
+            act(scene.view, signer, body_of("audit.open", scene))
+    if status == "EXPIRED":
+        scene.time_ms = FAR
+    return scene
+
+
 SCENES = {
     "product": product_scene,
     "consent": consent_scene,
     "exchange": exchange_scene,
     "dispute": dispute_scene,
+    "audit-key": audit_key_scene,
+    "audit": audit_scene,
     "decision": decision_scene,
 }
 
@@ -318,6 +372,17 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "dispute.evidence": lambda: records.DisputeEvidence(exchange, ROOT),
         "dispute.rule": lambda: records.DisputeRule(exchange, "dismissed", ROOT),
         "decision.record": lambda: decision(exchange),
+        "audit.key": audit_key,
+        "audit.order": lambda: records.AuditOrder(
+            AUDIT_KEY,
+            "tax-law-54",
+            scope_commitment("std", (exchange,), ROOT),
+            FAR + scene.time_ms - START,
+            START,
+        ),
+        "audit.open": lambda: records.AuditOpen(scene.audit),
+        "audit.disclose": lambda: records.AuditDisclose(scene.audit, (exchange,), ROOT),
+        "audit.report": lambda: records.AuditReport(scene.audit, ROOT),
         "decision.explain": lambda: records.DecisionExplain(scene.decision),
         "decision.contest": lambda: records.DecisionContest(scene.decision, ROOT),
         "decision.review": lambda: records.DecisionReview(

@@ -40,7 +40,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ConsentStay(ID, "court-order", KEY),
     records.ConsentLift(ID),
     records.ExchangeIntent(ID, KEY, ID, 2**40),
-    records.ExchangeAdmit(ID, KEY, ID, 4096, 2**40),
+    records.ExchangeAdmit(ID, KEY, ID, 4096, 2**40, ID),
     records.ExchangeRefuse(ID, "E_SCOPE"),
     records.ExchangeAcknowledge(ID),
     records.ExchangeDecline(ID, "E_PAYLOAD", KEY),
@@ -55,6 +55,11 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ExchangeVoid(ID, "E_CONSENT_STATE"),
     records.ExchangeRestrict(ID, "tax-law", 5),
     records.ConsentRevokeOnBehalf(ID, ID),
+    records.AuditKey(KEY, 2, (records.ShareHolder("bank-a", KEY), records.ShareHolder("b", ID))),
+    records.AuditOrder(KEY, "tax-law-54", ID, 2**40, 2**41),
+    records.AuditOpen(ID),
+    records.AuditDisclose(ID, (KEY, ID), KEY),
+    records.AuditReport(ID, KEY),
     records.DecisionExplain(ID),
     records.DecisionContest(ID, KEY),
     records.DecisionReview(ID, "changed", "approved", KEY, ID),
@@ -175,7 +180,7 @@ def test_encode_refuses_what_decode_would_refuse():
         records.encode(records.ProductWithdraw("\udcff"))
     for size in (2**64, -(2**63) - 1):
         with pytest.raises(MalformedError, match=r"^body of exchange.admit: "):
-            records.encode(records.ExchangeAdmit(ID, ID, ID, size, 0))
+            records.encode(records.ExchangeAdmit(ID, ID, ID, size, 0, None))
 
 
 def test_endorsement_message_is_pinned():

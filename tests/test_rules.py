@@ -16,6 +16,7 @@ from msgspec import msgpack, structs
 from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
 from ledgercore.rules import document
+from ledgercore.rules.audit import scope_commitment
 from tests.network import (
     CONSENT,
     CONTEST_ENDS,
@@ -26,15 +27,19 @@ from tests.network import (
     NEW_CONSENT,
     PURPOSE,
     ROOT,
+    SHARE_KEYS,
     START,
     ZERO,
     Scene,
     act,
     admit,
     apply,
+    audit_key,
+    audit_scene,
     authorise,
     authorised,
     begin,
+    body_of,
     code_of,
     consent_state,
     decision,
@@ -140,6 +145,41 @@ def contest_refusal(status: str, time_ms: int = START) -> str:
     scene = decision_scene(status)
     record = sign(scene.view, "consent key", records.DecisionContest(scene.decision, ROOT))
     return code_of(scene.view, record, time_ms)
+
+
+def key_refusal(**changes: Any) -> str:
+    view = begin()
+    return code_of(view, sign(view, "supervisor", structs.replace(audit_key(), **changes)))
+
+
+def order_refusal(**changes: Any) -> str:
+    scene = audit_scene("")
+    body = structs.replace(body_of("audit.order", scene), **changes)
+    return code_of(scene.view, sign(scene.view, "supervisor", body))
+
+
+def audit_refusal(kind: str, status: str, signer: str = "provider") -> str:
+    scene = audit_scene(status)
+    return code_of(scene.view, sign(scene.view, signer, body_of(kind, scene)), scene.time_ms)
+
+
+def disclose_refusal(
+    scope: tuple[bytes, ...] = (),
+    salt: bytes = ROOT,
+    *,
+    signer: str = "supervisor",
+    times: int = 1,
+    **order: Any,
+) -> str:
+    scene = audit_scene("")
+    told = scope or (scene.exchange,)
+    commitment = scope_commitment("std", told, ROOT)
+    body = structs.replace(body_of("audit.order", scene), scope_commitment=commitment, **order)
+    audit = act(scene.view, "supervisor", body)
+    disclosed = records.AuditDisclose(audit, told, salt)
+    for _ in range(times - 1):
+        act(scene.view, signer, disclosed)
+    return code_of(scene.view, sign(scene.view, signer, disclosed))
 
 
 def amount_refusal(commitment: bytes) -> str:
@@ -252,6 +292,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "E_CANON": {
         "a body of another shape": lambda: typed_refusal("consent.revoke", b"\x90"),
+        "share keys of another key": lambda: key_refusal(audit_key=SHARE_KEYS[0]),
         "an amount that is no commitment": lambda: amount_refusal(b"\xff" * 32),
         "a review that changes nothing": lambda: review_refusal("changed", "approved"),
         "a review that upholds another outcome": lambda: review_refusal("upheld", "declined"),
@@ -259,6 +300,8 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "E_LIMIT": {
         "a list of 257 items": lambda: typed_refusal("decision.record", long_decision()),
+        "a threshold of one": lambda: key_refusal(threshold=1),
+        "a threshold above the holders": lambda: key_refusal(threshold=5),
         "a quorum above the witnesses": lambda: refused_genesis(quorum=2, witnesses=(WITNESS,)),
     },
     "E_SEQUENCE": {
@@ -278,6 +321,10 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a contest after its time from the explanation": lambda: contest_refusal(
             "EXPLAINED", CONTEST_ENDS
         ),
+        "an order that expires now": lambda: order_refusal(expires_ms=START),
+        "an embargo of more than a year": lambda: order_refusal(
+            embargo_until_ms=START + 366 * 24 * 3_600_000 + 1
+        ),
         "an admit whose deadline is now": lambda: admit_refusal(deadline_ms=START),
         "an admit whose deadline is far": lambda: admit_refusal(deadline_ms=FAR),
     },
@@ -293,6 +340,11 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         ),
     },
     "E_UNKNOWN": {
+        "a holder that is no member": lambda: key_refusal(
+            holders=(*audit_key().holders[:3], records.ShareHolder("nobody", SHARE_KEYS[3]))
+        ),
+        "an order for a key that nobody shares": lambda: order_refusal(audit_key=ROOT),
+        "a disclosure of no exchange": lambda: disclose_refusal((CONSENT,)),
         "an unknown product": lambda: request_refusal(product="none"),
         "an intent under no consent": lambda: code_of(
             view := begin(),
@@ -305,6 +357,13 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a decision on no exchange": lambda: decision_refusal(""),
     },
     "E_EXISTS": {
+        "a holder with two shares": lambda: key_refusal(
+            holders=(audit_key().holders[0], *audit_key().holders[:3])
+        ),
+        "a second signature to open": lambda: audit_refusal(
+            "audit.open", "OPENED", "other provider"
+        ),
+        "a second disclosure": lambda: disclose_refusal(times=2),
         "a consent id again": lambda: second_request(CONSENT, "new consent key"),
         "a consent key again": lambda: second_request(NEW_CONSENT, "consent key"),
         "a member's key for a consent": lambda: second_request(NEW_CONSENT, "supervisor"),
@@ -317,7 +376,10 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a purpose that the product lacks": lambda: request_refusal(purpose="marketing"),
         "a use for another purpose": lambda: use_refusal(purpose="marketing"),
     },
-    "E_SCOPE": {"a decision on another exchange": decision_without_exchange},
+    "E_SCOPE": {
+        "a disclosure of another scope": lambda: disclose_refusal(salt=ZERO),
+        "a decision on another exchange": decision_without_exchange,
+    },
     "E_SCOPE_WIDEN": {
         "a term that was not there": lambda: narrow_refusal(leaves=(ZERO,), terms_root=ZERO),
         "a root over other leaves": lambda: narrow_refusal(terms_root=ZERO),
@@ -355,11 +417,19 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     "E_DECISION_STATE": {
         "a contest of what was reviewed": lambda: contest_refusal("REVIEWED"),
     },
+    "E_AUDIT_STATE": {
+        "a signature to open after the order expired": lambda: audit_refusal(
+            "audit.open", "EXPIRED"
+        ),
+    },
     "E_DISPUTE": {
         "a use while a dispute is open": lambda: use_in_dispute(""),
         "a use after a complaint was upheld": lambda: use_in_dispute("upheld"),
     },
     "E_RECIPIENT": {
+        "a disclosure before the embargo is over": lambda: disclose_refusal(
+            signer="provider", embargo_until_ms=START + 1
+        ),
         "a decision of another consumer": lambda: decision_refusal("USED", "other consumer"),
         "a use under another's decision": foreign_decision,
     },
@@ -454,7 +524,7 @@ def test_use_ends_with_the_consent_whether_or_not_its_uses_are_taken(max_uses, t
 def test_specification_holds_the_tables(name, text):
     documents = Path(__file__).parent.parent / "docs/spec"
     specification = "".join(
-        (documents / name).read_text() for name in ("consent.md", "exchange.md")
+        (documents / name).read_text() for name in ("consent.md", "exchange.md", "audit.md")
     )
 
     found = re.findall(f"<!-- begin {name} -->.*?<!-- end {name} -->", specification, re.DOTALL)

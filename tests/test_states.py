@@ -45,7 +45,7 @@ def test_admission_keeps_the_consent_as_it_was_before():
 
     assert (
         rules.Admission(
-            "AUTHORISED", before.count, ROOT, 1, 7, 9, START + 5, ROOT, ROOT, 4096, DEADLINE
+            "AUTHORISED", before.count, ROOT, 1, 7, 9, START + 5, ROOT, ROOT, 4096, DEADLINE, None
         )
         == exchange_state(view, exchange).admission
     )

@@ -13,6 +13,8 @@ from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Authority, Subject
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
+from ledgercore.exchange.opening import Holder
+from ledgercore.exchange.sharing import audit_key_of, deal, share_of
 from ledgercore.exchange.submission import Accepted, submit
 from ledgercore.keyfile import load_key
 from ledgercore.records import ProductPublish
@@ -45,6 +47,24 @@ class Town:
         parties = self.parties
         key = load_key(parties.ledger.path.parent / f"{REGULATOR}.key")
         return Authority(REGULATOR, key, parties.vaults[REGULATOR], parties.ledger, parties.entropy)
+
+    def share_audit_key(self) -> dict[str, Holder]:
+        """Make an audit key that any two of the three members open with, and seal copies to it."""
+        parties = self.parties
+        members = (TAX, BANK, REGULATOR)
+        dealt = [deal(parties.entropy, 2, 3) for _ in members]
+        shown = [each for each, _ in dealt]
+        key = audit_key_of(shown, members)
+        self.accept([self.authority().register(key)])
+        holders = {}
+        for number, member in enumerate(members, 1):
+            share = share_of(number, shown, [numbers[number - 1] for _, numbers in dealt])
+            signer = load_key(parties.ledger.path.parent / f"{member}.key")
+            vault = parties.vaults[member]
+            holders[member] = Holder(member, signer, vault, parties.ledger, parties.entropy)
+            holders[member].keep_share(key.audit_key, share)
+        parties.provider._audit_key = key.audit_key
+        return holders
 
     def later(self, milliseconds: int) -> None:
         """Let the ledger's time go on: a block comes after it."""

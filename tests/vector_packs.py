@@ -14,6 +14,7 @@ from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
+    AuditOpen,
     ConsentNarrow,
     ConsentRevoke,
     ConsentRevokeOnBehalf,
@@ -104,6 +105,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     town.accept([consumer.time_out(late)])
     town.accept(provider.erase([late], "timed-out"))
     disputed = _disputed(town)
+    audited = _audited(town)
     narrow = town.consent(max_uses=2)
     town.accept([town.subject.narrow(narrow, FIELDS[:1], max_uses=1)])
     town.accept([town.authority().stay(narrow.consent, "court-order", "an order")])
@@ -123,10 +125,28 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
         ("timed-out", _packed(town, late)),
         ("narrowed-and-stayed", _packed(town, narrowed)),
         ("disputed", disputed),
+        ("audited", audited),
         ("objection-withheld", structs.replace(disputed, objection=None)),
         ("withheld", structs.replace(delivered, **closed)),
         ("request-withheld", structs.replace(delivered, request=None)),
     ]
+
+
+def _audited(town: Town) -> Pack:
+    """Of a delivery that two holders signed to open; the scope is disclosed."""
+    town.share_audit_key()
+    intent, request = town.intend(town.consent())
+    town.parties.consumer.open(*town.deliver(intent, request))
+    town.parties.provider._audit_key, key = None, town.parties.provider._audit_key
+    assert key
+    now_ms, authority = town.clock.now_ms(), town.authority()
+    draft, scope = authority.order(
+        key, "tax-law-54", [intent], expires_ms=now_ms + DAY_MS, embargo_until_ms=now_ms
+    )
+    (place,) = town.accept([draft])
+    town.accept([Draft(town.parties.consumer._key, AuditOpen(place.id))])
+    town.accept([authority.disclose(place.id, scope)])
+    return _packed(town, intent)
 
 
 def _disputed(town: Town) -> Pack:
@@ -234,6 +254,7 @@ def _objections(good: dict[str, Pack]) -> list[tuple[str, Pack, str]]:
             structs.replace(good["delivered"], objection=objection),
             "invalid-proof",
         ),
+        ("audit-without-its-state", _without(good["audited"], b"audit/"), "invalid-proof"),
         ("dispute-without-its-state", _without(disputed, b"dispute/"), "invalid-proof"),
     ]
 

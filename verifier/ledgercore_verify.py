@@ -955,7 +955,11 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("objection_commitment", "statement_commitment"), HASH),
     **dict.fromkeys(("reasons_commitment", "order_commitment"), HASH),
     **dict.fromkeys(("grounds_commitment", "reviewer_commitment"), HASH),
-    "amount_commitment": optional(HASH),
+    **dict.fromkeys(("amount_commitment", "audit_copy"), optional(HASH)),
+    **dict.fromkeys(("audit_key", "audit", "scope_commitment", "salt", "report_commitment"), HASH),
+    **dict.fromkeys(("embargo_until_ms", "threshold"), COUNT),
+    "holders": list_of(row(member=IDENTIFIER, share_key=HASH), ITEMS),
+    "scope": list_of(HASH, ITEMS, least=1),
     "result": one_of("upheld", "changed"),
     **dict.fromkeys(("leaves", "proof"), list_of(HASH, ITEMS)),
     "positions": list_of(COUNT, ITEMS),
@@ -994,7 +998,8 @@ BODIES: dict[str, str] = {
     "consent.revoke": "consent",
     "consent.revoke-on-behalf": "consent evidence_commitment",
     "exchange.intent": "consent request_commitment delivery_key lapses_ms",
-    "exchange.admit": "exchange ciphertext_hash disclosure_root size_bucket_bytes deadline_ms",
+    "exchange.admit": "exchange ciphertext_hash disclosure_root size_bucket_bytes deadline_ms"
+    " audit_copy",
     "exchange.refuse": "exchange code",
     "exchange.release": "exchange release_commitment",
     "exchange.void": "exchange code",
@@ -1009,6 +1014,11 @@ BODIES: dict[str, str] = {
     "dispute.evidence": "exchange evidence_commitment",
     "dispute.rule": "exchange ruling reasons_commitment",
     "decision.record": "inputs outcome model_hash reasons explanation_commitment amount_commitment",
+    "audit.key": "audit_key threshold holders",
+    "audit.order": "audit_key basis scope_commitment expires_ms embargo_until_ms",
+    "audit.open": "audit",
+    "audit.disclose": "audit scope salt",
+    "audit.report": "audit report_commitment",
     "decision.explain": "decision",
     "decision.contest": "decision grounds_commitment",
     "decision.review": "decision result outcome reviewer_commitment explanation_commitment",
@@ -1061,8 +1071,21 @@ STATES: dict[str, Shape] = {
                 disclosure_root=HASH,
                 size_bucket_bytes=ANY_COUNT,
                 deadline_ms=ANY_COUNT,
+                audit_copy=optional(HASH),
             )
         ),
+    ),
+    "audit": row(
+        **BEGIN,
+        supervisor=ANY_TEXT,
+        audit_key=HASH,
+        basis=ANY_TEXT,
+        scope_commitment=HASH,
+        expires_ms=ANY_COUNT,
+        embargo_until_ms=ANY_COUNT,
+        threshold=ANY_COUNT,
+        openers=list_of(row(member=ANY_TEXT, time_ms=ANY_COUNT), ITEMS),
+        disclosed=one_of(False, True),
     ),
     "dispute": row(**BEGIN, opener=ANY_TEXT, grounds=ANY_TEXT, ruling=ANY_TEXT),
     "decision": row(
@@ -1268,6 +1291,8 @@ class Case:
             return False
         if entry.body.get("consent") == self.consent_id:
             return True
+        if entry.record.kind == "audit.disclose":
+            return not self.exchanges.isdisjoint(entry.body["scope"])
         return entry.body.get("exchange") in self.exchanges
 
     def touches_exchange(self, entry: Entry) -> bool:
@@ -1276,7 +1301,7 @@ class Case:
             return True
         if entry.record.kind in AFTER_DECISIONS:
             return entry.body["decision"] in self._decisions({self.id})
-        return self.id in entry.body.get("inputs", [])
+        return self.id in entry.body.get("inputs", []) + entry.body.get("scope", [])
 
     def _decisions(self, exchanges: set[bytes]) -> set[bytes]:
         found = self.evidence.of_kind("decision.record")
@@ -1734,11 +1759,27 @@ def show_forgetting(case: Case) -> Iterator[Claim]:
         yield Claim("forgotten", f"{promise}; this is a promise, not a proof")
 
 
+def show_audits(case: Case) -> Iterator[Claim]:
+    """That content was ordered to be opened, and who signed to open it when."""
+    for entry in case.evidence.of_kind("audit.disclose"):
+        scope, salt = entry.body["scope"], entry.body["salt"]
+        if case.id not in scope:
+            continue
+        state = case.evidence.state("audit", entry.body["audit"])
+        same = case.suite.hash("commitment", encode([scope, salt])) == state["scope_commitment"]
+        need(same, INVALID_PROOF, "audit is not the one that was disclosed")
+        openers = ", ".join(
+            f"{each['member']} at {each['time_ms']} ms" for each in state["openers"]
+        )
+        ordered = f"{state['supervisor']} ordered it opened ({state['basis']})"
+        yield Claim("audited", f"{ordered}; signed to open: {openers or 'nobody'}")
+
+
 CLAIMS = (
     *(show_complete, show_product, show_consent, show_live),
     *(show_request, show_scope, show_payload, show_release),
     *(show_key, show_delivery, show_objection, show_decisions, show_uses),
-    *(show_dispute, show_restrictions, show_erasure, show_forgetting),
+    *(show_dispute, show_restrictions, show_erasure, show_forgetting, show_audits),
 )
 
 

@@ -1,4 +1,4 @@
-"""Act for a supervisor where it signs: rule on disputes, stay consents.
+"""Act for a supervisor where it signs: rule on disputes, stay consents, order audits.
 
 What a supervisor only watches is in ``supervisor``, which needs no key. Statements and reasons
 stay in its vault, behind commitments.
@@ -6,13 +6,26 @@ stay in its vault, behind commitments.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledgercore import keys
 from ledgercore.entropy import Entropy
+from ledgercore.exchange.messages import encode_message
+from ledgercore.exchange.opening import Scope
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
-from ledgercore.records import ConsentLift, ConsentStay, DisputeRule
+from ledgercore.records import (
+    AuditDisclose,
+    AuditKey,
+    AuditOrder,
+    AuditReport,
+    ConsentLift,
+    ConsentStay,
+    DisputeRule,
+)
+from ledgercore.rules.audit import scope_commitment
 from ledgercore.vault import Vault
 
 __all__ = ["Authority"]
@@ -43,6 +56,38 @@ class Authority:
     def lift(self, consent: bytes) -> Draft:
         """End the stay of a consent."""
         return Draft(self._key, ConsentLift(consent))
+
+    def register(self, key: AuditKey) -> Draft:
+        """Register an audit key that its holders have made (``exchange.sharing``)."""
+        return Draft(self._key, key)
+
+    def order(
+        self,
+        audit_key: bytes,
+        basis: str,
+        exchanges: Sequence[bytes],
+        *,
+        expires_ms: int,
+        embargo_until_ms: int,
+    ) -> tuple[Draft, Scope]:
+        """Order that exchanges be opened; the scope is for the holders, and hidden from all else.
+
+        It is kept here until it is disclosed, which is due at the end of the embargo.
+        """
+        scope = Scope(tuple(exchanges), self._entropy.bytes(32))
+        commitment = scope_commitment(self._ledger.suite, scope.exchanges, scope.salt)
+        self._vault.store([(f"audit-scope/{commitment.hex()}", encode_message(scope))])
+        body = AuditOrder(audit_key, basis, commitment, expires_ms, embargo_until_ms)
+        return Draft(self._key, body), scope
+
+    def disclose(self, audit: bytes, scope: Scope) -> Draft:
+        """Say what was ordered to be opened, into the trail of those whom it concerns."""
+        return Draft(self._key, AuditDisclose(audit, scope.exchanges, scope.salt))
+
+    def report(self, audit: bytes, findings: str) -> Draft:
+        """Close an audit; the findings stay here, behind a commitment."""
+        commitment = self._keep(f"audit/{audit.hex()}/findings", findings)
+        return Draft(self._key, AuditReport(audit, commitment))
 
     def _keep(self, name: str, text: str) -> bytes:
         suite = self._ledger.suite

@@ -22,6 +22,7 @@ from ledgercore.exchange.openings import (
     prove_scope,
 )
 from ledgercore.exchange.outcomes import (
+    prove_audits,
     prove_dispute,
     prove_forgetting,
     prove_key,
@@ -163,4 +164,5 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _restricted,
     _erased,
     prove_forgetting,
+    prove_audits,
 )

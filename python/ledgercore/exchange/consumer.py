@@ -20,6 +20,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, verify_copy
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
@@ -147,6 +148,7 @@ class Consumer:
         with ``E_SCOPE`` if the provider sent other fields than were asked for.
         """
         state, key = self._open_key(delivery, release)
+        self._check_copy(delivery, key, state)
         payload = open_payload(delivery.ciphertext, key, self._ledger.network + release.exchange)
         values = self._check_payload(release.exchange, payload, state)
         kept = f"exchange/{release.exchange.hex()}"
@@ -182,6 +184,7 @@ class Consumer:
         erase; ``stream`` reads from the sealed file at any time.
         """
         state, key = self._open_key(delivery, release)
+        self._check_copy(delivery, key, state)
         context = self._ledger.network + release.exchange
         manifest = decode_message(delivery.ciphertext, Manifest)
         payload = open_payload(manifest.payload, key, context)
@@ -208,6 +211,27 @@ class Consumer:
             raise UntrustedError(f"no key is kept for the stream of exchange {intent.hex()[:16]}")
         manifest = decode_message(delivery.ciphertext, Manifest)
         return StreamReader(sealed, manifest.size_bytes, key)
+
+    def _check_copy(self, delivery: Delivery, key: bytes, state: ExchangeState) -> None:
+        """Hold the audit copy to the key that it must be of, and keep what it opens.
+
+        A consumer that cannot have its data audited declines it instead.
+        """
+        ledger, intent = self._ledger, delivery.exchange
+        if state.admission is None or state.admission.audit_copy is None:
+            return
+        copy = decode_message(delivery.audit_copy, AuditCopy)
+        if copy_hash(ledger.suite, copy) != state.admission.audit_copy:
+            raise InvalidError("audit copy is not the one that was admitted")
+        verify_copy(copy, key, ledger.network + intent)
+        self._vault.store([(f"exchange/{intent.hex()}/delivery", encode_message(delivery))])
+
+    def delivery(self, intent: bytes) -> Delivery:
+        """What came, as it came: for an opening by order."""
+        kept = self._vault.load(f"exchange/{intent.hex()}/delivery")
+        if kept is None:
+            raise UntrustedError(f"no audited delivery of {intent.hex()[:16]} is kept here")
+        return decode_message(kept, Delivery)
 
     def _open_key(self, delivery: Delivery, release: Release) -> tuple[ExchangeState, bytes]:
         """The exchange's state as the receipt proves it, and the key that was released for it."""
@@ -415,7 +439,7 @@ class Consumer:
                 raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
             kept = f"exchange/{intent.hex()}"
             names += [_delivery_key(state), f"{kept}/payload", f"{kept}/stream-key"]
-            names += [f"{kept}/unwanted", f"{kept}/objection"]
+            names += [f"{kept}/unwanted", f"{kept}/objection", f"{kept}/delivery"]
         return names
 
     def _now_ms(self) -> int:

@@ -18,6 +18,7 @@ from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.proofs import check_complete, verify_note, verify_records
 from ledgercore.records import (
     DATA,
+    AuditDisclose,
     ConsentRequest,
     DecisionContest,
     DecisionExplain,
@@ -56,6 +57,8 @@ def concerns(
         return not exchanges.isdisjoint(body.inputs)
     if isinstance(body, _LATER):
         return body.decision in decisions
+    if isinstance(body, AuditDisclose):
+        return not exchanges.isdisjoint(body.scope)
     return getattr(body, "consent", None) == consent or getattr(body, "exchange", None) in exchanges
 
 
@@ -159,6 +162,7 @@ class Evidence:
             or getattr(entry[2], "exchange", None) == exchange
             or (isinstance(entry[2], DecisionRecord) and exchange in entry[2].inputs)
             or (isinstance(entry[2], _LATER) and entry[2].decision in decisions)
+            or (isinstance(entry[2], AuditDisclose) and exchange in entry[2].scope)
         ]
 
     def consent(self) -> bytes:

@@ -128,10 +128,14 @@ class Request(Part, frozen=True):
 
 
 class Delivery(Part, frozen=True):
-    """By the provider to the consumer: the sealed payload, useless without its key."""
+    """By the provider to the consumer: the sealed payload, useless without its key.
+
+    With it comes the audit copy of that key, or nothing where the provider makes none.
+    """
 
     exchange: Bytes32
     ciphertext: bytes
+    audit_copy: bytes = b""
 
 
 class Release(Part, frozen=True):

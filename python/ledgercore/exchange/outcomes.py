@@ -10,6 +10,7 @@ from ledgercore.errors import InvalidProof, UntrustedError
 from ledgercore.exchange.case import Case, Claim
 from ledgercore.exchange.objection import verify_objection
 from ledgercore.records import (
+    AuditDisclose,
     DisputeEvidence,
     DisputeOpen,
     DisputeRule,
@@ -20,9 +21,10 @@ from ledgercore.records import (
     ExchangeUse,
     ExchangeVoid,
 )
-from ledgercore.rules import DisputeState, dispute_object
+from ledgercore.rules import AuditState, DisputeState, audit_object, dispute_object
+from ledgercore.rules.audit import scope_commitment
 
-__all__ = ["prove_dispute", "prove_forgetting", "prove_key", "prove_objection"]
+__all__ = ["prove_audits", "prove_dispute", "prove_forgetting", "prove_key", "prove_objection"]
 
 
 def prove_key(case: Case) -> list[Claim]:
@@ -129,6 +131,21 @@ def _signed_by_party(case: Case, record: Record) -> None:
             continue
         return
     raise UntrustedError(f"record {record.kind} is not signed by a party of the exchange")
+
+
+def prove_audits(case: Case) -> list[Claim]:
+    """That content was ordered to be opened, on which basis, and who signed to open it when."""
+    claims = []
+    for _, _, body in case.evidence.of_kind(AuditDisclose):
+        if case.exchange not in body.scope:
+            continue
+        state = case.evidence.state(audit_object(body.audit), AuditState)
+        if scope_commitment(case.suite, body.scope, body.salt) != state.scope_commitment:
+            raise InvalidProof("audit is not the one that was disclosed")
+        openers = ", ".join(f"{member} at {time_ms} ms" for member, time_ms in state.openers)
+        statement = f"{state.supervisor} ordered it opened ({state.basis}); signed to open: "
+        claims.append(Claim("audited", statement + (openers or "nobody")))
+    return claims
 
 
 def prove_forgetting(case: Case) -> list[Claim]:

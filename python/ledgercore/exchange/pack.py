@@ -24,11 +24,18 @@ from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.objection import Objection
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
-from ledgercore.records import ConsentRequest, DecisionRecord, DisputeOpen, ExchangeIntent
+from ledgercore.records import (
+    AuditDisclose,
+    ConsentRequest,
+    DecisionRecord,
+    DisputeOpen,
+    ExchangeIntent,
+)
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
     ConsentState,
     ExchangeState,
+    audit_object,
     consent_object,
     decision_object,
     dispute_object,
@@ -117,6 +124,10 @@ class _Trail:
             self.found[index] = record.encode()
             if record.kind == ConsentRequest.KIND:
                 self._add_product(ledger, record)
+            elif record.kind == AuditDisclose.KIND:
+                body = records.decode(record.kind, record.body)
+                assert isinstance(body, AuditDisclose)
+                self.objects.append(audit_object(body.audit))
             elif record.kind == DisputeOpen.KIND:
                 self._add_dispute(record)
             elif record.kind == DecisionRecord.KIND:

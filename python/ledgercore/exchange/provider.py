@@ -16,6 +16,7 @@ from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
@@ -81,8 +82,12 @@ class Provider:
         ledger: Ledger,
         entropy: Entropy,
         source: Mapping[str, Row],
+        *,
+        audit_key: bytes | None = None,
     ) -> None:
+        """With an audit key, what is sealed can be opened by order of a supervisor."""
         self.member = member
+        self._audit_key = audit_key
         self._key = Signer(key, vault)
         self._vault = vault
         self._ledger = ledger
@@ -194,17 +199,23 @@ class Provider:
         self, intent: bytes, leaves: Sequence[Leaf], key: bytes, ciphertext: bytes, count: int
     ) -> tuple[Draft, list[tuple[str, bytes]]]:
         """The admit of what was sealed, and what the vault keeps of it."""
-        suite = self._ledger.suite
+        suite, copy = self._ledger.suite, None
+        if self._audit_key is not None:
+            copy = make_copy(key, self._audit_key, self._ledger.network + intent)
         body = ExchangeAdmit(
             exchange=intent,
             ciphertext_hash=hash_domain(suite, "commitment", ciphertext),
             disclosure_root=commit(suite, leaves),
             size_bucket_bytes=size_bucket(count),
             deadline_ms=self._now_ms() + KEY_LIFETIME_MS,
+            audit_copy=None if copy is None else copy_hash(suite, copy),
         )
         # Kept under the hash that the admit names: sealing again takes nothing from this.
         name = _sealed(intent, body.ciphertext_hash)
-        return Draft(self._key, body), [(f"{name}/ciphertext", ciphertext), (f"{name}/key", key)]
+        kept = [(f"{name}/ciphertext", ciphertext), (f"{name}/key", key)]
+        if copy is not None:
+            kept.append((f"{name}/audit-copy", encode_message(copy)))
+        return Draft(self._key, body), kept
 
     def _values(self, subject: str, fields: Sequence[str]) -> list[tuple[str, Value]]:
         row = self._source.get(subject)
@@ -220,7 +231,9 @@ class Provider:
         state = self._exchange(intent)
         if state.admission is None:
             raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
-        return Delivery(intent, self._kept(intent, state.admission, "ciphertext"))
+        audited = state.admission.audit_copy is not None
+        copy = self._kept(intent, state.admission, "audit-copy") if audited else b""
+        return Delivery(intent, self._kept(intent, state.admission, "ciphertext"), copy)
 
     def release(self, intent: bytes, admit: Outcome) -> Release:
         """The payload's key for the consumer, if a receipt proves that the admit was in time.

@@ -11,6 +11,14 @@ import msgspec
 
 from ledgercore._core import check_canonical
 from ledgercore.errors import LimitError, MalformedError
+from ledgercore.records.audit import (
+    AuditDisclose,
+    AuditKey,
+    AuditOpen,
+    AuditOrder,
+    AuditReport,
+    ShareHolder,
+)
 from ledgercore.records.base import LIMIT_ITEMS, RecordBody
 from ledgercore.records.consent import (
     ConsentAuthorise,
@@ -50,6 +58,11 @@ from ledgercore.records.product import Field, ProductPublish, ProductWithdraw
 __all__ = [
     "BODIES",
     "DATA",
+    "AuditDisclose",
+    "AuditKey",
+    "AuditOpen",
+    "AuditOrder",
+    "AuditReport",
     "ConsentAuthorise",
     "ConsentLift",
     "ConsentNarrow",
@@ -83,6 +96,7 @@ __all__ = [
     "ProductPublish",
     "ProductWithdraw",
     "RecordBody",
+    "ShareHolder",
     "Witness",
     "decode",
     "encode",
@@ -125,6 +139,11 @@ BODIES: dict[str, type[RecordBody]] = {
         DecisionExplain,
         DecisionContest,
         DecisionReview,
+        AuditKey,
+        AuditOrder,
+        AuditOpen,
+        AuditDisclose,
+        AuditReport,
     )
 }
 """Every kind with a typed body."""

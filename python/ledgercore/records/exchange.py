@@ -38,7 +38,10 @@ class ExchangeIntent(RecordBody, frozen=True):
 
 
 class ExchangeAdmit(RecordBody, frozen=True):
-    """By the provider: the sealed payload exists, one use is taken, and the key comes in time."""
+    """By the provider: the sealed payload exists, one use is taken, and the key comes in time.
+
+    ``audit_copy`` is the hash of the payload's key as it is sealed to the audit key, if it is.
+    """
 
     KIND: ClassVar[str] = "exchange.admit"
 
@@ -47,6 +50,7 @@ class ExchangeAdmit(RecordBody, frozen=True):
     disclosure_root: Bytes32
     size_bucket_bytes: Count
     deadline_ms: TimeMs
+    audit_copy: Bytes32 | None
 
 
 class ExchangeRefuse(RecordBody, frozen=True):

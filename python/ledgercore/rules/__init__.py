@@ -7,6 +7,8 @@ prints them.
 
 from __future__ import annotations
 
+from ledgercore.rules.audit import disclosure_is_due
+from ledgercore.rules.audit import status_at as audit_status_at
 from ledgercore.rules.codes import CODES, Code
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
@@ -16,6 +18,8 @@ from ledgercore.rules.state import (
     EMPTY_HISTORY,
     NETWORK,
     Admission,
+    AuditKeyState,
+    AuditState,
     BookState,
     BusinessState,
     ConsentState,
@@ -28,6 +32,8 @@ from ledgercore.rules.state import (
     ProductState,
     SignerState,
     State,
+    audit_key_object,
+    audit_object,
     book_object,
     check_has_history,
     consent_object,
@@ -50,6 +56,8 @@ __all__ = [
     "NETWORK",
     "WINDOW_TOLERANCE_MS",
     "Admission",
+    "AuditKeyState",
+    "AuditState",
     "BookState",
     "BusinessState",
     "Code",
@@ -68,6 +76,9 @@ __all__ = [
     "View",
     "apply",
     "apply_plain",
+    "audit_key_object",
+    "audit_object",
+    "audit_status_at",
     "book_object",
     "check_has_history",
     "consent_object",
@@ -76,6 +87,7 @@ __all__ = [
     "decision_status_at",
     "decode_object",
     "decode_state",
+    "disclosure_is_due",
     "dispute_object",
     "encode_state",
     "exchange_object",

@@ -67,6 +67,9 @@ CODES: dict[str, Code] = {
     "E_DECISION_STATE": Code(
         "the decision is not in a state that allows this", "read the decision's state"
     ),
+    "E_AUDIT_STATE": Code(
+        "the audit is not in a state that allows this", "read the audit's state; order another"
+    ),
     "E_DISPUTE": Code(
         "the exchange is disputed, or a complaint about it was upheld",
         "wait for the ruling; after one that upholds it, ask for the data anew",

@@ -19,7 +19,7 @@ from ledgercore.records import (
     RecordBody,
 )
 from ledgercore.records import decode as decode_body
-from ledgercore.rules import consent, decision, dispute, exchange, governance, product
+from ledgercore.rules import audit, consent, decision, dispute, exchange, governance, product
 from ledgercore.rules.codes import refuse
 from ledgercore.rules.governance import check_member, check_role, follow_signer
 from ledgercore.rules.state import (
@@ -40,7 +40,14 @@ __all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "apply_plain", "next_posi
 WINDOW_TOLERANCE_MS = 120_000
 """How far a signer's clock and the block's time may differ."""
 
-FAMILIES = (product.FAMILY, consent.FAMILY, exchange.FAMILY, dispute.FAMILY, decision.FAMILY)
+FAMILIES = (
+    product.FAMILY,
+    consent.FAMILY,
+    exchange.FAMILY,
+    dispute.FAMILY,
+    decision.FAMILY,
+    *audit.FAMILIES,
+)
 
 _WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
 """A revocation is never refused for its form."""

@@ -235,6 +235,7 @@ def admit(case: AdmitCase) -> ExchangeState:
         disclosure_root=body.disclosure_root,
         size_bucket_bytes=body.size_bucket_bytes,
         deadline_ms=body.deadline_ms,
+        audit_copy=body.audit_copy,
     )
     return structs.replace(case.state, admission=admission)
 

@@ -15,6 +15,8 @@ __all__ = [
     "NETWORK",
     "NEW",
     "Admission",
+    "AuditKeyState",
+    "AuditState",
     "BookState",
     "BusinessState",
     "ConsentState",
@@ -27,6 +29,8 @@ __all__ = [
     "ProductState",
     "SignerState",
     "State",
+    "audit_key_object",
+    "audit_object",
     "book_object",
     "check_has_history",
     "consent_object",
@@ -137,6 +141,7 @@ class Admission(State, frozen=True):
     disclosure_root: bytes
     size_bucket_bytes: int
     deadline_ms: int
+    audit_copy: bytes | None
 
 
 class ExchangeState(BusinessState, frozen=True):
@@ -162,6 +167,28 @@ class DisputeState(BusinessState, frozen=True):
     opener: str
     grounds: str
     ruling: str
+
+
+class AuditKeyState(BusinessState, frozen=True):
+    """A shared key: how many open together, and each holder's member and public share."""
+
+    supervisor: str
+    threshold: int
+    holders: tuple[tuple[str, bytes], ...]
+
+
+class AuditState(BusinessState, frozen=True):
+    """An order to open content, who signed to open it and when, and whether it is disclosed."""
+
+    supervisor: str
+    audit_key: bytes
+    basis: str
+    scope_commitment: bytes
+    expires_ms: int
+    embargo_until_ms: int
+    threshold: int
+    openers: tuple[tuple[str, int], ...]
+    disclosed: bool
 
 
 class BookState(BusinessState, frozen=True):
@@ -214,6 +241,14 @@ def dispute_object(exchange: bytes) -> bytes:
     return b"dispute/" + exchange
 
 
+def audit_key_object(audit_key: bytes) -> bytes:
+    return b"audit-key/" + audit_key
+
+
+def audit_object(audit: bytes) -> bytes:
+    return b"audit/" + audit
+
+
 def book_object(member: str) -> bytes:
     return b"book/" + member.encode()
 
@@ -233,6 +268,8 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"dispute": DisputeState,
     b"decision": DecisionState,
     b"book": BookState,
+    b"audit-key": AuditKeyState,
+    b"audit": AuditState,
 }
 _NAMED = (b"member", b"product", b"book")
 """Families whose objects have names; the others' ids are 32 bytes, but for the one network."""

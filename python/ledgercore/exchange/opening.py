@@ -1,0 +1,180 @@
+"""Open one exchange's content by order: holders give parts, and the parts are combined.
+
+A holder gives no part before its own signature is ordered on the ledger, under an order that has
+not expired and whose scope, which it is shown, names the exchange. Its part opens this one copy and
+nothing else; the shares stay where they are, and the key is never made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from ledgercore import keys
+from ledgercore._core import (
+    group_combine,
+    group_open_part,
+    group_verify_part,
+    hash_domain,
+)
+from ledgercore.entropy import Entropy
+from ledgercore.errors import InvalidError, RefusedError, UntrustedError
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, open_copy
+from ledgercore.exchange.messages import Delivery, decode_message
+from ledgercore.exchange.salted import FIELD, commit, decode_leaves
+from ledgercore.exchange.sealing import open_payload
+from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.submission import Draft
+from ledgercore.ledger import Ledger
+from ledgercore.records import AuditDisclose, AuditOpen
+from ledgercore.records.base import Bytes32, Bytes64, Count, Part, Value
+from ledgercore.rules import (
+    Admission,
+    AuditKeyState,
+    AuditState,
+    ExchangeState,
+    audit_key_object,
+    audit_object,
+    audit_status_at,
+    exchange_object,
+)
+from ledgercore.rules.audit import scope_commitment
+from ledgercore.rules.view import decode_state
+from ledgercore.vault import Vault
+
+__all__ = ["Holder", "OpeningPart", "Scope", "open_content"]
+
+StateT = TypeVar("StateT", AuditState, AuditKeyState, ExchangeState)
+
+
+class Scope(Part, frozen=True):
+    """By the supervisor to holders: what an order is about, with the salt that hides it."""
+
+    exchanges: tuple[Bytes32, ...]
+    salt: Bytes32
+
+
+class OpeningPart(Part, frozen=True):
+    """By a holder to the supervisor: its part of one copy's point, with the proof."""
+
+    audit: Bytes32
+    exchange: Bytes32
+    holder: Count
+    part: Bytes32
+    proof: Bytes64
+
+
+class Holder:
+    """A member that holds one share of an audit key."""
+
+    def __init__(
+        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
+    ) -> None:
+        self.member = member
+        self._key = Signer(key, vault)
+        self._vault = vault
+        self._ledger = ledger
+        self._entropy = entropy
+
+    def keep_share(self, audit_key: bytes, share: bytes) -> None:
+        """Keep the share of a key, sealed as all else in the vault."""
+        self._vault.store([(f"audit-share/{audit_key.hex()}", share)])
+
+    def sign_to_open(self, audit: bytes) -> Draft:
+        """Say on the ledger that this holder opens under an order, before it does."""
+        return Draft(self._key, AuditOpen(audit))
+
+    def disclose(self, audit: bytes, scope: Scope) -> Draft:
+        """Say what was opened, where the supervisor has not by the end of the embargo."""
+        return Draft(self._key, AuditDisclose(audit, scope.exchanges, scope.salt))
+
+    def part(self, audit: bytes, scope: Scope, delivery: Delivery) -> OpeningPart:
+        """This holder's part of one copy, once its signature is ordered, or ``RefusedError``."""
+        ledger = self._ledger
+        with ledger.moment():
+            state, admission = _ordered(ledger, audit, scope, delivery.exchange)
+            now_ms = ledger.block(ledger.height).time_ms
+            key = _state_of(ledger, audit_key_object(state.audit_key), AuditKeyState)
+        status = audit_status_at(state, now_ms)
+        if status not in ("ORDERED", "OPENED"):
+            raise RefusedError("E_AUDIT_STATE", f"audit is {status}, nothing is opened")
+        if self.member not in [member for member, _ in state.openers]:
+            raise RefusedError("E_AUDIT_STATE", f"{self.member} has not signed to open yet")
+        copy = _copy(ledger.suite, delivery, state, admission)
+        share = self._vault.load(f"audit-share/{state.audit_key.hex()}")
+        if share is None:
+            raise UntrustedError("no share of this audit key is kept here")
+        context = _context(ledger.network, audit, delivery.exchange)
+        part, proof = group_open_part(share, copy.ephemeral, context, self._entropy.bytes(32))
+        holder = [member for member, _ in key.holders].index(self.member) + 1
+        return OpeningPart(audit, delivery.exchange, holder, part, proof)
+
+
+def open_content(
+    ledger: Ledger, audit: bytes, scope: Scope, delivery: Delivery, parts: Sequence[OpeningPart]
+) -> dict[str, Value]:
+    """The values of one exchange, from enough holders' parts; nothing is kept.
+
+    Raises ``InvalidError`` where a part is not its holder's, or the content not what was admitted.
+    """
+    state, admission = _ordered(ledger, audit, scope, delivery.exchange)
+    key = _state_of(ledger, audit_key_object(state.audit_key), AuditKeyState)
+    copy = _copy(ledger.suite, delivery, state, admission)
+    found = {part.holder: part for part in parts}
+    if len(found) < key.threshold:
+        message = f"parts are of {len(found)} holders, want {key.threshold}"
+        raise RefusedError("E_AUDIT_STATE", message)
+    chosen = [found[holder] for holder in sorted(found)]
+    context = _context(ledger.network, audit, delivery.exchange)
+    for part in chosen:
+        if not 1 <= part.holder <= len(key.holders):
+            raise UntrustedError(f"holder {part.holder} is none of {len(key.holders)}")
+        _, share_key = key.holders[part.holder - 1]
+        group_verify_part(share_key, copy.ephemeral, part.part, part.proof, context)
+    common = group_combine([part.holder for part in chosen], [part.part for part in chosen])
+    bound = ledger.network + delivery.exchange
+    payload_key = open_copy(copy, common, bound)
+    leaves = decode_leaves(open_payload(delivery.ciphertext, payload_key, bound), FIELD)
+    if commit(ledger.suite, leaves) != admission.disclosure_root:
+        raise InvalidError("payload is not what the provider committed to")
+    return {leaf.name: leaf.value for leaf in leaves}
+
+
+def _ordered(
+    ledger: Ledger, audit: bytes, scope: Scope, exchange: bytes
+) -> tuple[AuditState, Admission]:
+    """The order and the admission, where the scope is the order's and names the exchange."""
+    state = _state_of(ledger, audit_object(audit), AuditState)
+    if scope_commitment(ledger.suite, scope.exchanges, scope.salt) != state.scope_commitment:
+        raise RefusedError("E_SCOPE", "scope is not the one that the order commits to")
+    if exchange not in scope.exchanges:
+        raise RefusedError("E_SCOPE", f"exchange {exchange.hex()[:16]} is not in the scope")
+    admission = _state_of(ledger, exchange_object(exchange), ExchangeState).admission
+    if admission is None:
+        raise RefusedError("E_EXCHANGE_STATE", "exchange was not admitted")
+    return state, admission
+
+
+def _copy(suite: str, delivery: Delivery, state: AuditState, admission: Admission) -> AuditCopy:
+    """The copy in a delivery, held to what was admitted."""
+    if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
+        raise InvalidError("delivery is not the ciphertext that was admitted")
+    if admission.audit_copy is None:
+        raise RefusedError("E_EXCHANGE_STATE", "exchange was admitted without an audit copy")
+    copy = decode_message(delivery.audit_copy, AuditCopy)
+    if copy_hash(suite, copy) != admission.audit_copy:
+        raise InvalidError("audit copy is not the one that was admitted")
+    if copy.audit_key != state.audit_key:
+        raise RefusedError("E_SCOPE", "audit copy is for another audit key than the order's")
+    return copy
+
+
+def _context(network: bytes, audit: bytes, exchange: bytes) -> bytes:
+    return network + audit + exchange
+
+
+def _state_of(ledger: Ledger, name: bytes, kind: type[StateT]) -> StateT:
+    value = ledger.state(name)
+    if value is None:
+        raise RefusedError("E_UNKNOWN", f"{name.split(b'/')[0].decode()} does not exist")
+    return decode_state(value, kind)

@@ -1,0 +1,217 @@
+"""Content is opened by order only, by two of three, one exchange at a time, and is seen to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from ledgercore import InvalidError, InvalidProof, RefusedError, UntrustedError
+from ledgercore.demo.parties import BANK, REGULATOR, TAX
+from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.audit_copy import make_copy
+from ledgercore.exchange.messages import Delivery, encode_message
+from ledgercore.exchange.opening import Holder, Scope, open_content
+from ledgercore.exchange.sharing import deal, share_of
+from ledgercore.rules import AuditState, audit_object, consent_object, disclosure_is_due
+from ledgercore.rules.view import decode_state
+from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
+
+MEMBERS = (TAX, BANK, REGULATOR)
+
+
+class Audited(Town):
+    """A firm whose data was delivered, with an audit copy that two of three members open."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.holders = self.share_audit_key()
+        self.audit_key: bytes = self.parties.provider._audit_key or b""
+        self.proposal = self.consent(max_uses=3)
+        self.intent, self.delivery = self.delivered()
+
+    def delivered(self) -> tuple[bytes, Delivery]:
+        intent, request = self.intend(self.proposal)
+        delivery, release = self.deliver(intent, request)
+        self.parties.consumer.open(delivery, release)
+        self.accept([self.parties.consumer.acknowledge(intent)])
+        return intent, delivery
+
+    def order(self, *exchanges: bytes, embargo_ms: int = 0) -> tuple[bytes, Scope]:
+        now_ms = self.clock.now_ms()
+        draft, scope = self.authority().order(
+            self.audit_key,
+            "tax-law-54",
+            exchanges or (self.intent,),
+            expires_ms=now_ms + HOUR_MS,
+            embargo_until_ms=now_ms + embargo_ms,
+        )
+        (place,) = self.accept([draft])
+        return place.id, scope
+
+    def sign(self, audit: bytes, *members: str) -> list[Holder]:
+        holders = [self.holders[member] for member in members]
+        for holder in holders:
+            self.accept([holder.sign_to_open(audit)])
+        return holders
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Audited]:
+    town = Audited(tmp_path)
+    yield town
+    town.parties.close()
+
+
+@pytest.mark.parametrize("pair", list(combinations(MEMBERS, 2)), ids="-".join)
+def test_any_two_holders_open_what_was_ordered(town: Audited, pair: tuple[str, ...]) -> None:
+    audit, scope = town.order()
+    delivery = town.parties.consumer.delivery(town.intent)
+    parts = [holder.part(audit, scope, delivery) for holder in town.sign(audit, *pair)]
+
+    values = open_content(town.parties.ledger, audit, scope, delivery, parts)
+
+    assert values == {field: town.table.rows[0].values[field] for field in FIELDS}
+
+
+def test_one_holder_opens_nothing_though_it_gives_its_part_twice(town: Audited) -> None:
+    audit, scope = town.order()
+    (holder,) = town.sign(audit, REGULATOR)
+    part = holder.part(audit, scope, town.delivery)
+
+    with pytest.raises(RefusedError, match="parts are of 1 holders, want 2"):
+        open_content(town.parties.ledger, audit, scope, town.delivery, [part, part])
+
+
+def test_a_holder_gives_nothing_before_its_signature_is_ordered(town: Audited) -> None:
+    audit, scope = town.order()
+
+    with pytest.raises(RefusedError, match="has not signed to open yet"):
+        town.holders[BANK].part(audit, scope, town.delivery)
+
+
+def test_a_holder_gives_nothing_once_the_order_is_over(town: Audited) -> None:
+    audit, scope = town.order()
+    (holder,) = town.sign(audit, BANK)
+    town.later(HOUR_MS)
+
+    with pytest.raises(RefusedError, match="audit is EXPIRED"):
+        holder.part(audit, scope, town.delivery)
+
+
+def test_a_holder_gives_nothing_after_the_report(town: Audited) -> None:
+    audit, scope = town.order()
+    (holder,) = town.sign(audit, BANK)
+    town.accept([town.authority().report(audit, "all is well")])
+
+    with pytest.raises(RefusedError, match="audit is REPORTED"):
+        holder.part(audit, scope, town.delivery)
+
+
+def test_an_order_opens_nothing_beside_its_scope(town: Audited) -> None:
+    _, other = town.delivered()
+    audit, scope = town.order()
+    (holder,) = town.sign(audit, BANK)
+    wider = structs.replace(scope, exchanges=(*scope.exchanges, other.exchange))
+
+    with pytest.raises(RefusedError, match="is not in the scope"):
+        holder.part(audit, scope, other)
+    with pytest.raises(RefusedError, match="not the one that the order commits to"):
+        holder.part(audit, wider, other)
+
+
+def test_parts_open_one_copy_under_one_order_only(town: Audited) -> None:
+    """Parts of one order, or of another exchange, are refused by their proofs."""
+    _, other = town.delivered()
+    audit, scope = town.order(town.intent, other.exchange)
+    again, scope_again = town.order(town.intent, other.exchange)
+    holders = town.sign(audit, BANK, TAX)
+    town.sign(again, BANK, TAX)
+    parts = [holder.part(audit, scope, town.delivery) for holder in holders]
+    ledger = town.parties.ledger
+
+    with pytest.raises(InvalidProof, match="not made by the holder's share"):
+        open_content(ledger, audit, scope, other, parts)
+    with pytest.raises(InvalidProof, match="not made by the holder's share"):
+        open_content(ledger, again, scope_again, town.delivery, parts)
+    swapped = [structs.replace(parts[0], holder=3), parts[1]]
+    with pytest.raises(InvalidProof, match="not made by the holder's share"):
+        open_content(ledger, audit, scope, town.delivery, swapped)
+
+
+def test_the_consumer_declines_a_copy_that_the_audit_key_would_not_open(
+    town: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(key: bytes, audit_key: bytes, context: bytes) -> object:
+        return make_copy(bytes(32), audit_key, context)
+
+    monkeypatch.setattr("ledgercore.exchange.provider.make_copy", wrong)
+    intent, request = town.intend(town.proposal)
+    delivery, release = town.deliver(intent, request)
+
+    with pytest.raises(InvalidError, match="audit copy is not of the payload's key"):
+        town.parties.consumer.open(delivery, release)
+
+
+def test_a_copy_that_was_not_admitted_is_refused(town: Audited) -> None:
+    audit, scope = town.order()
+    (holder,) = town.sign(audit, BANK)
+    other = make_copy(bytes(32), town.audit_key, bytes(48))
+    delivery = structs.replace(town.delivery, audit_copy=encode_message(other))
+
+    with pytest.raises(InvalidError, match="not the one that was admitted"):
+        holder.part(audit, scope, delivery)
+
+
+def test_the_scope_is_hidden_until_it_is_disclosed_and_then_in_the_trail(town: Audited) -> None:
+    ledger = town.parties.ledger
+    before = ledger.size
+    audit, scope = town.order(embargo_ms=DAY_MS)
+    town.sign(audit, BANK, REGULATOR)
+    assert all(town.intent not in ledger.record(at).body for at in range(before, ledger.size))
+    trail = [record.kind for _, record in ledger.history(consent_object(town.proposal.consent))]
+    assert "audit.disclose" not in trail
+
+    town.later(DAY_MS)
+    value = ledger.state(audit_object(audit))
+    assert value is not None
+    state = decode_state(value, AuditState)
+    assert disclosure_is_due(state, ledger.block(ledger.height).time_ms)
+    town.accept([town.holders[TAX].disclose(audit, scope)])  # the supervisor did not
+
+    trail = [record.kind for _, record in ledger.history(consent_object(town.proposal.consent))]
+    assert trail[-1] == "audit.disclose"
+    pack = build_pack(ledger, town.parties.vaults[BANK], town.intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert f"{REGULATOR} ordered it opened (tax-law-54)" in claims["audited"].statement
+    assert all(f"{member} at " in claims["audited"].statement for member in (BANK, REGULATOR))
+
+
+def test_what_is_erased_is_opened_by_no_order(town: Audited) -> None:
+    town.accept(town.parties.consumer.erase([town.intent], "purpose-achieved"))
+    town.parties.provider.forget([town.intent])
+
+    for party in (town.parties.consumer, town.parties.provider):
+        with pytest.raises(UntrustedError, match="is kept"):
+            party.delivery(town.intent)
+
+
+def test_a_copy_is_the_same_each_time_and_another_for_each_exchange() -> None:
+    town_key = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76")
+    first, again = (make_copy(bytes(32), town_key, b"one") for _ in range(2))
+
+    assert first == again
+    assert first.ephemeral != make_copy(bytes(32), town_key, b"two").ephemeral
+    assert first.ephemeral != make_copy(bytes([1]) * 32, town_key, b"one").ephemeral
+
+
+def test_a_holder_that_was_dealt_a_wrong_number_says_so(town: Audited) -> None:
+    dealt = [deal(town.parties.entropy, 2, 3) for _ in range(3)]
+    shown = [each for each, _ in dealt]
+    numbers = [each[0] for _, each in dealt]
+
+    with pytest.raises(InvalidProof, match="dealt to holder 1 is not committed to"):
+        share_of(1, shown, [*numbers[:2], dealt[2][1][1]])
