@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ledgercore.exchange.monitor import Findings, watch
 from ledgercore.exchange.totals import TotalsReport, verify_totals
 from ledgercore.ledger import Ledger, Report
 from ledgercore.ledger.audit import Progress
@@ -51,6 +52,11 @@ class Supervisor:
         Without a ledger ``proofs.verify_history`` and ``totals.verify_totals`` do the same.
         """
         verify_totals(report, self._ledger.history(book_object(report.consumer)))
+
+    def watch(self) -> Findings:
+        """What should have happened and has not, at the newest block's time."""
+        with self._ledger.moment():
+            return watch(self._ledger)
 
     def totals(self) -> Totals:
         """Counts from the signed state, at the newest block's time."""
