@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ledgercore.demo import DemoResult
 
 FIRMS = 200
+NODES_FIRMS = 40
 LIMIT_FIRMS = 100_000
 SHOWN_REJECTED = 10
 
@@ -29,6 +30,11 @@ SHOWN_REJECTED = 10
     type=click.IntRange(1, LIMIT_FIRMS),
     help=f"Firms to generate ({FIRMS}); all are held in memory, so at most {LIMIT_FIRMS:,}.",
 )
+@click.option(
+    "--nodes",
+    type=click.IntRange(4, 4),
+    help="4: each party has a node of its own; one is killed and rejoins, one lies.",
+)
 @click.option("--directory", type=PLACE, help="A new or empty directory (demo/1, demo/2, ...).")
 @json_option
 def command(
@@ -36,6 +42,7 @@ def command(
     mapping: str | None,
     scorecard: str | None,
     firms: int | None,
+    nodes: int | None,
     directory: str | None,
     as_json: bool,
 ) -> None:
@@ -51,6 +58,10 @@ def command(
         raise click.UsageError("--firms is for generated firms: leave it out with --data")
     if directory == "":
         raise click.UsageError("--directory is empty, want the name of a new directory")
+    if nodes is not None:
+        from ledgercore.cli.node import check_extra
+
+        check_extra()
     from ledgercore.demo import run_demo
 
     with progress_bars() as progress:
@@ -59,7 +70,8 @@ def command(
             data=data,
             mapping=mapping,
             scorecard=scorecard,
-            firms=firms or FIRMS,
+            firms=firms or (FIRMS if nodes is None else NODES_FIRMS),
+            nodes=nodes is not None,
             progress=progress,
         )
     if as_json:

@@ -16,7 +16,7 @@ from ledgercore.errors import UnavailableError
 if TYPE_CHECKING:
     from ledgercore.node.settings import Settings
 
-__all__ = ["command"]
+__all__ = ["check_extra", "command"]
 
 EVERY_ADDRESS = ("0.0.0.0", "::")
 
@@ -24,6 +24,11 @@ EVERY_ADDRESS = ("0.0.0.0", "::")
 @click.group("node")
 def command() -> None:
     """Run one member's node: the operator's orders, the others follow and verify."""
+    check_extra()
+
+
+def check_extra() -> None:
+    """Raise ``UnavailableError`` where what a node needs is not installed."""
     try:
         import aiohttp
         import prometheus_client

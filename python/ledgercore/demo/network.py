@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,13 @@ def lay_out(
     *,
     origin: str,
     limits: str = "",
+    sparing: Collection[str] = (),
     entropy: Entropy | None = None,
 ) -> list[Place]:
     """A node's files for each member with its roles; the first one is the operator.
 
-    ``limits`` is TOML for the settings' ``[limits]``. Every other node is a follower's peer.
+    ``limits`` is TOML for the settings' ``[limits]``. Every other node is a follower's peer, of
+    which those that are ``sparing`` the operator fetch their blocks from the others.
     """
     entropy = entropy or SystemEntropy()
     make_directory(directory)
@@ -94,7 +97,9 @@ def lay_out(
             write_new(each.directory / "anchor.toml", anchor)
         peers = [] if name == operator else [other for other in made if other != name]
         numbers = dict(zip(made, ports, strict=True))
-        _settle(each, [(peer, numbers[peer], peer == operator) for peer in peers], limits)
+        marks = "operator = true\n" + ("follow = false\n" if name in sparing else "")
+        named = [(peer, numbers[peer], marks if peer == operator else "") for peer in peers]
+        _settle(each, named, limits)
         places.append(Place(name, each.directory, port, parse_anchor(anchor.decode())))
     return places
 
@@ -106,12 +111,11 @@ def _certify(authority: Authority, made: Made, certificate: bytes) -> None:
     write_new(made.directory / "authority.crt", certificate)
 
 
-def _settle(made: Made, peers: list[tuple[str, int, bool]], limits: str) -> None:
+def _settle(made: Made, peers: list[tuple[str, int, str]], limits: str) -> None:
     """Name the peers, which were not known when the settings were made."""
     text = read_bytes(made.settings).decode().split("\n[[peer]]")[0]
-    for member, port, operator in peers:
-        text += f'\n[[peer]]\nmember = "{member}"\nurl = "https://localhost:{port}"\n'
-        text += "operator = true\n" if operator else ""
+    for member, port, marks in peers:
+        text += f'\n[[peer]]\nmember = "{member}"\nurl = "https://localhost:{port}"\n{marks}'
     if limits:
         text += f"\n[limits]\n{limits}"
     remove(made.settings)

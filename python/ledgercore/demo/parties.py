@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,30 +12,46 @@ from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
 from ledgercore.exchange import Consumer, Provider, Subject
 from ledgercore.exchange.sealing import public_delivery_key
+from ledgercore.exchange.submission import Draft, Outcome, submit
 from ledgercore.keyfile import store_key
 from ledgercore.ledger import Ledger
 from ledgercore.profiles import Table
 from ledgercore.records import Member
 from ledgercore.vault import Vault
 
-__all__ = ["BANK", "REGULATOR", "TAX", "Parties", "set_up"]
+__all__ = ["BANK", "ENTERPRISES", "REGULATOR", "TAX", "Parties", "set_up"]
 
-TAX, BANK, REGULATOR = "tax-authority", "bank", "regulator"
+TAX, BANK, ENTERPRISES, REGULATOR = "tax-authority", "bank", "enterprises", "regulator"
 
 
 @dataclass
 class Parties:
-    """Everyone who takes part, and the ledger they share."""
+    """Everyone who takes part, and the ledger as each party has it.
 
-    ledger: Ledger
+    It may be one for all, or a copy each; ``settle`` waits until the copies have what was ordered.
+    """
+
+    ledgers: dict[str, Ledger]
     provider: Provider
     consumer: Consumer
     vaults: dict[str, Vault]
     entropy: Entropy
+    settle: Callable[[], None] = lambda: None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger where it is ordered."""
+        return self.ledgers[TAX]
+
+    def submit(self, party: str, drafts: Sequence[Draft]) -> list[Outcome]:
+        """Have a party's drafts ordered, and wait until every party can see them."""
+        outcomes = submit(self.ledgers[party], drafts)
+        self.settle()
+        return outcomes
 
     def subject(self, name: str) -> Subject:
         """One enterprise; the enterprises' vault is kept by their agent."""
-        return Subject(name, self.vaults["enterprises"], self.entropy, self.ledger)
+        return Subject(name, self.vaults[ENTERPRISES], self.entropy, self.ledgers[ENTERPRISES])
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -49,7 +65,8 @@ class Parties:
         """Close every file."""
         for vault in self.vaults.values():
             vault.close()
-        self.ledger.close()
+        for ledger in self.ledgers.values():
+            ledger.close()
 
 
 def set_up(
@@ -65,7 +82,7 @@ def set_up(
         keys[member] = SigningKey(seed)
         public = public_delivery_key(sealing)
         members.append(Member(member, member, held, keys[member].public_key, public))
-    names = (TAX, BANK, "enterprises", REGULATOR)
+    names = (TAX, BANK, ENTERPRISES, REGULATOR)
     vaults = {name: Vault(directory / f"{name}.vault") for name in names}
     ledger = Ledger.create(
         directory / "exchange.ledger",
@@ -78,4 +95,4 @@ def set_up(
     source = {row.subject: row.values for row in table.rows}
     provider = Provider(TAX, keys[TAX], vaults[TAX], ledger, entropy, source)
     consumer = Consumer(BANK, keys[BANK], vaults[BANK], ledger, entropy)
-    return Parties(ledger, provider, consumer, vaults, entropy)
+    return Parties(dict.fromkeys(names, ledger), provider, consumer, vaults, entropy)

@@ -12,13 +12,13 @@ from ledgercore.anchor import format_anchor
 from ledgercore.clock import Clock, OffsetClock, SystemClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
 from ledgercore.demo.offer import check_offer
-from ledgercore.demo.parties import BANK, Parties, set_up
+from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.demo.scenario import Course, Tally, run_group
+from ledgercore.demo.stage import LeapingCalendar, Stage
 from ledgercore.disk import exists, file_bytes, is_empty, make_directory, read_bytes, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import MalformedError, StoreError
 from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
-from ledgercore.exchange.submission import submit
 from ledgercore.ledger import Ledger, Report
 from ledgercore.profiles import (
     Mapping,
@@ -62,6 +62,8 @@ class DemoResult:
     packs: dict[str, Path]
     claims: dict[str, tuple[Claim, ...]]
     seconds: float
+    network: dict[str, Any]
+    """What is to tell of the nodes, where there are any."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary that programs read."""
@@ -83,6 +85,7 @@ class DemoResult:
             "packs": [str(path) for path in self.packs.values()],
             "exchanges_per_second": round(self.tally.exchanges / self.seconds, 1),
             "seconds": round(self.seconds, 3),
+            **self.network,
         }
 
 
@@ -93,13 +96,15 @@ def run_demo(
     mapping: str | Path | None = None,
     scorecard: str | Path | None = None,
     firms: int = 200,
+    nodes: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> DemoResult:
     """Run the exchange for every row of a table, or for generated firms, in a new directory.
 
-    The bank decides by the scorecard, or without one by the mapping's approval.
+    The bank decides by the scorecard, or without one by the mapping's approval. With ``nodes`` each
+    party has a node process of its own.
     """
     directory, entropy = Path(directory), entropy or SystemEntropy()
     clock = OffsetClock(clock or SystemClock())
@@ -112,30 +117,39 @@ def run_demo(
     table, columns = _load(data, mapping, firms, entropy)
     model = columns.approval.scorecard() if scorecard is None else _load_scorecard(scorecard)
     make_directory(directory)
-    parties = set_up(directory, table, clock, entropy)
+    if nodes:
+        from ledgercore.demo.nodes import NodesStage  # needs the extra `node`
+
+        stage: Stage = NodesStage(directory, table, clock, entropy)
+    else:
+        stage = Stage(set_up(directory, table, clock, entropy), LeapingCalendar(clock))
+    parties = stage.parties
     try:
-        tally = _exchange(parties, columns, model, table, clock, report_progress)
+        tally = _exchange(stage, columns, model, table, report_progress)
+        told = stage.end()
         anchor = directory / "anchor.toml"
         write_new(anchor, format_anchor(parties.ledger.trust_anchor).encode())
-        report, totals = _supervise(parties.ledger.path, report_progress)
+        report, totals = _supervise(parties.ledgers[REGULATOR].path, report_progress)
         packs, claims = _write_packs(directory, parties, tally)
         records = parties.ledger.size
+        path = parties.ledger.path
     finally:
-        parties.close()
+        stage.close()
     return DemoResult(
         table=table,
         tally=tally,
         totals=totals,
         report=report,
         records=records,
-        ledger=parties.ledger.path,
-        ledger_bytes=file_bytes(parties.ledger.path),
+        ledger=path,
+        ledger_bytes=file_bytes(path),
         anchor=anchor,
         rejects=_write_rejects(directory, table),
         notes=_write_notes(directory, table),
         packs=packs,
         claims=claims,
         seconds=clock.elapsed_s() - begin,
+        network=told,
     )
 
 
@@ -167,13 +181,9 @@ def _load_scorecard(path: str | Path) -> Scorecard:
 
 
 def _exchange(
-    parties: Parties,
-    columns: Mapping,
-    scorecard: Scorecard,
-    table: Table,
-    clock: OffsetClock,
-    progress: Progress,
+    stage: Stage, columns: Mapping, scorecard: Scorecard, table: Table, progress: Progress
 ) -> Tally:
+    parties = stage.parties
     tally = Tally()
     done, total = 0, -(-len(table.rows) // GROUP) * STEPS
 
@@ -181,12 +191,13 @@ def _exchange(
         nonlocal done
         done += 1
         progress("exchanging", done, total)
+        stage.step((done - 1) % STEPS + 1)
 
     placed = list(enumerate(table.rows))
-    submit(parties.ledger, [parties.provider.publish(columns.product())])
+    parties.submit(TAX, [parties.provider.publish(columns.product())])
     for begin in range(0, len(placed), GROUP):
         rows = placed[begin : begin + GROUP]
-        run_group(parties, columns, scorecard, clock, tally, rows, step)
+        run_group(parties, columns, scorecard, stage.calendar, tally, rows, step)
     return tally
 
 
@@ -209,7 +220,7 @@ def _write_packs(
         if exchange is None:
             continue
         name = course.name.lower().replace("_", "-")
-        pack = build_pack(parties.ledger, parties.vaults[BANK], exchange)
+        pack = build_pack(parties.ledgers[BANK], parties.vaults[BANK], exchange)
         path = directory / "packs" / f"{name}.lcp"
         write_new(path, pack)
         packs[name], claims[name] = path, verify_pack(pack, parties.ledger.trust_anchor)

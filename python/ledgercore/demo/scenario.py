@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ledgercore.clock import OffsetClock
-from ledgercore.demo.parties import BANK, TAX, Parties
+from ledgercore.demo.parties import BANK, ENTERPRISES, TAX, Parties
+from ledgercore.demo.stage import Calendar
 from ledgercore.errors import RefusedError
 from ledgercore.exchange.messages import Proposal, Request, Terms
-from ledgercore.exchange.submission import Accepted, Draft, Outcome, submit
+from ledgercore.exchange.submission import Accepted, Draft, Outcome
 from ledgercore.profiles import Mapping, Row, Scorecard, assess, encode_scorecard
 from ledgercore.records import ExchangeRefuse
 from ledgercore.records.base import Value
@@ -76,20 +76,22 @@ class _Group:
         parties: Parties,
         mapping: Mapping,
         scorecard: Scorecard,
-        clock: OffsetClock,
+        calendar: Calendar,
         tally: Tally,
     ) -> None:
         self._parties = parties
         self._mapping = mapping
-        self._clock = clock
+        self._calendar = calendar
         self._tally = tally
         self._scorecard = scorecard
         self._model = encode_scorecard(scorecard)
 
-    def submit(self, firms: Sequence[Firm], drafts: Sequence[Draft]) -> list[tuple[Firm, Accepted]]:
-        """Order one draft a firm; those that were accepted. Refusals are counted by code."""
+    def submit(
+        self, party: str, firms: Sequence[Firm], drafts: Sequence[Draft]
+    ) -> list[tuple[Firm, Accepted]]:
+        """Order a party's drafts, one a firm; those that were accepted. Refusals are counted."""
         accepted = []
-        for firm, outcome in zip(firms, submit(self._parties.ledger, drafts), strict=True):
+        for firm, outcome in zip(firms, self._parties.submit(party, drafts), strict=True):
             if isinstance(outcome, RefusedError):
                 self._tally.refusals[outcome.code] += 1
             else:
@@ -99,18 +101,18 @@ class _Group:
     def consent(self, rows: Sequence[tuple[int, Row]]) -> list[Firm]:
         """Ask every firm for its consent, which each gives."""
         consumer, provider = self._parties.consumer, self._parties.provider
-        now_ms = self._clock.now_ms()
+        now_ms = self._calendar.now_ms()
         firms = []
         with self._parties.keeping():
             for position, row in rows:
                 course = course_of(position)
-                lifetime_ms = HOUR_MS if course is Course.EXPIRE else 30 * DAY_MS
+                lifetime_ms = self._calendar.brief_ms if course is Course.EXPIRE else 30 * DAY_MS
                 terms = self._terms(row, now_ms + lifetime_ms)
                 key = self._parties.subject(row.subject).new_consent_key()
                 firms.append(Firm(row, course, consumer.propose(terms, key)))
         lapses_ms = now_ms + HOUR_MS
         asked = [consumer.request_consent(firm.proposal, lapses_ms) for firm in firms]
-        firms = [firm for firm, _ in self.submit(firms, asked)]
+        firms = [firm for firm, _ in self.submit(BANK, firms, asked)]
         drafts = []
         with self._parties.keeping():
             for firm in firms:
@@ -118,7 +120,7 @@ class _Group:
                 subject.agree(firm.proposal)
                 endorsement = provider.endorse(firm.row.subject, firm.proposal)
                 drafts.append(subject.authorise(firm.proposal, endorsement))
-        return [firm for firm, _ in self.submit(firms, drafts)]
+        return [firm for firm, _ in self.submit(ENTERPRISES, firms, drafts)]
 
     def _terms(self, row: Row, expires_ms: int) -> Terms:
         offer = self._mapping.offer
@@ -151,7 +153,7 @@ class _Group:
         requests = [firm.request for firm in firms if firm.request is not None]
         with self._parties.keeping():
             drafts = consumer.intend(requests)
-        accepted = self.submit(firms, drafts)
+        accepted = self.submit(BANK, firms, drafts)
         for firm, place in accepted:
             firm.intent = place.id
             self._tally.examples.setdefault(firm.course, place.id)
@@ -163,7 +165,7 @@ class _Group:
         revoking = [firm for firm in firms if firm.course is course]
         subjects = [self._parties.subject(firm.row.subject) for firm in revoking]
         drafts = [s.revoke(firm.proposal) for s, firm in zip(subjects, revoking, strict=True)]
-        self.submit(revoking, drafts)
+        self.submit(ENTERPRISES, revoking, drafts)
 
     def deliver(self, firms: list[Firm]) -> list[Firm]:
         """The provider answers every intent; the consumer opens what is released."""
@@ -175,7 +177,7 @@ class _Group:
                 self._tally.refusals[draft.body.code] += 1
         answered = {firm.intent: draft for firm, draft in zip(firms, drafts, strict=True)}
         opened = []
-        accepted = self.submit(firms, drafts)
+        accepted = self.submit(TAX, firms, drafts)
         with self._parties.keeping():
             for firm, place in accepted:
                 if isinstance(answered[firm.intent].body, ExchangeRefuse):
@@ -184,7 +186,7 @@ class _Group:
                 firm.values = consumer.open(provider.delivery(firm.intent), release)
                 opened.append(firm)
         drafts = [consumer.acknowledge(firm.intent) for firm in opened]
-        return [firm for firm, _ in self.submit(opened, drafts)]
+        return [firm for firm, _ in self.submit(BANK, opened, drafts)]
 
     def decide(self, firms: list[Firm]) -> None:
         """The consumer decides on every firm by its scorecard."""
@@ -198,7 +200,7 @@ class _Group:
                         [firm.intent], found.outcome, self._model, found.reasons
                     )
                 )
-        for firm, place in self.submit(firms, drafts):
+        for firm, place in self.submit(BANK, firms, drafts):
             firm.decision = place.id
 
     def use(self, firms: list[Firm]) -> None:
@@ -206,33 +208,33 @@ class _Group:
         purpose = self._mapping.offer.purpose
         decided = [firm for firm in firms if firm.decision]
         drafts = [self._parties.consumer.use(f.intent, f.decision, purpose) for f in decided]
-        self._tally.completed += len(self.submit(decided, drafts))
+        self._tally.completed += len(self.submit(BANK, decided, drafts))
 
     def erase(self, firms: list[Firm]) -> None:
         """Both sides erase: the provider what is acknowledged, the consumer what it must."""
         self._parties.provider.forget([firm.intent for firm in firms])
         erasing = [firm for firm in firms if firm.course is Course.ERASE]
         intents = [firm.intent for firm in erasing]
-        self.submit(erasing, self._parties.consumer.erase(intents, "purpose-achieved"))
+        self.submit(BANK, erasing, self._parties.consumer.erase(intents, "purpose-achieved"))
 
 
 def run_group(
     parties: Parties,
     mapping: Mapping,
     scorecard: Scorecard,
-    clock: OffsetClock,
+    calendar: Calendar,
     tally: Tally,
     rows: Sequence[tuple[int, Row]],
     step: Callable[[], None],
 ) -> None:
     """Run a group of firms; ``step`` is called after each of the eight steps."""
-    group = _Group(parties, mapping, scorecard, clock, tally)
+    group = _Group(parties, mapping, scorecard, calendar, tally)
     firms = group.consent(rows)
     step()
     firms = group.intend(firms)
     step()
     group.revoke(firms, Course.REVOKE_EARLY)
-    clock.advance(2 * HOUR_MS)  # the one-hour consents expire; the others live on
+    calendar.let_pass()
     step()
     firms = group.deliver(firms)
     step()

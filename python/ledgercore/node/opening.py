@@ -19,7 +19,7 @@ from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import Following, Relay, join_copy
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
-from ledgercore.node.server import NodeServer, serve
+from ledgercore.node.server import NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings
 from ledgercore.node.tls import client_context, server_context
 from ledgercore.rules import KeyState, key_object
@@ -50,8 +50,8 @@ def caller_of(
 
 
 def open_channels(settings: Settings, caller: Caller) -> list[Channel]:
-    """A channel to each peer, in the order of the settings."""
-    return [Channel(peer.url, peer.member, caller) for peer in settings.peer]
+    """A channel to each peer that is followed, in the order of the settings."""
+    return [Channel(peer.url, peer.member, caller) for peer in settings.peer if peer.follow]
 
 
 async def open_node(settings: Settings, caller: Caller, log: Log) -> Node:
@@ -115,13 +115,15 @@ def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
     )
 
 
-async def run_node(settings: Settings, caller: Caller, log: Log) -> None:
+async def run_node(
+    settings: Settings, caller: Caller, log: Log, *, wrap: Wrap | None = None
+) -> None:
     """Run the node until SIGTERM or SIGINT, or until its own disk fails."""
     context = server_context(settings.tls)
     node = await open_node(settings, caller, log)
     await node.start()
     host, port = settings.address
-    server = NodeServer(node, host, port, context)
+    server = NodeServer(node, host, port, context, wrap)
     failing = [each.failed for each in node.background if isinstance(each, Following)]
     watching = [asyncio.create_task(_stop_when(failed, server)) for failed in failing]
     try:

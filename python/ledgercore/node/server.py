@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledgercore.errors import StoreError
@@ -24,8 +25,10 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node
 from ledgercore.node.tls import Context
 
-__all__ = ["NodeServer", "serve"]
+__all__ = ["NodeServer", "Wrap", "serve"]
 
+
+Wrap = Callable[[ASGIApp], ASGIApp]
 
 _ONE_READ_BYTES = 256 * 1024
 """What the loop reads at once: a body that comes together with its headers is no large header."""
@@ -127,10 +130,13 @@ class OpenConnections:
 class NodeServer(uvicorn.Server):
     """A server of one node, which has started; the node is stopped with it."""
 
-    def __init__(self, node: Node, host: str, port: int, context: Context) -> None:
-        limits = node.limits
+    def __init__(
+        self, node: Node, host: str, port: int, context: Context, wrap: Wrap | None = None
+    ) -> None:
+        """``wrap`` puts an application of one's own around the node's."""
+        limits, app = node.limits, make_app(node)
         config = uvicorn.Config(
-            make_app(node),
+            app if wrap is None else wrap(app),
             http=HttpToolsProtocol,
             ws="none",
             loop="asyncio",

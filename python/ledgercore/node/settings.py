@@ -71,11 +71,16 @@ class Tls(_Table, frozen=True):
 
 
 class Peer(_Table, frozen=True):
-    """Another member's node; ``operator`` marks the one that orders."""
+    """Another member's node; ``operator`` marks the one that orders.
+
+    Blocks are fetched from every peer but those with ``follow = false``: where members are many,
+    they spare the operator so.
+    """
 
     member: Identifier
     url: _Url
     operator: bool = False
+    follow: bool = True
 
 
 class Settings(_Table, frozen=True):
@@ -150,6 +155,8 @@ def _check(settings: Settings) -> None:
         raise MalformedError(
             f"settings: {len(operators)} peers have operator = true, want the one that orders"
         )
+    if settings.role == "follower" and not any(peer.follow for peer in settings.peer):
+        raise MalformedError("settings: every peer has follow = false, want one to follow")
     if settings.role == "operator" and operators:
         raise MalformedError(
             f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"

@@ -1,0 +1,52 @@
+"""The whole exchange on four node processes: one is killed and comes back, one lies."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ledgercore import InvalidSignature, Ledger, parse_anchor
+from ledgercore.exchange import verify_pack
+from ledgercore.ledger.transfer import decode_transfer
+from ledgercore.sync.messages import decode_frames
+from tests.node.network import command
+
+
+def test_the_exchange_runs_on_four_nodes_with_one_killed_and_one_lying(tmp_path: Path) -> None:
+    directory = tmp_path / "demo"
+
+    told = command("demo", "--nodes", 4, "--firms", 20, "--directory", directory)
+
+    assert (told["nodes"], told["accepted"], told["rejected"]) == (4, 20, [])
+    assert told["completed"] >= 12
+    assert told["refusals"]["E_CONSENT_STATE"] >= 1
+    killed, liar = told["killed"], told["liar"]
+    assert killed["rejoined_at_height"] > killed["at_height"] > 0
+    assert (killed["node"], liar["node"]) == ("bank", "enterprises")
+    assert "regulator" in {each["by"] for each in liar["found_out"]}
+    copies = sorted((directory / "nodes").glob("*/*.ledger"))
+    assert len(copies) == 4
+    roots = set()
+    for path in copies:
+        with Ledger.open(path, read_only=True) as ledger:
+            ledger.verify()
+            roots.add(ledger.checkpoint)
+    assert len(roots) == 1  # also the liar's own copy is honest
+    anchor = parse_anchor((directory / "anchor.toml").read_text())
+    for pack in told["packs"]:
+        assert verify_pack(Path(pack).read_bytes(), anchor)
+    check_evidence(Path(liar["found_out"][0]["evidence"]))
+
+
+def check_evidence(path: Path) -> None:
+    """What was kept shows by itself that the answer does not hold."""
+    kept = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    answer = base64.b64decode(kept["answer"])
+    assert (kept["peer"], kept["offence"]) == ("enterprises", "wrong-block")
+    blocks = decode_frames(answer, 1024)
+    with pytest.raises(InvalidSignature):
+        for block in blocks:
+            decode_transfer(block)[2].verify(bytes(32))
