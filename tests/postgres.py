@@ -98,6 +98,7 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.data = directory / "data"
+        self.port = "5432"
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -113,6 +114,7 @@ class Server:
     def start(self, **settings: str) -> None:
         """Start, and wait until it takes connections."""
         assert BINARIES is not None
+        self.port = settings.get("port", self.port)
         options = [f"-c{name}={value}" for name, value in settings.items()]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -163,7 +165,7 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def server_url(self, database: str = "postgres") -> str:
-        return f"postgresql://{ROLE}@/{database}?host={self.directory}"
+        return f"postgresql://{ROLE}@/{database}?host={self.directory}&port={self.port}"
 
     def address(self, directory: Path, schema: str = "ledgercore", **parameters: str) -> str:
         """What a ledger on this server is opened by."""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,11 @@ from ledgercore import (
 from ledgercore import cosign_checkpoint as cosign_in_core
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
+from ledgercore.exchange import signer as exchange_signer
+from ledgercore.exchange.submission import Draft, submit
 from ledgercore.keys.token import TokenKey, open_token_key, parse_uri
+from ledgercore.records import Member, ProductPublish
+from ledgercore.vault import Vault
 
 SEED = bytes(range(32))
 KEY = SigningKey(SEED)
@@ -156,6 +161,44 @@ def test_a_signer_that_cannot_be_reached_stops_nothing_but_its_block(tmp_path: P
         ledger.verify()
 
 
+def test_a_signer_that_fails_at_a_checkpoint_stops_the_writer(tmp_path: Path) -> None:
+    """It may have signed what nobody stored; another checkpoint of that height must not follow."""
+    service = Service(KEY)
+    path = tmp_path / "a.ledger"
+    with Ledger.create(path, origin=ORIGIN, key=service) as ledger:
+        record = KEY.sign_record(
+            ledger.suite, ledger.network, "data", b"x", sequence=1, previous=ledger.record(0).id
+        )
+        service.fails_with = UnavailableError("service is away: try again")
+        with pytest.raises(UnavailableError, match="service is away"):
+            ledger.submit(record.encode())
+        service.fails_with = None
+        with pytest.raises(UnavailableError, match="writer has stopped"):
+            ledger.submit(record.encode())
+        assert ledger.size == 1
+    with Ledger.open(path, key=service) as ledger:
+        assert ledger.submit(record.encode()).index == 1
+
+
+def test_a_party_signs_with_a_service(tmp_path: Path) -> None:
+    service = Service(SigningKey(bytes([3]) * 32))
+    members = [Member("tax", "tax", ("provider",), service.public_key, bytes(32))]
+    with (
+        Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY, members=members) as ledger,
+        closing(Vault(tmp_path / "a.vault", bytes(32))) as vault,
+    ):
+        signer = exchange_signer.Signer(service, vault)
+        drafts = [
+            Draft(signer, ProductPublish(f"product-{number}", "", "1", (), ()))
+            for number in range(3)
+        ]
+        submit(ledger, drafts)
+        signed = [ledger.record(index) for index in range(1, 4)]
+
+    assert [record.key for record in signed] == [service.public_key] * 3
+    assert len(service.messages) == 3
+
+
 def test_another_key_is_not_the_operators(tmp_path: Path) -> None:
     Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY).close()
 
@@ -264,7 +307,7 @@ def test_no_flip_of_a_pkcs12_file_gives_the_key_silently(tmp_path: Path) -> None
     path = tmp_path / "operator.p12"
     keys.store_pkcs12(path, SEED, PASSPHRASE)
     whole, wrong = path.read_bytes(), 0
-    for at in range(0, len(whole), 5):
+    for at in range(0, len(whole), 15):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         path.write_bytes(damaged)
@@ -275,7 +318,7 @@ def test_no_flip_of_a_pkcs12_file_gives_the_key_silently(tmp_path: Path) -> None
         else:  # the name beside the key is of no matter
             assert key.public_key == KEY.public_key
 
-    assert wrong > len(whole) / 5 / 2
+    assert wrong > len(whole) / 15 / 2
 
 
 # A token.

@@ -278,6 +278,22 @@ def test_a_writer_whose_connection_was_cut_goes_on(
         ledger.verify()
 
 
+def test_a_reader_whose_connection_was_cut_follows_on(
+    server: Server, place: Place, schema: str
+) -> None:
+    with (
+        Ledger.create(place(), origin=ORIGIN, key=KEY) as ledger,
+        Ledger.open(place("two"), read_only=True) as reader,
+    ):
+        for number in range(1, 4):
+            ledger.append(b"a block")
+            assert reader.size == number + 1
+            backend = reader._reader.store._session._connection.info.backend_pid  # type: ignore[attr-defined]
+            server.execute(f"SELECT pg_terminate_backend({backend}, 5000)")
+        assert reader.record(3).body == b"a block"
+        reader.verify()
+
+
 def test_a_writer_that_was_replaced_never_commits_again(
     server: Server, place: Place, schema: str
 ) -> None:

@@ -24,12 +24,24 @@ def test_the_example_is_read_and_its_paths_are_beside_it() -> None:
     assert settings.limits.connections == 1024
 
 
+def test_a_server_and_a_token_are_no_paths() -> None:
+    ledger = "postgresql://db.example/x?directory=/var/lib/ledgercore"
+    key = "pkcs11:token=a;object=b?module-path=/x.so"
+    text = f'member = "tax"\nrole = "operator"\nledger = "{ledger}"\nkey = "{key}"\n'
+    text += 'anchor = "a"\nlisten = "0.0.0.0:1"\n[tls]\ncertificate="a"\nkey="a"\nauthorities="a"\n'
+
+    settings = parse_settings(text, Path("/etc"))
+
+    assert (settings.ledger, settings.key, settings.anchor) == (ledger, key, "/etc/a")
+
+
 @pytest.mark.parametrize(
     ("found", "put", "named"),
     [
         ('member = "bank"', 'member = "Bank!"', r"member.*want the id of the member"),
         ('role = "follower"', 'role = "boss"', r"role.*want operator or follower"),
         ('role = "follower"', "", r"role.*want operator or follower"),
+        ('ledger = "bank.ledger"', 'ledger = "postgresql:///x"', r"want a file for a follower"),
         ('listen = "0.0.0.0:7443"', "listen = 7443", r"listen.*want an address and a port"),
         ('listen = "0.0.0.0:7443"', 'listen = "0.0.0.0:99999"', r"listen has port 99999"),
         ("requests_per_s = 200", "requests_per_s = 0", r"limits.requests_per_s"),

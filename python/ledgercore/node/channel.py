@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ledgercore._core import Anchor, SigningKey
+from ledgercore._core import Anchor
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import LimitError, UnavailableError
+from ledgercore.keys import Signer
 from ledgercore.node.tls import Context
 from ledgercore.node.warrant import sign_request
 from ledgercore.sync.messages import BINARY, Request, Response
@@ -40,14 +41,14 @@ LINE_BYTES = 64 * 1024
 class Caller:
     """Who asks: a member's key, its TLS, and whom it trusts."""
 
-    key: SigningKey
+    key: Signer
     anchor: Anchor
     context: Context
     clock: Clock
     entropy: Entropy
 
     @classmethod
-    def of(cls, key: SigningKey, anchor: Anchor, context: Context) -> Caller:
+    def of(cls, key: Signer, anchor: Anchor, context: Context) -> Caller:
         """A caller by this machine's clock and randomness."""
         return cls(key, anchor, context, SystemClock(), SystemEntropy())
 

@@ -6,13 +6,12 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
-from ledgercore._core import SigningKey
 from ledgercore.anchor import parse_anchor
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import read_bytes
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import StoreError, UntrustedError
-from ledgercore.keyfile import load_key
+from ledgercore.keys import Signer, load_signer
 from ledgercore.ledger import Ledger
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
@@ -44,7 +43,7 @@ def caller_of(
         anchor = parse_anchor(read_bytes(settings.anchor, ANCHOR_BYTES, "an anchor").decode())
     except UnicodeDecodeError as error:
         raise StoreError(f"{settings.anchor} is not UTF-8 at byte {error.start}") from None
-    key = load_key(settings.key, passphrase)
+    key = load_signer(settings.key, passphrase)
     context = client_context(settings.tls)
     return Caller(key, anchor, context, clock or SystemClock(), entropy or SystemEntropy())
 
@@ -93,7 +92,7 @@ async def _open_operator(settings: Settings, caller: Caller, log: Log) -> Node:
     return _node(settings, ledger, caller, log)
 
 
-def _check_member(settings: Settings, ledger: Ledger, key: SigningKey) -> None:
+def _check_member(settings: Settings, ledger: Ledger, key: Signer) -> None:
     """What is signed for this node is signed for its member: that must be whose key it has."""
     data = ledger.state(key_object(key.public_key))
     member = "" if data is None else decode_state(data, KeyState).member

@@ -41,6 +41,9 @@ __all__ = ["Peer", "Settings", "Tls", "load_settings", "parse_settings"]
 
 SETTINGS_BYTES = 64 * 1024
 
+_NO_FILES = ("postgresql://", "postgres://", "pkcs11:")
+"""What a ledger or a key may be that is no path."""
+
 _File = Annotated[str, Meta(min_length=1, max_length=4096)]
 _Listen = Annotated[str, Meta(pattern=r"\A(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z")]
 _Url = Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?\Z")]
@@ -48,9 +51,9 @@ _Url = Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._
 _WANTED = {
     "member": "the id of the member whose node this is, such as bank-a",
     "role": 'operator or follower: one node of a network is its "operator"',
-    "ledger": "the path of the ledger or of the copy",
+    "ledger": "the path of the ledger or of the copy, or an operator's on a PostgreSQL server",
     "anchor": "the path of the trust anchor, as ledgercore anchor prints it",
-    "key": "the path of a key file",
+    "key": "the path of a key file or of a PKCS#12 file, or a token as pkcs11:...",
     "listen": "an address and a port, such as 0.0.0.0:7443",
     "tls": "a table [tls] with certificate, key and authorities, each the path of a PEM file",
     "peer": "a table [[peer]] with member and url, an https:// address without a query",
@@ -161,6 +164,8 @@ def _check(settings: Settings) -> None:
         raise MalformedError(
             f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"
         )
+    if settings.role == "follower" and settings.ledger.startswith(_NO_FILES):
+        raise MalformedError("settings: ledger is on a server, want a file for a follower's copy")
     members = [settings.member, *(peer.member for peer in settings.peer)]
     for member in members:
         if members.count(member) > 1:
@@ -169,7 +174,7 @@ def _check(settings: Settings) -> None:
 
 def _resolved(settings: Settings, directory: Path) -> Settings:
     def at(name: str) -> str:
-        return str(directory / name)
+        return name if name.startswith(_NO_FILES) else str(directory / name)
 
     tls = settings.tls
     return msgspec.structs.replace(

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ledgercore._core import SigningKey, check_canonical, verify_signature
+from ledgercore._core import check_canonical, verify_signature
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
@@ -31,6 +31,7 @@ from ledgercore.errors import (
     UnavailableError,
     UntrustedError,
 )
+from ledgercore.keys import Signer
 from ledgercore.node.limits import WARRANT_CHARACTERS
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Identifier, Part, TimeMs
 
@@ -85,7 +86,7 @@ def body_hash(body: bytes) -> bytes:
 
 
 def sign_request(
-    key: SigningKey,
+    key: Signer,
     network: bytes,
     to: str,
     request: tuple[str, str, bytes],

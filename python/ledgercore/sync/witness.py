@@ -14,8 +14,6 @@ from typing import NamedTuple
 from ledgercore._core import (
     Anchor,
     Checkpoint,
-    SigningKey,
-    cosign_checkpoint,
     verify_consistency,
 )
 from ledgercore.clock import Clock
@@ -28,6 +26,7 @@ from ledgercore.errors import (
     LedgerError,
     MalformedError,
 )
+from ledgercore.keys import Signer, cosign_checkpoint
 from ledgercore.proofs import SplitView
 from ledgercore.store import WitnessStore
 from ledgercore.sync.messages import (
@@ -65,7 +64,7 @@ class Witness:
     def __init__(
         self,
         name: str,
-        key: SigningKey,
+        key: Signer,
         anchors: Iterable[Anchor],
         store: WitnessStore,
         clock: Clock,
