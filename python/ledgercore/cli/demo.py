@@ -10,7 +10,8 @@ import click
 
 from ledgercore.cli.files import FILE, PLACE
 from ledgercore.cli.output import json_option, print_facts, print_json, progress_bars
-from ledgercore.disk import exists
+from ledgercore.disk import exists, write_new
+from ledgercore.errors import StoreError
 
 if TYPE_CHECKING:
     from ledgercore.demo import DemoResult
@@ -35,6 +36,7 @@ SHOWN_REJECTED = 10
     type=click.IntRange(4, 4),
     help="4: each party has a node of its own; one is killed and rejoins, one lies.",
 )
+@click.option("--html", "page", type=PLACE, help="A new file: what happened, as one page.")
 @click.option("--directory", type=PLACE, help="A new or empty directory (demo/1, demo/2, ...).")
 @json_option
 def command(
@@ -43,6 +45,7 @@ def command(
     scorecard: str | None,
     firms: int | None,
     nodes: int | None,
+    page: str | None,
     directory: str | None,
     as_json: bool,
 ) -> None:
@@ -62,7 +65,9 @@ def command(
         from ledgercore.cli.node import check_extra
 
         check_extra()
-    from ledgercore.demo import run_demo
+    if page is not None and exists(page):
+        raise StoreError(f"{page} exists already: choose another name or move it away")
+    from ledgercore.demo import render_page, run_demo
 
     with progress_bars() as progress:
         result = run_demo(
@@ -74,6 +79,8 @@ def command(
             nodes=nodes is not None,
             progress=progress,
         )
+    if page is not None:
+        write_new(page, render_page(result).encode())
     if as_json:
         print_json(result.to_json())
     else:
