@@ -23,7 +23,7 @@ def faults(text: str) -> list[str]:
             found.append(f"{demand}: answer is {answer!r}")
         if answer == "not yet":
             continue
-        link = re.fullmatch(r"\[[a-z]+\]\((spec/[a-z]+\.md)\)", page)
+        link = re.fullmatch(r"\[[a-z]+\]\(((?:spec/)?[a-z]+\.md)\)", page)
         if not how or link is None or not (DOCS / link[1]).exists():
             found.append(f"{demand}: no page {page!r}")
         named = re.fullmatch(r"`((?:cli/)?test_[a-z_]+\.py)::(test_[a-z_]+)`", test)

@@ -162,6 +162,15 @@ def set_standbys(server: Server, names: str) -> None:
     wait_for(lambda: server.execute("SHOW synchronous_standby_names") == [(names,)])
 
 
+def either_of(primary: Server, standby: Server, directory: Path) -> str:
+    """The address of whichever of two servers takes blocks."""
+    hosts = f"host={primary.directory},{standby.directory}&port={primary.port},{standby.port}"
+    return (
+        f"postgresql://ledger@/postgres?{hosts}&target_session_attrs=read-write"
+        f"&directory={directory}"
+    )
+
+
 def promote(standby: Server) -> None:
     def is_primary() -> bool:
         return standby.execute("SELECT pg_is_in_recovery()") == [(False,)]
@@ -193,6 +202,11 @@ def test_failover_loses_nothing_that_was_acknowledged(
                     assert appender.acknowledged.items() <= present.items()
                     ledger.append(b"the standby goes on")
                     ledger.verify()
+                    size = ledger.size
+                # An address of both leads to the one that takes blocks.
+                either = either_of(primary, standby, two)
+                with Ledger.open(either, key=KEY) as ledger:
+                    assert ledger.append(b"found by its role").index == size
                     size = ledger.size
                 # The old primary comes back, and nobody confirms what it is asked to keep.
                 primary.start()
