@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import append
+import copies
 import flush
 import golang
 import growth
@@ -47,6 +48,7 @@ OPERATIONS: list[Operation] = [
     *inclusion.OPERATIONS,
     *receipts.OPERATIONS,
     *latency.OPERATIONS,
+    *copies.OPERATIONS,
     *states.OPERATIONS,
     *server.OPERATIONS,
 ]

@@ -269,7 +269,7 @@ def test_a_failed_commit_stops_the_copy(
     with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, blocks[0]) as replica:
         commit = replica_module.commit_block
 
-        def failing(*arguments: object) -> object:
+        def failing(*arguments: object, **options: object) -> object:
             raise StoreError("the flush failed")
 
         monkeypatch.setattr(replica_module, "commit_block", failing)

@@ -27,7 +27,7 @@ from ledgercore.ledger.touches import add_touches, check_touches
 from ledgercore.rules import Touch
 from ledgercore.store import Store
 
-__all__ = ["commit_block"]
+__all__ = ["Draft", "commit_block", "draft_block"]
 
 _SHOWN_BYTES = 32
 
@@ -36,7 +36,7 @@ States = Sequence[tuple[bytes, bytes]]
 Sign = Callable[[Checkpoint], str]
 
 
-class _Draft(NamedTuple):
+class Draft(NamedTuple):
     """A block, and the tree and states after it."""
 
     block: Block
@@ -54,12 +54,16 @@ def commit_block(
     states: States,
     touches: Sequence[Touch],
     time_ms: int,
+    *,
+    held: Draft | None = None,
 ) -> Head:
     """Append a batch that the rules accepted; the head after it, durable.
 
     ``sign`` gives the operator's signed note of the checkpoint that it is asked for, or raises.
+    ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
+    does not make all of it again from what was stored, which every read does.
     """
-    draft = _draft(head, batch.leaf_hashes(), states, time_ms)
+    draft = held or draft_block(head, batch, states, time_ms)
     height, first_index = draft.block.height, draft.block.first_index
     ids = batch.ids()
     with store.transaction():
@@ -70,7 +74,9 @@ def commit_block(
         links = add_touches(store, touches)
         store.put_states(height, states, links.newest)
         check_touches(store, links)
-        again = _look_again(store, head, states, time_ms)
+        again = draft.block
+        if held is None:
+            again = _look_again(store, head, states, time_ms)
         if again != draft.block:
             raise _mismatch(height, "header", again.encode(), draft.block.encode())
         checkpoint = _checkpoint(anchor, draft.block)
@@ -83,8 +89,13 @@ def commit_block(
     return Head(draft.block, checkpoint, note, draft.frontier, draft.states, recent)
 
 
-def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> _Draft:
-    return _Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
+def draft_block(head: Head, batch: VerifiedBatch, states: States, time_ms: int) -> Draft:
+    """The next block, and what it leads to; nothing is stored."""
+    return _draft(head, batch.leaf_hashes(), states, time_ms)
+
+
+def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> Draft:
+    return Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
 
 
 def _look_again(store: Store, head: Head, states: States, time_ms: int) -> Block:

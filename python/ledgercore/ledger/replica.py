@@ -31,7 +31,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.ledger.ahead import map_ahead
-from ledgercore.ledger.commit import commit_block
+from ledgercore.ledger.commit import commit_block, draft_block
 from ledgercore.ledger.genesis import FirstBlock, create_filled, create_store
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.received import Received, check_genesis, receive
@@ -203,8 +203,8 @@ class Replica:
         if not rules.apply_plain(view, received.batch):
             _apply_each(view, received)
         states = view.changes()
-        frontier, _ = head.frontier.append(received.batch.leaf_hashes())
-        _check_roots(received, frontier.root(), head.states.update(states).root())
+        draft = draft_block(head, received.batch, states, block.time_ms)
+        _check_roots(received, draft.block.tree_root, draft.block.state_root)
         try:
             after = commit_block(
                 reader.store,
@@ -215,6 +215,7 @@ class Replica:
                 states,
                 view.touches(),
                 block.time_ms,
+                held=draft,
             )
         except (DiskFullError, BusyError):
             raise  # passes, and has left the copy as it was

@@ -40,7 +40,7 @@ __all__ = [
     "encode_pages",
 ]
 
-PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 8 * 1024 * 1024
 """Bytes of an answer from which on no further frame is put in it."""
 
 FRAMES_BYTES = max(PAGE_BYTES, 4 + TRANSFER_BYTES)
