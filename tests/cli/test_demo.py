@@ -33,6 +33,34 @@ def test_demo_ends_with_its_summary(demo: tuple[Path, dict[str, Any]]) -> None:
     assert objects(run_well("audit", summary["ledger"], "--json"))[0]["verified"]
 
 
+def test_demo_shows_a_narrowing_a_contest_a_dispute_and_an_erasure(
+    demo: tuple[Path, dict[str, Any]],
+) -> None:
+    _, summary = demo
+    wanted = {
+        "narrow": {"narrowed", "scope"},
+        "contest": {"explained", "contested", "reviewed"},
+        "dispute": {"disputed", "ruled", "use"},
+        "erase": {"erased", "forgotten"},
+    }
+    packs = {Path(pack).stem: pack for pack in summary["packs"]}
+
+    for course, names in wanted.items():
+        (shown,) = objects(
+            run_well("verify", packs[course], "--anchor", summary["anchor"], "--json")
+        )
+        assert names <= {claim["name"] for claim in shown["claims"]}, course
+
+
+def test_demo_ends_with_a_total_that_the_regulator_verified(
+    demo: tuple[Path, dict[str, Any]],
+) -> None:
+    _, summary = demo
+
+    assert summary["total_decisions"] == sum(summary["decisions"].values())
+    assert summary["total_amount"] == 50_000_000 * summary["decisions"]["approved"]
+
+
 def test_demo_writes_packs_that_verify(demo: tuple[Path, dict[str, Any]]) -> None:
     _, summary = demo
     assert len(summary["packs"]) >= 3

@@ -23,7 +23,7 @@ from ledgercore.demo.stage import Stage, WaitingCalendar
 from ledgercore.disk import exists, read_bytes
 from ledgercore.entropy import Entropy
 from ledgercore.errors import UnavailableError
-from ledgercore.exchange import Consumer, Provider
+from ledgercore.exchange import Authority, Consumer, Provider
 from ledgercore.keyfile import load_key
 from ledgercore.node.beside import NodeLedger
 from ledgercore.profiles import Table
@@ -97,7 +97,9 @@ class NodesStage(Stage):
         source = {row.subject: row.values for row in table.rows}
         provider = Provider(TAX, keys[TAX], vaults[TAX], ledgers[TAX], entropy, source)
         consumer = Consumer(BANK, keys[BANK], vaults[BANK], ledgers[BANK], entropy)
-        return Parties(dict(ledgers), provider, consumer, vaults, entropy, self._settle)
+        # It rules where records are ordered: its own copy is waited for at the end alone.
+        authority = Authority(REGULATOR, keys[REGULATOR], vaults[REGULATOR], ledgers[TAX], entropy)
+        return Parties(dict(ledgers), provider, consumer, authority, vaults, entropy, self._settle)
 
     def _settle(self, everybody: bool = False) -> None:
         """Wait until whoever acts next sees what was ordered; the killed node is not waited for.

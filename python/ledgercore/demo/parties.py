@@ -10,7 +10,7 @@ from pathlib import Path
 from ledgercore._core import SigningKey
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
-from ledgercore.exchange import Consumer, Provider, Subject
+from ledgercore.exchange import Authority, Consumer, Provider, Subject
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.exchange.submission import Draft, Outcome, submit
 from ledgercore.keyfile import store_key
@@ -34,6 +34,7 @@ class Parties:
     ledgers: dict[str, Ledger]
     provider: Provider
     consumer: Consumer
+    authority: Authority
     vaults: dict[str, Vault]
     entropy: Entropy
     settle: Callable[[], None] = lambda: None
@@ -95,4 +96,6 @@ def set_up(
     source = {row.subject: row.values for row in table.rows}
     provider = Provider(TAX, keys[TAX], vaults[TAX], ledger, entropy, source)
     consumer = Consumer(BANK, keys[BANK], vaults[BANK], ledger, entropy)
-    return Parties(dict.fromkeys(names, ledger), provider, consumer, vaults, entropy)
+    authority = Authority(REGULATOR, keys[REGULATOR], vaults[REGULATOR], ledger, entropy)
+    ledgers = dict.fromkeys(names, ledger)
+    return Parties(ledgers, provider, consumer, authority, vaults, entropy)

@@ -19,6 +19,7 @@ from ledgercore.disk import exists, file_bytes, is_empty, make_directory, read_b
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import MalformedError, StoreError
 from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
+from ledgercore.exchange.totals import TotalsReport
 from ledgercore.ledger import Ledger, Report
 from ledgercore.profiles import (
     Mapping,
@@ -61,6 +62,7 @@ class DemoResult:
     notes: Path | None
     packs: dict[str, Path]
     claims: dict[str, tuple[Claim, ...]]
+    total: TotalsReport
     seconds: float
     network: dict[str, Any]
     """What is to tell of the nodes, where there are any."""
@@ -76,6 +78,8 @@ class DemoResult:
             "completed": self.tally.completed,
             "refusals": dict(sorted(self.tally.refusals.items())),
             "decisions": dict(sorted(self.tally.outcomes.items())),
+            "total_decisions": self.total.count,
+            "total_amount": self.total.amount,
             "records": self.records,
             "ledger": str(self.ledger),
             "ledger_bytes": self.ledger_bytes,
@@ -129,7 +133,8 @@ def run_demo(
         told = stage.end()
         anchor = directory / "anchor.toml"
         write_new(anchor, format_anchor(parties.ledger.trust_anchor).encode())
-        report, totals = _supervise(parties.ledgers[REGULATOR].path, report_progress)
+        total = parties.consumer.report_totals(0, parties.ledger.size)
+        report, totals = _supervise(parties.ledgers[REGULATOR].path, total, report_progress)
         packs, claims = _write_packs(directory, parties, tally)
         records = parties.ledger.size
         path = parties.ledger.path
@@ -148,6 +153,7 @@ def run_demo(
         notes=_write_notes(directory, table),
         packs=packs,
         claims=claims,
+        total=total,
         seconds=clock.elapsed_s() - begin,
         network=told,
     )
@@ -201,11 +207,12 @@ def _exchange(
     return tally
 
 
-def _supervise(ledger: Path, progress: Progress) -> tuple[Report, Totals]:
-    """The regulator opens the ledger for itself and verifies all of it."""
+def _supervise(ledger: Path, total: TotalsReport, progress: Progress) -> tuple[Report, Totals]:
+    """The regulator opens the ledger for itself, verifies all of it, and the bank's total."""
     with Ledger.open(ledger, read_only=True) as observed:
         supervisor = Supervisor(observed)
         report = supervisor.verify(lambda done, total: progress("verifying", done, total))
+        supervisor.verify_totals(total)
         return report, supervisor.totals()
 
 

@@ -1,8 +1,9 @@
 """Take a group of firms through the exchange, from consent to use.
 
 What a firm does follows from its place in the table, so that every run shows every case: of each
-20 firms one revokes before the admit, one lets its consent expire, one is asked for a field out of
-scope, one revokes before the use, and one has its data erased afterwards.
+20 firms one narrows its consent, one revokes before the admit, one contests the decision, one lets
+its consent expire, one disputes the use, one is asked for a field out of scope, one revokes before
+the use, and one has its data erased afterwards.
 """
 
 from __future__ import annotations
@@ -25,14 +26,19 @@ __all__ = ["Course", "Tally", "run_group"]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+AMOUNT = 50_000_000
+"""What is lent to a firm that is approved, in the smallest unit."""
 
 
 class Course(Enum):
     """What a firm's exchange shows, by its place among 20."""
 
     PLAIN = -1
+    NARROW = 1
     REVOKE_EARLY = 3
+    CONTEST = 5
     EXPIRE = 7
+    DISPUTE = 9
     OUT_OF_SCOPE = 11
     REVOKE_LATE = 15
     ERASE = 19
@@ -55,6 +61,7 @@ class Firm:
     admit: Outcome | None = None
     values: dict[str, Value] = field(default_factory=dict)
     decision: bytes = b""
+    outcome: str = ""
 
 
 @dataclass
@@ -139,6 +146,20 @@ class _Group:
             onward="none",
         )
 
+    def narrow(self, firms: list[Firm]) -> None:
+        """The firms of that course take one field back before anything is asked for."""
+        narrowing = [firm for firm in firms if firm.course is Course.NARROW]
+        drafts = [
+            self._parties.subject(firm.row.subject).narrow(firm.proposal, self._kept())
+            for firm in narrowing
+        ]
+        self.submit(ENTERPRISES, narrowing, drafts)
+
+    def _kept(self) -> list[str]:
+        """What a narrowed consent still covers: all but the last field, where there are more."""
+        consented = [column.code for column in self._mapping.field if column.consented]
+        return consented[:-1] or consented
+
     def intend(self, firms: list[Firm]) -> list[Firm]:
         """Open an exchange for every firm."""
         consumer, mapping = self._parties.consumer, self._mapping
@@ -148,6 +169,8 @@ class _Group:
                 for column in mapping.field
                 if column.consented or firm.course is Course.OUT_OF_SCOPE
             ]
+            if firm.course is Course.NARROW:
+                fields = self._kept()
             consent, purpose = firm.proposal.consent, mapping.offer.purpose
             firm.request = consumer.request(consent, fields, purpose)
         requests = [firm.request for firm in firms if firm.request is not None]
@@ -195,13 +218,56 @@ class _Group:
             for firm in firms:
                 found = assess(self._scorecard, firm.values)
                 self._tally.outcomes[found.outcome] += 1
+                firm.outcome = found.outcome
                 drafts.append(
                     self._parties.consumer.decide(
-                        [firm.intent], found.outcome, self._model, found.reasons
+                        [firm.intent],
+                        found.outcome,
+                        self._model,
+                        found.reasons,
+                        amount=AMOUNT if found.outcome == "approved" else 0,
                     )
                 )
         for firm, place in self.submit(BANK, firms, drafts):
             firm.decision = place.id
+
+    def contest(self, firms: list[Firm]) -> None:
+        """The firms of that course have the decision explained, contest it, and it is reviewed."""
+        consumer = self._parties.consumer
+        contesting = [f for f in firms if f.course is Course.CONTEST and f.decision]
+        self.submit(BANK, contesting, [consumer.explain(firm.decision) for firm in contesting])
+        drafts = [
+            self._parties.subject(firm.row.subject).contest(
+                firm.proposal, firm.decision, "a person should look at it"
+            )
+            for firm in contesting
+        ]
+        self.submit(ENTERPRISES, contesting, drafts)
+        reviews = [
+            consumer.review(firm.decision, firm.outcome, "a credit officer", "as the model says")
+            for firm in contesting
+        ]
+        self.submit(BANK, contesting, reviews)
+
+    def dispute(self, firms: list[Firm]) -> None:
+        """The firms of that course dispute the use; the bank answers, and the regulator rules."""
+        parties = self._parties
+        disputing = [f for f in firms if f.course is Course.DISPUTE and f.decision]
+        opened = [
+            parties.subject(firm.row.subject)
+            .disputes(firm.proposal)
+            .open(firm.intent, "E_PURPOSE", "used for marketing")
+            for firm in disputing
+        ]
+        self.submit(ENTERPRISES, disputing, opened)
+        answers = [parties.consumer.disputes.show(f.intent, b"the decision") for f in disputing]
+        self.submit(BANK, disputing, answers)
+        rulings = [
+            parties.authority.rule(firm.intent, "dismissed", "there was no other use")
+            for firm in disputing
+        ]
+        # The regulator's own copy is waited for at the end alone, so it rules where it is ordered.
+        self.submit(TAX, disputing, rulings)
 
     def use(self, firms: list[Firm]) -> None:
         """The consumer accounts for its use of the data; after a revocation it may not use it."""
@@ -216,6 +282,7 @@ class _Group:
         erasing = [firm for firm in firms if firm.course is Course.ERASE]
         intents = [firm.intent for firm in erasing]
         self.submit(BANK, erasing, self._parties.consumer.erase(intents, "purpose-achieved"))
+        self.submit(TAX, erasing, self._parties.provider.erase(intents, "acknowledged"))
 
 
 def run_group(
@@ -230,6 +297,7 @@ def run_group(
     """Run a group of firms; ``step`` is called after each of the eight steps."""
     group = _Group(parties, mapping, scorecard, calendar, tally)
     firms = group.consent(rows)
+    group.narrow(firms)
     step()
     firms = group.intend(firms)
     step()
@@ -239,10 +307,12 @@ def run_group(
     firms = group.deliver(firms)
     step()
     group.decide(firms)
+    group.contest(firms)
     step()
     group.revoke(firms, Course.REVOKE_LATE)
     step()
     group.use(firms)
+    group.dispute(firms)
     step()
     group.erase(firms)
     step()
