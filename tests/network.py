@@ -13,6 +13,8 @@ from msgspec import structs
 
 from ledgercore import records, rules
 from ledgercore._core import (
+    Equivocation,
+    Record,
     SigningKey,
     VerifiedRecord,
     group_deal,
@@ -43,9 +45,13 @@ ROLES = {
     "consumer": ("consumer",),
     "other consumer": ("consumer",),
     "supervisor": ("supervisor",),
+    "governor": ("governance",),
+    "other governor": ("governance",),
+    "third governor": ("governance",),
 }
-NOT_MEMBERS = ("consent key", "other consent key", "stranger")
-NAMES = ("operator", *ROLES, *NOT_MEMBERS, "new consent key")
+GOVERNORS = ("governor", "other governor", "third governor")
+NOT_MEMBERS = ("consent key", "other consent key", "stranger", "newcomer")
+NAMES = ("operator", *ROLES, *NOT_MEMBERS, "new consent key", "new key")
 KEYS = {name: SigningKey(bytes([number + 1]) * 32) for number, name in enumerate(NAMES)}
 SIGNERS = ("operator", *ROLES, *NOT_MEMBERS)
 
@@ -196,6 +202,98 @@ class Scene:
     audit: bytes = b"\xaa" * 32
 
 
+PROPOSAL = b"p" * 32
+
+
+def newcomer(view: View, key: str, member: str = "newcomer") -> tuple[bytes, bytes, bytes]:
+    """New keys of a member, and the proof that the signing key's holder means it."""
+    network = view.get(rules.NETWORK, rules.NetworkState).network
+    public = KEYS[key].public_key
+    return public, ROOT, KEYS[key].sign(records.key_message(network, public, member))
+
+
+def admission(view: View, proposal: bytes, **changes: Any) -> records.MemberAdmit:
+    keys = newcomer(view, "newcomer")
+    body = records.MemberAdmit(proposal, "newcomer", "New", ("consumer",), *keys)
+    return structs.replace(body, **changes)
+
+
+def propose(
+    body: records.RecordBody, lapses_ms: int = LAPSES, **changes: Any
+) -> records.GovernancePropose:
+    proposed = records.GovernancePropose(body.proposal, body.KIND, records.encode(body), lapses_ms)
+    return structs.replace(proposed, **changes)
+
+
+def carry(view: View, body: records.RecordBody) -> records.RecordBody:
+    """Have two of three governors want it."""
+    act(view, "governor", propose(body))
+    act(view, "other governor", records.GovernanceApprove(body.proposal))
+    return body
+
+
+def enact(view: View, body: records.RecordBody) -> bytes:
+    return act(view, "governor", carry(view, body))
+
+
+def proposal_of(kind: str) -> bytes:
+    return kind.encode().ljust(32, b".")
+
+
+def member_body(view: View, kind: str) -> records.RecordBody:
+    """What governance or the newcomer does to the newcomer."""
+    proposal = proposal_of(kind)
+    match kind:
+        case "member.admit":
+            return admission(view, proposal)
+        case "member.suspend" | "member.reinstate" | "member.retire":
+            return records.BODIES[kind](proposal, "newcomer")
+        case "key.rotate":
+            return records.KeyRotate("newcomer", *newcomer(view, "new key"))
+        case "key.replace":
+            return records.KeyReplace(proposal, "newcomer", *newcomer(view, "new key"))
+    return records.KeyCompromise("newcomer")
+
+
+def member_scene(status: str) -> Scene:
+    """The newcomer's state; whatever governance may do to it is proposed and approved."""
+    view = begin()
+    if status:
+        enact(view, admission(view, b"first admission".ljust(32, b".")))
+    if status in ("SUSPENDED", "RETIRED"):
+        kind = {"SUSPENDED": records.MemberSuspend, "RETIRED": records.MemberRetire}[status]
+        enact(view, kind(b"first change".ljust(32, b"."), "newcomer"))
+    for kind, body in records.BODIES.items():
+        if kind.startswith(("member.", "key.")) and "proposal" in body.__struct_fields__:
+            carry(view, member_body(view, kind))
+    return Scene(view)
+
+
+def another_admission(view: View) -> records.MemberAdmit:
+    """Of a member whose key is none of the signers'."""
+    keys = newcomer(view, "new key", "another")
+    return records.MemberAdmit(PROPOSAL, "another", "Another", (), *keys)
+
+
+def proposal_scene(status: str) -> Scene:
+    scene = Scene(begin())
+    if status:
+        proposed = another_admission(scene.view)
+        act(scene.view, "third governor", propose(proposed))
+    if status == "ENACTED":
+        act(scene.view, "other governor", records.GovernanceApprove(PROPOSAL))
+        act(scene.view, "governor", proposed)
+    if status == "LAPSED":
+        scene.time_ms = LAPSES
+    return scene
+
+
+def equivocation(view: View, signer: str) -> bytes:
+    """Two records of one key with one sequence."""
+    two = (sign(view, signer, payload) for payload in (b"one", b"other"))
+    return Equivocation(*(Record.decode(record.encode()) for record in two)).encode()
+
+
 def product_scene(status: str) -> Scene:
     scene = Scene(begin())
     if status:
@@ -331,6 +429,8 @@ def audit_scene(status: str) -> Scene:
 
 
 SCENES = {
+    "proposal": proposal_scene,
+    "member": member_scene,
     "product": product_scene,
     "consent": consent_scene,
     "exchange": exchange_scene,
@@ -343,7 +443,14 @@ SCENES = {
 
 def body_of(kind: str, scene: Scene) -> records.RecordBody:
     exchange = scene.exchange
+    if kind.startswith(("member.", "key.")):
+        return member_body(scene.view, kind)
     bodies: dict[str, Callable[[], records.RecordBody]] = {
+        "governance.propose": lambda: propose(another_admission(scene.view), 2 * LAPSES),
+        "governance.approve": lambda: records.GovernanceApprove(PROPOSAL),
+        "governance.report": lambda: records.GovernanceReport(
+            PROPOSAL, "provider", equivocation(scene.view, "provider"), 2 * LAPSES
+        ),
         "product.publish": lambda: records.ProductPublish("new.v1", "", "", (), ()),
         "product.withdraw": lambda: records.ProductWithdraw("new.v1"),
         "consent.request": lambda: request(CONSENT, "consent key"),

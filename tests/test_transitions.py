@@ -18,7 +18,9 @@ from tests.network import (
     CONSENT,
     DECISION_PATHS,
     EXCHANGE_PATHS,
+    GOVERNORS,
     NOT_MEMBERS,
+    PROPOSAL,
     SCENES,
     SIGNED,
     SIGNERS,
@@ -29,7 +31,8 @@ from tests.network import (
 )
 
 MEMBERS_ONLY = dict.fromkeys(NOT_MEMBERS, "E_MEMBER")
-CONSUMER_ONLY = MEMBERS_ONLY | {
+NOT_GOVERNORS = MEMBERS_ONLY | dict.fromkeys(GOVERNORS, "E_ROLE")
+CONSUMER_ONLY = NOT_GOVERNORS | {
     "consumer": "",
     "other consumer": "E_RECIPIENT",
     "provider": "E_ROLE",
@@ -37,7 +40,7 @@ CONSUMER_ONLY = MEMBERS_ONLY | {
     "supervisor": "E_ROLE",
     "operator": "E_ROLE",
 }
-PROVIDER_ONLY = MEMBERS_ONLY | {
+PROVIDER_ONLY = NOT_GOVERNORS | {
     "provider": "",
     "other provider": "E_RECIPIENT",
     "consumer": "E_ROLE",
@@ -47,7 +50,7 @@ PROVIDER_ONLY = MEMBERS_ONLY | {
 }
 ANY_CONSUMER = CONSUMER_ONLY | {"other consumer": ""}
 ANY_PROVIDER = PROVIDER_ONLY | {"other provider": ""}
-SUPERVISOR_ONLY = MEMBERS_ONLY | {
+SUPERVISOR_ONLY = NOT_GOVERNORS | {
     "supervisor": "",
     **dict.fromkeys(
         ("consumer", "other consumer", "provider", "other provider", "operator"), "E_ROLE"
@@ -57,16 +60,35 @@ PARTY = MEMBERS_ONLY | {
     "consumer": "",
     "provider": "",
     "consent key": "",
-    **dict.fromkeys(("other consumer", "other provider", "supervisor", "operator"), "E_RECIPIENT"),
+    **dict.fromkeys(
+        ("other consumer", "other provider", "supervisor", "operator", *GOVERNORS), "E_RECIPIENT"
+    ),
 }
 HOLDER_ONLY = MEMBERS_ONLY | {
     **dict.fromkeys(AUDITORS, ""),
-    **dict.fromkeys(("supervisor", "operator"), "E_RECIPIENT"),
+    **dict.fromkeys(("supervisor", "operator", *GOVERNORS), "E_RECIPIENT"),
 }
+GOVERNOR_ONLY = dict.fromkeys(SIGNERS, "E_ROLE") | MEMBERS_ONLY | dict.fromkeys(GOVERNORS, "")
+ANY_MEMBER = dict.fromkeys(SIGNERS, "") | MEMBERS_ONLY
+OWNER_ONLY = dict.fromkeys(SIGNERS, "E_RECIPIENT") | MEMBERS_ONLY
 KEY_ONLY = {name: "" if name == "consent key" else "E_ROLE" for name in SIGNERS}
 
 # family -> kind -> (who may sign, {state it may begin in: state it ends in}); "" is no object yet.
 EXPECTED = {
+    "proposal": {
+        "governance.propose": (GOVERNOR_ONLY, {"": "OPEN"}),
+        "governance.report": (ANY_MEMBER, {"": "OPEN"}),
+        "governance.approve": (GOVERNOR_ONLY, {"OPEN": "OPEN"}),
+    },
+    "member": {
+        "member.admit": (GOVERNOR_ONLY, {"": "ACTIVE"}),
+        "member.suspend": (GOVERNOR_ONLY, {"ACTIVE": "SUSPENDED"}),
+        "member.reinstate": (GOVERNOR_ONLY, {"SUSPENDED": "ACTIVE"}),
+        "member.retire": (GOVERNOR_ONLY, {"ACTIVE": "RETIRED", "SUSPENDED": "RETIRED"}),
+        "key.rotate": (OWNER_ONLY, {"ACTIVE": "ACTIVE"}),
+        "key.compromise": (OWNER_ONLY, {"ACTIVE": "ACTIVE"}),
+        "key.replace": (GOVERNOR_ONLY, {"ACTIVE": "ACTIVE"}),
+    },
     "product": {
         "product.publish": (ANY_PROVIDER, {"": "PUBLISHED"}),
         "product.withdraw": (PROVIDER_ONLY, {"PUBLISHED": "WITHDRAWN"}),
@@ -177,6 +199,8 @@ EXPECTED = {
 ALWAYS_NEW = ("exchange.intent", "decision.record", "audit.order")
 """Their object is named for the record, so that none is there before."""
 STATE_CODES = {
+    "proposal": "E_QUORUM",
+    "member": "E_MEMBER_STATE",
     "product": "E_PRODUCT",
     "consent": "E_CONSENT_STATE",
     "exchange": "E_EXCHANGE_STATE",
@@ -190,6 +214,10 @@ STATE_CODES = {
 def expected_code(family: str, kind: str, status: str, signer: str) -> str:
     """What the tables above say, in the order in which an engine must check."""
     signers, moves = EXPECTED[family][kind]
+    if family == "member" and signer == "newcomer" and status == "ACTIVE":
+        signers = signers | {"newcomer": "" if signers is OWNER_ONLY else "E_ROLE"}
+    if kind == "governance.approve" and signer == "third governor" and status == "OPEN":
+        return "E_EXISTS"  # it proposed
     makes = "" in moves
     if kind in ALWAYS_NEW:
         return signers[signer]
@@ -206,6 +234,8 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
 
 
 STATES = {
+    "proposal": ("", "OPEN", "LAPSED", "ENACTED"),
+    "member": ("", "ACTIVE", "SUSPENDED", "RETIRED"),
     "product": ("", "PUBLISHED", "WITHDRAWN"),
     "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
     "exchange": tuple(EXCHANGE_PATHS),
@@ -238,6 +268,8 @@ def test_every_kind_by_every_signer_in_every_state(family, status):
 
 def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str:
     name = {
+        "proposal": rules.proposal_object(PROPOSAL),
+        "member": rules.member_object("newcomer"),
         "product": rules.product_object("new.v1"),
         "consent": rules.consent_object(CONSENT),
         "exchange": rules.exchange_object(

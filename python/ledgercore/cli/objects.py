@@ -10,7 +10,7 @@ from ledgercore.cli.output import parse_hex
 
 __all__ = ["format_object", "parse_object"]
 
-HEX_FAMILIES = ("consent", "decision", "exchange", "key", "signer")
+HEX_FAMILIES = ("consent", "decision", "exchange", "key", "proposal", "signer")
 
 
 def parse_object(text: str) -> bytes:

@@ -52,7 +52,22 @@ from ledgercore.records.exchange import (
     ExchangeUse,
     ExchangeVoid,
 )
-from ledgercore.records.governance import Genesis, Member, Witness
+from ledgercore.records.governance import (
+    Genesis,
+    GovernanceApprove,
+    GovernancePropose,
+    GovernanceReport,
+    KeyCompromise,
+    KeyReplace,
+    KeyRotate,
+    Member,
+    MemberAdmit,
+    MemberReinstate,
+    MemberRetire,
+    MemberSuspend,
+    Witness,
+    key_message,
+)
 from ledgercore.records.product import Field, ProductPublish, ProductWithdraw
 
 __all__ = [
@@ -92,7 +107,17 @@ __all__ = [
     "ExchangeVoid",
     "Field",
     "Genesis",
+    "GovernanceApprove",
+    "GovernancePropose",
+    "GovernanceReport",
+    "KeyCompromise",
+    "KeyReplace",
+    "KeyRotate",
     "Member",
+    "MemberAdmit",
+    "MemberReinstate",
+    "MemberRetire",
+    "MemberSuspend",
     "ProductPublish",
     "ProductWithdraw",
     "RecordBody",
@@ -101,6 +126,7 @@ __all__ = [
     "decode",
     "encode",
     "endorsement_message",
+    "key_message",
 ]
 
 DATA = "data"
@@ -110,6 +136,16 @@ BODIES: dict[str, type[RecordBody]] = {
     body.KIND: body
     for body in (
         Genesis,
+        GovernancePropose,
+        GovernanceReport,
+        GovernanceApprove,
+        MemberAdmit,
+        MemberSuspend,
+        MemberReinstate,
+        MemberRetire,
+        KeyRotate,
+        KeyCompromise,
+        KeyReplace,
         ProductPublish,
         ProductWithdraw,
         ConsentRequest,

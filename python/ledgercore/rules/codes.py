@@ -39,7 +39,24 @@ CODES: dict[str, Code] = {
         "the block's time is outside a window that the record sets",
         "compare clocks, and sign again with a window that includes now",
     ),
-    "E_MEMBER": Code("the signing key is not a member's", "sign with a key from the genesis"),
+    "E_MEMBER": Code(
+        "the signing key is not a member's, or its member is suspended or retired",
+        "sign with a member's key, or ask governance to reinstate the member",
+    ),
+    "E_MEMBER_STATE": Code(
+        "the member is not in a state that allows this", "read the member's state"
+    ),
+    "E_KEY": Code(
+        "the key is rotated, compromised or the operator's, or a new one does not prove itself",
+        "sign with the member's current key; have a new key sign records.key_message",
+    ),
+    "E_QUORUM": Code(
+        "the proposal is not open, is of another record, or has too few approvals",
+        "have more than half of governance approve a proposal of this very record",
+    ),
+    "E_EVIDENCE": Code(
+        "the evidence does not convict the member", "send an equivocation that verifies"
+    ),
     "E_ROLE": Code(
         "the signer is not in the role that this kind needs",
         "have a member with the role sign, or the key of this consent",

@@ -19,7 +19,17 @@ from ledgercore.records import (
     RecordBody,
 )
 from ledgercore.records import decode as decode_body
-from ledgercore.rules import audit, consent, decision, dispute, exchange, governance, product
+from ledgercore.rules import (
+    audit,
+    consent,
+    decision,
+    dispute,
+    exchange,
+    governance,
+    member,
+    product,
+    proposal,
+)
 from ledgercore.rules.codes import refuse
 from ledgercore.rules.governance import check_member, check_role, follow_signer
 from ledgercore.rules.state import (
@@ -41,6 +51,8 @@ WINDOW_TOLERANCE_MS = 120_000
 """How far a signer's clock and the block's time may differ."""
 
 FAMILIES = (
+    proposal.FAMILY,
+    member.FAMILY,
     product.FAMILY,
     consent.FAMILY,
     exchange.FAMILY,
@@ -88,7 +100,9 @@ def apply_plain(view: View, batch: VerifiedBatch) -> bool:
     changed = []
     for key, begin, end, previous, last in chains:
         owner = view.get(key_object(key), KeyState)
-        if owner is None or not owner.member or next_position(view, key) != (begin, previous):
+        if owner is None or not owner.member or owner.status != "ACTIVE":
+            return False
+        if next_position(view, key) != (begin, previous):
             return False
         changed.append((signer_object(key), SignerState(end, last)))
     for name, signer in changed:
@@ -140,10 +154,10 @@ def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None
     if row.begin and state is None:
         refuse("E_UNKNOWN", f"{family.name} does not exist", record.id)
     consents = family.consents(view, body, state)
-    member = _check_signer(view, record, row, state, consents)
+    signed_by = _check_signer(view, record, row, body, state, consents)
     _check_status(family, row, state, record, position)
     fork = view.fork()
-    case = Case(fork, record, position, body, state, member)
+    case = Case(fork, record, position, body, state, signed_by)
     for check in row.checks:
         family.checks[check](case)
     moved = family.effects[row.kind](case)
@@ -165,6 +179,7 @@ def _check_signer(
     view: View,
     record: VerifiedRecord,
     row: Row,
+    body: RecordBody,
     state: BusinessState | None,
     consents: tuple[ConsentState, ...],
 ) -> str:
@@ -173,13 +188,15 @@ def _check_signer(
         return _check_party(view, record, row, consents)
     if row.signer is Signer.MEMBER:
         return check_member(view, record)
-    member = check_role(view, record, row.signer)
-    if row.signer is Signer.SUPERVISOR:
-        return member
-    party = member if state is None or not row.begin else getattr(state, row.signer)
-    if party != member:
-        refuse("E_RECIPIENT", f"{row.signer} is {party}, not {member}", record.id)
-    return member
+    if row.signer is Signer.OWNER:
+        signed_by, party = check_member(view, record), getattr(body, "member", "")
+    else:
+        signed_by = party = check_role(view, record, row.signer)
+        if row.signer in (Signer.PROVIDER, Signer.CONSUMER) and state is not None and row.begin:
+            party = getattr(state, row.signer)
+    if party != signed_by:
+        refuse("E_RECIPIENT", f"{row.signer} is {party}, not {signed_by}", record.id)
+    return signed_by
 
 
 def _check_party(
@@ -192,11 +209,11 @@ def _check_party(
         return ""
     if row.signer is Signer.CONSENT_KEY:
         refuse("E_ROLE", "signer is not the key of this consent", record.id)
-    member = check_member(view, record)
+    signed_by = check_member(view, record)
     parties = {party for consent in consents for party in (consent.provider, consent.consumer)}
-    if member not in parties:
-        refuse("E_RECIPIENT", f"parties are {sorted(parties)}, not {member}", record.id)
-    return member
+    if signed_by not in parties:
+        refuse("E_RECIPIENT", f"parties are {sorted(parties)}, not {signed_by}", record.id)
+    return signed_by
 
 
 def _check_status(

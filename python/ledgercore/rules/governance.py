@@ -10,7 +10,10 @@ from ledgercore.records import DATA, Genesis, Member
 from ledgercore.rules.codes import refuse
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
+    GOVERNANCE,
+    GOVERNANCE_ROLE,
     NETWORK,
+    GovernanceState,
     KeyState,
     MemberState,
     NetworkState,
@@ -60,10 +63,15 @@ def follow_signer(view: View, record: VerifiedRecord) -> tuple[bytes, SignerStat
 
 
 def check_member(view: View, record: VerifiedRecord) -> str:
-    """The id of the member whose key signed."""
+    """The id of the member whose key signed, if the key may sign now."""
     key = view.get(b"key/" + record.key, KeyState)
     if key is None or not key.member:
         refuse("E_MEMBER", f"key {record.key.hex()[:16]} is not a member's", record.id)
+    if key.status in ("ROTATED", "COMPROMISED"):
+        message = f"key {record.key.hex()[:16]} of {key.member} is {key.status}, want ACTIVE"
+        refuse("E_KEY", message, record.id)
+    if key.status != "ACTIVE":
+        refuse("E_MEMBER", f"member {key.member} is {key.status}, want ACTIVE", record.id)
     return key.member
 
 
@@ -96,6 +104,9 @@ def apply_genesis(view: View, record: VerifiedRecord, body: Genesis) -> None:
     view.put(NETWORK, NetworkState(network, body.suite, body.origin, body.operator_key, record.id))
     for member in body.members:
         _put_member(view, record, member)
+    governors = sorted(m.member for m in body.members if GOVERNANCE_ROLE in m.roles)
+    if governors:
+        view.put(GOVERNANCE, GovernanceState(tuple(governors)))
     if view.get(key_object(body.operator_key), KeyState) is None:
         _put_member(
             view, record, Member(OPERATOR, body.origin, (OPERATOR,), body.operator_key, b"")

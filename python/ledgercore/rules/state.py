@@ -12,6 +12,8 @@ from ledgercore.errors import MalformedError
 
 __all__ = [
     "EMPTY_HISTORY",
+    "GOVERNANCE",
+    "GOVERNANCE_ROLE",
     "NETWORK",
     "NEW",
     "Admission",
@@ -23,10 +25,12 @@ __all__ = [
     "DecisionState",
     "DisputeState",
     "ExchangeState",
+    "GovernanceState",
     "KeyState",
     "MemberState",
     "NetworkState",
     "ProductState",
+    "ProposalState",
     "SignerState",
     "State",
     "audit_key_object",
@@ -40,6 +44,7 @@ __all__ = [
     "key_object",
     "member_object",
     "product_object",
+    "proposal_object",
     "signer_object",
     "state_type",
 ]
@@ -51,6 +56,11 @@ NEW = ("", 0, EMPTY_HISTORY)
 """Status, count and history of an object that is being made."""
 
 NETWORK = b"network"
+
+GOVERNANCE = b"governance"
+
+GOVERNANCE_ROLE = "governance"
+"""The role of the members whose quorum changes who the members are."""
 
 
 class State(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -79,11 +89,21 @@ class NetworkState(State, frozen=True):
     genesis: bytes
 
 
+class GovernanceState(State, frozen=True):
+    """The members of governance who are ACTIVE, in the order of their ids."""
+
+    members: tuple[str, ...]
+
+
 class KeyState(State, frozen=True):
-    """Whose a signing key is: a member's, or one consent's; the other is empty."""
+    """Whose a signing key is: a member's, or one consent's; the other is empty.
+
+    ``status`` is ACTIVE where it may sign now; ROTATED, COMPROMISED, SUSPENDED or RETIRED else.
+    """
 
     member: str
     consent: bytes
+    status: str = "ACTIVE"
 
 
 class SignerState(State, frozen=True):
@@ -94,12 +114,21 @@ class SignerState(State, frozen=True):
 
 
 class MemberState(BusinessState, frozen=True):
-    """A member as the genesis lists it; the operator alone may have an empty sealing key."""
+    """A member with its current keys; the operator alone may have an empty sealing key."""
 
     name: str
     roles: tuple[str, ...]
     signing_key: bytes
     sealing_key: bytes
+
+
+class ProposalState(BusinessState, frozen=True):
+    """What governance is to allow, as the hash of a kind and a body, and who has approved it."""
+
+    kind: str
+    content: bytes
+    lapses_ms: int
+    approvals: tuple[str, ...]
 
 
 class ProductState(BusinessState, frozen=True):
@@ -217,6 +246,10 @@ def member_object(member: str) -> bytes:
     return b"member/" + member.encode()
 
 
+def proposal_object(proposal: bytes) -> bytes:
+    return b"proposal/" + proposal
+
+
 def key_object(key: bytes) -> bytes:
     return b"key/" + key
 
@@ -259,6 +292,8 @@ def decision_object(decision: bytes) -> bytes:
 
 _STATE_TYPES: dict[bytes, type[State]] = {
     b"network": NetworkState,
+    b"governance": GovernanceState,
+    b"proposal": ProposalState,
     b"member": MemberState,
     b"key": KeyState,
     b"signer": SignerState,
@@ -272,13 +307,14 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"audit": AuditState,
 }
 _NAMED = (b"member", b"product", b"book")
-"""Families whose objects have names; the others' ids are 32 bytes, but for the one network."""
+"""Families whose objects have names; the others' ids are 32 bytes, but for what there is one of."""
+_ONE = (NETWORK, GOVERNANCE)
 
 
 def state_type(name: bytes) -> type[State]:
     """The type that every state of an object has; raise MalformedError for what can have none."""
     family, slash, rest = name.partition(b"/")
-    if family not in _STATE_TYPES or (slash == b"") != (family == b"network"):
+    if family not in _STATE_TYPES or (slash == b"") != (family in _ONE):
         raise MalformedError(f"object {name!r} is of no family that has states")
     if slash and family not in _NAMED and len(rest) != 32:
         raise MalformedError(f"object {name!r} has an id of {len(rest)} bytes, want 32")

@@ -48,7 +48,8 @@ class Position(Struct, frozen=True):
 class Signer(StrEnum):
     """Who may sign. A state names its parties in fields that are called like these.
 
-    A party is the provider, the consumer or the key of a consent that the object rests on.
+    A party is the provider, the consumer or the key of a consent that the object rests on; an
+    owner is the member that the body names.
     """
 
     OPERATOR = "operator"
@@ -58,6 +59,8 @@ class Signer(StrEnum):
     CONSENT_KEY = "consent_key"
     PARTY = "party"
     SUPERVISOR = "supervisor"
+    GOVERNANCE = "governance"
+    OWNER = "owner"
 
 
 SAME = ""
