@@ -7,6 +7,7 @@
 pub mod error;
 pub mod limits;
 mod lanes;
+mod sha256;
 pub mod suite;
 pub mod wire;
 pub mod key;

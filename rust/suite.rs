@@ -11,10 +11,10 @@
 use std::sync::LazyLock;
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, malformed};
 use crate::lanes::Key;
+use crate::sha256;
 
 /// Items hashed by one task.
 const TASK: usize = 512;
@@ -112,7 +112,7 @@ impl Suite {
             Self::Std => *blake3::keyed_hash(&KEYS[domain as usize], data).as_bytes(),
             Self::C2sp => {
                 let name = DOMAINS[domain as usize].1.as_bytes();
-                sha256(&[b"ledgercore/v1/", name, &[0], data])
+                sha256::hash(&[b"ledgercore/v1/", name, &[0], data])
             }
         }
     }
@@ -142,10 +142,12 @@ impl Suite {
 
     /// Hash a row of an even number of hashes two by two, as `hash_pair` would each.
     pub fn hash_pairs(self, domain: Domain, row: &[Hash]) -> Vec<Hash> {
-        let (pairs, _) = row.as_flattened().as_chunks();
         match self {
-            Self::Std => LANES[domain as usize].hash_blocks(pairs),
-            Self::C2sp => pairs.iter().map(|pair| self.hash(domain, pair)).collect(),
+            Self::Std => LANES[domain as usize].hash_blocks(row.as_flattened().as_chunks().0),
+            Self::C2sp => {
+                let name = DOMAINS[domain as usize].1.as_bytes();
+                sha256::hash_each(&[b"ledgercore/v1/", name, &[0]].concat(), &pairs(row))
+            }
         }
     }
 
@@ -169,7 +171,7 @@ impl Suite {
     fn leaves_in_turn(self, items: &[&[u8]]) -> Vec<Hash> {
         match self {
             Self::Std => LANES[Domain::Leaf as usize].hash_framed(items),
-            Self::C2sp => items.iter().map(|item| sha256(&[&[0], item])).collect(),
+            Self::C2sp => sha256::hash_each(&[0], items),
         }
     }
 
@@ -177,7 +179,7 @@ impl Suite {
     pub fn node(self, left: &Hash, right: &Hash) -> Hash {
         match self {
             Self::Std => self.hash_pair(Domain::Node, left, right),
-            Self::C2sp => sha256(&[&[1], left, right]),
+            Self::C2sp => sha256::hash(&[&[1], left, right]),
         }
     }
 
@@ -185,9 +187,7 @@ impl Suite {
     pub fn nodes(self, row: &[Hash]) -> Vec<Hash> {
         match self {
             Self::Std => self.hash_pairs(Domain::Node, row),
-            Self::C2sp => {
-                row.as_chunks().0.iter().map(|[left, right]| self.node(left, right)).collect()
-            }
+            Self::C2sp => sha256::hash_each(&[1], &pairs(row)),
         }
     }
 
@@ -195,15 +195,14 @@ impl Suite {
     pub fn empty_root(self) -> Hash {
         match self {
             Self::Std => self.hash(Domain::Empty, b""),
-            Self::C2sp => Sha256::digest(b"").into(),
+            Self::C2sp => sha256::hash(&[]),
         }
     }
 }
 
-fn sha256(parts: &[&[u8]]) -> Hash {
-    let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().into()
+/// Two hashes after two, each as one piece.
+fn pairs(row: &[Hash]) -> Vec<&[u8]> {
+    row.as_flattened().chunks_exact(64).collect()
 }
 
 impl Domain {

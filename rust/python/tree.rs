@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 use rayon::prelude::*;
 
 use super::bytes::{array, hashes, join, joined_hashes, list};
 use crate::error::{Error, Result, malformed};
-use crate::suite::Suite;
+use crate::suite::{Hash, Suite};
 use crate::tree::{self, Prover, Tile, TileId, Tiles};
 
 /// Proofs verified by one task.
@@ -119,10 +119,30 @@ pub fn prove_inclusions<'py>(
     indices: Vec<u64>,
     size: u64,
     tiles: PyTiles,
-) -> PyResult<Vec<PyProof<'py>>> {
+) -> PyResult<Vec<Bound<'py, PyList>>> {
     let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
     let proofs = py.detach(|| Prover::new(suite, size, &tiles).inclusions(&indices))?;
-    Ok(proofs.iter().map(|proof| list(py, proof)).collect())
+    let mut shared = Shared::default();
+    proofs.iter().map(|proof| shared.list(py, proof)).collect()
+}
+
+/// The proof before, from the root's side: leaves that stand near each other share what is high up,
+/// and then the same object.
+#[derive(Default)]
+struct Shared<'a, 'py>(Vec<(&'a Hash, Bound<'py, PyBytes>)>);
+
+impl<'a, 'py> Shared<'a, 'py> {
+    fn list(&mut self, py: Python<'py>, proof: &'a [Hash]) -> PyResult<Bound<'py, PyList>> {
+        self.0.truncate(proof.len());
+        for (at, hash) in proof.iter().rev().enumerate() {
+            match self.0.get_mut(at) {
+                Some((known, _)) if *known == hash => {}
+                Some(place) => *place = (hash, PyBytes::new(py, hash)),
+                None => self.0.push((hash, PyBytes::new(py, hash))),
+            }
+        }
+        PyList::new(py, self.0.iter().rev().map(|(_, bytes)| bytes))
+    }
 }
 
 #[pyfunction]

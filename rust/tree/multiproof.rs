@@ -23,7 +23,7 @@ pub fn multiproof_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
 pub fn prove_multi(suite: Suite, indices: &[u64], size: u64, tiles: &Tiles) -> Result<Vec<Hash>> {
     let path = multiproof_path(indices, size)?;
     let prover = Prover::new(suite, size, tiles);
-    path.into_iter().map(|range| prover.subtree(range)).collect()
+    prover.subtrees(&path)
 }
 
 /// Accept that each leaf stands at its index in the tree of `size` leaves with this root.

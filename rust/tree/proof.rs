@@ -8,22 +8,30 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::split;
-use super::tile::{Node, TileId, Tiles, perfect, rows, subtree};
+use super::tile::{Node, TILE_BITS, TILE_WIDTH, TileId, Tiles, perfect, rows, subtree};
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
 
-/// Proofs made, or tiles hashed, by one task.
+/// Proofs made by one task.
 const TASK: usize = 64;
+
+/// Full tiles whose nodes are hashed side by side: the rows high up are short.
+const TOGETHER: usize = 16;
 
 /// The tiles that inclusion proofs are read from.
 pub fn inclusion_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
-    let mut tiles = Vec::new();
-    for index in indices {
-        tiles.extend(tiles_of(&inclusion_path(*index, size)?));
+    if let Some(index) = indices.iter().find(|index| **index >= size) {
+        return Err(outside(*index, size));
     }
-    tiles.sort_unstable();
-    tiles.dedup();
-    Ok(tiles)
+    // Leaves of one tile are proved from the same tiles.
+    let mut lowest: Vec<u64> = indices.iter().map(|index| index >> TILE_BITS).collect();
+    lowest.sort_unstable();
+    lowest.dedup();
+    let mut nodes = Vec::new();
+    for tile in lowest {
+        nodes.extend(inclusion_path(tile << TILE_BITS, size)?);
+    }
+    Ok(tiles_of(&nodes))
 }
 
 /// The hashes beside the path from a leaf to the root, lowest first.
@@ -36,20 +44,45 @@ pub struct Prover<'a> {
     suite: Suite,
     size: u64,
     tiles: &'a Tiles<'a>,
-    rows: HashMap<TileId, Vec<Vec<Hash>>>,
+    above: HashMap<TileId, Above<'a>>,
+    groups: Vec<Rows>,
     /// The subtrees that end where the tree does, as far as the tiles lead to them, by their begin.
     edge: HashMap<u64, Hash>,
+}
+
+/// Rows of nodes over the hashes of tiles that stand side by side, the lowest row first.
+type Rows = Vec<Vec<Hash>>;
+
+/// A tile, and where the nodes over its hashes are.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    tile: &'a [Hash],
+    group: usize,
+    place: usize,
 }
 
 impl<'a> Prover<'a> {
     /// Hash the nodes within these tiles, over all threads.
     pub fn new(suite: Suite, size: u64, tiles: &'a Tiles<'a>) -> Self {
-        let make = |(name, tile): (&TileId, &&[Hash])| (*name, rows(suite, tile));
-        let rows = match tiles.len() <= TASK {
-            true => tiles.iter().map(make).collect(),
-            false => tiles.par_iter().map(make).collect(),
+        let named = tiles.iter().map(|(name, tile)| (*name, *tile));
+        let (mut full, short): (Vec<_>, Vec<_>) =
+            named.partition(|(_, tile)| tile.len() == TILE_WIDTH);
+        full.sort_unstable_by_key(|(name, _)| *name);
+        let together: Vec<&[(TileId, &[Hash])]> =
+            full.chunks(TOGETHER).chain(short.chunks(1)).collect();
+        let rows = |group: &&[(TileId, &[Hash])]| {
+            rows(suite, &group.iter().map(|(_, tile)| *tile).collect::<Vec<_>>())
         };
-        let mut prover = Self { suite, size, tiles, rows, edge: HashMap::new() };
+        let groups = match together.len() {
+            ..=1 => together.iter().map(rows).collect(),
+            _ => together.par_iter().map(rows).collect(),
+        };
+        let mut above = HashMap::with_capacity(tiles.len());
+        for (group, named) in together.iter().enumerate() {
+            let named = named.iter().enumerate();
+            above.extend(named.map(|(place, (name, tile))| (*name, Above { tile, group, place })));
+        }
+        let mut prover = Self { suite, size, tiles, above, groups, edge: HashMap::new() };
         let mut begin = 0;
         while size - begin > 1 {
             begin += split(size - begin);
@@ -62,8 +95,29 @@ impl<'a> Prover<'a> {
 
     /// As `prove_inclusion`.
     pub fn inclusion(&self, index: u64) -> Result<Vec<Hash>> {
-        let path = inclusion_path(index, self.size)?;
-        path.into_iter().map(|range| self.subtree(range)).collect()
+        self.subtrees(&inclusion_path(index, self.size)?)
+    }
+
+    /// The hashes of subtrees; of those that follow each other many stand in one tile.
+    pub(super) fn subtrees(&self, path: &[Range<u64>]) -> Result<Vec<Hash>> {
+        let mut last: Option<(TileId, Above)> = None;
+        let mut hashes = Vec::with_capacity(path.len());
+        for range in path {
+            let width = range.end - range.start;
+            if !width.is_power_of_two() {
+                hashes.push(self.subtree(range.clone())?);
+                continue;
+            }
+            let level = width.trailing_zeros();
+            let node = Node { level, index: range.start >> level };
+            let above = match last.filter(|(name, _)| *name == node.tile()) {
+                Some((_, above)) => above,
+                None => self.above(node)?,
+            };
+            hashes.push(self.hash_above(node, above)?);
+            last = Some((node.tile(), above));
+        }
+        Ok(hashes)
     }
 
     /// A proof for each index, over all threads; the error is that of the first which has one.
@@ -76,11 +130,9 @@ impl<'a> Prover<'a> {
         proofs.into_iter().collect()
     }
 
-    pub(super) fn subtree(&self, range: Range<u64>) -> Result<Hash> {
-        match self.edge.get(&range.start).filter(|_| range.end == self.size) {
-            Some(hash) => Ok(*hash),
-            None => self.fold(range),
-        }
+    fn subtree(&self, range: Range<u64>) -> Result<Hash> {
+        let known = if range.end == self.size { self.edge.get(&range.start) } else { None };
+        known.map_or_else(|| self.fold(range), |hash| Ok(*hash))
     }
 
     /// The hash over leaves `[begin, end)`: its perfect subtrees, folded from the right.
@@ -96,8 +148,20 @@ impl<'a> Prover<'a> {
     }
 
     fn node(&self, node: Node) -> Result<Hash> {
-        let row = self.rows.get(&node.tile()).and_then(|rows| rows.get(node.row()));
-        let hash = row.and_then(|row| row.get(node.position()));
+        self.hash_above(node, self.above(node)?)
+    }
+
+    fn above(&self, node: Node) -> Result<Above<'a>> {
+        self.above.get(&node.tile()).copied().ok_or_else(|| node.missing(self.tiles))
+    }
+
+    fn hash_above(&self, node: Node, above: Above) -> Result<Hash> {
+        let hash = match node.row().checked_sub(1) {
+            None => above.tile.get(node.position()),
+            Some(row) => self.groups[above.group].get(row).and_then(|row| {
+                row.get(above.place * (TILE_WIDTH >> node.row()) + node.position())
+            }),
+        };
         hash.copied().ok_or_else(|| node.missing(self.tiles))
     }
 }
@@ -118,8 +182,19 @@ pub fn prove_consistency(
 }
 
 pub(super) fn tiles_of(path: &[Range<u64>]) -> Vec<TileId> {
-    let nodes = path.iter().flat_map(|range| perfect(range.start, range.end));
-    let mut tiles: Vec<TileId> = nodes.map(|node| node.tile()).collect();
+    let mut tiles = Vec::new();
+    for range in path {
+        // What is a power of two wide is one node: most are.
+        let width = range.end - range.start;
+        match width.is_power_of_two() {
+            true => {
+                let level = width.trailing_zeros();
+                tiles.push(Node { level, index: range.start >> level }.tile());
+            }
+            false => tiles.extend(perfect(range.start, range.end).into_iter().map(Node::tile)),
+        }
+    }
+    tiles.dedup();
     tiles.sort_unstable();
     tiles.dedup();
     tiles
@@ -131,10 +206,10 @@ fn hashes_of(suite: Suite, path: &[Range<u64>], tiles: &Tiles) -> Result<Vec<Has
 
 fn inclusion_path(index: u64, size: u64) -> Result<Vec<Range<u64>>> {
     if index >= size {
-        return Err(Error::Proof(format!("index is {index}, want below the size {size}")));
+        return Err(outside(index, size));
     }
     let (mut begin, mut end) = (0, size);
-    let mut path = Vec::new();
+    let mut path = Vec::with_capacity(64 - size.leading_zeros() as usize);
     while end - begin > 1 {
         let middle = begin + split(end - begin);
         if index < middle {
@@ -174,4 +249,8 @@ fn consistency_path(first: u64, second: u64) -> Result<Vec<Range<u64>>> {
     }
     path.reverse();
     Ok(path)
+}
+
+fn outside(index: u64, size: u64) -> Error {
+    Error::Proof(format!("index is {index}, want below the size {size}"))
 }

@@ -70,13 +70,16 @@ impl Node {
     }
 }
 
-/// The rows of nodes over a tile's hashes, the hashes themselves first.
-pub(super) fn rows(suite: Suite, tile: &[Hash]) -> Vec<Vec<Hash>> {
-    let mut rows = vec![tile.to_vec()];
-    while let Some(row) = rows.last().filter(|row| row.len() > 1 && rows.len() < TILE_BITS as usize)
-    {
-        let pairs = row.len() & !1;
-        rows.push(suite.nodes(&row[..pairs]));
+/// The rows of nodes over tiles' hashes, the lowest first: in each row the nodes of one tile after
+/// those of the other. Several tiles are full ones.
+pub(super) fn rows(suite: Suite, tiles: &[&[Hash]]) -> Vec<Vec<Hash>> {
+    let mut first = Vec::with_capacity(tiles.len() * TILE_WIDTH / 2);
+    for tile in tiles {
+        first.extend(suite.nodes(&tile[..tile.len() & !1]));
+    }
+    let mut rows = vec![first];
+    while let Some(row) = rows.last().filter(|_| rows.len() + 1 < TILE_BITS as usize) {
+        rows.push(suite.nodes(&row[..row.len() & !1]));
     }
     rows
 }
