@@ -91,6 +91,25 @@ def init(
         click.echo(f"\nFor the operator's members.toml:\n\n{made.table}", nl=False)
 
 
+@command.command("witness")
+@settings_argument
+@json_option
+def witness(settings: str, as_json: bool) -> None:
+    """Make the key and the file of the witness that SETTINGS name, once.
+
+    What is printed goes to the operator, for members.toml. A witness that lost its file must not go
+    on under its key: make another one, under another name.
+    """
+    from ledgercore.node.founding import make_witness
+    from ledgercore.node.settings import load_settings
+
+    made = make_witness(load_settings(settings))
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(made["table"], nl=False)
+
+
 @command.command("run")
 @settings_argument
 @passphrase_option

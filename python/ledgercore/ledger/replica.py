@@ -15,6 +15,7 @@ from types import TracebackType
 from ledgercore import rules
 from ledgercore._core import (
     Anchor,
+    Checkpoint,
     Frontier,
     Map,
 )
@@ -168,6 +169,20 @@ class Replica:
     def held_from(self) -> int:
         """The first height after the genesis that is here: 1 but where it began at a snapshot."""
         return self._reader.held_from
+
+    def add_cosignatures(self, note: str) -> str:
+        """Keep the cosignatures of witnesses that a checkpoint of this copy came with; the whole.
+
+        Raises ``UntrustedError`` where the checkpoint is not one of this copy.
+        """
+        height = Checkpoint.parse(note).height
+        if height > self.height:
+            raise UntrustedError(f"checkpoint is of height {height}, want at most {self.height}")
+        kept = self._reader.note(height)
+        merged = self._anchor.merge_cosignatures(kept, note)
+        if merged != kept:
+            self._reader.put_note(height, merged)
+        return merged
 
     def append(self, blocks: Iterable[bytes]) -> int:
         """Take blocks, each durable before the next; the height that was reached.

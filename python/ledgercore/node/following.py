@@ -21,14 +21,21 @@ import msgspec
 
 from ledgercore.disk import exists, make_directory, write_new
 from ledgercore.entropy import Entropy
-from ledgercore.errors import LedgerError, RefusedError, StoreError, UnavailableError
+from ledgercore.errors import (
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    StoreError,
+    UnavailableError,
+)
 from ledgercore.ledger import Replica
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
 from ledgercore.node.node import Node
 from ledgercore.sync import Ask, Evidence, Follower
-from ledgercore.sync.messages import NOTE_BYTES, ask_blocks, decode_frames
+from ledgercore.sync.messages import NOTE_BYTES, Response, ask_blocks, ask_checkpoint, decode_frames
 from ledgercore.waiting import deadline, sleep
 
 __all__ = ["Following", "Relay", "join_copy"]
@@ -116,17 +123,32 @@ class Following:
             if isinstance(what, Ask):
                 task = asyncio.create_task(self._ask(what))
                 self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                task.add_done_callback(self._asked)
                 continue
             with suppress(TimeoutError):
                 async with deadline(what.duration_ms / 1000):
                     await self._wake.wait()
 
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        """An error that nobody foresaw ends the node rather than leave it behind in silence."""
+        self._asking.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._node.log.error("following failed", error=type(error).__name__)
+            self.failed.set()
+
+    def _take(self, ask: Ask, answer: Response) -> None:
+        """Let the follower decide, and keep what witnesses have added to our own checkpoint."""
+        self._follower.receive(ask, answer)
+        if ask.request == ask_checkpoint() and answer.status == 200:
+            with suppress(InvalidError, MalformedError, UnicodeDecodeError):
+                self._copy.add_cosignatures(answer.body.decode())
+
     async def _ask(self, ask: Ask) -> None:
-        loop, height = asyncio.get_running_loop(), self._copy.height
+        loop, note = asyncio.get_running_loop(), self._copy.checkpoint
         try:
             answer = await self._channels[ask.peer].send(ask.request)
-            take = partial(self._follower.receive, ask, answer)
+            take = partial(self._take, ask, answer)
         except LedgerError as error:
             take = partial(self._follower.fail, ask, str(error))
         try:
@@ -137,7 +159,7 @@ class Following:
             return
         self._look(ask.peer)
         self._wake.set()
-        if self._copy.height != height:
+        if self._copy.checkpoint != note:
             await self._node.announce()
 
     def _look(self, peer: str) -> None:

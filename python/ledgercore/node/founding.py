@@ -9,6 +9,9 @@ public halves; the operator puts all of them into one file, from which the genes
     roles = ["consumer"]
     signing_key = "d04ab232742bb4ab3a1368bd4615e4e6d0224ab71a016baf8520a332c9778737"
     sealing_key = "0faa684ed28867b97f4a6a2dee5df8ce974e76b7018e3f22a1c4cf2678570f20"
+
+Witnesses stand there too, as ``[[witness]]`` with name and key, and before all tables ``quorum``,
+how many of them must cosign.
 """
 
 from __future__ import annotations
@@ -29,11 +32,12 @@ from ledgercore.errors import MalformedError
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.keyfile import load_key, store_key, store_vault_key
 from ledgercore.ledger import Ledger
-from ledgercore.node.settings import parse_settings
-from ledgercore.records import Member
+from ledgercore.node.settings import Settings, parse_settings
+from ledgercore.records import Member, Witness
 from ledgercore.records.base import Identifier, Text
+from ledgercore.store import WitnessStore
 
-__all__ = ["Made", "found_network", "make_node", "parse_members"]
+__all__ = ["Made", "found_network", "make_node", "make_witness", "parse_members"]
 
 MEMBERS_BYTES = 1024 * 1024
 
@@ -58,8 +62,15 @@ class _Listed(Struct, frozen=True, forbid_unknown_fields=True):
     sealing_key: _Hex
 
 
+class _ListedWitness(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    key: _Hex
+
+
 class _Members(Struct, frozen=True, forbid_unknown_fields=True):
     member: tuple[_Listed, ...]
+    witness: tuple[_ListedWitness, ...] = ()
+    quorum: Annotated[int, Meta(ge=0, le=64)] = 0
 
 
 @dataclass(frozen=True)
@@ -106,25 +117,58 @@ def found_network(
     made: Made, origin: str, suite: str, members: str | None, passphrase: bytes | None
 ) -> dict[str, str]:
     """Make the operator's ledger and anchor, with the members of a file and the operator's own."""
-    listed = parse_members(made.table)
+    own, others = _parse(made.table), _Members(())
     if members is not None:
         try:
-            listed += parse_members(read_bytes(members, MEMBERS_BYTES, "members").decode())
+            others = _parse(read_bytes(members, MEMBERS_BYTES, "members").decode())
         except UnicodeDecodeError as error:
             raise MalformedError(f"{members} is not UTF-8 at byte {error.start}") from None
     path, anchor = made.directory / f"{made.member}.ledger", made.directory / "anchor.toml"
     key = load_key(made.key, passphrase)
-    with Ledger.create(path, origin=origin, suite=suite, members=listed, key=key) as ledger:
+    with Ledger.create(
+        path,
+        origin=origin,
+        suite=suite,
+        members=_members(own) + _members(others),
+        witnesses=[Witness(each.name, bytes.fromhex(each.key)) for each in others.witness],
+        quorum=others.quorum,
+        key=key,
+    ) as ledger:
         write_new(anchor, format_anchor(ledger.trust_anchor).encode())
         return {"ledger": str(path), "anchor": str(anchor), "network": ledger.network.hex()}
 
 
 def parse_members(text: str) -> tuple[Member, ...]:
     """The members in a text, or ``MalformedError`` with what is wrong."""
+    return _members(_parse(text))
+
+
+def make_witness(settings: Settings, entropy: Entropy | None = None) -> dict[str, str]:
+    """Make the key and the file of the settings' witness; what the operator is to be given."""
+    role, entropy = settings.witness, entropy or SystemEntropy()
+    if role is None:
+        raise MalformedError("settings: witness is missing, want a table [witness]")
+    seed = entropy.bytes(32)
+    store_key(role.key, seed, entropy=entropy)
+    WitnessStore.create(role.store).close()
+    key = SigningKey(seed).public_key.hex()
+    table = f'[[witness]]\nname = "{role.name}"\nkey = "{key}"\n'
+    return {"name": role.name, "key": key, "store": role.store, "table": table}
+
+
+def _parse(text: str) -> _Members:
     try:
         found = msgspec.convert(tomllib.loads(text), _Members)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"members: {error}: want [[member]] tables") from None
+    if found.quorum > len(found.witness):
+        raise MalformedError(
+            f"members: quorum is {found.quorum}, want at most {len(found.witness)} witnesses"
+        )
+    return found
+
+
+def _members(found: _Members) -> tuple[Member, ...]:
     return tuple(
         Member(
             each.member,

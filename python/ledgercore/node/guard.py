@@ -32,7 +32,7 @@ from ledgercore.node.rates import Rates
 from ledgercore.node.warrant import Replays, Warrant, parse_warrant
 from ledgercore.waiting import deadline
 
-__all__ = ["KEY", "MEMBER", "Guard", "Identity", "inner_path"]
+__all__ = ["KEY", "MEMBER", "OPEN", "Guard", "Identity", "inner_path"]
 
 OPEN = frozenset({"/v1/add-checkpoint"})
 """Routes without a warrant: what they take is signed in itself (C2SP tlog-witness)."""

@@ -27,6 +27,7 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.membership import Membership
 from ledgercore.node.metrics import Metrics
+from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
 
 __all__ = ["Background", "Connections", "Node", "Ordering"]
@@ -96,6 +97,7 @@ class Node:
         self.ready: Callable[[], bool] = lambda: True
         self.connections: Connections | None = None
         self.background: list[Background] = []
+        self.witness: Witness | None = None
         self.streams = 0
         self._membership = Membership(ledger.state)
         self._threads = ThreadPoolExecutor(THREADS, "ledgercore-node")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from ledgercore.node.guard import OPEN
 from ledgercore.node.limits import Limits
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def document(routes: Sequence[RouteRow], limits: Limits) -> dict[str, Any]:
 
 
 def _operation(row: RouteRow, limits: Limits) -> dict[str, Any]:
-    member = row.path.startswith("/v1/")
+    member = row.path.startswith("/v1/") and row.path not in OPEN
     answers: dict[str, Any] = {"200": _content("what was asked for", row.answers)}
     refusals = dict(_REFUSALS) if member else {key: _REFUSALS[key] for key in ("429", "503")}
     if row.absent:

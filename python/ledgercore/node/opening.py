@@ -18,11 +18,14 @@ from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import Following, Relay, join_copy
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
+from ledgercore.node.publishing import Publishing
 from ledgercore.node.server import NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings
 from ledgercore.node.tls import client_context, server_context
 from ledgercore.rules import KeyState, key_object
 from ledgercore.rules.view import decode_state
+from ledgercore.store import WitnessStore
+from ledgercore.sync.witness import Witness
 
 __all__ = ["caller_of", "open_channels", "open_node", "run_node"]
 
@@ -89,7 +92,15 @@ async def _open_operator(settings: Settings, caller: Caller, log: Log) -> Node:
     except BaseException:
         ledger.close()
         raise
-    return _node(settings, ledger, caller, log)
+    node = _node(settings, ledger, caller, log)
+    cosigning = {
+        peer.witness: Channel(peer.url, peer.member, caller)
+        for peer in settings.peer
+        if peer.witness
+    }
+    if ledger.trust_anchor.witnesses:
+        node.background = [Publishing(node, cosigning)]
+    return node
 
 
 def _check_member(settings: Settings, ledger: Ledger, key: Signer) -> None:
@@ -104,7 +115,7 @@ def _check_member(settings: Settings, ledger: Ledger, key: Signer) -> None:
 
 
 def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
-    return Node(
+    node = Node(
         settings.member,
         ledger,
         log,
@@ -112,6 +123,12 @@ def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
         clock=caller.clock,
         entropy=caller.entropy,
     )
+    role = settings.witness
+    if role is not None:
+        store = WitnessStore(role.store)
+        key = load_signer(role.key)
+        node.witness = Witness(role.name, key, [caller.anchor], store, caller.clock)
+    return node
 
 
 async def run_node(

@@ -113,6 +113,15 @@ async def _copied(request: Request) -> Response:
     return Response(found.body, media_type=found.content_type)
 
 
+async def add_checkpoint(request: Request) -> Response:
+    """As C2SP tlog-witness has it: the answers are the protocol's own, also where it refuses."""
+    node = _node(request)
+    if node.witness is None:
+        raise AbsentError("this node is no witness")
+    found = await node.ask(partial(node.witness.add_checkpoint, await request.body()))
+    return Response(found.body, found.status, media_type=found.content_type)
+
+
 # Records.
 
 
@@ -295,6 +304,15 @@ ROUTES = (
         "Blocks for a copy, in frames; fewer than asked for where they are large.",
         BINARY,
         (_BEGIN, _END),
+        absent=True,
+    ),
+    RouteRow(
+        "POST",
+        "/v1/add-checkpoint",
+        add_checkpoint,
+        "A cosignature, where this node is a witness (C2SP tlog-witness).",
+        TEXT,
+        takes=TEXT,
         absent=True,
     ),
     RouteRow(

@@ -19,6 +19,11 @@
     url = "https://tax.example:7443"
     operator = true
 
+    [witness]                        # optional: cosign the operator's checkpoints
+    name = "bank.example/witness"    # as the genesis names it
+    key = "bank.witness.key"
+    store = "bank.witness"           # made by ledgercore node witness, once
+
     [limits]                         # all optional: ledgercore.node.limits
     requests_per_s = 200
 """
@@ -37,7 +42,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.node.limits import Limits
 from ledgercore.records.base import Identifier
 
-__all__ = ["Peer", "Settings", "Tls", "load_settings", "parse_settings"]
+__all__ = ["Peer", "Settings", "Tls", "WitnessRole", "load_settings", "parse_settings"]
 
 SETTINGS_BYTES = 64 * 1024
 
@@ -57,6 +62,7 @@ _WANTED = {
     "listen": "an address and a port, such as 0.0.0.0:7443",
     "tls": "a table [tls] with certificate, key and authorities, each the path of a PEM file",
     "peer": "a table [[peer]] with member and url, an https:// address without a query",
+    "witness": "a table [witness] with name, key and store",
     "limits": "a table [limits] of positive numbers, as ledgercore.node.limits lists them",
 }
 
@@ -84,6 +90,16 @@ class Peer(_Table, frozen=True):
     url: _Url
     operator: bool = False
     follow: bool = True
+    witness: Annotated[str, Meta(max_length=255)] = ""
+    """The name under which this node cosigns, where it does."""
+
+
+class WitnessRole(_Table, frozen=True):
+    """What a node that cosigns needs; its key is for nothing else."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    key: _File
+    store: _File
 
 
 class Settings(_Table, frozen=True):
@@ -97,6 +113,7 @@ class Settings(_Table, frozen=True):
     listen: _Listen
     tls: Tls
     peer: tuple[Peer, ...] = ()
+    witness: WitnessRole | None = None
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -176,7 +193,9 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
     def at(name: str) -> str:
         return name if name.startswith(_NO_FILES) else str(directory / name)
 
-    tls = settings.tls
+    tls, witness = settings.tls, settings.witness
+    if witness is not None:
+        witness = WitnessRole(name=witness.name, key=at(witness.key), store=at(witness.store))
     return msgspec.structs.replace(
         settings,
         ledger=at(settings.ledger),
@@ -187,4 +206,5 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
             key=at(tls.key),
             authorities=at(tls.authorities),
         ),
+        witness=witness,
     )

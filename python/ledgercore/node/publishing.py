@@ -1,0 +1,81 @@
+"""Have the operator's checkpoints cosigned by the witnesses among its peers, each as it comes.
+
+``ledgercore.sync.Publisher`` decides what to ask of whom; here its requests are carried. Records
+are durable before: a witness that cannot be reached delays the quorum and nothing else, and is
+asked again with the next checkpoint, or after a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from ledgercore._core import Checkpoint
+from ledgercore.errors import LedgerError
+from ledgercore.node.channel import Channel
+from ledgercore.node.node import Node
+from ledgercore.sync import Ask
+from ledgercore.sync.publisher import Publisher
+
+__all__ = ["Publishing"]
+
+AGAIN_S = 5.0
+"""After which a checkpoint that lacks its quorum is brought to the witnesses again."""
+
+
+class Publishing:
+    """The task that brings one ledger's checkpoints to its witnesses."""
+
+    def __init__(self, node: Node, channels: Mapping[str, Channel]) -> None:
+        """``channels`` by the witnesses' names in the trust anchor."""
+        self._node = node
+        self._channels = channels
+        self._publisher = Publisher(node.ledger)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin with the newest checkpoint."""
+        self._task = asyncio.create_task(self._publish())
+
+    async def stop(self) -> None:
+        """End; what was cosigned is kept."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for channel in self._channels.values():
+            await channel.close()
+
+    async def _publish(self) -> None:
+        node, publisher = self._node, self._publisher
+        while not node.feed.closed:
+            note = await node.ask(publisher.begin)
+            while publisher.published is None:
+                asks = await node.ask(publisher.asks)
+                if not asks:
+                    node.log.warning("quorum is missing", witnesses=len(publisher.reasons))
+                    break
+                await asyncio.gather(*map(self._ask, asks))
+            await node.announce()
+            wait_s = None if publisher.published is not None else AGAIN_S
+            await self._next(Checkpoint.parse(note).height, wait_s)
+
+    async def _ask(self, ask: Ask) -> None:
+        channel = self._channels.get(ask.peer)
+        try:
+            if channel is None:
+                take = partial(self._publisher.fail, ask, "no peer of the settings is this witness")
+            else:
+                answer = await channel.send(ask.request)
+                take = partial(self._publisher.receive, ask, answer)
+        except LedgerError as error:
+            take = partial(self._publisher.fail, ask, str(error))
+        await self._node.ask(take)
+
+    async def _next(self, height: int, wait_s: float | None) -> None:
+        """Until there is a newer block; cosignatures of this one are no news."""
+        feed = self._node.feed
+        while feed.height <= height and not feed.closed:
+            note = feed.note
+            if await feed.newer(note, wait_s) == note:
+                return
