@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,13 +18,14 @@ from ledgercore import (
     CorruptError,
     FencedError,
     Ledger,
+    LedgerError,
     MalformedError,
     SigningKey,
     StoreError,
     UnavailableError,
 )
 from ledgercore.store import StoredBlock, create_on_server, open_store, parse_address
-from ledgercore.store.session import LOCK_CLASS
+from ledgercore.store.session import LOCK_CLASS, Session
 from tests.postgres import Server
 
 KEY = SigningKey(bytes([8]) * 32)
@@ -348,15 +350,46 @@ def test_a_session_that_another_hand_carries_on_is_fenced(
     old.close()
 
 
+def lose_newest_block(server: Server, schema: str) -> None:
+    """As a standby has it that was promoted without having all that was acknowledged."""
+    for table in ("block", "bundle"):
+        server.execute(
+            f"DELETE FROM {schema}.{table} "
+            f"WHERE height = (SELECT max(height) FROM {schema}.{table})"
+        )
+    server.execute(f"UPDATE {schema}.lease SET transactions = transactions - 1")
+
+
 def test_a_server_that_lost_a_block_fences_the_writer(
     server: Server, place: Place, schema: str
 ) -> None:
-    """As a standby does that was promoted without having all that was acknowledged."""
     with Ledger.create(place(), origin=ORIGIN, key=KEY) as ledger:
         ledger.append(b"acknowledged")
-        server.execute(f"UPDATE {schema}.lease SET transactions = transactions - 1")
+        lose_newest_block(server, schema)
         with pytest.raises(FencedError, match="or the server lost what it had"):
             ledger.append(b"on top of what is lost")
+
+
+def test_the_control_run_without_the_fence_writes_on_top_of_a_loss(
+    server: Server, place: Place, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = Session._execute
+
+    def without_fence(session: Session, statement: str, bindings: Any) -> Any:
+        if statement.startswith("UPDATE lease SET transactions"):
+            before, _, after = statement.partition("WHERE")
+            statement, bindings = before + after[after.index("RETURNING") :], ()
+        return execute(session, statement, bindings)
+
+    with Ledger.create(place(), origin=ORIGIN, key=KEY) as ledger:
+        ledger.append(b"acknowledged")
+        lose_newest_block(server, schema)
+        monkeypatch.setattr(Session, "_execute", without_fence)
+        assert ledger.append_many([b"on top of what is lost"])
+    monkeypatch.undo()
+
+    with pytest.raises(LedgerError):
+        Ledger.open(place("two"), key=KEY).verify()
 
 
 PAUSED = """
