@@ -24,7 +24,7 @@ from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.node.warrant import sign_request
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
-from ledgercore.proofs import HistoryProof, StateReceipt
+from ledgercore.proofs import HistoryProof, SplitView, StateReceipt
 from ledgercore.records import Field, ProductPublish, ProductWithdraw, encode
 from ledgercore.rules import (
     EMPTY_HISTORY,
@@ -154,7 +154,24 @@ def examples() -> dict[str, str]:
         **vault_examples(),
         **stream_examples(),
         "warrant": warrant_example(),
+        "split-view": hexdump(split_view(anchor, checkpoint)),
     }
+
+
+def split_view(anchor: Anchor, checkpoint: Checkpoint) -> bytes:
+    """The operator's checkpoint, and another one of the same size."""
+    other = Checkpoint(
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        root=bytes(32),
+        height=checkpoint.height,
+        block_hash=checkpoint.block_hash,
+        state_root=checkpoint.state_root,
+    )
+    notes = [_core.sign_checkpoint(each, KEY) for each in (checkpoint, other)]
+    view = SplitView.of(anchor, *notes)
+    assert view is not None
+    return view.encode()
 
 
 def touched(anchor: Anchor) -> tuple[HistoryProof, StateReceipt]:
