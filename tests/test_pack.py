@@ -25,6 +25,7 @@ from ledgercore.rules import (
     decode_state,
     dispute_object,
     exchange_object,
+    member_object,
     product_object,
 )
 from ledgercore.store import SqliteStore, StoredBundle
@@ -186,7 +187,9 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
                 objects.append(decision_object(record.id))
             elif isinstance(body, records.DisputeOpen):
                 objects.append(dispute_object(body.exchange))
-    return found, objects
+    keys = {each.signing_key: each.member for each in ledger.genesis.members}
+    signers = sorted({ledger.record(index).key for index in found if index} & set(keys))
+    return found, objects + [member_object(keys[key]) for key in signers]
 
 
 def test_packs_hold_what_a_scan_of_the_ledger_finds(run: DemoResult) -> None:

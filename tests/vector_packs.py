@@ -10,8 +10,10 @@ import msgspec
 from msgspec import structs
 
 from ledgercore import RefusedError, format_anchor
+from ledgercore._core import SigningKey
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
+from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
     AuditOpen,
@@ -24,13 +26,17 @@ from ledgercore.records import (
     DecisionReview,
     DisputeOpen,
     DisputeRule,
+    ExchangeAcknowledge,
     ExchangeDecline,
     ExchangeErase,
     ExchangeForget,
     ExchangeRelease,
     ExchangeRestrict,
     ExchangeVoid,
+    KeyCompromise,
+    KeyRotate,
     RecordBody,
+    key_message,
 )
 from ledgercore.rules import consent
 from tests.town import DAY_MS, FIELDS, Town
@@ -46,6 +52,8 @@ def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
     try:
         anchor = town.parties.ledger.trust_anchor
         good = dict(_good(town))
+        rotated, forged = _rotated(directory / "rotated", suite)
+        good["rotated"] = rotated
         found: list[Made] = []
         for name, pack in good.items():
             claims = verify_pack(_encoded(pack), anchor)
@@ -53,7 +61,8 @@ def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
                 (f"pack-{name}", _encoded(pack), [(each.name, each.status) for each in claims])
             )
         if suite == "std":  # what is wrong with these has nothing to do with hashes
-            found += [(f"pack-bad-{name}", data, want) for name, data, want in _bad(town, good)]
+            bad = [*_bad(town, good), *forged]
+            found += [(f"pack-bad-{name}", data, want) for name, data, want in bad]
         return format_anchor(anchor), found
     finally:
         town.parties.close()
@@ -164,6 +173,60 @@ def _disputed(town: Town) -> Pack:
     town.accept([consumer.disputes.show(intent, b"the objection")])
     town.accept([authority.rule(intent, "upheld", "the provider's signature is on the field")])
     return _packed(town, intent)
+
+
+def _rotated(directory: Path, suite: str) -> tuple[Pack, list[tuple[str, bytes, str]]]:
+    """A network like the other whose consumer rotates its key mid-way, and loses the new one.
+
+    With it what is forged: the old key goes on, on the ledger of an operator who lets it.
+    """
+    directory.mkdir()
+    town = Town(directory, suite)
+    try:
+        ledger, consumer = town.parties.ledger, town.parties.consumer
+        intent, asked = town.intend(town.consent())
+        key, old = SigningKey(b"n" * 32), consumer._key
+        proof = key.sign(key_message(ledger.network, key.public_key, consumer.member))
+        body = KeyRotate(consumer.member, key.public_key, b"s" * 32, proof)
+        town.accept([Draft(old, body)])
+        rotation = ledger.size - 1
+        consumer._key = Signer(key, old.vault)
+        consumer.open(*town.deliver(intent, asked))
+        town.accept([consumer.acknowledge(intent)])
+        town.accept([Draft(consumer._key, KeyCompromise(consumer.member))])
+        pack = _packed(town, intent)
+        indices = [index for index, _ in pack.records if index != rotation]
+        missing = structs.replace(
+            pack,
+            records=tuple(each for each in pack.records if each[0] != rotation),
+            proof=tuple(ledger.prove_records(indices)),
+        )
+        named = [msgspec.msgpack.decode(state)[0] for state in pack.states]
+        states = tuple(
+            state
+            for name, state in zip(named, pack.states, strict=True)
+            if not name.startswith(b"member/")
+        )
+        late = _late(town, old)
+        return pack, [
+            ("rotation-missing", _encoded(missing), "invalid-proof"),
+            ("member-state-missing", _encoded(structs.replace(pack, states=states)), "malformed"),
+            ("signed-by-a-rotated-key", _encoded(late), "untrusted"),
+        ]
+    finally:
+        town.parties.close()
+
+
+def _late(town: Town, old: Signer) -> Pack:
+    """Of an operator whose ledger takes a rotated key for the member's."""
+    with mock.patch(
+        "ledgercore.rules.engine._check_signer", lambda *case: town.parties.consumer.member
+    ):
+        town.parties.consumer._key = old
+        intent, asked = town.intend(town.consent())
+        town.deliver(intent, asked)
+        town.accept([Draft(old, ExchangeAcknowledge(intent))])
+        return _packed(town, intent)
 
 
 def _widened(town: Town) -> Pack:

@@ -1044,6 +1044,13 @@ ANY_TEXT, ANY_COUNT = text_of(STATE_BYTES), U64
 BEGIN = {"status": ANY_TEXT, "count": ANY_COUNT, "history": HASH}
 PARTIES = {"consumer": ANY_TEXT, "provider": ANY_TEXT}
 STATES: dict[str, Shape] = {
+    "member": row(
+        **BEGIN,
+        name=ANY_TEXT,
+        roles=list_of(ANY_TEXT, ITEMS),
+        signing_key=HASH,
+        sealing_key=bytes_of(0, 32),
+    ),
     "product": row(
         **BEGIN,
         provider=ANY_TEXT,
@@ -1190,6 +1197,11 @@ TERMS: dict[str, Shape] = {
 """The terms that stand in one leaf each; a leaf ``fields`` stands there for each field."""
 
 
+MEMBER_KINDS = (
+    *("member.admit", "member.suspend", "member.reinstate", "member.retire"),
+    *("key.rotate", "key.compromise", "key.replace"),
+)
+"""The kinds that touch the member that they name."""
 AFTER_DECISIONS = ("decision.explain", "decision.contest", "decision.review")
 
 
@@ -1202,6 +1214,19 @@ class Entry:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Member:
+    """A member's roles; its keys, each after one record up to another; compromises."""
+
+    roles: list[str]
+    keys: list[tuple[bytes, int, int]]
+    compromises: list[int]
+
+    def has(self, key: bytes, index: int) -> bool:
+        """Whether the record at an index may be by this key."""
+        return any(key == own and begin < index <= end for own, begin, end in self.keys)
+
+
 class Evidence:
     """The records and states of a pack, each led to the checkpoint."""
 
@@ -1209,7 +1234,7 @@ class Evidence:
         self.anchor, self.suite = anchor, anchor.suite
         self.checkpoint, _ = verify_checkpoint(pack["checkpoint"], anchor)
         self.entries = self._entries(pack)
-        self.members = self._members()
+        self._check_genesis()
         self._states: dict[bytes, bytes] = {}
         for data in pack["states"]:
             proof = decode_state_proof(data)
@@ -1217,6 +1242,9 @@ class Evidence:
             if proof.state is None:
                 refuse(INVALID_PROOF, "a state of the pack is shown to be absent")
             self._states[proof.object] = proof.state
+        words = [name.partition(b"/") for name in self._states]
+        members = [name.decode() for word, _, name in words if word == b"member"]
+        self.members = {member: self._member(member) for member in members}
 
     def _entries(self, pack: dict[str, Any]) -> list[Entry]:
         indices = [each["index"] for each in pack["records"]]
@@ -1233,19 +1261,61 @@ class Evidence:
         verify_multiproof(self.suite, leaves, size, pack["proof"], root)
         return found
 
-    def _members(self) -> dict[str, bytes]:
-        """The members' signing keys, from the genesis that the network is named for."""
+    def _check_genesis(self) -> None:
+        """Hold the genesis to the network that is named for it."""
         first = self.entries[0]
         is_genesis = first.index == 0 and first.record.kind == "genesis"
         need(is_genesis, UNTRUSTED, "first record is not the genesis")
         named = self.suite.hash("network", first.record.body)[:16] == self.anchor.network
         named = named and first.body["operator_key"] == self.anchor.operator
         need(named, UNTRUSTED, "genesis is not the one that the anchor's network is named for")
-        members = first.body["members"]
-        self.supervisors = [
-            each["signing_key"] for each in members if "supervisor" in each["roles"]
-        ]
-        return {member["member"]: member["signing_key"] for member in members}
+
+    def _member(self, member: str) -> Member:
+        """A member's keys, followed through every record that touched it."""
+        first = {each["member"]: each for each in self.entries[0].body["members"]}.get(member)
+        own = [] if first is None else [self.entries[0]]
+        for entry in self.entries:
+            if entry.record.kind in MEMBER_KINDS and entry.body["member"] == member:
+                own.append(entry)
+        state, size = self.state("member", member.encode()), self.checkpoint.size
+        self.check_complete(f"member {member}", state, own)
+        found = Member(list(state["roles"]), [], [])
+        if first is not None:
+            found.keys.append((first["signing_key"], 0, size))
+        for entry in own if first is None else own[1:]:
+            self._follow(found, member, entry, size)
+        same = bool(found.keys) and found.keys[-1][0] == state["signing_key"]
+        need(same, INVALID_PROOF, f"key of {member} is not the one in its state")
+        return found
+
+    def _follow(self, found: Member, member: str, entry: Entry, size: int) -> None:
+        kind, index = entry.record.kind, entry.index
+        if kind in ("key.rotate", "key.compromise"):
+            own = found.has(entry.record.key, index)
+            need(own, UNTRUSTED, f"record {index} is not signed by {member}")
+        if found.keys and found.keys[-1][2] > index:
+            found.keys[-1] = (*found.keys[-1][:2], index)
+        if kind in ("key.compromise", "key.replace"):
+            found.compromises.append(index)
+        if kind in ("member.admit", "key.rotate", "key.replace"):
+            key = entry.body["signing_key"]
+            message = b"ledgercore member key v1\n" + self.anchor.network + key + member.encode()
+            verify_signature(key, message, entry.body["key_proof"], f"new key of {member}")
+            found.keys.append((key, index, size))
+        elif kind == "member.reinstate" and found.keys[-1][2] not in found.compromises:
+            found.keys.append((found.keys[-1][0], index, size))
+
+    def member(self, member: str) -> Member:
+        if member not in self.members:
+            refuse(INVALID_PROOF, f"state of member {member} is missing")
+        return self.members[member]
+
+    def has_role(self, entry: Entry, role: str) -> bool:
+        """Whether a member with the role signed the record."""
+        members = self.members.values()
+        return any(
+            role in each.roles and each.has(entry.record.key, entry.index) for each in members
+        )
 
     def of_kind(self, kind: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.record.kind == kind]
@@ -1266,7 +1336,7 @@ class Evidence:
         need(same, INVALID_PROOF, f"records of the {what} are not exactly those that it counts")
 
     def check_signer(self, entry: Entry, member: str) -> None:
-        own = self.members.get(member) == entry.record.key
+        own = self.member(member).has(entry.record.key, entry.index)
         need(own, UNTRUSTED, f"record {entry.index} is not signed by {member}")
 
 
@@ -1330,6 +1400,8 @@ class Case:
                 related = entry.body["product"] == self.request_entry.body["product"]
             elif entry.record.kind == "decision.record":
                 related = not self.exchanges.isdisjoint(entry.body["inputs"])
+            elif entry.record.kind in MEMBER_KINDS:
+                related = entry.body["member"] in self.evidence.members
             elif entry.record.kind in AFTER_DECISIONS:
                 related = entry.body["decision"] in self._decisions(self.exchanges)
             need(related, MALFORMED, f"record {entry.index} is of another consent or product")
@@ -1366,7 +1438,7 @@ class Case:
         for entry in self.evidence.entries:
             if entry.record.kind not in ("consent.stay", "consent.lift"):
                 continue
-            own = entry.record.key in self.evidence.supervisors
+            own = self.evidence.has_role(entry, "supervisor")
             need(own, UNTRUSTED, f"record {entry.index} is not signed by a supervisor")
             if entry.record.kind == "consent.stay":
                 found.append((entry.index, self.evidence.checkpoint.size))
@@ -1432,11 +1504,13 @@ def show_consent(case: Case) -> Iterator[Claim]:
     own = given[0].record.key == consent["consent_key"]
     need(own, UNTRUSTED, "consent is not authorised by its own key")
     provider = consent["provider"]
-    need(provider in evidence.members, UNTRUSTED, f"provider {provider} is not a member")
+    at, keys = given[0].index, evidence.member(provider).keys
+    held = [key for key, begin, end in keys if begin < at <= end]
+    need(bool(held), UNTRUSTED, f"provider {provider} has no key at record {at}")
     message = b"ledgercore endorsement v1\n" + evidence.anchor.network
     message += consent["consent_key"] + asked.body["terms_root"]
-    key, endorsement = evidence.members[provider], given[0].body["endorsement"]
-    verify_signature(key, message, endorsement, "endorsement of the consent key")
+    endorsement = given[0].body["endorsement"]
+    verify_signature(held[0], message, endorsement, "endorsement of the consent key")
     yield Claim("consent", f"the subject authorised it; {provider} endorsed the subject's key")
     for entry in narrowed:
         yield Claim("narrowed", f"the subject narrowed it by record {entry.index}")
@@ -1733,7 +1807,7 @@ def show_dispute(case: Case) -> Iterator[Claim]:
     yield Claim("disputed", f"{who} disputed the exchange ({grounds})")
     end = None
     for entry in case.own("dispute.rule"):
-        own = entry.record.key in case.evidence.supervisors
+        own = case.evidence.has_role(entry, "supervisor")
         need(own, UNTRUSTED, f"record {entry.index} is not signed by a supervisor")
         ruling = entry.body["ruling"]
         need(ruling == state["ruling"], INVALID_PROOF, "ruling is not the one of the ledger")
@@ -1746,9 +1820,9 @@ def show_dispute(case: Case) -> Iterator[Claim]:
 
 def check_party(case: Case, entry: Entry) -> None:
     """Hold a record to the subject's key, the provider or the consumer."""
-    members = case.evidence.members
-    parties = [members.get(case.state[name]) for name in ("provider", "consumer")]
-    own = entry.record.key in [case.consent["consent_key"], *parties]
+    parties = [case.evidence.member(case.state[name]) for name in ("provider", "consumer")]
+    own = any(each.has(entry.record.key, entry.index) for each in parties)
+    own = own or entry.record.key == case.consent["consent_key"]
     need(own, UNTRUSTED, f"record {entry.index} is not signed by a party of the exchange")
 
 
@@ -1790,11 +1864,20 @@ def show_audits(case: Case) -> Iterator[Claim]:
         yield Claim("audited", f"{ordered}; signed to open: {openers or 'nobody'}")
 
 
+def show_compromises(case: Case) -> Iterator[Claim]:
+    """What a key signed before it was called compromised stands, and is worth less."""
+    for name in (case.state["provider"], case.consumer):
+        for index in case.evidence.member(name).compromises:
+            called = f"a key of {name} was called compromised by record {index}"
+            yield Claim("compromised", f"{called}: what it signed before needs corroboration")
+
+
 CLAIMS = (
     *(show_complete, show_product, show_consent, show_live),
     *(show_request, show_scope, show_payload, show_release),
     *(show_key, show_delivery, show_objection, show_decisions, show_uses),
     *(show_dispute, show_restrictions, show_erasure, show_forgetting, show_audits),
+    show_compromises,
 )
 
 

@@ -146,6 +146,18 @@ def _erased(case: Case) -> list[Claim]:
     return [Claim("erased", f"{statement}; this is a promise, not a proof")]
 
 
+def _compromised(case: Case) -> list[Claim]:
+    return [
+        Claim(
+            "compromised",
+            f"a key of {name} was called compromised by record {index}: what it signed before "
+            "needs corroboration",
+        )
+        for name in (case.state.provider, case.state.consumer)
+        for index in case.evidence.member(name).compromises
+    ]
+
+
 _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _records,
     _product,
@@ -165,4 +177,5 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _erased,
     prove_forgetting,
     prove_audits,
+    _compromised,
 )

@@ -38,19 +38,18 @@ def prove_consent(case: Case) -> list[Claim]:
     same = all(getattr(asked, name) == getattr(consent, name) for name in _ASKED)
     if not same or any(getattr(bounds, name) != getattr(consent, name) for name in _BOUNDS):
         raise InvalidProof("consent is not the one that was requested")
-    for _, record, given in evidence.of_kind(ConsentAuthorise):
+    for index, record, given in evidence.of_kind(ConsentAuthorise):
         if record.key != consent.consent_key:
             raise UntrustedError("consent is not authorised by its own key")
         network = evidence.anchor.network
         message = endorsement_message(network, consent.consent_key, asked.terms_root)
-        provider = evidence.members.get(consent.provider)
-        if provider is None:
-            raise UntrustedError(f"provider {consent.provider} is not a member")
-        verify_signature(provider.signing_key, message, given.endorsement)
+        verify_signature(
+            evidence.member(consent.provider).key_at(index), message, given.endorsement
+        )
         statement = f"the subject authorised it, and {consent.provider} endorsed the subject's key"
         claims = [Claim("consent", statement)]
         return claims + [
-            Claim("narrowed", f"the subject narrowed it by record {index}") for index, _ in narrowed
+            Claim("narrowed", f"the subject narrowed it by record {at}") for at, _ in narrowed
         ]
     raise InvalidProof("consent was never authorised")
 

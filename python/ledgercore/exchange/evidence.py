@@ -15,6 +15,7 @@ from typing import TypeVar
 from ledgercore import records
 from ledgercore._core import Anchor, Record, StateProof, VerifiedRecord, hash_domain
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
+from ledgercore.exchange.membership import MEMBER_KINDS, Membership
 from ledgercore.proofs import check_complete, verify_note, verify_records
 from ledgercore.records import (
     DATA,
@@ -26,11 +27,10 @@ from ledgercore.records import (
     DecisionReview,
     ExchangeIntent,
     Genesis,
-    Member,
     ProductPublish,
     RecordBody,
 )
-from ledgercore.rules import BusinessState
+from ledgercore.rules import BusinessState, MemberState, member_object
 from ledgercore.rules.view import decode_state
 
 __all__ = ["Evidence", "concerns"]
@@ -78,8 +78,7 @@ class Evidence:
         self.checkpoint = verify_note(anchor, checkpoint)
         verified = verify_records(anchor, self.checkpoint, encoded, proof)
         self.entries: list[Entry] = [_decoded(index, record) for index, record in verified]
-        self.members = self._members()
-        self._check_related()
+        self._check_genesis()
         self._states: dict[bytes, bytes] = {}
         for data in states:
             state = StateProof.decode(data)
@@ -87,8 +86,11 @@ class Evidence:
             if state.value is None:
                 raise InvalidProof(f"object {state.object!r} has no state")
             self._states[state.object] = state.value
+        self._places = {record.id: index for index, record, _ in self.entries}
+        self.members = self._members()
+        self._check_related()
 
-    def _members(self) -> dict[str, Member]:
+    def _check_genesis(self) -> None:
         genesis = self.entries[0][2] if self.entries else None
         if not isinstance(genesis, Genesis) or self.entries[0][0] != 0:
             raise UntrustedError("first record is not the genesis")
@@ -96,7 +98,23 @@ class Evidence:
         network = hash_domain(self.anchor.suite, "network", body)[:16]
         if network != self.anchor.network or genesis.operator_key != self.anchor.operator_key:
             raise UntrustedError("genesis is not the one that the anchor's network is named for")
-        return {member.member: member for member in genesis.members}
+
+    def _members(self) -> dict[str, Membership]:
+        """The members whose states are in the pack."""
+        size, prefix = self.checkpoint.size, member_object("")
+        names = [name for name in self._states if name.startswith(prefix)]
+        found = {}
+        for name in names:
+            member = name.removeprefix(prefix).decode()
+            state = self.state(name, MemberState)
+            found[member] = Membership(self.anchor, size, self.entries, member, state)
+        return found
+
+    def member(self, member: str) -> Membership:
+        """A member with its keys, or raise."""
+        if member not in self.members:
+            raise InvalidProof(f"state of member {member} is missing")
+        return self.members[member]
 
     def of_kind(self, kind: type[BodyT]) -> Iterator[tuple[int, Record, BodyT]]:
         """Entries whose body is of a kind."""
@@ -117,13 +135,13 @@ class Evidence:
 
     def signed_by_member(self, record: Record, member: str) -> None:
         """Hold a record to the member whose key must have signed it."""
-        if member not in self.members or self.members[member].signing_key != record.key:
+        if not self.member(member).has(record.key, self._places[record.id]):
             raise UntrustedError(f"record {record.kind} is not signed by {member}")
 
     def signed_by_role(self, record: Record, role: str) -> bool:
         """Whether a member with the role signed the record."""
-        members = self.members.values()
-        return any(role in each.roles and each.signing_key == record.key for each in members)
+        members, index = self.members.values(), self._places[record.id]
+        return any(role in each.roles and each.has(record.key, index) for each in members)
 
     def _check_related(self) -> None:
         consent = self.consent()
@@ -132,7 +150,12 @@ class Evidence:
         products = {body.product for _, _, body in self.of_kind(ConsentRequest)}
         for index, _, body in self.entries[1:]:
             own_product = isinstance(body, ProductPublish) and body.product in products
-            if not own_product and not concerns(body, consent, exchanges, decisions):
+            own_member = isinstance(body, MEMBER_KINDS) and body.member in self.members
+            if (
+                not own_product
+                and not own_member
+                and not concerns(body, consent, exchanges, decisions)
+            ):
                 raise MalformedError(f"record {index} is of another consent or product")
 
     def _exchanges(self, consent: bytes) -> set[bytes]:

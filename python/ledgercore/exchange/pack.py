@@ -35,11 +35,14 @@ from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
     ConsentState,
     ExchangeState,
+    KeyState,
     audit_object,
     consent_object,
     decision_object,
     dispute_object,
     exchange_object,
+    key_object,
+    member_object,
     product_object,
 )
 from ledgercore.rules.view import decode_state
@@ -132,6 +135,19 @@ class _Trail:
                 self._add_dispute(record)
             elif record.kind == DecisionRecord.KIND:
                 self.objects.append(decision_object(record.id))
+        self._add_members(ledger)
+
+    def _add_members(self, ledger: Ledger) -> None:
+        """Whoever signed anything after the genesis, with every record that touched the member."""
+        signed = [Record.decode(data) for index, data in self.found.items() if index]
+        for key in sorted({record.key for record in signed}):
+            value = ledger.state(key_object(key))
+            assert value is not None, "a signer has a key"
+            member = decode_state(value, KeyState).member
+            if member and member_object(member) not in self.objects:
+                self.objects.append(member_object(member))
+                history = ledger.history(member_object(member))
+                self.found |= {index: record.encode() for index, record in history}
 
     def _add_dispute(self, opened: Record) -> None:
         body = records.decode(opened.kind, opened.body)
