@@ -48,9 +48,11 @@ from tests.network import (
     code_of,
     consent_state,
     decision,
+    enact,
     exchange_scene,
     exchange_state,
     intend,
+    newcomer,
     request,
     sign,
 )
@@ -58,7 +60,6 @@ from tests.town import DAY_MS, Town
 
 INVOICES = "not yet: needs the invoice profile"
 NETWORKED = "shown where copies follow each other: tests/sync, tests/node"
-GOVERNED = "not yet: needs members and keys that change"
 CASES = {
     1: "test_case_1_a_replayed_record_is_refused",
     2: "test_case_2_a_record_of_another_network_is_refused",
@@ -75,8 +76,8 @@ CASES = {
     19: "test_case_19_two_records_of_one_sequence_convict_their_signer",
     20: NETWORKED,
     21: NETWORKED,
-    22: GOVERNED,
-    23: GOVERNED,
+    22: "test_case_22_a_rotation_mid_way_leaves_what_was_signed_and_goes_on",
+    23: "test_case_23_a_compromise_is_not_dated_back",
     24: "test_case_24_a_clock_that_is_off_is_refused_by_the_ledgers_time",
     25: "test_case_25_what_was_deleted_is_erased_and_not_broken",
     26: "test_case_26_what_a_law_keeps_is_not_used",
@@ -94,7 +95,7 @@ CASES = {
     38: "test_case_38_who_lost_its_key_can_still_revoke",
     39: "test_case_39_a_bank_that_consents_to_itself_is_refused",
     40: "test_case_40_a_provider_that_sends_no_key_takes_no_use",
-    41: GOVERNED,
+    41: "test_case_41_a_suspended_or_retired_member_signs_nothing",
     42: "test_case_42_what_a_bank_missed_lapses_the_same_everywhere",
 }
 
@@ -239,6 +240,39 @@ def test_case_19_two_records_of_one_sequence_convict_their_signer() -> None:
     assert key.public_key == _core.Equivocation.decode(proof.encode()).first.key
     with pytest.raises(InvalidProof):
         _core.Equivocation(one, one)
+    view = begin()
+    act(view, "supervisor", records.GovernanceReport(ROOT, "consumer", proof.encode(), FAR))
+    act(view, "governor", records.GovernanceApprove(ROOT))
+    act(view, "other governor", records.GovernanceApprove(ROOT))
+    act(view, "governor", records.MemberSuspend(ROOT, "consumer"))
+    assert "E_MEMBER" == refusal(view, "consumer", request(CONSENT, "consent key"))
+
+
+def test_case_22_a_rotation_mid_way_leaves_what_was_signed_and_goes_on() -> None:
+    view = authorised(begin(), expires_ms=2 * FAR)
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+    keys = newcomer(view, "new key", "consumer")
+
+    act(view, "consumer", records.KeyRotate("consumer", *keys))
+
+    acknowledgement = records.ExchangeAcknowledge(exchange)
+    assert "E_KEY" == refusal(view, "consumer", acknowledgement)
+    act(view, "new key", acknowledgement)
+    assert "ACKNOWLEDGED" == exchange_state(view, exchange).status
+
+
+def test_case_23_a_compromise_is_not_dated_back() -> None:
+    """It counts from its own record on, and names no other moment: what was before it stands."""
+    view = authorised(begin(), expires_ms=2 * FAR)
+    exchange = intend(view)
+
+    act(view, "consumer", records.KeyCompromise("consumer"))
+
+    assert ("member",) == records.KeyCompromise.__struct_fields__
+    assert "INTENDED" == exchange_state(view, exchange).status
+    act(view, "provider", admit(exchange))
+    assert "E_KEY" == refusal(view, "consumer", records.ExchangeAcknowledge(exchange))
 
 
 def test_case_24_a_clock_that_is_off_is_refused_by_the_ledgers_time() -> None:
@@ -411,6 +445,16 @@ def test_case_40_a_provider_that_sends_no_key_takes_no_use(town: Town) -> None:
 
     assert value is not None and rules.decode_state(value, ConsentState).uses == 0
     assert Supervisor(town.parties.ledger).watch().timed_out == {TAX: 1}
+
+
+def test_case_41_a_suspended_or_retired_member_signs_nothing() -> None:
+    for kind in (records.MemberSuspend, records.MemberRetire):
+        view = authorised(begin(), expires_ms=2 * FAR)
+        exchange = intend(view)
+        enact(view, kind(ROOT, "provider"))
+
+        assert "E_MEMBER" == refusal(view, "provider", admit(exchange))
+        assert "E_MEMBER" == code_of(view, sign(view, "provider", b"data"))
 
 
 def test_case_42_what_a_bank_missed_lapses_the_same_everywhere() -> None:

@@ -1,4 +1,4 @@
-"""Render the transition tables as Markdown, for the specification.
+"""Render the transition tables as Markdown and as diagrams, for the specification.
 
 ``python -m ledgercore.rules.document`` prints every block between the markers that stand around it
 in ``docs/spec``. A test compares the documents with what is rendered here, so a table and its
@@ -38,6 +38,7 @@ def render(name: str, text: str) -> str:
 
 
 def _family(family: Family) -> Iterator[str]:
+    yield _diagram(family.rows)
     yield _transitions(family.rows)
     if family.checks:
         yield _table(
@@ -47,6 +48,16 @@ def _family(family: Family) -> Iterator[str]:
     yield _bodies(family.rows)
     fields = ", ".join(family.state_type.__struct_fields__)
     yield f"State of `{family.name}/<id>`: `[{fields}]`."
+
+
+def _diagram(rows: Iterable[Row]) -> str:
+    """The rows as a picture, in the words of Mermaid: an arrow from each state to each next one."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for begin in row.begin or ("[*]",):
+            arrows.setdefault((begin, row.end or begin), []).append(row.kind.partition(".")[2])
+    lines = [f"    {a} --> {b} : {', '.join(kinds)}" for (a, b), kinds in arrows.items()]
+    return "\n".join(("```mermaid", "stateDiagram-v2", *lines, "```"))
 
 
 def _transitions(rows: Iterable[Row]) -> str:
