@@ -90,7 +90,7 @@ CASES = {
     33: "test_case_33_one_value_has_one_encoding",
     34: "test_case_34_what_is_huge_or_deep_is_refused_before_it_is_read",
     35: "test_case_35_two_consents_of_a_subject_have_nothing_in_common",
-    36: "not yet: needs the lint of schemas; an unknown kind is refused",
+    36: "test_case_36_what_is_like_a_token_is_refused_by_any_name",
     37: "test_case_37_a_restored_party_does_not_sign_a_sequence_twice",
     38: "test_case_38_who_lost_its_key_can_still_revoke",
     39: "test_case_39_a_bank_that_consents_to_itself_is_refused",
@@ -396,6 +396,21 @@ def test_case_35_two_consents_of_a_subject_have_nothing_in_common(town: Town) ->
     for name in ("consent_key", "terms_root", "history"):
         assert getattr(states[0], name) != getattr(states[1], name)
     assert size_bucket(1025) == size_bucket(2048) == 2048
+
+
+def test_case_36_what_is_like_a_token_is_refused_by_any_name() -> None:
+    """By its words where it has them; and no kind of record moves an amount, whatever its name."""
+    view = begin()
+    for title, code in (
+        ("Loyalty token", "E_RESERVED_WORD"),
+        ("Points, redeemable, for the balance of a holder", "E_TOKEN_LIKE"),
+    ):
+        assert code == refusal(view, "provider", records.ProductPublish("p", title, "1", (), ()))
+    unknown = sign(view, "provider", b"\x91\x01", kind="points.transfer")
+    assert "E_KIND" == code_of(view, unknown)
+    moving = {"amount", "balance", "to", "recipient", "fee", "reward", "supply"}
+    for body in records.BODIES.values():
+        assert moving.isdisjoint(body.__struct_fields__)
 
 
 def test_case_37_a_restored_party_does_not_sign_a_sequence_twice(town: Town) -> None:

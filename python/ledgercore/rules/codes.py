@@ -64,6 +64,12 @@ CODES: dict[str, Code] = {
     "E_UNKNOWN": Code("the record names something that does not exist", "check the id"),
     "E_EXISTS": Code("the id or key is taken", "choose a fresh one"),
     "E_PRODUCT": Code("the product is not published", "choose a published product"),
+    "E_RESERVED_WORD": Code(
+        "a name has a word that is reserved for tokens", "name the data by what it says"
+    ),
+    "E_TOKEN_LIKE": Code(
+        "what is registered is described like a token", "register data about things, not claims"
+    ),
     "E_PURPOSE": Code(
         "the purpose is not one that was agreed", "use a purpose of the product and of the consent"
     ),
