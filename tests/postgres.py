@@ -115,6 +115,8 @@ class Server:
         """Start, and wait until it takes connections."""
         assert BINARIES is not None
         self.port = settings.get("port", self.port)
+        # What a killed server leaves behind goes with its directory.
+        settings = {"dynamic_shared_memory_type": "mmap"} | settings
         options = [f"-c{name}={value}" for name, value in settings.items()]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
