@@ -55,7 +55,7 @@ def found(directory: Path) -> list[NodeProcess]:
         (directory / name / "authority.crt").write_bytes(authority.path.read_bytes())
         (directory / name / "anchor.toml").write_text(anchor)
     return [
-        NodeProcess(Place(name, directory / name, ports[name], parse_anchor(anchor)))
+        NodeProcess(Place(name, directory / name, ports[name], parse_anchor(anchor), "localhost"))
         for name in NAMES
     ]
 

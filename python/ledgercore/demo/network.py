@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from ledgercore.node.founding import Made, found_network, make_node
 from ledgercore.node.settings import Tls, load_settings
 from ledgercore.node.tls import client_context
 
-__all__ = ["Place", "lay_out"]
+__all__ = ["LOOPBACK", "Place", "lay_out"]
+
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Place:
     directory: Path
     port: int
     anchor: Anchor
+    host: str
 
     @property
     def settings(self) -> Path:
@@ -44,7 +47,7 @@ class Place:
     @property
     def url(self) -> str:
         """Where the node is asked."""
-        return f"https://localhost:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     def caller(self) -> Caller:
         """The member, as it asks nodes."""
@@ -64,24 +67,27 @@ def lay_out(
     origin: str,
     limits: str = "",
     sparing: Collection[str] = (),
+    hosts: Sequence[str] = (),
     entropy: Entropy | None = None,
 ) -> list[Place]:
     """A node's files for each member with its roles; the first one is the operator.
 
     ``limits`` is TOML for the settings' ``[limits]``. Every other node is a follower's peer, of
-    which those that are ``sparing`` the operator fetch their blocks from the others.
+    which those that are ``sparing`` the operator fetch their blocks from the others. ``hosts``
+    are the nodes' addresses, where they are not all of this machine's loopback.
     """
     entropy = entropy or SystemEntropy()
     make_directory(directory)
     authority = Authority(directory)
     operator = next(iter(members))
+    at = dict(zip(members, zip(hosts or [LOOPBACK] * len(ports), ports, strict=True), strict=True))
     made: dict[str, Made] = {}
-    for (name, roles), port in zip(members.items(), ports, strict=True):
+    for name, roles in members.items():
         made[name] = make_node(
             directory / name,
             name,
             roles,
-            f"127.0.0.1:{port}",
+            "{}:{}".format(*at[name]),
             operator=name == operator,
             entropy=entropy,
         )
@@ -91,31 +97,31 @@ def lay_out(
     founded = found_network(made[operator], origin, "std", str(listed), None)
     anchor = read_bytes(founded["anchor"])
     places = []
-    for (name, each), port in zip(made.items(), ports, strict=True):
-        _certify(authority, each, read_bytes(authority.path))
+    for name, each in made.items():
+        _certify(authority, each, at[name][0], read_bytes(authority.path))
         if name != operator:
             write_new(each.directory / "anchor.toml", anchor)
         peers = [] if name == operator else [other for other in made if other != name]
-        numbers = dict(zip(made, ports, strict=True))
         marks = "operator = true\n" + ("follow = false\n" if name in sparing else "")
-        named = [(peer, numbers[peer], marks if peer == operator else "") for peer in peers]
+        named = [(peer, at[peer], marks if peer == operator else "") for peer in peers]
         _settle(each, named, limits)
-        places.append(Place(name, each.directory, port, parse_anchor(anchor.decode())))
+        host, port = at[name]
+        places.append(Place(name, each.directory, port, parse_anchor(anchor.decode()), host))
     return places
 
 
-def _certify(authority: Authority, made: Made, certificate: bytes) -> None:
+def _certify(authority: Authority, made: Made, host: str, certificate: bytes) -> None:
     """Put the member's certificate where its settings say that it is."""
-    tls: Tls = authority.issue(made.member, directory=made.directory)
+    tls: Tls = authority.issue(made.member, address=host, directory=made.directory)
     assert Path(tls.certificate).parent == made.directory
     write_new(made.directory / "authority.crt", certificate)
 
 
-def _settle(made: Made, peers: list[tuple[str, int, str]], limits: str) -> None:
+def _settle(made: Made, peers: list[tuple[str, tuple[str, int], str]], limits: str) -> None:
     """Name the peers, which were not known when the settings were made."""
     text = read_bytes(made.settings).decode().split("\n[[peer]]")[0]
-    for member, port, marks in peers:
-        text += f'\n[[peer]]\nmember = "{member}"\nurl = "https://localhost:{port}"\n{marks}'
+    for member, (host, port), marks in peers:
+        text += f'\n[[peer]]\nmember = "{member}"\nurl = "https://{host}:{port}"\n{marks}'
     if limits:
         text += f"\n[limits]\n{limits}"
     remove(made.settings)

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Event
 
 from ledgercore.clock import SystemClock
@@ -52,9 +52,12 @@ class NodeProcess:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, module: str = "ledgercore") -> None:
-        """Start the node; another module may run it otherwise."""
-        command = [sys.executable, "-m", module, "node", "run", str(self.place.settings)]
+    def start(self, module: str = "ledgercore", within: Sequence[str] = ()) -> None:
+        """Start the node; another module may run it otherwise, or a command that it is put after.
+
+        Such a command is ``ip netns exec NAME``, which has to become the node's own process.
+        """
+        command = [*within, sys.executable, "-m", module, "node", "run", str(self.place.settings)]
         with append_to(self.log) as log:
             self._process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
 
