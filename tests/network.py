@@ -475,6 +475,7 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "exchange.restrict": lambda: records.ExchangeRestrict(exchange, "tax-law", 2 * FAR),
         "exchange.erase": lambda: records.ExchangeErase(exchange, "retention_over"),
         "exchange.forget": lambda: records.ExchangeForget(exchange, "acknowledged"),
+        "exchange.correct": lambda: records.ExchangeCorrect(exchange, ROOT),
         "dispute.open": lambda: records.DisputeOpen(exchange, "E_SCOPE", ROOT),
         "dispute.evidence": lambda: records.DisputeEvidence(exchange, ROOT),
         "dispute.rule": lambda: records.DisputeRule(exchange, "dismissed", ROOT),

@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from ledgercore import (
+    InvalidError,
     InvalidProof,
     MalformedError,
     RefusedError,
@@ -85,7 +86,7 @@ CASES = {
     28: "test_case_28_another_firms_data_convicts_its_provider",
     29: "test_case_29_a_consumer_cannot_deny_a_key_that_is_on_record",
     30: "test_case_30_a_contested_decision_is_reviewed",
-    31: "not yet: needs a notice of correction",
+    31: "test_case_31_a_correction_after_the_delivery_reaches_the_bank",
     32: "not yet: needs roots anchored anew under another suite",
     33: "test_case_33_one_value_has_one_encoding",
     34: "test_case_34_what_is_huge_or_deep_is_refused_before_it_is_read",
@@ -361,6 +362,25 @@ def test_case_30_a_contested_decision_is_reviewed(town: Town) -> None:
     assert ["decision", "contested", "reviewed"] == [
         name for name in names if name in ("decision", "contested", "reviewed")
     ]
+
+
+def test_case_31_a_correction_after_the_delivery_reaches_the_bank(town: Town) -> None:
+    proposal = town.consent()
+    intent, asked = town.intend(proposal)
+    consumer, provider, ledger = town.parties.consumer, town.parties.provider, town.parties.ledger
+    consumer.open(*town.deliver(intent, asked))
+    town.accept([consumer.acknowledge(intent)])
+    (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
+    draft, correction = provider.correct(intent, town.mapping.offer.product, {"cr.grade": "D"})
+    town.accept([draft])
+
+    assert {"cr.grade": "D"} == consumer.read_correction(correction)
+    assert Supervisor(ledger).watch().decided_on_corrected == (place.id,)
+    leaf = structs.replace(correction.leaves[0], value="A")
+    with pytest.raises(InvalidError, match="not the newest one"):
+        consumer.read_correction(structs.replace(correction, leaves=(leaf,)))
+    pack = build_pack(ledger, town.parties.vaults[BANK], intent)
+    assert "corrected" in [claim.name for claim in verify_pack(pack, ledger.trust_anchor)]
 
 
 def test_case_33_one_value_has_one_encoding() -> None:

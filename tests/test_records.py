@@ -59,6 +59,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ExchangeRelease(ID, KEY),
     records.ExchangeTimeOut(ID),
     records.ExchangeForget(ID, "acknowledged"),
+    records.ExchangeCorrect(ID, KEY),
     records.DisputeOpen(ID, "E_SCOPE", KEY),
     records.DisputeEvidence(ID, KEY),
     records.DisputeRule(ID, "upheld", KEY),

@@ -160,6 +160,10 @@ EXPECTED = {
                 "ERASED",
             ),
         ),
+        "exchange.correct": (
+            PROVIDER_ONLY,
+            {name: name for name in ("ACKNOWLEDGED", "USED", "RESTRICTED")},
+        ),
         "exchange.forget": (
             PROVIDER_ONLY,
             {

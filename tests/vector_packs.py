@@ -27,6 +27,7 @@ from ledgercore.records import (
     DisputeOpen,
     DisputeRule,
     ExchangeAcknowledge,
+    ExchangeCorrect,
     ExchangeDecline,
     ExchangeErase,
     ExchangeForget,
@@ -92,6 +93,8 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     town.accept([consumer.explain(decided.id)])
     town.accept([town.subject.contest(proposal, decided.id, "a person should look")])
     contested = _packed(town, intent)
+    correction, _ = provider.correct(intent, town.mapping.offer.product, {FIELDS[0]: "D"})
+    town.accept([correction])
     town.accept([consumer.review(decided.id, "declined", "an officer", "as a person sees it")])
     reviewed = _packed(town, intent)
     refused, asked = town.intend(town.consent())
@@ -278,6 +281,7 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
         town.subject.narrow(proposal, FIELDS[:1]).body,
         ConsentStay(proposal.consent, "court-order", bytes(32)),
         ExchangeRelease(intent, bytes(32)),
+        ExchangeCorrect(intent, bytes(32)),
         ExchangeDecline(intent, "E_SCOPE", bytes(32)),
         ExchangeForget(intent, "acknowledged"),
         DisputeOpen(intent, "E_SCOPE", bytes(32)),
@@ -285,12 +289,18 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
         DisputeRule(intent, "upheld", bytes(32)),
     )
     (body,) = (each for each in bodies if type(each) is kind)
-    providers = (ConsentRevokeOnBehalf, ExchangeVoid, ExchangeRelease, ExchangeForget)
+    providers = (
+        ConsentRevokeOnBehalf,
+        ExchangeVoid,
+        ExchangeRelease,
+        ExchangeForget,
+        ExchangeCorrect,
+    )
     signer = town.parties.consumer if kind in providers else town.parties.provider
     if kind is DisputeOpen:
         signer = town.authority()
     with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""):
-        if kind is ExchangeForget:
+        if kind in (ExchangeForget, ExchangeCorrect):
             town.accept([town.parties.consumer.acknowledge(intent)])
         if kind is DisputeRule:
             town.accept([town.parties.consumer.disputes.open(intent, "E_SCOPE", "")])
@@ -428,6 +438,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
         ("narrowing-that-widens", _encoded(_widened_by_narrowing(town)), "invalid-proof"),
         ("release-by-another", _encoded(_signed_by_another(town, ExchangeRelease)), "untrusted"),
         ("decline-by-another", _encoded(_signed_by_another(town, ExchangeDecline)), "untrusted"),
+        ("correction-by-another", _encoded(_signed_by_another(town, ExchangeCorrect)), "untrusted"),
         ("forgetting-by-another", _encoded(_signed_by_another(town, ExchangeForget)), "untrusted"),
         ("dispute-by-another", _encoded(_signed_by_another(town, DisputeOpen)), "untrusted"),
         ("ruling-by-another", _encoded(_signed_by_another(town, DisputeRule)), "untrusted"),

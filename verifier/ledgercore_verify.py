@@ -953,6 +953,7 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
     **dict.fromkeys(("evidence_commitment", "release_commitment"), HASH),
     **dict.fromkeys(("objection_commitment", "statement_commitment"), HASH),
+    "correction_commitment": HASH,
     **dict.fromkeys(("reasons_commitment", "order_commitment"), HASH),
     **dict.fromkeys(("grounds_commitment", "reviewer_commitment"), HASH),
     **dict.fromkeys(("amount_commitment", "audit_copy"), optional(HASH)),
@@ -1025,6 +1026,7 @@ BODIES: dict[str, str] = {
     "exchange.restrict": "exchange basis until_ms",
     "exchange.erase": "exchange basis",
     "exchange.forget": "exchange basis",
+    "exchange.correct": "exchange correction_commitment",
     "dispute.open": "exchange grounds statement_commitment",
     "dispute.evidence": "exchange evidence_commitment",
     "dispute.rule": "exchange ruling reasons_commitment",
@@ -1080,6 +1082,7 @@ STATES: dict[str, Shape] = {
         lapses_ms=ANY_COUNT,
         code=ANY_TEXT,
         forgotten=one_of(False, True),
+        correction=optional(HASH),
         admission=optional(
             row(
                 consent_status=ANY_TEXT,
@@ -1848,6 +1851,13 @@ def show_forgetting(case: Case) -> Iterator[Claim]:
         yield Claim("forgotten", f"{promise}; this is a promise, not a proof")
 
 
+def show_corrections(case: Case) -> Iterator[Claim]:
+    for entry in case.own("exchange.correct"):
+        provider, shown = case.state["provider"], entry.body["correction_commitment"].hex()[:16]
+        case.evidence.check_signer(entry, provider)
+        yield Claim("corrected", f"{provider} signed that what it delivered is corrected ({shown})")
+
+
 def show_audits(case: Case) -> Iterator[Claim]:
     """That content was ordered to be opened, and who signed to open it when."""
     for entry in case.evidence.of_kind("audit.disclose"):
@@ -1875,7 +1885,7 @@ def show_compromises(case: Case) -> Iterator[Claim]:
 CLAIMS = (
     *(show_complete, show_product, show_consent, show_live),
     *(show_request, show_scope, show_payload, show_release),
-    *(show_key, show_delivery, show_objection, show_decisions, show_uses),
+    *(show_key, show_delivery, show_objection, show_corrections, show_decisions, show_uses),
     *(show_dispute, show_restrictions, show_erasure, show_forgetting, show_audits),
     show_compromises,
 )

@@ -23,6 +23,7 @@ from ledgercore.exchange.openings import (
 )
 from ledgercore.exchange.outcomes import (
     prove_audits,
+    prove_corrections,
     prove_dispute,
     prove_forgetting,
     prove_key,
@@ -170,6 +171,7 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     prove_key,
     _acknowledged,
     prove_objection,
+    prove_corrections,
     prove_decisions,
     _used,
     prove_dispute,

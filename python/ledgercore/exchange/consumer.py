@@ -24,6 +24,7 @@ from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, verify_copy
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
+    Correction,
     Delivery,
     Proposal,
     Release,
@@ -34,7 +35,7 @@ from ledgercore.exchange.messages import (
     request_commitment,
 )
 from ledgercore.exchange.objection import Objection, make_objection, objection_commitment
-from ledgercore.exchange.salted import FIELD, commit, decode_leaves
+from ledgercore.exchange.salted import FIELD, check_leaves, commit, decode_leaves
 from ledgercore.exchange.sealing import (
     open_key,
     open_payload,
@@ -266,6 +267,19 @@ class Consumer:
             raise RefusedError("E_SCOPE", f"fields are {list(got)}, want {list(want)}")
         return {leaf.name: leaf.value for leaf in leaves}
 
+    def read_correction(self, correction: Correction) -> dict[str, Value]:
+        """The corrected values, held to the ledger's newest correction of the exchange; kept.
+
+        What was decided on the values before is to be looked at again.
+        """
+        encoded, intent = encode_message(correction), correction.exchange
+        commitment = hash_domain(self._ledger.suite, "commitment", encoded)
+        if commitment != self._state(intent).correction:
+            raise InvalidError("correction is not the newest one that the provider committed to")
+        check_leaves(correction.leaves, FIELD)
+        self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
+        return {leaf.name: leaf.value for leaf in correction.leaves}
+
     def acknowledge(self, intent: bytes) -> Draft:
         """Say that what came is what was asked for."""
         return Draft(self._key, ExchangeAcknowledge(intent))
@@ -440,6 +454,7 @@ class Consumer:
             kept = f"exchange/{intent.hex()}"
             names += [_delivery_key(state), f"{kept}/payload", f"{kept}/stream-key"]
             names += [f"{kept}/unwanted", f"{kept}/objection", f"{kept}/delivery"]
+            names.append(f"{kept}/correction")
         return names
 
     def _now_ms(self) -> int:

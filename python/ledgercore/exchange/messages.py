@@ -18,6 +18,7 @@ from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
 from ledgercore.rules import ConsentState
 
 __all__ = [
+    "Correction",
     "Delivery",
     "MessageT",
     "Proposal",
@@ -136,6 +137,13 @@ class Delivery(Part, frozen=True):
     exchange: Bytes32
     ciphertext: bytes
     audit_copy: bytes = b""
+
+
+class Correction(Part, frozen=True):
+    """By the provider to the consumer: fields of a delivery as they are now, each salted anew."""
+
+    exchange: Bytes32
+    leaves: tuple[Leaf, ...]
 
 
 class Release(Part, frozen=True):

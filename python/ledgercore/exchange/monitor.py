@@ -43,8 +43,9 @@ class Findings:
 
     ``stale_consents`` have lapsed or expired. ``unreleased`` were admitted, and no key is on record
     and no answer; ``overdue`` are those of them whose deadline has passed. ``unanswered`` had the
-    key by their deadline and have not answered. ``consent_to_decision_ms`` is ascending, one number
-    a decision, from the newest authorisation that it rests on.
+    key by their deadline and have not answered. ``decided_on_corrected`` rest on data that was
+    corrected since, and no person has reviewed them. ``consent_to_decision_ms`` is ascending, one
+    number a decision, from the newest authorisation that it rests on.
     """
 
     time_ms: int
@@ -59,6 +60,7 @@ class Findings:
     open_disputes: Ids
     late_reviews: Ids
     due_disclosures: Ids
+    decided_on_corrected: Ids
     consent_to_decision_ms: tuple[int, ...]
 
 
@@ -99,6 +101,11 @@ def watch(ledger: Ledger) -> Findings:
         late_reviews=_in(
             {name: decision_status_at(state, now_ms) for name, state in decisions.items()},
             "OVERDUE",
+        ),
+        decided_on_corrected=tuple(
+            name
+            for name, state in decisions.items()
+            if not state.review and any(exchanges[each].correction for each in state.inputs)
         ),
         due_disclosures=tuple(
             name for name, state in audits.items() if disclosure_is_due(state, now_ms)

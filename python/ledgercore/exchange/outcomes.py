@@ -14,6 +14,7 @@ from ledgercore.records import (
     DisputeEvidence,
     DisputeOpen,
     DisputeRule,
+    ExchangeCorrect,
     ExchangeDecline,
     ExchangeForget,
     ExchangeRelease,
@@ -24,7 +25,14 @@ from ledgercore.records import (
 from ledgercore.rules import AuditState, DisputeState, audit_object, dispute_object
 from ledgercore.rules.audit import scope_commitment
 
-__all__ = ["prove_audits", "prove_dispute", "prove_forgetting", "prove_key", "prove_objection"]
+__all__ = [
+    "prove_audits",
+    "prove_corrections",
+    "prove_dispute",
+    "prove_forgetting",
+    "prove_key",
+    "prove_objection",
+]
 
 
 def prove_key(case: Case) -> list[Claim]:
@@ -131,6 +139,17 @@ def _signed_by_party(case: Case, record: Record) -> None:
             continue
         return
     raise UntrustedError(f"record {record.kind} is not signed by a party of the exchange")
+
+
+def prove_corrections(case: Case) -> list[Claim]:
+    """That the provider said that what it delivered is corrected since."""
+    claims = []
+    for _, record, body in case.own(ExchangeCorrect):
+        case.evidence.signed_by_member(record, case.state.provider)
+        shown = body.correction_commitment.hex()[:16]
+        statement = f"{case.state.provider} signed that what it delivered is corrected ({shown})"
+        claims.append(Claim("corrected", statement))
+    return claims
 
 
 def prove_audits(case: Case) -> list[Claim]:

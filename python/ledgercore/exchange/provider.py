@@ -20,6 +20,7 @@ from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
+    Correction,
     Delivery,
     Proposal,
     Release,
@@ -41,6 +42,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRevokeOnBehalf,
     ExchangeAdmit,
+    ExchangeCorrect,
     ExchangeForget,
     ExchangeRefuse,
     ExchangeRelease,
@@ -283,6 +285,15 @@ class Provider:
     def disputes(self) -> Complainant:
         """What this provider says in disputes."""
         return Complainant(self._key, self._entropy, self._ledger.suite)
+
+    def correct(self, intent: bytes, product: str, values: Row) -> tuple[Draft, Correction]:
+        """Tell whoever still has what was delivered that values of it are others now."""
+        pairs = [(field, _one_form(value)) for field, value in values.items()]
+        correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))
+        encoded = encode_message(correction)
+        self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
+        commitment = hash_domain(self._ledger.suite, "commitment", encoded)
+        return Draft(self._key, ExchangeCorrect(intent, commitment)), correction
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
         """Forget what was sealed for exchanges that are over, and promise so on the ledger."""

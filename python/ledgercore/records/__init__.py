@@ -41,6 +41,7 @@ from ledgercore.records.dispute import DisputeEvidence, DisputeOpen, DisputeRule
 from ledgercore.records.exchange import (
     ExchangeAcknowledge,
     ExchangeAdmit,
+    ExchangeCorrect,
     ExchangeDecline,
     ExchangeErase,
     ExchangeForget,
@@ -95,6 +96,7 @@ __all__ = [
     "DisputeRule",
     "ExchangeAcknowledge",
     "ExchangeAdmit",
+    "ExchangeCorrect",
     "ExchangeDecline",
     "ExchangeErase",
     "ExchangeForget",
@@ -168,6 +170,7 @@ BODIES: dict[str, type[RecordBody]] = {
         ExchangeRestrict,
         ExchangeErase,
         ExchangeForget,
+        ExchangeCorrect,
         DisputeOpen,
         DisputeEvidence,
         DisputeRule,

@@ -13,6 +13,7 @@ from ledgercore.records.base import Bytes32, Code, Count, Identifier, RecordBody
 __all__ = [
     "ExchangeAcknowledge",
     "ExchangeAdmit",
+    "ExchangeCorrect",
     "ExchangeDecline",
     "ExchangeErase",
     "ExchangeForget",
@@ -142,3 +143,12 @@ class ExchangeForget(RecordBody, frozen=True):
 
     exchange: Bytes32
     basis: Identifier
+
+
+class ExchangeCorrect(RecordBody, frozen=True):
+    """By the provider: what it delivered is corrected since, and the consumer is told how."""
+
+    KIND: ClassVar[str] = "exchange.correct"
+
+    exchange: Bytes32
+    correction_commitment: Bytes32

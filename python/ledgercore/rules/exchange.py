@@ -15,6 +15,7 @@ from ledgercore._core import VerifiedRecord
 from ledgercore.records import (
     ExchangeAcknowledge,
     ExchangeAdmit,
+    ExchangeCorrect,
     ExchangeDecline,
     ExchangeErase,
     ExchangeForget,
@@ -55,6 +56,7 @@ StopCase = Case[ExchangeRefuse | ExchangeDecline, ExchangeState]
 VoidCase = Case[ExchangeVoid, ExchangeState]
 TimeOutCase = Case[ExchangeTimeOut, ExchangeState]
 ForgetCase = Case[ExchangeForget, ExchangeState]
+CorrectCase = Case[ExchangeCorrect, ExchangeState]
 RestrictCase = Case[ExchangeRestrict, ExchangeState]
 PlainCase = Case[ExchangeAcknowledge | ExchangeErase | ExchangeRestrict, ExchangeState]
 AnyCase = (
@@ -66,6 +68,7 @@ AnyCase = (
     | VoidCase
     | TimeOutCase
     | ForgetCase
+    | CorrectCase
     | PlainCase
 )
 
@@ -81,6 +84,7 @@ Later = (
     | ExchangeRestrict
     | ExchangeErase
     | ExchangeForget
+    | ExchangeCorrect
 )
 
 
@@ -216,6 +220,7 @@ def intend(case: IntentCase) -> ExchangeState:
         lapses_ms=case.body.lapses_ms,
         code="",
         forgotten=False,
+        correction=None,
         admission=None,
     )
 
@@ -258,6 +263,11 @@ def time_out(case: TimeOutCase) -> ExchangeState:
 def forget(case: ForgetCase) -> ExchangeState:
     _touch_consent(case)
     return structs.replace(case.state, forgotten=True)
+
+
+def correct(case: CorrectCase) -> ExchangeState:
+    _touch_consent(case)
+    return structs.replace(case.state, correction=case.body.correction_commitment)
 
 
 def use(case: UseCase) -> ExchangeState:
@@ -341,6 +351,7 @@ FAMILY = Family(
             Signer.PROVIDER,
             SAME,
         ),
+        Row(ExchangeCorrect.KIND, ("ACKNOWLEDGED", "USED", "RESTRICTED"), Signer.PROVIDER, SAME),
     ),
     checks=check_names(
         (
@@ -369,5 +380,6 @@ FAMILY = Family(
         ExchangeRestrict.KIND: keep,
         ExchangeErase.KIND: keep,
         ExchangeForget.KIND: forget,
+        ExchangeCorrect.KIND: correct,
     },
 )

@@ -176,7 +176,8 @@ class Admission(State, frozen=True):
 class ExchangeState(BusinessState, frozen=True):
     """One exchange; ``admission`` is None until it is admitted, ``code`` says why it was not.
 
-    ``forgotten`` is True once the provider has promised that it keeps nothing of what it sealed.
+    ``forgotten`` is True once the provider has promised that it keeps nothing of what it sealed;
+    ``correction`` is the commitment to the newest correction of what was delivered.
     """
 
     consent: bytes
@@ -187,6 +188,7 @@ class ExchangeState(BusinessState, frozen=True):
     lapses_ms: int
     code: str
     forgotten: bool
+    correction: bytes | None
     admission: Admission | None
 
 
