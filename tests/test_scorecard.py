@@ -194,7 +194,7 @@ def test_a_decision_is_held_to_the_model_and_the_data() -> None:
     firm = {"firm.staff": 4, "firm.age": "NEW"}
     found = assess(CARD, firm)
     model = hash_domain("std", "commitment", encode_scorecard(CARD))
-    made = DecisionRecord((bytes(32),), found.outcome, model, found.reasons, bytes(32))
+    made = DecisionRecord((bytes(32),), found.outcome, model, found.reasons, bytes(32), None)
     assert verify_decision("std", CARD, firm, made) == found
     for changes, reason in (
         ({"outcome": "approved"}, "^decision is "),

@@ -295,7 +295,6 @@ def decision_object(decision: bytes) -> bytes:
 _STATE_TYPES: dict[bytes, type[State]] = {
     b"network": NetworkState,
     b"governance": GovernanceState,
-    b"proposal": ProposalState,
     b"member": MemberState,
     b"key": KeyState,
     b"signer": SignerState,
@@ -307,6 +306,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"book": BookState,
     b"audit-key": AuditKeyState,
     b"audit": AuditState,
+    b"proposal": ProposalState,
 }
 _NAMED = (b"member", b"product", b"book")
 """Families whose objects have names; the others' ids are 32 bytes, but for what there is one of."""
