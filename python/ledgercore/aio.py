@@ -161,6 +161,12 @@ class AsyncLedger:
         while (block := await self._run(next, blocks, None)) is not None:
             yield block
 
+    async def snapshot(self) -> AsyncIterator[bytes]:
+        """The newest moment as items, from which a copy begins."""
+        items = await self._run(self._ledger.snapshot)
+        while (item := await self._run(next, items, None)) is not None:
+            yield item
+
     def __aiter__(self) -> AsyncIterator[Record]:
         return self.records()
 
