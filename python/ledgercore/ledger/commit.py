@@ -109,7 +109,11 @@ def _look_again(store: Store, head: Head, states: States, time_ms: int) -> Block
     try:
         ids, leaves = hash_bundles(store.bundles_from(last.size))
         names = [name for name, _ in states]
-        kept = _present(list(zip(names, store.states_of(names), strict=True)))
+        kept: list[tuple[bytes, bytes]] = []
+        for name, value in zip(names, store.states_of(names), strict=True):
+            if value is None:
+                raise CorruptError(f"state of {name!r} was not stored")
+            kept.append((name, value))
         again = _draft(head, leaves, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
@@ -137,13 +141,6 @@ def _extend_runs(store: Store, head: Head, ids: Sequence[bytes]) -> Runs:
         return runs[run][bucket]
 
     return extend_runs(head.checkpoint.size, head.recent, ids, read)
-
-
-def _present(states: Sequence[tuple[bytes, bytes | None]]) -> States:
-    missing = [name for name, value in states if value is None]
-    if missing:
-        raise CorruptError(f"state of {missing[0]!r} was not stored")
-    return [(name, value) for name, value in states if value is not None]
 
 
 def _checkpoint(anchor: Anchor, block: Block) -> Checkpoint:

@@ -481,8 +481,12 @@ class SqliteStore:
         return int(self._value("SELECT max(number) FROM touch") or 0)
 
     def _blobs(self, statement: str, bindings: Sequence[tuple[Any, ...]]) -> list[bytes | None]:
-        with translating(self._path):
+        if not bindings:
+            return []
+        try:
             rows = self._connection.executemany(statement, bindings).fetchall()
+        except _ERRORS as error:
+            raise _translated(self._path, error) from error
         return [None if row == (None,) else self._checked(row, (bytes,))[0] for row in rows]
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
