@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ledgercore.exchange.authority import Authority
+    from ledgercore.exchange.catalogue import Offer, find_products
     from ledgercore.exchange.consumer import Consumer
     from ledgercore.exchange.pack import Claim, build_pack, verify_pack
     from ledgercore.exchange.provider import Provider
@@ -23,11 +24,13 @@ __all__ = [
     "Authority",
     "Claim",
     "Consumer",
+    "Offer",
     "Provider",
     "Subject",
     "Supervisor",
     "Totals",
     "build_pack",
+    "find_products",
     "verify_pack",
 ]
 
@@ -35,11 +38,13 @@ _HOMES = {
     "Authority": "authority",
     "Claim": "pack",
     "Consumer": "consumer",
+    "Offer": "catalogue",
     "Provider": "provider",
     "Subject": "subject",
     "Supervisor": "supervisor",
     "Totals": "supervisor",
     "build_pack": "pack",
+    "find_products": "catalogue",
     "verify_pack": "pack",
 }
 

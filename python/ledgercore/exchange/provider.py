@@ -48,6 +48,7 @@ from ledgercore.records import (
     ExchangeRelease,
     ExchangeVoid,
     ProductPublish,
+    ProductWithdraw,
     endorsement_message,
 )
 from ledgercore.records.base import Value
@@ -99,6 +100,10 @@ class Provider:
     def publish(self, product: ProductPublish) -> Draft:
         """Offer a product."""
         return Draft(self._key, product)
+
+    def withdraw(self, product: str) -> Draft:
+        """Offer a product no more; consents that were given before live on."""
+        return Draft(self._key, ProductWithdraw(product))
 
     def endorse(self, subject: str, proposal: Proposal) -> bytes:
         """Vouch that the consent key is the subject's, whom the provider has authenticated."""

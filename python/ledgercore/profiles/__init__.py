@@ -1,5 +1,6 @@
 """Turn an institution's own tables into what it provides, and score what it is given."""
 
+from ledgercore.profiles.dictionary import MISSING, Dictionary, Entry
 from ledgercore.profiles.scorecard import (
     Assessment,
     Characteristic,
@@ -13,8 +14,11 @@ from ledgercore.profiles.scorecard import (
 from ledgercore.profiles.tabular import Mapping, Row, Table, load_table, parse_mapping
 
 __all__ = [
+    "MISSING",
     "Assessment",
     "Characteristic",
+    "Dictionary",
+    "Entry",
     "Mapping",
     "Row",
     "Scorecard",
