@@ -9,7 +9,14 @@ from threading import Event
 
 import pytest
 
-from ledgercore import AsyncLedger, InvalidSignature, Ledger, UnavailableError, testing
+from ledgercore import (
+    AsyncLedger,
+    InvalidSignature,
+    Ledger,
+    LimitError,
+    UnavailableError,
+    testing,
+)
 from ledgercore.ledger import writer as writer_module
 from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.writer import BATCHES_AHEAD
@@ -66,7 +73,7 @@ def test_what_was_not_asked_for_is_not_appended(ledger: Ledger) -> None:
     assert ledger.size == 7
 
 
-def test_a_source_that_fails_leaves_what_was_yielded(ledger: Ledger) -> None:
+def test_what_a_source_gave_before_it_failed_is_durable(ledger: Ledger) -> None:
     batches = batches_of(ledger, 5)
 
     def source() -> Iterator[list[bytes]]:
@@ -77,7 +84,7 @@ def test_a_source_that_fails_leaves_what_was_yielded(ledger: Ledger) -> None:
     with pytest.raises(OSError, match="ended early"):
         for _ in ledger.submit_batches(source()):
             sizes.append(ledger.size)
-    assert sizes == [7, 13, 19] and ledger.size == 19
+    assert sizes == [7, 13, 19, 25, 31] and ledger.size == 31
 
 
 def test_no_more_is_taken_ahead_than_the_bound(ledger: Ledger) -> None:
@@ -143,3 +150,24 @@ def test_readers_submit_nothing_and_tasks_do(ledger: Ledger, tmp_path: Path) -> 
             return [outcomes async for outcomes in ledger.submit_batches(batches)]
 
     assert asyncio.run(run()) == [[*range(1, 7)], [*range(7, 13)], [*range(13, 19)]]
+
+
+def test_what_a_failing_source_gave_comes_first() -> None:
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise ValueError("the source broke")
+
+    results = map_ahead(lambda number: number * 2, source(), 2)
+
+    assert [next(results) for _ in range(5)] == [0, 2, 4, 6, 8]
+    with pytest.raises(ValueError, match="the source broke"):
+        next(results)
+
+
+def test_a_payload_that_no_record_holds_refuses_all(tmp_path: Path) -> None:
+    """Also where the payloads before it fill blocks of their own."""
+    with Ledger.create(tmp_path / "a.ledger", origin="a.example") as ledger:
+        with pytest.raises(LimitError):
+            ledger.append_many([*[b"x"] * 20_000, bytes(64 * 1024)])
+
+        assert ledger.size == 1

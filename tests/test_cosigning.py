@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ledgercore import (
     Ledger,
     LimitError,
     MalformedError,
+    StoreError,
     UnavailableError,
     UntrustedError,
     _core,
@@ -19,6 +21,7 @@ from ledgercore import (
     testing,
 )
 from ledgercore.records import Witness
+from ledgercore.store import Store
 
 WITNESSES = {f"w{number}.example": testing.signing_key(50 + number) for number in range(3)}
 
@@ -147,3 +150,32 @@ def test_histories_and_states_verify_once_every_checkpoint_in_them_is_cosigned(
     for witness in ("w0.example", "w1.example"):
         ledger.add_cosignatures(cosigned(ledger.note(0), witness))
     assert ledger.prove_history(name, height=0).verify(anchor).checkpoint.size == 1
+
+
+class FailingStore:
+    """A store whose commits fail as a disk does; everything else is the store's."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        yield
+        raise StoreError("cannot flush: disk I/O error")
+
+
+def test_a_failed_flush_of_a_cosignature_stops_the_writer(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger._reader, "store", FailingStore(ledger._reader.store))
+        with pytest.raises(StoreError, match="cannot flush"):
+            ledger.add_cosignatures(cosigned(ledger.checkpoint, "w0.example"))
+
+    with pytest.raises(StoreError, match="writer has stopped: cannot flush"):
+        ledger.append(b"two")
+    assert ledger.size == 2

@@ -111,3 +111,14 @@ def test_an_open_file_is_flushed_and_one_in_memory_stays(tmp_path: Path) -> None
             disk.flush(full)
         with contextlib.suppress(OSError):
             full.close()
+
+
+def test_a_note_that_fills_its_slot_leaves_the_other_as_it_is(tmp_path: Path) -> None:
+    head = disk.HeadFile(tmp_path / "a.head")
+    notes = ["b" * 16 * 1024, "a" * 16 * 1024]
+    head.store("first")
+    head.store(notes[1])
+    head.store(notes[0])  # again the first slot
+    head.close()
+
+    assert disk.HeadFile.load(tmp_path / "a.head") == notes

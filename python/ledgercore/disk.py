@@ -316,9 +316,10 @@ class HeadFile:
 
     def store(self, note: str) -> None:
         """Remember this checkpoint."""
-        data = note.encode() + b"\0"
+        data = (note.encode() + b"\0")[:_SLOT_BYTES]  # a note that fills its slot ends with it
         try:
-            os.pwrite(self._descriptor, data, self._turn * _SLOT_BYTES)
+            if os.pwrite(self._descriptor, data, self._turn * _SLOT_BYTES) != len(data):
+                raise StoreError(f"cannot write {self._path}: only a part of it was written")
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
         self._turn = 1 - self._turn

@@ -5,6 +5,7 @@ use pyo3::types::PyBytes;
 
 use super::bytes::{array, joined_hashes};
 use super::map::{self, Map, PyClaim};
+use super::pool::detach;
 use super::tree::{Frontier, PyTile, named};
 use crate::block;
 use crate::suite::Suite;
@@ -51,7 +52,7 @@ impl Block {
         let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
         let changes = map::claims(&changes);
         let next = || self.0.next(&frontier.0, &states.0, leaves, &changes, time_ms);
-        let draft = py.detach(next)?;
+        let draft = detach(py, next)?;
         let tiles = named(py, &draft.tiles);
         Ok((Self(draft.block), Frontier(draft.frontier), tiles, Map(draft.states)))
     }

@@ -5,6 +5,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, hashes, list};
+use super::pool::detach;
 use crate::group;
 
 type Bytes<'py> = Bound<'py, PyBytes>;
@@ -113,14 +114,14 @@ pub fn group_commit<'py>(
     blindings: Vec<PyBackedBytes>,
 ) -> PyResult<Vec<Bytes<'py>>> {
     let blindings = hashes("blinding", &blindings)?;
-    let commitments = py.detach(|| group::commit(&amounts, &blindings))?;
+    let commitments = detach(py, || group::commit(&amounts, &blindings))?;
     Ok(list(py, &commitments))
 }
 
 #[pyfunction]
 pub fn group_add_points<'py>(py: Python<'py>, points: Vec<PyBackedBytes>) -> PyResult<Bytes<'py>> {
     let points = hashes("point", &points)?;
-    let sum = py.detach(|| group::add_points(&points))?;
+    let sum = detach(py, || group::add_points(&points))?;
     Ok(PyBytes::new(py, &sum))
 }
 

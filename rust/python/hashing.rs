@@ -5,6 +5,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, join, slices};
+use super::pool::detach;
 use crate::suite::{Domain, Suite};
 use crate::wire;
 
@@ -31,7 +32,7 @@ pub fn leaf_hashes<'py>(
     data: Vec<PyBackedBytes>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
-    let hashes = py.detach(|| suite.leaves(&slices(&data)));
+    let hashes = detach(py, || suite.leaves(&slices(&data)));
     Ok(join(py, &hashes))
 }
 

@@ -5,6 +5,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, slices};
+use super::pool::detach;
 use crate::map;
 use crate::suite::Suite;
 
@@ -27,7 +28,7 @@ impl Map {
     }
 
     fn update(&self, py: Python<'_>, changes: Vec<PyClaim>) -> PyResult<Self> {
-        Ok(Self(py.detach(|| self.0.update(&claims(&changes)))?))
+        Ok(Self(detach(py, || self.0.update(&claims(&changes)))?))
     }
 
     fn value_hash<'py>(&self, py: Python<'py>, object: &[u8]) -> Option<Bound<'py, PyBytes>> {
@@ -39,12 +40,12 @@ impl Map {
     }
 
     fn prove_all(&self, py: Python<'_>, claims: Vec<PyClaim>) -> PyResult<Vec<StateProof>> {
-        let proofs = py.detach(|| self.0.prove_all(&self::claims(&claims)))?;
+        let proofs = detach(py, || self.0.prove_all(&self::claims(&claims)))?;
         Ok(proofs.into_iter().map(StateProof).collect())
     }
 
     fn prove_multi(&self, py: Python<'_>, claims: Vec<PyClaim>) -> PyResult<StateMultiproof> {
-        Ok(StateMultiproof(py.detach(|| self.0.prove_multi(&self::claims(&claims)))?))
+        Ok(StateMultiproof(detach(py, || self.0.prove_multi(&self::claims(&claims)))?))
     }
 }
 
@@ -93,7 +94,7 @@ pub fn verify_states(
     state_root: &[u8],
 ) -> PyResult<Vec<StateProof>> {
     let (suite, root) = (Suite::from_name(suite)?, array("state root", state_root)?);
-    let verified = py.detach(|| map::verify_all(suite, &slices(&proofs), &root))?;
+    let verified = detach(py, || map::verify_all(suite, &slices(&proofs), &root))?;
     Ok(verified.into_iter().map(StateProof).collect())
 }
 
@@ -106,7 +107,7 @@ type PyState<'py> = (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>);
 impl StateMultiproof {
     #[staticmethod]
     fn decode(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
-        Ok(Self(py.detach(|| map::StateMultiproof::decode(data))?))
+        Ok(Self(detach(py, || map::StateMultiproof::decode(data))?))
     }
 
     fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -122,6 +123,6 @@ impl StateMultiproof {
 
     fn verify(&self, py: Python<'_>, suite: &str, state_root: &[u8]) -> PyResult<()> {
         let (suite, root) = (Suite::from_name(suite)?, array("state root", state_root)?);
-        Ok(py.detach(|| self.0.verify(suite, &root))?)
+        Ok(detach(py, || self.0.verify(suite, &root))?)
     }
 }

@@ -23,6 +23,13 @@ use pyo3::pymodule;
 
 #[pymodule]
 mod _core {
+    use pyo3::prelude::{Bound, PyModule, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::pool::watch_forks(module)
+    }
+
     #[pymodule_export]
     use super::block::Block;
     #[pymodule_export]

@@ -1,22 +1,77 @@
-//! Verify batches on threads of their own, so that a block which is ordered meanwhile need not wait
-//! until a whole batch is verified before its hashes get a thread.
+//! Let go of the interpreter while the core works, and give the work its threads.
+//!
+//! Batches are verified on threads of their own, so that a block which is ordered meanwhile need not
+//! wait until a whole batch is verified before its hashes get a thread. A forked process has none of
+//! its parent's threads: what would wait for them for ever works on threads of its own.
 
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use pyo3::marker::Ungil;
+use pyo3::prelude::{PyAnyMethods, PyModule, PyResult, Python, pyfunction};
+use pyo3::types::IntoPyDict;
+use pyo3::{Bound, wrap_pyfunction};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Records that are worth waking another thread for.
 const MANY: usize = 64;
 
+/// How many forks lie between the process that loaded the core and this one.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
 static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new().thread_name(|at| format!("verify {at}")).build().ok()
 });
 
-/// Run work on that many records: few of them here, and many on all threads. Where the system gives
-/// no more threads, it is done on those of others.
-pub fn verifying<T: Send>(records: usize, work: impl FnOnce() -> T + Send) -> T {
-    match VERIFYING.as_ref().filter(|_| records >= MANY) {
-        Some(pool) => pool.install(work),
-        None => work(),
+/// The threads of a forked process, by its number of forks.
+static FORKED: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+
+/// Do work without the interpreter.
+pub fn detach<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
+    py.detach(|| match FORKS.load(Ordering::Relaxed) {
+        0 => work(),
+        forks => forked(forks).install(work),
+    })
+}
+
+/// Do work on that many records without the interpreter: few of them here, and many on all threads.
+/// Where the system gives no more threads, it is done on those of others.
+pub fn verifying<T: Ungil + Send>(
+    py: Python<'_>,
+    records: usize,
+    work: impl FnOnce() -> T + Ungil + Send,
+) -> T {
+    let here = records < MANY || FORKS.load(Ordering::Relaxed) > 0;
+    match VERIFYING.as_ref().filter(|_| !here) {
+        Some(pool) => py.detach(|| pool.install(work)),
+        None => detach(py, work),
+    }
+}
+
+fn forked(forks: u32) -> Arc<ThreadPool> {
+    let mut held = FORKED.lock().unwrap_or_else(PoisonError::into_inner);
+    match held.as_ref().filter(|(of, _)| *of == forks) {
+        Some((_, pool)) => pool.clone(),
+        None => {
+            let pool = ThreadPoolBuilder::new().build().expect("a process can start threads");
+            held.insert((forks, Arc::new(pool))).1.clone()
+        }
+    }
+}
+
+/// Have every forked process know that it is one.
+pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let child = [("after_in_child", wrap_pyfunction!(count_fork, module)?)].into_py_dict(py)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&child))?;
+    Ok(())
+}
+
+#[pyfunction]
+fn count_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    // The parent's pool is not dropped, which would wait for its threads.
+    if let Ok(mut held) = FORKED.try_lock() {
+        std::mem::forget(held.take());
     }
 }

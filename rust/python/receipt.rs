@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 use super::bytes::{array, hashes, list, slices};
 use super::checkpoint::{Anchor, Checkpoint};
 use super::map::StateProof;
+use super::pool::detach;
 use super::record::{VerifiedBatch, VerifiedRecord};
 use super::tree::{self, PyTiles};
 use crate::receipt::{self, Source};
@@ -107,7 +108,7 @@ pub fn make_receipts(
         tiles: &tiles,
         state: state.as_ref().map(|state| &state.0),
     };
-    let receipts = py.detach(|| receipt::make(&source, &indices))?;
+    let receipts = detach(py, || receipt::make(&source, &indices))?;
     Ok(receipts.into_iter().map(Receipt).collect())
 }
 
@@ -122,5 +123,5 @@ pub fn verify_receipts(
     let seed = array("seed", seed)?;
     let (receipts, bodies) = (slices(&receipts), slices(&bodies));
     let verify = || receipt::verify_all(&receipts, &bodies, anchor.get(), &seed);
-    Ok(VerifiedBatch(py.detach(verify)?))
+    Ok(VerifiedBatch(detach(py, verify)?))
 }

@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use pyo3::{PyClassInitializer, PyErr};
 
 use super::bytes::{array, join, list, slices};
-use super::pool::verifying;
+use super::pool::{detach, verifying};
 use crate::chain::{self, Chain};
 use crate::error::malformed;
 use crate::suite::Suite;
@@ -136,20 +136,18 @@ pub struct Batch(pub Vec<record::Record>);
 impl Batch {
     #[staticmethod]
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>) -> PyResult<Self> {
-        Ok(Self(py.detach(|| verifying(records.len(), || record::decode_all(&slices(&records))))?))
+        Ok(Self(verifying(py, records.len(), || record::decode_all(&slices(&records)))?))
     }
 
     #[staticmethod]
     fn decode_bundles(py: Python<'_>, bundles: Vec<PyBackedBytes>) -> PyResult<Self> {
         let decode = || record::decode_all(&record::split_bundles(&slices(&bundles))?);
-        Ok(Self(py.detach(decode)?))
+        Ok(Self(detach(py, decode)?))
     }
 
     fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
         let seed = array("seed", seed)?;
-        Ok(VerifiedBatch(
-            py.detach(|| verifying(self.0.len(), || record::verify_all(&self.0, &seed)))?,
-        ))
+        Ok(VerifiedBatch(verifying(py, self.0.len(), || record::verify_all(&self.0, &seed))?))
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -157,7 +155,7 @@ impl Batch {
     }
 
     fn leaf_hashes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        join(py, &py.detach(|| record::leaf_hashes(&self.0)))
+        join(py, &detach(py, || record::leaf_hashes(&self.0)))
     }
 
     fn __len__(&self) -> usize {
@@ -183,7 +181,7 @@ impl VerifiedBatch {
         suite: &str,
     ) -> PyResult<Option<Vec<PyChain<'py>>>> {
         let (network, suite) = (array("network", network)?, Suite::from_name(suite)?);
-        let chains = py.detach(|| chain::chains(&self.0, &network, suite));
+        let chains = detach(py, || chain::chains(&self.0, &network, suite));
         let bytes = |hash: &[u8; 32]| PyBytes::new(py, hash);
         let fields = |chain: &Chain| {
             let Chain { key, begin, end, previous, last } = chain;
@@ -242,7 +240,7 @@ pub fn hash_bundles<'py>(
     bundles: Vec<PyBackedBytes>,
 ) -> PyResult<(Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
     let hash = || record::hash_all(&record::split_bundles(&slices(&bundles))?);
-    let (ids, leaves) = py.detach(hash)?;
+    let (ids, leaves) = detach(py, hash)?;
     Ok((list(py, &ids), join(py, &leaves)))
 }
 

@@ -5,6 +5,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, hashes, slices};
+use super::pool::detach;
 use crate::run;
 
 #[pyfunction]
@@ -13,7 +14,7 @@ pub fn sort_ids<'py>(
     ids: Vec<PyBackedBytes>,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
     let ids = hashes("id", &ids)?;
-    let runs = py.detach(|| run::sort_ids(&ids));
+    let runs = detach(py, || run::sort_ids(&ids));
     Ok(runs.iter().map(|run| PyBytes::new(py, run)).collect())
 }
 
@@ -23,7 +24,7 @@ pub fn merge_buckets<'py>(
     level: u32,
     buckets: Vec<PyBackedBytes>,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let merged = py.detach(|| run::merge_buckets(level, &slices(&buckets)))?;
+    let merged = detach(py, || run::merge_buckets(level, &slices(&buckets)))?;
     Ok(merged.iter().map(|bucket| PyBytes::new(py, bucket)).collect())
 }
 

@@ -5,6 +5,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, arrays, hashes, slices};
+use super::pool::detach;
 use super::record::{Batch, Record};
 use crate::error::malformed;
 use crate::key;
@@ -83,7 +84,7 @@ impl SigningKey {
             expiry_ms: 0,
             body: &[],
         };
-        Ok(Batch(py.detach(|| record::sign_chain(&first, &slices(&bodies), &self.0))?))
+        Ok(Batch(detach(py, || record::sign_chain(&first, &slices(&bodies), &self.0))?))
     }
 
     fn __repr__(&self) -> String {
@@ -122,7 +123,7 @@ pub fn verify_signatures(
     }
     let keys = arrays("public key", &public_keys)?;
     let signatures = arrays("signature", &signatures)?;
-    py.detach(|| {
+    detach(py, || {
         let claims: Vec<Claim> = (0..messages.len())
             .map(|at| Claim { key: &keys[at], message: &messages[at], signature: &signatures[at] })
             .collect();

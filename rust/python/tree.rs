@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyList};
 use rayon::prelude::*;
 
 use super::bytes::{array, hashes, join, joined_hashes, list};
+use super::pool::detach;
 use crate::error::{Error, Result, malformed};
 use crate::suite::{Hash, Suite};
 use crate::tree::{self, Prover, Tile, TileId, Tiles};
@@ -54,7 +55,7 @@ impl Frontier {
         leaf_hashes: &[u8],
     ) -> PyResult<(Self, Vec<PyTile<'py>>)> {
         let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
-        let (frontier, filled) = py.detach(|| self.0.append(leaves));
+        let (frontier, filled) = detach(py, || self.0.append(leaves));
         Ok((Self(frontier), named(py, &filled)))
     }
 }
@@ -72,7 +73,7 @@ pub fn tree_root<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
     let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
-    Ok(PyBytes::new(py, &py.detach(|| tree::root(suite, leaves))))
+    Ok(PyBytes::new(py, &detach(py, || tree::root(suite, leaves))))
 }
 
 #[pyfunction]
@@ -121,7 +122,7 @@ pub fn prove_inclusions<'py>(
     tiles: PyTiles,
 ) -> PyResult<Vec<Bound<'py, PyList>>> {
     let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
-    let proofs = py.detach(|| Prover::new(suite, size, &tiles).inclusions(&indices))?;
+    let proofs = detach(py, || Prover::new(suite, size, &tiles).inclusions(&indices))?;
     let mut shared = Shared::default();
     proofs.iter().map(|proof| shared.list(py, proof)).collect()
 }
@@ -168,7 +169,7 @@ pub fn prove_multi<'py>(
     tiles: PyTiles,
 ) -> PyResult<PyProof<'py>> {
     let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
-    let proof = py.detach(|| tree::prove_multi(suite, &indices, size, &tiles))?;
+    let proof = detach(py, || tree::prove_multi(suite, &indices, size, &tiles))?;
     Ok(list(py, &proof))
 }
 
@@ -204,7 +205,7 @@ pub fn verify_inclusions(
         let (leaves, proofs, want) = (leaves.len(), proofs.len(), indices.len());
         malformed(format!("batch has {leaves} leaves and {proofs} proofs, want {want} each"))?;
     }
-    let first = py.detach(|| {
+    let first = detach(py, || {
         let verify = |at: usize| {
             let proof = hashes("proof hash", &proofs[at])?;
             tree::verify_inclusion(suite, &leaves[at], indices[at], size, &proof, &root)
@@ -246,6 +247,6 @@ pub fn verify_multi(
     let suite = Suite::from_name(suite)?;
     let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
     let (proof, root) = (hashes("proof hash", &proof)?, array("root", root)?);
-    py.detach(|| tree::verify_multi(suite, leaves, &indices, size, &proof, &root))?;
+    detach(py, || tree::verify_multi(suite, leaves, &indices, size, &proof, &root))?;
     Ok(())
 }

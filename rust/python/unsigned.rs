@@ -6,6 +6,7 @@ use pyo3::types::PyBytes;
 use rayon::prelude::*;
 
 use super::bytes::{array, hashes, slices};
+use super::pool::detach;
 use super::record::Batch;
 use crate::error::{Result, malformed};
 use crate::record::{self, Draft, Unsigned};
@@ -45,7 +46,7 @@ impl UnsignedBatch {
             body: &[],
         };
         let key = array("public key", public_key)?;
-        Ok(Self(py.detach(|| record::draft_chain(&first, &slices(&bodies), &key))?))
+        Ok(Self(detach(py, || record::draft_chain(&first, &slices(&bodies), &key))?))
     }
 
     fn messages<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -61,7 +62,7 @@ impl UnsignedBatch {
             unsigned.attach(&array("signature", signature)?)
         };
         let all = || self.0.par_iter().zip(&signatures).map(attach).collect::<Result<_>>();
-        Ok(Batch(py.detach(all)?))
+        Ok(Batch(detach(py, all)?))
     }
 
     fn __len__(&self) -> usize {

@@ -18,18 +18,24 @@ def map_ahead(
 ) -> Iterator[Result]:
     """The result of each item, in order; one thread makes up to ``ahead`` of them meanwhile.
 
-    An error is raised when its item's turn comes. Whoever stops early gets no results of the items
-    that were taken ahead.
+    An error is raised when its item's turn comes, and one of the items' source after the results of
+    those that it gave. Whoever stops early gets no results of the items that were taken ahead.
     """
+    source = iter(items)
+    ended: BaseException | None = None
     with ThreadPoolExecutor(1, "ahead") as pool:
         coming: deque[Future[Result]] = deque()
         try:
-            for item in items:
-                coming.append(pool.submit(work, item))
-                if len(coming) > ahead:
+            while ended is None or coming:
+                if ended is None and len(coming) <= ahead:
+                    try:
+                        coming.append(pool.submit(work, next(source)))
+                    except BaseException as error:  # noqa: BLE001  # it is raised below
+                        ended = error
+                else:
                     yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+            if not isinstance(ended, StopIteration):
+                raise ended
         finally:
             for future in coming:
                 future.cancel()

@@ -77,7 +77,7 @@ class Group:
                 some = self._first()
                 self._serve_some(some)
         finally:
-            # Also when interrupted: what nobody waits for is not written, and another one leads.
+            # Also when interrupted: what no leader has taken is not written, and another leads.
             self._leave(some)
         return waiting.result()
 

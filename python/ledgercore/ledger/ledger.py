@@ -237,7 +237,7 @@ class Ledger:
         passed over; raises ``UntrustedError`` where the checkpoint is not one of this ledger,
         ``InvalidSignature`` where a witness's cosignature is wrong.
         """
-        self._writing()
+        writer = self._writing()
         with self._reader.lock:
             height = Checkpoint.parse(note).height
             if height > self.height:
@@ -245,7 +245,7 @@ class Ledger:
                     f"checkpoint is of height {height}, want at most {self.height}"
                 )
             merged = self.trust_anchor.merge_cosignatures(self._reader.note(height), note)
-            self._reader.put_note(height, merged)
+            writer.put_note(height, merged)
         return merged
 
     def next_position(self, key: bytes) -> tuple[int, bytes]:

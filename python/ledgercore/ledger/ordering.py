@@ -40,6 +40,10 @@ class Ordering(Protocol):
         """
         ...
 
+    def put_note(self, height: int, note: str) -> None:
+        """Keep a block's note with more cosignatures; durable when it returns."""
+        ...
+
     def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
         """Order batch after batch, each as ``submit`` does."""
         ...

@@ -9,6 +9,7 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -40,7 +41,7 @@ from ledgercore.ledger.snapshot import Snapshot, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.rules import Position, View
-from ledgercore.store import Address, files_beside, open_store, parse_address
+from ledgercore.store import Address, Store, files_beside, open_store, parse_address
 
 __all__ = ["Replica"]
 
@@ -112,13 +113,14 @@ class Replica:
         files = files_beside(address)
         if not address.server and not exists(files):
             raise StoreError(f"{files} does not exist: make a copy with Replica.create")
-        held: list[WriterLock | HeadFile | Reader] = []
+        held: list[WriterLock | HeadFile | Store] = []
         try:
             lock = WriterLock(f"{files}.lock")
             held.append(lock)
             slots = HeadFile.load(f"{files}.head")
-            reader = Reader(open_store(address, vfs=vfs), follow=False)
-            held.append(reader)
+            store = open_store(address, vfs=vfs)
+            held.append(store)
+            reader = Reader(store, follow=False)
             _check_anchor(reader.anchor, anchor)
             head_file = HeadFile(f"{files}.head", check_watermark(reader, slots))
             held.append(head_file)
@@ -181,7 +183,8 @@ class Replica:
         kept = self._reader.note(height)
         merged = self._anchor.merge_cosignatures(kept, note)
         if merged != kept:
-            self._reader.put_note(height, merged)
+            with self._stopping():
+                self._reader.put_note(height, merged)
         return merged
 
     def append(self, blocks: Iterable[bytes]) -> int:
@@ -198,11 +201,22 @@ class Replica:
             self._take(each)
         return self.height
 
-    def _take(self, received: Received) -> None:
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Write inside; as with the operator's writer, after a failed flush nothing more."""
         if self._stopped is not None:
             raise UnavailableError(
                 f"copy has stopped: {self._stopped}; close it and open it again"
             ) from self._stopped
+        try:
+            yield
+        except (DiskFullError, BusyError):
+            raise  # passes, and has left the copy as it was
+        except BaseException as error:
+            self._stopped = error
+            raise
+
+    def _take(self, received: Received) -> None:
         reader, block = self._reader, received.block
         head, suite = reader.head, self._anchor.suite
         if block.height != head.block.height + 1:
@@ -220,7 +234,7 @@ class Replica:
         states = view.changes()
         draft = draft_block(head, received.batch, states, block.time_ms)
         _check_roots(received, draft.block.tree_root, draft.block.state_root)
-        try:
+        with self._stopping():
             after = commit_block(
                 reader.store,
                 reader.anchor,
@@ -232,14 +246,8 @@ class Replica:
                 block.time_ms,
                 held=draft,
             )
-        except (DiskFullError, BusyError):
-            raise  # passes, and has left the copy as it was
-        except BaseException as error:
-            # As with the operator's own writer: after a failed flush only a new start may write.
-            self._stopped = error
-            raise
-        reader.set_head(after)
-        self._head_file.store(after.note)
+            reader.set_head(after)
+            self._head_file.store(after.note)
 
     def close(self) -> None:
         """Close the file; closing again does nothing."""

@@ -73,10 +73,10 @@ class Writer:
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and published."""
+        for payload in payloads:
+            check_payload(payload)
         pieces = cut(payloads)
         if len(pieces) == 1:
-            for payload in payloads:
-                check_payload(payload)
             first = self._group.write(Waiting(weight(payloads), payloads))[0]
             if isinstance(first, RefusedError):
                 raise first
@@ -150,6 +150,18 @@ class Writer:
             for batch in batches:
                 outcomes += self._order(batch)
         return outcomes
+
+    def put_note(self, height: int, note: str) -> None:
+        """Keep a block's note with more cosignatures; durable when it returns."""
+        with self._reader.lock:
+            self._check_running()
+            try:
+                self._reader.put_note(height, note)
+            except (DiskFullError, BusyError):
+                raise  # passes, and has left the ledger as it was
+            except BaseException as error:
+                self._stopped = error
+                raise
 
     def _serve(self, some: Sequence[Waiting]) -> list[Outcome]:
         """Order what these callers want as one block; the outcomes in their order."""

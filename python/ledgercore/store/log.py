@@ -36,9 +36,9 @@ class LogMover:
 
     def wait(self) -> None:
         """Return when nothing is being copied; raise ``apsw.Error`` where copying has failed."""
-        moving, self._moving = self._moving, None
-        if moving is not None:
-            moving.result()
+        if self._moving is not None:
+            self._moving.result()  # what has failed stays failed
+            self._moving = None
 
     def check(self) -> None:
         """Raise what copying has failed of, without waiting for it."""

@@ -12,7 +12,7 @@ first transaction: to write over zeros takes half the time of making a file long
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -293,13 +293,14 @@ class SqliteStore:
         try:
             yield
             self._run("COMMIT")
-            if self._mover is not None and self._log_pages >= _LOG_PAGES:
-                self._mover.start()
         except BaseException:
             # After a failed write SQLite may have rolled back by itself.
             if not self._connection.get_autocommit():
                 self._run("ROLLBACK")
             raise
+        if self._mover is not None and self._log_pages >= _LOG_PAGES:
+            with suppress(RuntimeError):  # no thread can be had: after the next block, perhaps
+                self._mover.start()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -513,7 +514,10 @@ class SqliteStore:
             try:
                 with target.backup("main", source, "main") as copy:
                     # All pages in one step are of one moment, and no writer waits for them.
-                    copy.step(-1)
+                    try:
+                        copy.step(-1)
+                    except _DAMAGE as error:  # of what is read: the target is new
+                        raise _translated(self._path, error) from error
                 target.execute("PRAGMA journal_mode=WAL")
             finally:
                 target.close()
