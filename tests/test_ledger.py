@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,6 @@ from ledgercore import (
     InvalidProof,
     InvalidSignature,
     Ledger,
-    LimitError,
     MalformedError,
     Record,
     RefusedError,
@@ -26,6 +26,7 @@ from ledgercore import (
 )
 from ledgercore._core import leaf_hash, verify_consistency, verify_multi
 from ledgercore.clock import ManualClock
+from ledgercore.errors import DiskFullError
 from ledgercore.ledger import intake, writer
 from ledgercore.rules import signer_object
 
@@ -159,10 +160,18 @@ def test_an_error_between_blocks_says_what_is_durable(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "BLOCK_RECORDS", 4)
-    payloads = [b"fits"] * 5 + [bytes(64 * 1024)]
+    commit, blocks = writer.commit_block, []
 
-    with pytest.raises(LimitError) as raised:
-        ledger.append_many(payloads)
+    def commit_once(*arguments: Any) -> Any:
+        if blocks:
+            raise DiskFullError("disk is full")
+        blocks.append(commit(*arguments))
+        return blocks[0]
+
+    monkeypatch.setattr(writer, "commit_block", commit_once)
+
+    with pytest.raises(DiskFullError) as raised:
+        ledger.append_many([b"fits"] * 6)
 
     assert raised.value.__notes__ == ["the first 4 of 6 payloads are durable"]
     assert ledger.size == 5
@@ -422,3 +431,11 @@ def test_a_ledger_does_as_its_model_does(path: Path, rng: random.Random) -> None
             assert [record.body for record in ledger] == bodies
     with Ledger.open(path, read_only=True) as ledger:
         assert ledger.verify().records == len(bodies)
+
+
+@pytest.mark.parametrize("ask", ["receipt", "record", "block", "note"])
+def test_an_index_that_is_no_whole_number_is_a_type_error(ledger: Ledger, ask: str) -> None:
+    ledger.append_many([b"one", b"two"])
+
+    with pytest.raises(TypeError):
+        getattr(ledger, ask)(1.5)

@@ -259,3 +259,17 @@ def test_a_closed_ledger_is_read_where_nothing_can_be_written(
         tmp_path.chmod(0o755)
 
     assert (done.stdout, done.stderr, done.returncode) == ("2\n", "", 0)
+
+
+def test_a_file_with_two_names_is_refused_under_both(path: Path, tmp_path: Path) -> None:
+    """Lock, log and head file stand beside a name, so that two names would have two writers."""
+    Ledger.create(path, origin=ORIGIN).close()
+    other = tmp_path / "other.ledger"
+    other.hardlink_to(path)
+
+    for name in (path, other):
+        for read_only in (False, True):
+            with pytest.raises(StoreError, match="has 2 names"):
+                Ledger.open(name, read_only=read_only)
+    other.unlink()
+    Ledger.open(path).close()

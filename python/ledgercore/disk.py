@@ -23,6 +23,7 @@ __all__ = [
     "HeadFile",
     "WriterLock",
     "append_to",
+    "check_one_name",
     "core_count",
     "exists",
     "file_bytes",
@@ -87,6 +88,19 @@ def make_directory(path: str | Path) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {path}: {error.strerror}") from error
+
+
+def check_one_name(path: str | Path) -> None:
+    """Refuse a file that has several names: what stands beside each would not be shared."""
+    try:
+        names = Path(path).stat().st_nlink
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if names > 1:
+        raise StoreError(
+            f"{path} has {names} names (hard links), which would not share its lock and its log: "
+            "remove all but one, or copy the file"
+        )
 
 
 def read_bytes(path: str | Path, limit_bytes: int = FILE_BYTES, of: str = "a small file") -> bytes:

@@ -1,8 +1,8 @@
 //! Let go of the interpreter while the core works, and give the work its threads.
 //!
-//! Batches are verified on threads of their own, so that a block which is ordered meanwhile need not
-//! wait until a whole batch is verified before its hashes get a thread. A forked process has none of
-//! its parent's threads: what would wait for them for ever works on threads of its own.
+//! Batches are verified on threads of their own, so that a block that is ordered meanwhile need not
+//! wait until a whole batch is verified before its hashes get a thread. A forked process has none
+//! of its parent's threads: what would wait for them for ever works on threads of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -34,7 +34,7 @@ pub fn detach<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil 
     })
 }
 
-/// Do work on that many records without the interpreter: few of them here, and many on all threads.
+/// Do work on that many records without the interpreter: few here, and many on all threads.
 /// Where the system gives no more threads, it is done on those of others.
 pub fn verifying<T: Ungil + Send>(
     py: Python<'_>,

@@ -171,6 +171,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples/sba.toml"
             'field = "loan.bank"',
             "loan.bank, which has consented = false",
         ),
+        ('field = "firm.employees"', 'field = "firm.name"', "firm.name, of type text: want a uint"),
         ('code = "firm.name"', 'code = "Firm name"', "code is 'Firm name', want at most 64"),
         ("maximum = 999999", "maximum = 99999999999999999999", "want 0 to 9007199254740991"),
     ],

@@ -67,6 +67,8 @@ def command(
         check_extra()
     if page is not None and exists(page):
         raise StoreError(f"{page} exists already: choose another name or move it away")
+    if page is not None and not exists(Path(page).parent):
+        raise StoreError(f"cannot write {page}: its directory does not exist")
     from ledgercore.demo import render_page, run_demo
 
     with progress_bars() as progress:
@@ -79,12 +81,12 @@ def command(
             nodes=nodes is not None,
             progress=progress,
         )
-    if page is not None:
-        write_new(page, render_page(result).encode())
     if as_json:
         print_json(result.to_json())
     else:
         _print_result(result)
+    if page is not None:
+        write_new(page, render_page(result).encode())
 
 
 def _fresh_directory() -> Path:

@@ -7,6 +7,7 @@ text as it is.
 from __future__ import annotations
 
 from ledgercore.cli.output import parse_hex
+from ledgercore.rules import state_type
 
 __all__ = ["format_object", "parse_object"]
 
@@ -14,11 +15,13 @@ HEX_FAMILIES = ("consent", "decision", "exchange", "key", "proposal", "signer")
 
 
 def parse_object(text: str) -> bytes:
-    """An object's name in the state map."""
+    """An object's name in the state map; MalformedError for what can have no state."""
     family, slash, rest = text.partition("/")
+    name = text.encode()
     if slash and family in HEX_FAMILIES:
-        return family.encode() + b"/" + parse_hex("object id", rest)
-    return text.encode()
+        name = family.encode() + b"/" + parse_hex("object id", rest)
+    state_type(name)
+    return name
 
 
 def format_object(name: bytes) -> str:

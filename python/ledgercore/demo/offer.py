@@ -53,6 +53,10 @@ def check_offer(mapping: Mapping) -> None:
                 f"mapping: [approval] field is {column.code}, which has consented = false: "
                 "want a field that the decision may see"
             )
+        if column.code == mapping.approval.field and column.type != "uint":
+            raise MalformedError(
+                f"mapping: [approval] field is {column.code}, of type {column.type}: want a uint"
+            )
 
 
 def _check_identifier(line: str, value: str) -> None:

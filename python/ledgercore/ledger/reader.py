@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
+from operator import index as as_integer
 from threading import RLock
 
 from ledgercore._core import (
@@ -172,6 +173,7 @@ class Reader:
         With ``state_of`` they are under the newest checkpoint, whose states can be proven.
         """
         made: list[Receipt] = []
+        indices = [as_integer(index) for index in indices]
         with self.moment() as head:
             while len(made) < len(indices):
                 some = indices[len(made) : len(made) + BUNDLE_RECORDS]
@@ -405,7 +407,7 @@ class Reader:
             return self._seal(head, height)[2]
 
     def _seal(self, head: Head, height: int) -> Seal:
-        newest = head.block.height
+        height, newest = as_integer(height), head.block.height
         if not 0 <= height <= newest:
             raise IndexError(f"height is {height}, want 0 or more and at most {newest}")
         self._check_held(f"block {height}", height == 0 or height >= self.held_from)

@@ -73,6 +73,10 @@ class _Members(Struct, frozen=True, forbid_unknown_fields=True):
     quorum: Annotated[int, Meta(ge=0, le=64)] = 0
 
 
+MEMBER_ROLES = ("provider", "consumer", "supervisor", "governance", "competent-authority")
+"""Roles that the rules know; a genesis keeps what it is given for ever."""
+
+
 @dataclass(frozen=True)
 class Made:
     """What was made for one member's node."""
@@ -96,6 +100,9 @@ def make_node(
 ) -> Made:
     """Make a member's two keys and its settings in a directory."""
     entropy = entropy or SystemEntropy()
+    for role in roles:
+        if role not in MEMBER_ROLES:
+            raise MalformedError(f"role is {role!r}, want one of {', '.join(MEMBER_ROLES)}")
     text = _settings(member, listen, operator)
     parse_settings(text, directory)  # refuses a wrong member or address before anything is made
     make_directory(directory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledgercore.disk import exists, make_directory, read_start
+from ledgercore.disk import check_one_name, exists, make_directory, read_start
 from ledgercore.errors import CorruptError, StoreError, UnavailableError
 from ledgercore.store.address import Address
 from ledgercore.store.contract import Store
@@ -37,6 +37,7 @@ def check_there(address: Address) -> None:
     path = address.beside()
     if not exists(path):
         raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
+    check_one_name(path)
     if read_start(path, len(_SQLITE)) == _SQLITE:
         return
     if exists(f"{path}.head"):
