@@ -26,7 +26,7 @@ def faults(text: str) -> list[str]:
         link = re.fullmatch(r"\[[a-z]+\]\(((?:spec/)?[a-z]+\.md)\)", page)
         if not how or link is None or not (DOCS / link[1]).exists():
             found.append(f"{demand}: no page {page!r}")
-        named = re.fullmatch(r"`((?:cli/)?test_[a-z_]+\.py)::(test_[a-z_]+)`", test)
+        named = re.fullmatch(r"`((?:cli/)?test_[a-z_]+\.py)::(test_[a-z0-9_]+)`", test)
         if named is None or f"def {named[2]}(" not in (TESTS / named[1]).read_text():
             found.append(f"{demand}: no test {test!r}")
     return found
