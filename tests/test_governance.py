@@ -106,6 +106,13 @@ def lone_governor(kind: type[records.RecordBody]) -> str:
     return code_of(view, sign(view, "governor", body, **network))
 
 
+def last_compromise() -> str:
+    view = begin()
+    for member in OTHER_GOVERNORS:
+        act(view, member.replace("-", " "), records.KeyCompromise(member))
+    return code_of(view, sign(view, "governor", records.KeyCompromise("governor")))
+
+
 OTHER_GOVERNORS = ("other-governor", "third-governor")
 
 
@@ -149,6 +156,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a proposal that lapsed": lambda: carried_refusal(2, SUSPENSION, LAPSES),
         "the last of governance suspended": lambda: lone_governor(records.MemberSuspend),
         "the last of governance retired": lambda: lone_governor(records.MemberRetire),
+        "the last of governance compromised": last_compromise,
     },
     "E_MEMBER_STATE": {"the same suspension twice": again},
     "E_ROLE": {
@@ -229,7 +237,8 @@ def test_newcomer_signs_once_it_is_admitted():
     state = member_state(view, "newcomer")
     assert (1, running_hash([admitted])) == (state.count, state.history)
     proposal = view.get(rules.proposal_object(PROPOSAL), rules.ProposalState)
-    assert ("ENACTED", 3, ("governor", "other-governor")) == (
+    approvals = tuple(KEYS[name].public_key for name in ("governor", "other governor"))
+    assert ("ENACTED", 3, approvals) == (
         proposal.status,
         proposal.count,
         proposal.approvals,
@@ -306,6 +315,61 @@ def test_compromised_governor_counts_again_with_a_new_key():
     assert key_status(view, "other governor") == "COMPROMISED"
     act(view, "new key", b"data")
     assert len(view.get(rules.GOVERNANCE, rules.GovernanceState).members) == 3
+
+
+def replace_key(view, key: str, member: str, signers: tuple[str, str], proposal=ROOT) -> None:
+    replacement = records.KeyReplace(proposal, member, *newcomer(view, key, member))
+    act(view, signers[0], propose(replacement))
+    act(view, signers[1], records.GovernanceApprove(proposal))
+    act(view, signers[0], replacement)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("thief", ["other governor", "governor"])
+def test_approval_by_a_stolen_key_does_not_count_after_it_is_replaced(thief, announced):
+    """Whether it approved or proposed, and whether its owner called it COMPROMISED before."""
+    view = begin()
+    act(view, thief, propose(SUSPENSION))
+    member = thief.replace(" ", "-")
+    honest = "governor" if thief == "other governor" else "other governor"
+    if announced:
+        act(view, thief, records.KeyCompromise(member))
+    replace_key(view, "new key", member, ("third governor", honest))
+    act(view, honest, records.GovernanceApprove(PROPOSAL))
+
+    record = sign(view, honest, SUSPENSION)
+
+    assert code_of(view, record) == "E_QUORUM"
+    act(view, "new key", records.GovernanceApprove(PROPOSAL))
+    state = view.get(rules.proposal_object(PROPOSAL), rules.ProposalState)
+    assert state.approvals == (KEYS[honest].public_key, KEYS["new key"].public_key)
+    apply(view, sign(view, honest, SUSPENSION))
+
+
+def test_approval_by_a_rotated_key_is_given_again_and_counts_once():
+    view = begin()
+    act(view, "governor", propose(SUSPENSION))
+    act(view, "governor", rotation(view, "governor"))
+
+    act(view, "new key", records.GovernanceApprove(PROPOSAL))
+
+    again = sign(view, "new key", records.GovernanceApprove(PROPOSAL))
+    assert code_of(view, again) == "E_EXISTS"
+    assert code_of(view, sign(view, "new key", SUSPENSION)) == "E_QUORUM"
+
+
+def test_last_of_governance_replaces_its_key_where_it_may_not_only_give_it_up():
+    view = begin()
+    for member in OTHER_GOVERNORS:
+        act(view, member.replace("-", " "), records.KeyCompromise(member))
+    keys = newcomer(view, "new key", "governor")
+    replacement = records.KeyReplace(PROPOSAL, "governor", *keys)
+    act(view, "governor", propose(replacement))
+
+    act(view, "governor", replacement)
+
+    assert (key_status(view, "governor"), key_status(view, "new key")) == ("COMPROMISED", "ACTIVE")
+    assert view.get(rules.GOVERNANCE, rules.GovernanceState).members == ("governor",)
 
 
 def test_reinstated_member_with_a_compromised_key_stays_silent():

@@ -47,6 +47,7 @@ GENESIS_ROLES = ("operator", "competent-authority")
 NewKey = MemberAdmit | KeyRotate | KeyReplace
 Quorum = MemberAdmit | MemberSuspend | MemberReinstate | MemberRetire | KeyReplace
 MemberBody = Quorum | KeyRotate | KeyCompromise
+Departure = MemberSuspend | MemberRetire | KeyCompromise
 
 
 def name_of(record: VerifiedRecord, body: MemberBody) -> bytes:
@@ -83,10 +84,14 @@ def key_is_not_operators(case: Case[MemberBody, MemberState]) -> None:
         case.refuse("E_KEY", "key is the operator's, and every trust anchor names it")
 
 
-def governance_remains(case: Case[MemberSuspend | MemberRetire, MemberState]) -> None:
+def governance_remains(case: Case[Departure, MemberState]) -> None:
     """another member of governance is ACTIVE, else E_QUORUM"""
     if governors(case) == (case.body.member,):
-        case.refuse("E_QUORUM", f"{case.body.member} is the last member of governance")
+        case.refuse(
+            "E_QUORUM",
+            f"{case.body.member} is the last member of governance: "
+            "admit another first, or give it a new key by key.replace",
+        )
 
 
 def _mark_key(case: Case[Any, Any], key: bytes, status: str) -> None:
@@ -212,7 +217,7 @@ FAMILY = Family(
             ("ACTIVE",),
             Signer.OWNER,
             "ACTIVE",
-            ("key_is_not_operators",),
+            ("key_is_not_operators", "governance_remains"),
         ),
         Row(
             KeyReplace.KIND,

@@ -2,7 +2,8 @@
 
 A proposal is LAPSED from ``lapses_ms`` on, which is computed, never stored. It becomes ENACTED by
 the record that it allows, of another family. A quorum is more than half of the members of
-governance who are ACTIVE when that record is ordered; who is no longer among them does not count.
+governance who are ACTIVE when that record is ordered. An approval is kept by the key that signed
+it, and counts while that key may sign: one by a stolen key does not count for its owner's new one.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def lapse_is_ahead(case: Case[GovernancePropose | GovernanceReport, None]) -> No
 
 
 def approval_is_first(case: Case[GovernanceApprove, ProposalState]) -> None:
-    """the member has not approved it yet, else E_EXISTS"""
-    if case.member in case.state.approvals:
+    """the member's key has not approved it yet, else E_EXISTS"""
+    if case.record.key in case.state.approvals:
         case.refuse("E_EXISTS", f"member {case.member} has approved the proposal already")
 
 
@@ -109,8 +110,9 @@ def proposal_is_carried(case: Case[Any, Any]) -> None:
         case.refuse("E_QUORUM", f"proposal {proposal} is {status}, want OPEN")
     if state.content != _content(case, case.record.kind, case.record.body):
         case.refuse("E_QUORUM", f"proposal {proposal} is of another record than this one")
-    members = governors(case)
-    count, want = len(set(state.approvals) & set(members)), len(members) // 2 + 1
+    keys = (case.view.get(key_object(key), KeyState) for key in state.approvals)
+    count = sum(key is not None and key.status == "ACTIVE" for key in keys)
+    want = len(governors(case)) // 2 + 1
     if count < want:
         case.refuse("E_QUORUM", f"proposal {proposal} has {count} approvals, want {want}")
 
@@ -126,7 +128,7 @@ def enact(case: Case[Any, Any]) -> None:
 def propose(case: Case[GovernancePropose, None]) -> ProposalState:
     body = case.body
     content = _content(case, body.kind, body.body)
-    return ProposalState(*NEW, body.kind, content, body.lapses_ms, (case.member,))
+    return ProposalState(*NEW, body.kind, content, body.lapses_ms, (case.record.key,))
 
 
 def report(case: Case[GovernanceReport, None]) -> ProposalState:
@@ -138,7 +140,13 @@ def report(case: Case[GovernanceReport, None]) -> ProposalState:
 
 
 def approve(case: Case[GovernanceApprove, ProposalState]) -> ProposalState:
-    return structs.replace(case.state, approvals=(*case.state.approvals, case.member))
+    """What the member approved with an earlier key gives way, so that each has one approval."""
+    others = (
+        key
+        for key in case.state.approvals
+        if (state := case.view.get(key_object(key), KeyState)) and state.member != case.member
+    )
+    return structs.replace(case.state, approvals=(*others, case.record.key))
 
 
 FAMILY = Family(

@@ -123,12 +123,12 @@ class MemberState(BusinessState, frozen=True):
 
 
 class ProposalState(BusinessState, frozen=True):
-    """What governance is to allow, as the hash of a kind and a body, and who has approved it."""
+    """What governance is to allow, as the hash of a kind and a body, and the keys that approved."""
 
     kind: str
     content: bytes
     lapses_ms: int
-    approvals: tuple[str, ...]
+    approvals: tuple[bytes, ...]
 
 
 class ProductState(BusinessState, frozen=True):
