@@ -10,7 +10,14 @@ import pytest
 from ledgercore import Ledger, Replica, SigningKey, testing
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
-from ledgercore.errors import DiskFullError, LimitError, MalformedError, UnavailableError
+from ledgercore.errors import (
+    CorruptError,
+    DiskFullError,
+    LimitError,
+    MalformedError,
+    StoreError,
+    UnavailableError,
+)
 from ledgercore.proofs import verify_split_view
 from ledgercore.sync import (
     Ask,
@@ -288,6 +295,32 @@ def test_a_full_disk_of_ones_own_blames_nobody(
         assert not follower.evidence
         catch_up(follower, world.carry, world.pause)
         assert replica.height == ledger.height
+
+
+def test_damage_of_ones_own_is_not_taken_for_absence(
+    ledger: Ledger, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = {CorruptError: True, StoreError: True, UnavailableError: False}
+    with begun(ledger, tmp_path / "b.ledger") as replica:
+        replica.append(ledger.blocks(1))
+        for kind, raises in failures.items():
+            world.peers = {"a": Source(ledger).answer}
+            follower = world.follower(replica)
+
+            def fail(self: Replica, height: int, kind: type[Exception] = kind) -> str:
+                raise kind("block 3")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(Replica, "note", fail)
+                ask = follower.next()
+                assert isinstance(ask, Ask)
+                answer = Source(ledger).answer(ask.request)
+                if raises:
+                    with pytest.raises(kind, match="block 3"):
+                        follower.receive(ask, answer)
+                else:
+                    follower.receive(ask, answer)
+            assert not follower.evidence
 
 
 @pytest.fixture

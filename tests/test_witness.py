@@ -151,6 +151,21 @@ def test_a_witness_that_lost_its_file_or_has_another_does_not_go_on(
         WitnessStore.create(tmp_path / "a.ledger")
 
 
+def test_a_signer_that_is_away_for_a_while_does_not_stop_the_witness(
+    store: WitnessStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witness = watching(store)
+
+    def away(*given: object) -> str:
+        raise UnavailableError("signer does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ledgercore.sync.witness.cosign_checkpoint", away)
+        refused = ask(witness, History(), 0, 8)
+        assert (refused.status, refused.body) == (503, b"signer does not answer\n")
+    assert ask(witness, History(), 8, 8).status == 200
+
+
 def test_two_processes_of_one_witness_never_cosign_two_histories(path: Path) -> None:
     """Each has a connection of its own, as two processes do; both histories race from a size."""
     for number in range(20):
@@ -241,6 +256,9 @@ def test_what_the_quorum_does_not_cosign_is_not_published(town: Town) -> None:
         "another's line": Response(200, b"\xe2\x80\x94 x.example AAAAAAAA\n"),
         "a size from nowhere": Response(409, b"99999999999"),
         "a size that is none": Response(409, b"many"),
+        "a size of zeros": Response(409, b"0" * 20 + b"1"),
+        "a size of two forms": Response(409, b"01"),
+        "a size without end": Response(409, b"0" * 20 + b"9" * 4_980),
         "the same size for ever": Response(409, b"1\n"),
     }
     town.down = {"w0.example"}

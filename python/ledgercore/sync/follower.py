@@ -23,8 +23,9 @@ from ledgercore.errors import (
     InvalidError,
     InvalidProof,
     InvalidSignature,
-    LedgerError,
     MalformedError,
+    StoreError,
+    UnavailableError,
     UntrustedError,
 )
 from ledgercore.ledger.transfer import decode_transfer
@@ -294,7 +295,9 @@ class Follower:
     def _held(self, height: int) -> str:
         try:
             return self._copy.note(height)
-        except LedgerError:
+        except StoreError:
+            raise
+        except UnavailableError:
             return self._copy.checkpoint  # a copy that began later lacks it
 
     def _keep(self, split: SplitView | None) -> None:

@@ -21,6 +21,8 @@ __all__ = ["Publishable", "Publisher", "publish"]
 ATTEMPTS = 3
 """How often a witness is asked for one checkpoint: what it knew last may be news twice."""
 
+_DIGITS = 20
+
 
 class Publishable(Protocol):
     """The operator's ledger, as far as publishing needs it."""
@@ -87,14 +89,15 @@ class Publisher:
             return
         body = response.body[: ask.request.limit_bytes]
         if response.status == 409:
-            known = body.removesuffix(b"\n")
-            if not known.isdigit() or int(known[:20]) > size:
-                self._give_up(name, f"witness knows size {known[:20]!r}, want at most {size}")
+            known = _decode_size(body)
+            if known is None or known > size:
+                got = body[: _DIGITS + 1]
+                self._give_up(name, f"witness knows size {got!r}, want at most {size}")
                 return
-            self._sizes[name] = int(known)
+            self._sizes[name] = known
             self._attempts[name] -= 1
             del self._asked[name]
-            self.reasons[name] = f"witness knows size {int(known)}"
+            self.reasons[name] = f"witness knows size {known}"
         elif response.status != 200:
             self._give_up(name, f"status is {response.status}: {body[:200]!r}")
         else:
@@ -117,6 +120,14 @@ class Publisher:
     def _give_up(self, name: str, reason: str) -> None:
         self._attempts[name] = 0
         self.reasons[name] = reason
+
+
+def _decode_size(body: bytes) -> int | None:
+    """The size in a witness's answer, which has one form; None for what is none."""
+    digits = body.removesuffix(b"\n")
+    if not digits.isdigit() or len(digits) > _DIGITS or str(int(digits)).encode() != digits:
+        return None
+    return int(digits)
 
 
 def publish(publisher: Publisher, transport: Transport) -> str:

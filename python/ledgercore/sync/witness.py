@@ -18,13 +18,14 @@ from ledgercore._core import (
 )
 from ledgercore.clock import Clock
 from ledgercore.errors import (
-    BusyError,
     CorruptError,
     DiskFullError,
     InvalidError,
     InvalidProof,
     LedgerError,
     MalformedError,
+    StoreError,
+    UnavailableError,
 )
 from ledgercore.keys import Signer, cosign_checkpoint
 from ledgercore.proofs import SplitView
@@ -92,9 +93,11 @@ class Witness:
                 return Response(200, self._cosign(_decode(body)).encode(), TEXT)
         except _Refusal as refusal:
             return refusal.response
-        except (BusyError, DiskFullError) as error:
+        except DiskFullError as error:
             return _unavailable(str(error))  # passes, and has left what is known as it was
         except LedgerError as error:
+            if isinstance(error, UnavailableError) and not isinstance(error, StoreError):
+                return _unavailable(str(error))  # passes too: a busy file, a signer that is away
             # What is on disk now shows only to a new start: after a failed flush none may follow.
             self._stopped = str(error)
             return _unavailable(self._stopped)
