@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
 from ledgercore.node.server import NodeServer, serve
 from ledgercore.node.tls import client_context, server_context
+from ledgercore.records import Member
 
 MEMBERS = 4
 OPERATOR = SigningKey(b"o" * 32)
@@ -49,12 +50,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(directory: Path, limits: Limits | None = None) -> AsyncIterator[Running]:
+async def running(
+    directory: Path, limits: Limits | None = None, members: Sequence[Member] | None = None
+) -> AsyncIterator[Running]:
     """The operator's node, serving until the end."""
     ledger = Ledger.create(
         directory / "operator.ledger",
         origin="test.example/node",
-        members=testing.test_members(MEMBERS),
+        members=members or testing.test_members(MEMBERS),
         key=OPERATOR,
     )
     log = io.StringIO()

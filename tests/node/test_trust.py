@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from msgspec import structs
 
-from ledgercore import RefusedError, SigningKey, UnavailableError, testing
+from ledgercore import RefusedError, SigningKey, UnavailableError, records, testing
 from ledgercore.clock import ManualClock, SystemClock
 from ledgercore.demo.authority import Authority
 from ledgercore.entropy import SeededEntropy
@@ -22,9 +22,7 @@ from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
 from ledgercore.node.tls import client_context
 from ledgercore.node.warrant import Replays, parse_warrant, sign_request
-from ledgercore.rules import MemberState, member_object
-from ledgercore.rules.view import decode_state, encode_state
-from tests.node.running import IMPATIENT, Running, running
+from tests.node.running import IMPATIENT, MEMBERS, Running, running
 
 NETWORK = bytes(16)
 REQUEST = ("POST", "/v1/records", b"body")
@@ -62,7 +60,7 @@ def header(
 ) -> str:
     given = {
         "key": testing.signing_key(number),
-        "network": there.node.anchor.network,
+        "network": there.node.ledger.network,
         "to": "operator",
         "request": request,
         "clock": SystemClock(),
@@ -201,37 +199,74 @@ def test_a_connection_needs_a_certificate_of_the_members_authority(tmp_path: Pat
 
 
 def test_a_suspended_member_is_cut_off_with_the_block_that_says_so(tmp_path: Path) -> None:
-    """The rules that suspend are the ledger's; the node looks again with every block."""
-
-    async def act() -> None:
-        async with running(tmp_path) as there, there.client(0) as other, there.client(1) as client:
-            stream = client.events()
-            await anext(stream)
-            idle = await other.checkpoint()
-            suspend(there, "member-1")
-
-            await other.submit_many(there.records(1, signers=1))
-            with pytest.raises((UnavailableError, StopAsyncIteration)):
-                await anext(stream)
-            with pytest.raises(RefusedError, match="SUSPENDED"):
-                await client.checkpoint()
-            assert await other.checkpoint() != idle
-            assert there.node.metrics.cut._value.get() >= 1
-
-    asyncio.run(act())
+    suspension = records.MemberSuspend(bytes([1]) * 32, "member-1")
+    lapses_ms = SystemClock().now_ms() + 600_000
+    proposal = records.GovernancePropose(
+        suspension.proposal, suspension.KIND, records.encode(suspension), lapses_ms
+    )
+    approval = records.GovernanceApprove(suspension.proposal)
+    changes = [(2, proposal), (3, approval), (2, suspension)]
+    asyncio.run(cut_off(tmp_path, lambda there: changes, "member member-1 is SUSPENDED"))
 
 
-def suspend(there: Running, member: str) -> None:
-    """Have the ledger say from the next block on that a member is suspended."""
-    load, name = there.node.ledger.state, member_object(member)
+def test_a_rotated_key_is_cut_off_with_the_block_that_says_so(tmp_path: Path) -> None:
+    def rotation(there: Running) -> list[Change]:
+        key = SigningKey(b"n" * 32)
+        message = records.key_message(there.node.ledger.network, key.public_key, "member-1")
+        return [(1, records.KeyRotate("member-1", key.public_key, bytes(32), key.sign(message)))]
 
-    def changed(asked: bytes) -> bytes | None:
-        data = load(asked)
-        if asked != name or data is None:
-            return data
-        return encode_state(structs.replace(decode_state(data, MemberState), status="SUSPENDED"))
+    asyncio.run(cut_off(tmp_path, rotation, "of member-1 is ROTATED"))
 
-    there.node._membership._load = changed
+
+def test_a_compromised_key_is_cut_off_with_the_block_that_says_so(tmp_path: Path) -> None:
+    changes = [(1, records.KeyCompromise("member-1"))]
+    asyncio.run(cut_off(tmp_path, lambda there: changes, "of member-1 is COMPROMISED"))
+
+
+Change = tuple[int, records.RecordBody]
+
+
+async def cut_off(directory: Path, changes: Callable[[Running], list[Change]], reason: str) -> None:
+    """Member 1's stream and connections end with the records of the changes, and no other's."""
+    governors = [
+        structs.replace(member, roles=(*member.roles, "governance"))
+        for member in testing.test_members(MEMBERS)[2:]
+    ]
+    members = (*testing.test_members(MEMBERS)[:2], *governors)
+    async with (
+        running(directory, members=members) as there,
+        there.client(0) as other,
+        there.client(1) as client,
+    ):
+        stream = client.events()
+        await anext(stream)
+        idle = await other.checkpoint()
+        for number, body in changes(there):
+            await other.submit(typed(there, number, body))
+
+        with pytest.raises((UnavailableError, StopAsyncIteration)):
+            async with asyncio.timeout(10):
+                while True:
+                    await anext(stream)
+        with pytest.raises(RefusedError, match=reason):
+            await client.checkpoint()
+        assert await other.checkpoint() != idle
+        assert there.node.metrics.cut._value.get() >= 1
+
+
+def typed(there: Running, number: int, body: records.RecordBody) -> bytes:
+    """A member's next record."""
+    key, ledger = testing.signing_key(number), there.node.ledger
+    sequence, previous = ledger.next_position(key.public_key)
+    record = key.sign_record(
+        suite=ledger.suite,
+        network=ledger.network,
+        kind=body.KIND,
+        body=records.encode(body),
+        sequence=sequence,
+        previous=previous,
+    )
+    return record.encode()
 
 
 def test_a_connection_speaks_for_one_key(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Know which member a key speaks for, as of the newest block.
 
-The ledger decides, and nothing else: a key is a member's if its state says so, and a member may ask
-while its status is ACTIVE. Answers are kept until the next block, which may change them.
+The ledger decides, and nothing else: who may ask is whose key may sign, by the rule of records. A
+key that is ROTATED or COMPROMISED asks nothing, nor does one of a member who is suspended or
+retired. Answers are kept until the next block, which may change them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ledgercore.errors import RefusedError
-from ledgercore.rules import KeyState, MemberState, key_object, member_object
-from ledgercore.rules.view import decode_state
+from ledgercore.rules import View, check_key
 
-__all__ = ["ACTIVE", "Membership"]
+__all__ = ["Membership"]
 
-ACTIVE = "ACTIVE"
 KEYS = 4_096
 """Keys that are remembered until the next block, at most."""
 
@@ -49,12 +48,7 @@ class Membership:
         return found
 
     def _look_up(self, key: bytes) -> str | RefusedError:
-        state = self._load(key_object(key))
-        member = "" if state is None else decode_state(state, KeyState).member
-        if not member:
-            return RefusedError("E_MEMBER", f"key {key.hex()[:16]} is not a member's")
-        data = self._load(member_object(member))
-        status = "" if data is None else decode_state(data, MemberState).status
-        if status != ACTIVE:
-            return RefusedError("E_MEMBER", f"member {member} is {status}, want {ACTIVE}")
-        return member
+        try:
+            return check_key(View(self._load), key)
+        except RefusedError as refusal:
+            return refusal

@@ -14,6 +14,7 @@ from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
 from ledgercore.rules.exchange import status_at as exchange_status_at
+from ledgercore.rules.governance import check_key
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     GOVERNANCE,
@@ -88,6 +89,7 @@ __all__ = [
     "audit_status_at",
     "book_object",
     "check_has_history",
+    "check_key",
     "consent_object",
     "consent_status_at",
     "decision_object",

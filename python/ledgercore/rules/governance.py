@@ -64,15 +64,20 @@ def follow_signer(view: View, record: VerifiedRecord) -> tuple[bytes, SignerStat
 
 def check_member(view: View, record: VerifiedRecord) -> str:
     """The id of the member whose key signed, if the key may sign now."""
-    key = view.get(b"key/" + record.key, KeyState)
-    if key is None or not key.member:
-        refuse("E_MEMBER", f"key {record.key.hex()[:16]} is not a member's", record.id)
-    if key.status in ("ROTATED", "COMPROMISED"):
-        message = f"key {record.key.hex()[:16]} of {key.member} is {key.status}, want ACTIVE"
-        refuse("E_KEY", message, record.id)
-    if key.status != "ACTIVE":
-        refuse("E_MEMBER", f"member {key.member} is {key.status}, want ACTIVE", record.id)
-    return key.member
+    return check_key(view, record.key, record.id)
+
+
+def check_key(view: View, key: bytes, record: bytes = b"") -> str:
+    """The id of the member that a key speaks for, if it may now; ``record`` is what it signed."""
+    state = view.get(key_object(key), KeyState)
+    if state is None or not state.member:
+        refuse("E_MEMBER", f"key {key.hex()[:16]} is not a member's", record)
+    if state.status in ("ROTATED", "COMPROMISED"):
+        message = f"key {key.hex()[:16]} of {state.member} is {state.status}, want ACTIVE"
+        refuse("E_KEY", message, record)
+    if state.status != "ACTIVE":
+        refuse("E_MEMBER", f"member {state.member} is {state.status}, want ACTIVE", record)
+    return state.member
 
 
 def check_role(view: View, record: VerifiedRecord, role: str) -> str:
