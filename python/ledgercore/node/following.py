@@ -95,14 +95,14 @@ class Following:
         self._files = 0
         self.caught_up = False
         """Whether the copy once was level with every peer that can be reached."""
-        self.failed = asyncio.Event()
-        """Set when the copy's own disk fails: the node must be started anew."""
 
     def start(self) -> None:
         """Begin to follow."""
         self._tasks = [asyncio.create_task(self._follow())]
         for channel in self._channels.values():
             self._tasks.append(asyncio.create_task(self._listen(channel)))
+        for task in self._tasks:
+            task.add_done_callback(self._node.ended)
 
     async def stop(self) -> None:
         """End, and close the copy when the block that is being written is durable."""
@@ -123,19 +123,12 @@ class Following:
             if isinstance(what, Ask):
                 task = asyncio.create_task(self._ask(what))
                 self._asking.add(task)
-                task.add_done_callback(self._asked)
+                task.add_done_callback(self._asking.discard)
+                task.add_done_callback(self._node.ended)
                 continue
             with suppress(TimeoutError):
                 async with deadline(what.duration_ms / 1000):
                     await self._wake.wait()
-
-    def _asked(self, task: asyncio.Task[None]) -> None:
-        """An error that nobody foresaw ends the node rather than leave it behind in silence."""
-        self._asking.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._node.log.error("following failed", error=type(error).__name__)
-            self.failed.set()
 
     def _take(self, ask: Ask, answer: Response) -> None:
         """Let the follower decide, and keep what witnesses have added to our own checkpoint."""
@@ -155,7 +148,7 @@ class Following:
             await loop.run_in_executor(self._thread, take)
         except LedgerError as error:
             self._node.log.error("copy cannot be written", error=type(error).__name__)
-            self.failed.set()
+            self._node.failed.set()
             return
         self._look(ask.peer)
         self._wake.set()

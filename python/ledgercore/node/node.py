@@ -94,7 +94,9 @@ class Node:
         self.metrics = Metrics()
         self.feed = Feed()
         self.ordering: Ordering = _Writer(self)
-        self.ready: Callable[[], bool] = lambda: True
+        self.failed = asyncio.Event()
+        """Set when something beside answering has ended for good: the node must be started anew."""
+        self.ready: Callable[[], bool] = lambda: not self.failed.is_set()
         self.connections: Connections | None = None
         self.background: list[Background] = []
         self.witness: Witness | None = None
@@ -112,6 +114,7 @@ class Node:
         """Begin to look at the ledger."""
         await self.announce()
         self._looking = asyncio.create_task(self._look())
+        self._looking.add_done_callback(self.ended)
         for each in self.background:
             each.start()
 
@@ -125,6 +128,13 @@ class Node:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._threads.shutdown)
         await loop.run_in_executor(None, self.ledger.close)
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """An error that nobody foresaw ends the node rather than leave it behind in silence."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.log.error("background failed", error=type(error).__name__)
+            self.failed.set()
 
     async def ask(self, call: Callable[[], ResultT]) -> ResultT:
         """Run a call of the ledger on a thread; it is carried out also if nobody waits for it."""

@@ -74,7 +74,7 @@ async def open_node(settings: Settings, caller: Caller, log: Log) -> Node:
     relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
     node.ordering = relay
     node.background = [following, relay]
-    node.ready = lambda: following.caught_up and not following.failed.is_set()
+    node.ready = lambda: following.caught_up and not node.failed.is_set()
     return node
 
 
@@ -134,21 +134,19 @@ def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
 async def run_node(
     settings: Settings, caller: Caller, log: Log, *, wrap: Wrap | None = None
 ) -> None:
-    """Run the node until SIGTERM or SIGINT, or until its own disk fails."""
+    """Run the node until SIGTERM or SIGINT, or until its own disk or a task of it fails."""
     context = server_context(settings.tls)
     node = await open_node(settings, caller, log)
     await node.start()
     host, port = settings.address
     server = NodeServer(node, host, port, context, wrap)
-    failing = [each.failed for each in node.background if isinstance(each, Following)]
-    watching = [asyncio.create_task(_stop_when(failed, server)) for failed in failing]
+    watching = asyncio.create_task(_stop_when(node.failed, server))
     try:
         await serve(server, node)
     finally:
-        for task in watching:
-            task.cancel()
-    if any(failed.is_set() for failed in failing):
-        raise StoreError(f"copy {settings.ledger} cannot be written: start the node anew")
+        watching.cancel()
+    if node.failed.is_set():
+        raise StoreError(f"node of {settings.ledger} has failed, see its log: start it anew")
 
 
 async def _stop_when(failed: asyncio.Event, server: NodeServer) -> None:

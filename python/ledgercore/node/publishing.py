@@ -17,6 +17,7 @@ from ledgercore.node.channel import Channel
 from ledgercore.node.node import Node
 from ledgercore.sync import Ask
 from ledgercore.sync.publisher import Publisher
+from ledgercore.waiting import sleep
 
 __all__ = ["Publishing"]
 
@@ -37,6 +38,7 @@ class Publishing:
     def start(self) -> None:
         """Begin with the newest checkpoint."""
         self._task = asyncio.create_task(self._publish())
+        self._task.add_done_callback(self._node.ended)
 
     async def stop(self) -> None:
         """End; what was cosigned is kept."""
@@ -49,16 +51,27 @@ class Publishing:
     async def _publish(self) -> None:
         node, publisher = self._node, self._publisher
         while not node.feed.closed:
-            note = await node.ask(publisher.begin)
-            while publisher.published is None:
-                asks = await node.ask(publisher.asks)
-                if not asks:
-                    node.log.warning("quorum is missing", witnesses=len(publisher.reasons))
-                    break
-                await asyncio.gather(*map(self._ask, asks))
-            await node.announce()
+            try:
+                height = await self._round()
+            except LedgerError as error:
+                node.log.error("publishing failed", error=type(error).__name__)
+                await sleep(AGAIN_S)
+                continue
             wait_s = None if publisher.published is not None else AGAIN_S
-            await self._next(Checkpoint.parse(note).height, wait_s)
+            await self._next(height, wait_s)
+
+    async def _round(self) -> int:
+        """Bring the newest checkpoint to the witnesses; its height."""
+        node, publisher = self._node, self._publisher
+        note = await node.ask(publisher.begin)
+        while publisher.published is None:
+            asks = await node.ask(publisher.asks)
+            if not asks:
+                node.log.warning("quorum is missing", witnesses=len(publisher.reasons))
+                break
+            await asyncio.gather(*map(self._ask, asks))
+        await node.announce()
+        return Checkpoint.parse(note).height
 
     async def _ask(self, ask: Ask) -> None:
         channel = self._channels.get(ask.peer)

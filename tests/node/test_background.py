@@ -1,0 +1,85 @@
+"""What a node does beside answering goes on after errors that pass, and never ends in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Replica, StoreError
+from ledgercore.entropy import SeededEntropy
+from ledgercore.node import publishing
+from ledgercore.node.following import Following
+from ledgercore.node.publishing import Publishing
+from ledgercore.sync import Follower
+from ledgercore.sync.publisher import Publisher
+from tests.node.running import running
+
+
+def test_publishing_goes_on_after_an_error_that_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, begun = Publisher.begin, asyncio.Event()
+    errors: list[Exception] = [StoreError("input failed"), StoreError("input failed")]
+
+    async def act() -> None:
+        loop = asyncio.get_running_loop()
+
+        def failing(self: Publisher) -> str:
+            if errors:
+                raise errors.pop()
+            loop.call_soon_threadsafe(begun.set)
+            return begin(self)
+
+        monkeypatch.setattr(Publisher, "begin", failing)
+        async with running(tmp_path) as there:
+            task = Publishing(there.node, {})
+            task.start()
+            await asyncio.wait_for(begun.wait(), 10)
+            await task.stop()
+            assert there.log.getvalue().count("publishing failed") == 2
+            assert there.node.ready() and not there.node.failed.is_set()
+
+    monkeypatch.setattr(publishing, "AGAIN_S", 0.01)
+    asyncio.run(act())
+
+
+def test_publishing_that_nobody_foresaw_to_end_ends_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Publisher, "begin", _fail)
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            task = Publishing(there.node, {})
+            task.start()
+            await asyncio.wait_for(there.node.failed.wait(), 10)
+            assert not there.node.ready()
+            assert "background failed" in there.log.getvalue()
+            await task.stop()
+
+    asyncio.run(act())
+
+
+def test_following_that_nobody_foresaw_to_end_ends_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Follower, "next", _fail)
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            ledger = there.node.ledger
+            genesis = next(ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", ledger.trust_anchor, genesis)
+            task = Following(there.node, copy, [], SeededEntropy(1))
+            task.start()
+            await asyncio.wait_for(there.node.failed.wait(), 10)
+            assert not there.node.ready()
+            await task.stop()
+
+    asyncio.run(act())
+
+
+def _fail(self: object) -> str:
+    raise RuntimeError("nobody foresaw this")
