@@ -388,6 +388,24 @@ def test_a_transaction_is_whole_or_not_there(path: Path) -> None:
     beside.close()
 
 
+@pytest.mark.parametrize("call", ["erase", "change_key"])
+def test_what_cuts_the_log_is_refused_at_once_inside_a_transaction(path: Path, call: str) -> None:
+    vault = Vault(path, KEY)
+    vault.store([("a", SECRET)])
+    calls = {"erase": lambda: vault.erase(["a"]), "change_key": lambda: vault.change_key(OTHER_KEY)}
+
+    with vault.transaction():
+        vault.store([("b", b"2")])
+        with pytest.raises(StoreError, match=r"inside a transaction.*: end the transaction first$"):
+            calls[call]()
+        vault.store([("c", b"3")])
+
+    assert (vault.names(), vault.load("a")) == (["a", "b", "c"], SECRET)
+    calls[call]()
+    assert vault.load("b") == b"2"
+    vault.close()
+
+
 @pytest.mark.parametrize("name", ["", "n" * 513])
 def test_a_name_past_its_limit_is_refused(path: Path, name: str) -> None:
     vault = Vault(path, KEY)

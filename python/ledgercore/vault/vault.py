@@ -204,9 +204,11 @@ class Vault:
         """Overwrite and remove items; how many were there. Durable on return.
 
         Raises ``BusyError`` where the items are removed and the write-ahead log cannot be cut,
-        because another connection reads from it: to erase again is safe, and cuts it.
+        because another connection reads from it: to erase again is safe, and cuts it. Raises
+        ``StoreError`` inside a transaction, where it cannot be cut, and changes nothing.
         """
         with self._lock:
+            self._refuse_inside_transaction("erase in")
             with self.transaction(), self._translated("erase in"):
                 before = self._connection.total_changes()
                 slots = [(self._cipher.slot(name),) for name in names]
@@ -220,9 +222,10 @@ class Vault:
 
         Store the new key first and destroy the old one afterwards, with its copies: then nothing
         that was erased here can be opened in an older copy of this file either. After a crash one
-        of the two keys opens the vault.
+        of the two keys opens the vault. Raises ``StoreError`` inside a transaction, like ``erase``.
         """
         with self._lock:
+            self._refuse_inside_transaction("change the key of")
             with self.transaction(), self._translated("change the key of"):
                 version, _ = self._header()
                 (vault,) = self._row("SELECT vault FROM header")
@@ -277,6 +280,16 @@ class Vault:
             version, _ = self._header()
         if row.version > version:
             raise CorruptError(f"item has version {row.version}, want at most {version}")
+
+    def _refuse_inside_transaction(self, doing: str) -> None:
+        """The log is cut after the commit: before it nothing is durable, nor gone from the file."""
+        with self._translated(doing):
+            inside = self._connection.in_transaction
+        if inside:
+            raise StoreError(
+                f"cannot {doing} vault {self._path} inside a transaction, since its log is cut "
+                "after the commit: end the transaction first"
+            )
 
     def _cut_log(self) -> None:
         with self._translated("cut the log of"):
