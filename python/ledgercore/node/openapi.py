@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ledgercore.node.guard import OPEN
 from ledgercore.node.limits import Limits
-
-if TYPE_CHECKING:
-    from ledgercore.node.routes import Parameter, RouteRow
+from ledgercore.node.table import Parameter, RouteRow
 
 __all__ = ["document"]
 

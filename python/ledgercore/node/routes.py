@@ -6,9 +6,8 @@ answered is proof or leads to one; who asks verifies it against the trust anchor
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -19,37 +18,16 @@ from ledgercore.node.guard import KEY, inner_path
 from ledgercore.node.metrics import METRICS_TYPE
 from ledgercore.node.names import parse_object
 from ledgercore.node.node import Node
+from ledgercore.node.openapi import document
+from ledgercore.node.table import Parameter, RouteRow
 from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
 from ledgercore.sync.messages import Request as Carried
 from ledgercore.sync.source import Source
 
-__all__ = ["BINARY", "EVENTS", "ROUTES", "TEXT", "Parameter", "RouteRow"]
+__all__ = ["BINARY", "EVENTS", "ROUTES", "TEXT"]
 
 EVENTS = "text/event-stream"
 JSON = "application/json"
-
-
-class Parameter(NamedTuple):
-    """A part of a path or a query."""
-
-    name: str
-    meaning: str
-    kind: str = "integer"
-    required: bool = True
-
-
-class RouteRow(NamedTuple):
-    """One thing that can be asked."""
-
-    method: str
-    path: str
-    answer: Callable[[Request], Awaitable[Response]]
-    summary: str
-    answers: str
-    parameters: Sequence[Parameter] = ()
-    takes: str = ""
-    absent: bool = False
-    """Whether it can be answered with 404."""
 
 
 def _node(request: Request) -> Node:
@@ -264,8 +242,6 @@ async def metrics(request: Request) -> Response:
 
 
 async def openapi(request: Request) -> Response:
-    from ledgercore.node.openapi import document
-
     return json_answer(document(ROUTES, _node(request).limits))
 
 

@@ -1,0 +1,34 @@
+"""Say what a row of a node's routes is: the table is served from, and described by OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+__all__ = ["Parameter", "RouteRow"]
+
+
+class Parameter(NamedTuple):
+    """A part of a path or a query."""
+
+    name: str
+    meaning: str
+    kind: str = "integer"
+    required: bool = True
+
+
+class RouteRow(NamedTuple):
+    """One thing that can be asked."""
+
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    summary: str
+    answers: str
+    parameters: Sequence[Parameter] = ()
+    takes: str = ""
+    absent: bool = False
+    """Whether it can be answered with 404."""
