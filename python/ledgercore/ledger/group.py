@@ -23,7 +23,7 @@ Outcome = int | RefusedError
 """The index that a record has, or why it was refused."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Waiting:
     """What one caller wants written: payloads to be signed, or records that are signed already.
 

@@ -166,7 +166,8 @@ class Writer:
     def _serve(self, some: Sequence[Waiting]) -> list[Outcome]:
         """Order what these callers want as one block; the outcomes in their order."""
         outcomes = self._order(self._joined(some))
-        wanted, at = dict[int, Waiting](), 0
+        wanted: dict[int, Waiting] = {}
+        at = 0
         for waiting in some:
             first = outcomes[at] if waiting.wants_receipt else None
             if isinstance(first, int):

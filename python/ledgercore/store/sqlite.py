@@ -208,7 +208,7 @@ class SqliteStore:
                 if self._log_pages >= _LONGEST_LOG:
                     self._mover.start()
                     self._mover.wait()
-            elif self._log_pages >= _LOG_PAGES:
+            else:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._log_pages = 0
         except _ERRORS as error:
@@ -288,7 +288,8 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        self._shorten_log()
+        if self._log_pages >= _LOG_PAGES:
+            self._shorten_log()
         self._run("BEGIN IMMEDIATE")
         try:
             yield
@@ -298,7 +299,7 @@ class SqliteStore:
             if not self._connection.get_autocommit():
                 self._run("ROLLBACK")
             raise
-        if self._mover is not None and self._log_pages >= _LOG_PAGES:
+        if self._log_pages >= _LOG_PAGES and self._mover is not None:
             with suppress(RuntimeError):  # no thread can be had: after the next block, perhaps
                 self._mover.start()
 
