@@ -123,12 +123,18 @@ def code_of(view: View, record: VerifiedRecord, time_ms: int = START, index: int
 
 
 def begin(suite: str = "std") -> View:
-    """A network with one published product."""
+    """A network with one schema and one published product on it."""
     view = empty_view()
     rules.apply(view, sign_genesis(genesis_body(suite)), Position(0, 0, START))
     fields = (records.Field("vat.sales_m", "fen", 4),)
-    act(view, "provider", records.ProductPublish("tax.v1", "Tax", "1", fields, (PURPOSE,)))
+    act(view, "provider", records.SchemaRegister("tax", 1, "Tax", fields))
+    act(view, "provider", product("tax.v1"))
     return view
+
+
+def product(name: str, **changes: Any) -> records.ProductPublish:
+    body = records.ProductPublish(name, "Tax", "1", "tax", 1, ("vat.sales_m",), (PURPOSE,))
+    return structs.replace(body, **changes)
 
 
 def request(consent: bytes, key: str, **changes: Any) -> records.ConsentRequest:
@@ -294,10 +300,19 @@ def equivocation(view: View, signer: str) -> bytes:
     return Equivocation(*(Record.decode(record.encode()) for record in two)).encode()
 
 
+def schema_scene(status: str) -> Scene:
+    scene = Scene(begin())
+    if status:
+        act(scene.view, "provider", records.SchemaRegister("new", 1, "", ()))
+    if status == "RETIRED":
+        act(scene.view, "provider", records.SchemaRetire("new", 1))
+    return scene
+
+
 def product_scene(status: str) -> Scene:
     scene = Scene(begin())
     if status:
-        act(scene.view, "provider", records.ProductPublish("new.v1", "", "", (), ()))
+        act(scene.view, "provider", product("new.v1"))
     if status == "WITHDRAWN":
         act(scene.view, "provider", records.ProductWithdraw("new.v1"))
     return scene
@@ -431,6 +446,7 @@ def audit_scene(status: str) -> Scene:
 SCENES = {
     "proposal": proposal_scene,
     "member": member_scene,
+    "schema": schema_scene,
     "product": product_scene,
     "consent": consent_scene,
     "exchange": exchange_scene,
@@ -451,7 +467,9 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "governance.report": lambda: records.GovernanceReport(
             PROPOSAL, "provider", equivocation(scene.view, "provider"), 2 * LAPSES
         ),
-        "product.publish": lambda: records.ProductPublish("new.v1", "", "", (), ()),
+        "schema.register": lambda: records.SchemaRegister("new", 1, "", ()),
+        "schema.retire": lambda: records.SchemaRetire("new", 1),
+        "product.publish": lambda: product("new.v1"),
         "product.withdraw": lambda: records.ProductWithdraw("new.v1"),
         "consent.request": lambda: request(CONSENT, "consent key"),
         "consent.authorise": lambda: authorise(scene.view, CONSENT, "consent key"),

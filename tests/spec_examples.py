@@ -25,7 +25,7 @@ from ledgercore.node.warrant import sign_request
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, SplitView, StateReceipt
-from ledgercore.records import Field, ProductPublish, ProductWithdraw, encode
+from ledgercore.records import ProductPublish, ProductWithdraw, encode
 from ledgercore.rules import (
     EMPTY_HISTORY,
     ProductState,
@@ -177,7 +177,7 @@ def split_view(anchor: Anchor, checkpoint: Checkpoint) -> bytes:
 def touched(anchor: Anchor) -> tuple[HistoryProof, StateReceipt]:
     """A product that is published and withdrawn, its history and its state."""
     name = product_object("tax.v1")
-    published = ProductPublish("tax.v1", "Tax", "1", (Field("vat.sales_m", "fen", 4),), ("credit",))
+    published = ProductPublish("tax.v1", "Tax", "1", "tax", 1, ("vat.sales_m",), ("credit",))
     chain: list[Record] = []
     for body in (published, ProductWithdraw("tax.v1")):
         previous = chain[-1].id if chain else bytes(32)
@@ -195,7 +195,7 @@ def touched(anchor: Anchor) -> tuple[HistoryProof, StateReceipt]:
     for record in chain:
         history = extend_history("std", history, record.id)
     fields = (("vat.sales_m", "fen", 4),)
-    state = ProductState("WITHDRAWN", 2, history, "tax", "Tax", "1", fields, ("credit",))
+    state = ProductState("WITHDRAWN", 2, history, "tax", "Tax", "1", "tax", 1, fields, ("credit",))
     states = Map("std").update([(name, encode_state(state))])
     leaves = _core.leaf_hashes("std", [b"genesis", *(record.encode() for record in chain)])
     tree, _ = Frontier("std").append(leaves)

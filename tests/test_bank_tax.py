@@ -13,7 +13,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.exchange import find_products
 from ledgercore.exchange.submission import submit
 from ledgercore.profiles import MISSING
-from ledgercore.profiles.bank_tax import DICTIONARY, PURPOSES
+from ledgercore.profiles.bank_tax import DICTIONARY, PURPOSES, SCHEMA
 from ledgercore.records import ProductPublish
 from ledgercore.records.base import Value
 from tests.town import Town
@@ -28,6 +28,16 @@ def test_the_document_is_the_dictionary() -> None:
     assert shown is not None
     assert shown[1] == DICTIONARY.document(), "python -m ledgercore.profiles.bank_tax"
     assert re.findall(r"`([a-z.]+)`", text.split("Purposes:")[1]) == list(PURPOSES)
+
+
+def test_the_schema_has_every_field_that_a_value_is_checked_for() -> None:
+    codes = [field.code for field in SCHEMA.fields]
+
+    assert len(codes) == len(set(codes)) == 17 + 2 * 36 + 2 * 3
+    assert codes == list(DICTIONARY.codes)
+    for field in SCHEMA.fields:
+        entry = DICTIONARY.entry(field.code)
+        assert (field.unit, field.level) == (entry.unit, entry.level)
 
 
 def test_codes_are_distinct_and_levels_are_levels() -> None:
@@ -83,7 +93,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 
 def offer(town: Town, product: str, title: str, codes: list[str], purposes: list[str]) -> None:
-    body = ProductPublish(product, title, "1", DICTIONARY.fields(codes), tuple(purposes))
+    body = ProductPublish(product, title, "1", "bank_tax", 1, tuple(codes), tuple(purposes))
     (outcome,) = submit(town.parties.ledger, [town.parties.provider.publish(body)])
     assert not isinstance(outcome, Exception), outcome
 
@@ -91,6 +101,8 @@ def offer(town: Town, product: str, title: str, codes: list[str], purposes: list
 def test_products_are_found_by_what_they_offer(town: Town) -> None:
     ledger = town.parties.ledger
     before = {each.product for each in find_products(ledger)}
+    (registered,) = submit(ledger, [town.parties.provider.register_schema(SCHEMA)])
+    assert not isinstance(registered, Exception), registered
     offer(town, "tax.sales.v1", "Sales", ["vat.sales_m.1", "vat.sales_12m"], ["credit.assess"])
     offer(town, "tax.staff.v1", "Heads", ["soc.heads"], ["credit.monitor", "credit.assess"])
 
@@ -103,9 +115,11 @@ def test_products_are_found_by_what_they_offer(town: Town) -> None:
     assert found(purpose="credit.monitor") == {"tax.staff.v1"}
     assert found(purpose="credit.assess", word="HEADS") == {"tax.staff.v1"}
     assert found(provider="nobody") == set()
+    assert found(schema="bank_tax") == {"tax.sales.v1", "tax.staff.v1"}
+    assert found(schema="bank_tax", word="heads") == {"tax.staff.v1"}
     one = next(each for each in find_products(ledger) if each.product == "tax.staff.v1")
     assert one.fields == (("soc.heads", "count", 3),)
-    assert one.provider == TAX
+    assert (one.provider, one.schema, one.schema_version) == (TAX, "bank_tax", 1)
 
     submit(ledger, [town.parties.provider.withdraw("tax.staff.v1")])
     assert found() == {"tax.sales.v1"}

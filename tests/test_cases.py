@@ -54,6 +54,7 @@ from tests.network import (
     exchange_state,
     intend,
     newcomer,
+    product,
     request,
     sign,
 )
@@ -425,7 +426,8 @@ def test_case_36_what_is_like_a_token_is_refused_by_any_name() -> None:
         ("Loyalty token", "E_RESERVED_WORD"),
         ("Points, redeemable, for the balance of a holder", "E_TOKEN_LIKE"),
     ):
-        assert code == refusal(view, "provider", records.ProductPublish("p", title, "1", (), ()))
+        assert code == refusal(view, "provider", records.SchemaRegister("s", 1, title, ()))
+        assert code == refusal(view, "provider", product("p", title=title))
     unknown = sign(view, "provider", b"\x91\x01", kind="points.transfer")
     assert "E_KIND" == code_of(view, unknown)
     moving = {"amount", "balance", "to", "recipient", "fee", "reward", "supply"}

@@ -219,10 +219,13 @@ def test_an_intent_that_cannot_be_answered_is_refused_and_the_others_are_admitte
     source = town.parties.provider._source
     source[town.firm][BEYOND] = 1
     subject = town.firm_named(terms.get("subject", town.firm))
-    product = town.product("tax.wide.v1")
-    lost = structs.replace(product.fields[0], code="tax.lost")
-    product = structs.replace(product, fields=(*product.fields, lost))
-    town.accept([town.parties.provider.publish(product)])
+    product, schema = town.product("tax.wide.v1"), town.mapping.schema()
+    lost = structs.replace(schema.fields[0], code="tax.lost")
+    schema = structs.replace(schema, schema_version=2, fields=(*schema.fields, lost))
+    codes = (*product.codes, "tax.lost")
+    product = structs.replace(product, schema_version=2, codes=codes)
+    provider = town.parties.provider
+    town.accept([provider.register_schema(schema), provider.publish(product)])
     asked = town.ask(town.terms(product=product.product, **terms))
     bad = town.intend(town.authorise(asked, subject), *fields)
     first, last = town.intend(town.consent()), town.intend(town.consent())

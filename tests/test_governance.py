@@ -122,12 +122,6 @@ def rotation_after_compromise() -> str:
     return code_of(view, sign(view, "consumer", rotation(view)))
 
 
-def product_refusal(**changes: Any) -> str:
-    view = begin()
-    body = records.ProductPublish("new.v1", "Tax", "1", (), ("credit.assess",))
-    return code_of(view, sign(view, "provider", structs.replace(body, **changes)))
-
-
 def report_refusal(member: str = "provider", signer: str = "provider", **changes: Any) -> str:
     view = begin()
     body = records.GovernanceReport(PROPOSAL, member, equivocation(view, signer), LAPSES)
@@ -182,19 +176,6 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "data of a suspended member": lambda: after_quorum(records.MemberSuspend),
         "data of a retired member": lambda: after_quorum(records.MemberRetire),
     },
-    "E_RESERVED_WORD": {
-        "in a title": lambda: product_refusal(title="A Stable \uff34\uff2f\uff2b\uff25\uff2e"),
-        "in Chinese": lambda: product_refusal(title="新型稳定币"),
-        "in a field": lambda: product_refusal(fields=(records.Field("nft.id", "code", 2),)),
-        "in a purpose": lambda: product_refusal(purposes=("coin.sale",)),
-    },
-    "E_TOKEN_LIKE": {
-        "a balance and its holder": lambda: product_refusal(title="Balance of each holder"),
-        "a claim that is assignable": lambda: product_refusal(title="Claim, assignable"),
-        "a peg": lambda: product_refusal(fields=(records.Field("peg.rate", "fen", 2),)),
-        "a supply": lambda: product_refusal(title="Total supply"),
-        "a reward of validators": lambda: product_refusal(title="Reward per validator"),
-    },
     "E_EVIDENCE": {
         "of another member": lambda: report_refusal("supervisor"),
         "by a stranger": lambda: report_refusal(signer="stranger"),
@@ -208,14 +189,6 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
 )
 def test_refusal_has_its_code(code, case):
     assert code == REFUSALS[code][case]()
-
-
-@pytest.mark.parametrize(
-    "title",
-    ["Tokenised no more", "Coincidence", "Account balance", "Settlement", "小微企业纳税信息"],
-)
-def test_words_of_data_are_free(title):
-    assert product_refusal(title=title) == ""
 
 
 def key_status(view, name: str) -> str:

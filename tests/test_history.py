@@ -42,7 +42,7 @@ SUITES = ("std", "c2sp")
 
 
 def create(path: Path, suite: str = "std") -> Ledger:
-    """A ledger of the network in ``tests.network``, with one published product."""
+    """A ledger of the network in ``tests.network``, with one published product, in block 1."""
     body = network.genesis_body(suite)
     ledger = Ledger.create(
         path,
@@ -53,7 +53,12 @@ def create(path: Path, suite: str = "std") -> Ledger:
         clock=ManualClock(START),
     )
     fields = (records.Field("vat.sales_m", "fen", 4),)
-    submit(ledger, "provider", records.ProductPublish("tax.v1", "Tax", "1", fields, (PURPOSE,)))
+    view, encoded = View(ledger.state), []
+    for offered in (records.SchemaRegister("tax", 1, "Tax", fields), network.product("tax.v1")):
+        record = network.sign(view, "provider", offered)
+        network.apply(view, record)
+        encoded.append(record.encode())
+    ledger.submit_many(encoded)
     return ledger
 
 
@@ -129,7 +134,7 @@ def test_every_history_is_what_the_slow_way_finds(ledger: Ledger) -> None:
 
     assert {name: indices(ledger.history(name)) for name in want} == want
     assert {name.split(b"/")[0].decode() for name in want} == {
-        *("member", "product", "consent", "exchange", "decision")
+        *("member", "schema", "product", "consent", "exchange", "decision")
     }
     assert max(map(len, want.values())) == 12
 
@@ -141,7 +146,7 @@ def test_what_was_never_seen_has_an_empty_history(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (rules.NETWORK, "has no history, want one of member, product, consent"),
+        (rules.NETWORK, "has no history, want one of member, schema, product"),
         (rules.signer_object(KEYS["provider"].public_key), "has no history"),
         (b"consents/" + ZERO, "is of no family"),
         (b"consent", "is of no family"),
@@ -217,7 +222,7 @@ def test_readers_in_other_processes_follow(tmp_path: Path) -> None:
             assert reader.history(CONSENT_OBJECT) == []
             authorise(ledger, CONSENT, "consent key")
 
-            assert indices(reader.history(CONSENT_OBJECT)) == [2, 3]
+            assert indices(reader.history(CONSENT_OBJECT)) == [3, 4]
             assert (
                 len(reader.prove_history(CONSENT_OBJECT).verify(ledger.trust_anchor).records) == 2
             )
@@ -452,7 +457,7 @@ def test_an_earlier_checkpoint_must_be_a_beginning_of_the_newest(tmp_path: Path)
         anchor = ledger.trust_anchor
         assert fork.trust_anchor == anchor, "one operator shows two histories"
         proof = ledger.prove_history(CONSENT_OBJECT, height=3)
-        assert indices(proof.verify(anchor).records) == [2, 3]
+        assert indices(proof.verify(anchor).records) == [3, 4]
 
         for wrong, error in (
             ({"earlier": fork.note(3).encode()}, InvalidProof),

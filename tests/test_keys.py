@@ -36,7 +36,7 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import signer as exchange_signer
 from ledgercore.exchange.submission import Draft, submit
 from ledgercore.keys.token import TokenKey, open_token_key, parse_uri
-from ledgercore.records import Member, ProductPublish
+from ledgercore.records import Member, SchemaRegister
 from ledgercore.vault import Vault
 
 SEED = bytes(range(32))
@@ -189,8 +189,7 @@ def test_a_party_signs_with_a_service(tmp_path: Path) -> None:
     ):
         signer = exchange_signer.Signer(service, vault)
         drafts = [
-            Draft(signer, ProductPublish(f"product-{number}", "", "1", (), ()))
-            for number in range(3)
+            Draft(signer, SchemaRegister(f"schema-{number}", 1, "", ())) for number in range(3)
         ]
         submit(ledger, drafts)
         signed = [ledger.record(index) for index in range(1, 4)]

@@ -34,11 +34,20 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.KeyRotate("bank-a", KEY, ID, bytes(64)),
     records.KeyCompromise("bank-a"),
     records.KeyReplace(ID, "bank-a", KEY, ID, bytes(64)),
+    records.SchemaRegister(
+        schema="tax.sme",
+        schema_version=2,
+        title="Tax record of a small firm: 小微",
+        fields=(records.Field("vat.sales_m", "fen", 4),),
+    ),
+    records.SchemaRetire("tax.sme", 1),
     records.ProductPublish(
         product="tax.sme.v1",
         title="Tax record of a small firm: 小微",
         version="1",
-        fields=(records.Field("vat.sales_m", "fen", 4),),
+        schema="tax.sme",
+        schema_version=2,
+        codes=("vat.sales_m",),
         purposes=("credit.assess",),
     ),
     records.ProductWithdraw("tax.sme.v1"),
@@ -107,6 +116,7 @@ def test_documented_instance_has_the_documented_bytes():
     data = records.encode(records.ProductWithdraw("tax.sme.v1"))
 
     assert "91aa7461782e736d652e7631" == data.hex()
+    assert "92a77461782e736d6501" == records.encode(records.SchemaRetire("tax.sme", 1)).hex()
 
 
 @pytest.mark.parametrize("body", SAMPLES, ids=lambda body: body.KIND)
@@ -154,7 +164,8 @@ def test_one_field_too_many_or_too_few_is_refused(body):
         pytest.param(
             "decision.record", packed([ID], "approved", ID, ["e\u0301"], ID), id="text not NFC"
         ),
-        pytest.param("product.publish", packed("a", "", "", [["f", "", 6]], []), id="level of 6"),
+        pytest.param("schema.register", packed("a", 1, "", [["f", "", 6]]), id="level of 6"),
+        pytest.param("schema.retire", packed("a", 0), id="version of 0"),
         pytest.param("data", packed(1), id="opaque kind"),
         pytest.param("mint", packed(1), id="unknown kind"),
         pytest.param("consent.revoke", b"", id="nothing"),
@@ -167,8 +178,8 @@ def test_wrong_body_is_refused(kind, data):
 
 def test_lists_hold_256_items_and_no_more():
     purposes = tuple(f"purpose-{number}" for number in range(257))
-    fits = records.ProductPublish("a", "", "", (), purposes[:256])
-    passes = records.ProductPublish("a", "", "", (), purposes)
+    fits = records.ProductPublish("a", "", "", "s", 1, (), purposes[:256])
+    passes = records.ProductPublish("a", "", "", "s", 1, (), purposes)
 
     assert fits == records.decode(fits.KIND, records.encode(fits))
     with pytest.raises(LimitError, match="purposes has 257 items, want at most 256"):

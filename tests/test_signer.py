@@ -24,7 +24,7 @@ from ledgercore.exchange import submission
 from ledgercore.exchange.pack import build_pack
 from ledgercore.exchange.signer import Kept, Signer, outstanding
 from ledgercore.exchange.submission import Accepted, Draft, resume, submit
-from ledgercore.records import Member, ProductPublish, ProductWithdraw
+from ledgercore.records import Member, SchemaRegister, SchemaRetire
 from ledgercore.vault import Vault
 from tests.town import Town
 
@@ -88,7 +88,7 @@ class Network:
 
 
 def publish(signer: Signer, number: int) -> Draft:
-    return Draft(signer, ProductPublish(f"product-{number}", "", "1", (), ()))
+    return Draft(signer, SchemaRegister(f"schema-{number}", 1, "", ()))
 
 
 class Party:
@@ -146,7 +146,7 @@ def test_after_a_crash_at_any_step_the_same_records_are_sent(
 
     assert isinstance(outcomes[0], Accepted)
     assert network.equivocations == []
-    names = [record.body for record in network.ledger if record.kind == "product.publish"]
+    names = [record.body for record in network.ledger if record.kind == "schema.register"]
     assert len(names) == len(set(names)) >= 2
     assert not outstanding(network, party.signer)
 
@@ -296,7 +296,7 @@ def test_packs_are_built_while_the_same_party_signs(tmp_path: Path) -> None:
     builder.start()
     for _ in range(40):
         signer = Signer(SigningKey(bytes([5]) * 32), vault)
-        submit(ledger, [Draft(signer, ProductWithdraw("none"))])  # refused: kept, and released
+        submit(ledger, [Draft(signer, SchemaRetire("none", 1))])  # refused: kept, and released
     done.set()
     builder.join(20)
 
@@ -341,7 +341,7 @@ class Chains(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), step=st.sampled_from(("", *STEPS)))
     def withdraws(self, who: int, step: str) -> None:
-        body = ProductWithdraw(f"product-{self.number}")
+        body = SchemaRetire(f"schema-{self.number}", 1)
         self.act(who, step, lambda signer: submit(self.network, [Draft(signer, body)]))
 
     @rule(who=st.integers(0, 1), step=st.sampled_from(("", *STEPS)))

@@ -57,10 +57,10 @@ def test_a_live_consent_and_then_a_revoked_one(ledger: Ledger) -> None:
 
     assert isinstance(before.state, rules.ConsentState)
     assert isinstance(after.state, rules.ConsentState)
-    assert (before.checkpoint.size, before.state.status) == (4, "AUTHORISED")
+    assert (before.checkpoint.size, before.state.status) == (5, "AUTHORISED")
     assert rules.consent_status_at(before.state, START) == "AUTHORISED"
     assert rules.consent_status_at(before.state, before.state.expires_ms) == "EXPIRED"
-    assert (after.checkpoint.size, after.state.status) == (5, "REVOKED")
+    assert (after.checkpoint.size, after.state.status) == (6, "REVOKED")
     with pytest.raises(InvalidProof, match="state root"):
         structs.replace(revoked, proof=live.proof).verify(ledger.trust_anchor)
 

@@ -89,6 +89,10 @@ EXPECTED = {
         "key.compromise": (OWNER_ONLY, {"ACTIVE": "ACTIVE"}),
         "key.replace": (GOVERNOR_ONLY, {"ACTIVE": "ACTIVE"}),
     },
+    "schema": {
+        "schema.register": (ANY_PROVIDER, {"": "REGISTERED"}),
+        "schema.retire": (PROVIDER_ONLY, {"REGISTERED": "RETIRED"}),
+    },
     "product": {
         "product.publish": (ANY_PROVIDER, {"": "PUBLISHED"}),
         "product.withdraw": (PROVIDER_ONLY, {"PUBLISHED": "WITHDRAWN"}),
@@ -205,6 +209,7 @@ ALWAYS_NEW = ("exchange.intent", "decision.record", "audit.order")
 STATE_CODES = {
     "proposal": "E_QUORUM",
     "member": "E_MEMBER_STATE",
+    "schema": "E_SCHEMA",
     "product": "E_PRODUCT",
     "consent": "E_CONSENT_STATE",
     "exchange": "E_EXCHANGE_STATE",
@@ -240,6 +245,7 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
 STATES = {
     "proposal": ("", "OPEN", "LAPSED", "ENACTED"),
     "member": ("", "ACTIVE", "SUSPENDED", "RETIRED"),
+    "schema": ("", "REGISTERED", "RETIRED"),
     "product": ("", "PUBLISHED", "WITHDRAWN"),
     "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
     "exchange": tuple(EXCHANGE_PATHS),
@@ -274,6 +280,7 @@ def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str
     name = {
         "proposal": rules.proposal_object(PROPOSAL),
         "member": rules.member_object("newcomer"),
+        "schema": rules.schema_object("new", 1),
         "product": rules.product_object("new.v1"),
         "consent": rules.consent_object(CONSENT),
         "exchange": rules.exchange_object(

@@ -35,7 +35,9 @@ class Town:
         self.parties: Parties = set_up(directory, self.table, self.clock, entropy, suite)
         self.firm = self.table.rows[0].subject
         self.subject = self.firm_named(self.firm)
-        self.accept([self.parties.provider.publish(self.mapping.product())])
+        provider = self.parties.provider
+        schema, product = self.mapping.schema(), self.mapping.product()
+        self.accept([provider.register_schema(schema), provider.publish(product)])
 
     def firm_named(self, name: str) -> Subject:
         """A firm that sees the ledger; all firms have one agent, who keeps their vault."""

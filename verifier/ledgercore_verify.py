@@ -406,9 +406,9 @@ def encode_head(number: int, short: int, below: int, marks: tuple[int | None, ..
 Shape = Callable[[Any, str], Any]
 
 
-def count_below(limit: int) -> Shape:
+def count_below(limit: int, least: int = 0) -> Shape:
     def check(value: Any, what: str) -> int:
-        if type(value) is not int or not 0 <= value < limit:
+        if type(value) is not int or not least <= value < limit:
             refuse(MALFORMED, f"{what} is {value!r}, want a whole number below {limit}")
         return value
 
@@ -975,6 +975,9 @@ FIELDS: dict[str, Shape] = {
     "witnesses": list_of(WITNESS, ITEMS),
     "members": list_of(MEMBER, ITEMS),
     "fields": list_of(FIELD, ITEMS),
+    "schema": IDENTIFIER,
+    "schema_version": count_below(1 << 53, least=1),
+    "codes": list_of(IDENTIFIER, ITEMS),
     "purposes": list_of(IDENTIFIER, ITEMS),
     **dict.fromkeys(("endorsement", "key_proof"), bytes_of(64)),
     **dict.fromkeys(("proposal", "signing_key", "sealing_key"), HASH),
@@ -1002,7 +1005,9 @@ BODIES: dict[str, str] = {
     "key.rotate": "member signing_key sealing_key key_proof",
     "key.compromise": "member",
     "key.replace": "proposal member signing_key sealing_key key_proof",
-    "product.publish": "product title version fields purposes",
+    "schema.register": "schema schema_version title fields",
+    "schema.retire": "schema schema_version",
+    "product.publish": "product title version schema schema_version codes purposes",
     "product.withdraw": "product",
     "consent.request": "consent product purpose terms_root consent_key"
     " expires_ms max_uses lapses_ms",
@@ -1058,6 +1063,8 @@ STATES: dict[str, Shape] = {
         provider=ANY_TEXT,
         title=ANY_TEXT,
         version=ANY_TEXT,
+        schema=ANY_TEXT,
+        schema_version=ANY_COUNT,
         fields=list_of(FIELD, ITEMS),
         purposes=list_of(ANY_TEXT, ITEMS),
     ),

@@ -47,7 +47,7 @@ def test_a_state_is_proven_and_verified_without_the_ledger(place: Path, form: st
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"status    REVOKED\n" in done.stdout
-    assert (facts["verified"], facts["object"], facts["size"]) == (True, NAME, 5)
+    assert (facts["verified"], facts["object"], facts["size"]) == (True, NAME, 6)
     assert (facts["present"], facts["status"]) == (True, "REVOKED")
     assert facts["state"]["product"] == "tax.v1"
 
@@ -75,9 +75,9 @@ def test_a_history_is_proven_and_verified(place: Path, height: int | None, kinds
     lines = done.stdout.decode().splitlines()
     assert [line.split()[1].strip(":") for line in lines[-kinds:] if kinds] == want
     assert [record["kind"] for record in facts["history"]] == want
-    assert [record["index"] for record in facts["history"]] == [2, 3, 4][:kinds]
+    assert [record["index"] for record in facts["history"]] == [3, 4, 5][:kinds]
     assert (facts["complete"], facts["records"]) == (True, kinds)
-    assert (facts["size"], facts["state_size"]) == (5 if height is None else height + 1, 5)
+    assert (facts["size"], facts["state_size"]) == (6 if height is None else height + 2, 6)
     assert facts["status"] == "REVOKED"
 
 
@@ -153,4 +153,4 @@ def test_files_are_what_the_library_verifies(place: Path) -> None:
     prove(place, "--state", NAME, "--output", "state")
 
     assert len(verify_history((place / "history").read_bytes(), anchor).records) == 3
-    assert verify_state((place / "state").read_bytes(), anchor).checkpoint.size == 5
+    assert verify_state((place / "state").read_bytes(), anchor).checkpoint.size == 6

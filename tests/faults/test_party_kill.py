@@ -22,7 +22,7 @@ import sys
 from ledgercore import Ledger, Record, RefusedError, SigningKey
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft, submit
-from ledgercore.records import ProductPublish
+from ledgercore.records import SchemaRegister
 from ledgercore.vault import Vault
 
 class Watched:
@@ -51,7 +51,7 @@ with open(f"{directory}/log", "ab", buffering=0) as log:
         print("ready", flush=True)
         for number in range(1_000_000):
             names = [f"p-{life}-{number}", "p-0-0", f"p-{life}-{number}-b"]
-            submit(ledger, [Draft(signer, ProductPublish(n, "", "1", (), ())) for n in names])
+            submit(ledger, [Draft(signer, SchemaRegister(n, 1, "", ())) for n in names])
 """
 
 

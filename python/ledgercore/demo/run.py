@@ -200,7 +200,9 @@ def _exchange(
         stage.step((done - 1) % STEPS + 1)
 
     placed = list(enumerate(table.rows))
-    parties.submit(TAX, [parties.provider.publish(columns.product())])
+    provider = parties.provider
+    offers = [provider.register_schema(columns.schema()), provider.publish(columns.product())]
+    parties.submit(TAX, offers)
     for begin in range(0, len(placed), GROUP):
         rows = placed[begin : begin + GROUP]
         run_group(parties, columns, scorecard, stage.calendar, tally, rows, step)

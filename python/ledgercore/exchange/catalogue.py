@@ -26,6 +26,8 @@ class Offer:
     provider: str
     title: str
     version: str
+    schema: str
+    schema_version: int
     fields: tuple[tuple[str, str, int], ...]
     """Code, unit and level of each field."""
     purposes: tuple[str, ...]
@@ -37,12 +39,14 @@ def find_products(
     field: str | None = None,
     purpose: str | None = None,
     provider: str | None = None,
+    schema: str | None = None,
     word: str | None = None,
 ) -> list[Offer]:
     """The published products that meet every condition, in the order of their names.
 
     ``field`` is a field's code, or the beginning of codes before a dot, as ``vat`` is of
-    ``vat.sales_12m``; ``word`` stands anywhere in a name, a title or a code, in any case.
+    ``vat.sales_12m``; ``schema`` is a schema's name, in any version; ``word`` stands anywhere in a
+    name, a title or a code, in any case.
     """
     found = []
     for offer in _offers(ledger):
@@ -50,6 +54,7 @@ def find_products(
             (field is None or any(_is_of(code, field) for code, _, _ in offer.fields))
             and (purpose is None or purpose in offer.purposes)
             and (provider is None or provider == offer.provider)
+            and (schema is None or schema == offer.schema)
             and (word is None or word.casefold() in _text(offer))
         ):
             found.append(offer)
@@ -65,6 +70,8 @@ def _offers(ledger: Ledger) -> Iterator[Offer]:
                 provider=state.provider,
                 title=state.title,
                 version=state.version,
+                schema=state.schema,
+                schema_version=state.schema_version,
                 fields=state.fields,
                 purposes=state.purposes,
             )

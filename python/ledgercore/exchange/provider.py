@@ -49,6 +49,8 @@ from ledgercore.records import (
     ExchangeVoid,
     ProductPublish,
     ProductWithdraw,
+    SchemaRegister,
+    SchemaRetire,
     endorsement_message,
 )
 from ledgercore.records.base import Value
@@ -96,6 +98,14 @@ class Provider:
         self._ledger = ledger
         self._entropy = entropy
         self._source = source
+
+    def register_schema(self, schema: SchemaRegister) -> Draft:
+        """Say which fields there are; products name the schema."""
+        return Draft(self._key, schema)
+
+    def retire_schema(self, schema: str, version: int) -> Draft:
+        """Let no product be published on this version any more; those that are live on."""
+        return Draft(self._key, SchemaRetire(schema, version))
 
     def publish(self, product: ProductPublish) -> Draft:
         """Offer a product."""

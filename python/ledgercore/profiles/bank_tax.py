@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ledgercore.profiles.dictionary import Dictionary, Entry
 
-__all__ = ["DICTIONARY", "PURPOSES"]
+__all__ = ["DICTIONARY", "PURPOSES", "SCHEMA"]
 
 PURPOSES = {
     "credit.assess": "decide on a loan that the subject asked for",
@@ -47,6 +47,9 @@ DICTIONARY = Dictionary(
     ),
 )
 """Amounts are in fen, shares in basis points, both whole numbers."""
+
+SCHEMA = DICTIONARY.schema(1, "Fields of tax authorities and banks")
+"""What one provider of a network registers, for the products of all."""
 
 
 if __name__ == "__main__":

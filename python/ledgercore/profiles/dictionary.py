@@ -1,7 +1,8 @@
 """Give fields one meaning for a whole network: codes, units, levels, and how values may be missing.
 
-A dictionary is data. Whoever publishes a product takes its fields from one, so that who reads the
-catalogue knows what a field is without asking; whoever delivers holds values to it first. A value
+A dictionary is data. A provider registers it as a schema, and products take their fields from that,
+so that who reads the catalogue knows what a field is without asking; whoever delivers holds values
+to it first. A value
 that is not there is one of ``MISSING``, never zero and never nothing.
 """
 
@@ -12,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledgercore.errors import MalformedError
+from ledgercore.records import Field, SchemaRegister
 from ledgercore.records.base import Value
-from ledgercore.records.product import Field
 
 __all__ = ["MISSING", "Dictionary", "Entry"]
 
@@ -48,6 +49,12 @@ class Entry:
         return tuple(self.unit.split("/")) if "/" in self.unit else ()
 
     @property
+    def field_codes(self) -> tuple[str, ...]:
+        """The codes of its fields: its own, or one a period."""
+        periods = range(1, self.periods + 1)
+        return tuple(f"{self.code}.{period}" for period in periods) or (self.code,)
+
+    @property
     def is_number(self) -> bool:
         """Whether a value is a whole number."""
         return self.unit in ("fen", "count", "bp")
@@ -72,9 +79,16 @@ class Dictionary:
             return entry
         raise MalformedError(f"field is {code!r}, want a code of the dictionary {self.name}")
 
-    def fields(self, codes: Sequence[str]) -> tuple[Field, ...]:
-        """The fields of a product, with the units and levels of the dictionary."""
-        return tuple(Field(code, self.entry(code).unit, self.entry(code).level) for code in codes)
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Every field's code, each period of a series too."""
+        return tuple(code for entry in self.entries for code in entry.field_codes)
+
+    def schema(self, version: int, title: str) -> SchemaRegister:
+        """The whole dictionary as a schema; it has a new version where the dictionary changed."""
+        entries = ((code, self.entry(code)) for code in self.codes)
+        fields = tuple(Field(code, entry.unit, entry.level) for code, entry in entries)
+        return SchemaRegister(self.name, version, title, fields)
 
     def check_value(self, code: str, value: Value) -> None:
         """Raise MalformedError where a field cannot have the value."""

@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 
 from ledgercore.errors import MalformedError
 from ledgercore.profiles.scorecard import Characteristic, Scorecard
-from ledgercore.records import Field, ProductPublish
+from ledgercore.records import Field, ProductPublish, SchemaRegister
 from ledgercore.records.base import Value
 
 __all__ = ["Column", "Mapping", "Note", "Rejection", "Row", "Table", "load_table", "parse_mapping"]
@@ -75,11 +75,26 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True):
     approval: Approval
     field: tuple[Column, ...]
 
-    def product(self) -> ProductPublish:
-        """What the provider publishes."""
-        offer = self.offer
+    def schema(self) -> SchemaRegister:
+        """What the provider registers: a schema of the table's own, which its product is named as.
+
+        Its version is always 1: a table with other fields is offered as another product.
+        """
         fields = tuple(Field(column.code, column.unit, column.level) for column in self.field)
-        return ProductPublish(offer.product, offer.title, offer.version, fields, (offer.purpose,))
+        return SchemaRegister(self.offer.product, 1, self.offer.title, fields)
+
+    def product(self) -> ProductPublish:
+        """What the provider publishes on that schema."""
+        offer, codes = self.offer, tuple(column.code for column in self.field)
+        return ProductPublish(
+            product=offer.product,
+            title=offer.title,
+            version=offer.version,
+            schema=offer.product,
+            schema_version=1,
+            codes=codes,
+            purposes=(offer.purpose,),
+        )
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ from ledgercore.records.governance import (
     Witness,
     key_message,
 )
-from ledgercore.records.product import Field, ProductPublish, ProductWithdraw
+from ledgercore.records.product import ProductPublish, ProductWithdraw
+from ledgercore.records.schema import Field, SchemaRegister, SchemaRetire
 
 __all__ = [
     "BODIES",
@@ -123,6 +124,8 @@ __all__ = [
     "ProductPublish",
     "ProductWithdraw",
     "RecordBody",
+    "SchemaRegister",
+    "SchemaRetire",
     "ShareHolder",
     "Witness",
     "decode",
@@ -148,6 +151,8 @@ BODIES: dict[str, type[RecordBody]] = {
         KeyRotate,
         KeyCompromise,
         KeyReplace,
+        SchemaRegister,
+        SchemaRetire,
         ProductPublish,
         ProductWithdraw,
         ConsentRequest,

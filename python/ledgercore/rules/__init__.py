@@ -15,6 +15,7 @@ from ledgercore.rules.decision import status_at as decision_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
 from ledgercore.rules.exchange import status_at as exchange_status_at
 from ledgercore.rules.governance import check_key
+from ledgercore.rules.schema import schema_hash
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     GOVERNANCE,
@@ -34,6 +35,7 @@ from ledgercore.rules.state import (
     NetworkState,
     ProductState,
     ProposalState,
+    SchemaState,
     SignerState,
     State,
     audit_key_object,
@@ -48,6 +50,7 @@ from ledgercore.rules.state import (
     member_object,
     product_object,
     proposal_object,
+    schema_object,
     signer_object,
     state_type,
 )
@@ -78,6 +81,7 @@ __all__ = [
     "Position",
     "ProductState",
     "ProposalState",
+    "SchemaState",
     "SignerState",
     "State",
     "Touch",
@@ -107,6 +111,8 @@ __all__ = [
     "next_position",
     "product_object",
     "proposal_object",
+    "schema_hash",
+    "schema_object",
     "signer_object",
     "state_type",
 ]

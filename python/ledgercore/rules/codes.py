@@ -63,6 +63,10 @@ CODES: dict[str, Code] = {
     ),
     "E_UNKNOWN": Code("the record names something that does not exist", "check the id"),
     "E_EXISTS": Code("the id or key is taken", "choose a fresh one"),
+    "E_SCHEMA": Code(
+        "the schema is not registered, or is retired",
+        "register the schema, or name a version that is registered",
+    ),
     "E_PRODUCT": Code("the product is not published", "choose a published product"),
     "E_RESERVED_WORD": Code(
         "a name has a word that is reserved for tokens", "name the data by what it says"

@@ -29,6 +29,7 @@ from ledgercore.rules import (
     member,
     product,
     proposal,
+    schema,
 )
 from ledgercore.rules.codes import refuse
 from ledgercore.rules.governance import check_member, check_role, follow_signer
@@ -53,6 +54,7 @@ WINDOW_TOLERANCE_MS = 120_000
 FAMILIES = (
     proposal.FAMILY,
     member.FAMILY,
+    schema.FAMILY,
     product.FAMILY,
     consent.FAMILY,
     exchange.FAMILY,

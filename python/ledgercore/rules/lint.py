@@ -1,8 +1,8 @@
-"""Find the words of tokens in what is registered: in the names, titles and fields of a product.
+"""Find the words of tokens in what is registered: in the names, titles and fields of schemas.
 
 A heuristic: it reads words, and whoever renames gets past it. The hard guarantee is structural: no
 kind of record holds an amount that its holder's signature moves, nothing is re-assigned between
-keys, and there is no fee or reward, whatever a product is called.
+keys, and there is no fee or reward, whatever a schema is called.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import NamedTuple
 
-__all__ = ["RESERVED_WORDS", "TOKEN_RULES", "reserved_word", "token_rule"]
+__all__ = ["RESERVED", "RESERVED_WORDS", "TOKEN_RULES", "Finding", "find_token"]
+
+RESERVED = "T5"
+"""The rule that a reserved word alone breaks."""
 
 RESERVED_WORDS = (
     *("token", "tokens", "coin", "coins", "stablecoin", "mint", "stake", "staking", "airdrop"),
@@ -21,32 +25,45 @@ RESERVED_WORDS = (
 """Words that no name may have: whole words in Latin script, any part of a text else."""
 
 TOKEN_RULES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "T6": (("validator", "fee"), ("validator", "reward"), ("block", "reward"), ("gas", "fee")),
     "T1": (("balance", "holder"), ("balance", "transferable")),
     "T2": (("claim", "assignable"), ("bearer",)),
     "T3": (("peg",), ("pegged",), ("redeem",), ("redeemable",), ("redemption",)),
     "T4": (("burn",), ("burned",), ("circulating", "supply"), ("total", "supply")),
-    "T6": (("validator", "fee"), ("validator", "reward"), ("block", "reward"), ("gas", "fee")),
 }
-"""For each rule the groups of words that together break it, wherever they stand in one product."""
+"""For each rule the groups of words that together break it, wherever they stand in one schema.
+
+The gravest comes first.
+"""
 
 
-def reserved_word(texts: Iterable[str]) -> str:
-    """The first reserved word in any of the texts, or nothing."""
-    for text in map(_folded, texts):
-        words = _words(text)
-        for reserved in RESERVED_WORDS:
-            if reserved in words or (not reserved.isascii() and reserved in text):
-                return reserved
-    return ""
+class Finding(NamedTuple):
+    """The rule that texts break, and the words that break it."""
+
+    rule: str
+    words: tuple[str, ...]
+
+    @property
+    def code(self) -> str:
+        """The code that it is refused with."""
+        return "E_RESERVED_WORD" if self.rule == RESERVED else "E_TOKEN_LIKE"
+
+    def __str__(self) -> str:
+        return f"like a token by rule {self.rule}, for {' and '.join(self.words)}"
 
 
-def token_rule(texts: Iterable[str]) -> str:
-    """The first rule that the texts break together, or nothing."""
-    words = {word for text in texts for word in _words(_folded(text))}
+def find_token(texts: Iterable[str]) -> Finding | None:
+    """The gravest rule that the texts break together, or None."""
+    folded = [_folded(text) for text in texts]
+    words = {word for text in folded for word in _words(text)}
     for rule, groups in TOKEN_RULES.items():
-        if any(words.issuperset(group) for group in groups):
-            return rule
-    return ""
+        for group in groups:
+            if words.issuperset(group):
+                return Finding(rule, group)
+    for word in RESERVED_WORDS:
+        if word in words or (not word.isascii() and any(word in text for text in folded)):
+            return Finding(RESERVED, (word,))
+    return None
 
 
 def _folded(text: str) -> str:

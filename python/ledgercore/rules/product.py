@@ -1,47 +1,71 @@
-"""Hold products to their transitions, and refuse those that are named like tokens."""
+"""Hold products to their transitions, and to the schema whose fields they give."""
 
 from __future__ import annotations
 
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import ProductPublish, ProductWithdraw
-from ledgercore.rules.lint import reserved_word, token_rule
-from ledgercore.rules.state import NEW, ProductState, product_object
+from ledgercore.rules.lint import find_token
+from ledgercore.rules.schema import schema_texts
+from ledgercore.rules.state import NEW, ProductState, SchemaState, product_object, schema_object
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
 
 __all__ = ["FAMILY"]
+
+PublishCase = Case[ProductPublish, None]
 
 
 def name_of(record: VerifiedRecord, body: ProductPublish | ProductWithdraw) -> bytes:
     return product_object(body.product)
 
 
-def _texts(body: ProductPublish) -> list[str]:
-    fields = [text for field in body.fields for text in (field.code, field.unit)]
-    return [body.product, body.title, body.version, *fields, *body.purposes]
+def _schema(case: PublishCase) -> SchemaState:
+    name, version = case.body.schema, case.body.schema_version
+    schema = case.view.get(schema_object(name, version), SchemaState)
+    if schema is None:
+        case.refuse("E_SCHEMA", f"schema {name}/{version} is not registered")
+    return schema
 
 
-def words_are_free(case: Case[ProductPublish, None]) -> None:
-    """no name, title, unit, field or purpose has a reserved word, else E_RESERVED_WORD"""
-    word = reserved_word(_texts(case.body))
-    if word:
-        case.refuse("E_RESERVED_WORD", f"product {case.body.product} has the reserved word {word}")
+def schema_is_registered(case: PublishCase) -> None:
+    """the schema is REGISTERED, else E_SCHEMA"""
+    status = _schema(case).status
+    if status != "REGISTERED":
+        schema = f"{case.body.schema}/{case.body.schema_version}"
+        case.refuse("E_SCHEMA", f"schema {schema} is {status}, want REGISTERED")
 
 
-def product_is_not_token_like(case: Case[ProductPublish, None]) -> None:
-    """the words do not describe a token by T1 to T4 or T6, else E_TOKEN_LIKE"""
-    rule = token_rule(_texts(case.body))
-    if rule:
-        case.refuse("E_TOKEN_LIKE", f"product {case.body.product} is like a token by rule {rule}")
+def codes_are_of_schema(case: PublishCase) -> None:
+    """each code is a field of the schema (else E_SCOPE), and listed once, else E_CANON"""
+    codes, known = case.body.codes, {code for code, _, _ in _schema(case).fields}
+    beyond = [code for code in codes if code not in known]
+    if beyond:
+        schema = f"{case.body.schema}/{case.body.schema_version}"
+        case.refuse("E_SCOPE", f"fields {beyond} are not in schema {schema}")
+    if len(set(codes)) < len(codes):
+        case.refuse("E_CANON", f"{len(codes)} codes name {len(set(codes))} fields")
 
 
-def publish(case: Case[ProductPublish, None]) -> ProductState:
+def product_is_not_token_like(case: PublishCase) -> None:
+    """its words with those of the schema describe no token by T1 to T4 or T6 (else E_TOKEN_LIKE),
+    and none is reserved (T5), else E_RESERVED_WORD"""
+    body, schema = case.body, _schema(case)
+    texts = [body.product, body.title, body.version, *body.purposes]
+    found = find_token([*texts, *schema_texts(body.schema, schema.title, schema.fields)])
+    if found:
+        case.refuse(found.code, f"product {body.product} is {found}")
+
+
+def publish(case: PublishCase) -> ProductState:
     body = case.body
+    fields = {field[0]: field for field in _schema(case).fields}
     return ProductState(
         *NEW,
         provider=case.member,
         title=body.title,
         version=body.version,
-        fields=tuple((field.code, field.unit, field.level) for field in body.fields),
+        schema=body.schema,
+        schema_version=body.schema_version,
+        fields=tuple(fields[code] for code in body.codes),
         purposes=body.purposes,
     )
 
@@ -62,10 +86,10 @@ FAMILY = Family(
             (),
             Signer.PROVIDER,
             "PUBLISHED",
-            ("words_are_free", "product_is_not_token_like"),
+            ("schema_is_registered", "codes_are_of_schema", "product_is_not_token_like"),
         ),
         Row(ProductWithdraw.KIND, ("PUBLISHED",), Signer.PROVIDER, "WITHDRAWN"),
     ),
-    checks=check_names((words_are_free, product_is_not_token_like)),
+    checks=check_names((schema_is_registered, codes_are_of_schema, product_is_not_token_like)),
     effects={ProductPublish.KIND: publish, ProductWithdraw.KIND: withdraw},
 )

@@ -1,7 +1,7 @@
 """Define what the state map holds: one class an object, and the objects' names.
 
 States are canonical arrays like record bodies, and only rules write them. A withdrawn product's
-state begins ``98 a9 57 49 54 48 44 52 41 57 4e 02 c4 20``: eight fields, status, count, history.
+state begins ``9a a9 57 49 54 48 44 52 41 57 4e 02 c4 20``: ten fields, status, count, history.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = [
     "NetworkState",
     "ProductState",
     "ProposalState",
+    "SchemaState",
     "SignerState",
     "State",
     "audit_key_object",
@@ -45,6 +46,7 @@ __all__ = [
     "member_object",
     "product_object",
     "proposal_object",
+    "schema_object",
     "signer_object",
     "state_type",
 ]
@@ -131,12 +133,23 @@ class ProposalState(BusinessState, frozen=True):
     approvals: tuple[bytes, ...]
 
 
+class SchemaState(BusinessState, frozen=True):
+    """One version of a schema; a field is its code, unit and level, ``hash`` is of its body."""
+
+    provider: str
+    title: str
+    fields: tuple[tuple[str, str, int], ...]
+    hash: bytes
+
+
 class ProductState(BusinessState, frozen=True):
-    """What a product offers, and who provides it; a field is its code, unit and level."""
+    """What a product offers, and who provides it; its fields are as its schema has them."""
 
     provider: str
     title: str
     version: str
+    schema: str
+    schema_version: int
     fields: tuple[tuple[str, str, int], ...]
     purposes: tuple[str, ...]
 
@@ -260,6 +273,10 @@ def signer_object(key: bytes) -> bytes:
     return b"signer/" + key
 
 
+def schema_object(schema: str, version: int) -> bytes:
+    return b"schema/%s/%d" % (schema.encode(), version)
+
+
 def product_object(product: str) -> bytes:
     return b"product/" + product.encode()
 
@@ -298,6 +315,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"member": MemberState,
     b"key": KeyState,
     b"signer": SignerState,
+    b"schema": SchemaState,
     b"product": ProductState,
     b"consent": ConsentState,
     b"exchange": ExchangeState,
@@ -308,7 +326,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"audit": AuditState,
     b"proposal": ProposalState,
 }
-_NAMED = (b"member", b"product", b"book")
+_NAMED = (b"member", b"schema", b"product", b"book")
 """Families whose objects have names; the others' ids are 32 bytes, but for what there is one of."""
 _ONE = (NETWORK, GOVERNANCE)
 
