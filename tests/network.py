@@ -45,6 +45,7 @@ ROLES = {
     "consumer": ("consumer",),
     "other consumer": ("consumer",),
     "supervisor": ("supervisor",),
+    "authority": ("competent-authority",),
     "governor": ("governance",),
     "other governor": ("governance",),
     "third governor": ("governance",),
@@ -300,6 +301,36 @@ def equivocation(view: View, signer: str) -> bytes:
     return Equivocation(*(Record.decode(record.encode()) for record in two)).encode()
 
 
+def grant(body: records.SchemaRegister, **changes: Any) -> records.AuthorisationGrant:
+    """An authorisation of a schema for the provider."""
+    granted = records.AuthorisationGrant(
+        rules.schema_hash("std", body), "provider", "a clearing house", "cn", "law-1", 2, EXPIRES
+    )
+    return structs.replace(granted, **changes)
+
+
+TOKEN_SCHEMA = records.SchemaRegister("points", 1, "Points of a holder, in balance", ())
+
+
+def authorisation_scene(status: str) -> Scene:
+    scene = Scene(begin())
+    if status:
+        uses = 1 if status == "CONSUMED" else 2
+        act(scene.view, "authority", grant(TOKEN_SCHEMA, max_uses=uses))
+    if status == "REVOKED":
+        body = records.AuthorisationRevoke(rules.schema_hash("std", TOKEN_SCHEMA), "order-7")
+        act(scene.view, "authority", body)
+    if status == "EXPIRED":
+        scene.time_ms = EXPIRES
+    if status == "CONSUMED":
+        act(scene.view, "provider", TOKEN_SCHEMA)
+        points = product("points.v1", schema="points", codes=())
+        act(scene.view, "provider", points)
+        authorised(scene.view, product="points.v1")
+        act(scene.view, "provider", admit(intend(scene.view)))
+    return scene
+
+
 def schema_scene(status: str) -> Scene:
     scene = Scene(begin())
     if status:
@@ -446,6 +477,7 @@ def audit_scene(status: str) -> Scene:
 SCENES = {
     "proposal": proposal_scene,
     "member": member_scene,
+    "authorisation": authorisation_scene,
     "schema": schema_scene,
     "product": product_scene,
     "consent": consent_scene,
@@ -466,6 +498,10 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "governance.approve": lambda: records.GovernanceApprove(PROPOSAL),
         "governance.report": lambda: records.GovernanceReport(
             PROPOSAL, "provider", equivocation(scene.view, "provider"), 2 * LAPSES
+        ),
+        "authorisation.grant": lambda: grant(TOKEN_SCHEMA, expires_ms=2 * EXPIRES),
+        "authorisation.revoke": lambda: records.AuthorisationRevoke(
+            rules.schema_hash("std", TOKEN_SCHEMA), "order-7"
         ),
         "schema.register": lambda: records.SchemaRegister("new", 1, "", ()),
         "schema.retire": lambda: records.SchemaRetire("new", 1),

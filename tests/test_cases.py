@@ -29,7 +29,7 @@ from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.salted import FIELD, commit, make_leaves, verify_leaves
 from ledgercore.exchange.sealing import size_bucket
 from ledgercore.exchange.submission import submit
-from ledgercore.rules import ConsentState, consent_object
+from ledgercore.rules import ConsentState, consent_object, schema_hash
 from tests.network import (
     CONSENT,
     EXPIRES,
@@ -39,6 +39,7 @@ from tests.network import (
     PURPOSE,
     ROOT,
     START,
+    TOKEN_SCHEMA,
     ZERO,
     act,
     admit,
@@ -52,6 +53,7 @@ from tests.network import (
     enact,
     exchange_scene,
     exchange_state,
+    grant,
     intend,
     newcomer,
     product,
@@ -428,6 +430,9 @@ def test_case_36_what_is_like_a_token_is_refused_by_any_name() -> None:
     ):
         assert code == refusal(view, "provider", records.SchemaRegister("s", 1, title, ()))
         assert code == refusal(view, "provider", product("p", title=title))
+    act(view, "authority", grant(TOKEN_SCHEMA))
+    act(view, "authority", records.AuthorisationRevoke(schema_hash("std", TOKEN_SCHEMA), "order-7"))
+    assert "E_AUTHORISATION" == refusal(view, "provider", TOKEN_SCHEMA)
     unknown = sign(view, "provider", b"\x91\x01", kind="points.transfer")
     assert "E_KIND" == code_of(view, unknown)
     moving = {"amount", "balance", "to", "recipient", "fee", "reward", "supply"}

@@ -146,7 +146,7 @@ def test_what_was_never_seen_has_an_empty_history(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (rules.NETWORK, "has no history, want one of member, schema, product"),
+        (rules.NETWORK, "has no history, want one of member, authorisation, schema"),
         (rules.signer_object(KEYS["provider"].public_key), "has no history"),
         (b"consents/" + ZERO, "is of no family"),
         (b"consent", "is of no family"),

@@ -34,6 +34,8 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.KeyRotate("bank-a", KEY, ID, bytes(64)),
     records.KeyCompromise("bank-a"),
     records.KeyReplace(ID, "bank-a", KEY, ID, bytes(64)),
+    records.AuthorisationGrant(ID, "bank-a", "a clearing house", "cn", "law-1", 2, 2**40),
+    records.AuthorisationRevoke(ID, "order-7"),
     records.SchemaRegister(
         schema="tax.sme",
         schema_version=2,

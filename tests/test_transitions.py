@@ -24,6 +24,7 @@ from tests.network import (
     SCENES,
     SIGNED,
     SIGNERS,
+    TOKEN_SCHEMA,
     Scene,
     body_of,
     code_of,
@@ -31,7 +32,7 @@ from tests.network import (
 )
 
 MEMBERS_ONLY = dict.fromkeys(NOT_MEMBERS, "E_MEMBER")
-NOT_GOVERNORS = MEMBERS_ONLY | dict.fromkeys(GOVERNORS, "E_ROLE")
+NOT_GOVERNORS = MEMBERS_ONLY | dict.fromkeys((*GOVERNORS, "authority"), "E_ROLE")
 CONSUMER_ONLY = NOT_GOVERNORS | {
     "consumer": "",
     "other consumer": "E_RECIPIENT",
@@ -61,13 +62,15 @@ PARTY = MEMBERS_ONLY | {
     "provider": "",
     "consent key": "",
     **dict.fromkeys(
-        ("other consumer", "other provider", "supervisor", "operator", *GOVERNORS), "E_RECIPIENT"
+        ("other consumer", "other provider", "supervisor", "authority", "operator", *GOVERNORS),
+        "E_RECIPIENT",
     ),
 }
 HOLDER_ONLY = MEMBERS_ONLY | {
     **dict.fromkeys(AUDITORS, ""),
-    **dict.fromkeys(("supervisor", "operator", *GOVERNORS), "E_RECIPIENT"),
+    **dict.fromkeys(("supervisor", "authority", "operator", *GOVERNORS), "E_RECIPIENT"),
 }
+AUTHORITY_ONLY = dict.fromkeys(SIGNERS, "E_ROLE") | MEMBERS_ONLY | {"authority": ""}
 GOVERNOR_ONLY = dict.fromkeys(SIGNERS, "E_ROLE") | MEMBERS_ONLY | dict.fromkeys(GOVERNORS, "")
 ANY_MEMBER = dict.fromkeys(SIGNERS, "") | MEMBERS_ONLY
 OWNER_ONLY = dict.fromkeys(SIGNERS, "E_RECIPIENT") | MEMBERS_ONLY
@@ -88,6 +91,13 @@ EXPECTED = {
         "key.rotate": (OWNER_ONLY, {"ACTIVE": "ACTIVE"}),
         "key.compromise": (OWNER_ONLY, {"ACTIVE": "ACTIVE"}),
         "key.replace": (GOVERNOR_ONLY, {"ACTIVE": "ACTIVE"}),
+    },
+    "authorisation": {
+        "authorisation.grant": (AUTHORITY_ONLY, {"": "GRANTED"}),
+        "authorisation.revoke": (
+            AUTHORITY_ONLY,
+            {"GRANTED": "REVOKED", "CONSUMED": "REVOKED"},
+        ),
     },
     "schema": {
         "schema.register": (ANY_PROVIDER, {"": "REGISTERED"}),
@@ -209,6 +219,7 @@ ALWAYS_NEW = ("exchange.intent", "decision.record", "audit.order")
 STATE_CODES = {
     "proposal": "E_QUORUM",
     "member": "E_MEMBER_STATE",
+    "authorisation": "E_AUTHORISATION",
     "schema": "E_SCHEMA",
     "product": "E_PRODUCT",
     "consent": "E_CONSENT_STATE",
@@ -245,6 +256,7 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
 STATES = {
     "proposal": ("", "OPEN", "LAPSED", "ENACTED"),
     "member": ("", "ACTIVE", "SUSPENDED", "RETIRED"),
+    "authorisation": ("", "GRANTED", "CONSUMED", "EXPIRED", "REVOKED"),
     "schema": ("", "REGISTERED", "RETIRED"),
     "product": ("", "PUBLISHED", "WITHDRAWN"),
     "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
@@ -280,6 +292,7 @@ def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str
     name = {
         "proposal": rules.proposal_object(PROPOSAL),
         "member": rules.member_object("newcomer"),
+        "authorisation": rules.authorisation_object(rules.schema_hash("std", TOKEN_SCHEMA)),
         "schema": rules.schema_object("new", 1),
         "product": rules.product_object("new.v1"),
         "consent": rules.consent_object(CONSENT),

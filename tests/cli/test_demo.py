@@ -29,7 +29,7 @@ def test_demo_ends_with_its_summary(demo: tuple[Path, dict[str, Any]]) -> None:
 
     assert summary.keys() >= DEMO_KEYS
     assert (summary["rows"], summary["accepted"], summary["rejected"]) == (40, 40, [])
-    assert summary["refusals"].keys() >= {"E_CONSENT_STATE", "E_SCOPE"}
+    assert summary["refusals"].keys() >= {"E_CONSENT_STATE", "E_SCOPE", "E_RESERVED_WORD"}
     assert objects(run_well("audit", summary["ledger"], "--json"))[0]["verified"]
 
 

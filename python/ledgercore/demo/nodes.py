@@ -17,7 +17,7 @@ import msgspec
 from ledgercore._core import SigningKey
 from ledgercore.clock import Clock
 from ledgercore.demo.network import Place, lay_out
-from ledgercore.demo.parties import BANK, ENTERPRISES, REGULATOR, TAX, Parties
+from ledgercore.demo.parties import BANK, ENTERPRISES, REGULATES, REGULATOR, TAX, Parties
 from ledgercore.demo.processes import NodeProcess, free_ports
 from ledgercore.demo.stage import Stage, WaitingCalendar
 from ledgercore.disk import exists, read_bytes
@@ -40,7 +40,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     TAX: ("provider",),
     BANK: ("consumer",),
     ENTERPRISES: (),
-    REGULATOR: ("supervisor",),
+    REGULATOR: REGULATES,
 }
 LIAR = ENTERPRISES
 KILLED = BANK

@@ -19,9 +19,12 @@ from ledgercore.profiles import Table
 from ledgercore.records import Member
 from ledgercore.vault import Vault
 
-__all__ = ["BANK", "ENTERPRISES", "REGULATOR", "TAX", "Parties", "set_up"]
+__all__ = ["BANK", "ENTERPRISES", "REGULATES", "REGULATOR", "TAX", "Parties", "set_up"]
 
 TAX, BANK, ENTERPRISES, REGULATOR = "tax-authority", "bank", "enterprises", "regulator"
+
+
+REGULATES = ("supervisor", "competent-authority")
 
 
 @dataclass
@@ -76,7 +79,7 @@ def set_up(
     """Make keys, vaults and a ledger whose genesis admits the members."""
     keys: dict[str, SigningKey] = {}
     members = []
-    roles = {TAX: ("provider",), BANK: ("consumer",), REGULATOR: ("supervisor",)}
+    roles = {TAX: ("provider",), BANK: ("consumer",), REGULATOR: REGULATES}
     for member, held in roles.items():
         seed, sealing = entropy.bytes(32), entropy.bytes(32)
         store_key(directory / f"{member}.key", seed)

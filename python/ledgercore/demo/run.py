@@ -17,7 +17,7 @@ from ledgercore.demo.scenario import Course, Tally, run_group
 from ledgercore.demo.stage import LeapingCalendar, Stage
 from ledgercore.disk import exists, file_bytes, is_empty, make_directory, read_bytes, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import MalformedError, StoreError
+from ledgercore.errors import MalformedError, RefusedError, StoreError
 from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
 from ledgercore.exchange.totals import TotalsReport
 from ledgercore.ledger import Ledger, Report
@@ -29,6 +29,7 @@ from ledgercore.profiles import (
     parse_mapping,
     parse_scorecard,
 )
+from ledgercore.records import SchemaRegister
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -41,6 +42,9 @@ TABLE_BYTES = 64 * 1024 * 1024
 
 STEPS = 8
 """Steps of one group."""
+
+TOKEN_SCHEMA = SchemaRegister("loyalty", 1, "Loyalty token of a firm", ())
+"""What the provider tries to register, and nobody has authorised."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -200,13 +204,29 @@ def _exchange(
         stage.step((done - 1) % STEPS + 1)
 
     placed = list(enumerate(table.rows))
-    provider = parties.provider
-    offers = [provider.register_schema(columns.schema()), provider.publish(columns.product())]
-    parties.submit(TAX, offers)
+    _offer(parties, columns, tally)
     for begin in range(0, len(placed), GROUP):
         rows = placed[begin : begin + GROUP]
         run_group(parties, columns, scorecard, stage.calendar, tally, rows, step)
     return tally
+
+
+def _offer(parties: Parties, columns: Mapping, tally: Tally) -> None:
+    """Register and publish what the provider gives; a schema that reads like a token is refused."""
+    provider = parties.provider
+    *offered, token = parties.submit(
+        TAX,
+        [
+            provider.register_schema(columns.schema()),
+            provider.publish(columns.product()),
+            provider.register_schema(TOKEN_SCHEMA),
+        ],
+    )
+    for outcome in offered:
+        if isinstance(outcome, RefusedError):
+            raise outcome
+    if isinstance(token, RefusedError):
+        tally.refusals[token.code] += 1
 
 
 def _supervise(ledger: Path, total: TotalsReport, progress: Progress) -> tuple[Report, Totals]:

@@ -1,4 +1,4 @@
-"""Act for a supervisor where it signs: rule on disputes, stay consents, order audits.
+"""Act for a supervisor where it signs: rule on disputes, stay consents, order audits, authorise.
 
 What a supervisor only watches is in ``supervisor``, which needs no key. Statements and reasons
 stay in its vault, behind commitments.
@@ -21,10 +21,14 @@ from ledgercore.records import (
     AuditKey,
     AuditOrder,
     AuditReport,
+    AuthorisationGrant,
+    AuthorisationRevoke,
     ConsentLift,
     ConsentStay,
     DisputeRule,
+    SchemaRegister,
 )
+from ledgercore.rules import schema_hash
 from ledgercore.rules.audit import scope_commitment
 from ledgercore.vault import Vault
 
@@ -32,7 +36,10 @@ __all__ = ["Authority"]
 
 
 class Authority:
-    """One member with the role ``supervisor``. Its methods give drafts."""
+    """One member with the role ``supervisor``. Its methods give drafts.
+
+    To authorise token-like schemas it needs the role ``competent-authority``, from the genesis.
+    """
 
     def __init__(
         self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
@@ -56,6 +63,34 @@ class Authority:
     def lift(self, consent: bytes) -> Draft:
         """End the stay of a consent."""
         return Draft(self._key, ConsentLift(consent))
+
+    def authorise(
+        self,
+        schema: SchemaRegister,
+        member: str,
+        *,
+        infrastructure: str,
+        jurisdiction: str,
+        basis: str,
+        max_uses: int,
+        expires_ms: int,
+    ) -> Draft:
+        """Let a member register and issue a token-like schema, just as it is here."""
+        body = AuthorisationGrant(
+            schema_hash=schema_hash(self._ledger.suite, schema),
+            member=member,
+            infrastructure=infrastructure,
+            jurisdiction=jurisdiction,
+            basis=basis,
+            max_uses=max_uses,
+            expires_ms=expires_ms,
+        )
+        return Draft(self._key, body)
+
+    def withdraw_authorisation(self, schema: SchemaRegister, basis: str) -> Draft:
+        """Freeze a token-like schema, with all that is under it."""
+        hashed = schema_hash(self._ledger.suite, schema)
+        return Draft(self._key, AuthorisationRevoke(hashed, basis))
 
     def register(self, key: AuditKey) -> Draft:
         """Register an audit key that its holders have made (``exchange.sharing``)."""

@@ -19,6 +19,7 @@ from ledgercore.records.audit import (
     AuditReport,
     ShareHolder,
 )
+from ledgercore.records.authorisation import AuthorisationGrant, AuthorisationRevoke
 from ledgercore.records.base import LIMIT_ITEMS, RecordBody
 from ledgercore.records.consent import (
     ConsentAuthorise,
@@ -80,6 +81,8 @@ __all__ = [
     "AuditOpen",
     "AuditOrder",
     "AuditReport",
+    "AuthorisationGrant",
+    "AuthorisationRevoke",
     "ConsentAuthorise",
     "ConsentLift",
     "ConsentNarrow",
@@ -151,6 +154,8 @@ BODIES: dict[str, type[RecordBody]] = {
         KeyRotate,
         KeyCompromise,
         KeyReplace,
+        AuthorisationGrant,
+        AuthorisationRevoke,
         SchemaRegister,
         SchemaRetire,
         ProductPublish,

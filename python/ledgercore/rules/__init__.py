@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ledgercore.rules.audit import disclosure_is_due
 from ledgercore.rules.audit import status_at as audit_status_at
+from ledgercore.rules.authorisation import status_at as authorisation_status_at
 from ledgercore.rules.codes import CODES, Code
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
@@ -17,12 +18,15 @@ from ledgercore.rules.exchange import status_at as exchange_status_at
 from ledgercore.rules.governance import check_key
 from ledgercore.rules.schema import schema_hash
 from ledgercore.rules.state import (
+    AMOUNTS,
     EMPTY_HISTORY,
     GOVERNANCE,
     NETWORK,
     Admission,
+    AmountsState,
     AuditKeyState,
     AuditState,
+    AuthorisationState,
     BookState,
     BusinessState,
     ConsentState,
@@ -40,6 +44,7 @@ from ledgercore.rules.state import (
     State,
     audit_key_object,
     audit_object,
+    authorisation_object,
     book_object,
     check_has_history,
     consent_object,
@@ -58,6 +63,7 @@ from ledgercore.rules.table import Position, extend_history
 from ledgercore.rules.view import Touch, View, decode_object, decode_state, encode_state
 
 __all__ = [
+    "AMOUNTS",
     "CODES",
     "EMPTY_HISTORY",
     "FAMILIES",
@@ -65,8 +71,10 @@ __all__ = [
     "NETWORK",
     "WINDOW_TOLERANCE_MS",
     "Admission",
+    "AmountsState",
     "AuditKeyState",
     "AuditState",
+    "AuthorisationState",
     "BookState",
     "BusinessState",
     "Code",
@@ -91,6 +99,8 @@ __all__ = [
     "audit_key_object",
     "audit_object",
     "audit_status_at",
+    "authorisation_object",
+    "authorisation_status_at",
     "book_object",
     "check_has_history",
     "check_key",

@@ -69,10 +69,16 @@ CODES: dict[str, Code] = {
     ),
     "E_PRODUCT": Code("the product is not published", "choose a published product"),
     "E_RESERVED_WORD": Code(
-        "a name has a word that is reserved for tokens", "name the data by what it says"
+        "a name has a word that is reserved for tokens",
+        "name the data by what it says, or have a competent authority authorise it",
     ),
     "E_TOKEN_LIKE": Code(
-        "what is registered is described like a token", "register data about things, not claims"
+        "what is registered is described like a token",
+        "register data about things, not claims, or have a competent authority authorise it",
+    ),
+    "E_AUTHORISATION": Code(
+        "the authorisation of a token-like schema is revoked, expired or used up",
+        "have a competent authority authorise the next version of the schema",
     ),
     "E_PURPOSE": Code(
         "the purpose is not one that was agreed", "use a purpose of the product and of the consent"

@@ -7,6 +7,8 @@ Only the time of blocks decides.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import structs
 
 from ledgercore._core import VerifiedRecord, tree_root, verify_multi, verify_signature
@@ -22,6 +24,7 @@ from ledgercore.records import (
     ConsentStay,
     endorsement_message,
 )
+from ledgercore.rules.authorisation import check_use
 from ledgercore.rules.state import (
     NEW,
     ConsentState,
@@ -96,6 +99,13 @@ def product_is_published(case: Case[ConsentRequest, None]) -> None:
     status = _product(case).status
     if status != "PUBLISHED":
         case.refuse("E_PRODUCT", f"product {case.body.product} is {status}, want PUBLISHED")
+
+
+def schema_is_authorised(case: Case[ConsentRequest | ConsentAuthorise, Any]) -> None:
+    """the product's schema is not token-like, or its authorisation is in force, else
+    E_AUTHORISATION"""
+    body = case.body
+    check_use(case, body.product if isinstance(body, ConsentRequest) else case.state.product)
 
 
 def purpose_is_offered(case: Case[ConsentRequest, None]) -> None:
@@ -212,6 +222,7 @@ FAMILY = Family(
             "REQUESTED",
             (
                 "product_is_published",
+                "schema_is_authorised",
                 "purpose_is_offered",
                 "consent_key_is_fresh",
                 "uses_are_asked_for",
@@ -223,7 +234,7 @@ FAMILY = Family(
             ("REQUESTED",),
             Signer.CONSENT_KEY,
             "AUTHORISED",
-            ("endorsement_verifies",),
+            ("endorsement_verifies", "schema_is_authorised"),
         ),
         Row(ConsentReject.KIND, ("REQUESTED",), Signer.CONSENT_KEY, "REJECTED"),
         Row(
@@ -241,6 +252,7 @@ FAMILY = Family(
     checks=check_names(
         (
             product_is_published,
+            schema_is_authorised,
             purpose_is_offered,
             consent_key_is_fresh,
             uses_are_asked_for,

@@ -17,6 +17,7 @@ from ledgercore.records import (
     DecisionRecord,
     DecisionReview,
 )
+from ledgercore.rules.amounts import NOTHING, add_amount, check_amount
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     NEW,
@@ -34,8 +35,6 @@ from ledgercore.rules.view import View
 
 __all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "status_at"]
 
-NOTHING = bytes(32)
-"""The commitment to nothing: the neutral point."""
 DAY_MS = 24 * 3_600_000
 CONTEST_LIMIT_MS = 30 * DAY_MS
 """How long a decision may be contested, from its record or its explanation on."""
@@ -121,6 +120,13 @@ def amount_is_a_commitment(case: RecordCase) -> None:
             case.refuse("E_CANON", f"amount_commitment: {error}")
 
 
+def amounts_do_not_cancel(case: RecordCase) -> None:
+    """amount_commitment is nil, or the newest amounts do not add up to nothing with it (T7), else
+    E_TOKEN_LIKE"""
+    if case.body.amount_commitment is not None:
+        check_amount(case, case.body.amount_commitment)
+
+
 def contest_is_in_time(case: ContestCase) -> None:
     """block time < contest_until_ms of the decision, else E_CLOCK"""
     now_ms, until_ms = case.position.time_ms, case.state.contest_until_ms
@@ -138,6 +144,7 @@ def outcome_is_as_said(case: ReviewCase) -> None:
 
 def _enter(case: RecordCase, commitment: bytes) -> None:
     """Add the decision to its consumer's book, whose history is what totals are held to."""
+    add_amount(case, commitment)
     name = book_object(case.member)
     book = case.view.get(name, BookState) or BookState("OPEN", 0, EMPTY_HISTORY, NOTHING)
     case.touch(name, structs.replace(book, sum=group_add_points([book.sum, commitment])))
@@ -206,6 +213,7 @@ FAMILY = Family(
                 "inputs_are_of_signer",
                 "inputs_are_ready",
                 "amount_is_a_commitment",
+                "amounts_do_not_cancel",
             ),
         ),
         Row(DecisionExplain.KIND, ("RECORDED",), Signer.CONSUMER, "EXPLAINED"),
@@ -230,6 +238,7 @@ FAMILY = Family(
             inputs_are_of_signer,
             inputs_are_ready,
             amount_is_a_commitment,
+            amounts_do_not_cancel,
             contest_is_in_time,
             outcome_is_as_said,
         )

@@ -43,7 +43,10 @@ def _family(family: Family) -> Iterator[str]:
     if family.checks:
         yield _table(
             ("check", "holds when"),
-            ((f"`{name}`", check.__doc__ or "") for name, check in family.checks.items()),
+            (
+                (f"`{name}`", " ".join((check.__doc__ or "").split()))
+                for name, check in family.checks.items()
+            ),
         )
     yield _bodies(family.rows)
     fields = ", ".join(family.state_type.__struct_fields__)

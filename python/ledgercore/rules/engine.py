@@ -21,6 +21,7 @@ from ledgercore.records import (
 from ledgercore.records import decode as decode_body
 from ledgercore.rules import (
     audit,
+    authorisation,
     consent,
     decision,
     dispute,
@@ -54,6 +55,7 @@ WINDOW_TOLERANCE_MS = 120_000
 FAMILIES = (
     proposal.FAMILY,
     member.FAMILY,
+    authorisation.FAMILY,
     schema.FAMILY,
     product.FAMILY,
     consent.FAMILY,

@@ -27,6 +27,7 @@ from ledgercore.records import (
     ExchangeUse,
     ExchangeVoid,
 )
+from ledgercore.rules import authorisation
 from ledgercore.rules.consent import give_use_back, take_use
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.state import (
@@ -136,6 +137,18 @@ def consent_is_authorised(case: IntentCase | AdmitCase) -> None:
         case.refuse("E_CONSENT_STATE", f"consent is {status}, want AUTHORISED")
 
 
+def authorisation_has_uses(case: IntentCase | AdmitCase) -> None:
+    """the product's schema is not token-like, or its authorisation is in force and has a use left,
+    else E_AUTHORISATION"""
+    authorisation.check_use(case, _consent(case).product, takes=True)
+
+
+def schema_is_authorised(case: UseCase | ReleaseCase) -> None:
+    """the product's schema is not token-like, or its authorisation is in force, else
+    E_AUTHORISATION"""
+    authorisation.check_use(case, _consent(case).product)
+
+
 def lapse_is_ahead(case: IntentCase) -> None:
     """block time < lapses_ms, else E_CLOCK"""
     now_ms, lapses_ms = case.position.time_ms, case.body.lapses_ms
@@ -227,6 +240,7 @@ def intend(case: IntentCase) -> ExchangeState:
 
 def admit(case: AdmitCase) -> ExchangeState:
     consent, body, position = _consent(case), case.body, case.position
+    authorisation.take_use(case, consent.product)
     case.touch(consent_object(case.state.consent), take_use(consent))
     admission = Admission(
         consent_status=consent_status_at(consent, position.time_ms),
@@ -298,14 +312,19 @@ FAMILY = Family(
             (),
             Signer.CONSUMER,
             "INTENDED",
-            ("signer_is_consumer_of_consent", "consent_is_authorised", "lapse_is_ahead"),
+            (
+                "signer_is_consumer_of_consent",
+                "consent_is_authorised",
+                "authorisation_has_uses",
+                "lapse_is_ahead",
+            ),
         ),
         Row(
             ExchangeAdmit.KIND,
             ("INTENDED",),
             Signer.PROVIDER,
             "ADMITTED",
-            ("consent_is_authorised", "deadline_is_near"),
+            ("consent_is_authorised", "authorisation_has_uses", "deadline_is_near"),
         ),
         Row(ExchangeRefuse.KIND, ("INTENDED",), Signer.PROVIDER, "REFUSED"),
         Row(
@@ -313,7 +332,7 @@ FAMILY = Family(
             ("ADMITTED",),
             Signer.PROVIDER,
             "RELEASED",
-            ("consent_still_covers_use",),
+            ("consent_still_covers_use", "schema_is_authorised"),
         ),
         Row(ExchangeVoid.KIND, KEYLESS, Signer.PROVIDER, "VOIDED"),
         Row(ExchangeTimeOut.KIND, ("OVERDUE",), Signer.CONSUMER, "TIMED_OUT"),
@@ -326,6 +345,7 @@ FAMILY = Family(
             "USED",
             (
                 "consent_still_covers_use",
+                "schema_is_authorised",
                 "purpose_is_of_consent",
                 "no_dispute_bars_it",
                 "decision_is_of_signer",
@@ -357,6 +377,8 @@ FAMILY = Family(
         (
             signer_is_consumer_of_consent,
             consent_is_authorised,
+            authorisation_has_uses,
+            schema_is_authorised,
             lapse_is_ahead,
             deadline_is_near,
             consent_still_covers_use,

@@ -12,8 +12,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["RESERVED", "RESERVED_WORDS", "TOKEN_RULES", "Finding", "find_token"]
+__all__ = ["NEVER", "RESERVED", "RESERVED_WORDS", "TOKEN_RULES", "Finding", "find_token"]
 
+NEVER = "T6"
+"""The rule that nobody can authorise to break: who keeps the ledger is not paid by it."""
 RESERVED = "T5"
 """The rule that a reserved word alone breaks."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import ProductPublish, ProductWithdraw
+from ledgercore.rules.authorisation import check_issue
 from ledgercore.rules.lint import find_token
 from ledgercore.rules.schema import schema_texts
 from ledgercore.rules.state import NEW, ProductState, SchemaState, product_object, schema_object
@@ -45,13 +46,19 @@ def codes_are_of_schema(case: PublishCase) -> None:
         case.refuse("E_CANON", f"{len(codes)} codes name {len(set(codes))} fields")
 
 
+def schema_is_authorised(case: PublishCase) -> None:
+    """the schema is not token-like, or its authorisation is in force, else E_AUTHORISATION, and
+    names the signer, else E_RECIPIENT"""
+    check_issue(case, _schema(case), f"schema {case.body.schema}/{case.body.schema_version}")
+
+
 def product_is_not_token_like(case: PublishCase) -> None:
-    """its words with those of the schema describe no token by T1 to T4 or T6 (else E_TOKEN_LIKE),
-    and none is reserved (T5), else E_RESERVED_WORD"""
+    """its words with those of the schema describe no token by a rule that the schema alone does
+    not break, else E_RESERVED_WORD for T5 and E_TOKEN_LIKE for T1 to T4 and T6"""
     body, schema = case.body, _schema(case)
     texts = [body.product, body.title, body.version, *body.purposes]
     found = find_token([*texts, *schema_texts(body.schema, schema.title, schema.fields)])
-    if found:
+    if found and found.rule != schema.token_rule:
         case.refuse(found.code, f"product {body.product} is {found}")
 
 
@@ -86,10 +93,22 @@ FAMILY = Family(
             (),
             Signer.PROVIDER,
             "PUBLISHED",
-            ("schema_is_registered", "codes_are_of_schema", "product_is_not_token_like"),
+            (
+                "schema_is_registered",
+                "codes_are_of_schema",
+                "schema_is_authorised",
+                "product_is_not_token_like",
+            ),
         ),
         Row(ProductWithdraw.KIND, ("PUBLISHED",), Signer.PROVIDER, "WITHDRAWN"),
     ),
-    checks=check_names((schema_is_registered, codes_are_of_schema, product_is_not_token_like)),
+    checks=check_names(
+        (
+            schema_is_registered,
+            codes_are_of_schema,
+            schema_is_authorised,
+            product_is_not_token_like,
+        )
+    ),
     effects={ProductPublish.KIND: publish, ProductWithdraw.KIND: withdraw},
 )

@@ -1,4 +1,4 @@
-"""Hold schemas to their transitions, and refuse those that describe tokens.
+"""Hold schemas to their transitions, and those that describe tokens to an authorisation.
 
 A version is registered once and never changed. Whoever registered the first version of a name
 registers the later ones, each by the number that follows.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from ledgercore import records
 from ledgercore._core import VerifiedRecord, hash_domain
 from ledgercore.records import SchemaRegister, SchemaRetire
-from ledgercore.rules.lint import find_token
+from ledgercore.rules.authorisation import check_finding
+from ledgercore.rules.lint import Finding, find_token
 from ledgercore.rules.state import NEW, SchemaState, schema_object
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
 
@@ -36,6 +37,10 @@ def _fields(body: SchemaRegister) -> tuple[tuple[str, str, int], ...]:
     return tuple((field.code, field.unit, field.level) for field in body.fields)
 
 
+def _find_token(body: SchemaRegister) -> Finding | None:
+    return find_token(schema_texts(body.schema, body.title, _fields(body)))
+
+
 def version_is_next(case: RegisterCase) -> None:
     """schema_version is 1, or the one before exists (else E_UNKNOWN) and is the signer's, else
     E_RECIPIENT"""
@@ -59,21 +64,25 @@ def codes_are_distinct(case: RegisterCase) -> None:
 
 def schema_is_not_token_like(case: RegisterCase) -> None:
     """the words describe no token by T1 to T4 or T6 (else E_TOKEN_LIKE), and none is reserved
-    (T5), else E_RESERVED_WORD"""
+    (T5, else E_RESERVED_WORD); or, but for T6, an authorisation of it is in force (else
+    E_AUTHORISATION) and names the signer, else E_RECIPIENT"""
     body = case.body
-    found = find_token(schema_texts(body.schema, body.title, _fields(body)))
+    found = _find_token(body)
     if found:
-        case.refuse(found.code, f"schema {body.schema}/{body.schema_version} is {found}")
+        what = f"schema {body.schema}/{body.schema_version}"
+        check_finding(case, found, what, schema_hash(case.record.suite, body))
 
 
 def register(case: RegisterCase) -> SchemaState:
     body = case.body
+    found = _find_token(body)
     return SchemaState(
         *NEW,
         provider=case.member,
         title=body.title,
         fields=_fields(body),
         hash=schema_hash(case.record.suite, body),
+        token_rule=found.rule if found else "",
     )
 
 

@@ -11,14 +11,17 @@ from msgspec import Struct
 from ledgercore.errors import MalformedError
 
 __all__ = [
+    "AMOUNTS",
     "EMPTY_HISTORY",
     "GOVERNANCE",
     "GOVERNANCE_ROLE",
     "NETWORK",
     "NEW",
     "Admission",
+    "AmountsState",
     "AuditKeyState",
     "AuditState",
+    "AuthorisationState",
     "BookState",
     "BusinessState",
     "ConsentState",
@@ -36,6 +39,7 @@ __all__ = [
     "State",
     "audit_key_object",
     "audit_object",
+    "authorisation_object",
     "book_object",
     "check_has_history",
     "consent_object",
@@ -56,6 +60,8 @@ EMPTY_HISTORY = bytes(32)
 
 NEW = ("", 0, EMPTY_HISTORY)
 """Status, count and history of an object that is being made."""
+
+AMOUNTS = b"amounts"
 
 NETWORK = b"network"
 
@@ -133,13 +139,33 @@ class ProposalState(BusinessState, frozen=True):
     approvals: tuple[bytes, ...]
 
 
+class AuthorisationState(BusinessState, frozen=True):
+    """Who may issue a token-like schema, under what, and the uses taken; ``basis`` is the newest.
+
+    ``uses`` are the exchanges that were admitted under it.
+    """
+
+    authority: str
+    member: str
+    infrastructure: str
+    jurisdiction: str
+    basis: str
+    max_uses: int
+    uses: int
+    expires_ms: int
+
+
 class SchemaState(BusinessState, frozen=True):
-    """One version of a schema; a field is its code, unit and level, ``hash`` is of its body."""
+    """One version of a schema; a field is its code, unit and level, ``hash`` is of its body.
+
+    ``token_rule`` is the rule by which it is token-like, or empty.
+    """
 
     provider: str
     title: str
     fields: tuple[tuple[str, str, int], ...]
     hash: bytes
+    token_rule: str
 
 
 class ProductState(BusinessState, frozen=True):
@@ -241,6 +267,12 @@ class BookState(BusinessState, frozen=True):
     sum: bytes
 
 
+class AmountsState(State, frozen=True):
+    """The running sum of all commitments in all books, after each of the newest ones."""
+
+    sums: tuple[bytes, ...]
+
+
 class DecisionState(BusinessState, frozen=True):
     """One decision, the exchanges that it rests on, and until when it is contested or reviewed.
 
@@ -271,6 +303,10 @@ def key_object(key: bytes) -> bytes:
 
 def signer_object(key: bytes) -> bytes:
     return b"signer/" + key
+
+
+def authorisation_object(schema_hash: bytes) -> bytes:
+    return b"authorisation/" + schema_hash
 
 
 def schema_object(schema: str, version: int) -> bytes:
@@ -315,6 +351,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"member": MemberState,
     b"key": KeyState,
     b"signer": SignerState,
+    b"authorisation": AuthorisationState,
     b"schema": SchemaState,
     b"product": ProductState,
     b"consent": ConsentState,
@@ -322,13 +359,14 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"dispute": DisputeState,
     b"decision": DecisionState,
     b"book": BookState,
+    b"amounts": AmountsState,
     b"audit-key": AuditKeyState,
     b"audit": AuditState,
     b"proposal": ProposalState,
 }
 _NAMED = (b"member", b"schema", b"product", b"book")
 """Families whose objects have names; the others' ids are 32 bytes, but for what there is one of."""
-_ONE = (NETWORK, GOVERNANCE)
+_ONE = (NETWORK, GOVERNANCE, AMOUNTS)
 
 
 def state_type(name: bytes) -> type[State]:

@@ -60,6 +60,7 @@ class Signer(StrEnum):
     PARTY = "party"
     SUPERVISOR = "supervisor"
     GOVERNANCE = "governance"
+    COMPETENT_AUTHORITY = "competent-authority"
     OWNER = "owner"
 
 
