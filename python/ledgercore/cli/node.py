@@ -129,12 +129,15 @@ def run(settings: str, passphrase_file: str | None) -> None:
 
 @command.command("join")
 @settings_argument
+@click.option("--from-genesis", is_flag=True, help="Take every block, and hold each to the rules.")
 @passphrase_option
 @json_option
-def join(settings: str, passphrase_file: str | None, as_json: bool) -> None:
-    """Fetch and verify a copy of the whole ledger, up to the newest block of every peer.
+def join(settings: str, from_genesis: bool, passphrase_file: str | None, as_json: bool) -> None:
+    """Begin a verified copy at a peer's snapshot, and follow up to the newest block of every peer.
 
-    `node run` does the same and keeps following; this ends, and says how far it came.
+    A snapshot is held to the signed checkpoint and its witnesses, but the records before it were
+    not held to the rules here, and are not here: `node repair` fetches them later. `node run`
+    begins at the genesis and keeps following; this ends, and says how far it came.
     """
     from ledgercore.node.joining import join_network
     from ledgercore.node.opening import caller_of
@@ -142,8 +145,28 @@ def join(settings: str, passphrase_file: str | None, as_json: bool) -> None:
 
     loaded = load_settings(settings)
     caller = caller_of(loaded, read_passphrase(passphrase_file))
-    joined = asyncio.run(join_network(loaded, caller))
+    joined = asyncio.run(join_network(loaded, caller, from_genesis=from_genesis))
     print_facts(joined, as_json=as_json)
+
+
+@command.command("repair")
+@settings_argument
+@passphrase_option
+@json_option
+def repair(settings: str, passphrase_file: str | None, as_json: bool) -> None:
+    """Make the damaged or incomplete ledger of a stopped node whole, with blocks of its peers.
+
+    Whatever is damaged, every block is verified again. The old file is kept as LEDGER.damaged.
+    Where a peer has another history that the operator signed too, nothing is replaced, and the
+    evidence is written to LEDGER.split-view.
+    """
+    from ledgercore.node.joining import repair_copy
+    from ledgercore.node.opening import caller_of
+    from ledgercore.node.settings import load_settings
+
+    loaded = load_settings(settings)
+    caller = caller_of(loaded, read_passphrase(passphrase_file))
+    print_facts(asyncio.run(repair_copy(loaded, caller)), as_json=as_json)
 
 
 @command.command("status")

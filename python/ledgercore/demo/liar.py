@@ -1,4 +1,4 @@
-"""Run a node that lies: the blocks that it gives to others are not those that it has.
+"""Run a node that lies: the blocks and snapshots that it gives are not those that it has.
 
     python -m ledgercore.demo.liar node run SETTINGS
 
@@ -21,7 +21,7 @@ __all__ = ["lying"]
 
 
 def lying(app: ASGIApp) -> ASGIApp:
-    """The same application, but for one bit of the last record in every answer with blocks."""
+    """The same application, but for the last bit of every answer with blocks or a snapshot."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         async def changed(message: Message) -> None:
@@ -31,9 +31,13 @@ def lying(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         path = scope.get("path", "")
-        await app(scope, receive, changed if path.endswith("/v1/blocks") else send)
+        await app(scope, receive, changed if _tells(path) else send)
 
     return application
+
+
+def _tells(path: str) -> bool:
+    return path.endswith("/v1/blocks") or "/v1/snapshot/" in path
 
 
 def main() -> None:

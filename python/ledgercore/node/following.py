@@ -31,14 +31,15 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger import Replica
 from ledgercore.ledger.writer import Outcome
+from ledgercore.node.carrying import carrier
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
 from ledgercore.node.node import Node
-from ledgercore.sync import Ask, Evidence, Follower
-from ledgercore.sync.messages import NOTE_BYTES, Response, ask_blocks, ask_checkpoint, decode_frames
+from ledgercore.sync import Ask, Evidence, Follower, begin_copy
+from ledgercore.sync.messages import NOTE_BYTES, Response, ask_checkpoint
 from ledgercore.waiting import deadline, sleep
 
-__all__ = ["Following", "Relay", "join_copy"]
+__all__ = ["Following", "Relay", "open_copy"]
 
 EVIDENCE_FILES = 64
 """Files of evidence that are kept at most: a peer that lies does it again and again."""
@@ -48,8 +49,8 @@ RETRY_S = 1.0
 """Between two attempts at a peer's event stream, but for a random part."""
 
 
-async def join_copy(
-    path: Path, channels: Sequence[Channel], caller: Caller, *, attempts: int | None = None
+async def open_copy(
+    path: str, channels: Sequence[Channel], caller: Caller, *, attempts: int | None = None
 ) -> Replica:
     """The copy, which is begun with the genesis of a peer where there is none; peers may come late.
 
@@ -57,23 +58,18 @@ async def join_copy(
     """
     if exists(path):
         return await asyncio.to_thread(Replica.open, path, caller.anchor)
-    tried, reasons = 0, list[str]()
-    while attempts is None or tried < attempts:
+    peers, carry = [channel.member for channel in channels], carrier(channels)
+    tried = 0
+    while True:
         tried += 1
-        reasons = []
-        for channel in channels:
-            try:
-                answer = await channel.send(ask_blocks(0, 1))
-                if answer.status != 200:
-                    raise UnavailableError(f"status is {answer.status}")
-                (first,) = decode_frames(answer.body, 1)
-                return await asyncio.to_thread(Replica.create, path, caller.anchor, first)
-            except StoreError:
-                raise  # our own disk
-            except (LedgerError, ValueError) as error:
-                reasons.append(f"{channel.member}: {error}")
+        try:
+            return await asyncio.to_thread(begin_copy, path, caller.anchor, peers, carry)
+        except StoreError:
+            raise  # our own disk
+        except UnavailableError:
+            if tried == attempts:
+                raise
         await sleep(RETRY_S)
-    raise UnavailableError(f"no peer gives the genesis of this network: {'; '.join(reasons)}")
 
 
 class Following:
@@ -94,7 +90,7 @@ class Following:
         self._kept: set[Evidence | bytes] = set()
         self._files = 0
         self.caught_up = False
-        """Whether the copy once was level with every peer that can be reached."""
+        """Whether the copy once was level with every peer that answers."""
 
     def start(self) -> None:
         """Begin to follow."""
@@ -158,7 +154,7 @@ class Following:
     def _look(self, peer: str) -> None:
         """Notice what the follower has found out."""
         follower = self._follower
-        self.caught_up = self.caught_up or follower.level
+        self.caught_up = self.caught_up or follower.caught_up
         for evidence in follower.evidence:
             if evidence in self._kept or evidence.offence in ("unreachable", "refused", "behind"):
                 continue

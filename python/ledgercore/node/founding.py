@@ -44,7 +44,7 @@ MEMBERS_BYTES = 1024 * 1024
 _Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 _OPERATOR = """
-# Peers are not needed here: the others come to the operator.
+# Peers are not needed here but for `ledgercore node repair`: the others come to the operator.
 """
 _FOLLOWER = """
 [[peer]]

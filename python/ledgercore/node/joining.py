@@ -1,35 +1,51 @@
-"""Fetch a copy once, and ask a node how it is: what is done from a command and ends."""
+"""Fetch a copy, repair one, and ask a node how it is: what is done from a command and ends."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from ledgercore._core import Checkpoint
-from ledgercore.errors import LedgerError, UnavailableError
+from ledgercore.disk import exists
+from ledgercore.errors import LedgerError, StoreError, UnavailableError
 from ledgercore.ledger import Replica
+from ledgercore.node.carrying import carrier
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
-from ledgercore.node.following import join_copy
+from ledgercore.node.following import open_copy
 from ledgercore.node.opening import open_channels
 from ledgercore.node.settings import Settings
-from ledgercore.sync import Ask, Follower
+from ledgercore.sync import Ask, Follower, join_copy, rebuild_copy
 from ledgercore.waiting import sleep
 
-__all__ = ["join_network", "node_status"]
+__all__ = ["join_network", "node_status", "repair_copy"]
 
 ATTEMPTS = 5
 
+SHOWN = 16
+"""Heights that are named of those that came from peers."""
 
-async def join_network(settings: Settings, caller: Caller) -> dict[str, Any]:
-    """A copy, level with every peer that answers honestly; how far it came, and who did not."""
+
+async def join_network(
+    settings: Settings, caller: Caller, *, from_genesis: bool = False
+) -> dict[str, Any]:
+    """A copy, level with every peer that answers honestly; how far it came, and who did not.
+
+    A new one begins at a peer's snapshot, or at the genesis where that is wanted or no peer has a
+    snapshot that holds, as none has of a short ledger.
+    """
     if settings.role == "operator":
         raise UnavailableError("node is the operator's, which has the ledger: nothing to join")
-    channels = open_channels(settings, caller)
+    channels, passed_over = open_channels(settings, caller), list[str]()
     try:
-        copy = await join_copy(Path(settings.ledger), channels, caller, attempts=ATTEMPTS)
+        copy = None
+        if not from_genesis and not exists(settings.ledger):
+            copy = await _from_snapshot(settings.ledger, channels, caller, passed_over)
+        if copy is None:
+            copy = await open_copy(settings.ledger, channels, caller, attempts=ATTEMPTS)
         try:
+            begun = copy.held_from
             follower = Follower(
                 copy, [each.member for each in channels], caller.clock, caller.entropy
             )
@@ -44,7 +60,40 @@ async def join_network(settings: Settings, caller: Caller) -> dict[str, Any]:
         "ledger": settings.ledger,
         "height": checkpoint.height,
         "size": checkpoint.size,
+        "blocks_from": begun,
+        "no_snapshot": passed_over,
         "refused": sorted({f"{each.peer}: {each.offence}" for each in follower.evidence}),
+    }
+
+
+async def _from_snapshot(
+    path: str, channels: Sequence[Channel], caller: Caller, reasons: list[str]
+) -> Replica | None:
+    """A new copy from a peer's snapshot; nothing, and why, where none of them holds."""
+    peers, carry = [channel.member for channel in channels], carrier(channels)
+    try:
+        return await asyncio.to_thread(join_copy, path, caller.anchor, peers, carry, reasons)
+    except StoreError:
+        raise  # our own disk
+    except UnavailableError:
+        return None
+
+
+async def repair_copy(settings: Settings, caller: Caller) -> dict[str, Any]:
+    """Make the ledger or copy of a node that does not run whole again, with blocks of its peers."""
+    channels = open_channels(settings, caller)
+    peers, carry = [channel.member for channel in channels], carrier(channels)
+    try:
+        done = await asyncio.to_thread(rebuild_copy, settings.ledger, caller.anchor, peers, carry)
+    finally:
+        for channel in channels:
+            await channel.close()
+    return {
+        "ledger": settings.ledger,
+        "height": done.height,
+        "fetched": len(done.fetched),
+        "first_fetched": done.fetched[:SHOWN],
+        "damaged": f"{settings.ledger}.damaged",
     }
 
 

@@ -30,8 +30,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Records in one submission: 413."""
     receipts_at_once: _Count = 4_096
     """Receipts or records in one answer: 400."""
-    blocks_bytes: _Count = 4 * 1024 * 1024
-    """Bytes from which on no further block is put into an answer."""
+    snapshot_bytes: _Count = 256 * 1024 * 1024
+    """Bytes of the snapshot that is kept in memory for those who join, at most: 503."""
     requests_per_s: _Count = 200
     """Requests of one member a second, in the long run: 429."""
     requests_burst: _Count = 400

@@ -27,6 +27,7 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.membership import Membership
 from ledgercore.node.metrics import Metrics
+from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
 
@@ -93,6 +94,10 @@ class Node:
         self.entropy: Entropy = entropy or SystemEntropy()
         self.metrics = Metrics()
         self.feed = Feed()
+        self.source = Source(ledger, self.limits.snapshot_bytes)
+        """What copies are answered from; it keeps the snapshot that they join with."""
+        self.drawing = asyncio.Lock()
+        """Held while a part of the snapshot is answered: one thread at a time waits for it."""
         self.ordering: Ordering = _Writer(self)
         self.failed = asyncio.Event()
         """Set when something beside answering has ended for good: the node must be started anew."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from pathlib import Path
 
 from ledgercore.anchor import parse_anchor
 from ledgercore.clock import Clock, SystemClock
@@ -15,7 +14,7 @@ from ledgercore.keys import Signer, load_signer
 from ledgercore.ledger import Ledger
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
-from ledgercore.node.following import Following, Relay, join_copy
+from ledgercore.node.following import Following, Relay, open_copy
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.node.publishing import Publishing
@@ -61,7 +60,7 @@ async def open_node(settings: Settings, caller: Caller, log: Log) -> Node:
     if settings.role == "operator":
         return await _open_operator(settings, caller, log)
     channels = open_channels(settings, caller)
-    copy = await join_copy(Path(settings.ledger), channels, caller)
+    copy = await open_copy(settings.ledger, channels, caller)
     try:
         ledger = await asyncio.to_thread(Ledger.open, settings.ledger, read_only=True)
     except BaseException:

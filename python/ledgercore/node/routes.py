@@ -22,7 +22,6 @@ from ledgercore.node.openapi import document
 from ledgercore.node.table import Parameter, RouteRow
 from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
 from ledgercore.sync.messages import Request as Carried
-from ledgercore.sync.source import Source
 
 __all__ = ["BINARY", "EVENTS", "ROUTES", "TEXT"]
 
@@ -79,12 +78,17 @@ async def blocks(request: Request) -> Response:
     return await _copied(request)
 
 
+async def snapshot(request: Request) -> Response:
+    async with _node(request).drawing:
+        return await _copied(request)
+
+
 async def _copied(request: Request) -> Response:
     """What copies ask each other is answered as ``ledgercore.sync`` does (docs/spec/sync.md)."""
     node, inside = _node(request), inner_path(request.scope)
     query = request.scope["query_string"].decode("latin-1")
     asked = Carried("GET", inside + (f"?{query}" if query else ""), 0, 0)
-    found = await node.ask(partial(Source(node.ledger).answer, asked))
+    found = await node.ask(partial(node.source.answer, asked))
     if found.status != 200:
         kind = {400: MalformedError, 404: AbsentError}.get(found.status, UnavailableError)
         raise kind(found.body.decode().rstrip("\n"))
@@ -280,6 +284,15 @@ ROUTES = (
         "Blocks for a copy, in frames; fewer than asked for where they are large.",
         BINARY,
         (_BEGIN, _END),
+        absent=True,
+    ),
+    RouteRow(
+        "GET",
+        "/v1/snapshot/{height}",
+        snapshot,
+        "A part of the snapshot from which a copy begins, in frames; part 0 may be of a later one.",
+        BINARY,
+        (_HEIGHT, Parameter("part", "The part, from 0 on.")),
         absent=True,
     ),
     RouteRow(

@@ -68,13 +68,18 @@ def _step(follower: Follower, transport: Transport, pause: Pause) -> bool:
 
 
 def join_copy(
-    path: str | Path, anchor: Anchor, peers: Sequence[str], transport: Transport
+    path: str | Path,
+    anchor: Anchor,
+    peers: Sequence[str],
+    transport: Transport,
+    reasons: list[str] | None = None,
 ) -> Replica:
     """Make a copy that begins at a snapshot of the first peer whose snapshot holds.
 
-    Raises ``UnavailableError`` where none has one: then begin with the genesis.
+    ``reasons`` takes why each peer before that one was passed over. Raises ``UnavailableError``
+    where none has one: then begin with the genesis.
     """
-    reasons = []
+    reasons = [] if reasons is None else reasons
     for peer in peers:
         try:
             items = _fetch_snapshot(peer, anchor, transport)

@@ -112,6 +112,18 @@ class Follower:
         return bool(asked) and all(each.level for each in asked)
 
     @property
+    def caught_up(self) -> bool:
+        """Whether the copy is level with every peer that answers, and with what others showed.
+
+        A peer that is down must not keep a node from being ready.
+        """
+        height = self._copy.height
+        asked = [each for each in self._peers.values() if not each.standing.shut_out]
+        behind = [each for each in asked if not each.level]
+        silent = all(each.standing.failures and each.highest <= height for each in behind)
+        return silent and len(behind) < len(asked)
+
+    @property
     def split_views(self) -> list[SplitView]:
         """Evidence that the operator signed two histories: hand it to every member."""
         return list(self._splits.values())

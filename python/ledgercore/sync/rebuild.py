@@ -13,9 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledgercore._core import Anchor
-from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename
+from ledgercore._core import Anchor, Checkpoint
+from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename, write_new
 from ledgercore.errors import (
+    ForkError,
     InconsistentError,
     InvalidError,
     LedgerError,
@@ -25,9 +26,16 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger import Replica
 from ledgercore.ledger.transfer import encode_transfer
+from ledgercore.proofs import SplitView
 from ledgercore.store import SqliteStore, parse_address
 from ledgercore.sync.driver import Transport, begin_copy
-from ledgercore.sync.messages import BLOCKS_AT_ONCE, ask_blocks, decode_frames
+from ledgercore.sync.messages import (
+    BLOCKS_AT_ONCE,
+    ask_blocks,
+    ask_checkpoint,
+    decode_frames,
+    decode_text,
+)
 
 __all__ = ["Rebuilt", "rebuild_copy"]
 
@@ -50,7 +58,9 @@ def rebuild_copy(
     It reaches at least the height that the old one, or the head file beside it, shows, and goes on
     as far as peers have blocks. Raises
     ``UnavailableError`` where a block is damaged and no peer has it, ``ForkError`` or
-    ``RollbackError`` where what was made does not go on from what was acknowledged.
+    ``RollbackError`` where what was made does not go on from what was acknowledged, and
+    ``ForkError`` where the operator signed another history for a peer: the evidence of that is
+    then in ``<path>.split-view``, and the old file stays in its place.
     """
     address = parse_address(path)
     if address.server:
@@ -67,6 +77,7 @@ def rebuild_copy(
             _begin(made, anchor, old, peers, transport, done) as copy,
         ):
             _take_all(copy, old, peers, transport, done)
+            _hold_to_peers(copy, peers, transport, file)
             done.height = copy.height
         _hold_to_head(made, anchor, file)
         for suffix in _FILES:
@@ -76,6 +87,11 @@ def rebuild_copy(
         rename(made, file)
         for suffix in (".head", ".lock"):
             remove(f"{made}{suffix}")
+    except ForkError:
+        # Which history is right is not known: the next call begins anew.
+        for suffix in (*_FILES, ".head"):
+            remove(f"{made}{suffix}")
+        raise
     finally:
         lock.close()
     return done
@@ -181,6 +197,35 @@ def _fetch(
         if copy.height >= begin:
             return []
     return reasons or ["there is no peer"]
+
+
+def _hold_to_peers(copy: Replica, peers: Sequence[str], transport: Transport, file: Path) -> None:
+    """Refuse what a peer has another history of: which one is right is for people to say."""
+    for peer in peers:
+        note = _note_beside(copy, peer, transport)
+        height = copy.height if note is None else Checkpoint.parse(note).height
+        split = note and SplitView.of(copy.trust_anchor, copy.note(height), note)
+        if split:
+            evidence = f"{file}.split-view"
+            if not exists(evidence):
+                write_new(evidence, split.encode(), owner_only=True)
+            raise ForkError(
+                f"{peer} has another block {height} than what was made here, and the operator "
+                f"signed both: nothing was replaced; {evidence} shows it to anyone who runs "
+                "ledgercore verify"
+            )
+
+
+def _note_beside(copy: Replica, peer: str, transport: Transport) -> str | None:
+    """A peer's checkpoint of the copy's height, or its newest where it is behind."""
+    for request in (ask_checkpoint(copy.height), ask_checkpoint()):
+        with suppress(LedgerError, OSError):
+            response = transport(peer, request)
+            note = decode_text(response.body[: request.limit_bytes])
+            # What the operator did not sign shows nothing.
+            if copy.trust_anchor.verify_operator(note).height <= copy.height:
+                return note
+    return None
 
 
 def _hold_to_head(made: Path, anchor: Anchor, file: Path) -> None:

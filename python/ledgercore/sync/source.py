@@ -14,8 +14,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ledgercore._core import Anchor
 from ledgercore.anchor import format_anchor
-from ledgercore.errors import InvalidProof, LedgerError, MalformedError
-from ledgercore.ledger.snapshot import decode_head
+from ledgercore.errors import (
+    InvalidProof,
+    LedgerError,
+    LimitError,
+    MalformedError,
+    UnavailableError,
+)
+from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, decode_head
 from ledgercore.sync.messages import (
     BINARY,
     BLOCKS_AT_ONCE,
@@ -58,8 +64,10 @@ class Source:
     One snapshot is kept in memory, until blocks enough have come for another one to be made.
     """
 
-    def __init__(self, ledger: Readable) -> None:
+    def __init__(self, ledger: Readable, snapshot_bytes: int = SNAPSHOT_BYTES) -> None:
+        """``snapshot_bytes`` bounds the snapshot that is kept: a larger one is not given."""
         self._ledger = ledger
+        self._snapshot_bytes = snapshot_bytes
         self._lock = Lock()
         self._height = -1
         self._parts: list[bytes] = []
@@ -111,11 +119,25 @@ class Source:
             if height > newest:
                 raise IndexError(f"block {height} is not here yet, want at most {newest}")
             if part == 0 and (height > self._height or newest > self._height + SNAPSHOT_BLOCKS):
-                items = list(self._ledger.snapshot())
-                self._parts, self._height = encode_pages(items), decode_head(items[0])[0]
+                self._parts, self._height = self._draw()
             if part and height != self._height:
                 raise IndexError(f"snapshot of {height} is not kept any more: begin again")
             return Response(200, self._parts[part], BINARY)
+
+    def _draw(self) -> tuple[list[bytes], int]:
+        """The pages of a new snapshot, and its height; the one before is let go first."""
+        self._parts, self._height, total = [], -1, 0
+        items: list[bytes] = []
+        try:
+            for item in self._ledger.snapshot():
+                total += len(item)
+                if total > self._snapshot_bytes:
+                    raise LimitError(f"snapshot has more than {self._snapshot_bytes} bytes")
+                items.append(item)
+        except LimitError as error:
+            # Nothing is wrong with what was asked.
+            raise UnavailableError(f"{error}: ask for blocks from the genesis on") from error
+        return encode_pages(items), decode_head(items[0])[0]
 
 
 def _split(path: str) -> tuple[str, dict[str, str]]:

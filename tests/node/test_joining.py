@@ -1,0 +1,248 @@
+"""Begin a copy at a snapshot that a peer serves, fill it up, and repair a damaged one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Checkpoint, Ledger, UnavailableError
+from ledgercore.demo.processes import NodeProcess
+from ledgercore.keyfile import load_key
+from ledgercore.ledger.snapshot import decode_head
+from ledgercore.node.limits import Limits
+from ledgercore.proofs import verify_split_view
+from ledgercore.sync.messages import decode_frames
+from tests.node.network import COMMAND, command, network
+from tests.node.running import running
+from tests.node.test_network import key_of, signed, wait_for
+
+BLOCKS = 6
+PER_BLOCK = 120
+
+
+def grow(process: NodeProcess) -> int:
+    """Some blocks of records, submitted at a node; how many records there are then."""
+    with process.place.client() as client:
+        for _ in range(BLOCKS):
+            client.submit_many(signed(client, key_of(process), PER_BLOCK))
+        return Checkpoint.parse(client.checkpoint()).size
+
+
+def lose(process: NodeProcess) -> None:
+    """Remove the copy and all that is beside it."""
+    for suffix in ("", ".head", "-wal", "-shm", ".lock"):
+        Path(f"{process.place.ledger}{suffix}").unlink(missing_ok=True)
+
+
+def audited(path: Path) -> str:
+    with Ledger.open(path, read_only=True) as ledger:
+        ledger.verify()
+        return ledger.checkpoint
+
+
+def flip(path: Path, record: bytes) -> None:
+    """One bit of a record, in the file and not in its log."""
+    with closing(sqlite3.connect(path)) as kept:
+        kept.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data, piece = path.read_bytes(), record[60:76]
+    at = data.index(piece) + len(piece) // 2
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+
+def test_a_copy_joins_at_a_snapshot_follows_on_and_is_filled_up(tmp_path: Path) -> None:
+    with network(tmp_path) as (operator, bank, regulator):
+        size = grow(bank)
+        regulator.stop()
+        lose(regulator)
+        joined = command("node", "join", regulator.place.settings)
+
+        assert (joined["size"], joined["refused"], joined["no_snapshot"]) == (size, [], [])
+        assert joined["blocks_from"] > 1
+        with Ledger.open(regulator.place.ledger, read_only=True) as copy:
+            with pytest.raises(UnavailableError, match="this copy began at block"):
+                copy.record(1)
+            last = copy.record(size - 1).encode()
+        regulator.start()
+        regulator.wait()
+        with operator.place.client() as client, regulator.place.client() as late:
+            client.submit_many(signed(client, key_of(operator), 5))
+            wait_for(late, size + 5)
+            assert late.receipt(size - 1)[1].encode() == last
+            with pytest.raises(UnavailableError, match="this copy began at block"):
+                late.receipt(1)
+
+        regulator.stop()
+        filled = command("node", "repair", regulator.place.settings)
+
+        assert (filled["height"], filled["fetched"] > 0) == (joined["height"] + 1, True)
+        assert audited(regulator.place.ledger) == audited(bank.place.ledger)
+
+
+def test_a_lying_peer_is_passed_over_and_the_genesis_is_there_for_who_wants_it(
+    tmp_path: Path,
+) -> None:
+    with network(tmp_path) as (_, bank, regulator):
+        size = grow(bank)
+        bank.stop()
+        bank.start("ledgercore.demo.liar")
+        bank.wait()
+        regulator.stop()
+        lose(regulator)
+        put_first(regulator, "bank")
+        joined = command("node", "join", regulator.place.settings)
+
+        assert (joined["size"], joined["blocks_from"] > 1) == (size, True)
+        assert [told.partition(":")[0] for told in joined["no_snapshot"]] == ["bank"]
+        lose(regulator)
+        whole = command("node", "join", regulator.place.settings, "--from-genesis")
+        assert (whole["size"], whole["blocks_from"], whole["no_snapshot"]) == (size, 1, [])
+        assert audited(regulator.place.ledger)
+
+
+def put_first(process: NodeProcess, member: str) -> None:
+    """Have a peer stand before the others in a node's settings."""
+    head, *peers = process.place.settings.read_text().split("\n[[peer]]")
+    peers.sort(key=lambda peer: f'"{member}"' not in peer)
+    process.place.settings.write_text("\n[[peer]]".join([head, *peers]))
+
+
+def test_a_short_ledger_is_joined_from_its_genesis(tmp_path: Path) -> None:
+    with network(tmp_path) as (_, _, regulator):
+        regulator.stop()
+        lose(regulator)
+        joined = command("node", "join", regulator.place.settings)
+
+        assert (joined["size"], joined["blocks_from"]) == (1, 1)
+        assert all("503" in reason for reason in joined["no_snapshot"])
+
+
+def test_a_damaged_copy_and_a_damaged_ledger_are_repaired_from_peers(tmp_path: Path) -> None:
+    with network(tmp_path) as (operator, bank, regulator):
+        grow(bank)
+        with bank.place.client() as client:
+            record = client.receipt(40)[1].encode()
+        refused = subprocess.run(
+            [*COMMAND, "node", "repair", str(bank.place.settings)], capture_output=True, check=False
+        )
+        assert refused.returncode == 4 and b"another" in refused.stderr  # it runs
+
+        bank.stop()
+        flip(bank.place.ledger, record)
+        with pytest.raises(Exception, match="record"):
+            audited(bank.place.ledger)
+        done = command("node", "repair", bank.place.settings)
+        assert (done["fetched"], len(done["first_fetched"])) == (1, 1)
+        assert Path(done["damaged"]).exists()
+        assert audited(bank.place.ledger) == audited(regulator.place.ledger)
+
+        bank.start()
+        operator.stop()
+        flip(operator.place.ledger, record)
+        with operator.place.settings.open("a") as settings:
+            for peer in (bank, regulator):
+                name, url = peer.place.member, peer.place.url
+                settings.write(f'\n[[peer]]\nmember = "{name}"\nurl = "{url}"\n')
+        bank_up(bank)
+        assert command("node", "repair", operator.place.settings)["fetched"] == 1
+        operator.start()
+        operator.wait()
+        with operator.place.client() as client:
+            client.submit_many(signed(client, key_of(operator), 1))
+
+
+def bank_up(process: NodeProcess) -> None:
+    """A follower whose operator is away answers, and is not caught up."""
+    with process.place.client() as client:
+        client.checkpoint()
+
+
+def test_nothing_is_repaired_where_a_peer_has_another_signed_history(tmp_path: Path) -> None:
+    """The operator's key was used twice: no block of either history takes the damaged one's place.
+
+    The control: without the peer that has the other history the same repair goes through.
+    """
+    with network(tmp_path) as (operator, bank, regulator):
+        grow(bank)
+        with bank.place.client() as client:
+            record = client.receipt(40)[1].encode()
+        for process in (operator, bank, regulator):
+            process.stop()
+        with Ledger.open(operator.place.ledger, read_only=True) as ledger:
+            ledger.backup(tmp_path / "fork.ledger")
+        key = load_key(operator.place.directory / "tax.key")
+        with Ledger.open(operator.place.ledger, key=key) as ledger:
+            ledger.append(b"one history")
+        operator.start()
+        operator.wait()
+        bank.start()
+        bank.wait()  # although the regulator's node is away
+        with bank.place.client() as client, operator.place.client() as ordering:
+            wait_for(client, Checkpoint.parse(ordering.checkpoint()).size)
+        operator.stop()
+        with Ledger.open(tmp_path / "fork.ledger", key=key) as ledger:
+            ledger.append(b"another history")
+        lose(operator)
+        (tmp_path / "fork.ledger").rename(operator.place.ledger)
+        operator.start()
+        operator.wait()
+        damaged = regulator.place.ledger
+        flip(damaged, record)
+        before = damaged.read_bytes()
+        refused = subprocess.run(
+            [*COMMAND, "node", "repair", str(regulator.place.settings), "--json"],
+            capture_output=True,
+            check=False,
+        )
+
+        assert (refused.returncode, damaged.read_bytes() == before) == (1, True)
+        assert json.loads(refused.stderr or refused.stdout)["error"] == "ForkError"
+        evidence = Path(f"{damaged}.split-view")
+        assert verify_split_view(evidence.read_bytes(), regulator.place.anchor)
+        operator.stop()
+        assert command("node", "repair", regulator.place.settings)["fetched"] >= 1
+
+
+def test_a_snapshot_is_drawn_once_a_node_and_bounded(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client(1) as client:
+            for _ in range(BLOCKS):
+                await client.submit_many(there.records(PER_BLOCK))
+            height = there.node.ledger.height
+            draw, drawn = there.node.ledger.snapshot, []
+
+            def counted():  # type: ignore[no-untyped-def]
+                drawn.append(height)
+                return draw()
+
+            there.node.ledger.snapshot = counted  # type: ignore[method-assign]
+            path = f"/v1/snapshot/{height}?part=0"
+            answers = await asyncio.gather(*[client.fetch("GET", path) for _ in range(9)])
+            assert len(set(answers)) == len(drawn) == 1
+            assert decode_head(decode_frames(answers[0], 1 << 20)[0])[0] == height
+            for wrong, reason in {
+                f"/v1/snapshot/{height + 9}?part=0": "not here yet",
+                f"/v1/snapshot/{height}?part=99": "list index",
+                f"/v1/snapshot/{height}": "part",
+                "/v1/snapshot/x?part=0": "height",
+            }.items():
+                with pytest.raises(Exception, match=reason):
+                    await client.fetch("GET", wrong)
+
+    asyncio.run(act())
+
+    async def bounded() -> None:
+        (tmp_path / "small").mkdir()
+        limits = Limits(snapshot_bytes=20_000)
+        async with running(tmp_path / "small", limits) as there, there.client(1) as client:
+            for _ in range(BLOCKS):
+                await client.submit_many(there.records(PER_BLOCK))
+            with pytest.raises(UnavailableError, match="more than 20000 bytes: ask for blocks"):
+                await client.fetch("GET", f"/v1/snapshot/{there.node.ledger.height}?part=0")
+
+    asyncio.run(bounded())
