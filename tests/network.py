@@ -46,6 +46,8 @@ ROLES = {
     "other consumer": ("consumer",),
     "supervisor": ("supervisor",),
     "authority": ("competent-authority",),
+    "processor": ("processor",),
+    "other processor": ("processor",),
     "governor": ("governance",),
     "other governor": ("governance",),
     "third governor": ("governance",),
@@ -140,7 +142,7 @@ def product(name: str, **changes: Any) -> records.ProductPublish:
 
 def request(consent: bytes, key: str, **changes: Any) -> records.ConsentRequest:
     body = records.ConsentRequest(
-        consent, "tax.v1", PURPOSE, ROOT, KEYS[key].public_key, EXPIRES, 2, LAPSES
+        consent, "tax.v1", PURPOSE, ROOT, KEYS[key].public_key, EXPIRES, 2, LAPSES, ()
     )
     return structs.replace(body, **changes)
 

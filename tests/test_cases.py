@@ -49,7 +49,6 @@ from tests.network import (
     begin,
     code_of,
     consent_state,
-    decision,
     enact,
     exchange_scene,
     exchange_state,
@@ -60,7 +59,7 @@ from tests.network import (
     request,
     sign,
 )
-from tests.town import DAY_MS, Town
+from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 
 INVOICES = "not yet: needs the invoice profile"
 NETWORKED = "shown where copies follow each other: tests/sync, tests/node"
@@ -74,7 +73,7 @@ CASES = {
     7: "test_case_7_a_field_too_many_is_shown_by_itself",
     8: "test_case_8_a_use_for_another_purpose_is_refused",
     9: "test_case_9_parallel_intents_do_not_share_the_last_use",
-    10: "test_case_10_who_is_not_the_agreed_recipient_takes_nothing_over",
+    10: "test_case_10_a_processor_that_the_consent_does_not_name_is_refused",
     11: "test_case_11_a_consent_without_mandate_is_stayed",
     **dict.fromkeys(range(12, 19), INVOICES),
     19: "test_case_19_two_records_of_one_sequence_convict_their_signer",
@@ -211,24 +210,46 @@ def test_case_9_parallel_intents_do_not_share_the_last_use() -> None:
     assert 1 == consent_state(view).uses
 
 
-def test_case_10_who_is_not_the_agreed_recipient_takes_nothing_over() -> None:
-    scene = exchange_scene("USED")
-    for body in (
-        records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR),
-        records.ExchangeUse(scene.exchange, scene.decision, PURPOSE),
-        decision(scene.exchange),
-    ):
-        assert "E_RECIPIENT" == refusal(scene, "other consumer", body)
+def test_case_10_a_processor_that_the_consent_does_not_name_is_refused(town: Town) -> None:
+    proposal = town.consent(processors=(AGENCY,))
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    agency, other = town.processor(), town.processor(OTHER_AGENCY)
+    agency.instruct(proposal)
+    asked = agency.request(proposal.consent, FIELDS, "credit.assess")
+    (refused,) = submit(ledger, other.intend([asked]))
+    (place,) = town.accept(agency.intend([asked]))
+    received = agency.open(*town.deliver(place.id, asked))
+    town.accept([agency.acknowledge(place.id)])
+
+    assert isinstance(refused, RefusedError) and refused.code == "E_RECIPIENT"
+    with pytest.raises(RefusedError, match="not other-agency"):
+        other.instruct(proposal)
+    assert consumer.take_over(agency.hand_over(place.id)) == received
+    pack = build_pack(ledger, town.parties.vaults[BANK], place.id)
+    claims = {claim.name: claim.statement for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert claims["processor"] == "agency acted for bank, as the consent allows"
 
 
 def test_case_11_a_consent_without_mandate_is_stayed(town: Town) -> None:
-    """Whether a signatory has a mandate is off the ledger; who doubts it has the consent rest."""
-    proposal = town.consent()
-    asked = town.intend(proposal)
+    """Whether a signatory has a mandate the provider knows; who doubts it has the consent rest."""
+    provider, ledger = town.parties.provider, town.parties.ledger
+    mandates = {town.firm: {"LR-2024-7": "Li"}}
+    provider._mandates = mandates
+    with pytest.raises(RefusedError, match="E_MANDATE"):
+        town.consent(signatory="Wang", mandate="LR-2024-7")
+    proposal = town.consent(signatory="Li", mandate="LR-2024-7", max_uses=3)
+    before, after, stayed = (town.intend(proposal) for _ in range(3))
+
+    (admitted,) = provider.answer([before])
+    mandates[town.firm] = {"LR-2026-1": "Wang"}  # the firm has another representative since
+    (changed,) = provider.answer([after])
+    mandates[town.firm] = {"LR-2024-7": "Li"}
     town.accept([town.authority().stay(proposal.consent, "mandate-in-doubt", "a letter")])
+    (outcome,) = submit(ledger, provider.answer([stayed]))
 
-    (outcome,) = submit(town.parties.ledger, town.parties.provider.answer([asked]))
-
+    assert isinstance(admitted.body, records.ExchangeAdmit)
+    assert isinstance(changed.body, records.ExchangeRefuse)
+    assert changed.body.code == "E_MANDATE"
     assert isinstance(outcome, RefusedError) and outcome.code == "E_CONSENT_STATE"
 
 

@@ -53,7 +53,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
         purposes=("credit.assess",),
     ),
     records.ProductWithdraw("tax.sme.v1"),
-    records.ConsentRequest(ID, "tax.sme.v1", "credit.assess", KEY, ID, 2**40, 2, 2**39),
+    records.ConsentRequest(ID, "tax.v1", "credit.assess", KEY, ID, 2**40, 2, 2**39, ("agency",)),
     records.ConsentAuthorise(ID, bytes(64)),
     records.ConsentReject(ID),
     records.ConsentRevoke(ID),

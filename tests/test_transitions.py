@@ -32,7 +32,8 @@ from tests.network import (
 )
 
 MEMBERS_ONLY = dict.fromkeys(NOT_MEMBERS, "E_MEMBER")
-NOT_GOVERNORS = MEMBERS_ONLY | dict.fromkeys((*GOVERNORS, "authority"), "E_ROLE")
+OTHERS = ("authority", "processor", "other processor")
+NOT_GOVERNORS = MEMBERS_ONLY | dict.fromkeys((*GOVERNORS, *OTHERS), "E_ROLE")
 CONSUMER_ONLY = NOT_GOVERNORS | {
     "consumer": "",
     "other consumer": "E_RECIPIENT",
@@ -49,6 +50,8 @@ PROVIDER_ONLY = NOT_GOVERNORS | {
     "supervisor": "E_ROLE",
     "operator": "E_ROLE",
 }
+RECIPIENT_ONLY = CONSUMER_ONLY | dict.fromkeys(("processor", "other processor"), "E_RECIPIENT")
+"""Where no processor acts: who may act for a consumer is in ``test_processors``."""
 ANY_CONSUMER = CONSUMER_ONLY | {"other consumer": ""}
 ANY_PROVIDER = PROVIDER_ONLY | {"other provider": ""}
 SUPERVISOR_ONLY = NOT_GOVERNORS | {
@@ -62,13 +65,13 @@ PARTY = MEMBERS_ONLY | {
     "provider": "",
     "consent key": "",
     **dict.fromkeys(
-        ("other consumer", "other provider", "supervisor", "authority", "operator", *GOVERNORS),
+        ("other consumer", "other provider", "supervisor", "operator", *OTHERS, *GOVERNORS),
         "E_RECIPIENT",
     ),
 }
 HOLDER_ONLY = MEMBERS_ONLY | {
     **dict.fromkeys(AUDITORS, ""),
-    **dict.fromkeys(("supervisor", "authority", "operator", *GOVERNORS), "E_RECIPIENT"),
+    **dict.fromkeys(("supervisor", "operator", *OTHERS, *GOVERNORS), "E_RECIPIENT"),
 }
 AUTHORITY_ONLY = dict.fromkeys(SIGNERS, "E_ROLE") | MEMBERS_ONLY | {"authority": ""}
 GOVERNOR_ONLY = dict.fromkeys(SIGNERS, "E_ROLE") | MEMBERS_ONLY | dict.fromkeys(GOVERNORS, "")
@@ -139,12 +142,12 @@ EXPECTED = {
         ),
     },
     "exchange": {
-        "exchange.intent": (CONSUMER_ONLY, {"": "INTENDED"}),
+        "exchange.intent": (RECIPIENT_ONLY, {"": "INTENDED"}),
         "exchange.admit": (PROVIDER_ONLY, {"INTENDED": "ADMITTED"}),
         "exchange.refuse": (PROVIDER_ONLY, {"INTENDED": "REFUSED"}),
         "exchange.release": (PROVIDER_ONLY, {"ADMITTED": "RELEASED"}),
         "exchange.void": (PROVIDER_ONLY, {"ADMITTED": "VOIDED", "OVERDUE": "VOIDED"}),
-        "exchange.time-out": (CONSUMER_ONLY, {"OVERDUE": "TIMED_OUT"}),
+        "exchange.time-out": (RECIPIENT_ONLY, {"OVERDUE": "TIMED_OUT"}),
         "exchange.restrict": (
             CONSUMER_ONLY,
             dict.fromkeys(
@@ -156,11 +159,11 @@ EXPECTED = {
             ),
         ),
         "exchange.acknowledge": (
-            CONSUMER_ONLY,
+            RECIPIENT_ONLY,
             dict.fromkeys(("ADMITTED", "OVERDUE", "RELEASED"), "ACKNOWLEDGED"),
         ),
         "exchange.decline": (
-            CONSUMER_ONLY,
+            RECIPIENT_ONLY,
             dict.fromkeys(("ADMITTED", "OVERDUE", "RELEASED"), "DECLINED"),
         ),
         "exchange.use": (CONSUMER_ONLY, {"ACKNOWLEDGED": "USED", "USED": "USED"}),

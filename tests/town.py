@@ -11,7 +11,7 @@ from ledgercore.clock import ManualClock, OffsetClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
 from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
-from ledgercore.exchange import Authority, Subject
+from ledgercore.exchange import Authority, Processor, Subject
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
 from ledgercore.exchange.opening import Holder
 from ledgercore.exchange.sharing import audit_key_of, deal, share_of
@@ -19,6 +19,8 @@ from ledgercore.exchange.submission import Accepted, submit
 from ledgercore.keyfile import load_key
 from ledgercore.records import ProductPublish
 
+AGENCY, OTHER_AGENCY = "agency", "other-agency"
+"""Processors: what a consent does not name is refused to them."""
 FIELDS = ("cr.grade", "tax.paid_12m")
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -32,7 +34,9 @@ class Town:
         self.clock = OffsetClock(ManualClock(1_700_000_000_000))
         self.mapping = generated_mapping()
         self.table = generate_firms(3, entropy)
-        self.parties: Parties = set_up(directory, self.table, self.clock, entropy, suite)
+        self.parties: Parties = set_up(
+            directory, self.table, self.clock, entropy, suite, processors=(AGENCY, OTHER_AGENCY)
+        )
         self.firm = self.table.rows[0].subject
         self.subject = self.firm_named(self.firm)
         provider = self.parties.provider
@@ -49,6 +53,12 @@ class Town:
         parties = self.parties
         key = load_key(parties.ledger.path.parent / f"{REGULATOR}.key")
         return Authority(REGULATOR, key, parties.vaults[REGULATOR], parties.ledger, parties.entropy)
+
+    def processor(self, member: str = AGENCY) -> Processor:
+        """A credit-reference agency that may act for the bank."""
+        parties = self.parties
+        key = load_key(parties.ledger.path.parent / f"{member}.key")
+        return Processor(member, key, parties.vaults[member], parties.ledger, parties.entropy)
 
     def share_audit_key(self) -> dict[str, Holder]:
         """Make an audit key that any two of the three members open with, and seal copies to it."""

@@ -39,8 +39,8 @@ from ledgercore.records import (
     RecordBody,
     key_message,
 )
-from ledgercore.rules import consent
-from tests.town import DAY_MS, FIELDS, Town
+from ledgercore.rules import consent, exchange
+from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 
 EXTRA = "soc.heads"
 
@@ -124,6 +124,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     town.accept([town.authority().lift(narrow.consent)])
     narrowed, asked = town.intend(narrow, FIELDS[0])
     consumer.open(*town.deliver(narrowed, asked))
+    processed = _processed(town)
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
@@ -138,6 +139,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
         ("narrowed-and-stayed", _packed(town, narrowed)),
         ("disputed", disputed),
         ("audited", audited),
+        ("processed", processed),
         ("objection-withheld", structs.replace(disputed, objection=None)),
         ("withheld", structs.replace(delivered, **closed)),
         ("request-withheld", structs.replace(delivered, request=None)),
@@ -159,6 +161,19 @@ def _audited(town: Town) -> Pack:
     town.accept([Draft(town.parties.consumer._key, AuditOpen(place.id))])
     town.accept([authority.disclose(place.id, scope)])
     return _packed(town, intent)
+
+
+def _processed(town: Town, named: str = AGENCY) -> Pack:
+    """Of a delivery to a processor, by a signatory's mandate; the consent names this one or not."""
+    town.parties.provider._mandates = {town.firm: {"LR-2024-7": "Li"}}
+    proposal = town.consent(processors=(named,), signatory="Li", mandate="LR-2024-7")
+    agency, consumer = town.processor(), town.parties.consumer
+    asked = consumer.request(proposal.consent, FIELDS, "credit.assess")
+    (place,) = town.accept(agency.intend([asked]))
+    agency.open(*town.deliver(place.id, asked))
+    town.accept([agency.acknowledge(place.id)])
+    consumer.take_over(agency.hand_over(place.id))
+    return _packed(town, place.id)
 
 
 def _disputed(town: Town) -> Pack:
@@ -248,6 +263,13 @@ def _widened_by_narrowing(town: Town) -> Pack:
         town.accept([town.subject.narrow(proposal, FIELDS[:1], max_uses=9)])
     intent, _ = town.intend(proposal, FIELDS[0])
     return _packed(town, intent)
+
+
+def _by_another_processor(town: Town) -> Pack:
+    """Of an operator whose ledger lets a processor act that the consent does not name."""
+    checks = exchange.FAMILY.checks
+    with mock.patch.dict(checks, signer_is_of_consent=lambda case: None):
+        return _processed(town, OTHER_AGENCY)
 
 
 def _of_decision(town: Town, intent: bytes, kind: type[RecordBody]) -> list[RecordBody]:
@@ -435,6 +457,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
         ),
         ("narrowing-by-another", _encoded(_signed_by_another(town, ConsentNarrow)), "untrusted"),
         ("stay-by-another", _encoded(_signed_by_another(town, ConsentStay)), "untrusted"),
+        ("processor-that-is-not-named", _encoded(_by_another_processor(town)), "invalid-proof"),
         ("narrowing-that-widens", _encoded(_widened_by_narrowing(town)), "invalid-proof"),
         ("release-by-another", _encoded(_signed_by_another(town, ExchangeRelease)), "untrusted"),
         ("decline-by-another", _encoded(_signed_by_another(town, ExchangeDecline)), "untrusted"),

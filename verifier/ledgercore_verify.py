@@ -980,6 +980,7 @@ FIELDS: dict[str, Shape] = {
     **dict.fromkeys(("schema", "jurisdiction"), IDENTIFIER),
     "schema_version": count_below(1 << 53, least=1),
     "codes": list_of(IDENTIFIER, ITEMS),
+    "processors": list_of(IDENTIFIER, ITEMS),
     "purposes": list_of(IDENTIFIER, ITEMS),
     **dict.fromkeys(("endorsement", "key_proof"), bytes_of(64)),
     **dict.fromkeys(("proposal", "signing_key", "sealing_key"), HASH),
@@ -1015,7 +1016,7 @@ BODIES: dict[str, str] = {
     "product.publish": "product title version schema schema_version codes purposes",
     "product.withdraw": "product",
     "consent.request": "consent product purpose terms_root consent_key"
-    " expires_ms max_uses lapses_ms",
+    " expires_ms max_uses lapses_ms processors",
     "consent.authorise": "consent endorsement",
     "consent.reject": "consent",
     "consent.narrow": "consent terms_root expires_ms max_uses size positions leaves proof",
@@ -1084,11 +1085,13 @@ STATES: dict[str, Shape] = {
         lapses_ms=ANY_COUNT,
         max_uses=ANY_COUNT,
         uses=ANY_COUNT,
+        processors=list_of(ANY_TEXT, ITEMS),
     ),
     "exchange": row(
         **BEGIN,
         consent=HASH,
         **PARTIES,
+        processor=ANY_TEXT,
         request_commitment=HASH,
         delivery_key=HASH,
         lapses_ms=ANY_COUNT,
@@ -1206,10 +1209,12 @@ PACK = row(
 TERM_USE, FIELD_USE = "ledgercore term v1", "ledgercore field v1"
 TERMS: dict[str, Shape] = {
     **dict.fromkeys(("subject", "provider", "consumer", "product", "purpose"), ANY_TEXT),
-    **dict.fromkeys(("period_begin", "period_end", "onward"), ANY_TEXT),
+    **dict.fromkeys(("period_begin", "period_end", "onward", "signatory", "mandate"), ANY_TEXT),
     **dict.fromkeys(("expires_ms", "max_uses", "retain_until_ms"), COUNT),
 }
-"""The terms that stand in one leaf each; a leaf ``fields`` stands there for each field."""
+"""The terms that stand in one leaf each."""
+LISTS = ("fields", "processors")
+"""The terms that stand in one leaf for each item."""
 
 
 MEMBER_KINDS = (
@@ -1350,8 +1355,11 @@ class Evidence:
         same = (len(entries), history) == (state["count"], state["history"])
         need(same, INVALID_PROOF, f"records of the {what} are not exactly those that it counts")
 
+    def is_signer(self, entry: Entry, member: str) -> bool:
+        return self.member(member).has(entry.record.key, entry.index)
+
     def check_signer(self, entry: Entry, member: str) -> None:
-        own = self.member(member).has(entry.record.key, entry.index)
+        own = self.is_signer(entry, member)
         need(own, UNTRUSTED, f"record {entry.index} is not signed by {member}")
 
 
@@ -1378,6 +1386,8 @@ class Case:
         self.product = self.evidence.state("product", self.consent["product"].encode())
         self.admission: dict[str, Any] | None = self.state["admission"]
         self.consumer: str = self.state["consumer"]
+        processor = self.state["processor"]
+        self.processor: str = processor if processor in self.evidence.members else ""
         self.erasure = self._erasure()
 
     def _only_request(self) -> Entry:
@@ -1432,6 +1442,13 @@ class Case:
             self.evidence.check_signer(entry, self.consumer)
             return str(entry.body["basis"])
         return None
+
+    def received_by(self, entry: Entry) -> str:
+        """Which of the processor, if one acts in the exchange, and the consumer signed a record."""
+        if self.processor and self.evidence.is_signer(entry, self.processor):
+            return self.processor
+        self.evidence.check_signer(entry, self.consumer)
+        return self.consumer
 
     def narrowings(self) -> list[Entry]:
         """Where the subject narrowed the consent: its own key alone may."""
@@ -1567,11 +1584,22 @@ def show_live(case: Case) -> Iterator[Claim]:
     yield Claim("live", f"consent was live when record {entry.index} admitted it, at {at_ms} ms")
 
 
+def show_processor(case: Case) -> Iterator[Claim]:
+    processor = case.state["processor"]
+    if processor:
+        named = processor in case.consent["processors"]
+        need(named, INVALID_PROOF, f"{processor} acted, and the consent does not name it")
+        for entry in case.evidence.of_kind("exchange.intent"):
+            if entry.record.id == case.id:
+                case.evidence.check_signer(entry, processor)
+        yield Claim("processor", f"{processor} acted for {case.consumer}, as the consent allows")
+
+
 def show_request(case: Case) -> Iterator[Claim]:
     found = case.evidence.of_kind("exchange.intent")
     intents = [entry for entry in found if entry.record.id == case.id]
     need(bool(intents), INVALID_PROOF, "intent of the exchange is missing")
-    case.evidence.check_signer(intents[0], case.consumer)
+    who = case.received_by(intents[0])
     if case.request is None:
         yield case.closed("request", "the request")
         return
@@ -1579,7 +1607,7 @@ def show_request(case: Case) -> Iterator[Claim]:
     need(len(encoded) <= OPENING_BYTES, MALFORMED, f"request is above {OPENING_BYTES} bytes")
     same = case.suite.hash("commitment", encoded) == intents[0].body["request_commitment"]
     need(same, INVALID_PROOF, "request is not the one that the intent commits to")
-    yield Claim("request", f"{case.consumer} asked for {', '.join(case.request['fields'])}")
+    yield Claim("request", f"{who} asked for {', '.join(case.request['fields'])}")
 
 
 def commit(suite: Suite, leaves: Iterable[dict[str, Any]]) -> bytes:
@@ -1611,9 +1639,11 @@ def open_terms(case: Case) -> dict[str, Any]:
         values = [leaf["value"] for leaf in case.terms if leaf["name"] == name]
         need(len(values) == 1, MALFORMED, f"terms have {len(values)} values of {name}, want 1")
         terms[name] = shape(values[0], f"term {name}")
-    fields = [leaf["value"] for leaf in case.terms if leaf["name"] == "fields"]
-    terms["fields"] = list_of(ANY_TEXT, len(fields))(fields, "term fields")
-    for name in ("consumer", "provider", "product", "purpose", "expires_ms", "max_uses"):
+    for name in LISTS:
+        items = [leaf["value"] for leaf in case.terms if leaf["name"] == name]
+        terms[name] = list_of(ANY_TEXT, len(items))(items, f"term {name}")
+    equal = ("consumer", "provider", "product", "purpose", "processors")
+    for name in (*equal, "expires_ms", "max_uses"):
         got, want = case.consent[name], terms[name]
         fits = got <= want if name in ("expires_ms", "max_uses") else got == want
         need(fits, INVALID, f"{name} of the consent is {got}, want {want} as in the terms")
@@ -1681,7 +1711,7 @@ def show_release(case: Case) -> Iterator[Claim]:
 
 def show_key(case: Case) -> Iterator[Claim]:
     """Whether the key was sent: the provider's word, or in the end the consumer's."""
-    evidence, provider, consumer = case.evidence, case.state["provider"], case.consumer
+    evidence, provider = case.evidence, case.state["provider"]
     for entry in case.own("exchange.release"):
         evidence.check_signer(entry, provider)
         shown = entry.body["release_commitment"].hex()[:16]
@@ -1691,7 +1721,7 @@ def show_key(case: Case) -> Iterator[Claim]:
         statement = f"{provider} signed that no key was sent ({entry.body['code']})"
         yield Claim("voided", f"{statement}; the use was given back")
     for entry in case.own("exchange.time-out"):
-        evidence.check_signer(entry, consumer)
+        consumer = case.received_by(entry)
         if case.admission is None:
             refuse(INVALID_PROOF, "exchange was timed out, and never admitted")
         until = f"no key came until {case.admission['deadline_ms']} ms"
@@ -1700,8 +1730,7 @@ def show_key(case: Case) -> Iterator[Claim]:
 
 def show_delivery(case: Case) -> Iterator[Claim]:
     for entry in case.own("exchange.acknowledge")[:1]:
-        case.evidence.check_signer(entry, case.consumer)
-        yield Claim("delivery", f"{case.consumer} acknowledged the delivery")
+        yield Claim("delivery", f"{case.received_by(entry)} acknowledged the delivery")
 
 
 def show_objection(case: Case) -> Iterator[Claim]:
@@ -1709,9 +1738,9 @@ def show_objection(case: Case) -> Iterator[Claim]:
     if not declines:
         need(objection is None, INVALID_PROOF, "objection is opened, and nothing was declined")
         return
-    case.evidence.check_signer(declines[0], case.consumer)
+    who = case.received_by(declines[0])
     code = declines[0].body["code"]
-    yield Claim("declined", f"{case.consumer} declined the delivery ({code})")
+    yield Claim("declined", f"{who} declined the delivery ({code})")
     if objection is None:
         yield case.closed("objection", "the objection")
         return
@@ -1888,14 +1917,14 @@ def show_audits(case: Case) -> Iterator[Claim]:
 
 def show_compromises(case: Case) -> Iterator[Claim]:
     """What a key signed before it was called compromised stands, and is worth less."""
-    for name in (case.state["provider"], case.consumer):
+    for name in filter(None, (case.state["provider"], case.processor, case.consumer)):
         for index in case.evidence.member(name).compromises:
             called = f"a key of {name} was called compromised by record {index}"
             yield Claim("compromised", f"{called}: what it signed before needs corroboration")
 
 
 CLAIMS = (
-    *(show_complete, show_product, show_consent, show_live),
+    *(show_complete, show_product, show_consent, show_live, show_processor),
     *(show_request, show_scope, show_payload, show_release),
     *(show_key, show_delivery, show_objection, show_corrections, show_decisions, show_uses),
     *(show_dispute, show_restrictions, show_erasure, show_forgetting, show_audits),

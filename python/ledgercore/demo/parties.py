@@ -74,19 +74,29 @@ class Parties:
 
 
 def set_up(
-    directory: Path, table: Table, clock: Clock, entropy: Entropy, suite: str = "std"
+    directory: Path,
+    table: Table,
+    clock: Clock,
+    entropy: Entropy,
+    suite: str = "std",
+    *,
+    processors: Sequence[str] = (),
 ) -> Parties:
-    """Make keys, vaults and a ledger whose genesis admits the members."""
+    """Make keys, vaults and a ledger whose genesis admits the members.
+
+    Of processors there are none but those that are asked for.
+    """
     keys: dict[str, SigningKey] = {}
     members = []
-    roles = {TAX: ("provider",), BANK: ("consumer",), REGULATOR: REGULATES}
+    roles: dict[str, tuple[str, ...]] = dict.fromkeys(processors, ("processor",))
+    roles = {TAX: ("provider",), BANK: ("consumer",), REGULATOR: REGULATES} | roles
     for member, held in roles.items():
         seed, sealing = entropy.bytes(32), entropy.bytes(32)
         store_key(directory / f"{member}.key", seed)
         keys[member] = SigningKey(seed)
         public = public_delivery_key(sealing)
         members.append(Member(member, member, held, keys[member].public_key, public))
-    names = (TAX, BANK, ENTERPRISES, REGULATOR)
+    names = (TAX, BANK, ENTERPRISES, REGULATOR, *processors)
     vaults = {name: Vault(directory / f"{name}.vault") for name in names}
     ledger = Ledger.create(
         directory / "exchange.ledger",

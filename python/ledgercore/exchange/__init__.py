@@ -1,4 +1,4 @@
-"""What each party of an exchange runs: provider, consumer, subject, supervisor.
+"""What each party of an exchange runs: provider, consumer, its processor, subject, supervisor.
 
 Parties talk to each other in messages and to the ledger in records. The payload goes from provider
 to consumer directly; the ledger sees hashes, salted roots and states.
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ledgercore.exchange.catalogue import Offer, find_products
     from ledgercore.exchange.consumer import Consumer
     from ledgercore.exchange.pack import Claim, build_pack, verify_pack
+    from ledgercore.exchange.processor import Processor
     from ledgercore.exchange.provider import Provider
     from ledgercore.exchange.subject import Subject
     from ledgercore.exchange.supervisor import Supervisor, Totals
@@ -25,6 +26,7 @@ __all__ = [
     "Claim",
     "Consumer",
     "Offer",
+    "Processor",
     "Provider",
     "Subject",
     "Supervisor",
@@ -39,6 +41,7 @@ _HOMES = {
     "Claim": "pack",
     "Consumer": "consumer",
     "Offer": "catalogue",
+    "Processor": "processor",
     "Provider": "provider",
     "Subject": "subject",
     "Supervisor": "supervisor",

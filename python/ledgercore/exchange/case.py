@@ -70,6 +70,23 @@ class Case:
             if getattr(body, "exchange", None) == self.exchange:
                 yield index, record, body
 
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Who may receive: the processor that acts in this exchange, if one does, or the consumer.
+
+        A processor that has signed nothing in the pack is left out.
+        """
+        processor, members = self.state.processor, self.evidence.members
+        return (processor, self.state.consumer) if processor in members else (self.state.consumer,)
+
+    def received_by(self, record: Record) -> str:
+        """Hold a record to whoever may receive; which of them signed it."""
+        for member in self.recipients[:-1]:
+            if self.evidence.is_by_member(record, member):
+                return member
+        self.evidence.signed_by_member(record, self.state.consumer)
+        return self.state.consumer
+
     def erasure(self) -> str | None:
         """The basis on which the consumer signed that the data is erased, if it did."""
         for _, record, body in self.evidence.of_kind(ExchangeErase):

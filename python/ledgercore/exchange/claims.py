@@ -32,6 +32,7 @@ from ledgercore.exchange.outcomes import (
 from ledgercore.records import (
     ExchangeAcknowledge,
     ExchangeAdmit,
+    ExchangeIntent,
     ExchangeRestrict,
     ExchangeUse,
     ProductPublish,
@@ -98,11 +99,23 @@ def _live(case: Case) -> list[Claim]:
     raise InvalidProof("admit of the exchange is missing")
 
 
+def _processed(case: Case) -> list[Claim]:
+    """Who acted for the consumer is one whom the consent names, and sent the intent itself."""
+    processor, consumer = case.state.processor, case.state.consumer
+    if not processor:
+        return []
+    if processor not in case.consent.processors:
+        raise InvalidProof(f"{processor} acted for {consumer}, and the consent does not name it")
+    for _, record, _ in case.evidence.of_kind(ExchangeIntent):
+        if record.id == case.exchange:
+            case.evidence.signed_by_member(record, processor)
+    return [Claim("processor", f"{processor} acted for {consumer}, as the consent allows")]
+
+
 def _acknowledged(case: Case) -> list[Claim]:
     for _, record, body in case.evidence.of_kind(ExchangeAcknowledge):
         if body.exchange == case.exchange:
-            case.evidence.signed_by_member(record, case.state.consumer)
-            return [Claim("delivery", f"{case.state.consumer} acknowledged the delivery")]
+            return [Claim("delivery", f"{case.received_by(record)} acknowledged the delivery")]
     return []
 
 
@@ -154,7 +167,7 @@ def _compromised(case: Case) -> list[Claim]:
             f"a key of {name} was called compromised by record {index}: what it signed before "
             "needs corroboration",
         )
-        for name in (case.state.provider, case.state.consumer)
+        for name in (case.state.provider, *case.recipients)
         for index in case.evidence.member(name).compromises
     ]
 
@@ -164,6 +177,7 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _product,
     prove_consent,
     _live,
+    _processed,
     prove_request,
     prove_scope,
     prove_payload,

@@ -135,8 +135,12 @@ class Evidence:
 
     def signed_by_member(self, record: Record, member: str) -> None:
         """Hold a record to the member whose key must have signed it."""
-        if not self.member(member).has(record.key, self._places[record.id]):
+        if not self.is_by_member(record, member):
             raise UntrustedError(f"record {record.kind} is not signed by {member}")
+
+    def is_by_member(self, record: Record, member: str) -> bool:
+        """Whether a member signed a record."""
+        return self.member(member).has(record.key, self._places[record.id])
 
     def signed_by_role(self, record: Record, role: str) -> bool:
         """Whether a member with the role signed the record."""

@@ -20,6 +20,7 @@ from ledgercore.rules import ConsentState
 __all__ = [
     "Correction",
     "Delivery",
+    "Handover",
     "MessageT",
     "Proposal",
     "Release",
@@ -37,7 +38,12 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 class Terms(Part, frozen=True):
-    """What the subject agrees to: who may give whom what, for what, until when."""
+    """What the subject agrees to: who may give whom what, for what, until when.
+
+    ``processors`` may act for the consumer. Where the subject is an institution, ``signatory`` is
+    who agrees for it, and ``mandate`` the reference of what entitles that person to; both are empty
+    where the subject agrees itself.
+    """
 
     subject: str
     provider: str
@@ -51,6 +57,9 @@ class Terms(Part, frozen=True):
     max_uses: Count
     retain_until_ms: TimeMs
     onward: str
+    signatory: str = ""
+    mandate: str = ""
+    processors: tuple[str, ...] = ()
 
     def leaves(self, entropy: Entropy) -> tuple[Leaf, ...]:
         """The terms as salted leaves, one a value and one a field."""
@@ -72,7 +81,7 @@ class Terms(Part, frozen=True):
         for leaf in leaves:
             values.setdefault(leaf.name, []).append(leaf.value)
         parts = [
-            values.get(name, []) if name == "fields" else _single(name, values.get(name, []))
+            values.get(name, []) if name in _LISTS else _single(name, values.get(name, []))
             for name in cls.__struct_fields__
         ]
         try:
@@ -81,13 +90,17 @@ class Terms(Part, frozen=True):
             raise MalformedError(f"terms: {error}") from error
 
 
+_LISTS = ("fields", "processors")
+"""Terms of which there is one leaf for each item."""
+
+
 def _single(name: str, values: list[Value]) -> Value:
     if len(values) != 1:
         raise MalformedError(f"terms have {len(values)} values of {name}, want 1")
     return values[0]
 
 
-_EQUAL = ("consumer", "provider", "product", "purpose")
+_EQUAL = ("consumer", "provider", "product", "purpose", "processors")
 _AT_MOST = ("expires_ms", "max_uses")
 
 
@@ -153,6 +166,15 @@ class Release(Part, frozen=True):
     admit: bytes
     receipt: bytes
     sealed_key: bytes
+
+
+class Handover(Part, frozen=True):
+    """By a processor to its consumer: what it received, with what shows that it is this."""
+
+    exchange: Bytes32
+    request: Request
+    payload: bytes
+    release: Release
 
 
 def request_commitment(suite: str, request: Request) -> bytes:

@@ -27,14 +27,14 @@ def prove_request(case: Case) -> list[Claim]:
     """The request is the one that the consumer's intent commits to."""
     for _, record, body in case.evidence.of_kind(ExchangeIntent):
         if record.id == case.exchange:
-            case.evidence.signed_by_member(record, case.state.consumer)
+            who = case.received_by(record)
             if case.request is None:
                 return [case.missing("request", "the request")]
             check_canonical(encode_message(case.request))
             if request_commitment(case.suite, case.request) != body.request_commitment:
                 raise InvalidProof("request is not the one that the intent commits to")
             fields = ", ".join(case.request.fields)
-            return [Claim("request", f"{case.state.consumer} asked for {fields}")]
+            return [Claim("request", f"{who} asked for {fields}")]
     raise InvalidProof("intent of the exchange is missing")
 
 

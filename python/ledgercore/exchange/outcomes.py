@@ -38,7 +38,7 @@ __all__ = [
 def prove_key(case: Case) -> list[Claim]:
     """That the key was sent, or that none was: by the provider, or by the consumer in the end."""
     claims = []
-    provider, consumer = case.state.provider, case.state.consumer
+    provider = case.state.provider
     for _, record, body in case.own(ExchangeRelease):
         case.evidence.signed_by_member(record, provider)
         statement = (
@@ -50,12 +50,9 @@ def prove_key(case: Case) -> list[Claim]:
         statement = f"{provider} signed that no key was sent ({void.code}); the use was given back"
         claims.append(Claim("voided", statement))
     for _, record, _ in case.own(ExchangeTimeOut):
-        case.evidence.signed_by_member(record, consumer)
         assert case.state.admission is not None, "what was timed out was admitted"
-        statement = (
-            f"{consumer} signed that no key came until {case.state.admission.deadline_ms} ms; "
-            "the use was given back"
-        )
+        who, deadline_ms = case.received_by(record), case.state.admission.deadline_ms
+        statement = f"{who} signed that no key came until {deadline_ms} ms; the use was given back"
         claims.append(Claim("timed-out", statement))
     return claims
 
@@ -68,9 +65,8 @@ def prove_objection(case: Case) -> list[Claim]:
             raise InvalidProof("objection is opened, and nothing was declined")
         return []
     _, record, body = declines[0]
-    consumer, admission = case.state.consumer, case.state.admission
-    case.evidence.signed_by_member(record, consumer)
-    claim = Claim("declined", f"{consumer} declined the delivery ({body.code})")
+    admission = case.state.admission
+    claim = Claim("declined", f"{case.received_by(record)} declined the delivery ({body.code})")
     if case.objection is None:
         return [claim, case.missing("objection", "the objection")]
     if admission is None or case.objection.exchange != case.exchange:

@@ -19,6 +19,7 @@ from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
+from ledgercore.exchange.mandate import Mandates, check_mandate
 from ledgercore.exchange.messages import (
     Correction,
     Delivery,
@@ -89,8 +90,12 @@ class Provider:
         source: Mapping[str, Row],
         *,
         audit_key: bytes | None = None,
+        mandates: Mandates | None = None,
     ) -> None:
-        """With an audit key, what is sealed can be opened by order of a supervisor."""
+        """With an audit key, what is sealed can be opened by order of a supervisor.
+
+        ``mandates`` is read whenever terms name a signatory: without it each of them is refused.
+        """
         self.member = member
         self._audit_key = audit_key
         self._key = Signer(key, vault)
@@ -98,6 +103,7 @@ class Provider:
         self._ledger = ledger
         self._entropy = entropy
         self._source = source
+        self._mandates: Mandates = {} if mandates is None else mandates
 
     def register_schema(self, schema: SchemaRegister) -> Draft:
         """Say which fields there are; products name the schema."""
@@ -116,10 +122,14 @@ class Provider:
         return Draft(self._key, ProductWithdraw(product))
 
     def endorse(self, subject: str, proposal: Proposal) -> bytes:
-        """Vouch that the consent key is the subject's, whom the provider has authenticated."""
+        """Vouch that the consent key is the subject's, whom the provider has authenticated.
+
+        Raises ``RefusedError`` with ``E_MANDATE`` where the terms' signatory has no mandate.
+        """
         terms = Terms.from_leaves(proposal.terms)
         if (terms.subject, terms.provider) != (subject, self.member):
             raise UntrustedError(f"terms are for {terms.subject!r} at {terms.provider!r}")
+        check_mandate(terms, self._mandates)
         self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
         root = proposal.root(self._ledger.suite)
         message = endorsement_message(self._ledger.network, proposal.consent_key, root)
@@ -162,6 +172,7 @@ class Provider:
             check_terms(terms, consent)
         except InvalidError as error:
             raise RefusedError("E_SCOPE", str(error)) from error
+        check_mandate(terms, self._mandates)
         if request.purpose != terms.purpose:
             raise RefusedError("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}")
         covered = self._offered(terms.product).intersection(terms.fields)

@@ -34,7 +34,10 @@ def endorsement_message(network: bytes, consent_key: bytes, terms_root: bytes) -
 
 
 class ConsentRequest(RecordBody, frozen=True):
-    """By a consumer. ``consent`` is a random id; the request lapses if nobody answers in time."""
+    """By a consumer. ``consent`` is a random id; the request lapses if nobody answers in time.
+
+    ``processors`` are the members that may act for the consumer under it, and no others.
+    """
 
     KIND: ClassVar[str] = "consent.request"
 
@@ -46,6 +49,7 @@ class ConsentRequest(RecordBody, frozen=True):
     expires_ms: TimeMs
     max_uses: Count
     lapses_ms: TimeMs
+    processors: tuple[Identifier, ...]
 
 
 class ConsentAuthorise(RecordBody, frozen=True):

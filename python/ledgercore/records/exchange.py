@@ -28,7 +28,7 @@ __all__ = [
 
 
 class ExchangeIntent(RecordBody, frozen=True):
-    """By the consumer: a hidden request, the key to deliver to, and until when it is open."""
+    """By the consumer or its processor: a hidden request, the key to deliver to, and its end."""
 
     KIND: ClassVar[str] = "exchange.intent"
 
@@ -73,7 +73,7 @@ class ExchangeRelease(RecordBody, frozen=True):
 
 
 class ExchangeTimeOut(RecordBody, frozen=True):
-    """By the consumer: no key came until the deadline of the admit; the use is given back."""
+    """By whom it was for: no key came until the deadline of the admit; the use is given back."""
 
     KIND: ClassVar[str] = "exchange.time-out"
 
@@ -90,7 +90,7 @@ class ExchangeVoid(RecordBody, frozen=True):
 
 
 class ExchangeAcknowledge(RecordBody, frozen=True):
-    """By the consumer: what came is what was asked for."""
+    """By the consumer or its processor: what came is what was asked for."""
 
     KIND: ClassVar[str] = "exchange.acknowledge"
 
@@ -98,7 +98,7 @@ class ExchangeAcknowledge(RecordBody, frozen=True):
 
 
 class ExchangeDecline(RecordBody, frozen=True):
-    """By the consumer: what came is not what was asked for; it keeps what shows it."""
+    """By the consumer or its processor: what came is not what was asked for; it can show it."""
 
     KIND: ClassVar[str] = "exchange.decline"
 

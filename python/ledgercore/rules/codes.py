@@ -1,7 +1,7 @@
 """List the codes of refusal: what each means, and what its sender can do.
 
-A code is stable; its message may change. Rules raise all of them; a provider may also name one in
-``exchange.refuse``.
+A code is stable; its message may change. Rules raise them, and a provider may name one in
+``exchange.refuse``; ``E_MANDATE`` is the provider's alone, for no rule sees a signatory.
 """
 
 from __future__ import annotations
@@ -106,6 +106,10 @@ CODES: dict[str, Code] = {
     "E_DISPUTE": Code(
         "the exchange is disputed, or a complaint about it was upheld",
         "wait for the ruling; after one that upholds it, ask for the data anew",
+    ),
+    "E_MANDATE": Code(
+        "the signatory holds no mandate of the subject, or no longer",
+        "have a signatory who holds one agree to new terms, or tell the provider of the mandate",
     ),
     "E_RECIPIENT": Code("the signer is not the party that was agreed", "have the named party sign"),
 }

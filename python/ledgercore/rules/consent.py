@@ -46,6 +46,8 @@ STATUSES = (
     *("CONSUMED", "LAPSED", "EXPIRED"),
 )
 LIVE = ("AUTHORISED", "CONSUMED")
+PROCESSOR_ROLE = "processor"
+"""The role of a member that acts for consumers, and for nobody on its own account."""
 
 
 def status_at(state: ConsentState, time_ms: int) -> str:
@@ -115,6 +117,20 @@ def purpose_is_offered(case: Case[ConsentRequest, None]) -> None:
         case.refuse("E_PURPOSE", f"purpose is {case.body.purpose}, want one of {list(purposes)}")
 
 
+def processors_are_members(case: Case[ConsentRequest, None]) -> None:
+    """each processor is a member (else E_UNKNOWN) with the role processor (else E_ROLE), and named
+    once, else E_CANON"""
+    names = case.body.processors
+    for name in names:
+        state = case.view.get(member_object(name), MemberState)
+        if state is None:
+            case.refuse("E_UNKNOWN", f"processor {name} is not a member")
+        if PROCESSOR_ROLE not in state.roles:
+            case.refuse("E_ROLE", f"processor {name} has roles {list(state.roles)}")
+    if len(set(names)) < len(names):
+        case.refuse("E_CANON", f"{len(names)} processors are {len(set(names))} members")
+
+
 def consent_key_is_fresh(case: Case[ConsentRequest, None]) -> None:
     """no member and no consent has the consent key, else E_EXISTS"""
     if case.view.get(key_object(case.body.consent_key), KeyState) is not None:
@@ -180,6 +196,7 @@ def request(case: Case[ConsentRequest, None]) -> ConsentState:
         lapses_ms=body.lapses_ms,
         max_uses=body.max_uses,
         uses=0,
+        processors=body.processors,
     )
 
 
@@ -224,6 +241,7 @@ FAMILY = Family(
                 "product_is_published",
                 "schema_is_authorised",
                 "purpose_is_offered",
+                "processors_are_members",
                 "consent_key_is_fresh",
                 "uses_are_asked_for",
                 "times_are_ahead",
@@ -254,6 +272,7 @@ FAMILY = Family(
             product_is_published,
             schema_is_authorised,
             purpose_is_offered,
+            processors_are_members,
             consent_key_is_fresh,
             uses_are_asked_for,
             times_are_ahead,

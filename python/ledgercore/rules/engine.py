@@ -68,6 +68,13 @@ FAMILIES = (
 _WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
 """A revocation is never refused for its form."""
 
+_PARTIES: dict[str, tuple[str, ...]] = {
+    Signer.PROVIDER: ("provider",),
+    Signer.CONSUMER: ("consumer",),
+    Signer.RECIPIENT: ("consumer", "processor"),
+}
+"""Whom a state names as parties, in fields that are called like the roles that they need."""
+
 _ROWS = {row.kind: (family, row) for family in FAMILIES for row in family.rows}
 
 
@@ -193,13 +200,16 @@ def _check_signer(
     if row.signer is Signer.MEMBER:
         return check_member(view, record)
     if row.signer is Signer.OWNER:
-        signed_by, party = check_member(view, record), getattr(body, "member", "")
+        signed_by, parties = check_member(view, record), (getattr(body, "member", ""),)
     else:
-        signed_by = party = check_role(view, record, row.signer)
-        if row.signer in (Signer.PROVIDER, Signer.CONSUMER) and state is not None and row.begin:
-            party = getattr(state, row.signer)
-    if party != signed_by:
-        refuse("E_RECIPIENT", f"{row.signer} is {party}, not {signed_by}", record.id)
+        roles = _PARTIES.get(row.signer, (row.signer,))
+        signed_by = check_role(view, record, *roles)
+        parties = (signed_by,)
+        if row.signer in _PARTIES and state is not None and row.begin:
+            parties = tuple(filter(None, (getattr(state, role) for role in roles)))
+    if signed_by not in parties:
+        message = f"{row.signer} is {' or '.join(parties)}, not {signed_by}"
+        refuse("E_RECIPIENT", message, record.id)
     return signed_by
 
 

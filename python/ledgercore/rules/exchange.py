@@ -120,11 +120,15 @@ def _consent(case: AnyCase) -> ConsentState:
     return consent
 
 
-def signer_is_consumer_of_consent(case: IntentCase) -> None:
-    """the consent exists (else E_UNKNOWN) and names the signer, else E_RECIPIENT"""
-    consumer = _consent(case).consumer
-    if consumer != case.member:
-        case.refuse("E_RECIPIENT", f"consumer of the consent is {consumer}, not {case.member}")
+def signer_is_of_consent(case: IntentCase) -> None:
+    """the consent exists (else E_UNKNOWN) and names the signer as its consumer or as one of its
+    processors, else E_RECIPIENT"""
+    consent = _consent(case)
+    if case.member not in (consent.consumer, *consent.processors):
+        named = f"consumer of the consent is {consent.consumer}"
+        if consent.processors:
+            named += f", its processors are {list(consent.processors)}"
+        case.refuse("E_RECIPIENT", f"{named}, not {case.member}")
 
 
 def consent_is_authorised(case: IntentCase | AdmitCase) -> None:
@@ -228,6 +232,7 @@ def intend(case: IntentCase) -> ExchangeState:
         consent=case.body.consent,
         consumer=consent.consumer,
         provider=consent.provider,
+        processor="" if case.member == consent.consumer else case.member,
         request_commitment=case.body.request_commitment,
         delivery_key=case.body.delivery_key,
         lapses_ms=case.body.lapses_ms,
@@ -310,10 +315,10 @@ FAMILY = Family(
         Row(
             ExchangeIntent.KIND,
             (),
-            Signer.CONSUMER,
+            Signer.RECIPIENT,
             "INTENDED",
             (
-                "signer_is_consumer_of_consent",
+                "signer_is_of_consent",
                 "consent_is_authorised",
                 "authorisation_has_uses",
                 "lapse_is_ahead",
@@ -335,9 +340,9 @@ FAMILY = Family(
             ("consent_still_covers_use", "schema_is_authorised"),
         ),
         Row(ExchangeVoid.KIND, KEYLESS, Signer.PROVIDER, "VOIDED"),
-        Row(ExchangeTimeOut.KIND, ("OVERDUE",), Signer.CONSUMER, "TIMED_OUT"),
-        Row(ExchangeAcknowledge.KIND, UNANSWERED, Signer.CONSUMER, "ACKNOWLEDGED"),
-        Row(ExchangeDecline.KIND, UNANSWERED, Signer.CONSUMER, "DECLINED"),
+        Row(ExchangeTimeOut.KIND, ("OVERDUE",), Signer.RECIPIENT, "TIMED_OUT"),
+        Row(ExchangeAcknowledge.KIND, UNANSWERED, Signer.RECIPIENT, "ACKNOWLEDGED"),
+        Row(ExchangeDecline.KIND, UNANSWERED, Signer.RECIPIENT, "DECLINED"),
         Row(
             ExchangeUse.KIND,
             ("ACKNOWLEDGED", "USED"),
@@ -375,7 +380,7 @@ FAMILY = Family(
     ),
     checks=check_names(
         (
-            signer_is_consumer_of_consent,
+            signer_is_of_consent,
             consent_is_authorised,
             authorisation_has_uses,
             schema_is_authorised,

@@ -80,13 +80,14 @@ def check_key(view: View, key: bytes, record: bytes = b"") -> str:
     return state.member
 
 
-def check_role(view: View, record: VerifiedRecord, role: str) -> str:
-    """The id of the member whose key signed, if it has the role."""
+def check_role(view: View, record: VerifiedRecord, *roles: str) -> str:
+    """The id of the member whose key signed, if it has one of the roles."""
     member = check_member(view, record)
     state = view.get(member_object(member), MemberState)
     assert state is not None, "a member's key has a member"
-    if role not in state.roles:
-        refuse("E_ROLE", f"member {member} has roles {list(state.roles)}, want {role}", record.id)
+    if not set(roles).intersection(state.roles):
+        want = " or ".join(roles)
+        refuse("E_ROLE", f"member {member} has roles {list(state.roles)}, want {want}", record.id)
     return member
 
 

@@ -181,7 +181,7 @@ class ProductState(BusinessState, frozen=True):
 
 
 class ConsentState(BusinessState, frozen=True):
-    """One consent: its parties, its bounds, and the uses taken so far."""
+    """One consent: its parties, its bounds, the uses taken so far, and who may act for them."""
 
     consumer: str
     provider: str
@@ -193,6 +193,7 @@ class ConsentState(BusinessState, frozen=True):
     lapses_ms: int
     max_uses: int
     uses: int
+    processors: tuple[str, ...]
 
 
 class Admission(State, frozen=True):
@@ -215,13 +216,15 @@ class Admission(State, frozen=True):
 class ExchangeState(BusinessState, frozen=True):
     """One exchange; ``admission`` is None until it is admitted, ``code`` says why it was not.
 
-    ``forgotten`` is True once the provider has promised that it keeps nothing of what it sealed;
-    ``correction`` is the commitment to the newest correction of what was delivered.
+    ``processor`` is who acts for the consumer in it, or empty where that acts itself. ``forgotten``
+    is True once the provider has promised that it keeps nothing of what it sealed; ``correction``
+    is the commitment to the newest correction of what was delivered.
     """
 
     consent: bytes
     consumer: str
     provider: str
+    processor: str
     request_commitment: bytes
     delivery_key: bytes
     lapses_ms: int

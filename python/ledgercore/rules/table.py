@@ -49,13 +49,15 @@ class Signer(StrEnum):
     """Who may sign. A state names its parties in fields that are called like these.
 
     A party is the provider, the consumer or the key of a consent that the object rests on; an
-    owner is the member that the body names.
+    owner is the member that the body names, and a recipient the consumer or the processor that
+    acts for it.
     """
 
     OPERATOR = "operator"
     MEMBER = "member"
     PROVIDER = "provider"
     CONSUMER = "consumer"
+    RECIPIENT = "recipient"
     CONSENT_KEY = "consent_key"
     PARTY = "party"
     SUPERVISOR = "supervisor"

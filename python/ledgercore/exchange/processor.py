@@ -1,0 +1,50 @@
+"""Act for a consumer within a consent that names this member as its processor.
+
+A processor receives what the consumer may receive, and hands it over; it decides nothing, and it
+says of no use. What it holds the consumer answers for, whose promise to erase covers it: so it
+destroys its own part first.
+"""
+
+from __future__ import annotations
+
+from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.exchange.messages import (
+    Handover,
+    Proposal,
+    Release,
+    Terms,
+    decode_message,
+    encode_message,
+)
+from ledgercore.exchange.recipient import Recipient
+from ledgercore.rules import CODES
+
+__all__ = ["Processor"]
+
+
+class Processor(Recipient):
+    """One member that receives data for consumers."""
+
+    def instruct(self, proposal: Proposal) -> Terms:
+        """Take the terms under which it is to act, from the consumer, and keep them.
+
+        Raises ``RefusedError`` with ``E_RECIPIENT`` where they do not name this member.
+        """
+        terms = Terms.from_leaves(proposal.terms)
+        if self.member not in terms.processors:
+            raise RefusedError(
+                "E_RECIPIENT",
+                f"processors in the terms are {list(terms.processors)}, not {self.member}",
+                remedy=CODES["E_RECIPIENT"].remedy,
+            )
+        self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
+        return terms
+
+    def hand_over(self, intent: bytes) -> Handover:
+        """What was opened here, for the consumer and nobody else; it stays until ``forget``."""
+        kept = f"exchange/{intent.hex()}"
+        payload, release = self._vault.load(f"{kept}/payload"), self._vault.load(f"{kept}/release")
+        if payload is None or release is None:
+            raise UntrustedError(f"nothing of exchange {intent.hex()[:16]} was opened here")
+        request = self._requested(self._state(intent))
+        return Handover(intent, request, payload, decode_message(release, Release))

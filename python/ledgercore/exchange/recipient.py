@@ -1,0 +1,350 @@
+"""Receive data for a consumer: intend, open, acknowledge or decline.
+
+Both the consumer and a processor that acts for it do this, each with its own keys and vault. A
+recipient takes nothing on trust: what it opens must carry a receipt that the admit was ordered,
+must be what the provider committed to there, and must be what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from ledgercore import keys
+from ledgercore._core import Receipt, hash_domain
+from ledgercore.entropy import Entropy
+from ledgercore.errors import (
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UntrustedError,
+)
+from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, verify_copy
+from ledgercore.exchange.messages import (
+    Delivery,
+    Proposal,
+    Release,
+    Request,
+    Terms,
+    decode_message,
+    encode_message,
+    request_commitment,
+)
+from ledgercore.exchange.objection import Objection, make_objection, objection_commitment
+from ledgercore.exchange.salted import FIELD, commit, decode_leaves
+from ledgercore.exchange.sealing import (
+    open_key,
+    open_payload,
+    public_delivery_key,
+    release_info,
+)
+from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
+from ledgercore.exchange.submission import Draft
+from ledgercore.exchange.transfer import Receiver
+from ledgercore.ledger import Ledger
+from ledgercore.records import (
+    ExchangeAcknowledge,
+    ExchangeDecline,
+    ExchangeIntent,
+    ExchangeTimeOut,
+)
+from ledgercore.records.base import Value
+from ledgercore.rules import (
+    Admission,
+    ExchangeState,
+    exchange_object,
+    exchange_status_at,
+)
+from ledgercore.rules.view import decode_state
+from ledgercore.vault import Vault
+
+__all__ = ["INTENT_LIFETIME_MS", "Recipient", "check_payload"]
+
+INTENT_LIFETIME_MS = 24 * 3_600_000
+"""How long an intent waits for its provider."""
+
+
+class Recipient:
+    """One member that data is delivered to."""
+
+    def __init__(
+        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
+    ) -> None:
+        self.member = member
+        self._key = Signer(key, vault)
+        self._vault = vault
+        self._ledger = ledger
+        self._entropy = entropy
+
+    def intend(
+        self, requests: Sequence[Request], *, lifetime_ms: int = INTENT_LIFETIME_MS
+    ) -> list[Draft]:
+        """Open exchanges under consents; each gets a delivery key of its own, and then lapses."""
+        drafts, items = [], []
+        lapses_ms = self._now_ms() + lifetime_ms
+        for request in requests:
+            private = self._entropy.bytes(32)
+            commitment = request_commitment(self._ledger.suite, request)
+            key = public_delivery_key(private)
+            body = ExchangeIntent(request.consent, commitment, key, lapses_ms)
+            drafts.append(Draft(self._key, body))
+            items.append((f"request/{commitment.hex()}", encode_message(request)))
+            items.append((_delivery_key(body), private))
+        self._vault.store(items)
+        return drafts
+
+    def request(self, consent: bytes, fields: Sequence[str], purpose: str) -> Request:
+        """A request for fields, over the whole period of the consent's terms."""
+        kept = self._vault.load(f"proposal/{consent.hex()}")
+        if kept is None:
+            raise UntrustedError(f"consent {consent.hex()[:16]} is not known here")
+        terms = Terms.from_leaves(decode_message(kept, Proposal).terms)
+        nonce = self._entropy.bytes(32)
+        period = (terms.period_begin, terms.period_end)
+        return Request(consent, tuple(fields), *period, purpose, nonce)
+
+    def open(self, delivery: Delivery, release: Release) -> dict[str, Value]:
+        """Check and open a payload, keep it, and give its values by field.
+
+        Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
+        with ``E_SCOPE`` if the provider sent other fields than were asked for.
+        """
+        state, key = self._open_key(delivery, release)
+        self._check_copy(delivery, key, state)
+        payload = open_payload(delivery.ciphertext, key, self._ledger.network + release.exchange)
+        values = self._check_payload(release.exchange, payload, state)
+        kept = f"exchange/{release.exchange.hex()}"
+        self._vault.store(
+            [(f"{kept}/payload", payload), (f"{kept}/release", encode_message(release))]
+        )
+        return values
+
+    def receive_stream(self, delivery: Delivery, hashes: BinaryIO, partial: BinaryIO) -> Receiver:
+        """Take a stream's sealed chunks into a file, before or after their key is released.
+
+        Raises ``InvalidError`` where the manifest or the hashes are not what was admitted. Call it
+        again over the same files after a cut.
+        """
+        state = self._state(delivery.exchange)
+        if state.admission is None:
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
+        _check_admitted(self._ledger.suite, delivery, state.admission)
+        manifest = decode_message(delivery.ciphertext, Manifest)
+        return Receiver(manifest, hashes, partial, self._ledger.suite)
+
+    def open_stream(
+        self,
+        delivery: Delivery,
+        release: Release,
+        sealed: BinaryIO,
+        output: BinaryIO | None = None,
+    ) -> StreamReader:
+        """Check a stream as ``open`` checks a payload, all of its content included.
+
+        What stays is the sealed file, and in the vault its key: to erase that makes the file
+        unreadable. The content itself goes to an output, if there is one, which is the caller's to
+        erase; ``stream`` reads from the sealed file at any time.
+        """
+        state, key = self._open_key(delivery, release)
+        self._check_copy(delivery, key, state)
+        context = self._ledger.network + release.exchange
+        manifest = decode_message(delivery.ciphertext, Manifest)
+        payload = open_payload(manifest.payload, key, context)
+        (value,) = self._check_payload(release.exchange, payload, state).values()
+        content_root = _content_root(value, manifest)
+        chunk_key = stream_key(key, context)
+        reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
+        reader.verify(content_root, self._ledger.suite, output)
+        kept = f"exchange/{release.exchange.hex()}"
+        self._vault.store(
+            [
+                (f"{kept}/payload", payload),
+                (f"{kept}/release", encode_message(release)),
+                (f"{kept}/stream-key", chunk_key),
+            ]
+        )
+        return reader
+
+    def stream(self, delivery: Delivery, sealed: BinaryIO) -> StreamReader:
+        """Read a stream that was opened before, until it is erased."""
+        intent = delivery.exchange
+        key = self._vault.load(f"exchange/{intent.hex()}/stream-key")
+        if key is None:
+            raise UntrustedError(f"no key is kept for the stream of exchange {intent.hex()[:16]}")
+        manifest = decode_message(delivery.ciphertext, Manifest)
+        return StreamReader(sealed, manifest.size_bytes, key)
+
+    def _check_copy(self, delivery: Delivery, key: bytes, state: ExchangeState) -> None:
+        """Hold the audit copy to the key that it must be of, and keep what it opens.
+
+        A consumer that cannot have its data audited declines it instead.
+        """
+        ledger, intent = self._ledger, delivery.exchange
+        if state.admission is None or state.admission.audit_copy is None:
+            return
+        copy = decode_message(delivery.audit_copy, AuditCopy)
+        if copy_hash(ledger.suite, copy) != state.admission.audit_copy:
+            raise InvalidError("audit copy is not the one that was admitted")
+        verify_copy(copy, key, ledger.network + intent)
+        self._vault.store([(f"exchange/{intent.hex()}/delivery", encode_message(delivery))])
+
+    def delivery(self, intent: bytes) -> Delivery:
+        """What came, as it came: for an opening by order."""
+        kept = self._vault.load(f"exchange/{intent.hex()}/delivery")
+        if kept is None:
+            raise UntrustedError(f"no audited delivery of {intent.hex()[:16]} is kept here")
+        return decode_message(kept, Delivery)
+
+    def _open_key(self, delivery: Delivery, release: Release) -> tuple[ExchangeState, bytes]:
+        """The exchange's state as the receipt proves it, and the key that was released for it."""
+        ledger, intent = self._ledger, release.exchange
+        receipt = Receipt.decode(release.receipt)
+        admit = receipt.verify(release.admit, ledger.trust_anchor)
+        state = admitted_state(receipt, intent)
+        assert state.admission is not None, "an admitted state has an admission"
+        _check_admitted(ledger.suite, delivery, state.admission)
+        private = self._vault.load(_delivery_key(state))
+        if private is None:
+            raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
+        receipt_hash = hash_domain(ledger.suite, "commitment", release.receipt)
+        info = release_info(ledger.network, intent, admit.id, receipt_hash)
+        return state, open_key(release.sealed_key, private, info)
+
+    def _check_payload(
+        self, intent: bytes, payload: bytes, state: ExchangeState
+    ) -> dict[str, Value]:
+        """The payload's values, as ``check_payload`` finds them.
+
+        What was committed to and not asked for is kept, to be shown in an objection.
+        """
+        try:
+            return check_payload(self._ledger.suite, payload, state, self._requested(state))
+        except RefusedError:
+            self._vault.store([(f"exchange/{intent.hex()}/unwanted", payload)])
+            raise
+
+    def acknowledge(self, intent: bytes) -> Draft:
+        """Say that what came is what was asked for."""
+        return Draft(self._key, ExchangeAcknowledge(intent))
+
+    def decline(self, intent: bytes, error: LedgerError, *, fields: Sequence[str] = ()) -> Draft:
+        """Say that it is not, by the error of ``open``; ``fields`` names what is wrong with it.
+
+        Fields that were not asked for, and those named, are opened in an ``objection`` that is
+        kept here. An error of this side's own, such as a full disk, is raised: it is no reason.
+        """
+        match error:
+            case RefusedError():
+                code = error.code
+            case MalformedError():
+                code = "E_CANON"
+            case InvalidError():
+                code = "E_SCOPE"
+            case _:
+                raise error
+        objection = self._object(intent, code, fields)
+        name = f"exchange/{intent.hex()}/objection"
+        self._vault.store([(name, encode_message(objection))])
+        commitment = objection_commitment(self._ledger.suite, objection)
+        return Draft(self._key, ExchangeDecline(intent, code, commitment))
+
+    def _object(self, intent: bytes, code: str, fields: Sequence[str]) -> Objection:
+        """Open what is wrong in the payload that came, as far as it could be opened."""
+        kept = f"exchange/{intent.hex()}"
+        payload = self._vault.load(f"{kept}/unwanted") or self._vault.load(f"{kept}/payload")
+        leaves = () if payload is None else decode_leaves(payload, FIELD)
+        asked: tuple[str, ...] = ()
+        if leaves:
+            asked = self._requested(self._state(intent)).fields
+        wrong = [leaf.position for leaf in leaves if leaf.name not in asked or leaf.name in fields]
+        nonce = self._entropy.bytes(32)
+        return make_objection(self._ledger.suite, intent, code, nonce, (leaves, wrong))
+
+    def _requested(self, state: ExchangeState) -> Request:
+        kept = self._vault.load(f"request/{state.request_commitment.hex()}")
+        if kept is None:
+            raise UntrustedError("request of the exchange is not known here")
+        return decode_message(kept, Request)
+
+    def time_out(self, intent: bytes) -> Draft:
+        """Say that no key came in time, which gives the use back.
+
+        The private half of the delivery key is destroyed first: a key that came late opens nothing.
+        Raises ``E_EXCHANGE_STATE``, with nothing destroyed, before the admit's deadline.
+        """
+        state = self._state(intent)
+        status = exchange_status_at(state, self._now_ms())
+        if status != "OVERDUE":
+            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE")
+        self._vault.erase([_delivery_key(state)])
+        return Draft(self._key, ExchangeTimeOut(intent))
+
+    def forget(self, intents: Sequence[bytes]) -> int:
+        """Destroy what was received in these exchanges, and the keys to it; how many items it was.
+
+        With the delivery key goes whatever is sealed for it, opened before or not.
+        """
+        return self._vault.erase(self._kept(intents))
+
+    def _kept(self, intents: Sequence[bytes]) -> list[str]:
+        """Where content of exchanges and the keys to it are kept."""
+        names = []
+        for intent in intents:
+            kept = f"exchange/{intent.hex()}"
+            names += [_delivery_key(self._state(intent)), f"{kept}/payload", f"{kept}/stream-key"]
+            names += [f"{kept}/unwanted", f"{kept}/objection", f"{kept}/delivery"]
+            names.append(f"{kept}/correction")
+        return names
+
+    def _now_ms(self) -> int:
+        """The ledger's time, which is its newest block's."""
+        return self._ledger.block(self._ledger.height).time_ms
+
+    def _state(self, intent: bytes) -> ExchangeState:
+        value = self._ledger.state(exchange_object(intent))
+        if value is None:
+            raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
+        return decode_state(value, ExchangeState)
+
+
+def check_payload(
+    suite: str, payload: bytes, state: ExchangeState, request: Request
+) -> dict[str, Value]:
+    """The values of a payload that was committed to in an admitted state, and was asked for.
+
+    Raises ``InvalidError`` where it is another payload, and ``RefusedError`` with ``E_SCOPE`` where
+    it has other fields.
+    """
+    leaves = decode_leaves(payload, FIELD)
+    assert state.admission is not None, "an admitted state has an admission"
+    if commit(suite, leaves) != state.admission.disclosure_root:
+        raise InvalidError("payload is not what the provider committed to")
+    got = tuple(leaf.name for leaf in leaves)
+    if got != request.fields:
+        raise RefusedError("E_SCOPE", f"fields are {list(got)}, want {list(request.fields)}")
+    return {leaf.name: leaf.value for leaf in leaves}
+
+
+def _delivery_key(of: ExchangeIntent | ExchangeState) -> str:
+    """Where the vault keeps the private half: of each exchange, though two have one request."""
+    return f"request/{of.request_commitment.hex()}/{of.delivery_key.hex()}/delivery-key"
+
+
+def _check_admitted(suite: str, delivery: Delivery, admission: Admission) -> None:
+    if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
+        raise InvalidError("delivery is not the ciphertext that was admitted")
+
+
+def _content_root(value: Value, manifest: Manifest) -> bytes:
+    """The root that the payload's one value commits to."""
+    words = str(value).split(" ")
+    try:
+        root = bytes.fromhex(words[-1])
+    except ValueError:
+        root = b""
+    if len(root) != 32 or value != content_value(manifest.size_bytes, root):
+        raise InvalidError("payload does not describe the stream that was admitted")
+    return root
