@@ -13,6 +13,7 @@ from msgspec import structs
 
 from ledgercore import records, rules
 from ledgercore._core import (
+    Checkpoint,
     Equivocation,
     Record,
     SigningKey,
@@ -20,6 +21,7 @@ from ledgercore._core import (
     group_deal,
     group_share_keys,
     hash_domain,
+    sign_checkpoint,
 )
 from ledgercore.errors import RefusedError
 from ledgercore.rules import Position, View
@@ -333,6 +335,30 @@ def authorisation_scene(status: str) -> Scene:
     return scene
 
 
+def renewal_note(size: int) -> bytes:
+    """A checkpoint of a former ledger."""
+    checkpoint = Checkpoint(
+        origin="example.org/former",
+        size=size,
+        root=ROOT,
+        height=size,
+        block_hash=ROOT,
+        state_root=ROOT,
+    )
+    return sign_checkpoint(checkpoint, KEYS["stranger"]).encode()
+
+
+def renewal() -> records.RenewalAnchor:
+    return records.RenewalAnchor(b"former network..", "c2sp", 1, renewal_note(1), ROOT)
+
+
+def renewal_scene(status: str) -> Scene:
+    scene = Scene(begin())
+    if status:
+        act(scene.view, "provider", renewal())
+    return scene
+
+
 def schema_scene(status: str) -> Scene:
     scene = Scene(begin())
     if status:
@@ -488,6 +514,7 @@ SCENES = {
     "audit-key": audit_key_scene,
     "audit": audit_scene,
     "decision": decision_scene,
+    "renewal": renewal_scene,
 }
 
 
@@ -547,6 +574,7 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "audit.open": lambda: records.AuditOpen(scene.audit),
         "audit.disclose": lambda: records.AuditDisclose(scene.audit, (exchange,), ROOT),
         "audit.report": lambda: records.AuditReport(scene.audit, ROOT),
+        "renewal.anchor": renewal,
         "decision.explain": lambda: records.DecisionExplain(scene.decision),
         "decision.contest": lambda: records.DecisionContest(scene.decision, ROOT),
         "decision.review": lambda: records.DecisionReview(

@@ -15,6 +15,7 @@ from msgspec import structs
 from ledgercore import (
     InvalidError,
     InvalidProof,
+    Ledger,
     MalformedError,
     RefusedError,
     UntrustedError,
@@ -29,7 +30,9 @@ from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.salted import FIELD, commit, make_leaves, verify_leaves
 from ledgercore.exchange.sealing import size_bucket
 from ledgercore.exchange.submission import submit
-from ledgercore.rules import ConsentState, consent_object, schema_hash
+from ledgercore.ledger.renewal import prove_renewed, renew
+from ledgercore.proofs import verify_renewed
+from ledgercore.rules import ConsentState, View, consent_object, schema_hash
 from tests.network import (
     CONSENT,
     EXPIRES,
@@ -52,6 +55,7 @@ from tests.network import (
     enact,
     exchange_scene,
     exchange_state,
+    genesis_body,
     grant,
     intend,
     newcomer,
@@ -59,6 +63,7 @@ from tests.network import (
     request,
     sign,
 )
+from tests.test_history import create
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 
 INVOICES = "not yet: needs the invoice profile"
@@ -89,7 +94,7 @@ CASES = {
     29: "test_case_29_a_consumer_cannot_deny_a_key_that_is_on_record",
     30: "test_case_30_a_contested_decision_is_reviewed",
     31: "test_case_31_a_correction_after_the_delivery_reaches_the_bank",
-    32: "not yet: needs roots anchored anew under another suite",
+    32: "test_case_32_what_stood_under_a_broken_hash_is_shown_by_another",
     33: "test_case_33_one_value_has_one_encoding",
     34: "test_case_34_what_is_huge_or_deep_is_refused_before_it_is_read",
     35: "test_case_35_two_consents_of_a_subject_have_nothing_in_common",
@@ -405,6 +410,27 @@ def test_case_31_a_correction_after_the_delivery_reaches_the_bank(town: Town) ->
         consumer.read_correction(structs.replace(correction, leaves=(leaf,)))
     pack = build_pack(ledger, town.parties.vaults[BANK], intent)
     assert "corrected" in [claim.name for claim in verify_pack(pack, ledger.trust_anchor)]
+
+
+def test_case_32_what_stood_under_a_broken_hash_is_shown_by_another(tmp_path: Path) -> None:
+    """The ledger is hashed anew in time; then the bytes count, and no hash of the old suite."""
+    with (
+        create(tmp_path / "former.ledger", "c2sp") as former,
+        Ledger.create(
+            tmp_path / "newer.ledger", origin="example.org/newer", members=genesis_body().members
+        ) as newer,
+    ):
+        body, view = renew(former, "std"), View(newer.state)
+        at = newer.submit(sign(view, "provider", body, network=newer.network).encode()).index
+        evidence = prove_renewed(former, newer, at, 2)
+        forged = KEYS["provider"].sign_record(
+            "c2sp", former.network, "data", b"forged", sequence=1, previous=former.record(1).id
+        )
+
+        shown = verify_renewed(evidence.encode(), newer.trust_anchor)
+        assert shown.record.id == former.record(2).id
+        with pytest.raises(InvalidProof):
+            structs.replace(evidence, record=forged.encode()).verify(newer.trust_anchor)
 
 
 def test_case_33_one_value_has_one_encoding() -> None:

@@ -82,6 +82,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.AuditOpen(ID),
     records.AuditDisclose(ID, (KEY, ID), KEY),
     records.AuditReport(ID, KEY),
+    records.RenewalAnchor(bytes(16), "c2sp", 9, b"a checkpoint", KEY),
     records.DecisionExplain(ID),
     records.DecisionContest(ID, KEY),
     records.DecisionReview(ID, "changed", "approved", KEY, ID),

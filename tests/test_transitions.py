@@ -210,6 +210,7 @@ EXPECTED = {
             dict.fromkeys(("ORDERED", "OPENED", "EXPIRED"), "REPORTED"),
         ),
     },
+    "renewal": {"renewal.anchor": (ANY_MEMBER, {"": "ANCHORED"})},
     "decision": {
         "decision.record": (CONSUMER_ONLY, {"": "RECORDED"}),
         "decision.explain": (CONSUMER_ONLY, {"RECORDED": "EXPLAINED"}),
@@ -217,7 +218,7 @@ EXPECTED = {
         "decision.review": (CONSUMER_ONLY, {"CONTESTED": "REVIEWED", "OVERDUE": "REVIEWED"}),
     },
 }
-ALWAYS_NEW = ("exchange.intent", "decision.record", "audit.order")
+ALWAYS_NEW = ("exchange.intent", "decision.record", "audit.order", "renewal.anchor")
 """Their object is named for the record, so that none is there before."""
 STATE_CODES = {
     "proposal": "E_QUORUM",
@@ -268,6 +269,7 @@ STATES = {
     "audit-key": ("", "ACTIVE"),
     "audit": tuple(AUDIT_PATHS),
     "decision": tuple(DECISION_PATHS),
+    "renewal": ("", "ANCHORED"),
 }
 
 
@@ -305,6 +307,7 @@ def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str
         "dispute": rules.dispute_object(scene.exchange),
         "audit-key": rules.audit_key_object(AUDIT_KEY),
         "audit": rules.audit_object(record.id if record.kind == "audit.order" else scene.audit),
+        "renewal": rules.renewal_object(record.id),
         "decision": rules.decision_object(
             record.id if record.kind == "decision.record" else scene.decision
         ),

@@ -452,7 +452,66 @@ def maps(world: World) -> Iterator[Vector]:
     yield Vector("state-bad-misplaced", misplaced, "invalid-proof", checkpoint=signed)
 
 
-FAMILIES = (records, equivocations, splits, checkpoints, trees, receipts, maps)
+def renewals(world: World) -> Iterator[Vector]:
+    """Records of a ledger of the other suite, under a newer one that anchors it."""
+    former = World(next(suite for suite in SUITES if suite != world.suite))
+    leaves = _core.leaf_hashes(world.suite, former.records)
+    root = _core.tree_root(world.suite, leaves)
+
+    def receipt(body: bytes, kind: str = "renewal.anchor") -> bytes:
+        made = MEMBER.sign_record(world.suite, NETWORK, kind, body, sequence=0, previous=ZERO)
+        alone = _core.tree_root(world.suite, _core.leaf_hashes(world.suite, [made.encode()]))
+        note = world.note(1, root=alone)
+        parts = {"index": 0, "path": [], "envelope": made.envelope(), "state": None}
+        return bytes(Receipt(checkpoint=note, **parts).encode())
+
+    def anchoring(**changes: Any) -> bytes:
+        parts = {"network": NETWORK, "suite": former.suite, "size": LEAVES}
+        parts |= {"checkpoint": former.note().encode(), "root": root} | changes
+        return encode(list(parts.values()))
+
+    def renewed(of: int, anchored: bytes, **changes: Any) -> bytes:
+        proof = list(_core.prove_multi(world.suite, [of], LEAVES, {(0, 0): leaves}))
+        parts = {"version": 1, "network": NETWORK, "suite": former.suite, "index": of}
+        parts |= {"record": former.records[of], "proof": proof, "body": anchored}
+        parts |= {"receipt": changes.pop("receipt", None) or receipt(anchored)} | changes
+        return encode(list(parts.values()))
+
+    body = anchoring()
+    for index in range(LEAVES):
+        yield Vector(f"renewed-{index}", renewed(index, body), [("renewed", PROVEN)])
+    other = MEMBER.sign_record(
+        former.suite, NETWORK, "data", b"forged", sequence=0, previous=ZERO
+    ).encode()
+    foreign = MEMBER.sign_record(
+        world.suite, NETWORK, "data", b"statement 0", sequence=0, previous=ZERO
+    ).encode()
+    path = list(_core.prove_multi(world.suite, [2], LEAVES, {(0, 0): leaves}))
+    data = b"opaque"
+    wrong: dict[str, tuple[bytes, str]] = {
+        "index": (renewed(2, body, index=3), "invalid-proof"),
+        "record-forged": (renewed(0, body, record=other), "invalid-proof"),
+        "record-of-another-suite": (renewed(0, body, record=foreign), "untrusted"),
+        "path-fewer": (renewed(2, body, proof=path[:-1]), "invalid-proof"),
+        "path-more": (renewed(2, body, proof=[*path, ZERO]), "invalid-proof"),
+        "network": (renewed(2, body, network=bytes(16)), "invalid-proof"),
+        "root": (renewed(2, anchoring(root=ZERO)), "invalid-proof"),
+        "index-of-the-size": (renewed(6, anchoring(size=6)), "invalid-proof"),
+        "body-of-another-anchor": (
+            renewed(2, body, body=anchoring(root=ZERO)),
+            "invalid-signature",
+        ),
+        "receipt-of-data": (renewed(2, data, receipt=receipt(data, "data")), "malformed"),
+        "body-short": (renewed(2, encode([NETWORK])), "malformed"),
+        "version": (renewed(2, body, version=2), "malformed"),
+        "goes-on": (renewed(2, body) + b"\0", "malformed"),
+        "suite-unknown": (renewed(2, body, suite="gm"), "malformed"),
+    }
+    for name, (bad, want) in wrong.items():
+        yield Vector(f"renewed-bad-{name}", bad, want)
+
+
+FAMILIES = (records, equivocations, splits, checkpoints, trees, receipts, maps, renewals)
 
 
 def made() -> dict[str, str]:

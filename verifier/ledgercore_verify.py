@@ -877,6 +877,11 @@ def verify_record(record: Record, anchor: Anchor, what: str = "record") -> None:
     """Accept a record of the anchor's network that its key signed."""
     same = (record.network, record.suite) == (anchor.network, anchor.suite)
     need(same, UNTRUSTED, f"{what} is of another network or suite")
+    verify_signature_of(record, what)
+
+
+def verify_signature_of(record: Record, what: str = "record") -> None:
+    """Accept a record that its key signed, of whatever network."""
     message = b"\x14ledgercore record v1" + record.network + record.id
     verify_signature(record.key, message, record.signature, f"signature of {what}")
 
@@ -976,6 +981,11 @@ FIELDS: dict[str, Shape] = {
     "members": list_of(MEMBER, ITEMS),
     "fields": list_of(FIELD, ITEMS),
     "schema_hash": HASH,
+    "former_network": bytes_of(16),
+    "former_suite": one_of(*SUITES),
+    "former_size": COUNT,
+    "former_checkpoint": bytes_of(0, 16 * 1024),
+    "root": HASH,
     "infrastructure": TEXT,
     **dict.fromkeys(("schema", "jurisdiction"), IDENTIFIER),
     "schema_version": count_below(1 << 53, least=1),
@@ -1047,6 +1057,7 @@ BODIES: dict[str, str] = {
     "audit.open": "audit",
     "audit.disclose": "audit scope salt",
     "audit.report": "audit report_commitment",
+    "renewal.anchor": "former_network former_suite former_size former_checkpoint root",
     "decision.explain": "decision",
     "decision.contest": "decision grounds_commitment",
     "decision.review": "decision result outcome reviewer_commitment explanation_commitment",
@@ -2067,6 +2078,42 @@ def show_receipt(data: bytes, given: Given) -> list[Claim]:
     return claims
 
 
+RENEWED = row(
+    version=VERSION,
+    network=bytes_of(16),
+    suite=one_of(*SUITES),
+    index=COUNT,
+    record=ANY_BYTES,
+    proof=list_of(HASH, MULTIPROOF_HASHES),
+    body=ANY_BYTES,
+    receipt=ANY_BYTES,
+)
+RENEWED_BYTES = 512 * 1024
+
+
+def show_renewed(data: bytes, given: Given) -> list[Claim]:
+    """A record of a former ledger, by the tree that a newer one anchors over the same bytes."""
+    need(len(data) <= RENEWED_BYTES, MALFORMED, f"renewed record is above {RENEWED_BYTES} bytes")
+    renewed = RENEWED(decode(data, "renewed record"), "renewed record")
+    receipt = verify_receipt(renewed["receipt"], renewed["body"], given.anchor)
+    named = receipt.record.kind == "renewal.anchor"
+    need(named, MALFORMED, f"receipt is of {receipt.record.kind}, want renewal.anchor")
+    body = decode_body(receipt.record, "anchor")
+    record = decode_record(renewed["record"])
+    former = (renewed["network"], renewed["suite"])
+    same = former == (body["former_network"], body["former_suite"])
+    need(same, INVALID_PROOF, "anchor is of another former network or suite")
+    own = former == (record.network, record.suite.name)
+    need(own, UNTRUSTED, "record is of another network or suite than the former ledger's")
+    leaves = {renewed["index"]: given.anchor.suite.leaf(renewed["record"])}
+    verify_multiproof(
+        given.anchor.suite, leaves, body["former_size"], renewed["proof"], body["root"]
+    )
+    verify_signature_of(record)
+    stood = f"{record.kind} {record.id.hex()} was record {renewed['index']} of {former[0].hex()}"
+    return [Claim("renewed", f"{stood}; {receipt.record.id.hex()} anchors it")]
+
+
 def show_pack(data: bytes, given: Given) -> list[Claim]:
     return verify_pack(data, given.anchor)
 
@@ -2100,6 +2147,7 @@ KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x94: show_state,
     0x95: show_split_view,
     0x96: show_receipt,
+    0x98: show_renewed,
     0x9B: show_pack,
     ord("{"): show_consistency,
 }

@@ -34,7 +34,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange import verify_pack
-from ledgercore.proofs import verify_split_view
+from ledgercore.proofs import verify_renewed, verify_split_view
 
 __all__ = ["kind_of", "main", "verify"]
 
@@ -110,6 +110,11 @@ def _receipt(data: bytes, anchor: Anchor, body: bytes, _: bytes) -> Claims:
     return [("record", "proven")] + [("state", "proven")] * (receipt.state is not None)
 
 
+def _renewed(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    verify_renewed(data, anchor)
+    return [("renewed", "proven")]
+
+
 def _pack(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
     return [(claim.name, claim.status) for claim in verify_pack(data, anchor)]
 
@@ -151,6 +156,7 @@ _DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
     b"\x94": _state,
     b"\x95": _split_view,
     b"\x96": _receipt,
+    b"\x98": _renewed,
     b"\x9b": _pack,
     b"{": _consistency,
 }

@@ -11,7 +11,10 @@ from ledgercore.rules import state_type
 
 __all__ = ["format_object", "parse_object"]
 
-HEX_FAMILIES = ("authorisation", "consent", "decision", "exchange", "key", "proposal", "signer")
+HEX_FAMILIES = (
+    *("authorisation", "consent", "decision", "exchange"),
+    *("key", "proposal", "renewal", "signer"),
+)
 
 
 def parse_object(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Verify a receipt, a state, a history, an evidence pack or a split view, offline."""
+"""Verify a receipt, a state, a history, a pack, a split view or a renewed record, offline."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
     """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.
 
     With --record FILE it is a receipt, and FILE is the record's body. Otherwise it is a state
-    receipt, the history of an object, an evidence pack, or evidence that the operator signed
-    two histories; what it proves is printed.
+    receipt, the history of an object, an evidence pack, evidence that the operator signed two
+    histories, or a record of a former ledger; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
@@ -149,6 +149,25 @@ def _verify_history(data: bytes, anchor: Anchor, as_json: bool) -> None:
         click.echo(f"{index:8} {record.kind}: {record.id.hex()}")
 
 
+def _verify_renewed(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import verify_renewed
+
+    renewed = verify_renewed(data, anchor)
+    facts = {
+        "verified": True,
+        "origin": anchor.origin,
+        "anchored_by": renewed.anchored_by.id.hex(),
+        "former_network": renewed.former.former_network.hex(),
+        "former_suite": renewed.former.former_suite,
+        "former_size": renewed.former.former_size,
+        "index": renewed.index,
+        "id": renewed.record.id.hex(),
+        "kind": renewed.record.kind,
+        "key": renewed.record.key.hex(),
+    }
+    print_facts(facts, as_json=as_json)
+
+
 def _state_facts(verified: VerifiedState) -> dict[str, Any]:
     """An object and its state by field, with the status that the newest record left."""
     state = plain(verified.state)
@@ -177,6 +196,7 @@ _VERIFIERS = {
     b"\x93": _verify_state,
     b"\x95": _verify_split_view,
     b"\x97": _verify_history,
+    b"\x98": _verify_renewed,
     b"\x9b": _verify_pack,
 }
-"""By how they begin: arrays of three, five, seven and eleven."""
+"""By how they begin: arrays of three, five, seven, eight and eleven."""

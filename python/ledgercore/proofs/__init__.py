@@ -1,4 +1,4 @@
-"""Prove offline what state an object has, which records are all of its history, and a split view.
+"""Prove offline states, histories, split views, and what stood in a ledger of an earlier suite.
 
 All carry the signed checkpoints that they lead to, and are verified with the trust anchor
 alone. They need no ledger: whoever only verifies loads neither it nor its store.
@@ -12,6 +12,7 @@ from ledgercore.proofs.history import (
     verify_history,
 )
 from ledgercore.proofs.records import verify_records
+from ledgercore.proofs.renewal import RENEWED_BYTES, Renewed, RenewedRecord, verify_renewed
 from ledgercore.proofs.split_view import (
     SPLIT_VIEW_BYTES,
     SplitView,
@@ -23,10 +24,13 @@ from ledgercore.proofs.wire import decode_part, verify_note
 
 __all__ = [
     "HISTORY_BYTES",
+    "RENEWED_BYTES",
     "SPLIT_VIEW_BYTES",
     "STATE_RECEIPT_BYTES",
     "History",
     "HistoryProof",
+    "Renewed",
+    "RenewedRecord",
     "SplitView",
     "StateReceipt",
     "VerifiedSplit",
@@ -36,6 +40,7 @@ __all__ = [
     "verify_history",
     "verify_note",
     "verify_records",
+    "verify_renewed",
     "verify_split_view",
     "verify_state",
 ]

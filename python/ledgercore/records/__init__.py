@@ -71,6 +71,7 @@ from ledgercore.records.governance import (
     key_message,
 )
 from ledgercore.records.product import ProductPublish, ProductWithdraw
+from ledgercore.records.renewal import RenewalAnchor
 from ledgercore.records.schema import Field, SchemaRegister, SchemaRetire
 
 __all__ = [
@@ -127,6 +128,7 @@ __all__ = [
     "ProductPublish",
     "ProductWithdraw",
     "RecordBody",
+    "RenewalAnchor",
     "SchemaRegister",
     "SchemaRetire",
     "ShareHolder",
@@ -193,6 +195,7 @@ BODIES: dict[str, type[RecordBody]] = {
         AuditOpen,
         AuditDisclose,
         AuditReport,
+        RenewalAnchor,
     )
 }
 """Every kind with a typed body."""

@@ -30,6 +30,7 @@ from ledgercore.rules import (
     member,
     product,
     proposal,
+    renewal,
     schema,
 )
 from ledgercore.rules.codes import refuse
@@ -63,6 +64,7 @@ FAMILIES = (
     dispute.FAMILY,
     decision.FAMILY,
     *audit.FAMILIES,
+    renewal.FAMILY,
 )
 
 _WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)

@@ -34,6 +34,7 @@ __all__ = [
     "NetworkState",
     "ProductState",
     "ProposalState",
+    "RenewalState",
     "SchemaState",
     "SignerState",
     "State",
@@ -50,6 +51,7 @@ __all__ = [
     "member_object",
     "product_object",
     "proposal_object",
+    "renewal_object",
     "schema_object",
     "signer_object",
     "state_type",
@@ -276,6 +278,16 @@ class AmountsState(State, frozen=True):
     sums: tuple[bytes, ...]
 
 
+class RenewalState(BusinessState, frozen=True):
+    """A former ledger as a member anchored it: its records, and their root under this suite."""
+
+    member: str
+    former_network: bytes
+    former_suite: str
+    former_size: int
+    root: bytes
+
+
 class DecisionState(BusinessState, frozen=True):
     """One decision, the exchanges that it rests on, and until when it is contested or reviewed.
 
@@ -344,6 +356,10 @@ def book_object(member: str) -> bytes:
     return b"book/" + member.encode()
 
 
+def renewal_object(renewal: bytes) -> bytes:
+    return b"renewal/" + renewal
+
+
 def decision_object(decision: bytes) -> bytes:
     return b"decision/" + decision
 
@@ -365,6 +381,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"amounts": AmountsState,
     b"audit-key": AuditKeyState,
     b"audit": AuditState,
+    b"renewal": RenewalState,
     b"proposal": ProposalState,
 }
 _NAMED = (b"member", b"schema", b"product", b"book")

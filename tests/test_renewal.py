@@ -1,0 +1,186 @@
+"""A ledger outlives the hash of its suite: what stood in it is shown by another suite's tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from ledgercore import (
+    InvalidProof,
+    Ledger,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UntrustedError,
+    records,
+    rules,
+)
+from ledgercore._core import Record
+from ledgercore.clock import ManualClock
+from ledgercore.ledger.renewal import prove_renewed, renew
+from ledgercore.proofs import RenewedRecord, verify_renewed
+from ledgercore.rules import View
+from tests import network, reference
+from tests.network import KEYS, NETWORKS, START, begin, code_of, sign
+from tests.test_history import create, fill
+
+PAIRS = [("c2sp", "std"), ("std", "c2sp"), ("std", "std")]
+"""From which suite to which; the last is a network that begins anew under another operator."""
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ledger, Ledger]]:
+    """A former ledger, and a newer one of another network."""
+    former_suite, suite = request.param
+    with (
+        create(tmp_path / "former.ledger", former_suite) as former,
+        Ledger.create(
+            tmp_path / "newer.ledger",
+            origin="example.org/newer",
+            suite=suite,
+            members=network.genesis_body(suite).members,
+            clock=ManualClock(START),
+        ) as newer,
+    ):
+        fill(former)
+        newer.append(b"before")
+        yield former, newer
+        assert newer.verify()
+
+
+def submit(ledger: Ledger, body: records.RecordBody) -> int:
+    record = sign(View(ledger.state), "supervisor", body, network=ledger.network)
+    return ledger.submit(record.encode()).index
+
+
+def test_every_record_of_the_former_ledger_is_shown_under_the_newer_anchor(pair: Any) -> None:
+    former, newer = pair
+    body = renew(former, newer.suite)
+    at = submit(newer, body)
+    former.append(b"after: it is not anchored")
+
+    for index in range(body.former_size):
+        data = prove_renewed(former, newer, at, index).encode()
+        renewed = verify_renewed(data, newer.trust_anchor)
+        assert (renewed.index, renewed.record.id) == (index, former.record(index).id)
+        assert renewed.anchored_by.key == KEYS["supervisor"].public_key
+        assert renewed.former == body
+    with pytest.raises(LedgerError):
+        prove_renewed(former, newer, at, body.former_size)
+
+
+def test_the_root_is_over_the_bytes_by_an_independent_hash(pair: Any) -> None:
+    former, newer = pair
+    body = renew(former, newer.suite)
+
+    leaves = [reference.leaf(newer.suite, record.encode()) for record in former]
+    assert body.root == reference.root(newer.suite, leaves)
+    assert body.former_checkpoint.decode() == former.checkpoint
+
+
+def test_a_broken_hash_of_the_former_suite_forges_nothing(pair: Any) -> None:
+    """What a broken hash would let in: another record that its key signed, in the same place."""
+    former, newer = pair
+    at = submit(newer, renew(former, newer.suite))
+    index = former.size - 1
+    evidence = prove_renewed(former, newer, at, index)
+    old = former.record(index)
+    forged = KEYS["consumer"].sign_record(
+        old.suite, old.network, "data", b"forged", sequence=old.sequence, previous=old.previous
+    )
+
+    assert forged.verify()
+    with pytest.raises(InvalidProof):
+        structs.replace(evidence, record=forged.encode()).verify(newer.trust_anchor)
+    assert evidence.verify(newer.trust_anchor).record.id == old.id
+
+
+def test_what_is_not_of_the_anchored_ledger_is_refused(pair: Any) -> None:
+    former, newer = pair
+    at = submit(newer, renew(former, newer.suite))
+    sound, anchor = prove_renewed(former, newer, at, 3), newer.trust_anchor
+    own = newer.record(1)
+    changes: list[tuple[type[Exception], dict[str, Any]]] = [
+        (InvalidProof, {"index": 2}),
+        (LedgerError, {"index": 2**40}),
+        (InvalidProof, {"network": bytes(16)}),
+        (InvalidProof, {"suite": "std" if former.suite == "c2sp" else "c2sp"}),
+        (LedgerError, {"proof": sound.proof[1:]}),
+        (LedgerError, {"proof": (*sound.proof, bytes(32))}),
+        (UntrustedError, {"record": own.encode()}),
+        (MalformedError, {"body": own.body, "receipt": newer.receipt(1).encode()}),
+        (LedgerError, {"body": sound.body[:-1] + bytes([sound.body[-1] ^ 1])}),
+    ]
+
+    for error, change in changes:
+        with pytest.raises(error):
+            structs.replace(sound, **change).verify(anchor)
+    with pytest.raises(LedgerError):
+        sound.verify(former.trust_anchor)
+    with pytest.raises(MalformedError, match="want renewal"):
+        prove_renewed(former, newer, 1, 3)
+
+
+def test_every_changed_byte_is_refused(pair: Any) -> None:
+    former, newer = pair
+    at = submit(newer, renew(former, newer.suite))
+    data, anchor = prove_renewed(former, newer, at, 1).encode(), newer.trust_anchor
+    assert RenewedRecord.decode(data).encode() == data
+
+    for place in range(len(data)):
+        with pytest.raises(LedgerError):
+            verify_renewed(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :], anchor)
+
+
+def test_a_ledger_that_does_not_verify_is_not_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rules find a record that they refuse, as they would after a forgery by its operator."""
+    with create(tmp_path / "former.ledger") as former:
+        fill(former)
+
+        def refuse(*given: object) -> None:
+            raise RefusedError("E_ROLE", "record is refused")
+
+        monkeypatch.setattr("ledgercore.rules.apply", refuse)
+        with pytest.raises(LedgerError):
+            renew(former, "c2sp")
+
+
+def anchor_of(view: View, **changes: Any) -> records.RenewalAnchor:
+    return structs.replace(network.renewal(), **changes)
+
+
+REFUSALS: dict[str, dict[str, Callable[[View], records.RenewalAnchor]]] = {
+    "E_NET": {"its own network": lambda view: anchor_of(view, former_network=NETWORKS["std"])},
+    "E_CANON": {
+        "another size": lambda view: anchor_of(view, former_size=2),
+        "no checkpoint": lambda view: anchor_of(view, former_checkpoint=b"none"),
+        "no text": lambda view: anchor_of(view, former_checkpoint=b"\xff"),
+        "nothing": lambda view: anchor_of(
+            view, former_size=0, former_checkpoint=network.renewal_note(0)
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "case"), [(code, case) for code, cases in REFUSALS.items() for case in cases]
+)
+def test_refusal_has_its_code(code: str, case: str) -> None:
+    view = begin()
+
+    assert code_of(view, sign(view, "supervisor", REFUSALS[code][case](view))) == code
+    assert code_of(view, sign(view, "supervisor", anchor_of(view))) == ""
+    assert [name for name, _ in view.changes() if name.startswith(b"renewal/")]
+    assert rules.CODES[code].remedy
+
+
+def test_documented_bytes() -> None:
+    assert records.encode(network.renewal()).hex().startswith("95c410")
+    with pytest.raises(LedgerError):
+        Record.decode(b"\x98\x01\xc4\x10")
