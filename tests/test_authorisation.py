@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ledgercore import RefusedError, records, rules
 from ledgercore.demo.parties import TAX
+from ledgercore.exchange import Supervisor
 from ledgercore.exchange.submission import submit
 from ledgercore.rules import View
 from tests.network import (
@@ -289,5 +291,37 @@ def test_an_authority_allows_a_schema_and_takes_it_back(tmp_path: Path) -> None:
 
     codes = [getattr(outcome, "code", "") for outcome in (*refused, *frozen)]
     assert codes == ["E_TOKEN_LIKE", "E_AUTHORISATION"]
+    assert Supervisor(ledger).watch().frozen_schemas == ("points/1",)
     assert ledger.verify()
+    town.parties.close()
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_a_key_is_withheld_once_the_schema_is_frozen(tmp_path: Path, withdrawn: bool) -> None:
+    """The admit stands, and its key is not handed over: the control is the same without it."""
+    town = Town(tmp_path)
+    provider, authority = town.parties.provider, town.authority()
+    schema = structs.replace(TOKEN_SCHEMA, fields=town.mapping.schema().fields)
+    offered = structs.replace(town.product("points.v1"), schema="points")
+    draft = authority.authorise(
+        schema,
+        TAX,
+        infrastructure="a clearing house",
+        jurisdiction="cn",
+        basis="law-1",
+        max_uses=1,
+        expires_ms=town.clock.now_ms() + DAY_MS,
+    )
+    town.accept([draft, provider.register_schema(schema), provider.publish(offered)])
+    intent, asked = town.intend(town.consent(product="points.v1"))
+    (place,) = town.accept(provider.answer([(intent, asked)]))
+    if not withdrawn:
+        assert town.parties.consumer.open(
+            provider.delivery(intent), provider.release(intent, place)
+        )
+    else:
+        town.accept([authority.withdraw_authorisation(schema, "order-7")])
+        with pytest.raises(RefusedError, match="key is withheld") as found:
+            provider.release(intent, place)
+        assert found.value.code == "E_AUTHORISATION"
     town.parties.close()

@@ -35,6 +35,7 @@ def test_a_quiet_ledger_has_nothing_to_look_into(town: Town) -> None:
         for name in (
             *("stale_consents", "stayed_consents", "unreleased", "overdue", "unanswered"),
             *("open_disputes", "late_reviews", "due_disclosures", "consent_to_decision_ms"),
+            "frozen_schemas",
         )
     )
 

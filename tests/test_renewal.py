@@ -16,6 +16,7 @@ from ledgercore import (
     MalformedError,
     RefusedError,
     UntrustedError,
+    format_anchor,
     records,
     rules,
 )
@@ -25,6 +26,7 @@ from ledgercore.ledger.renewal import prove_renewed, renew
 from ledgercore.proofs import RenewedRecord, verify_renewed
 from ledgercore.rules import View
 from tests import network, reference
+from tests.cli.command import objects, run, run_well
 from tests.network import KEYS, NETWORKS, START, begin, code_of, sign
 from tests.test_history import create, fill
 
@@ -184,3 +186,27 @@ def test_documented_bytes() -> None:
     assert records.encode(network.renewal()).hex().startswith("95c410")
     with pytest.raises(LedgerError):
         Record.decode(b"\x98\x01\xc4\x10")
+
+
+def test_the_command_verifies_a_renewed_record(tmp_path: Path) -> None:
+    with (
+        create(tmp_path / "former.ledger", "c2sp") as former,
+        Ledger.create(
+            tmp_path / "newer.ledger",
+            origin="example.org/newer",
+            members=network.genesis_body().members,
+        ) as newer,
+    ):
+        at = submit(newer, renew(former, "std"))
+        data = prove_renewed(former, newer, at, 2).encode()
+        (tmp_path / "anchor.toml").write_text(format_anchor(newer.trust_anchor))
+        record = former.record(2)
+    (tmp_path / "proof").write_bytes(data)
+    (tmp_path / "bad").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    given = ("--anchor", "anchor.toml", "--json")
+
+    (facts,) = objects(run_well("verify", "proof", *given, directory=tmp_path))
+
+    assert (facts["id"], facts["index"]) == (record.id.hex(), 2)
+    assert (facts["former_suite"], facts["former_size"]) == ("c2sp", 3)
+    assert run("verify", "bad", *given, directory=tmp_path).returncode != 0

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ledgercore.exchange.authorised import frozen_schemas
 from ledgercore.ledger import Ledger
 from ledgercore.records import ConsentAuthorise, DecisionRecord
 from ledgercore.rules import (
@@ -44,8 +45,9 @@ class Findings:
     ``stale_consents`` have lapsed or expired. ``unreleased`` were admitted, and no key is on record
     and no answer; ``overdue`` are those of them whose deadline has passed. ``unanswered`` had the
     key by their deadline and have not answered. ``decided_on_corrected`` rest on data that was
-    corrected since, and no person has reviewed them. ``consent_to_decision_ms`` is ascending, one
-    number a decision, from the newest authorisation that it rests on.
+    corrected since, and no person has reviewed them. ``frozen_schemas`` are token-like, as
+    ``name/version``, and no authorisation of them is in force. ``consent_to_decision_ms`` is
+    ascending, one number a decision, from the newest consent that it rests on.
     """
 
     time_ms: int
@@ -61,6 +63,7 @@ class Findings:
     late_reviews: Ids
     due_disclosures: Ids
     decided_on_corrected: Ids
+    frozen_schemas: tuple[str, ...]
     consent_to_decision_ms: tuple[int, ...]
 
 
@@ -110,6 +113,7 @@ def watch(ledger: Ledger) -> Findings:
         due_disclosures=tuple(
             name for name, state in audits.items() if disclosure_is_due(state, now_ms)
         ),
+        frozen_schemas=frozen_schemas(ledger, now_ms),
         consent_to_decision_ms=_times_to_decision(ledger, decisions),
     )
 

@@ -17,6 +17,7 @@ from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
+from ledgercore.exchange.authorised import check_authorised
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.mandate import Mandates, check_mandate
@@ -268,7 +269,8 @@ class Provider:
 
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
         revoked since or has expired: then the key is withheld although the admit stands. So it is,
-        with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back.
+        with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back, and
+        with ``E_AUTHORISATION`` where a token-like schema is authorised no more.
         """
         if not isinstance(admit, Accepted):
             raise admit
@@ -279,7 +281,9 @@ class Provider:
             state = admitted_state(receipt, intent)
             now_ms = self._now_ms()
             _check_in_time(self._exchange(intent), now_ms)
-            _check_covered(self._consent(state.consent), now_ms)
+            consent = self._consent(state.consent)
+            _check_covered(consent, now_ms)
+            check_authorised(ledger, consent.product, now_ms)
         encoded = receipt.encode()
         receipt_hash = hash_domain(ledger.suite, "commitment", encoded)
         info = release_info(ledger.network, intent, record.id, receipt_hash)
