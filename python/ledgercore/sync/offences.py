@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ledgercore.entropy import Entropy
 
-__all__ = ["OFFENCES", "SHUT_OUT", "Evidence", "Standing"]
+__all__ = ["LAST_DELAY_MS", "OFFENCES", "SHUT_OUT", "Evidence", "Standing"]
 
 SHUT_OUT = 100
 """From this score on a peer is not asked again."""
@@ -32,7 +32,9 @@ OFFENCES = {
 """What each kind counts."""
 
 _FIRST_DELAY_MS = 250
-_LAST_DELAY_MS = 8_000
+LAST_DELAY_MS = 8_000
+"""How long a peer that fails is left alone at most."""
+
 _EVIDENCE = 32
 _EVIDENCE_BYTES = 64 * 1024
 
@@ -68,7 +70,7 @@ class Standing:
         """Count an offence, and let the peer wait: twice as long each time, and never alike."""
         self.score += OFFENCES[offence]
         self.failures += 1
-        delay_ms = min(_FIRST_DELAY_MS << min(self.failures - 1, 16), _LAST_DELAY_MS)
+        delay_ms = min(_FIRST_DELAY_MS << min(self.failures - 1, 16), LAST_DELAY_MS)
         self.ready_ms = now_ms + delay_ms // 2 + entropy.bytes(1)[0] * delay_ms // 512
         kept = answer[:_EVIDENCE_BYTES]
         self.evidence.append(Evidence(self.peer, offence, path, reason, kept))

@@ -206,11 +206,15 @@ class MemberNode:
 
         self._cluster.network.answers[self.name] = answer
         if self.copy is None:
-            self._begin(run)
+            self._begin(run, self._cluster.simulation.dice.below(len(self._peers)))
 
-    def _begin(self, run: int) -> None:
-        """Fetch the genesis from whoever answers."""
-        peer = self._cluster.simulation.dice.among(self._cluster.peers(self.name))
+    @property
+    def _peers(self) -> list[str]:
+        return self._cluster.peers(self.name)
+
+    def _begin(self, run: int, turn: int) -> None:
+        """Fetch the genesis from one peer after the other: a silent one has one turn a round."""
+        peer = self._peers[turn % len(self._peers)]
 
         def take(response: Response | None) -> None:
             if run != self.restarts:
@@ -222,24 +226,23 @@ class MemberNode:
                 (first,) = decode_frames(response.body, 1)
                 self._follow(Replica.create(self._path, anchor, first, vfs=self.disk.name))
             except (LedgerError, ValueError):
-                self._cluster.simulation.after(RETRY_MS, lambda: self._begin_again(run))
+                self._cluster.simulation.after(RETRY_MS, lambda: self._begin_again(run, turn))
 
         self._cluster.network.send(self.name, peer, ask_blocks(0, 1), take)
 
-    def _begin_again(self, run: int) -> None:
+    def _begin_again(self, run: int, turn: int) -> None:
         if run != self.restarts:
             return
         if exists(self._path):
             self.crash()
             self.start()
         else:
-            self._begin(run)
+            self._begin(run, turn + 1)
 
     def _follow(self, copy: Replica) -> None:
         self.copy, run = copy, self.restarts
         entropy = SeededEntropy(self._cluster.seed * 1000 + run)
-        peers = self._cluster.peers(self.name)
-        self.follower = Follower(copy, peers, self.clock, entropy)
+        self.follower = Follower(copy, self._peers, self.clock, entropy)
         self._source = Source(copy).answer
         self._cluster.check_copy(self.name, copy)
         self._tick(run)
