@@ -39,6 +39,8 @@ def independent(data: bytes, anchor: Anchor, record: bytes | None, held: bytes |
         claims = ledgercore_verify.verify(data, Given(trusted, record, held))
     except Refusal as refusal:
         return conformance.answer_of({"error": refusal.kind})
+    except ledgercore_verify.WrongUsage:  # it looks like what is verified beside another file
+        return conformance.answer_of({"error": "usage"})
     return conformance.answer_of({"claims": [vars(claim) for claim in claims]})
 
 
@@ -197,7 +199,7 @@ def reshape(value: Any, draw: Callable[[Any], Any]) -> Any:
     if isinstance(value, bytes) and value[:1] >= b"\x90" and draw(st.booleans()):
         try:
             return msgspec.msgpack.encode(reshape(msgspec.msgpack.decode(value), draw))
-        except (msgspec.DecodeError, OverflowError):
+        except (msgspec.DecodeError, OverflowError, UnicodeDecodeError):
             pass
     if isinstance(value, bytes) and value:
         return mutate(value, draw)
@@ -217,6 +219,16 @@ def test_both_accept_or_both_refuse_a_pack_that_is_changed(
         changed = msgspec.msgpack.encode(reshape(msgspec.msgpack.decode(pack), data.draw))
 
     agreed(changed, anchor)
+
+
+def test_a_pack_that_looks_like_another_kind_of_evidence_is_refused_by_both(
+    town: tuple[Anchor, dict[str, bytes]],
+) -> None:
+    anchor, packs = town
+    for data in packs.values():
+        for first in range(256):
+            if first != data[0]:
+                assert agreed(bytes([first]) + data[1:], anchor) is None, first
 
 
 # Its parts.
