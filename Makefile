@@ -56,7 +56,7 @@ guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its pe
 	$(BIN)/python benches/guard.py --control
 
 chaos: $(VENV)/built ## run simulated networks at their deep counts: half an hour or more
-	LEDGERCORE_DEEP=1 $(BIN)/python -m pytest -s tests/faults/test_simulation.py \
+	LEDGERCORE_DEEP=1 $(BIN)/python -m pytest -s --timeout 0 tests/faults/test_simulation.py \
 		tests/faults/test_hostile_peers.py tests/faults/test_backup.py
 
 scorecard: $(VENV)/built $(VENV)/example ## fit the example's scorecard anew: make scorecard TABLE=sba.csv

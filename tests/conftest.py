@@ -1,6 +1,7 @@
 """What every test may use: one seed for all that is random, and the vectors of others.
 
-The seed is new in each run and stands in its first lines; LEDGERCORE_SEED repeats a run.
+The seed is one and the same, so that a run judges the change and not the day's luck; campaigns
+(LEDGERCORE_DEEP) draw a new one. It stands in the first lines, and LEDGERCORE_SEED gives another.
 """
 
 import json
@@ -16,7 +17,11 @@ from tests.postgres import BINARIES, Server, running_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VECTORS = REPOSITORY.parent / "shared" / "vectors"
-SEED = int(os.environ.get("LEDGERCORE_SEED") or random.SystemRandom().getrandbits(32))
+DEEP = bool(os.environ.get("LEDGERCORE_DEEP"))
+SEED = int(
+    os.environ.get("LEDGERCORE_SEED")
+    or (random.SystemRandom().getrandbits(32) if DEEP else 20_261_128)
+)
 
 
 @pytest.hookimpl(tryfirst=True)
