@@ -1,5 +1,6 @@
 //! Decide whom a verifier trusts: the operator's key, and how many of which witnesses.
 
+use crate::block::Block;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result, malformed};
 use crate::key::{self, PublicKey};
@@ -67,6 +68,20 @@ impl Anchor {
     /// own store holds notes to, for witnesses cosign what is stored already.
     pub fn verify_operator(&self, note: &str) -> Result<Checkpoint> {
         self.verify_signed(&Note::parse(note)?)
+    }
+
+    /// What is to be signed of a block of this ledger.
+    pub fn checkpoint(&self, block: &Block) -> Checkpoint {
+        Checkpoint::of(&self.origin, self.suite, block)
+    }
+
+    /// The checkpoint of a block, once the operator is found to have signed it and no other.
+    pub fn verify_block(&self, block: &Block, note: &str) -> Result<Checkpoint> {
+        let signed = self.verify_operator(note)?;
+        if signed != self.checkpoint(block) {
+            return Err(Error::Untrusted("header is not the one that was signed".into()));
+        }
+        Ok(signed)
     }
 
     fn verify_signed(&self, note: &Note) -> Result<Checkpoint> {

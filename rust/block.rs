@@ -4,6 +4,7 @@
 
 use crate::error::{Result, malformed};
 use crate::map::{Claim, Map};
+use crate::record;
 use crate::suite::{Domain, Hash, Suite};
 use crate::tree::{Frontier, Tile, TileId};
 use crate::wire::{Reader, Writer};
@@ -59,6 +60,24 @@ impl Block {
         Ok(Draft { block: block.check()?, frontier: after, tiles, states })
     }
 
+    /// The block after this one as it follows from its stored records, and their ids.
+    ///
+    /// What was kept in memory since this block was made is held to its roots first.
+    pub fn again(
+        &self,
+        frontier: &Frontier,
+        states: &Map,
+        bundles: &[&[u8]],
+        changes: &[Claim],
+        time_ms: u64,
+    ) -> Result<(Draft, Vec<Hash>)> {
+        let frontier = &frontier.again();
+        hold("tree root", &frontier.root(), &self.tree_root)?;
+        hold("state root", &states.root(), &self.state_root)?;
+        let (ids, leaves) = record::hash_all(&record::split_bundles(bundles)?)?;
+        Ok((self.next(frontier, states, &leaves, changes, time_ms)?, ids))
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         reader.array_of("block", 8)?;
@@ -103,4 +122,12 @@ impl Block {
     pub fn hash(&self, suite: Suite) -> Hash {
         suite.hash(Domain::Block, &self.encode())
     }
+}
+
+fn hold(what: &str, got: &Hash, want: &Hash) -> Result<()> {
+    if got == want {
+        return Ok(());
+    }
+    let [got, want] = [got, want].map(|hash| hash.map(|byte| format!("{byte:02x}")).concat());
+    malformed(format!("{what} before is {got}, want {want}"))
 }

@@ -13,10 +13,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::block::Block;
 use crate::error::{Result, at_most, malformed};
 use crate::limits;
 use crate::note::check_name;
-use crate::suite::Hash;
+use crate::suite::{Hash, Suite};
 
 /// What is signed: no time and no signer, so that every honest node signs the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,18 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// What is to be signed of a block: the ledger at its end.
+    pub fn of(origin: &str, suite: Suite, block: &Block) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            size: block.first_index.saturating_add(block.count),
+            root: block.tree_root,
+            height: block.height,
+            block_hash: block.hash(suite),
+            state_root: block.state_root,
+        }
+    }
+
     /// Parse the one accepted form: what was read must format to the same text.
     pub fn parse(text: &str) -> Result<Self> {
         at_most("checkpoint bytes", text.len(), limits::CHECKPOINT_BYTES)?;

@@ -49,7 +49,6 @@ __all__ = [
     "group_verify_deal",
     "group_verify_part",
     "group_verify_share_keys",
-    "hash_bundles",
     "hash_domain",
     "inclusion_tiles",
     "leaf_hash",
@@ -269,9 +268,6 @@ class VerifiedBatch:
 def bundle_record(bundle: bytes, position: int) -> bytes:
     """One record's bytes out of a bundle."""
 
-def hash_bundles(bundles: Sequence[bytes]) -> tuple[list[bytes], bytes]:
-    """The ids and the joined leaf hashes of the records in bundles that follow each other."""
-
 # Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
 
 def sort_ids(ids: Sequence[bytes]) -> list[bytes]:
@@ -456,6 +452,18 @@ class Block:
         """The block after this one, which left this tree and these states; the tree after it, the
         tiles that it filled as ``Frontier.append`` gives them, and the states after it."""
 
+    def again(
+        self,
+        frontier: Frontier,
+        states: Map,
+        bundles: Sequence[bytes],
+        changes: Sequence[tuple[bytes, bytes]],
+        time_ms: int,
+    ) -> tuple[Block, list[tuple[int, int, bytes]], list[bytes]]:
+        """The block after this one as it follows from its stored records and states: the block, the
+        tiles that it filled, and its records' ids. Raises MalformedError where records are none, or
+        where tree and states are not those that this block left."""
+
     @staticmethod
     def decode(data: bytes) -> Block: ...
     def encode(self) -> bytes: ...
@@ -563,6 +571,12 @@ class Anchor:
 
     def verify_operator(self, note: str) -> Checkpoint:
         """The checkpoint, if the operator signed it, whoever cosigned it."""
+
+    def checkpoint(self, block: Block) -> Checkpoint:
+        """What is to be signed of a block."""
+
+    def verify_block(self, header: bytes, note: str) -> tuple[Block, Checkpoint]:
+        """The block, and its checkpoint, if the operator signed it and no other with the note."""
 
     def merge_cosignatures(self, note: str, cosigned: str) -> str:
         """The note with the cosignatures of witnesses that another note of the same text brings."""

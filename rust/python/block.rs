@@ -1,9 +1,10 @@
 //! Bind a block's header.
 
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pymethods};
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, joined_hashes};
+use super::bytes::{array, joined_hashes, list, slices};
 use super::map::{self, Map, PyClaim};
 use super::pool::detach;
 use super::tree::{Frontier, PyTile, named};
@@ -12,7 +13,7 @@ use crate::suite::Suite;
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 #[derive(PartialEq)]
-pub struct Block(block::Block);
+pub struct Block(pub block::Block);
 
 #[pymethods]
 impl Block {
@@ -55,6 +56,21 @@ impl Block {
         let draft = detach(py, next)?;
         let tiles = named(py, &draft.tiles);
         Ok((Self(draft.block), Frontier(draft.frontier), tiles, Map(draft.states)))
+    }
+
+    fn again<'py>(
+        &self,
+        py: Python<'py>,
+        frontier: &Frontier,
+        states: &Map,
+        bundles: Vec<PyBackedBytes>,
+        changes: Vec<PyClaim>,
+        time_ms: u64,
+    ) -> PyResult<(Self, Vec<PyTile<'py>>, Vec<Bound<'py, PyBytes>>)> {
+        let (bundles, changes) = (slices(&bundles), map::claims(&changes));
+        let again = || self.0.again(&frontier.0, &states.0, &bundles, &changes, time_ms);
+        let (draft, ids) = detach(py, again)?;
+        Ok((Self(draft.block), named(py, &draft.tiles), list(py, &ids)))
     }
 
     #[staticmethod]

@@ -6,11 +6,12 @@ use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
+use super::block::Block;
 use super::bytes::array;
 use super::signature::SigningKey;
 use crate::note::{self, Algorithm, Note};
 use crate::suite::Suite;
-use crate::{Result, anchor, checkpoint};
+use crate::{Result, anchor, block, checkpoint};
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 #[derive(PartialEq)]
@@ -283,6 +284,16 @@ impl Anchor {
 
     fn verify_operator(&self, note: &str) -> PyResult<Checkpoint> {
         Ok(Checkpoint(self.anchor.verify_operator(note)?))
+    }
+
+    fn checkpoint(&self, block: &Block) -> Checkpoint {
+        Checkpoint(self.anchor.checkpoint(&block.0))
+    }
+
+    fn verify_block(&self, header: &[u8], note: &str) -> PyResult<(Block, Checkpoint)> {
+        let block = block::Block::decode(header)?;
+        let checkpoint = self.anchor.verify_block(&block, note)?;
+        Ok((Block(block), Checkpoint(checkpoint)))
     }
 
     fn __repr__(&self) -> String {

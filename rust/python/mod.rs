@@ -53,7 +53,7 @@ mod _core {
     use super::receipt::{Receipt, make_receipts, verify_receipts};
     #[pymodule_export]
     use super::record::{
-        Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record, hash_bundles,
+        Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record,
     };
     #[pymodule_export]
     use super::run::{bucket_of, find_id, merge_buckets, sort_ids};

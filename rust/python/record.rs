@@ -233,17 +233,6 @@ fn out_of_range(index: usize, count: usize) -> PyErr {
     PyIndexError::new_err(format!("position is {index}, want below {count}"))
 }
 
-/// The ids and the leaf hashes of stored records, each joined.
-#[pyfunction]
-pub fn hash_bundles<'py>(
-    py: Python<'py>,
-    bundles: Vec<PyBackedBytes>,
-) -> PyResult<(Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
-    let hash = || record::hash_all(&record::split_bundles(&slices(&bundles))?);
-    let (ids, leaves) = detach(py, hash)?;
-    Ok((list(py, &ids), join(py, &leaves)))
-}
-
 #[pyfunction]
 pub fn bundle_record<'py>(
     py: Python<'py>,

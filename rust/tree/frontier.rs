@@ -9,6 +9,9 @@ use crate::suite::{Hash, Suite};
 /// Full tiles folded by one task.
 const TASK: usize = 8;
 
+/// Hashes of a tail that are added to its subtrees one by one: more are folded side by side.
+const FEW: usize = 8;
+
 /// Leaves of the largest tree that is taken up; as many again may be appended in one process.
 const SIZE_LIMIT: u64 = 1 << 62;
 
@@ -20,11 +23,14 @@ pub struct Frontier {
     suite: Suite,
     size: u64,
     tails: Vec<Tile>,
+    /// The perfect subtrees over each tail, the widest first: what a root is folded from, so that
+    /// one more leaf costs two nodes and not those of its whole tile.
+    peaks: Vec<Vec<Hash>>,
 }
 
 impl Frontier {
     pub fn new(suite: Suite) -> Self {
-        Self { suite, size: 0, tails: Vec::new() }
+        Self { suite, size: 0, tails: Vec::new(), peaks: Vec::new() }
     }
 
     /// Take up a tree from its unfinished tiles, lowest level first.
@@ -43,7 +49,14 @@ impl Frontier {
                 return malformed(format!("unfinished tile {level} has {got} hashes, want {want}"));
             }
         }
-        Ok(Self { suite, size, tails })
+        let peaks = tails.iter().map(|tail| peaks(suite, tail)).collect();
+        Ok(Self { suite, size, tails, peaks })
+    }
+
+    /// The same with its subtrees made again from the unfinished tiles.
+    pub fn again(&self) -> Self {
+        let peaks = self.tails.iter().map(|tail| peaks(self.suite, tail)).collect();
+        Self { peaks, ..self.clone() }
     }
 
     pub fn suite(&self) -> Suite {
@@ -61,18 +74,21 @@ impl Frontier {
     /// The tree with these leaves, and the tiles that they filled.
     pub fn append(&self, leaves: &[Hash]) -> (Self, Vec<(TileId, Tile)>) {
         let mut filled = Vec::new();
-        let mut tails = self.tails.clone();
+        let (mut tails, mut peaks) = (self.tails.clone(), self.peaks.clone());
         let mut hashes = leaves.to_vec();
         let mut level = 0;
         while !hashes.is_empty() {
             if tails.len() == level {
                 tails.push(Tile::new());
+                peaks.push(Vec::new());
             }
             let below = (self.size >> (TILE_BITS as usize * level)) / TILE_WIDTH as u64;
+            let had = tails[level].len();
             tails[level].append(&mut hashes);
             let whole = tails[level].len() / TILE_WIDTH * TILE_WIDTH;
             let rest = tails[level].split_off(whole);
             let full = std::mem::replace(&mut tails[level], rest);
+            grow(self.suite, &mut peaks[level], &tails[level], if whole == 0 { had } else { 0 });
             hashes = full
                 .par_chunks_exact(TILE_WIDTH)
                 .with_min_len(TASK)
@@ -83,21 +99,39 @@ impl Frontier {
             level += 1;
         }
         let size = self.size + leaves.len() as u64;
-        (Self { suite: self.suite, size, tails }, filled)
+        (Self { suite: self.suite, size, tails, peaks }, filled)
     }
 
     /// The root of the tree: its perfect subtrees, folded from the right.
     pub fn root(&self) -> Hash {
-        let mut root: Option<Hash> = None;
-        for tail in &self.tails {
-            let mut end = tail.len();
-            while end > 0 {
-                let width = 1 << end.trailing_zeros();
-                let left = fold(self.suite, &tail[end - width..end]);
-                root = Some(root.map_or(left, |right| self.suite.node(&left, &right)));
-                end -= width;
-            }
-        }
+        let right_to_left = self.peaks.iter().flat_map(|peaks| peaks.iter().rev()).copied();
+        let root = right_to_left.reduce(|right, left| self.suite.node(&left, &right));
         root.unwrap_or_else(|| self.suite.empty_root())
+    }
+}
+
+/// The perfect subtrees over a tail, the widest first.
+fn peaks(suite: Suite, tail: &[Hash]) -> Vec<Hash> {
+    let mut peaks = Vec::with_capacity(tail.len().count_ones() as usize);
+    let mut begin = 0;
+    while begin < tail.len() {
+        let end = begin + (1 << (tail.len() - begin).ilog2());
+        peaks.push(fold(suite, &tail[begin..end]));
+        begin = end;
+    }
+    peaks
+}
+
+/// Bring the subtrees over the first `had` hashes of a tail up to all of it.
+fn grow(suite: Suite, peaks: &mut Vec<Hash>, tail: &[Hash], had: usize) {
+    if tail.len() - had > FEW {
+        *peaks = self::peaks(suite, tail);
+        return;
+    }
+    peaks.truncate(had.count_ones() as usize);
+    for (size, hash) in (had..).zip(&tail[had..]) {
+        let pairs = peaks.split_off(peaks.len() - size.trailing_ones() as usize);
+        let right = *hash;
+        peaks.push(pairs.iter().rev().fold(right, |right, left| suite.node(left, &right)));
     }
 }

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ledgercore import CorruptError, Ledger, SigningKey
-from ledgercore._core import Block, Checkpoint, Frontier
+from ledgercore._core import Anchor, Block, Checkpoint, Frontier
 from ledgercore.ledger import commit as commit_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.store import SqliteStore
@@ -91,11 +91,15 @@ def tree_to_header(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Ran
 
 
 def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    def flip_and_make(**fields: Any) -> Checkpoint:
+    make = commit_module._checkpoint
+    names = ["origin", "size", "root", "height", "block_hash", "state_root"]
+
+    def make_and_flip(anchor: Anchor, block: Block) -> Checkpoint:
+        fields = {name: getattr(make(anchor, block), name) for name in names}
         name = choose.choice(["root", "state_root", "block_hash"])
         return Checkpoint(**{**fields, name: flipped(fields[name], choose)})
 
-    patch.setattr(commit_module, "Checkpoint", flip_and_make)
+    patch.setattr(commit_module, "_checkpoint", make_and_flip)
 
 
 def checkpoint_to_signature(

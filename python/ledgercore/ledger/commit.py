@@ -11,15 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ledgercore._core import (
-    Anchor,
-    Block,
-    Checkpoint,
-    Frontier,
-    Map,
-    VerifiedBatch,
-    hash_bundles,
-)
+from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, VerifiedBatch
 from ledgercore.errors import CorruptError, LedgerError, UnavailableError
 from ledgercore.ledger.head import Head, stored_header, verify_block
 from ledgercore.ledger.ids import Run, Runs, extend_runs, read_run, recent_ids
@@ -100,36 +92,34 @@ def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> Draft:
 
 def _look_again(store: Store, head: Head, states: States, time_ms: int) -> Block:
     """The header as it follows from what is stored, and from the last signed checkpoint."""
-    last = head.checkpoint
-    height = last.height + 1
-    if head.frontier.root() != last.root:
-        raise _mismatch(height, "root before this block", head.frontier.root(), last.root)
-    if head.states.root() != last.state_root:
-        raise _mismatch(height, "state root before", head.states.root(), last.state_root)
+    height = head.block.height + 1
     try:
-        ids, leaves = hash_bundles(store.bundles_from(last.size))
-        names = [name for name, _ in states]
-        kept: list[tuple[bytes, bytes]] = []
-        for name, value in zip(names, store.states_of(names), strict=True):
-            if value is None:
-                raise CorruptError(f"state of {name!r} was not stored")
-            kept.append((name, value))
-        again = _draft(head, leaves, kept, time_ms)
+        bundles = store.bundles_from(head.checkpoint.size)
+        kept = _kept_states(store, [name for name, _ in states])
+        block, tiles, ids = head.block.again(head.frontier, head.states, bundles, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:
         raise CorruptError(f"block {height}: what was stored: {error}") from error
-    block = again.block
-    if block.parent != last.block_hash:
-        raise _mismatch(height, "parent", block.parent, last.block_hash)
-    places = [(level, index) for level, index, _ in again.tiles]
-    for (level, index, made), hashes in zip(again.tiles, store.tiles_of(places), strict=True):
+    if block.parent != head.checkpoint.block_hash:
+        raise _mismatch(height, "parent", block.parent, head.checkpoint.block_hash)
+    places = [(level, index) for level, index, _ in tiles]
+    for (level, index, made), hashes in zip(tiles, store.tiles_of(places), strict=True):
         if hashes != made:
             raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
     for run, buckets in _extend_runs(store, head, ids).added.items():
         if store.run(*run) != buckets:
             raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
     return block
+
+
+def _kept_states(store: Store, names: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in zip(names, store.states_of(names), strict=True):
+        if value is None:
+            raise CorruptError(f"state of {name!r} was not stored")
+        kept.append((name, value))
+    return kept
 
 
 def _extend_runs(store: Store, head: Head, ids: Sequence[bytes]) -> Runs:
@@ -144,14 +134,7 @@ def _extend_runs(store: Store, head: Head, ids: Sequence[bytes]) -> Runs:
 
 
 def _checkpoint(anchor: Anchor, block: Block) -> Checkpoint:
-    return Checkpoint(
-        origin=anchor.origin,
-        size=block.first_index + block.count,
-        root=block.tree_root,
-        height=block.height,
-        block_hash=block.hash(anchor.suite),
-        state_root=block.state_root,
-    )
+    return anchor.checkpoint(block)
 
 
 def _look_at_header(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:

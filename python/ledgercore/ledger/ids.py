@@ -116,6 +116,8 @@ def read_run(store: Store, run: Run) -> list[bytes]:
 def recent_ids(recent: Sequence[bytes], ids: Sequence[bytes]) -> list[bytes]:
     """The ids that fill no run yet, after more have come."""
     waiting = [*recent, *ids]
+    if len(waiting) < RUN_RECORDS:
+        return waiting
     return waiting[len(waiting) // RUN_RECORDS * RUN_RECORDS :]
 
 

@@ -11,10 +11,11 @@ first transaction: to write over zeros takes half the time of making a file long
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import apsw
@@ -129,6 +130,35 @@ def translating(path: str) -> Iterator[None]:
         raise _translated(path, error) from error
 
 
+class _Transaction:
+    """Commit what was written inside, or take it back where anything was raised."""
+
+    def __init__(
+        self, begin: Callable[[], None], commit: Callable[[], None], roll_back: Callable[[], None]
+    ) -> None:
+        self._begin = begin
+        self._commit = commit
+        self._roll_back = roll_back
+
+    def __enter__(self) -> None:
+        self._begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._roll_back()
+            return
+        try:
+            self._commit()
+        except BaseException:
+            self._roll_back()
+            raise
+
+
 class SqliteStore:
     """One connection to one file; not for two threads at once, which the ledger sees to.
 
@@ -143,6 +173,7 @@ class SqliteStore:
         self._vfs = vfs
         self._log_pages = 0
         self._mover = LogMover(self._path) if vfs is None else None
+        self._transaction = _Transaction(self._begin, self._commit, self._roll_back)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
             try:
@@ -161,6 +192,8 @@ class SqliteStore:
             if self._vfs is not None:
                 self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._configure()
+            # For statements that are over when a call returns: a cursor of its own costs each time.
+            self._cursor = self._connection.cursor()
             self._check_format()
         except BaseException:
             self._connection.close(True)
@@ -247,7 +280,7 @@ class SqliteStore:
 
     def _run(self, statement: str, bindings: tuple[Any, ...] = ()) -> None:
         try:
-            self._connection.execute(statement, bindings)
+            self._cursor.execute(statement, bindings)
         except _ERRORS as error:
             raise _translated(self._path, error) from error
 
@@ -255,53 +288,55 @@ class SqliteStore:
         if not rows:
             return
         try:
-            self._connection.executemany(statement, rows)
+            self._cursor.executemany(statement, rows)
         except _ERRORS as error:
             raise _translated(self._path, error) from error
 
     def _row(self, statement: str, bindings: tuple[Any, ...], *types: type) -> Any:
         """The first row that there is, or None."""
         try:
-            row = self._connection.execute(statement, bindings).fetchone()
+            rows = self._cursor.execute(statement, bindings).fetchall()
         except _ERRORS as error:
             raise _translated(self._path, error) from error
-        return None if row is None else self._checked(row, types)
+        return self._checked(rows[0], types) if rows else None
 
     def _rows(self, statement: str, bindings: tuple[Any, ...], *types: type) -> list[Any]:
         try:
-            rows = self._connection.execute(statement, bindings).fetchall()
+            rows = self._cursor.execute(statement, bindings).fetchall()
         except _ERRORS as error:
             raise _translated(self._path, error) from error
         return [self._checked(row, types) for row in rows]
 
     def _checked(self, row: tuple[Any, ...], types: tuple[type, ...]) -> Any:
         """The row, if its values still have the types that the tables were declared with."""
-        for value, want in zip(row, types, strict=True):
-            if type(value) is not want:
-                got = type(value).__name__
-                raise CorruptError(
-                    f"{self._path} is damaged: a value is {got}, want {want.__name__}; "
-                    "restore from a backup"
-                )
-        return row
+        if tuple(map(type, row)) == types:
+            return row
+        found = ((type(value), want) for value, want in zip(row, types, strict=True))
+        got, want = next((got, want) for got, want in found if got is not want)
+        raise CorruptError(
+            f"{self._path} is damaged: a value is {got.__name__}, want {want.__name__}; "
+            "restore from a backup"
+        )
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
+        return self._transaction
+
+    def _begin(self) -> None:
         if self._log_pages >= _LOG_PAGES:
             self._shorten_log()
         self._run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._run("COMMIT")
-        except BaseException:
-            # After a failed write SQLite may have rolled back by itself.
-            if not self._connection.get_autocommit():
-                self._run("ROLLBACK")
-            raise
+
+    def _commit(self) -> None:
+        self._run("COMMIT")
         if self._log_pages >= _LOG_PAGES and self._mover is not None:
             with suppress(RuntimeError):  # no thread can be had: after the next block, perhaps
                 self._mover.start()
+
+    def _roll_back(self) -> None:
+        # After a failed write SQLite may have rolled back by itself.
+        if not self._connection.get_autocommit():
+            self._run("ROLLBACK")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -486,7 +521,7 @@ class SqliteStore:
         if not bindings:
             return []
         try:
-            rows = self._connection.executemany(statement, bindings).fetchall()
+            rows = self._cursor.executemany(statement, bindings).fetchall()
         except _ERRORS as error:
             raise _translated(self._path, error) from error
         return [None if row == (None,) else self._checked(row, (bytes,))[0] for row in rows]
