@@ -168,6 +168,38 @@ def test_a_damaged_vault_is_an_error_in_every_call(path: Path) -> None:
     vault.close()
 
 
+@pytest.mark.parametrize("value", [None, "text", -1])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("header", name) for name in ("vault", "key_check", "version", "since", "code")]
+    + [("item", name) for name in ("version", "wrapped", "sealed")],
+)
+def test_a_value_of_another_type_is_damage(
+    path: Path, table: str, column: str, value: object
+) -> None:
+    """SQLite holds to a table's types when it writes, and not when it reads a damaged page."""
+    vault = Vault(path, KEY)
+    vault.store([("item/1", SECRET)])
+    vault.close()
+    connection = apsw.Connection(str(path))
+    declared = str(connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).get)
+    loose = declared.replace(" NOT NULL", "").replace("STRICT, ", "").replace(" STRICT", "")
+    loose = loose.replace(" BLOB", "").replace(" INTEGER", "")
+    connection.execute(f"ALTER TABLE {table} RENAME TO old")
+    connection.execute(loose)
+    connection.execute(f"INSERT INTO {table} SELECT * FROM old; DROP TABLE old")
+    connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    connection.close()
+
+    with pytest.raises(LedgerError, match=r"a\.vault is damaged: a (value|number) is "):
+        vault = Vault(path, KEY)
+        try:
+            vault.names()
+            vault.load("item/1")
+        finally:
+            vault.close()
+
+
 def test_what_is_no_vault_is_refused_and_let_go(path: Path, tmp_path: Path) -> None:
     other = apsw.Connection(str(path))
     other.execute("PRAGMA application_id=7; CREATE TABLE x (y)")

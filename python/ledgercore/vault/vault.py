@@ -44,6 +44,7 @@ WRAPS = 1 << 32
 _APPLICATION_ID = 0x4C475654  # "LGVT"
 _FORMAT = 1
 _WAIT_MS = 5_000
+_ITEMS = "SELECT slot, version, wrapped, sealed FROM item"
 _KEYS = "SELECT slot, version, wrapped, x'' FROM item"
 _TABLES = """
 CREATE TABLE header (
@@ -112,15 +113,15 @@ class Vault:
                     self._make(key)
         if self._format() != (_APPLICATION_ID, _FORMAT):
             raise StoreError(f"{self._path} is not a vault of format {_FORMAT}")
-        vault, check = self._row("SELECT vault, key_check FROM header")
+        vault, check = self._row("SELECT vault, key_check FROM header", bytes, bytes)
         self._cipher = Cipher(key, vault)
         if not hmac.compare_digest(self._cipher.check, check):
             raise UntrustedError(f"key is not the one of vault {self._path}: give the right one")
         self._header()
 
     def _format(self) -> tuple[int, int]:
-        (application,) = self._row("PRAGMA application_id")
-        (version,) = self._row("PRAGMA user_version")
+        (application,) = self._row("PRAGMA application_id", int)
+        (version,) = self._row("PRAGMA user_version", int)
         return application, version
 
     def _make(self, key: bytes) -> None:
@@ -186,7 +187,7 @@ class Vault:
     def load(self, name: str) -> bytes | None:
         """An item, if it is there; raises ``CorruptError`` where it is not what was stored."""
         with self._translated("read"):
-            rows = self._rows("SELECT * FROM item WHERE slot = ?", self._cipher.slot(name))
+            rows = self._rows(f"{_ITEMS} WHERE slot = ?", self._cipher.slot(name))
             if not rows:
                 return None
             self._check_version(rows[0])
@@ -228,7 +229,7 @@ class Vault:
             self._refuse_inside_transaction("change the key of")
             with self.transaction(), self._translated("change the key of"):
                 version, _ = self._header()
-                (vault,) = self._row("SELECT vault FROM header")
+                (vault,) = self._row("SELECT vault FROM header", bytes)
                 cipher = Cipher(key, vault)
                 rows = self._rows(_KEYS)
                 changes = [
@@ -253,7 +254,7 @@ class Vault:
 
     def _header(self) -> tuple[int, int]:
         """How often the vault was written, and where its key began."""
-        found = self._row("SELECT version, since, code FROM header")
+        found = self._row("SELECT version, since, code FROM header", int, int, bytes)
         version, since, code = found
         if found != self._checked:
             if not hmac.compare_digest(self._cipher.authenticate(version, since), code):
@@ -263,15 +264,15 @@ class Vault:
             self._checked = found
         return version, since
 
-    def _row(self, query: str) -> tuple[Any, ...]:
+    def _row(self, query: str, *types: type) -> tuple[Any, ...]:
         row = self._connection.execute(query).fetchone()
         if row is None:
             raise CorruptError("its header is missing")
-        return tuple(row)
+        return _checked(row, types)
 
     def _rows(self, query: str, *values: bytes) -> list[Row]:
         rows: Iterable[Any] = self._connection.execute(query, values)
-        return [Row(*row) for row in rows]
+        return [Row(*_checked(row, (bytes, int, bytes, bytes))) for row in rows]
 
     def _check_version(self, row: Row) -> None:
         """An item that is newer than the header shows that the header is an older one."""
@@ -293,7 +294,7 @@ class Vault:
 
     def _cut_log(self) -> None:
         with self._translated("cut the log of"):
-            (busy, _, _) = self._row("PRAGMA wal_checkpoint(TRUNCATE)")
+            (busy, _, _) = self._row("PRAGMA wal_checkpoint(TRUNCATE)", int, int, int)
         if busy:
             raise BusyError(
                 f"items of vault {self._path} are removed, but another connection reads it, and "
@@ -306,7 +307,7 @@ class Vault:
         with self._lock:
             try:
                 yield
-            except (apsw.CorruptError, CorruptError) as error:
+            except (apsw.CorruptError, CorruptError, UnicodeDecodeError) as error:
                 raise CorruptError(f"vault {self._path} is damaged: {error}") from error
             except apsw.BusyError as error:
                 raise BusyError(
@@ -320,6 +321,16 @@ class Vault:
                 ) from error
             except apsw.Error as error:
                 raise StoreError(f"cannot {doing} vault {self._path}: {error}") from error
+
+
+def _checked(row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
+    """The row, if its values are what the tables say: in a damaged page they may be anything."""
+    for value, want in zip(row, types, strict=True):
+        if type(value) is not want:
+            raise CorruptError(f"a value is {type(value).__name__}, want {want.__name__}")
+        if isinstance(value, int) and value < 0:
+            raise CorruptError(f"a number is {value}, want at least 0")
+    return row
 
 
 def _find_key(path: str, passphrase: bytes | None, entropy: Entropy) -> bytes:
