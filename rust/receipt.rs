@@ -17,7 +17,7 @@ use crate::limits;
 use crate::map::StateProof;
 use crate::record::{self, Record, VerifiedRecord, split_bundle};
 use crate::suite::{Hash, Suite};
-use crate::tree::{self, Prover, Tiles};
+use crate::tree::{self, Claim, Prover, Tiles};
 use crate::wire::{Reader, Writer};
 
 /// Receipts made or verified by one task.
@@ -64,10 +64,12 @@ pub fn make(source: &Source, indices: &[u64]) -> Result<Vec<Receipt>> {
     }
     let paths = Prover::new(suite, size, source.tiles).inclusions(indices)?;
     let leaves = suite.leaves(&records);
+    let claim = |(at, path)| Claim { leaf: &leaves[at], index: indices[at], proof: path };
+    let claims: Vec<Claim> = paths.iter().map(Vec::as_slice).enumerate().map(claim).collect();
+    tree::verify_inclusions(suite, &claims, size, root)
+        .map_err(|(at, error)| Error::Proof(format!("record {}: {error}", indices[at])))?;
     let make = |(at, path): (usize, Vec<Hash>)| {
         let index = indices[at];
-        tree::verify_inclusion(suite, &leaves[at], index, size, &path, root)
-            .map_err(|error| Error::Proof(format!("record {index}: {error}")))?;
         let envelope = Record::decode(records[at])?.envelope();
         let (checkpoint, state) = (source.note.to_owned(), source.state.cloned());
         Ok(Receipt { index, path, checkpoint, envelope, state })

@@ -46,4 +46,5 @@ class History:
     def proof(self, old: int, new: int) -> list[bytes]:
         if not old:
             return []
-        return _core.prove_consistency(self.suite, old, new, {(0, 0): self._leaves[: 32 * new]})
+        [tile] = _core.TileTree.build(self.suite, [self._leaves[: 32 * new]])
+        return _core.prove_consistency(self.suite, old, new, {(0, 0): tile})

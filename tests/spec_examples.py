@@ -13,7 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ledgercore import _core
-from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, Receipt, Record, SigningKey
+from ledgercore._core import (
+    Anchor,
+    Block,
+    Checkpoint,
+    Frontier,
+    Map,
+    Receipt,
+    Record,
+    SigningKey,
+    TileTree,
+)
 from ledgercore.anchor import format_anchor
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
@@ -92,7 +102,7 @@ def examples() -> dict[str, str]:
     bundles = _core.Batch.decode([record.encode()]).verify(bytes(32)).bundles()
     leaves = _core.leaf_hashes("std", [record.encode(), b"second", b"third"])
     tree, _ = Frontier("std").append(leaves)
-    tiles = {(0, 0): leaves}
+    tiles = dict(zip([(0, 0)], TileTree.build("std", [leaves]), strict=True))
     states = Map("std").update([(b"consent/1", b"\x91\x01"), (b"consent/2", b"\x91\x02")])
     block = Block(
         height=1,
@@ -210,7 +220,8 @@ def touched(anchor: Anchor) -> tuple[HistoryProof, StateReceipt]:
     signed = _core.sign_checkpoint(checkpoint, KEY)
     note = _core.cosign_checkpoint(signed, "witness.example", WITNESS, 1_700_000_000).encode()
     proof = states.prove(name, encode_state(state)).encode()
-    hashes = _core.prove_multi("std", [1, 2], 3, {(0, 0): leaves})
+    [tile] = TileTree.build("std", [leaves])
+    hashes = _core.prove_multi("std", [1, 2], 3, {(0, 0): tile})
     listed = tuple((at + 1, record.encode()) for at, record in enumerate(chain))
     whole = HistoryProof(1, note, proof, listed, tuple(hashes), None, ())
     receipt = StateReceipt(1, note, proof)

@@ -29,7 +29,7 @@ from ledgercore import (
     rules,
     verify_history,
 )
-from ledgercore._core import Frontier, Map, leaf_hash, prove_multi, sign_checkpoint
+from ledgercore._core import Frontier, Map, TileTree, leaf_hash, prove_multi, sign_checkpoint
 from ledgercore.clock import ManualClock
 from ledgercore.proofs import HISTORY_BYTES, check_complete
 from ledgercore.rules import BusinessState, Position, View
@@ -513,6 +513,7 @@ def test_signatures_of_records_are_verified(
     data[-1] ^= 1
     leaf = leaf_hash(ledger.suite, bytes(data))
     frontier, _ = Frontier(ledger.suite).append(leaf)
+    [tile] = TileTree.build(ledger.suite, [leaf])
     name = rules.member_object("provider")
     value = ledger.state(name)
     assert value is not None
@@ -531,7 +532,7 @@ def test_signatures_of_records_are_verified(
         checkpoint=sign_checkpoint(checkpoint, KEYS["operator"]).encode(),
         state=states.prove(name, value).encode(),
         records=((0, bytes(data)),),
-        proof=tuple(prove_multi(ledger.suite, [0], 1, {(0, 0): leaf})),
+        proof=tuple(prove_multi(ledger.suite, [0], 1, {(0, 0): tile})),
         earlier=None,
         consistency=(),
     )

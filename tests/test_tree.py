@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledgercore import InvalidProof, MalformedError, _core
-from ledgercore._core import Frontier
+from ledgercore import InvalidProof, LimitError, MalformedError, _core
+from ledgercore._core import Frontier, TileTree
 from tests import reference
 
 SUITES = ("std", "c2sp")
 SIZES = 131
 
-Tiles = dict[tuple[int, int], bytes]
+Tiles = dict[tuple[int, int], TileTree]
 
 
 def joined(hashes: Sequence[bytes]) -> bytes:
@@ -25,13 +25,23 @@ def joined(hashes: Sequence[bytes]) -> bytes:
 
 def grow(suite: str, leaves: Sequence[bytes], step: int = 1 << 20) -> tuple[Frontier, Tiles]:
     """A tree that is appended to step by step, with all its tiles, unfinished ones included."""
-    frontier, tiles = Frontier(suite), {}
+    frontier, every = Frontier(suite), []
     for begin in range(0, len(leaves), step):
         frontier, filled = frontier.append(joined(leaves[begin : begin + step]))
-        tiles.update({(level, index): hashes for level, index, hashes in filled})
+        every += filled
+    return frontier, named_tiles(frontier, every)
+
+
+def named_tiles(frontier: Frontier, filled: list[tuple[int, int, bytes]]) -> Tiles:
+    """Full tiles and unfinished ones, with the nodes over them."""
+    tiles = {(level, index): hashes for level, index, hashes in filled}
     for level, tail in enumerate(frontier.tails()):
         tiles[level, frontier.size >> 8 * level + 8] = tail
-    return frontier, tiles
+    return dict(zip(tiles, TileTree.build(frontier.suite, list(tiles.values())), strict=True))
+
+
+def hashes_of(tiles: Tiles) -> dict[tuple[int, int], bytes]:
+    return {name: tile.hashes for name, tile in tiles.items()}
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -80,9 +90,10 @@ def test_the_tree_of_rfc_6962_has_its_known_roots() -> None:
 def test_appending_in_any_steps_gives_one_tree(suite: str) -> None:
     leaves = [reference.leaf(suite, b"%d" % number) for number in range(1000)]
     whole, tiles = grow(suite, leaves)
+    want = (whole.root(), whole.tails(), hashes_of(tiles))
     for step in (1, 7, 255, 256, 257):
         frontier, stepped = grow(suite, leaves, step)
-        assert (frontier.root(), frontier.tails(), stepped) == (whole.root(), whole.tails(), tiles)
+        assert (frontier.root(), frontier.tails(), hashes_of(stepped)) == want
     restored = Frontier(suite, whole.size, whole.tails())
     assert restored.append(leaves[0])[0].root() == whole.append(leaves[0])[0].root()
 
@@ -114,9 +125,7 @@ def test_proofs_hold_in_large_trees() -> None:
     data = [b"%d" % number for number in range(1 << 20)]
     hashes = _core.leaf_hashes("std", data)
     whole, filled = Frontier("std").append(hashes)
-    tiles = {(level, index): tile for level, index, tile in filled}
-    for level, tail in enumerate(whole.tails()):
-        tiles[level, whole.size >> 8 * level + 8] = tail
+    tiles = named_tiles(whole, filled)
     for _ in range(150):
         size = choose.randrange(1, 1 << choose.randrange(1, 21))
         index, older = choose.randrange(size), choose.randrange(size + 1)
@@ -261,12 +270,27 @@ def test_a_missing_tile_is_named() -> None:
 
 def test_a_short_tile_is_named() -> None:
     _, tiles = grow("std", [bytes([number]) * 32 for number in range(8)])
-    tiles[0, 0] = tiles[0, 0][: 32 * 3]
+    hashes = tiles[0, 0].hashes
+    [tiles[0, 0]] = TileTree.build("std", [hashes[: 32 * 3]])
     with pytest.raises(InvalidProof, match=r"tile \(0, 0\) has 3 hashes, want 4"):
         _core.prove_inclusion("std", 0, 8, tiles)
-    tiles[0, 0] = tiles[0, 0][:-1]
     with pytest.raises(MalformedError, match="tile have 95 bytes, want a multiple of 32"):
+        TileTree.build("std", [hashes[:95]])
+    with pytest.raises(LimitError, match="tile hashes is 257, want at most 256"):
+        TileTree.build("std", [bytes(32 * 257)])
+
+
+def test_a_tile_of_another_suite_is_refused() -> None:
+    _, tiles = grow("c2sp", [bytes([number]) * 32 for number in range(8)])
+    with pytest.raises(MalformedError, match=r"tile \(0, 0\) is of suite c2sp, want std"):
         _core.prove_inclusion("std", 0, 8, tiles)
+
+
+def test_a_full_tile_has_a_root(suite: str) -> None:
+    leaves = [bytes([number]) * 32 for number in range(256)]
+    full, short = TileTree.build(suite, [joined(leaves), joined(leaves[1:])])
+    assert full.root == reference.root(suite, leaves)
+    assert short.root is None
 
 
 def test_many_inclusions_name_the_first_that_fails() -> None:

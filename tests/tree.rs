@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use ledgercore::tree::{
-    Frontier, TILE_WIDTH, Tile, TileId, Tiles, consistency_tiles, inclusion_tiles,
+    Claim, Frontier, TILE_WIDTH, Tile, TileId, TileTree, Tiles, consistency_tiles, inclusion_tiles,
     multiproof_tiles, prove_consistency, prove_inclusion, prove_multi, root, verify_consistency,
-    verify_inclusion, verify_multi,
+    verify_inclusion, verify_inclusions, verify_multi,
 };
 use ledgercore::{Error, Hash, Suite, limits};
 use proptest::collection::{btree_set, vec};
@@ -79,7 +79,7 @@ fn naive_consistency(suite: Suite, first: usize, leaves: &[Hash], whole: bool) -
 /// A tree with every tile it has, unfinished ones too.
 struct Grown {
     frontier: Frontier,
-    tiles: HashMap<TileId, Tile>,
+    tiles: HashMap<TileId, TileTree>,
 }
 
 impl Grown {
@@ -90,12 +90,15 @@ impl Grown {
             let index = frontier.size() >> (8 * level + 8);
             tiles.insert((level as u32, index), tail.clone());
         }
+        let (names, tiles): (Vec<TileId>, Vec<Tile>) = tiles.into_iter().unzip();
+        let hashes: Vec<&[Hash]> = tiles.iter().map(Vec::as_slice).collect();
+        let tiles = names.into_iter().zip(TileTree::build(suite, &hashes)).collect();
         Self { frontier, tiles }
     }
 
     /// Only the tiles that were asked for, so that a proof that needs another one fails.
     fn only(&self, names: &[TileId]) -> Tiles<'_> {
-        names.iter().map(|name| (*name, self.tiles[name].as_slice())).collect()
+        names.iter().map(|name| (*name, &self.tiles[name])).collect()
     }
 }
 
@@ -221,14 +224,31 @@ fn a_missing_or_short_tile_is_named() {
         tiles.remove(&name);
         let message = prove_inclusion(suite, 300, 600, &tiles).unwrap_err().to_string();
         assert!(message.starts_with(&format!("tile {name:?} has 0 hashes, want ")), "{message}");
-        let short = &grown.tiles[&name][..want - 1];
-        tiles.insert(name, short);
+        let short = &grown.tiles[&name].hashes()[..want - 1];
+        let tree = TileTree::build(suite, &[short]).remove(0);
+        tiles.insert(name, &tree);
         let message = prove_inclusion(suite, 300, 600, &tiles).unwrap_err().to_string();
         let got = short.len();
         assert!(
             message.starts_with(&format!("tile {name:?} has {got} hashes, want ")),
             "{message}"
         );
+    }
+}
+
+#[test]
+fn tiles_side_by_side_have_the_nodes_that_each_has_alone() {
+    for suite in SUITES {
+        let leaves = leaves(suite, 256 * 40);
+        let widths = [256, 256, 0, 1, 2, 3, 255, 256, 128, 100].into_iter();
+        let widths = widths.chain(std::iter::repeat_n(256, 20));
+        let tiles: Vec<&[Hash]> = leaves.chunks(256).zip(widths).map(|(t, w)| &t[..w]).collect();
+        for (tile, tree) in tiles.iter().zip(TileTree::build(suite, &tiles)) {
+            assert_eq!(tree, TileTree::build(suite, &[tile]).remove(0));
+            assert_eq!(tree.hashes(), *tile);
+            let root = (tile.len() == 256).then(|| naive_root(suite, tile));
+            assert_eq!(tree.root(), root.as_ref());
+        }
     }
 }
 
@@ -337,6 +357,46 @@ proptest! {
         refused(verify_inclusion(suite, &leaf, index, size, &proof[1..], &root));
         let longer = [&proof[..], &[leaf]].concat();
         refused(verify_inclusion(suite, &leaf, index, size, &longer, &root));
+    }
+
+    /// Many claims are judged as each alone is, and the first that is refused is named.
+    #[test]
+    fn many_inclusions_are_those_of_each_alone(
+        suite in any_suite(),
+        size in 1..700_u64,
+        picks in vec(any::<u64>(), 0..300),
+        wrong in any::<u64>(),
+        what in 0..6_u8,
+    ) {
+        let leaves = leaves(suite, size);
+        let root = naive_root(suite, &leaves);
+        let tiles = Grown::new(suite, &leaves);
+        let mut indices: Vec<u64> = picks.iter().map(|pick| pick % size).collect();
+        if wrong % 2 == 0 {
+            indices.sort_unstable();
+        }
+        let tiles = tiles.only(&inclusion_tiles(&indices, size).unwrap());
+        let prove = |index: &u64| prove_inclusion(suite, *index, size, &tiles).unwrap();
+        let mut proofs: Vec<Vec<Hash>> = indices.iter().map(prove).collect();
+        let mut shown: Vec<Hash> = indices.iter().map(|index| leaves[*index as usize]).collect();
+        if let Some(at) = (wrong as usize).checked_rem(indices.len()) {
+            match what {
+                0 => shown[at][3] ^= 1,
+                1 => indices[at] = wrong,
+                2 => drop(proofs[at].pop()),
+                3 => proofs[at].push([0; 32]),
+                4 if size > 1 => proofs[at] = flipped(&proofs[at], wrong as usize),
+                _ => {}
+            }
+        }
+        let claims: Vec<Claim> = (0..indices.len())
+            .map(|at| Claim { leaf: &shown[at], index: indices[at], proof: &proofs[at] })
+            .collect();
+        let alone = claims.iter().enumerate().find_map(|(at, claim)| {
+            let Claim { leaf, index, proof } = claim;
+            verify_inclusion(suite, leaf, *index, size, proof, &root).err().map(|error| (at, error))
+        });
+        prop_assert_eq!(verify_inclusions(suite, &claims, size, &root).err(), alone);
     }
 
     #[test]

@@ -92,9 +92,11 @@ class World:
             note = _core.cosign_checkpoint(note, name, WITNESSES[name], TIME_S)
         return note
 
+    def tiles(self, size: int) -> dict[tuple[int, int], _core.TileTree]:
+        return {(0, 0): _core.TileTree.build(self.suite, [self.leaves[: 32 * size]])[0]}
+
     def path(self, index: int, size: int) -> list[bytes]:
-        tiles = {(0, 0): self.leaves[: 32 * size]}
-        return list(_core.prove_inclusion(self.suite, index, size, tiles))
+        return list(_core.prove_inclusion(self.suite, index, size, self.tiles(size)))
 
     def receipt(self, of: int, size: int = LEAVES, **changes: Any) -> bytes:
         envelope = _core.Record.decode(self.records[of]).envelope()
@@ -103,8 +105,7 @@ class World:
         return bytes(Receipt(**parts).encode())
 
     def consistency(self, old: int, new: int) -> list[bytes]:
-        tiles = {(0, 0): self.leaves[: 32 * new]}
-        return list(_core.prove_consistency(self.suite, old, new, tiles))
+        return list(_core.prove_consistency(self.suite, old, new, self.tiles(new)))
 
     def forge(self, signer: SigningKey = MEMBER, **changes: Any) -> bytes:
         """A record of any header, signed as if it were sound."""
@@ -456,6 +457,7 @@ def renewals(world: World) -> Iterator[Vector]:
     """Records of a ledger of the other suite, under a newer one that anchors it."""
     former = World(next(suite for suite in SUITES if suite != world.suite))
     leaves = _core.leaf_hashes(world.suite, former.records)
+    [tile] = _core.TileTree.build(world.suite, [leaves])
     root = _core.tree_root(world.suite, leaves)
 
     def receipt(body: bytes, kind: str = "renewal.anchor") -> bytes:
@@ -471,7 +473,7 @@ def renewals(world: World) -> Iterator[Vector]:
         return encode(list(parts.values()))
 
     def renewed(of: int, anchored: bytes, **changes: Any) -> bytes:
-        proof = list(_core.prove_multi(world.suite, [of], LEAVES, {(0, 0): leaves}))
+        proof = list(_core.prove_multi(world.suite, [of], LEAVES, {(0, 0): tile}))
         parts = {"version": 1, "network": NETWORK, "suite": former.suite, "index": of}
         parts |= {"record": former.records[of], "proof": proof, "body": anchored}
         parts |= {"receipt": changes.pop("receipt", None) or receipt(anchored)} | changes
@@ -486,7 +488,7 @@ def renewals(world: World) -> Iterator[Vector]:
     foreign = MEMBER.sign_record(
         world.suite, NETWORK, "data", b"statement 0", sequence=0, previous=ZERO
     ).encode()
-    path = list(_core.prove_multi(world.suite, [2], LEAVES, {(0, 0): leaves}))
+    path = list(_core.prove_multi(world.suite, [2], LEAVES, {(0, 0): tile}))
     data = b"opaque"
     wrong: dict[str, tuple[bytes, str]] = {
         "index": (renewed(2, body, index=3), "invalid-proof"),

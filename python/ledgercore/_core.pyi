@@ -4,7 +4,7 @@ Everything here is pure: no clock, no files, and no randomness but the seeds pas
 cross this boundary and release the interpreter lock; errors are those of ``ledgercore.errors``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import final
 
 from typing_extensions import disjoint_base
@@ -22,6 +22,7 @@ __all__ = [
     "SigningKey",
     "StateMultiproof",
     "StateProof",
+    "TileTree",
     "UnsignedBatch",
     "VerifiedBatch",
     "VerifiedRecord",
@@ -300,24 +301,38 @@ class Frontier:
     def append(self, leaf_hashes: bytes) -> tuple[Frontier, list[tuple[int, int, bytes]]]:
         """The tree with these leaves, and the tiles they completed: (level, index, 8192 bytes)."""
 
+@final
+class TileTree:
+    """A tile's hashes, fewer than 256 at the right edge, and the nodes over them, hashed once."""
+
+    @staticmethod
+    def build(suite: str, tiles: Sequence[bytes]) -> list[TileTree]:
+        """Many at once are hashed side by side."""
+
+    @property
+    def hashes(self) -> bytes: ...
+    @property
+    def root(self) -> bytes | None:
+        """The node over a full tile, which is a hash of the tile above it."""
+
 def inclusion_tiles(indices: Sequence[int], size: int) -> list[tuple[int, int]]:
     """The tiles that inclusion proofs are read from."""
 
 def consistency_tiles(first_size: int, second_size: int) -> list[tuple[int, int]]: ...
 def multiproof_tiles(indices: Sequence[int], size: int) -> list[tuple[int, int]]: ...
 def prove_inclusion(
-    suite: str, index: int, size: int, tiles: Mapping[tuple[int, int], bytes]
+    suite: str, index: int, size: int, tiles: dict[tuple[int, int], TileTree]
 ) -> list[bytes]: ...
 def prove_inclusions(
-    suite: str, indices: Sequence[int], size: int, tiles: Mapping[tuple[int, int], bytes]
+    suite: str, indices: Sequence[int], size: int, tiles: dict[tuple[int, int], TileTree]
 ) -> list[list[bytes]]:
-    """Many inclusion proofs in one call; each inner node is hashed once."""
+    """Many inclusion proofs in one call."""
 
 def prove_consistency(
-    suite: str, first_size: int, second_size: int, tiles: Mapping[tuple[int, int], bytes]
+    suite: str, first_size: int, second_size: int, tiles: dict[tuple[int, int], TileTree]
 ) -> list[bytes]: ...
 def prove_multi(
-    suite: str, indices: Sequence[int], size: int, tiles: Mapping[tuple[int, int], bytes]
+    suite: str, indices: Sequence[int], size: int, tiles: dict[tuple[int, int], TileTree]
 ) -> list[bytes]:
     """One proof for many leaves; indices strictly ascend."""
 
@@ -623,7 +638,7 @@ def make_receipts(
     indices: Sequence[int],
     checkpoint: Checkpoint,
     note: str,
-    tiles: Mapping[tuple[int, int], bytes],
+    tiles: dict[tuple[int, int], TileTree],
     suite: str,
     state: StateProof | None = None,
 ) -> list[Receipt]:

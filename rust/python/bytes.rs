@@ -1,15 +1,16 @@
 //! Take fixed-size values and lists of them out of Python's bytes, and put them back.
 
-use pyo3::Bound;
-use pyo3::Python;
+use std::fmt::Display;
+
+use pyo3::prelude::{Bound, PyAny, PyAnyMethods, PyResult, Python};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyBytesMethods};
+use pyo3::types::{PyBytes, PyBytesMethods, PySequence};
 
 use crate::error::{Result, malformed};
 use crate::suite::Hash;
 
 /// Exactly `N` bytes.
-pub fn array<const N: usize>(what: &str, bytes: &[u8]) -> Result<[u8; N]> {
+pub fn array<const N: usize>(what: impl Display, bytes: &[u8]) -> Result<[u8; N]> {
     match bytes.try_into() {
         Ok(array) => Ok(array),
         Err(_) => malformed(format!("{what} has {} bytes, want {N}", bytes.len())),
@@ -25,6 +26,24 @@ pub fn arrays<const N: usize>(what: &str, items: &[Bound<'_, PyBytes>]) -> Resul
 /// Hashes, each in bytes of its own.
 pub fn hashes(what: &str, items: &[PyBackedBytes]) -> Result<Vec<Hash>> {
     items.iter().map(|item| array(what, item)).collect()
+}
+
+/// Append hashes, each in bytes of its own, while Python's lock is held: that costs less than to
+/// keep many of them from being let go.
+pub fn copy_hashes(
+    what: impl Display + Copy,
+    items: &Bound<'_, PyAny>,
+    hashes: &mut Vec<Hash>,
+) -> PyResult<()> {
+    for item in items.cast::<PySequence>()?.try_iter()? {
+        let item = item?;
+        let hash = match item.cast::<PyBytes>() {
+            Ok(bytes) => array(what, bytes.as_bytes())?,
+            Err(_) => array(what, &item.extract::<PyBackedBytes>()?)?,
+        };
+        hashes.push(hash);
+    }
+    Ok(())
 }
 
 /// Hashes that stand one after the other, as they lie there.

@@ -61,9 +61,9 @@ mod _core {
     use super::signature::{SigningKey, check_public_key, verify_signature, verify_signatures};
     #[pymodule_export]
     use super::tree::{
-        Frontier, consistency_tiles, inclusion_tiles, multiproof_tiles, prove_consistency,
-        prove_inclusion, prove_inclusions, prove_multi, tree_root, verify_consistency,
-        verify_inclusion, verify_inclusions, verify_multi,
+        Frontier, TileTree, consistency_tiles, inclusion_tiles, multiproof_tiles,
+        prove_consistency, prove_inclusion, prove_inclusions, prove_multi, tree_root,
+        verify_consistency, verify_inclusion, verify_inclusions, verify_multi,
     };
     #[pymodule_export]
     use super::unsigned::UnsignedBatch;

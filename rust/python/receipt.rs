@@ -97,9 +97,10 @@ pub fn make_receipts(
     suite: &str,
     state: Option<PyRef<'_, StateProof>>,
 ) -> PyResult<Vec<Receipt>> {
-    let tiles = tree::tiles(&tiles)?;
+    let suite = Suite::from_name(suite)?;
+    let tiles = tree::tiles(suite, &tiles)?;
     let source = Source {
-        suite: Suite::from_name(suite)?,
+        suite,
         bundle,
         first_index,
         size: checkpoint.0.size,

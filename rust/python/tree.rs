@@ -2,19 +2,15 @@
 
 use std::collections::HashMap;
 
-use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::prelude::{Bound, Py, PyAny, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
-use rayon::prelude::*;
 
-use super::bytes::{array, hashes, join, joined_hashes, list};
+use super::bytes::{array, copy_hashes, hashes, join, joined_hashes, list};
 use super::pool::detach;
-use crate::error::{Error, Result, malformed};
+use crate::error::{Error, Result, at_most, malformed};
 use crate::suite::{Hash, Suite};
-use crate::tree::{self, Prover, Tile, TileId, Tiles};
-
-/// Proofs verified by one task.
-const PROOF_TASK: usize = 64;
+use crate::tree::{self, Claim, Prover, TILE_WIDTH, Tile, TileId, Tiles};
 
 #[pyclass(frozen, module = "ledgercore._core")]
 pub struct Frontier(pub tree::Frontier);
@@ -91,10 +87,50 @@ pub fn multiproof_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
     Ok(tree::multiproof_tiles(&indices, size)?)
 }
 
-pub type PyTiles = HashMap<TileId, PyBackedBytes>;
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct TileTree {
+    suite: Suite,
+    tree: tree::TileTree,
+}
 
-pub fn tiles(given: &PyTiles) -> Result<Tiles<'_>> {
-    given.iter().map(|(name, tile)| Ok((*name, joined_hashes("tile", tile)?))).collect()
+#[pymethods]
+impl TileTree {
+    #[staticmethod]
+    fn build(py: Python<'_>, suite: &str, tiles: Vec<PyBackedBytes>) -> PyResult<Vec<Self>> {
+        let suite = Suite::from_name(suite)?;
+        let hashes = |tile| {
+            let hashes = joined_hashes("tile", tile)?;
+            at_most("tile hashes", hashes.len(), TILE_WIDTH)?;
+            Ok(hashes)
+        };
+        let tiles = tiles.iter().map(|tile| hashes(tile)).collect::<Result<Vec<_>>>()?;
+        let trees = detach(py, || tree::TileTree::build(suite, &tiles));
+        Ok(trees.into_iter().map(|tree| Self { suite, tree }).collect())
+    }
+
+    #[getter]
+    fn hashes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        join(py, self.tree.hashes())
+    }
+
+    #[getter]
+    fn root<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.tree.root().map(|root| PyBytes::new(py, root))
+    }
+}
+
+pub type PyTiles = HashMap<TileId, Py<TileTree>>;
+
+/// The tiles, all of which are of the suite.
+pub fn tiles<'a>(suite: Suite, given: &'a PyTiles) -> Result<Tiles<'a>> {
+    let tile = |(name, tile): (&TileId, &'a Py<TileTree>)| match tile.get() {
+        tile if tile.suite == suite => Ok((*name, &tile.tree)),
+        tile => {
+            let (got, want) = (tile.suite.name(), suite.name());
+            malformed(format!("tile {name:?} is of suite {got}, want {want}"))
+        }
+    };
+    given.iter().map(tile).collect()
 }
 
 type PyProof<'py> = Vec<Bound<'py, PyBytes>>;
@@ -108,8 +144,8 @@ pub fn prove_inclusion<'py>(
     size: u64,
     tiles: PyTiles,
 ) -> PyResult<PyProof<'py>> {
-    let proof = tree::prove_inclusion(Suite::from_name(suite)?, index, size, &self::tiles(&tiles)?);
-    Ok(list(py, &proof?))
+    let suite = Suite::from_name(suite)?;
+    Ok(list(py, &tree::prove_inclusion(suite, index, size, &self::tiles(suite, &tiles)?)?))
 }
 
 #[pyfunction]
@@ -121,7 +157,8 @@ pub fn prove_inclusions<'py>(
     size: u64,
     tiles: PyTiles,
 ) -> PyResult<Vec<Bound<'py, PyList>>> {
-    let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
+    let suite = Suite::from_name(suite)?;
+    let tiles = self::tiles(suite, &tiles)?;
     let proofs = detach(py, || Prover::new(suite, size, &tiles).inclusions(&indices))?;
     let mut shared = Shared::default();
     proofs.iter().map(|proof| shared.list(py, proof)).collect()
@@ -155,7 +192,8 @@ pub fn prove_consistency<'py>(
     second_size: u64,
     tiles: PyTiles,
 ) -> PyResult<PyProof<'py>> {
-    let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
+    let suite = Suite::from_name(suite)?;
+    let tiles = self::tiles(suite, &tiles)?;
     Ok(list(py, &tree::prove_consistency(suite, first_size, second_size, &tiles)?))
 }
 
@@ -168,7 +206,8 @@ pub fn prove_multi<'py>(
     size: u64,
     tiles: PyTiles,
 ) -> PyResult<PyProof<'py>> {
-    let (suite, tiles) = (Suite::from_name(suite)?, self::tiles(&tiles)?);
+    let suite = Suite::from_name(suite)?;
+    let tiles = self::tiles(suite, &tiles)?;
     let proof = detach(py, || tree::prove_multi(suite, &indices, size, &tiles))?;
     Ok(list(py, &proof))
 }
@@ -195,7 +234,7 @@ pub fn verify_inclusions(
     leaf_hashes: &[u8],
     indices: Vec<u64>,
     size: u64,
-    proofs: Vec<Vec<PyBackedBytes>>,
+    proofs: Vec<Bound<'_, PyAny>>,
     root: &[u8],
 ) -> PyResult<()> {
     let suite = Suite::from_name(suite)?;
@@ -205,18 +244,22 @@ pub fn verify_inclusions(
         let (leaves, proofs, want) = (leaves.len(), proofs.len(), indices.len());
         malformed(format!("batch has {leaves} leaves and {proofs} proofs, want {want} each"))?;
     }
-    let first = detach(py, || {
-        let verify = |at: usize| {
-            let proof = hashes("proof hash", &proofs[at])?;
-            tree::verify_inclusion(suite, &leaves[at], indices[at], size, &proof, &root)
-        };
-        let failure = |at: usize| verify(at).err().map(|error| (at, error));
-        (0..indices.len()).into_par_iter().with_min_len(PROOF_TASK).find_map_first(failure)
-    });
-    match first {
-        Some((at, error)) => Err(Error::Proof(format!("proof {at}: {error}")).into()),
-        None => Ok(()),
+    let mut hashes = Vec::new();
+    let mut ends = Vec::with_capacity(proofs.len());
+    for (at, proof) in proofs.iter().enumerate() {
+        copy_hashes(format_args!("proof {at}: hash"), proof, &mut hashes)?;
+        ends.push(hashes.len());
     }
+    detach(py, || {
+        let claim = |at: usize| Claim {
+            leaf: &leaves[at],
+            index: indices[at],
+            proof: &hashes[if at == 0 { 0 } else { ends[at - 1] }..ends[at]],
+        };
+        let claims: Vec<Claim> = (0..leaves.len()).map(claim).collect();
+        tree::verify_inclusions(suite, &claims, size, &root)
+    })
+    .map_err(|(at, error)| Error::Proof(format!("proof {at}: {error}")).into())
 }
 
 #[pyfunction]
@@ -241,12 +284,14 @@ pub fn verify_multi(
     leaf_hashes: &[u8],
     indices: Vec<u64>,
     size: u64,
-    proof: Vec<PyBackedBytes>,
+    proof: &Bound<'_, PyAny>,
     root: &[u8],
 ) -> PyResult<()> {
     let suite = Suite::from_name(suite)?;
     let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
-    let (proof, root) = (hashes("proof hash", &proof)?, array("root", root)?);
-    detach(py, || tree::verify_multi(suite, leaves, &indices, size, &proof, &root))?;
+    let root = array("root", root)?;
+    let mut hashes = Vec::new();
+    copy_hashes("proof hash", proof, &mut hashes)?;
+    detach(py, || tree::verify_multi(suite, leaves, &indices, size, &hashes, &root))?;
     Ok(())
 }

@@ -14,8 +14,8 @@ use crate::suite::{Hash, Suite};
 pub use frontier::Frontier;
 pub use multiproof::{multiproof_tiles, prove_multi, verify_multi};
 pub use proof::{Prover, consistency_tiles, inclusion_tiles, prove_consistency, prove_inclusion};
-pub use tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, Tiles};
-pub use verify::{verify_consistency, verify_inclusion};
+pub use tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, TileTree, Tiles};
+pub use verify::{Claim, verify_consistency, verify_inclusion, verify_inclusions};
 
 /// Leaves whose nodes are hashed while they are in the cache: a power of two.
 const CHUNK: usize = 512;

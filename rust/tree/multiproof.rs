@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::proof::{Prover, tiles_of};
 use super::split;
 use super::tile::{TileId, Tiles};
@@ -13,6 +15,9 @@ use super::verify::check_root;
 use crate::error::{Error, Result, at_most};
 use crate::limits;
 use crate::suite::{Hash, Suite};
+
+/// Hashes of one row, an even number, that one task makes nodes of.
+const TASK: usize = 1024;
 
 /// The tiles that a multiproof is read from.
 pub fn multiproof_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
@@ -23,7 +28,7 @@ pub fn multiproof_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
 pub fn prove_multi(suite: Suite, indices: &[u64], size: u64, tiles: &Tiles) -> Result<Vec<Hash>> {
     let path = multiproof_path(indices, size)?;
     let prover = Prover::new(suite, size, tiles);
-    prover.subtrees(&path)
+    prover.all_subtrees(&path)
 }
 
 /// Accept that each leaf stands at its index in the tree of `size` leaves with this root.
@@ -44,8 +49,40 @@ pub fn verify_multi(
         let (got, want) = (proof.len(), path.len());
         return Err(Error::Proof(format!("multiproof has {got} hashes, want {want}")));
     }
-    let mut walk = Walk { suite, leaves, indices, proof: proof.iter() };
-    check_root("root", &walk.hash(0..size, 0..indices.len()), root)
+    let mut rows = vec![Vec::new(); 64];
+    rows[0].extend(indices.iter().copied().zip(leaves.iter().copied()));
+    for (range, hash) in path.iter().zip(proof) {
+        // One at the right edge that is not perfect stands where it would if leaves were added.
+        let row = 64 - (range.end - range.start - 1).leading_zeros();
+        rows[row as usize].push((range.start >> row, *hash));
+    }
+    check_root("root", &climb(suite, rows, size), root)
+}
+
+/// The root over these hashes, with their places in each row of the tree, which they cover: all
+/// pairs of a row are hashed side by side.
+fn climb(suite: Suite, rows: Vec<Vec<(u64, Hash)>>, size: u64) -> Hash {
+    let mut last = size - 1;
+    let mut nodes: Vec<(u64, Hash)> = Vec::new();
+    for row in rows {
+        nodes.extend(row);
+        if last == 0 {
+            break;
+        }
+        // Two ascending lists, or three: a stable sort merges them.
+        nodes.sort_by_key(|(index, _)| *index);
+        // At the right edge a node without a sibling is its own parent.
+        let alone = nodes.pop_if(|(index, _)| *index == last && last & 1 == 0);
+        let pairs: Vec<Hash> = nodes.iter().map(|(_, hash)| *hash).collect();
+        let above = match pairs.len() {
+            ..=TASK => suite.nodes(&pairs),
+            _ => pairs.par_chunks(TASK).flat_map_iter(|task| suite.nodes(task)).collect(),
+        };
+        nodes = nodes.iter().step_by(2).map(|(index, _)| index >> 1).zip(above).collect();
+        nodes.extend(alone.map(|(index, hash)| (index >> 1, hash)));
+        last >>= 1;
+    }
+    nodes[0].1
 }
 
 /// The subtrees beside the leaves. A size of 0 proves nothing and has no root to prove it under.
@@ -75,29 +112,5 @@ fn collect(range: Range<u64>, indices: &[u64], path: &mut Vec<Range<u64>>) {
         let (left, right) = indices.split_at(indices.partition_point(|index| *index < middle));
         collect(range.start..middle, left, path);
         collect(middle..range.end, right, path);
-    }
-}
-
-struct Walk<'a> {
-    suite: Suite,
-    leaves: &'a [Hash],
-    indices: &'a [u64],
-    proof: std::slice::Iter<'a, Hash>,
-}
-
-impl Walk<'_> {
-    /// The hash over leaves `range`, of which those at positions `known` are at hand.
-    fn hash(&mut self, range: Range<u64>, known: Range<usize>) -> Hash {
-        if known.is_empty() {
-            return *self.proof.next().expect("the proof is as long as its path");
-        }
-        if range.end - range.start == 1 {
-            return self.leaves[known.start];
-        }
-        let middle = range.start + split(range.end - range.start);
-        let below = self.indices[known.clone()].partition_point(|index| *index < middle);
-        let left = self.hash(range.start..middle, known.start..known.start + below);
-        let right = self.hash(middle..range.end, known.start + below..known.end);
-        self.suite.node(&left, &right)
     }
 }

@@ -8,15 +8,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::split;
-use super::tile::{Node, TILE_BITS, TILE_WIDTH, TileId, Tiles, perfect, rows, subtree};
+use super::tile::{Node, TILE_BITS, TileId, TileTree, Tiles, perfect};
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
 
 /// Proofs made by one task.
 const TASK: usize = 64;
 
-/// Full tiles whose nodes are hashed side by side: the rows high up are short.
-const TOGETHER: usize = 16;
+/// Hashes read by one task.
+const READS: usize = 2048;
 
 /// The tiles that inclusion proofs are read from.
 pub fn inclusion_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
@@ -39,58 +39,35 @@ pub fn prove_inclusion(suite: Suite, index: u64, size: u64, tiles: &Tiles) -> Re
     hashes_of(suite, &inclusion_path(index, size)?, tiles)
 }
 
-/// Makes many proofs of one tree, and hashes each inner node once.
+/// Makes many proofs of one tree.
 pub struct Prover<'a> {
     suite: Suite,
     size: u64,
     tiles: &'a Tiles<'a>,
-    above: HashMap<TileId, Above<'a>>,
-    groups: Vec<Rows>,
     /// The subtrees that end where the tree does, as far as the tiles lead to them, by their begin.
     edge: HashMap<u64, Hash>,
 }
 
-/// Rows of nodes over the hashes of tiles that stand side by side, the lowest row first.
-type Rows = Vec<Vec<Hash>>;
-
-/// A tile, and where the nodes over its hashes are.
-#[derive(Clone, Copy)]
-struct Above<'a> {
-    tile: &'a [Hash],
-    group: usize,
-    place: usize,
-}
-
 impl<'a> Prover<'a> {
-    /// Hash the nodes within these tiles, over all threads.
+    /// Hash the subtrees at the right edge, which no tile holds.
     pub fn new(suite: Suite, size: u64, tiles: &'a Tiles<'a>) -> Self {
-        let named = tiles.iter().map(|(name, tile)| (*name, *tile));
-        let (mut full, short): (Vec<_>, Vec<_>) =
-            named.partition(|(_, tile)| tile.len() == TILE_WIDTH);
-        full.sort_unstable_by_key(|(name, _)| *name);
-        let together: Vec<&[(TileId, &[Hash])]> =
-            full.chunks(TOGETHER).chain(short.chunks(1)).collect();
-        let rows = |group: &&[(TileId, &[Hash])]| {
-            rows(suite, &group.iter().map(|(_, tile)| *tile).collect::<Vec<_>>())
-        };
-        let groups = match together.len() {
-            ..=1 => together.iter().map(rows).collect(),
-            _ => together.par_iter().map(rows).collect(),
-        };
-        let mut above = HashMap::with_capacity(tiles.len());
-        for (group, named) in together.iter().enumerate() {
-            let named = named.iter().enumerate();
-            above.extend(named.map(|(place, (name, tile))| (*name, Above { tile, group, place })));
+        let mut begins = vec![0];
+        while size - begins[begins.len() - 1] > 1 {
+            let begin = begins[begins.len() - 1];
+            begins.push(begin + split(size - begin));
         }
-        let mut prover = Self { suite, size, tiles, above, groups, edge: HashMap::new() };
-        let mut begin = 0;
-        while size - begin > 1 {
-            begin += split(size - begin);
-            if let Ok(hash) = prover.fold(begin..size) {
-                prover.edge.insert(begin, hash);
-            }
+        // Each is the node over a perfect subtree and the next; the smallest is a leaf.
+        let mut edge = HashMap::new();
+        let mut right: Option<Hash> = None;
+        for (at, begin) in begins.iter().enumerate().skip(1).rev() {
+            right = match Node::over(&(*begin..size)) {
+                Some(node) => node.hash(tiles).ok(),
+                None => Node::over(&(*begin..begins[at + 1]))
+                    .and_then(|left| Some(suite.node(&left.hash(tiles).ok()?, &right?))),
+            };
+            edge.extend(right.map(|hash| (*begin, hash)));
         }
-        prover
+        Self { suite, size, tiles, edge }
     }
 
     /// As `prove_inclusion`.
@@ -98,24 +75,31 @@ impl<'a> Prover<'a> {
         self.subtrees(&inclusion_path(index, self.size)?)
     }
 
+    /// The hashes of many subtrees, over all threads: what is read lies far apart.
+    pub(super) fn all_subtrees(&self, path: &[Range<u64>]) -> Result<Vec<Hash>> {
+        let found: Result<Vec<_>> =
+            path.par_chunks(READS).map(|some| self.subtrees(some)).collect();
+        Ok(found?.concat())
+    }
+
     /// The hashes of subtrees; of those that follow each other many stand in one tile.
-    pub(super) fn subtrees(&self, path: &[Range<u64>]) -> Result<Vec<Hash>> {
-        let mut last: Option<(TileId, Above)> = None;
+    fn subtrees(&self, path: &[Range<u64>]) -> Result<Vec<Hash>> {
+        let mut last: Option<(TileId, &TileTree)> = None;
         let mut hashes = Vec::with_capacity(path.len());
         for range in path {
-            let width = range.end - range.start;
-            if !width.is_power_of_two() {
-                hashes.push(self.subtree(range.clone())?);
-                continue;
-            }
-            let level = width.trailing_zeros();
-            let node = Node { level, index: range.start >> level };
-            let above = match last.filter(|(name, _)| *name == node.tile()) {
-                Some((_, above)) => above,
-                None => self.above(node)?,
+            let hash = match (Node::over(range), last) {
+                (Some(node), Some((name, tile))) if node.tile() == name => node.hash_in(tile)?,
+                (Some(node), _) => {
+                    let tile = node.find(self.tiles)?;
+                    last = Some((node.tile(), tile));
+                    node.hash_in(tile)?
+                }
+                (None, _) => match self.edge.get(&range.start).filter(|_| range.end == self.size) {
+                    Some(hash) => *hash,
+                    None => subtree(self.suite, range.clone(), self.tiles)?,
+                },
             };
-            hashes.push(self.hash_above(node, above)?);
-            last = Some((node.tile(), above));
+            hashes.push(hash);
         }
         Ok(hashes)
     }
@@ -128,41 +112,6 @@ impl<'a> Prover<'a> {
         }
         let proofs: Vec<_> = indices.par_iter().with_min_len(TASK).map(prove).collect();
         proofs.into_iter().collect()
-    }
-
-    fn subtree(&self, range: Range<u64>) -> Result<Hash> {
-        let known = if range.end == self.size { self.edge.get(&range.start) } else { None };
-        known.map_or_else(|| self.fold(range), |hash| Ok(*hash))
-    }
-
-    /// The hash over leaves `[begin, end)`: its perfect subtrees, folded from the right.
-    fn fold(&self, range: Range<u64>) -> Result<Hash> {
-        let width = range.end - range.start;
-        if width.is_power_of_two() {
-            let level = width.trailing_zeros();
-            return self.node(Node { level, index: range.start >> level });
-        }
-        let mut nodes = perfect(range.start, range.end).into_iter().rev();
-        let last = self.node(nodes.next().expect("a subtree has leaves"))?;
-        nodes.try_fold(last, |right, node| Ok(self.suite.node(&self.node(node)?, &right)))
-    }
-
-    fn node(&self, node: Node) -> Result<Hash> {
-        self.hash_above(node, self.above(node)?)
-    }
-
-    fn above(&self, node: Node) -> Result<Above<'a>> {
-        self.above.get(&node.tile()).copied().ok_or_else(|| node.missing(self.tiles))
-    }
-
-    fn hash_above(&self, node: Node, above: Above) -> Result<Hash> {
-        let hash = match node.row().checked_sub(1) {
-            None => above.tile.get(node.position()),
-            Some(row) => self.groups[above.group].get(row).and_then(|row| {
-                row.get(above.place * (TILE_WIDTH >> node.row()) + node.position())
-            }),
-        };
-        hash.copied().ok_or_else(|| node.missing(self.tiles))
     }
 }
 
@@ -184,14 +133,9 @@ pub fn prove_consistency(
 pub(super) fn tiles_of(path: &[Range<u64>]) -> Vec<TileId> {
     let mut tiles = Vec::new();
     for range in path {
-        // What is a power of two wide is one node: most are.
-        let width = range.end - range.start;
-        match width.is_power_of_two() {
-            true => {
-                let level = width.trailing_zeros();
-                tiles.push(Node { level, index: range.start >> level }.tile());
-            }
-            false => tiles.extend(perfect(range.start, range.end).into_iter().map(Node::tile)),
+        match Node::over(range) {
+            Some(node) => tiles.push(node.tile()),
+            None => tiles.extend(perfect(range.start, range.end).into_iter().map(Node::tile)),
         }
     }
     tiles.dedup();
@@ -201,7 +145,14 @@ pub(super) fn tiles_of(path: &[Range<u64>]) -> Vec<TileId> {
 }
 
 fn hashes_of(suite: Suite, path: &[Range<u64>], tiles: &Tiles) -> Result<Vec<Hash>> {
-    path.iter().map(|range| subtree(suite, range.start, range.end, tiles)).collect()
+    path.iter().map(|range| subtree(suite, range.clone(), tiles)).collect()
+}
+
+/// The hash over leaves `[begin, end)`: its perfect subtrees, folded from the right.
+fn subtree(suite: Suite, range: Range<u64>, tiles: &Tiles) -> Result<Hash> {
+    let mut nodes = perfect(range.start, range.end).into_iter().rev();
+    let last = nodes.next().expect("a subtree has leaves").hash(tiles)?;
+    nodes.try_fold(last, |right, node| Ok(suite.node(&node.hash(tiles)?, &right)))
 }
 
 fn inclusion_path(index: u64, size: u64) -> Result<Vec<Range<u64>>> {

@@ -1,9 +1,13 @@
 //! Name the tiles that a tree is stored in, and find its nodes in them.
 //!
 //! Tile `(level, index)` holds the roots of up to 256 perfect subtrees of `256^level` leaves each,
-//! from subtree `256 * index` on (C2SP tlog-tiles). Nodes between two tile levels are recomputed.
+//! from subtree `256 * index` on (C2SP tlog-tiles). Nodes between two tile levels are not stored:
+//! a `TileTree` holds those of one tile, hashed once for all that is proven from it.
 
 use std::collections::HashMap;
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
@@ -14,6 +18,9 @@ pub const TILE_BITS: u32 = 8;
 /// Hashes in a full tile.
 pub const TILE_WIDTH: usize = 1 << TILE_BITS;
 
+/// Full tiles whose nodes are hashed side by side: the rows high up are short.
+const TOGETHER: usize = 16;
+
 /// The level and index of a tile.
 pub type TileId = (u32, u64);
 
@@ -21,7 +28,80 @@ pub type TileId = (u32, u64);
 pub type Tile = Vec<Hash>;
 
 /// Tiles by name, from which proofs are read.
-pub type Tiles<'a> = HashMap<TileId, &'a [Hash]>;
+pub type Tiles<'a> = HashMap<TileId, &'a TileTree>;
+
+/// A tile with the nodes over its hashes: immutable, and twice as large as the tile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TileTree {
+    /// Row by row, the tile's own hashes first.
+    nodes: Vec<Hash>,
+    width: usize,
+}
+
+impl TileTree {
+    /// Hash the nodes over the hashes of each tile, over all threads.
+    pub fn build(suite: Suite, tiles: &[&[Hash]]) -> Vec<Self> {
+        let mut groups: Vec<&[&[Hash]]> = Vec::new();
+        for run in tiles.chunk_by(|one, other| [one, other].iter().all(|tile| is_full(tile))) {
+            groups.extend(run.chunks(TOGETHER));
+        }
+        match groups.len() {
+            ..=1 => groups.iter().flat_map(|group| build_group(suite, group)).collect(),
+            _ => groups.par_iter().flat_map_iter(|group| build_group(suite, group)).collect(),
+        }
+    }
+
+    /// The tile's own hashes.
+    pub fn hashes(&self) -> &[Hash] {
+        &self.nodes[..self.width]
+    }
+
+    /// The root of a full tile, which is a hash of the tile above it.
+    pub fn root(&self) -> Option<&Hash> {
+        self.row(TILE_BITS as usize).first()
+    }
+
+    /// The nodes so many rows above the tile's hashes.
+    fn row(&self, row: usize) -> &[Hash] {
+        let begin = nodes_from(self.width) - nodes_from(self.width >> row);
+        &self.nodes[begin..begin + (self.width >> row)]
+    }
+}
+
+/// How many nodes are in a row and those above it: the sum of `width >> n` (Legendre's formula).
+fn nodes_from(width: usize) -> usize {
+    2 * width - width.count_ones() as usize
+}
+
+fn is_full(tile: &[Hash]) -> bool {
+    tile.len() == TILE_WIDTH
+}
+
+/// The trees of one tile, or of several full ones whose rows are hashed as one.
+fn build_group(suite: Suite, tiles: &[&[Hash]]) -> Vec<TileTree> {
+    let width = tiles[0].len();
+    let mut trees: Vec<TileTree> = tiles
+        .iter()
+        .map(|tile| {
+            let mut nodes = Vec::with_capacity(2 * width);
+            nodes.extend_from_slice(tile);
+            TileTree { nodes, width }
+        })
+        .collect();
+    let mut row: Vec<Hash> = Vec::with_capacity(tiles.len() * width / 2);
+    for tile in tiles {
+        row.extend(suite.nodes(&tile[..width & !1]));
+    }
+    let mut count = width / 2;
+    while count > 0 {
+        for (tree, nodes) in trees.iter_mut().zip(row.chunks_exact(count)) {
+            tree.nodes.extend_from_slice(nodes);
+        }
+        count /= 2;
+        row = suite.nodes(&row[..2 * count * tiles.len()]);
+    }
+    trees
+}
 
 /// A perfect subtree: `2^level` leaves from `index << level` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,50 +118,45 @@ impl Node {
         (level, first >> TILE_BITS)
     }
 
+    /// The node over these leaves, where they are one perfect subtree: most are.
+    pub fn over(range: &Range<u64>) -> Option<Self> {
+        let width = range.end - range.start;
+        let level = width.trailing_zeros();
+        width.is_power_of_two().then(|| Self { level, index: range.start >> level })
+    }
+
+    /// The tile that the node is read from, among these.
+    pub fn find<'a>(self, tiles: &Tiles<'a>) -> Result<&'a TileTree> {
+        tiles.get(&self.tile()).copied().ok_or_else(|| self.missing(0))
+    }
+
+    /// The node's hash, from its tile.
+    pub fn hash(self, tiles: &Tiles) -> Result<Hash> {
+        self.hash_in(self.find(tiles)?)
+    }
+
+    /// The node's hash, from the tile that it is read from.
+    pub fn hash_in(self, tile: &TileTree) -> Result<Hash> {
+        let hash = tile.row(self.row()).get(self.position());
+        hash.copied().ok_or_else(|| self.missing(tile.width))
+    }
+
     /// How far above its tile's hashes the node stands.
-    pub fn row(self) -> usize {
+    fn row(self) -> usize {
         (self.level % TILE_BITS) as usize
     }
 
     /// Where it stands in that row of the tile.
-    pub fn position(self) -> usize {
+    fn position(self) -> usize {
         self.index as usize % (TILE_WIDTH >> self.row())
     }
 
-    /// The node's hash, from its tile.
-    pub fn hash(self, suite: Suite, tiles: &Tiles) -> Result<Hash> {
-        let (begin, end) = self.span();
-        let tile = tiles.get(&self.tile()).and_then(|tile| tile.get(begin..end));
-        Ok(fold(suite, tile.ok_or_else(|| self.missing(tiles))?))
-    }
-
     /// The error that the node's tile is not there, or is too short.
-    pub fn missing(self, tiles: &Tiles) -> Error {
+    fn missing(self, have: usize) -> Error {
         let (level, index) = self.tile();
-        let have = tiles.get(&(level, index)).map_or(0, |tile| tile.len());
-        let want = self.span().1;
+        let want = (self.position() + 1) << self.row();
         Error::Proof(format!("tile ({level}, {index}) has {have} hashes, want {want}"))
     }
-
-    /// The hashes of the tile that the node is over.
-    fn span(self) -> (usize, usize) {
-        let begin = self.position() << self.row();
-        (begin, begin + (1 << self.row()))
-    }
-}
-
-/// The rows of nodes over tiles' hashes, the lowest first: in each row the nodes of one tile after
-/// those of the other. Several tiles are full ones.
-pub(super) fn rows(suite: Suite, tiles: &[&[Hash]]) -> Vec<Vec<Hash>> {
-    let mut first = Vec::with_capacity(tiles.len() * TILE_WIDTH / 2);
-    for tile in tiles {
-        first.extend(suite.nodes(&tile[..tile.len() & !1]));
-    }
-    let mut rows = vec![first];
-    while let Some(row) = rows.last().filter(|_| rows.len() + 1 < TILE_BITS as usize) {
-        rows.push(suite.nodes(&row[..row.len() & !1]));
-    }
-    rows
 }
 
 /// The root of a perfect subtree over its hashes, a power of two of them.
@@ -104,11 +179,4 @@ pub(super) fn perfect(begin: u64, end: u64) -> Vec<Node> {
         at += 1 << level;
     }
     nodes
-}
-
-/// The hash over leaves `[begin, end)`: its perfect subtrees, folded from the right.
-pub(super) fn subtree(suite: Suite, begin: u64, end: u64, tiles: &Tiles) -> Result<Hash> {
-    let mut nodes = perfect(begin, end).into_iter().rev();
-    let last = nodes.next().expect("a subtree has leaves").hash(suite, tiles)?;
-    nodes.try_fold(last, |right, node| Ok(suite.node(&node.hash(suite, tiles)?, &right)))
 }

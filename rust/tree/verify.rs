@@ -1,7 +1,15 @@
 //! Verify inclusion and consistency proofs.
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
+
+/// Claims that are worth waking another thread for.
+const TASK: usize = 64;
+
+/// Tasks that a batch is split into at most: within one, what proofs share is hashed once.
+const TASKS: usize = 32;
 
 /// Accept that the leaf stands at `index` in the tree of `size` leaves with this root
 /// (RFC 9162 section 2.1.3.2). The size says only on which sides the siblings stand: trees of two
@@ -28,6 +36,75 @@ pub fn verify_inclusion(
         last >>= 1;
     }
     check_root("root", &hash, root)
+}
+
+/// That a leaf stands at an index, with the proof of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub leaf: &'a Hash,
+    pub index: u64,
+    pub proof: &'a [Hash],
+}
+
+/// Accept every claim about one tree, as `verify_inclusion` would each; the error is that of the
+/// first which it refuses, with its position.
+///
+/// Paths are climbed side by side. Where two neighbours are about to hash the same two children
+/// they have met, and the node is hashed once: leaves that ascend share most of their way.
+pub fn verify_inclusions(
+    suite: Suite,
+    claims: &[Claim],
+    size: u64,
+    root: &Hash,
+) -> std::result::Result<(), (usize, Error)> {
+    let task = claims.len().div_ceil(TASKS).max(TASK);
+    let failure = |(at, task_claims): (usize, &[Claim])| {
+        let whole = |claim: &Claim| {
+            claim.index < size && claim.proof.len() == inclusion_length(claim.index, size)
+        };
+        if task_claims.iter().all(whole) {
+            let roots = climb(suite, task_claims, size);
+            if roots.iter().all(|got| got == root) {
+                return None;
+            }
+        }
+        task_claims.iter().enumerate().find_map(|(position, claim)| {
+            let Claim { leaf, index, proof } = claim;
+            let verdict = verify_inclusion(suite, leaf, *index, size, proof, root);
+            verdict.err().map(|error| (at * task + position, error))
+        })
+    };
+    claims.par_chunks(task).enumerate().find_map_first(failure).map_or(Ok(()), Err)
+}
+
+/// The root that each claim leads to; proofs are as long as they should be.
+fn climb(suite: Suite, claims: &[Claim], size: u64) -> Vec<Hash> {
+    let mut hashes: Vec<Hash> = claims.iter().map(|claim| *claim.leaf).collect();
+    let mut places: Vec<(u64, u64)> = claims.iter().map(|claim| (claim.index, size - 1)).collect();
+    // The claims that have a sibling left, and of each which of the pairs is the one above it.
+    let mut climbing: Vec<(usize, usize)> = (0..claims.len()).map(|at| (at, 0)).collect();
+    let mut pairs: Vec<Hash> = Vec::with_capacity(2 * claims.len());
+    for step in 0.. {
+        climbing.retain(|(at, _)| step < claims[*at].proof.len());
+        if climbing.is_empty() {
+            break;
+        }
+        pairs.clear();
+        for (at, above) in &mut climbing {
+            let (position, last) = &mut places[*at];
+            skip_right_edge(position, last);
+            let (hash, sibling) = (hashes[*at], claims[*at].proof[step]);
+            let pair = if *position & 1 == 1 { [sibling, hash] } else { [hash, sibling] };
+            (*position, *last) = (*position >> 1, *last >> 1);
+            if !pairs.ends_with(&pair) {
+                pairs.extend(pair);
+            }
+            *above = pairs.len() / 2 - 1;
+        }
+        let nodes = suite.nodes(&pairs);
+        climbing.iter().for_each(|(at, above)| hashes[*at] = nodes[*above]);
+    }
+    hashes
 }
 
 /// Accept that the newer tree begins with all of the older one (RFC 9162 section 2.1.4.2).

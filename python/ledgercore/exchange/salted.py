@@ -15,7 +15,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ledgercore._core import check_canonical, leaf_hashes, prove_multi, tree_root, verify_multi
+from ledgercore._core import (
+    TileTree,
+    check_canonical,
+    leaf_hashes,
+    prove_multi,
+    tree_root,
+    verify_multi,
+)
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
 from ledgercore.records.base import Count, Part, Value
@@ -71,7 +78,8 @@ def commit(suite: str, leaves: Sequence[Leaf]) -> bytes:
 
 def prove_leaves(suite: str, leaves: Sequence[Leaf], shown: Sequence[int]) -> list[bytes]:
     """Prove the leaves at ascending positions, and show nothing of the others."""
-    return prove_multi(suite, shown, len(leaves), {(0, 0): _hashes(suite, leaves)})
+    [tile] = TileTree.build(suite, [_hashes(suite, leaves)])
+    return prove_multi(suite, shown, len(leaves), {(0, 0): tile})
 
 
 def verify_leaves(

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ledgercore._core import Record, leaf_hashes, prove_multi, tree_root
+from ledgercore._core import (
+    Frontier,
+    Record,
+    TileTree,
+    leaf_hashes,
+    multiproof_tiles,
+    prove_multi,
+    tree_root,
+)
 from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.ledger.ledger import Ledger
 from ledgercore.proofs.renewal import RenewedRecord
@@ -56,10 +64,22 @@ def prove_renewed(former: Ledger, newer: Ledger, anchored_at: int, index: int) -
         suite=former.suite,  # type: ignore[arg-type]  # a ledger has one of the two
         index=index,
         record=former.record(index).encode(),
-        proof=tuple(prove_multi(newer.suite, [index], body.former_size, {(0, 0): leaves})),
+        proof=tuple(_prove(newer.suite, leaves, index)),
         body=anchoring.body,
         receipt=newer.receipt(anchored_at).encode(),
     )
+
+
+def _prove(suite: str, leaves: bytes, index: int) -> list[bytes]:
+    """One leaf's proof, from the tiles of the tree over all of them."""
+    frontier, full = Frontier(suite).append(leaves)
+    size = frontier.size
+    hashes = {(level, position): tile for level, position, tile in full}
+    for level, tail in enumerate(frontier.tails()):
+        hashes[level, size >> 8 * level + 8] = tail
+    names = multiproof_tiles([index], size)
+    trees = TileTree.build(suite, [hashes[name] for name in names])
+    return prove_multi(suite, [index], size, dict(zip(names, trees, strict=True)))
 
 
 def _leaves(former: Ledger, suite: str, size: int) -> bytes:
