@@ -27,13 +27,13 @@ from ledgercore.errors import RefusedError
 from ledgercore.rules import Position, View
 from ledgercore.rules.audit import scope_commitment
 from tests import reference
+from tests.agreements import AGREEMENT_PATHS, PURPOSE, agreement_bodies
 
 START = 1_700_000_000_000
 EXPIRES = START + 1_000_000
 LAPSES = START + 500_000
 DEADLINE = START + 3_000_000
 FAR = START + 10_000_000_000
-PURPOSE = "credit.assess"
 ZERO = bytes(32)
 AUDITORS = ("provider", "other provider", "consumer", "other consumer")
 _DEALS = [group_deal([bytes([each]) * 64, bytes([each + 9]) * 64], 4)[0] for each in range(1, 5)]
@@ -377,6 +377,17 @@ def product_scene(status: str) -> Scene:
     return scene
 
 
+def agreement_scene(status: str) -> Scene:
+    """The consumer terminates, suspends and retires here."""
+    scene = Scene(begin())
+    for step in AGREEMENT_PATHS[status]:
+        signer = "provider" if step in ("offer", "agree", "finalize") else "consumer"
+        act(scene.view, signer, body_of(f"agreement.{step}", scene))
+    if status == "EXPIRED":
+        scene.time_ms = FAR
+    return scene
+
+
 def consent_scene(status: str) -> Scene:
     view = begin()
     act(view, "consumer", request(OTHER_CONSENT, "other consent key"))
@@ -508,6 +519,7 @@ SCENES = {
     "authorisation": authorisation_scene,
     "schema": schema_scene,
     "product": product_scene,
+    "agreement": agreement_scene,
     "consent": consent_scene,
     "exchange": exchange_scene,
     "dispute": dispute_scene,
@@ -536,6 +548,7 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "schema.retire": lambda: records.SchemaRetire("new", 1),
         "product.publish": lambda: product("new.v1"),
         "product.withdraw": lambda: records.ProductWithdraw("new.v1"),
+        **agreement_bodies(FAR + scene.time_ms - START),
         "consent.request": lambda: request(CONSENT, "consent key"),
         "consent.authorise": lambda: authorise(scene.view, CONSENT, "consent key"),
         "consent.reject": lambda: records.ConsentReject(CONSENT),

@@ -33,6 +33,8 @@ from ledgercore.exchange.submission import submit
 from ledgercore.ledger.renewal import prove_renewed, renew
 from ledgercore.proofs import verify_renewed
 from ledgercore.rules import ConsentState, View, consent_object, schema_hash
+from tests.agreed import agreed
+from tests.agreements import AGREEMENT
 from tests.network import (
     CONSENT,
     EXPIRES,
@@ -151,6 +153,12 @@ def test_case_3_a_consent_that_ends_between_intent_and_admit_admits_nothing() ->
     exchange = intend(view)
 
     assert "E_CONSENT_STATE" == refusal(view, "provider", admit(exchange), time_ms=EXPIRES)
+    # The same of the agreement under it: suspended between the two, and by either side.
+    for party in ("provider", "consumer"):
+        view = authorised(agreed(begin()), agreement=AGREEMENT)
+        exchange = intend(view)
+        act(view, party, records.AgreementSuspend(AGREEMENT, "INCIDENT"))
+        assert "E_AGREEMENT_STATE" == refusal(view, "provider", admit(exchange))
 
 
 def test_case_4_whichever_of_revoke_and_admit_is_first_wins(town: Town) -> None:

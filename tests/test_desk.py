@@ -13,7 +13,7 @@ from ledgercore import RefusedError, UnavailableError
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.aio import Desk
 from ledgercore.exchange.submission import Accepted
-from tests.town import FIELDS, HOUR_MS, Town
+from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
 
 
 @pytest.fixture
@@ -27,12 +27,25 @@ def test_an_exchange_from_consent_to_use_and_what_the_supervisor_sees(town: Town
     consumer, provider = town.parties.consumer, town.parties.provider
     subject, ledger = town.subject, town.parties.ledger
 
+    async def agree(desk: Desk) -> bytes:
+        bank, authority = consumer.agreements, provider.agreements
+        end_ms, product = town.clock.now_ms() + 40 * DAY_MS, town.mapping.offer.product
+        contract = await desk.run(
+            bank.draw_up, consumer.member, product, ("credit.assess",), "for loans", end_ms
+        )
+        await desk.submit([bank.request(contract)])
+        await desk.submit([await desk.run(authority.agree, contract)])
+        await desk.submit([await desk.run(bank.verify, contract.agreement)])
+        await desk.submit([authority.finalize(contract.agreement)])
+        return contract.agreement
+
     async def exchange() -> dict[str, object]:
         async with Desk(ledger) as desk:
             key = await desk.run(subject.new_consent_key)
             proposal = await desk.run(consumer.propose, town.terms(), key)
             lapses_ms = town.clock.now_ms() + HOUR_MS
-            await desk.submit([consumer.request_consent(proposal, lapses_ms)])
+            agreement = await agree(desk)
+            await desk.submit([consumer.request_consent(proposal, lapses_ms, agreement)])
             endorsement = await desk.run(provider.endorse, town.firm, proposal)
             await desk.run(subject.agree, proposal)
             await desk.submit([await desk.run(subject.authorise, proposal, endorsement)])

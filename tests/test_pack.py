@@ -20,6 +20,7 @@ from ledgercore.exchange.pack import PACK_BYTES, Pack
 from ledgercore.proofs import decode_part
 from ledgercore.rules import (
     ExchangeState,
+    agreement_object,
     consent_object,
     decision_object,
     decode_state,
@@ -54,8 +55,10 @@ def test_a_completed_exchange_is_proven_from_consent_to_use(
 ) -> None:
     found = claims(run, anchor, "plain")
 
-    names = "complete product consent live request scope purpose payload answer release delivery"
-    assert found == dict.fromkeys([*names.split(), "decision", "use"], "proven")
+    names = "complete product agreement consent live request scope purpose payload answer"
+    assert found == dict.fromkeys(
+        [*names.split(), "release", "delivery", "decision", "use"], "proven"
+    )
 
 
 def test_after_erasure_the_pack_verifies_and_says_so(run: DemoResult, anchor: Anchor) -> None:
@@ -168,11 +171,14 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
     exchanges: set[bytes] = set()
     decisions: set[bytes] = set()
     published: dict[str, tuple[int, bytes]] = {}
+    negotiated: dict[bytes, dict[int, bytes]] = {}
     for index, record in enumerate(ledger.records(1), 1):
         if record.kind == "data":
             continue
         body = records.decode(record.kind, record.body)
-        if isinstance(body, records.ProductPublish):
+        if record.kind.startswith("agreement."):
+            negotiated.setdefault(body.agreement, {})[index] = record.encode()
+        elif isinstance(body, records.ProductPublish):
             published[body.product] = (index, record.encode())
         elif concerns(body, consent, exchanges, decisions):
             found[index] = record.encode()
@@ -180,6 +186,9 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
                 at, encoded = published[body.product]
                 found[at] = encoded
                 objects.append(product_object(body.product))
+                assert body.agreement is not None
+                objects.append(agreement_object(body.agreement))
+                found |= negotiated[body.agreement]
             elif isinstance(body, records.ExchangeIntent):
                 exchanges.add(record.id)
             elif isinstance(body, records.DecisionRecord):
@@ -234,7 +243,7 @@ def test_a_pack_reads_only_its_own_bundles(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.undo()
         own = {ledger._reader._bundle_of(index).first_index for index, _ in pack.records}
     assert Checkpoint.parse(pack.checkpoint.decode()).size > 10_000
-    assert set(reads) == own and len(own) == len(pack.records) == 6
+    assert set(reads) == own and len(own) == len(pack.records) == 12
     assert len(reads) <= 2 * len(pack.records)
 
 

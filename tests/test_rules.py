@@ -17,7 +17,7 @@ from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
 from ledgercore.rules import document
 from ledgercore.rules.audit import scope_commitment
-from tests import test_authorisation, test_governance, test_schema
+from tests import test_agreement, test_authorisation, test_governance, test_schema
 from tests.network import (
     CONSENT,
     CONTEST_ENDS,
@@ -445,7 +445,7 @@ def test_refusal_has_its_code(code, case):
 
 
 def test_every_code_has_a_refusal_here():
-    others = (test_authorisation, test_governance, test_schema)
+    others = (test_agreement, test_authorisation, test_governance, test_schema)
     shown = set(REFUSALS).union(*(each.REFUSALS for each in others))
 
     assert set(rules.CODES) == shown | {"E_MANDATE"}  # which only a provider can see

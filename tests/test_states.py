@@ -150,7 +150,7 @@ def test_documented_state_has_the_documented_bytes():
 
     state = dict(view.changes())[rules.product_object("tax.v1")]
 
-    assert state.hex(" ").startswith("9a a9 57 49 54 48 44 52 41 57 4e 02 c4 20")
+    assert state.hex(" ").startswith("9b a9 57 49 54 48 44 52 41 57 4e 02 c4 20")
 
 
 def test_changes_are_in_the_order_of_names():

@@ -11,6 +11,7 @@ from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
 from ledgercore.rules import View
 from ledgercore.rules import table as rules_table
+from tests.agreements import AGREEMENT, AGREEMENT_PATHS
 from tests.network import (
     AUDIT_KEY,
     AUDIT_PATHS,
@@ -69,6 +70,7 @@ PARTY = MEMBERS_ONLY | {
         "E_RECIPIENT",
     ),
 }
+EITHER = PARTY | dict.fromkeys(NOT_MEMBERS, "E_MEMBER")
 HOLDER_ONLY = MEMBERS_ONLY | {
     **dict.fromkeys(AUDITORS, ""),
     **dict.fromkeys(("supervisor", "operator", *OTHERS, *GOVERNORS), "E_RECIPIENT"),
@@ -109,6 +111,21 @@ EXPECTED = {
     "product": {
         "product.publish": (ANY_PROVIDER, {"": "PUBLISHED"}),
         "product.withdraw": (PROVIDER_ONLY, {"PUBLISHED": "WITHDRAWN"}),
+    },
+    "agreement": {
+        "agreement.request": (CONSUMER_ONLY, {"": "REQUESTED", "OFFERED": "REQUESTED"}),
+        "agreement.offer": (PROVIDER_ONLY, {"": "OFFERED", "REQUESTED": "OFFERED"}),
+        "agreement.accept": (CONSUMER_ONLY, {"OFFERED": "ACCEPTED"}),
+        "agreement.agree": (PROVIDER_ONLY, {"REQUESTED": "AGREED", "ACCEPTED": "AGREED"}),
+        "agreement.verify": (CONSUMER_ONLY, {"AGREED": "VERIFIED"}),
+        "agreement.finalize": (PROVIDER_ONLY, {"VERIFIED": "FINALIZED"}),
+        "agreement.terminate": (
+            EITHER,
+            dict.fromkeys(("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED"), "TERMINATED"),
+        ),
+        "agreement.suspend": (EITHER, {"FINALIZED": "SUSPENDED"}),
+        "agreement.resume": (EITHER, {"SUSPENDED": "FINALIZED"}),
+        "agreement.retire": (EITHER, {"FINALIZED": "RETIRED", "SUSPENDED": "RETIRED"}),
     },
     "consent": {
         "consent.request": (ANY_CONSUMER, {"": "REQUESTED"}),
@@ -226,6 +243,7 @@ STATE_CODES = {
     "authorisation": "E_AUTHORISATION",
     "schema": "E_SCHEMA",
     "product": "E_PRODUCT",
+    "agreement": "E_AGREEMENT_STATE",
     "consent": "E_CONSENT_STATE",
     "exchange": "E_EXCHANGE_STATE",
     "dispute": "E_DISPUTE",
@@ -242,11 +260,16 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
         signers = signers | {"newcomer": "" if signers is OWNER_ONLY else "E_ROLE"}
     if kind == "governance.approve" and signer == "third governor" and status == "OPEN":
         return "E_EXISTS"  # it proposed
+    if family == "agreement" and not status and kind == "agreement.request":
+        signers = ANY_CONSUMER  # nobody is named yet
+    if family == "agreement" and status == "SUSPENDED" and kind == "agreement.resume":
+        signers = signers | {"provider": "E_RECIPIENT"}  # the consumer suspended it
     makes = "" in moves
     if kind in ALWAYS_NEW:
         return signers[signer]
+    taken = "E_EXISTS" if len(moves) == 1 else STATE_CODES[family]
     if makes:
-        return signers[signer] or ("E_EXISTS" if status else "")
+        return signers[signer] or ("" if status in moves else taken)
     if not status:
         return "E_UNKNOWN"
     if family == "audit" and signers is not SUPERVISOR_ONLY and signers[signer] != "E_MEMBER":
@@ -263,6 +286,7 @@ STATES = {
     "authorisation": ("", "GRANTED", "CONSUMED", "EXPIRED", "REVOKED"),
     "schema": ("", "REGISTERED", "RETIRED"),
     "product": ("", "PUBLISHED", "WITHDRAWN"),
+    "agreement": tuple(AGREEMENT_PATHS),
     "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
     "exchange": tuple(EXCHANGE_PATHS),
     "dispute": ("", "OPEN", "RULED"),
@@ -300,6 +324,7 @@ def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str
         "authorisation": rules.authorisation_object(rules.schema_hash("std", TOKEN_SCHEMA)),
         "schema": rules.schema_object("new", 1),
         "product": rules.product_object("new.v1"),
+        "agreement": rules.agreement_object(AGREEMENT),
         "consent": rules.consent_object(CONSENT),
         "exchange": rules.exchange_object(
             record.id if record.kind == "exchange.intent" else scene.exchange

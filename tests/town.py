@@ -9,6 +9,7 @@ from msgspec import structs
 
 from ledgercore.clock import ManualClock, OffsetClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.negotiation import negotiate
 from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Authority, Processor, Subject
@@ -42,6 +43,8 @@ class Town:
         provider = self.parties.provider
         schema, product = self.mapping.schema(), self.mapping.product()
         self.accept([provider.register_schema(schema), provider.publish(product)])
+        end_ms = self.clock.now_ms() + 20_000 * DAY_MS
+        self.agreement = negotiate(self.parties, self.mapping, end_ms)
 
     def firm_named(self, name: str) -> Subject:
         """A firm that sees the ledger; all firms have one agent, who keeps their vault."""
@@ -91,8 +94,8 @@ class Town:
         return places
 
     def product(self, name: str) -> ProductPublish:
-        """The firm's product under another name."""
-        return structs.replace(self.mapping.product(), product=name)
+        """The firm's product under another name, which needs no agreement."""
+        return structs.replace(self.mapping.product(), product=name, needs_agreement=False)
 
     def terms(self, **changes: object) -> Terms:
         terms = Terms(
@@ -115,7 +118,9 @@ class Town:
         """Propose the terms, and ask the ledger for them, but for the changes."""
         consumer = self.parties.consumer
         proposal = consumer.propose(terms, self.subject.new_consent_key())
-        draft = consumer.request_consent(proposal, self.clock.now_ms() + HOUR_MS)
+        lapses_ms = self.clock.now_ms() + HOUR_MS
+        agreement = self.agreement if terms.product == self.mapping.offer.product else None
+        draft = consumer.request_consent(proposal, lapses_ms, agreement)
         self.accept([draft._replace(body=structs.replace(draft.body, **changes))])
         return proposal
 

@@ -41,6 +41,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules import consent, exchange
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
+from tests.vector_agreements import agreements
 
 EXTRA = "soc.heads"
 
@@ -55,6 +56,8 @@ def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
         good = dict(_good(town))
         rotated, forged = _rotated(directory / "rotated", suite)
         good["rotated"] = rotated
+        under, other = agreements(directory / "agreements", suite)
+        good |= under
         found: list[Made] = []
         for name, pack in good.items():
             claims = verify_pack(_encoded(pack), anchor)
@@ -62,7 +65,7 @@ def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
                 (f"pack-{name}", _encoded(pack), [(each.name, each.status) for each in claims])
             )
         if suite == "std":  # what is wrong with these has nothing to do with hashes
-            bad = [*_bad(town, good), *forged]
+            bad = [*_bad(town, good), *forged, *other]
             found += [(f"pack-bad-{name}", data, want) for name, data, want in bad]
         return format_anchor(anchor), found
     finally:

@@ -953,7 +953,7 @@ MEMBER = row(
 FIELD = row(code=IDENTIFIER, unit=TEXT, level=one_of(1, 2, 3, 4, 5))
 
 FIELDS: dict[str, Shape] = {
-    **dict.fromkeys(("consent", "exchange", "decision"), HASH),
+    **dict.fromkeys(("agreement", "consent", "exchange", "decision"), HASH),
     **dict.fromkeys(("terms_root", "disclosure_root", "ciphertext_hash", "model_hash"), HASH),
     **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
     **dict.fromkeys(("evidence_commitment", "release_commitment"), HASH),
@@ -992,6 +992,9 @@ FIELDS: dict[str, Shape] = {
     "codes": list_of(IDENTIFIER, ITEMS),
     "processors": list_of(IDENTIFIER, ITEMS),
     "purposes": list_of(IDENTIFIER, ITEMS),
+    "needs_agreement": one_of(False, True),
+    "contract_commitment": HASH,
+    "consumer": IDENTIFIER,
     **dict.fromkeys(("endorsement", "key_proof"), bytes_of(64)),
     **dict.fromkeys(("proposal", "signing_key", "sealing_key"), HASH),
     "member": IDENTIFIER,
@@ -1023,10 +1026,20 @@ BODIES: dict[str, str] = {
     "authorisation.revoke": "schema_hash basis",
     "schema.register": "schema schema_version title fields",
     "schema.retire": "schema schema_version",
-    "product.publish": "product title version schema schema_version codes purposes",
+    "product.publish": "product title version schema schema_version codes purposes needs_agreement",
     "product.withdraw": "product",
+    "agreement.request": "agreement product purposes contract_commitment expires_ms",
+    "agreement.offer": "agreement product purposes contract_commitment expires_ms consumer",
+    "agreement.accept": "agreement",
+    "agreement.agree": "agreement",
+    "agreement.verify": "agreement",
+    "agreement.finalize": "agreement",
+    "agreement.terminate": "agreement code",
+    "agreement.suspend": "agreement code",
+    "agreement.resume": "agreement",
+    "agreement.retire": "agreement code",
     "consent.request": "consent product purpose terms_root consent_key"
-    " expires_ms max_uses lapses_ms processors",
+    " expires_ms max_uses lapses_ms processors agreement",
     "consent.authorise": "consent endorsement",
     "consent.reject": "consent",
     "consent.narrow": "consent terms_root expires_ms max_uses size positions leaves proof",
@@ -1064,6 +1077,9 @@ BODIES: dict[str, str] = {
 }
 """The fields of each kind's body."""
 
+SPECIAL: dict[tuple[str, str], Shape] = {("consent.request", "agreement"): optional(HASH)}
+"""The fields of one kind that are otherwise than those of the same name."""
+
 ANY_TEXT, ANY_COUNT = text_of(STATE_BYTES), U64
 BEGIN = {"status": ANY_TEXT, "count": ANY_COUNT, "history": HASH}
 PARTIES = {"consumer": ANY_TEXT, "provider": ANY_TEXT}
@@ -1084,6 +1100,17 @@ STATES: dict[str, Shape] = {
         schema_version=ANY_COUNT,
         fields=list_of(FIELD, ITEMS),
         purposes=list_of(ANY_TEXT, ITEMS),
+        needs_agreement=one_of(False, True),
+    ),
+    "agreement": row(
+        **BEGIN,
+        **PARTIES,
+        product=ANY_TEXT,
+        purposes=list_of(ANY_TEXT, ITEMS),
+        contract_commitment=HASH,
+        expires_ms=ANY_COUNT,
+        ended_by=ANY_TEXT,
+        code=ANY_TEXT,
     ),
     "consent": row(
         **BEGIN,
@@ -1097,6 +1124,7 @@ STATES: dict[str, Shape] = {
         max_uses=ANY_COUNT,
         uses=ANY_COUNT,
         processors=list_of(ANY_TEXT, ITEMS),
+        agreement=optional(HASH),
     ),
     "exchange": row(
         **BEGIN,
@@ -1159,7 +1187,8 @@ def decode_body(record: Record, what: str) -> dict[str, Any]:
     fields = BODIES.get(record.kind)
     if fields is None:
         refuse(MALFORMED, f"{what} is of kind {record.kind}, which has no place here")
-    shape = row(**{name: FIELDS[name] for name in fields.split()})
+    kind = record.kind
+    shape = row(**{name: SPECIAL.get((kind, name), FIELDS[name]) for name in fields.split()})
     body: dict[str, Any] = shape(decode(record.body, what), f"{what}: {record.kind}")
     return body
 
@@ -1233,6 +1262,23 @@ MEMBER_KINDS = (
     *("key.rotate", "key.compromise", "key.replace"),
 )
 """The kinds that touch the member that they name."""
+AGREEMENT_KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "agreement.request": (("", "OFFERED"), ("consumer",), "REQUESTED"),
+    "agreement.offer": (("", "REQUESTED"), ("provider",), "OFFERED"),
+    "agreement.accept": (("OFFERED",), ("consumer",), "ACCEPTED"),
+    "agreement.agree": (("REQUESTED", "ACCEPTED"), ("provider",), "AGREED"),
+    "agreement.verify": (("AGREED",), ("consumer",), "VERIFIED"),
+    "agreement.finalize": (("VERIFIED",), ("provider",), "FINALIZED"),
+    "agreement.terminate": (
+        ("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED"),
+        ("provider", "consumer"),
+        "TERMINATED",
+    ),
+    "agreement.suspend": (("FINALIZED",), ("provider", "consumer"), "SUSPENDED"),
+    "agreement.resume": (("SUSPENDED",), ("provider", "consumer"), "FINALIZED"),
+    "agreement.retire": (("FINALIZED", "SUSPENDED"), ("provider", "consumer"), "RETIRED"),
+}
+"""From which states of an agreement each kind leads, whose it is, and to which state."""
 AFTER_DECISIONS = ("decision.explain", "decision.contest", "decision.review")
 
 
@@ -1434,6 +1480,8 @@ class Case:
             related = self.touches_consent(entry)
             if entry.record.kind == "product.publish":
                 related = entry.body["product"] == self.request_entry.body["product"]
+            elif entry.record.kind in AGREEMENT_KINDS:
+                related = entry.body["agreement"] == self.request_entry.body["agreement"]
             elif entry.record.kind == "decision.record":
                 related = not self.exchanges.isdisjoint(entry.body["inputs"])
             elif entry.record.kind in MEMBER_KINDS:
@@ -1530,6 +1578,65 @@ def show_product(case: Case) -> Iterator[Claim]:
     offered = purpose in published[0].body["purposes"]
     need(offered, INVALID_PROOF, f"{name} is not offered for {purpose}")
     yield Claim("product", f"{case.product['provider']} offers {name} for {purpose}")
+
+
+def show_agreement(case: Case) -> Iterator[Claim]:
+    """That the agreement was in force for the request, the intent and the admit."""
+    consent, evidence = case.consent, case.evidence
+    if consent["agreement"] is None:
+        none = not case.product["needs_agreement"]
+        need(none, INVALID_PROOF, f"{consent['product']} needs an agreement, and none is named")
+        return
+    state = evidence.state("agreement", consent["agreement"])
+    spans = follow_agreement(evidence, state)
+    for name in ("consumer", "provider", "product"):
+        need(state[name] == consent[name], INVALID_PROOF, f"agreement is of another {name}")
+    asked = case.request_entry.body
+    within = asked["purpose"] in state["purposes"] and asked["expires_ms"] <= state["expires_ms"]
+    need(within, INVALID_PROOF, "consent was asked for beyond its agreement")
+    own = [case.request_entry.index]
+    own += [entry.index for entry in evidence.entries if entry.record.id == case.id]
+    if case.admission is not None:
+        in_time = case.admission["time_ms"] < state["expires_ms"]
+        need(in_time, INVALID_PROOF, "agreement had ended when the exchange was admitted")
+        own.append(case.admission["index"])
+    for index in own:
+        in_force = any(begin < index < end for begin, end in spans)
+        need(in_force, INVALID_PROOF, f"agreement was not in force at record {index}")
+    agreed = f"{state['consumer']} and {state['provider']} agreed by record {spans[0][0]}"
+    yield Claim("agreement", f"{agreed}; in force until record {own[-1]} of the exchange")
+
+
+def follow_agreement(evidence: Evidence, state: dict[str, Any]) -> list[tuple[int, int]]:
+    """Between which records an agreement was in force, by all of its records."""
+    own = [entry for entry in evidence.entries if entry.record.kind in AGREEMENT_KINDS]
+    evidence.check_complete("agreement", state, own)
+    status, suspended, proposed = "", "", dict[str, Any]()
+    spans: list[tuple[int, int]] = []
+    for entry in own:
+        before, sides, after = AGREEMENT_KINDS[entry.record.kind]
+        follows = status in before
+        need(follows, INVALID_PROOF, f"record {entry.index} does not follow in its agreement")
+        names = [state[side] for side in sides]
+        signed = [
+            name for name in names if evidence.member(name).has(entry.record.key, entry.index)
+        ]
+        need(bool(signed), UNTRUSTED, f"record {entry.index} is not signed by {names}")
+        if entry.record.kind == "agreement.suspend":
+            suspended = signed[0]
+        if entry.record.kind == "agreement.resume":
+            need(signed[0] == suspended, UNTRUSTED, f"agreement was suspended by {suspended}")
+        if entry.record.kind in ("agreement.request", "agreement.offer"):
+            proposed = entry.body
+        if status == "FINALIZED":
+            spans[-1] = (spans[-1][0], entry.index)
+        if after == "FINALIZED":
+            spans.append((entry.index, evidence.checkpoint.size))
+        status = after
+    same = status == state["status"]
+    same = same and all(state[name] == each for name, each in proposed.items() if name in state)
+    need(same, INVALID_PROOF, "agreement is not the one that was negotiated")
+    return spans
 
 
 def show_consent(case: Case) -> Iterator[Claim]:
@@ -1935,7 +2042,7 @@ def show_compromises(case: Case) -> Iterator[Claim]:
 
 
 CLAIMS = (
-    *(show_complete, show_product, show_consent, show_live, show_processor),
+    *(show_complete, show_product, show_agreement, show_consent, show_live, show_processor),
     *(show_request, show_scope, show_payload, show_release),
     *(show_key, show_delivery, show_objection, show_corrections, show_decisions, show_uses),
     *(show_dispute, show_restrictions, show_erasure, show_forgetting, show_audits),

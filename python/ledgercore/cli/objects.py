@@ -12,7 +12,7 @@ from ledgercore.rules import state_type
 __all__ = ["format_object", "parse_object"]
 
 HEX_FAMILIES = (
-    *("authorisation", "consent", "decision", "exchange"),
+    *("agreement", "authorisation", "consent", "decision", "exchange"),
     *("key", "proposal", "renewal", "signer"),
 )
 

@@ -25,6 +25,8 @@ class _Message(NamedTuple):
 
 
 _BESIDE = {
+    "agreement.request": _Message(BANK, TAX, "the contract, in clear"),
+    "agreement.offer": _Message(TAX, BANK, "another contract, in clear"),
     "consent.request": _Message(BANK, ENTERPRISE, "the terms, in clear"),
     "exchange.intent": _Message(BANK, TAX, "the request"),
     "exchange.admit": _Message(TAX, BANK, "sealed data; the key, once a receipt shows the consent"),

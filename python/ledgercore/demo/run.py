@@ -11,6 +11,7 @@ from typing import Any
 from ledgercore.anchor import format_anchor
 from ledgercore.clock import Clock, OffsetClock, SystemClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.negotiation import negotiate
 from ledgercore.demo.offer import check_offer
 from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.demo.scenario import Course, Tally, run_group
@@ -32,6 +33,9 @@ from ledgercore.profiles import (
 from ledgercore.records import SchemaRegister
 
 __all__ = ["DemoResult", "run_demo"]
+
+AGREED_MS = 3 * 365 * 24 * 3_600_000
+"""How long the bank and the tax authority agree for."""
 
 GROUP = 256
 """Firms whose records are ordered together."""
@@ -205,9 +209,10 @@ def _exchange(
 
     placed = list(enumerate(table.rows))
     _offer(parties, columns, tally)
+    agreement = negotiate(parties, columns, stage.calendar.now_ms() + AGREED_MS)
     for begin in range(0, len(placed), GROUP):
         rows = placed[begin : begin + GROUP]
-        run_group(parties, columns, scorecard, stage.calendar, tally, rows, step)
+        run_group(parties, columns, agreement, scorecard, stage.calendar, tally, rows, step)
     return tally
 
 

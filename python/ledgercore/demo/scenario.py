@@ -82,12 +82,14 @@ class _Group:
         self,
         parties: Parties,
         mapping: Mapping,
+        agreement: bytes,
         scorecard: Scorecard,
         calendar: Calendar,
         tally: Tally,
     ) -> None:
         self._parties = parties
         self._mapping = mapping
+        self._agreement = agreement
         self._calendar = calendar
         self._tally = tally
         self._scorecard = scorecard
@@ -118,7 +120,8 @@ class _Group:
                 key = self._parties.subject(row.subject).new_consent_key()
                 firms.append(Firm(row, course, consumer.propose(terms, key)))
         lapses_ms = now_ms + HOUR_MS
-        asked = [consumer.request_consent(firm.proposal, lapses_ms) for firm in firms]
+        agreement = self._agreement
+        asked = [consumer.request_consent(each.proposal, lapses_ms, agreement) for each in firms]
         firms = [firm for firm, _ in self.submit(BANK, firms, asked)]
         drafts = []
         with self._parties.keeping():
@@ -288,6 +291,7 @@ class _Group:
 def run_group(
     parties: Parties,
     mapping: Mapping,
+    agreement: bytes,
     scorecard: Scorecard,
     calendar: Calendar,
     tally: Tally,
@@ -295,7 +299,7 @@ def run_group(
     step: Callable[[], None],
 ) -> None:
     """Run a group of firms; ``step`` is called after each of the eight steps."""
-    group = _Group(parties, mapping, scorecard, calendar, tally)
+    group = _Group(parties, mapping, agreement, scorecard, calendar, tally)
     firms = group.consent(rows)
     group.narrow(firms)
     step()

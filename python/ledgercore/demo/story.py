@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from ledgercore._core import Checkpoint
 from ledgercore.ledger import Ledger
 from ledgercore.rules import (
+    ConsentState,
     ExchangeState,
     KeyState,
+    agreement_object,
     consent_object,
     decode_state,
     exchange_object,
@@ -36,12 +38,17 @@ class Step:
 
 
 def tell(ledger: Ledger, exchange: bytes) -> list[Step]:
-    """Every record of an exchange and of its consent; the lists are complete, or this raises."""
+    """Every record of an exchange, its consent and its agreement; the lists are complete."""
     name = exchange_object(exchange)
     value = ledger.state(name)
     assert value is not None, "the exchange is of this ledger"
     consent = consent_object(decode_state(value, ExchangeState).consent)
     records = dict([*ledger.history(consent), *ledger.history(name)])
+    value = ledger.state(consent)
+    assert value is not None, "an exchange has a consent"
+    agreement = decode_state(value, ConsentState).agreement
+    if agreement is not None:
+        records |= ledger.history(agreement_object(agreement))
     indices = sorted(records)
     steps = []
     for index, receipt in zip(indices, ledger.receipts(indices), strict=True):

@@ -31,6 +31,7 @@ class Offer:
     fields: tuple[tuple[str, str, int], ...]
     """Code, unit and level of each field."""
     purposes: tuple[str, ...]
+    needs_agreement: bool
 
 
 def find_products(
@@ -74,6 +75,7 @@ def _offers(ledger: Ledger) -> Iterator[Offer]:
                 schema_version=state.schema_version,
                 fields=state.fields,
                 purposes=state.purposes,
+                needs_agreement=state.needs_agreement,
             )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ledgercore.errors import InvalidProof
+from ledgercore.exchange.agreed import prove_agreement
 from ledgercore.exchange.case import Case, Claim
 from ledgercore.exchange.consented import prove_consent, revocations, stays_of, terms_root_at
 from ledgercore.exchange.decided import prove_decisions
@@ -175,6 +176,7 @@ def _compromised(case: Case) -> list[Claim]:
 _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     _records,
     _product,
+    prove_agreement,
     prove_consent,
     _live,
     _processed,

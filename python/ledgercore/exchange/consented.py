@@ -19,7 +19,7 @@ from ledgercore.rules.consent import verify_narrowing
 
 __all__ = ["prove_consent", "revocations", "stays_of", "terms_root_at"]
 
-_ASKED = ("product", "purpose", "consent_key", "lapses_ms", "processors")
+_ASKED = ("product", "purpose", "consent_key", "lapses_ms", "processors", "agreement")
 _BOUNDS = ("terms_root", "expires_ms", "max_uses")
 
 

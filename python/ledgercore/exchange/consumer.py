@@ -14,6 +14,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.messages import (
@@ -60,8 +61,18 @@ class Consumer(Recipient):
         self._vault.store([(f"proposal/{consent.hex()}", encode_message(proposal))])
         return proposal
 
-    def request_consent(self, proposal: Proposal, lapses_ms: int) -> Draft:
-        """Ask for consent on the ledger, which learns the purpose and the salted terms."""
+    @property
+    def agreements(self) -> ConsumerAgreements:
+        """What this consumer says in negotiations, and how it ends what came of them."""
+        return ConsumerAgreements(self._key, self._entropy, self._ledger)
+
+    def request_consent(
+        self, proposal: Proposal, lapses_ms: int, agreement: bytes | None = None
+    ) -> Draft:
+        """Ask for consent on the ledger, which learns the purpose and the salted terms.
+
+        A product that needs an agreement is asked for under one that is in force.
+        """
         terms = Terms.from_leaves(proposal.terms)
         body = ConsentRequest(
             consent=proposal.consent,
@@ -73,6 +84,7 @@ class Consumer(Recipient):
             max_uses=terms.max_uses,
             lapses_ms=lapses_ms,
             processors=terms.processors,
+            agreement=agreement,
         )
         return Draft(self._key, body)
 

@@ -3,7 +3,7 @@
 Everything here is proven from the anchor alone: the checkpoint is signed, every record stands in
 its tree and is signed by its key, the genesis is the network's, the states are those that the
 checkpoint commits to, and the list of a consent's records is complete. No record is of anything
-else than that consent and its product, for it could only be taken for one that is.
+else than that consent, its product and its agreement, for it could only be taken for one that is.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from ledgercore.records import (
     ProductPublish,
     RecordBody,
 )
-from ledgercore.rules import BusinessState, MemberState, member_object
+from ledgercore.rules import BusinessState, MemberState, agreement, member_object
 from ledgercore.rules.view import decode_state
 
-__all__ = ["Evidence", "concerns"]
+__all__ = ["AGREEMENT_ROWS", "Evidence", "concerns"]
 
 BodyT = TypeVar("BodyT", bound=RecordBody)
 StateT = TypeVar("StateT", bound=BusinessState)
 
 Entry = tuple[int, Record, RecordBody]
 
+
+AGREEMENT_ROWS = {row.kind: row for row in agreement.FAMILY.rows}
+"""The kinds that move an agreement."""
 
 _LATER = (DecisionExplain, DecisionContest, DecisionReview)
 _OF_DECISIONS = (DecisionRecord, *_LATER)
@@ -151,12 +154,15 @@ class Evidence:
         consent = self.consent()
         exchanges = self._exchanges(consent)
         decisions = self._decisions(exchanges)
-        products = {body.product for _, _, body in self.of_kind(ConsentRequest)}
-        for index, _, body in self.entries[1:]:
-            own_product = isinstance(body, ProductPublish) and body.product in products
+        (asked,) = (body for _, _, body in self.of_kind(ConsentRequest))
+        for index, record, body in self.entries[1:]:
+            own_product = isinstance(body, ProductPublish) and body.product == asked.product
+            of_agreement = record.kind in AGREEMENT_ROWS
+            own_agreement = of_agreement and getattr(body, "agreement", None) == asked.agreement
             own_member = isinstance(body, MEMBER_KINDS) and body.member in self.members
             if (
                 not own_product
+                and not own_agreement
                 and not own_member
                 and not concerns(body, consent, exchanges, decisions)
             ):

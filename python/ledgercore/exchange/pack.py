@@ -1,9 +1,10 @@
 """Put all evidence of one exchange into one file, and verify it offline.
 
-A pack holds the genesis, every record of the consent and of the product and the decisions it rests
-on, one multiproof of them all under one signed checkpoint, the states of the objects, and whatever
-openings its maker holds. ``verify_pack`` needs nothing else but the trust anchor. Once the payload
-is erased its opening is missing and the pack says so; everything else still verifies.
+A pack holds the genesis, every record of the consent, its agreement, its product's publication, the
+decisions that rest on the exchange, one multiproof of them all under one signed checkpoint, the
+states of the objects, and whatever openings its maker holds. ``verify_pack`` needs nothing else but
+the trust anchor. Once the payload is erased its opening is missing and the pack says so; everything
+else still verifies.
 
     [1, exchange, checkpoint, [hash, ...], [[index, record], ...], [state proof, ...],
      terms or nil, request or nil, payload or nil, release or nil, objection or nil]
@@ -36,6 +37,7 @@ from ledgercore.rules import (
     ConsentState,
     ExchangeState,
     KeyState,
+    agreement_object,
     audit_object,
     consent_object,
     decision_object,
@@ -155,13 +157,20 @@ class _Trail:
         self.objects.append(dispute_object(body.exchange))
 
     def _add_product(self, ledger: Ledger, request: Record) -> None:
-        """The product that a consent is for, and its publication, which begins its history."""
+        """The product that a consent is for with its publication, which begins its history.
+
+        So that nothing of it is left out, the whole history of the agreement, where there is one.
+        """
         body = records.decode(request.kind, request.body)
         assert isinstance(body, ConsentRequest)
         name = product_object(body.product)
         index, published = ledger.history(name)[0]
         self.found[index] = published.encode()
         self.objects.append(name)
+        if body.agreement is not None:
+            self.objects.append(agreement_object(body.agreement))
+            history = ledger.history(agreement_object(body.agreement))
+            self.found |= {at: each.encode() for at, each in history}
 
 
 def _terms(ledger: Ledger, proposal: Proposal, exchange: ExchangeState) -> tuple[Leaf, ...]:

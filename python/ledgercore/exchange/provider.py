@@ -16,6 +16,7 @@ from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
 from ledgercore.exchange.admission import admitted_state
+from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
 from ledgercore.exchange.dispute import Complainant
@@ -121,6 +122,11 @@ class Provider:
     def withdraw(self, product: str) -> Draft:
         """Offer a product no more; consents that were given before live on."""
         return Draft(self._key, ProductWithdraw(product))
+
+    @property
+    def agreements(self) -> ProviderAgreements:
+        """What this provider says in negotiations, and how it ends what came of them."""
+        return ProviderAgreements(self._key, self._entropy, self._ledger)
 
     def endorse(self, subject: str, proposal: Proposal) -> bytes:
         """Vouch that the consent key is the subject's, whom the provider has authenticated.

@@ -65,6 +65,7 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True):
     purpose: str
     period_begin: str
     period_end: str
+    needs_agreement: bool = True
 
 
 class Mapping(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +95,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True):
             schema_version=1,
             codes=codes,
             purposes=(offer.purpose,),
+            needs_agreement=offer.needs_agreement,
         )
 
 

@@ -11,6 +11,18 @@ import msgspec
 
 from ledgercore._core import check_canonical
 from ledgercore.errors import LimitError, MalformedError
+from ledgercore.records.agreement import (
+    AgreementAccept,
+    AgreementAgree,
+    AgreementFinalize,
+    AgreementOffer,
+    AgreementRequest,
+    AgreementResume,
+    AgreementRetire,
+    AgreementSuspend,
+    AgreementTerminate,
+    AgreementVerify,
+)
 from ledgercore.records.audit import (
     AuditDisclose,
     AuditKey,
@@ -77,6 +89,16 @@ from ledgercore.records.schema import Field, SchemaRegister, SchemaRetire
 __all__ = [
     "BODIES",
     "DATA",
+    "AgreementAccept",
+    "AgreementAgree",
+    "AgreementFinalize",
+    "AgreementOffer",
+    "AgreementRequest",
+    "AgreementResume",
+    "AgreementRetire",
+    "AgreementSuspend",
+    "AgreementTerminate",
+    "AgreementVerify",
     "AuditDisclose",
     "AuditKey",
     "AuditOpen",
@@ -162,6 +184,16 @@ BODIES: dict[str, type[RecordBody]] = {
         SchemaRetire,
         ProductPublish,
         ProductWithdraw,
+        AgreementRequest,
+        AgreementOffer,
+        AgreementAccept,
+        AgreementAgree,
+        AgreementVerify,
+        AgreementFinalize,
+        AgreementTerminate,
+        AgreementSuspend,
+        AgreementResume,
+        AgreementRetire,
         ConsentRequest,
         ConsentAuthorise,
         ConsentReject,

@@ -37,6 +37,7 @@ class ConsentRequest(RecordBody, frozen=True):
     """By a consumer. ``consent`` is a random id; the request lapses if nobody answers in time.
 
     ``processors`` are the members that may act for the consumer under it, and no others.
+    ``agreement`` is the one with the provider that it is asked for under, if there is one.
     """
 
     KIND: ClassVar[str] = "consent.request"
@@ -50,6 +51,7 @@ class ConsentRequest(RecordBody, frozen=True):
     max_uses: Count
     lapses_ms: TimeMs
     processors: tuple[Identifier, ...]
+    agreement: Bytes32 | None = None
 
 
 class ConsentAuthorise(RecordBody, frozen=True):

@@ -14,7 +14,10 @@ __all__ = ["ProductPublish", "ProductWithdraw"]
 
 
 class ProductPublish(RecordBody, frozen=True):
-    """By a provider. A new version is a new product; units and levels are the schema's."""
+    """By a provider. A new version is a new product; units and levels are the schema's.
+
+    Where it needs an agreement, every consent names one that is in force.
+    """
 
     KIND: ClassVar[str] = "product.publish"
 
@@ -25,6 +28,7 @@ class ProductPublish(RecordBody, frozen=True):
     schema_version: SchemaVersion
     codes: tuple[Identifier, ...]
     purposes: tuple[Identifier, ...]
+    needs_agreement: bool = False
 
 
 class ProductWithdraw(RecordBody, frozen=True):

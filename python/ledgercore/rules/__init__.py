@@ -7,6 +7,7 @@ prints them.
 
 from __future__ import annotations
 
+from ledgercore.rules.agreement import status_at as agreement_status_at
 from ledgercore.rules.audit import disclosure_is_due
 from ledgercore.rules.audit import status_at as audit_status_at
 from ledgercore.rules.authorisation import status_at as authorisation_status_at
@@ -23,6 +24,7 @@ from ledgercore.rules.state import (
     GOVERNANCE,
     NETWORK,
     Admission,
+    AgreementState,
     AmountsState,
     AuditKeyState,
     AuditState,
@@ -43,6 +45,7 @@ from ledgercore.rules.state import (
     SchemaState,
     SignerState,
     State,
+    agreement_object,
     audit_key_object,
     audit_object,
     authorisation_object,
@@ -73,6 +76,7 @@ __all__ = [
     "NETWORK",
     "WINDOW_TOLERANCE_MS",
     "Admission",
+    "AgreementState",
     "AmountsState",
     "AuditKeyState",
     "AuditState",
@@ -97,6 +101,8 @@ __all__ = [
     "State",
     "Touch",
     "View",
+    "agreement_object",
+    "agreement_status_at",
     "apply",
     "apply_plain",
     "audit_key_object",

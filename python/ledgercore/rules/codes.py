@@ -68,6 +68,14 @@ CODES: dict[str, Code] = {
         "register the schema, or name a version that is registered",
     ),
     "E_PRODUCT": Code("the product is not published", "choose a published product"),
+    "E_AGREEMENT": Code(
+        "no agreement is named where one is needed, or it is of another product or consumer",
+        "negotiate an agreement on this product until it is FINALIZED, and name it",
+    ),
+    "E_AGREEMENT_STATE": Code(
+        "the agreement is not in a state that allows this",
+        "have whoever suspended it resume it, or negotiate another",
+    ),
     "E_RESERVED_WORD": Code(
         "a name has a word that is reserved for tokens",
         "name the data by what it says, or have a competent authority authorise it",

@@ -24,17 +24,17 @@ from ledgercore.records import (
     ConsentStay,
     endorsement_message,
 )
+from ledgercore.rules.agreement import check_in_force, find_agreement
 from ledgercore.rules.authorisation import check_use
+from ledgercore.rules.product import find_product, product_is_published
 from ledgercore.rules.state import (
     NEW,
     ConsentState,
     KeyState,
     MemberState,
-    ProductState,
     consent_object,
     key_object,
     member_object,
-    product_object,
 )
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names
 from ledgercore.rules.view import View
@@ -89,20 +89,6 @@ def consents(view: View, body: ConsentBody, state: ConsentState | None) -> tuple
     return () if state is None else (state,)
 
 
-def _product(case: Case[ConsentRequest, None]) -> ProductState:
-    product = case.view.get(product_object(case.body.product), ProductState)
-    if product is None:
-        case.refuse("E_UNKNOWN", f"product {case.body.product} does not exist")
-    return product
-
-
-def product_is_published(case: Case[ConsentRequest, None]) -> None:
-    """the product is PUBLISHED, else E_PRODUCT"""
-    status = _product(case).status
-    if status != "PUBLISHED":
-        case.refuse("E_PRODUCT", f"product {case.body.product} is {status}, want PUBLISHED")
-
-
 def schema_is_authorised(case: Case[ConsentRequest | ConsentAuthorise, Any]) -> None:
     """the product's schema is not token-like, or its authorisation is in force, else
     E_AUTHORISATION"""
@@ -112,7 +98,7 @@ def schema_is_authorised(case: Case[ConsentRequest | ConsentAuthorise, Any]) -> 
 
 def purpose_is_offered(case: Case[ConsentRequest, None]) -> None:
     """the product lists the purpose, else E_PURPOSE"""
-    purposes = _product(case).purposes
+    purposes = find_product(case).purposes
     if case.body.purpose not in purposes:
         case.refuse("E_PURPOSE", f"purpose is {case.body.purpose}, want one of {list(purposes)}")
 
@@ -181,13 +167,44 @@ def bounds_are_within(case: Case[ConsentNarrow, ConsentState]) -> None:
             case.refuse("E_SCOPE_WIDEN", f"{name} is {got}, want at most {want}")
 
 
+def agreement_is_named(case: Case[ConsentRequest, None]) -> None:
+    """an agreement is named where the product needs one, and it is on this product and with this
+    consumer, else E_AGREEMENT; its purposes have this one, else E_PURPOSE"""
+    body = case.body
+    if body.agreement is None:
+        if find_product(case).needs_agreement:
+            case.refuse("E_AGREEMENT", f"product {body.product} needs an agreement, got none")
+        return
+    state = find_agreement(case, body.agreement)
+    for name, got, want in (
+        ("product", state.product, body.product),
+        ("consumer", state.consumer, case.member),
+    ):
+        if got != want:
+            case.refuse("E_AGREEMENT", f"{name} of the agreement is {got}, want {want}")
+    if body.purpose not in state.purposes:
+        message = f"purpose is {body.purpose}, want one of {list(state.purposes)} as agreed"
+        case.refuse("E_PURPOSE", message)
+
+
+def agreement_is_in_force(case: Case[ConsentRequest, None]) -> None:
+    """the agreement, where one is named, is FINALIZED (else E_AGREEMENT_STATE) and does not end
+    before expires_ms, else E_CLOCK"""
+    if case.body.agreement is None:
+        return
+    end_ms, expires_ms = check_in_force(case, case.body.agreement).expires_ms, case.body.expires_ms
+    if expires_ms > end_ms:
+        message = f"expires_ms is {expires_ms}, want at most {end_ms} as of the agreement"
+        case.refuse("E_CLOCK", message)
+
+
 def request(case: Case[ConsentRequest, None]) -> ConsentState:
     body = case.body
     case.view.put(key_object(body.consent_key), KeyState("", body.consent))
     return ConsentState(
         *NEW,
         consumer=case.member,
-        provider=_product(case).provider,
+        provider=find_product(case).provider,
         product=body.product,
         purpose=body.purpose,
         terms_root=body.terms_root,
@@ -197,6 +214,7 @@ def request(case: Case[ConsentRequest, None]) -> ConsentState:
         max_uses=body.max_uses,
         uses=0,
         processors=body.processors,
+        agreement=body.agreement,
     )
 
 
@@ -245,6 +263,8 @@ FAMILY = Family(
                 "consent_key_is_fresh",
                 "uses_are_asked_for",
                 "times_are_ahead",
+                "agreement_is_named",
+                "agreement_is_in_force",
             ),
         ),
         Row(
@@ -276,6 +296,8 @@ FAMILY = Family(
             consent_key_is_fresh,
             uses_are_asked_for,
             times_are_ahead,
+            agreement_is_named,
+            agreement_is_in_force,
             endorsement_verifies,
             terms_are_within,
             bounds_are_within,

@@ -13,7 +13,7 @@ from ledgercore.records import BODIES
 from ledgercore.rules import governance
 from ledgercore.rules.codes import CODES
 from ledgercore.rules.engine import FAMILIES
-from ledgercore.rules.table import Family, Row
+from ledgercore.rules.table import UNMADE, Family, Row
 
 __all__ = ["blocks", "render"]
 
@@ -57,8 +57,10 @@ def _diagram(rows: Iterable[Row]) -> str:
     """The rows as a picture, in the words of Mermaid: an arrow from each state to each next one."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        for begin in row.begin or ("[*]",):
-            arrows.setdefault((begin, row.end or begin), []).append(row.kind.partition(".")[2])
+        for begin in row.begin or (UNMADE,):
+            arrows.setdefault((begin or "[*]", row.end or begin), []).append(
+                row.kind.partition(".")[2]
+            )
     lines = [f"    {a} --> {b} : {', '.join(kinds)}" for (a, b), kinds in arrows.items()]
     return "\n".join(("```mermaid", "stateDiagram-v2", *lines, "```"))
 
@@ -69,7 +71,7 @@ def _transitions(rows: Iterable[Row]) -> str:
         (
             (
                 f"`{row.kind}`",
-                ", ".join(row.begin) or "(new)",
+                ", ".join(each or "(new)" for each in row.begin or (UNMADE,)),
                 row.signer.replace("_", " "),
                 row.end or ("(same)" if row.begin else ""),
                 ", ".join(f"`{check}`" for check in row.checks),

@@ -20,6 +20,7 @@ from ledgercore.records import (
 )
 from ledgercore.records import decode as decode_body
 from ledgercore.rules import (
+    agreement,
     audit,
     authorisation,
     consent,
@@ -45,7 +46,7 @@ from ledgercore.rules.state import (
     key_object,
     signer_object,
 )
-from ledgercore.rules.table import Case, Family, Position, Row, Signer
+from ledgercore.rules.table import UNMADE, Case, Family, Position, Row, Signer
 from ledgercore.rules.view import View
 
 __all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "apply_plain", "next_position"]
@@ -59,6 +60,7 @@ FAMILIES = (
     authorisation.FAMILY,
     schema.FAMILY,
     product.FAMILY,
+    agreement.FAMILY,
     consent.FAMILY,
     exchange.FAMILY,
     dispute.FAMILY,
@@ -164,7 +166,7 @@ def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None
     signer_name, signer = follow_signer(view, record)
     name = family.name_of(record, body)
     state = view.get(name, family.state_type)
-    if row.begin and state is None:
+    if row.begin and UNMADE not in row.begin and state is None:
         refuse("E_UNKNOWN", f"{family.name} does not exist", record.id)
     consents = family.consents(view, body, state)
     signed_by = _check_signer(view, record, row, body, state, consents)
@@ -201,7 +203,10 @@ def _check_signer(
         return _check_party(view, record, row, consents)
     if row.signer is Signer.MEMBER:
         return check_member(view, record)
-    if row.signer is Signer.OWNER:
+    if row.signer is Signer.EITHER:
+        signed_by = check_member(view, record)
+        parties = tuple(getattr(state, side) for side in (Signer.PROVIDER, Signer.CONSUMER))
+    elif row.signer is Signer.OWNER:
         signed_by, parties = check_member(view, record), (getattr(body, "member", ""),)
     else:
         roles = _PARTIES.get(row.signer, (row.signer,))
@@ -245,5 +250,6 @@ def _check_status(
         refuse("E_EXISTS", f"{family.name} exists", record.id)
     status = family.status_at(state, position.time_ms)
     if status not in row.begin:
-        message = f"{family.name} is {status}, want {' or '.join(row.begin)}"
+        want = " or ".join(each for each in row.begin if each != UNMADE)
+        message = f"{family.name} is {status}, want {want}"
         refuse(family.status_code, message, record.id)

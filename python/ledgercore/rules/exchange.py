@@ -28,6 +28,7 @@ from ledgercore.records import (
     ExchangeVoid,
 )
 from ledgercore.rules import authorisation
+from ledgercore.rules.agreement import check_in_force
 from ledgercore.rules.consent import give_use_back, take_use
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.state import (
@@ -139,6 +140,14 @@ def consent_is_authorised(case: IntentCase | AdmitCase) -> None:
         case.refuse("E_USES", f"uses are {consent.uses}, want fewer than {consent.max_uses}")
     if status != "AUTHORISED":
         case.refuse("E_CONSENT_STATE", f"consent is {status}, want AUTHORISED")
+
+
+def agreement_is_in_force(case: IntentCase | AdmitCase) -> None:
+    """the agreement that the consent names, if any, is FINALIZED at the block's time, else
+    E_AGREEMENT_STATE"""
+    agreement = _consent(case).agreement
+    if agreement is not None:
+        check_in_force(case, agreement)
 
 
 def authorisation_has_uses(case: IntentCase | AdmitCase) -> None:
@@ -320,6 +329,7 @@ FAMILY = Family(
             (
                 "signer_is_of_consent",
                 "consent_is_authorised",
+                "agreement_is_in_force",
                 "authorisation_has_uses",
                 "lapse_is_ahead",
             ),
@@ -329,7 +339,12 @@ FAMILY = Family(
             ("INTENDED",),
             Signer.PROVIDER,
             "ADMITTED",
-            ("consent_is_authorised", "authorisation_has_uses", "deadline_is_near"),
+            (
+                "consent_is_authorised",
+                "agreement_is_in_force",
+                "authorisation_has_uses",
+                "deadline_is_near",
+            ),
         ),
         Row(ExchangeRefuse.KIND, ("INTENDED",), Signer.PROVIDER, "REFUSED"),
         Row(
@@ -382,6 +397,7 @@ FAMILY = Family(
         (
             signer_is_of_consent,
             consent_is_authorised,
+            agreement_is_in_force,
             authorisation_has_uses,
             schema_is_authorised,
             lapse_is_ahead,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import ProductPublish, ProductWithdraw
 from ledgercore.rules.authorisation import check_issue
@@ -10,13 +12,28 @@ from ledgercore.rules.schema import schema_texts
 from ledgercore.rules.state import NEW, ProductState, SchemaState, product_object, schema_object
 from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "find_product", "product_is_published"]
 
 PublishCase = Case[ProductPublish, None]
 
 
 def name_of(record: VerifiedRecord, body: ProductPublish | ProductWithdraw) -> bytes:
     return product_object(body.product)
+
+
+def find_product(case: Case[Any, Any]) -> ProductState:
+    """The product that a record names, or the refusal of what does not exist."""
+    product = case.view.get(product_object(case.body.product), ProductState)
+    if product is None:
+        case.refuse("E_UNKNOWN", f"product {case.body.product} does not exist")
+    return product
+
+
+def product_is_published(case: Case[Any, Any]) -> None:
+    """the product exists (else E_UNKNOWN) and is PUBLISHED, else E_PRODUCT"""
+    status = find_product(case).status
+    if status != "PUBLISHED":
+        case.refuse("E_PRODUCT", f"product {case.body.product} is {status}, want PUBLISHED")
 
 
 def _schema(case: PublishCase) -> SchemaState:
@@ -74,6 +91,7 @@ def publish(case: PublishCase) -> ProductState:
         schema_version=body.schema_version,
         fields=tuple(fields[code] for code in body.codes),
         purposes=body.purposes,
+        needs_agreement=body.needs_agreement,
     )
 
 

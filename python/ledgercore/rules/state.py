@@ -1,7 +1,7 @@
 """Define what the state map holds: one class an object, and the objects' names.
 
 States are canonical arrays like record bodies, and only rules write them. A withdrawn product's
-state begins ``9a a9 57 49 54 48 44 52 41 57 4e 02 c4 20``: ten fields, status, count, history.
+state begins ``9b a9 57 49 54 48 44 52 41 57 4e 02 c4 20``: eleven fields, status, count, history.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = [
     "NETWORK",
     "NEW",
     "Admission",
+    "AgreementState",
     "AmountsState",
     "AuditKeyState",
     "AuditState",
@@ -38,6 +39,7 @@ __all__ = [
     "SchemaState",
     "SignerState",
     "State",
+    "agreement_object",
     "audit_key_object",
     "audit_object",
     "authorisation_object",
@@ -180,10 +182,27 @@ class ProductState(BusinessState, frozen=True):
     schema_version: int
     fields: tuple[tuple[str, str, int], ...]
     purposes: tuple[str, ...]
+    needs_agreement: bool = False
+
+
+class AgreementState(BusinessState, frozen=True):
+    """What a consumer and a provider negotiate or have agreed on.
+
+    ``ended_by`` and ``code`` say who terminated, suspended or retired it and why; else empty.
+    """
+
+    consumer: str
+    provider: str
+    product: str
+    purposes: tuple[str, ...]
+    contract_commitment: bytes
+    expires_ms: int
+    ended_by: str
+    code: str
 
 
 class ConsentState(BusinessState, frozen=True):
-    """One consent: its parties, its bounds, the uses taken so far, and who may act for them."""
+    """One consent: its parties, its bounds, the uses taken so far, who may act, its agreement."""
 
     consumer: str
     provider: str
@@ -196,6 +215,7 @@ class ConsentState(BusinessState, frozen=True):
     max_uses: int
     uses: int
     processors: tuple[str, ...]
+    agreement: bytes | None
 
 
 class Admission(State, frozen=True):
@@ -332,6 +352,10 @@ def product_object(product: str) -> bytes:
     return b"product/" + product.encode()
 
 
+def agreement_object(agreement: bytes) -> bytes:
+    return b"agreement/" + agreement
+
+
 def consent_object(consent: bytes) -> bytes:
     return b"consent/" + consent
 
@@ -373,6 +397,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"authorisation": AuthorisationState,
     b"schema": SchemaState,
     b"product": ProductState,
+    b"agreement": AgreementState,
     b"consent": ConsentState,
     b"exchange": ExchangeState,
     b"dispute": DisputeState,

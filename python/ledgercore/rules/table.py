@@ -22,6 +22,7 @@ from ledgercore.rules.view import View
 
 __all__ = [
     "SAME",
+    "UNMADE",
     "Case",
     "Family",
     "Position",
@@ -50,7 +51,7 @@ class Signer(StrEnum):
 
     A party is the provider, the consumer or the key of a consent that the object rests on; an
     owner is the member that the body names, and a recipient the consumer or the processor that
-    acts for it.
+    acts for it. Either is one of the members that the state names as provider and consumer.
     """
 
     OPERATOR = "operator"
@@ -64,14 +65,19 @@ class Signer(StrEnum):
     GOVERNANCE = "governance"
     COMPETENT_AUTHORITY = "competent-authority"
     OWNER = "owner"
+    EITHER = "provider or consumer"
 
 
 SAME = ""
 """The end of a row that leaves its object in the state that it found."""
 
 
+UNMADE = ""
+"""Among the beginnings of a row: the record may also make the object."""
+
+
 class Row(NamedTuple):
-    """One transition. ``begin`` is empty where the record makes the object.
+    """One transition. ``begin`` is empty where the record makes the object, and only then.
 
     ``end`` is ``SAME`` where its status stays what it was.
     """
