@@ -134,7 +134,7 @@ def test_every_history_is_what_the_slow_way_finds(ledger: Ledger) -> None:
 
     assert {name: indices(ledger.history(name)) for name in want} == want
     assert {name.split(b"/")[0].decode() for name in want} == {
-        *("member", "schema", "product", "consent", "exchange", "decision")
+        *("governance", "member", "schema", "product", "consent", "exchange", "decision")
     }
     assert max(map(len, want.values())) == 12
 
@@ -146,7 +146,7 @@ def test_what_was_never_seen_has_an_empty_history(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (rules.NETWORK, "has no history, want one of member, authorisation, schema"),
+        (rules.NETWORK, "has no history, want one of governance, member, authorisation"),
         (rules.signer_object(KEYS["provider"].public_key), "has no history"),
         (b"consents/" + ZERO, "is of no family"),
         (b"consent", "is of no family"),

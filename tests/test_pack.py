@@ -197,8 +197,8 @@ def scanned(ledger: Ledger, consent: bytes) -> tuple[dict[int, bytes], list[byte
             elif isinstance(body, records.DisputeOpen):
                 objects.append(dispute_object(body.exchange))
     keys = {each.signing_key: each.member for each in ledger.genesis.members}
-    signers = sorted({ledger.record(index).key for index in found if index} & set(keys))
-    return found, objects + [member_object(keys[key]) for key in signers]
+    signers = {ledger.record(index).key for index in found if index} & set(keys)
+    return found, objects + [member_object(each) for each in sorted(keys[key] for key in signers)]
 
 
 def test_packs_hold_what_a_scan_of_the_ledger_finds(run: DemoResult) -> None:

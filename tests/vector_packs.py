@@ -42,6 +42,7 @@ from ledgercore.records import (
 from ledgercore.rules import consent, exchange
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 from tests.vector_agreements import agreements
+from tests.vector_quorums import quorums
 
 EXTRA = "soc.heads"
 
@@ -57,7 +58,8 @@ def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
         rotated, forged = _rotated(directory / "rotated", suite)
         good["rotated"] = rotated
         under, other = agreements(directory / "agreements", suite)
-        good |= under
+        changed, voted = quorums(directory / "quorums", suite)
+        good |= under | changed
         found: list[Made] = []
         for name, pack in good.items():
             claims = verify_pack(_encoded(pack), anchor)
@@ -65,7 +67,7 @@ def packs(directory: Path, suite: str) -> tuple[str, list[Made]]:
                 (f"pack-{name}", _encoded(pack), [(each.name, each.status) for each in claims])
             )
         if suite == "std":  # what is wrong with these has nothing to do with hashes
-            bad = [*_bad(town, good), *forged, *other]
+            bad = [*_bad(town, good), *forged, *other, *voted]
             found += [(f"pack-bad-{name}", data, want) for name, data, want in bad]
         return format_anchor(anchor), found
     finally:

@@ -1091,6 +1091,14 @@ STATES: dict[str, Shape] = {
         signing_key=HASH,
         sealing_key=bytes_of(0, 32),
     ),
+    "governance": row(**BEGIN, members=list_of(ANY_TEXT, PACK_BYTES)),
+    "proposal": row(
+        **BEGIN,
+        kind=ANY_TEXT,
+        content=HASH,
+        lapses_ms=ANY_COUNT,
+        approvals=list_of(HASH, PACK_BYTES),
+    ),
     "product": row(
         **BEGIN,
         provider=ANY_TEXT,
@@ -1262,6 +1270,9 @@ MEMBER_KINDS = (
     *("key.rotate", "key.compromise", "key.replace"),
 )
 """The kinds that touch the member that they name."""
+QUORUM_KINDS = tuple(kind for kind in MEMBER_KINDS if "proposal" in BODIES[kind].split())
+"""Those of them that a quorum of governance has to stand behind."""
+VOTES = ("governance.propose", "governance.approve", "governance.report")
 AGREEMENT_KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "agreement.request": (("", "OFFERED"), ("consumer",), "REQUESTED"),
     "agreement.offer": (("", "REQUESTED"), ("provider",), "OFFERED"),
@@ -1399,7 +1410,7 @@ class Evidence:
 
     def state(self, word: str, name: bytes) -> dict[str, Any]:
         """The state of an object, as the checkpoint has it."""
-        state = self._states.get(word.encode() + b"/" + name)
+        state = self._states.get(b"/".join([word.encode(), name] if name else [word.encode()]))
         if state is None:
             refuse(INVALID_PROOF, f"state of the {word} is missing")
         return decode_state(word, state)
@@ -1476,6 +1487,8 @@ class Case:
 
     def _check_related(self) -> None:
         """Refuse what is of another consent: it could only be taken for one of this."""
+        enacted = [each for each in self.evidence.entries if each.record.kind in QUORUM_KINDS]
+        proposals = {each.body["proposal"] for each in enacted}
         for entry in self.evidence.entries[1:]:
             related = self.touches_consent(entry)
             if entry.record.kind == "product.publish":
@@ -1484,6 +1497,8 @@ class Case:
                 related = entry.body["agreement"] == self.request_entry.body["agreement"]
             elif entry.record.kind == "decision.record":
                 related = not self.exchanges.isdisjoint(entry.body["inputs"])
+            elif entry.record.kind in VOTES:
+                related = entry.body["proposal"] in proposals
             elif entry.record.kind in MEMBER_KINDS:
                 related = entry.body["member"] in self.evidence.members
             elif entry.record.kind in AFTER_DECISIONS:
@@ -2041,12 +2056,90 @@ def show_compromises(case: Case) -> Iterator[Claim]:
             yield Claim("compromised", f"{called}: what it signed before needs corroboration")
 
 
+def show_quorums(case: Case) -> Iterator[Claim]:
+    """That more than half of governance approved each record that needs it."""
+    evidence = case.evidence
+    enacted = [entry for entry in evidence.entries if entry.record.kind in QUORUM_KINDS]
+    if not enacted:
+        return
+    governed = follow_governance(evidence)
+    for entry in enacted:
+        approved, governors = follow_proposal(evidence, entry), governed[entry.index]
+        own = evidence.has_role(entry, "governance")
+        need(own, UNTRUSTED, f"record {entry.index} is not signed by governance")
+        count, want = len(approved), len(governors) // 2 + 1
+        few = f"record {entry.index} has {count} approvals of governance, want {want}"
+        need(count >= want, INVALID_PROOF, few)
+        what = f"{entry.record.kind} of {entry.body['member']}"
+        yield Claim("quorum", f"{count} of {len(governors)} of governance approved {what}")
+
+
+def follow_governance(evidence: Evidence) -> dict[int, set[str]]:
+    """Who governed when each record was ordered, from the genesis on."""
+    founded = evidence.entries[0].body["members"]
+    governors = {each["member"] for each in founded if "governance" in each["roles"]}
+    state = evidence.state("governance", b"")
+    touching, found = evidence.entries[:1], dict[int, set[str]]()
+    for entry in evidence.entries[1:]:
+        found[entry.index] = set(governors)
+        if entry.record.kind not in MEMBER_KINDS or entry.record.kind == "key.rotate":
+            continue
+        name = entry.body["member"]
+        if "governance" in evidence.member(name).roles:
+            touching.append(entry)
+            governors.discard(name)
+            if any(begin == entry.index for _, begin, _ in evidence.member(name).keys):
+                governors.add(name)
+    evidence.check_complete("governance", state, touching)
+    same = sorted(governors) == state["members"]
+    need(same, INVALID_PROOF, "governance is not the one that its history makes")
+    return found
+
+
+def follow_proposal(evidence: Evidence, enacted: Entry) -> set[str]:
+    """Who of governance had approved a record, with a key that could sign when it was ordered."""
+    proposal, index = enacted.body["proposal"], enacted.index
+    own = [entry for entry in evidence.entries if entry.body.get("proposal") == proposal]
+    state = evidence.state("proposal", proposal)
+    evidence.check_complete("proposal", state, own)
+    closed = (state["status"], own[-1].index) == ("ENACTED", index)
+    need(closed, INVALID_PROOF, f"proposal is not the one that record {index} closed")
+    check_proposed(evidence, own[0], enacted)
+    found = set()
+    for entry in own:
+        if entry.record.kind not in ("governance.propose", "governance.approve"):
+            continue
+        key = entry.record.key
+        names = [name for name, each in evidence.members.items() if each.has(key, entry.index)]
+        governs = bool(names) and "governance" in evidence.member(names[0]).roles
+        need(governs, UNTRUSTED, f"record {entry.index} is not signed by governance")
+        if evidence.member(names[0]).has(key, index):
+            found.add(names[0])
+    return found
+
+
+def check_proposed(evidence: Evidence, first: Entry, enacted: Entry) -> None:
+    """Hold a record to what was proposed, or to the member whose equivocation was reported."""
+    kind, body = enacted.record.kind, first.body
+    if first.record.kind == "governance.propose":
+        same = (body["kind"], body["body"]) == (kind, enacted.record.body)
+        need(same, INVALID_PROOF, f"what was proposed is another record than {enacted.index}")
+        return
+    reported = (first.record.kind, kind) == ("governance.report", "member.suspend")
+    need(reported, INVALID_PROOF, f"record {enacted.index} was never proposed")
+    convicted = check_equivocation(body["evidence"], evidence.anchor)
+    member = enacted.body["member"]
+    own = convicted.key in [key for key, _, _ in evidence.member(member).keys]
+    own = own and body["member"] == member
+    need(own, INVALID_PROOF, f"evidence is not by a key of {member}")
+
+
 CLAIMS = (
     *(show_complete, show_product, show_agreement, show_consent, show_live, show_processor),
     *(show_request, show_scope, show_payload, show_release),
     *(show_key, show_delivery, show_objection, show_corrections, show_decisions, show_uses),
     *(show_dispute, show_restrictions, show_erasure, show_forgetting, show_audits),
-    show_compromises,
+    *(show_compromises, show_quorums),
 )
 
 
@@ -2098,7 +2191,8 @@ def show_record(data: bytes, given: Given) -> list[Claim]:
 EQUIVOCATION = row(version=VERSION, first=ANY_BYTES, second=ANY_BYTES)
 
 
-def show_equivocation(data: bytes, given: Given) -> list[Claim]:
+def check_equivocation(data: bytes, anchor: Anchor) -> Record:
+    """The first of two records that one key signed with one sequence."""
     pair = EQUIVOCATION(decode(data, "equivocation"), "equivocation")
     first, second = decode_record(pair["first"]), decode_record(pair["second"])
     need(first.id <= second.id, MALFORMED, "records are not in the order of their ids")
@@ -2106,8 +2200,13 @@ def show_equivocation(data: bytes, given: Given) -> list[Claim]:
     named = ("network", "key", "sequence")
     one = all(getattr(first, name) == getattr(second, name) for name in named)
     need(one, INVALID_PROOF, "records are of two networks, keys or sequences")
-    verify_record(first, given.anchor, "first record")
-    verify_record(second, given.anchor, "second record")
+    verify_record(first, anchor, "first record")
+    verify_record(second, anchor, "second record")
+    return first
+
+
+def show_equivocation(data: bytes, given: Given) -> list[Claim]:
+    first = check_equivocation(data, given.anchor)
     signed = f"key {first.key.hex()} signed two records of sequence {first.sequence}"
     return [Claim("equivocation", signed)]
 

@@ -124,7 +124,7 @@ def test_a_record_does_not_go_with_them(place: Path) -> None:
         (2, ("--index", 1, "--state", NAME, "--since", 1), b"say one of"),
         (2, ("--state", NAME, "--height", 1), b"--height goes with --history"),
         (2, ("--history", NAME, "--height", 9), b"height is 9, want 0 or more and at most 4"),
-        (5, ("--history", "signer/" + "00" * 32), b"has no history, want one of member"),
+        (5, ("--history", "signer/" + "00" * 32), b"has no history, want one of governance"),
         (5, ("--state", "consents/1"), b"is of no family that has states"),
         (5, ("--state", "consent/1"), b"want 64 hexadecimal digits"),
     ],

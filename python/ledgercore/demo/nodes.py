@@ -17,7 +17,7 @@ import msgspec
 from ledgercore._core import SigningKey
 from ledgercore.clock import Clock
 from ledgercore.demo.network import Place, lay_out
-from ledgercore.demo.parties import BANK, ENTERPRISES, REGULATES, REGULATOR, TAX, Parties
+from ledgercore.demo.parties import BANK, ENTERPRISES, REGULATOR, ROLES, TAX, Parties
 from ledgercore.demo.processes import NodeProcess, free_ports
 from ledgercore.demo.stage import Stage, WaitingCalendar
 from ledgercore.disk import exists, read_bytes
@@ -36,11 +36,11 @@ BRIEF_MS = 8_000
 """How long the consents live that are to expire: longer than the steps before take."""
 
 SETTLE_S = 60.0
-ROLES: dict[str, tuple[str, ...]] = {
-    TAX: ("provider",),
-    BANK: ("consumer",),
+MEMBERS: dict[str, tuple[str, ...]] = {
+    TAX: ROLES[TAX],
+    BANK: ROLES[BANK],
     ENTERPRISES: (),
-    REGULATOR: REGULATES,
+    REGULATOR: ROLES[REGULATOR],
 }
 LIAR = ENTERPRISES
 KILLED = BANK
@@ -56,10 +56,10 @@ class NodesStage(Stage):
         self._pause = Event()
         self._closing = ExitStack()
         self._keys: dict[str, SigningKey] = {}
-        ports = free_ports(len(ROLES))
+        ports = free_ports(len(MEMBERS))
         places = lay_out(
             directory / "nodes",
-            ROLES,
+            MEMBERS,
             ports,
             origin="tax.example/exchange",
             sparing={REGULATOR},

@@ -17,14 +17,19 @@ from ledgercore.keyfile import store_key
 from ledgercore.ledger import Ledger
 from ledgercore.profiles import Table
 from ledgercore.records import Member
+from ledgercore.rules import GOVERNANCE_ROLE
 from ledgercore.vault import Vault
 
-__all__ = ["BANK", "ENTERPRISES", "REGULATES", "REGULATOR", "TAX", "Parties", "set_up"]
+__all__ = ["BANK", "ENTERPRISES", "REGULATOR", "ROLES", "TAX", "Parties", "set_up"]
 
 TAX, BANK, ENTERPRISES, REGULATOR = "tax-authority", "bank", "enterprises", "regulator"
 
 
-REGULATES = ("supervisor", "competent-authority")
+ROLES = {
+    TAX: ("provider", GOVERNANCE_ROLE),
+    BANK: ("consumer", GOVERNANCE_ROLE),
+    REGULATOR: ("supervisor", "competent-authority", GOVERNANCE_ROLE),
+}
 
 
 @dataclass
@@ -89,8 +94,7 @@ def set_up(
     keys: dict[str, SigningKey] = {}
     members = []
     roles: dict[str, tuple[str, ...]] = dict.fromkeys(processors, ("processor",))
-    roles = {TAX: ("provider",), BANK: ("consumer",), REGULATOR: REGULATES} | roles
-    for member, held in roles.items():
+    for member, held in (ROLES | roles).items():
         seed, sealing = entropy.bytes(32), entropy.bytes(32)
         store_key(directory / f"{member}.key", seed)
         keys[member] = SigningKey(seed)

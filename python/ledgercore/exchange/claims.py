@@ -30,6 +30,7 @@ from ledgercore.exchange.outcomes import (
     prove_key,
     prove_objection,
 )
+from ledgercore.exchange.quorum import prove_quorums
 from ledgercore.records import (
     ExchangeAcknowledge,
     ExchangeAdmit,
@@ -196,4 +197,5 @@ _CLAIMS: tuple[Callable[[Case], list[Claim]], ...] = (
     prove_forgetting,
     prove_audits,
     _compromised,
+    prove_quorums,
 )

@@ -15,7 +15,7 @@ from typing import TypeVar
 from ledgercore import records
 from ledgercore._core import Anchor, Record, StateProof, VerifiedRecord, hash_domain
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
-from ledgercore.exchange.membership import MEMBER_KINDS, Membership
+from ledgercore.exchange.membership import MEMBER_KINDS, VOTES, Membership, is_enacted
 from ledgercore.proofs import check_complete, verify_note, verify_records
 from ledgercore.records import (
     DATA,
@@ -154,16 +154,20 @@ class Evidence:
         consent = self.consent()
         exchanges = self._exchanges(consent)
         decisions = self._decisions(exchanges)
+        enacted = [body for _, _, body in self.entries if is_enacted(body)]
+        proposals = {getattr(body, "proposal", b"") for body in enacted}
         (asked,) = (body for _, _, body in self.of_kind(ConsentRequest))
         for index, record, body in self.entries[1:]:
             own_product = isinstance(body, ProductPublish) and body.product == asked.product
             of_agreement = record.kind in AGREEMENT_ROWS
             own_agreement = of_agreement and getattr(body, "agreement", None) == asked.agreement
             own_member = isinstance(body, MEMBER_KINDS) and body.member in self.members
+            own_vote = isinstance(body, VOTES) and body.proposal in proposals
             if (
                 not own_product
                 and not own_agreement
                 and not own_member
+                and not own_vote
                 and not concerns(body, consent, exchanges, decisions)
             ):
                 raise MalformedError(f"record {index} is of another consent or product")

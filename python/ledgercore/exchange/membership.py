@@ -2,8 +2,7 @@
 
 A pack has, for each member who signed in it, the member's state and every record that touched it.
 So a rotation is followed from the old key to the new one, and none is left out. That a quorum stood
-behind an admission, a suspension or a replacement is held by the ledger's rules, which whoever
-replays the ledger runs again; a pack shows the record alone.
+behind an admission, a suspension or a replacement is shown in ``quorum``.
 """
 
 from __future__ import annotations
@@ -16,6 +15,9 @@ from ledgercore.errors import InvalidProof, UntrustedError
 from ledgercore.proofs import check_complete
 from ledgercore.records import (
     Genesis,
+    GovernanceApprove,
+    GovernancePropose,
+    GovernanceReport,
     KeyCompromise,
     KeyReplace,
     KeyRotate,
@@ -28,7 +30,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules import MemberState
 
-__all__ = ["MEMBER_KINDS", "Membership", "Tenure"]
+__all__ = ["MEMBER_KINDS", "VOTES", "Membership", "Tenure", "is_enacted"]
 
 MEMBER_KINDS = (
     MemberAdmit,
@@ -41,7 +43,15 @@ MEMBER_KINDS = (
 )
 """Bodies that touch the member that they name."""
 
+VOTES = (GovernancePropose, GovernanceApprove, GovernanceReport)
+"""Bodies that a proposal is made and carried by."""
+
 Entry = tuple[int, Record, RecordBody]
+
+
+def is_enacted(body: RecordBody) -> bool:
+    """Whether a quorum has to stand behind a record: it names the proposal that it closes."""
+    return isinstance(body, MEMBER_KINDS) and "proposal" in body.__struct_fields__
 
 
 class Tenure(NamedTuple):

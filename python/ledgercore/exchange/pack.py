@@ -12,6 +12,7 @@ else still verifies.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from ledgercore import records
@@ -20,6 +21,7 @@ from ledgercore.errors import RefusedError
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.claims import prove_claims
 from ledgercore.exchange.evidence import Evidence
+from ledgercore.exchange.membership import MEMBER_KINDS, is_enacted
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.objection import Objection
@@ -34,6 +36,7 @@ from ledgercore.records import (
 )
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import (
+    GOVERNANCE,
     ConsentState,
     ExchangeState,
     KeyState,
@@ -46,6 +49,7 @@ from ledgercore.rules import (
     key_object,
     member_object,
     product_object,
+    proposal_object,
 )
 from ledgercore.rules.view import decode_state
 
@@ -140,16 +144,21 @@ class _Trail:
         self._add_members(ledger)
 
     def _add_members(self, ledger: Ledger) -> None:
-        """Whoever signed anything after the genesis, with every record that touched the member."""
-        signed = [Record.decode(data) for index, data in self.found.items() if index]
-        for key in sorted({record.key for record in signed}):
-            value = ledger.state(key_object(key))
-            assert value is not None, "a signer has a key"
-            member = decode_state(value, KeyState).member
-            if member and member_object(member) not in self.objects:
-                self.objects.append(member_object(member))
-                history = ledger.history(member_object(member))
-                self.found |= {index: record.encode() for index, record in history}
+        """Whoever signed anything after the genesis, with every record that touched the member.
+
+        Where governance changed one of them: the proposal with its votes, and who governed when.
+        """
+        seen = {0}
+        while waiting := sorted(self.found.keys() - seen):
+            seen.update(waiting)
+            called = {
+                name
+                for index in waiting
+                for name in _objects_of(ledger, Record.decode(self.found[index]))
+            }
+            for name in sorted(called.difference(self.objects)):
+                self.objects.append(name)
+                self.found |= {index: each.encode() for index, each in ledger.history(name)}
 
     def _add_dispute(self, opened: Record) -> None:
         body = records.decode(opened.kind, opened.body)
@@ -171,6 +180,21 @@ class _Trail:
             self.objects.append(agreement_object(body.agreement))
             history = ledger.history(agreement_object(body.agreement))
             self.found |= {at: each.encode() for at, each in history}
+
+
+def _objects_of(ledger: Ledger, record: Record) -> Iterator[bytes]:
+    """The members whom a record is by and about, and what its quorum is shown by."""
+    value = ledger.state(key_object(record.key))
+    assert value is not None, "a signer has a key"
+    member = decode_state(value, KeyState).member
+    if member:
+        yield member_object(member)
+    body = records.decode(record.kind, record.body)
+    if isinstance(body, MEMBER_KINDS):
+        yield member_object(body.member)
+    if is_enacted(body):
+        yield proposal_object(getattr(body, "proposal", b""))
+        yield GOVERNANCE
 
 
 def _terms(ledger: Ledger, proposal: Proposal, exchange: ExchangeState) -> tuple[Leaf, ...]:

@@ -112,7 +112,8 @@ def apply_genesis(view: View, record: VerifiedRecord, body: Genesis) -> None:
         _put_member(view, record, member)
     governors = sorted(m.member for m in body.members if GOVERNANCE_ROLE in m.roles)
     if governors:
-        view.put(GOVERNANCE, GovernanceState(tuple(governors)))
+        history = extend_history(record.suite, EMPTY_HISTORY, record.id)
+        view.touch(GOVERNANCE, GovernanceState("ACTIVE", 1, history, tuple(governors)), 0)
     if view.get(key_object(body.operator_key), KeyState) is None:
         _put_member(
             view, record, Member(OPERATOR, body.origin, (OPERATOR,), body.operator_key, b"")

@@ -112,7 +112,9 @@ def _set_governor(case: Case[Any, Any], roles: tuple[str, ...], active: bool) ->
     if GOVERNANCE_ROLE in roles:
         others = [member for member in governors(case) if member != case.body.member]
         members = sorted([*others, case.body.member] if active else others)
-        case.view.put(GOVERNANCE, GovernanceState(tuple(members)))
+        state = case.view.get(GOVERNANCE, GovernanceState)
+        assert state is not None, "governance is of the genesis, or nobody has the role"
+        case.touch(GOVERNANCE, structs.replace(state, members=tuple(members)))
 
 
 def admit(case: Case[MemberAdmit, None]) -> MemberState:

@@ -101,8 +101,11 @@ class NetworkState(State, frozen=True):
     genesis: bytes
 
 
-class GovernanceState(State, frozen=True):
-    """The members of governance who are ACTIVE, in the order of their ids."""
+class GovernanceState(BusinessState, frozen=True):
+    """The members of governance who are ACTIVE, in the order of their ids.
+
+    Its history is the genesis and every record that changed who they are.
+    """
 
     members: tuple[str, ...]
 
