@@ -81,7 +81,7 @@ def warrant_example() -> str:
     """The header of one request."""
     request = ("GET", "/v1/blocks?begin=1&end=3", b"")
     clock, entropy = ManualClock(1_700_000_000_000), SeededEntropy(0)
-    header = sign_request(KEY, NETWORK, "bank", request, clock, entropy)
+    header = sign_request(KEY, NETWORK, "bank", bytes(range(32)), request, clock, entropy)
     return "\n".join(textwrap.wrap(header, 100)) + "\n"
 
 

@@ -32,10 +32,13 @@ def command(*arguments: object) -> dict[str, Any]:
 
 
 @contextmanager
-def network(directory: Path) -> Iterator[list[NodeProcess]]:
+def network(
+    directory: Path, members: dict[str, tuple[str, ...]] | None = None
+) -> Iterator[list[NodeProcess]]:
     """The operator's node and two others, all caught up."""
-    ports = free_ports(len(MEMBERS))
-    places = lay_out(directory / "network", MEMBERS, ports, origin="test.example/network")
+    members = members or MEMBERS
+    ports = free_ports(len(members))
+    places = lay_out(directory / "network", members, ports, origin="test.example/network")
     processes = [NodeProcess(place) for place in places]
     try:
         start_all(processes)

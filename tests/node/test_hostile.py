@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -14,24 +15,28 @@ import pytest
 
 from ledgercore import UnavailableError
 from ledgercore.entropy import SystemEntropy
+from ledgercore.node.client import Patience
 from ledgercore.node.limits import Limits
 from ledgercore.node.tls import client_context
 from tests.node.running import Running, running
-from tests.node.test_trust import header
+from tests.node.test_trust import header, raw
 
 STRICT = Limits(
     body_bytes=256 * 1024,
     bodies_bytes=1024 * 1024,
-    requests_per_s=50,
+    requests_per_s=10,
     requests_burst=50,
     connections=24,
     streams=3,
     header_bytes=8 * 1024,
+    handshakes_of_address=16,
     handshake_s=0.5,
     headers_s=0.5,
     body_s=0.5,
     write_s=0.5,
 )
+PATIENT = Patience(attempts=4)
+"""An honest caller's, who shares an address with those who are not."""
 HONEST_S = 3.0
 """What an honest caller waits at most for one answer, on a machine that others use too."""
 
@@ -98,14 +103,72 @@ async def long_headers(there: Running) -> None:
 
 async def half_open(there: Running) -> None:
     """Connections that never begin TLS, or begin no request, are closed in time."""
-    raw = [await asyncio.open_connection("127.0.0.1", there.server.port) for _ in range(40)]
+    held = [await asyncio.open_connection("127.0.0.1", there.server.port) for _ in range(40)]
     begin = time.monotonic()
-    for reader, writer in raw:
+    for reader, writer in held:
         async with asyncio.timeout(5):
             assert await reader.read() == b""
         writer.transport.abort()
     assert time.monotonic() - begin < 5
     assert await said(there) == b""
+
+
+async def many_handshakes(there: Running) -> None:
+    """Beyond the bound of one address connections are closed at once; another address is let in."""
+    held = [await asyncio.open_connection("127.0.0.1", there.server.port) for _ in range(40)]
+    closed = await asyncio.gather(*[closes(reader, 0.25) for reader, _ in held])
+    assert closed.count(True) >= 40 - STRICT.handshakes_of_address
+    assert there.node.metrics.turned_away._value.get() >= closed.count(True)
+    context = client_context(there.tls)
+    place = {"server_hostname": "localhost", "local_addr": ("127.0.0.2", 0)}
+    _, writer = await asyncio.open_connection("127.0.0.1", there.server.port, ssl=context, **place)
+    for each in (writer, *[writer for _, writer in held]):
+        each.transport.abort()
+    await asyncio.sleep(STRICT.handshake_s)
+
+
+async def closes(reader: asyncio.StreamReader, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def bad_tls(there: Running) -> None:
+    """What is no handshake, or none that ends, is closed and nothing is answered to it."""
+    hello = ssl.MemoryBIO()
+    inside = client_context(there.tls).wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost")
+    with suppress(ssl.SSLWantReadError):
+        inside.do_handshake()
+    begun = hello.read()
+    for data in (
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"\x16\x03\x01\xff\xff" + bytes(600),
+        bytes(range(256)) * 4,
+        begun[: len(begun) // 2],
+        begun[:20] + bytes([begun[20] ^ 1]) + begun[21:40] + b"\xff" * len(begun[40:]),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", there.server.port)
+        writer.write(data)
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                assert b"HTTP" not in await reader.read()
+        writer.transport.abort()
+
+
+async def forged(there: Running) -> None:
+    """A signature that does not verify, a warrant sent again, or one for another's certificate."""
+    scheme, _, text = header(there, 1, entropy=SystemEntropy()).partition(" ")
+    data = bytearray(base64.b64decode(text))
+    data[-1] ^= 1
+    changed = f"{scheme} {base64.b64encode(data).decode()}"
+    seen = header(there, 1, entropy=SystemEntropy())
+    other = header(there, 1, entropy=SystemEntropy(), certificate=bytes(32))
+    got = [await raw(there, each) for each in (changed, seen, seen, other)]
+    assert [status for status, _ in got] == [401, 200, 401, 401], got
 
 
 async def deep_nesting(there: Running) -> None:
@@ -136,8 +199,10 @@ async def many_requests(there: Running) -> None:
                 return "many" if "times a second" in str(error) else "other"
             return "answered"
 
-        answers = [await ask() for _ in range(300)]
-    assert answers.count("many") > 100
+        answers = list[str]()
+        while answers.count("many") < 100:  # however slow this machine is just now
+            answers.append(await ask())
+            assert len(answers) < 3000
     assert "other" not in answers
 
 
@@ -190,6 +255,9 @@ ATTACKS: list[Callable[[Running], Awaitable[None]]] = [
     slow_drip,
     long_headers,
     half_open,
+    many_handshakes,
+    bad_tls,
+    forged,
     deep_nesting,
     compressed,
     many_requests,
@@ -202,7 +270,7 @@ ATTACKS: list[Callable[[Running], Awaitable[None]]] = [
 
 def test_hostile_callers_are_answered_in_bounds_and_honest_ones_as_ever(tmp_path: Path) -> None:
     async def act() -> None:
-        async with running(tmp_path, STRICT) as there, there.client(0) as honest:
+        async with running(tmp_path, STRICT) as there, there.client(0, PATIENT) as honest:
             await honest.submit_many(there.records(200))
             waited: dict[str, list[float]] = {}
 
@@ -211,7 +279,7 @@ def test_hostile_callers_are_answered_in_bounds_and_honest_ones_as_ever(tmp_path
                     begin = time.monotonic()
                     await honest.fetch("GET", "/v1/checkpoint")
                     waited.setdefault(name, []).append(time.monotonic() - begin)
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.15)
 
             quiet = asyncio.Event()
             asyncio.get_running_loop().call_later(1, quiet.set)
@@ -256,12 +324,14 @@ def test_without_the_bound_a_drip_is_waited_for(tmp_path: Path) -> None:
 def test_strangers_share_one_rate(tmp_path: Path) -> None:
     async def act() -> None:
         async with running(tmp_path, STRICT) as there:
-            connector = aiohttp.TCPConnector(ssl=client_context(there.tls))
+            connector = aiohttp.TCPConnector(ssl=client_context(there.tls), limit=8)
             async with aiohttp.ClientSession(connector=connector) as session:
-                statuses = []
-                for _ in range(80):
+
+                async def ask() -> int:
                     async with session.get(there.url + "/healthz") as response:
-                        statuses.append(response.status)
+                        return response.status
+
+                statuses = await asyncio.gather(*[ask() for _ in range(200)])
             assert statuses.count(200) >= 50
             assert 429 in statuses
 

@@ -20,17 +20,19 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import InvalidSignature, MalformedError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
-from ledgercore.node.tls import client_context
+from ledgercore.node.tls import Context, client_context
 from ledgercore.node.warrant import Replays, parse_warrant, sign_request
 from tests.node.running import IMPATIENT, MEMBERS, Running, running
 
 NETWORK = bytes(16)
+CERTIFICATE = b"c" * 32
 REQUEST = ("POST", "/v1/records", b"body")
 START_MS = 1_700_000_000_000
 
 
 def signed(**changes: Any) -> str:
     given = {"key": SigningKey(b"k" * 32), "network": NETWORK, "to": "bank", "request": REQUEST}
+    given["certificate"] = CERTIFICATE
     clock, entropy = ManualClock(START_MS), SeededEntropy(1)
     return sign_request(**(given | changes), clock=clock, entropy=entropy)
 
@@ -62,6 +64,7 @@ def header(
         "key": testing.signing_key(number),
         "network": there.node.ledger.network,
         "to": "operator",
+        "certificate": client_context(there.tls).certificate,
         "request": request,
         "clock": SystemClock(),
         "entropy": SeededEntropy(number),
@@ -145,6 +148,7 @@ REFUSED: dict[str, tuple[int, Callable[[Running], str | None]]] = {
     "a stranger": (403, lambda there: header(there, 9)),
     "another network": (401, lambda there: header(there, network=b"x" * 16)),
     "another node": (401, lambda there: header(there, to="member-1")),
+    "another certificate": (401, lambda there: header(there, certificate=CERTIFICATE)),
     "another path": (401, lambda there: header(there, request=("GET", "/v1/checkpoint", b""))),
     "another body": (401, lambda there: header(there, request=("GET", "/v1/anchor", b"x"))),
     "yesterday": (401, lambda there: header(there, clock=ManualClock(START_MS))),
@@ -183,7 +187,9 @@ def test_a_connection_needs_a_certificate_of_the_members_authority(tmp_path: Pat
             (tmp_path / "foreign").mkdir()
             foreign = Authority(tmp_path / "foreign").issue("stranger")
             mixed = structs.replace(foreign, authorities=there.tls.authorities)
-            naked = ssl.create_default_context(cafile=there.tls.authorities)
+            naked = Context(ssl.PROTOCOL_TLS_CLIENT)
+            naked.load_verify_locations(there.tls.authorities)
+            naked.certificate = bytes(32)
             old = client_context(there.tls)
             old.minimum_version = ssl.TLSVersion.TLSv1_2
             old.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -267,6 +273,32 @@ def typed(there: Running, number: int, body: records.RecordBody) -> bytes:
         previous=previous,
     )
     return record.encode()
+
+
+def test_a_certificate_that_is_not_the_signing_members_is_refused(tmp_path: Path) -> None:
+    """One member's warrant by another's connection; the control goes by its own, and is taken."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            other = there.authority.issue("member-1")
+            asked = {"own": there.tls, "other": other}
+            statuses = {}
+            for number, (name, tls) in enumerate(asked.items()):
+                signed = header(there, entropy=SeededEntropy(50 + number))
+                connector = aiohttp.TCPConnector(ssl=client_context(tls))
+                async with (
+                    aiohttp.ClientSession(connector=connector) as session,
+                    session.get(
+                        there.url + "/v1/anchor", headers={"authorization": signed}
+                    ) as response,
+                ):
+                    statuses[name] = (response.status, await response.read())
+
+            assert statuses["own"][0] == 200
+            assert statuses["other"][0] == 401
+            assert b"ask with the member's own certificate" in statuses["other"][1]
+
+    asyncio.run(act())
 
 
 def test_a_connection_speaks_for_one_key(tmp_path: Path) -> None:

@@ -17,7 +17,13 @@ _SEAMS = {
     "clock": ("clock.py", "waiting.py"),
     "randomness": ("entropy.py",),
     "file": ("disk.py",),
-    "socket": ("node/channel.py", "node/server.py", "node/tls.py", "demo/processes.py"),
+    "socket": (
+        "node/channel.py",
+        "node/entrance.py",
+        "node/server.py",
+        "node/tls.py",
+        "demo/processes.py",
+    ),
     "process": ("demo/processes.py",),
     "database": ("store/", "vault/", "vault.py", "testing/", "testing.py"),
 }

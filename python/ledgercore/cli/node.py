@@ -116,6 +116,8 @@ def witness(settings: str, as_json: bool) -> None:
 def run(settings: str, passphrase_file: str | None) -> None:
     """Serve the node of SETTINGS until SIGTERM; logs go to standard error, one object a line.
 
+    SIGHUP has it read its key and certificates anew, and goes on.
+
     A follower without a copy begins one with a peer's genesis.
     """
     from ledgercore.node.logs import make_log
@@ -123,8 +125,9 @@ def run(settings: str, passphrase_file: str | None) -> None:
     from ledgercore.node.settings import load_settings
 
     loaded = load_settings(settings)
-    caller = caller_of(loaded, read_passphrase(passphrase_file))
-    asyncio.run(run_node(loaded, caller, make_log(sys.stderr, member=loaded.member)))
+    passphrase = read_passphrase(passphrase_file)
+    caller, log = caller_of(loaded, passphrase), make_log(sys.stderr, member=loaded.member)
+    asyncio.run(run_node(loaded, caller, log, passphrase=passphrase))
 
 
 @command.command("join")

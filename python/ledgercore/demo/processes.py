@@ -73,6 +73,11 @@ class NodeProcess:
                     )
                 pause.wait(0.05)
 
+    def renew(self) -> None:
+        """Have the node read its key and certificates anew."""
+        assert self._process is not None, "node was started"
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> int:
         """End as a service manager does; the exit code."""
         assert self._process is not None, "node was started"

@@ -8,6 +8,7 @@ For one event loop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -37,9 +38,16 @@ LINE_BYTES = 64 * 1024
 """Bytes of one line of a stream at most."""
 
 
-@dataclass(frozen=True)
+RETIRE_S = 60.0
+"""After which the connections of a key or certificate that was replaced are closed."""
+
+
+@dataclass
 class Caller:
-    """Who asks: a member's key, its TLS, and whom it trusts."""
+    """Who asks: a member's key, its TLS, and whom it trusts.
+
+    Key and context may be replaced at any time: the next request goes by connections of its own.
+    """
 
     key: Signer
     anchor: Anchor
@@ -65,6 +73,8 @@ class Channel:
         self._url = url.rstrip("/")
         self._base = urlsplit(self._url).path
         self._session: aiohttp.ClientSession | None = None
+        self._made_with: tuple[Signer, Context] | None = None
+        self._retiring: dict[aiohttp.ClientSession, asyncio.Task[None]] = {}
 
     async def send(self, request: Request) -> Response:
         """The answer, whatever its status; ``UnavailableError`` where there is none in time."""
@@ -127,6 +137,7 @@ class Channel:
             caller.key,
             caller.anchor.network,
             self.member,
+            caller.context.certificate,
             (method, self._base + path, body),
             caller.clock,
             caller.entropy,
@@ -134,7 +145,13 @@ class Channel:
         return {"authorization": warrant, "content-type": BINARY}
 
     def _opened(self) -> aiohttp.ClientSession:
+        made_with = (self.caller.key, self.caller.context)
+        if self._session is not None and self._made_with != made_with:
+            # What is under way ends with the old key and certificate.
+            retired, self._session = self._session, None
+            self._retiring[retired] = asyncio.create_task(self._retire(retired))
         if self._session is None:
+            self._made_with = made_with
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self.caller.context, limit=CONNECTIONS),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
@@ -149,10 +166,19 @@ class Channel:
     async def close(self) -> None:
         """Close every connection; closing again does nothing."""
         session, self._session = self._session, None
+        for task in self._retiring.values():
+            task.cancel()
+        for each in [*self._retiring, *([] if session is None else [session])]:
+            await each.close()
+            self._retiring.pop(each, None)
         if session is not None:
-            await session.close()
             # TLS says goodbye in a later turn of the loop, which may end with this call.
             await sleep(GOODBYE_S)
+
+    async def _retire(self, session: aiohttp.ClientSession) -> None:
+        await sleep(RETIRE_S)
+        await session.close()
+        del self._retiring[session]
 
 
 async def _read(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

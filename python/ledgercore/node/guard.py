@@ -140,6 +140,9 @@ class Guard:
         query = scope["query_string"].decode("latin-1")
         target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
         warrant.check(self._identity.network, self._identity.member, scope["method"], target)
+        connection = scope.get("extensions", {}).get("ledgercore")
+        if connection is not None:  # a host's own server does not say which certificate there is
+            warrant.check_certificate(connection["certificate"])
         return warrant
 
     async def _read(self, receive: Receive, claimed: int, held: ExitStack) -> bytes:

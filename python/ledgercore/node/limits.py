@@ -44,6 +44,10 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Open event streams: 503."""
     header_bytes: _Count = 32 * 1024
     """Bytes of a request's line and headers: 400, or closed."""
+    handshakes: _Count = 256
+    """TLS handshakes under way: what comes beyond is closed."""
+    handshakes_of_address: _Count = 64
+    """TLS handshakes under way with one address: what comes beyond is closed."""
     handshake_s: _Seconds = 5.0
     """From an accepted connection to the end of its TLS handshake: closed."""
     headers_s: _Seconds = 10.0

@@ -51,6 +51,11 @@ class Metrics:
             "Connections closed because their member may not ask any more.",
             registry=registry,
         )
+        self.turned_away = Counter(
+            "ledgercore_handshakes_refused",
+            "Connections closed because too many handshakes were under way.",
+            registry=registry,
+        )
         self.peer_height = Gauge(
             "ledgercore_peer_height", "Height that a peer has shown.", ("peer",), registry=registry
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from functools import partial
 
 from ledgercore.anchor import parse_anchor
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import read_bytes
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import StoreError, UntrustedError
+from ledgercore.errors import LedgerError, StoreError, UntrustedError
 from ledgercore.keys import Signer, load_signer
 from ledgercore.ledger import Ledger
 from ledgercore.node.channel import Caller, Channel
@@ -26,7 +27,7 @@ from ledgercore.rules.view import decode_state
 from ledgercore.store import WitnessStore
 from ledgercore.sync.witness import Witness
 
-__all__ = ["caller_of", "open_channels", "open_node", "run_node"]
+__all__ = ["caller_of", "open_channels", "open_node", "renew", "run_node"]
 
 ANCHOR_BYTES = 64 * 1024
 
@@ -131,21 +132,52 @@ def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
 
 
 async def run_node(
-    settings: Settings, caller: Caller, log: Log, *, wrap: Wrap | None = None
+    settings: Settings,
+    caller: Caller,
+    log: Log,
+    *,
+    wrap: Wrap | None = None,
+    passphrase: bytes | None = None,
 ) -> None:
-    """Run the node until SIGTERM or SIGINT, or until its own disk or a task of it fails."""
+    """Run the node until SIGTERM or SIGINT, or until its own disk or a task of it fails.
+
+    On SIGHUP the key and the certificates are read anew.
+    """
     context = server_context(settings.tls)
     node = await open_node(settings, caller, log)
     await node.start()
     host, port = settings.address
     server = NodeServer(node, host, port, context, wrap)
     watching = asyncio.create_task(_stop_when(node.failed, server))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, renew, settings, caller, server, log, passphrase)
     try:
         await serve(server, node)
     finally:
+        loop.remove_signal_handler(signal.SIGHUP)
         watching.cancel()
     if node.failed.is_set():
         raise StoreError(f"node of {settings.ledger} has failed, see its log: start it anew")
+
+
+def renew(
+    settings: Settings, caller: Caller, server: NodeServer, log: Log, passphrase: bytes | None
+) -> None:
+    """Read the signing key and the certificates anew, while the node runs; all of them or none.
+
+    What is under way ends as it began. The operator's key is the network's and stays.
+    """
+    try:
+        key = load_signer(settings.key, passphrase)
+        listening, asking = server_context(settings.tls), client_context(settings.tls)
+        if settings.role == "operator" and key.public_key != caller.key.public_key:
+            raise UntrustedError(f"{settings.key} is another key than the operator's: put it back")
+    except LedgerError as error:
+        log.error("not renewed", error=type(error).__name__, reason=str(error))
+        return
+    caller.key, caller.context = key, asking
+    server.renew(listening)
+    log.info("renewed", key=key.public_key.hex()[:16], certificate=asking.certificate.hex()[:16])
 
 
 async def _stop_when(failed: asyncio.Event, server: NodeServer) -> None:

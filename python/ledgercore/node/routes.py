@@ -11,6 +11,7 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Scope
 
 from ledgercore.errors import LimitError, MalformedError, RefusedError, UnavailableError
 from ledgercore.node.answers import AbsentError, TooLargeError, json_answer
@@ -197,19 +198,20 @@ async def events(request: Request) -> Response:
     if node.streams >= node.limits.streams:
         raise UnavailableError(f"event streams are {node.limits.streams}, want at most that: wait")
     return StreamingResponse(
-        _events(node, request.scope[KEY]),
+        _events(node, request.scope),
         media_type=EVENTS,
         headers={"cache-control": "no-store"},
     )
 
 
-async def _events(node: Node, key: bytes) -> AsyncIterator[bytes]:
+async def _events(node: Node, scope: Scope) -> AsyncIterator[bytes]:
     """Each newer checkpoint, and a sign of life where there is none."""
-    sent = ""
+    sent, key = "", scope[KEY]
+    connection = scope.get("extensions", {}).get("ledgercore", {})
     node.streams += 1
     node.metrics.streams.set(node.streams)
     try:
-        while not node.feed.closed:
+        while not (node.feed.closed or connection.get("leaves")):
             note = await node.feed.newer(sent, node.limits.heartbeat_s)
             try:
                 await node.member_of(key)

@@ -19,11 +19,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ledgercore.errors import StoreError
 from ledgercore.node.app import make_app
+from ledgercore.node.entrance import Entrance
 from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node
-from ledgercore.node.tls import Context
+from ledgercore.node.tls import Context, certificate_of
 
 __all__ = ["NodeServer", "Wrap", "serve"]
 
@@ -42,10 +42,11 @@ class Connection(HttpToolsProtocol):
         self._open = open_connections
         self._until: asyncio.TimerHandle | None = None
         self._header_bytes = 0
-        self.bound: dict[str, Any] = {"key": b"", "cut": self.cut}
+        self.bound: dict[str, Any] = {"key": b"", "cut": self.cut, "leaves": False}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.bound["certificate"] = certificate_of(transport)
         if not self._open.add(self):
             transport.abort()
             return
@@ -83,6 +84,11 @@ class Connection(HttpToolsProtocol):
     def cut(self) -> None:
         """Close at once, whatever is under way."""
         self.transport.abort()
+
+    def leave(self) -> None:
+        """Close when what is under way has been answered; an event stream ends itself."""
+        self.bound["leaves"] = True
+        self.shutdown()
 
     def _expect_headers(self) -> None:
         self._header_bytes = 0
@@ -126,6 +132,11 @@ class OpenConnections:
             connection.cut()
         return len(found)
 
+    def leave(self) -> None:
+        """Have everybody connect anew."""
+        for connection in list(self._all):
+            connection.leave()
+
 
 class NodeServer(uvicorn.Server):
     """A server of one node, which has started; the node is stopped with it."""
@@ -163,9 +174,17 @@ class NodeServer(uvicorn.Server):
         """The port that is listened on."""
         return int(self.servers[0].sockets[0].getsockname()[1])
 
+    def renew(self, context: Context) -> None:
+        """Take what connects from now on with other certificates, and have the others do so too."""
+        self._context = context
+        for server in self.servers:
+            assert isinstance(server, Entrance)
+            server.context = context
+        self._open.leave()
+
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await self.lifespan.startup()
-        loop = self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         protocol = partial(
             Connection,
             config=self.config,
@@ -173,21 +192,11 @@ class NodeServer(uvicorn.Server):
             app_state={},
             open_connections=self._open,
         )
-        host, port = self._address
-        try:
-            server = await loop.create_server(
-                protocol,
-                host,
-                port,
-                ssl=self._context,
-                backlog=self.config.backlog,
-                ssl_handshake_timeout=self._node.limits.handshake_s,
-            )
-        except OSError as error:
-            raise StoreError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-        self.servers = [server]
+        limits, refused = self._node.limits, self._node.metrics.turned_away.inc
+        entrance: Any = Entrance(self._address, self._context, limits, protocol, refused)
+        self.servers = [entrance]
         self.started = True
-        self._node.log.info("listening", host=host, port=self.port)
+        self._node.log.info("listening", host=self._address[0], port=self.port)
         self.began.set()
 
     def stop(self) -> None:

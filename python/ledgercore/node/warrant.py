@@ -3,7 +3,7 @@
 A warrant says who asks what of whom, and when. It is canonical MessagePack, and its signature
 covers ``ledgercore request v1\\n`` and the bytes of its fields, an array::
 
-    [1, network, to, key, method, target, SHA-256 of the body, time, nonce]
+    [1, network, to, key, certificate, method, target, SHA-256 of the body, time, nonce]
 
 It travels in base64 in the header ``authorization``, after the word ``ledgercore`` and a blank. The
 format, with a literal instance, is docs/spec/node.md. Whether the key is a member's is not checked
@@ -42,12 +42,17 @@ CONTEXT = b"ledgercore request v1\n"
 
 
 class Warrant(Part, frozen=True):
-    """Who asks what of whom, and when; ``to`` is the member whose node is asked."""
+    """Who asks what of whom, and when; ``to`` is the member whose node is asked.
+
+    ``certificate`` is the hash of the TLS certificate that the request comes with: whose connection
+    it is, its member says, and nobody else's will do.
+    """
 
     version: Literal[1]
     network: Bytes16
     to: Identifier
     key: Bytes32
+    certificate: Bytes32
     method: Annotated[str, Meta(pattern=r"\A[A-Z]{1,16}\Z")]
     target: Annotated[str, Meta(min_length=1, max_length=2048)]
     body_hash: Bytes32
@@ -64,6 +69,14 @@ class Warrant(Part, frozen=True):
             raise UntrustedError(f"warrant is for the node of {self.to!r}, want {to!r}")
         if (self.method, self.target) != (method, target):
             raise UntrustedError("warrant is of another request than the one that brought it")
+
+    def check_certificate(self, certificate: bytes) -> None:
+        """Raise ``UntrustedError`` unless the connection has the certificate that was signed."""
+        if certificate != self.certificate:
+            raise UntrustedError(
+                f"connection has certificate {certificate.hex()[:16]}, and the warrant names "
+                f"{self.certificate.hex()[:16]}: ask with the member's own certificate"
+            )
 
     def check_body(self, body: bytes) -> None:
         """Raise ``UntrustedError`` unless this is the body that was signed."""
@@ -89,11 +102,15 @@ def sign_request(
     key: Signer,
     network: bytes,
     to: str,
+    certificate: bytes,
     request: tuple[str, str, bytes],
     clock: Clock,
     entropy: Entropy,
 ) -> str:
-    """The value of the header ``authorization``; the request is method, target and body."""
+    """The value of the header ``authorization``; the request is method, target and body.
+
+    ``certificate`` is ``Context.certificate`` of the connection that the request goes by.
+    """
     method, target, body = request
     fields = msgspec.msgpack.encode(
         Warrant(
@@ -101,6 +118,7 @@ def sign_request(
             network=network,
             to=to,
             key=key.public_key,
+            certificate=certificate,
             method=method,
             target=target,
             body_hash=body_hash(body),
