@@ -14,12 +14,13 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
 LOAD ?=
+FUZZ ?= 20
 LINTED := python tests benches examples verifier .ci
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full load guard chaos scorecard wheel lock clean
+.PHONY: help demo test check bench bench-full load guard fuzz chaos scorecard wheel lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -55,8 +56,13 @@ guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its pe
 	$(BIN)/python benches/guard.py
 	$(BIN)/python benches/guard.py --control
 
+fuzz: $(VENV)/built ## try generated input 20 times as often as the tests, new each time: make fuzz FUZZ=100
+	LEDGERCORE_DEEP=1 LEDGERCORE_FUZZ=$(FUZZ) $(BIN)/python -m pytest -m hypothesis --timeout 7200 \
+		--hypothesis-show-statistics tests
+	PROPTEST_CASES=$$((256 * $(FUZZ))) cargo test --locked --quiet
+
 chaos: $(VENV)/built ## run simulated networks at their deep counts: half an hour or more
-	LEDGERCORE_DEEP=1 $(BIN)/python -m pytest -s --timeout 0 tests/faults/test_simulation.py \
+	LEDGERCORE_DEEP=1 $(BIN)/python -m pytest -s --timeout 7200 tests/faults/test_simulation.py \
 		tests/faults/test_hostile_peers.py tests/faults/test_backup.py
 
 scorecard: $(VENV)/built $(VENV)/example ## fit the example's scorecard anew: make scorecard TABLE=sba.csv

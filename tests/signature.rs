@@ -218,7 +218,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: ProptestConfig::default().cases / 2, ..Default::default() })]
 
     #[test]
     fn single_batch_and_judge_agree(cases in vec(cases(), 1..24), seed in any::<[u8; 32]>()) {

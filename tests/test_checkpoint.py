@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import Anchor, Checkpoint, SigningKey, cosign_checkpoint
 from ledgercore._core import sign_checkpoint
 from ledgercore.errors import InvalidError, InvalidSignature, LimitError, MalformedError
+from tests.examples import examples
 
 ORIGIN = "tax.example/exchange"
 SEED = bytes(32)
@@ -118,7 +119,7 @@ ORIGINS = st.from_regex(NAME, fullmatch=True).filter(lambda name: len(name.encod
 FIELDS = ("origin", "size", "root", "height", "block_hash", "state_root")
 
 
-@settings(deadline=None)
+@examples()
 @given(st.tuples(ORIGINS, NUMBERS, HASHES, NUMBERS, HASHES, HASHES))
 def test_a_checkpoint_is_the_text_of_its_parts(parts: Any) -> None:
     made = Checkpoint(**dict(zip(FIELDS, parts, strict=True)))

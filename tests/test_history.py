@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -35,6 +35,7 @@ from ledgercore.proofs import HISTORY_BYTES, check_complete
 from ledgercore.rules import BusinessState, Position, View
 from ledgercore.store import SqliteStore, StoredTouch
 from tests import network, reference
+from tests.examples import examples
 from tests.network import CONSENT, KEYS, OTHER_CONSENT, PURPOSE, START, ZERO
 
 CONSENT_OBJECT = rules.consent_object(CONSENT)
@@ -159,7 +160,7 @@ def test_what_can_have_no_history_is_refused(ledger: Ledger, name: bytes, messag
             ask(name)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(cuts=st.lists(st.integers(1, 9), min_size=30, max_size=30), suite=st.sampled_from(SUITES))
 def test_histories_do_not_depend_on_the_blocks(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], suite: str
@@ -488,7 +489,7 @@ def test_every_changed_byte_is_refused(ledger: Ledger, rng: random.Random) -> No
             verify_history(data + b"\0", anchor)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.binary(max_size=200))
 def test_what_is_no_history_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):

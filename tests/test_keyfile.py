@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ledgercore import InvalidError, Ledger, LimitError, MalformedError, SigningKey, StoreError
@@ -30,6 +30,7 @@ from ledgercore.passphrase import (
     open_with_passphrase,
     seal_with_passphrase,
 )
+from tests.examples import examples
 
 SEED = bytes(range(32))
 
@@ -115,7 +116,7 @@ def test_two_sealings_share_nothing_and_the_default_cost_is_the_documented_one()
 
 
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_changed_byte_of_a_sealed_key_is_refused(at: int, bit: int) -> None:
     text = seal_with_passphrase(SEED, "vault", b"x", SeededEntropy(1), MIN_COST)
     encoded = bytearray(base64.b64decode(b"".join(text.splitlines()[1:-1])))

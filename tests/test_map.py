@@ -6,12 +6,13 @@ import random
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import InvalidProof, LedgerError, StateProof
 from ledgercore._core import Map, verify_states
 from tests import reference
+from tests.examples import examples
 
 SUITES = st.sampled_from(["std", "c2sp"])
 OBJECTS = st.binary(max_size=4)
@@ -22,7 +23,7 @@ def built(suite: str, states: dict[bytes, bytes]) -> Map:
     return Map(suite).update(list(states.items()))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(SUITES, st.lists(CHANGES, max_size=4))
 def test_updates_give_the_root_of_the_content(suite: str, updates: list[list]) -> None:
     states: dict[bytes, bytes] = {}
@@ -102,7 +103,7 @@ def test_every_changed_byte_of_a_proof_is_refused(suite: str, name: bytes) -> No
             assert proof.value is None and proof.object != name and proof.object not in states
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(SUITES, st.dictionaries(OBJECTS, st.binary(max_size=4), min_size=1), st.data())
 def test_true_siblings_prove_no_other_value(
     suite: str, states: dict[bytes, bytes], data: st.DataObject

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import InvalidProof, LedgerError, LimitError, MalformedError
 from ledgercore._core import Map, StateMultiproof, verify_states
 from tests import reference
+from tests.examples import examples
 from tests.test_map import CHANGES, OBJECTS, SUITES, built
 
 EMPTY = bytes(32)
@@ -66,7 +67,7 @@ def claims_of(states: States, names: list[bytes]) -> Claims:
     return [(name, states.get(name)) for name in names]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(SUITES, st.dictionaries(OBJECTS, st.binary(max_size=4)), st.sets(OBJECTS), st.randoms())
 def test_any_set_of_objects_is_proven(
     suite: str, states: States, others: set[bytes], choose: random.Random
@@ -82,7 +83,7 @@ def test_any_set_of_objects_is_proven(
     assert judge(suite, data) == map_.root() == reference.map_root(suite, states)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(SUITES, st.lists(CHANGES, min_size=1, max_size=5))
 def test_every_version_of_a_history_proves_its_own_content(suite: str, updates: list[Any]) -> None:
     """Whatever was set and removed before, and whatever comes after."""
@@ -105,7 +106,7 @@ def test_every_version_of_a_history_proves_its_own_content(suite: str, updates: 
         assert judge(suite, map_.prove_multi(claims).encode()) == map_.root()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(SUITES, st.dictionaries(OBJECTS, st.binary(max_size=4), min_size=1), st.data())
 def test_no_other_claim_is_proven(suite: str, states: States, data: st.DataObject) -> None:
     """One claim is changed to what is not so; what else the proof says may be anything drawn."""

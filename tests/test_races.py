@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replace_fields
 
 from ledgercore import records, rules
 from ledgercore.rules import View
+from tests.examples import examples
 from tests.network import (
     CONSENT,
     DEADLINE,
@@ -311,7 +312,7 @@ STEPS = st.tuples(EVENT | STRETCH, st.integers(0, 1)).map(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(STEPS, max_size=20))
 def test_random_plays_agree_with_the_model(steps):
     view = begin()

@@ -6,12 +6,13 @@ import hashlib
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import InvalidProof, MalformedError, _core
 from ledgercore.entropy import SeededEntropy
 from tests import ristretto
+from tests.examples import examples
 from tests.ristretto import BASE, BLINDING, NEUTRAL, ORDER
 
 # RFC 9496, appendix A.1: the multiples of the generator from 0 on.
@@ -38,7 +39,7 @@ def test_reference_gives_the_multiples_of_the_standard() -> None:
     ]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**64 - 1), WIDE)
 def test_commitment_is_what_whole_numbers_say(amount: int, wide: bytes) -> None:
     blinding = _core.group_number(wide)

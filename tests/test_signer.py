@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -26,6 +25,7 @@ from ledgercore.exchange.signer import Kept, Signer, outstanding
 from ledgercore.exchange.submission import Accepted, Draft, resume, submit
 from ledgercore.records import Member, SchemaRegister, SchemaRetire
 from ledgercore.vault import Vault
+from tests.examples import examples
 from tests.town import Town
 
 KEY = SigningKey(bytes([5]) * 32)
@@ -385,4 +385,4 @@ class Chains(RuleBasedStateMachine):
 
 
 TestChains = Chains.TestCase
-TestChains.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestChains.settings = examples(60, stateful_step_count=25)

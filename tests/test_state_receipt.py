@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -23,6 +23,7 @@ from ledgercore import (
     verify_state,
 )
 from ledgercore.proofs import STATE_RECEIPT_BYTES
+from tests.examples import examples
 from tests.network import CONSENT, FAR, KEYS, NEW_CONSENT, ROOT, START, ZERO
 from tests.test_history import SUITES, authorise, create, submit
 
@@ -131,7 +132,7 @@ def test_a_changed_absence_is_refused_or_of_another_name_that_is_absent(ledger: 
     assert 0 < len(others) <= 8 * len(absent)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.binary(max_size=200))
 def test_what_is_no_receipt_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import _core
@@ -31,6 +31,7 @@ from ledgercore.exchange.stream import (
     seal_stream,
 )
 from ledgercore.exchange.transfer import Receiver, send_chunks
+from tests.examples import examples
 from tests.town import Town
 
 KEY = bytes(range(32))
@@ -124,7 +125,7 @@ def test_content_past_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 # Reading.
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     seeks=st.lists(
         st.tuples(st.integers(0, 3 * CHUNK_BYTES + 100), st.integers(0, CHUNK_BYTES + 9)),
@@ -172,7 +173,7 @@ def test_a_shorter_size_does_not_hide_that_chunks_are_missing(count: int) -> Non
         read(b"".join(MADE.chunks[:count]), count * CHUNK_BYTES)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(at=st.integers(0, len(MADE.sealed) - 1), bit=st.integers(0, 7))
 def test_every_flipped_bit_is_refused(at: int, bit: int) -> None:
     sealed = bytearray(MADE.sealed)

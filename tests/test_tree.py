@@ -6,12 +6,13 @@ import random
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import InvalidProof, LimitError, MalformedError, _core
 from ledgercore._core import Frontier, TileTree
 from tests import reference
+from tests.examples import examples
 
 SUITES = ("std", "c2sp")
 SIZES = 131
@@ -140,7 +141,7 @@ def test_proofs_hold_in_large_trees() -> None:
         _core.verify_consistency("std", older, size, proof, older_root, root)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data())
 def test_multiproofs_agree_and_verify(data: st.DataObject) -> None:
     suite = data.draw(st.sampled_from(SUITES))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore.entropy import SeededEntropy
@@ -29,6 +29,7 @@ from ledgercore.keyfile import store_vault_key
 from ledgercore.vault import Vault
 from ledgercore.vault import vault as vault_module
 from ledgercore.vault.cipher import Cipher
+from tests.examples import examples
 from tests.faults.vfs import FailingVFS
 
 SECRET = b"PLANTED-SECRET-" * 20
@@ -381,7 +382,7 @@ def test_an_older_header_an_older_vault_and_what_is_not_detected(path: Path) -> 
         Vault(path, KEY, at_least=remembered)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7), column=st.integers(1, 3))
 def test_every_flipped_bit_of_a_row_is_found(at: int, bit: int, column: int) -> None:
     cipher = Cipher(KEY, bytes(16))

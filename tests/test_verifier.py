@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgercore import InvalidSignature, Ledger, LedgerError, MalformedError, _core, format_anchor
@@ -23,6 +23,7 @@ from ledgercore.exchange import build_pack
 from ledgercore.primitives import verify_signature
 from tests import vector_files
 from tests.conftest import REPOSITORY
+from tests.examples import examples
 from tests.town import Town
 from verifier import conformance, ledgercore_verify, package_verify
 from verifier.ledgercore_verify import Given, Refusal
@@ -207,7 +208,7 @@ def reshape(value: Any, draw: Callable[[Any], Any]) -> Any:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, database=None)  # packs differ from run to run
+@examples(150, database=None)  # packs differ from run to run
 def test_both_accept_or_both_refuse_a_pack_that_is_changed(
     town: tuple[Anchor, dict[str, bytes]], data: st.DataObject
 ) -> None:
@@ -315,7 +316,7 @@ def test_one_encoding_of_each_value_is_read(load_vectors: LoadVectors) -> None:
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_any_bytes_are_canonical_for_both_or_for_none(data: bytes) -> None:
     canonical(data)
 
@@ -328,7 +329,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_what_it_encodes_is_what_the_package_encodes(value: Any) -> None:
     data = ledgercore_verify.encode(value)
 
