@@ -421,6 +421,37 @@ def test_a_transaction_is_whole_or_not_there(path: Path) -> None:
     beside.close()
 
 
+def test_a_transaction_inside_another_takes_back_only_its_own(path: Path) -> None:
+    vault = Vault(path, KEY)
+    with vault.transaction():
+        vault.store([("a", b"1")])
+        with pytest.raises(ZeroDivisionError), vault.transaction():
+            vault.store([("a", b"2"), ("b", b"3")])
+            _ = 1 / 0
+        with vault.transaction():
+            vault.store([("c", b"4")])
+
+    assert [(name, vault.load(name)) for name in vault.names()] == [("a", b"1"), ("c", b"4")]
+    assert vault.version == 2
+    vault.close()
+    again = Vault(path, KEY)
+    assert again.load("c") == b"4"
+    again.close()
+
+
+def test_a_transaction_holds_a_bounded_number_of_rows_in_memory(path: Path) -> None:
+    vault = Vault(path, KEY)
+    names = [f"item/{number}" for number in range(3 * vault_module.SEALED_ROWS)]
+    with vault.transaction():
+        for name in names:
+            vault.store([(name, name.encode())])
+            assert len(vault._sealed) < vault_module.SEALED_ROWS
+
+    assert vault.names() == sorted(names)
+    assert all(vault.load(name) == name.encode() for name in names)
+    vault.close()
+
+
 @pytest.mark.parametrize("call", ["erase", "change_key"])
 def test_what_cuts_the_log_is_refused_at_once_inside_a_transaction(path: Path, call: str) -> None:
     vault = Vault(path, KEY)

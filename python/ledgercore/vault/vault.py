@@ -44,6 +44,8 @@ WRAPS = 1 << 32
 _APPLICATION_ID = 0x4C475654  # "LGVT"
 _FORMAT = 1
 _WAIT_MS = 5_000
+SEALED_ROWS = 1_024
+"""Rows that a transaction holds in memory at most before they go into the file."""
 _ITEMS = "SELECT slot, version, wrapped, sealed FROM item"
 _KEYS = "SELECT slot, version, wrapped, x'' FROM item"
 _TABLES = """
@@ -85,6 +87,9 @@ class Vault:
         self._lock = RLock()
         self._entropy = entropy or SystemEntropy()
         self._checked: tuple[Any, ...] = (0, 0, b"")
+        # Of the transaction that is open: the header that it ends with, and rows to be inserted.
+        self._pending: tuple[int, int] | None = None
+        self._sealed: list[Row] = []
         key = _find_key(self._path, passphrase, self._entropy) if key is None else key
         if not exists(path):
             make_private(path)
@@ -143,22 +148,35 @@ class Vault:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is stored inside is durable together at the end, or not at all; others wait."""
+        """What is stored inside is durable together at the end, or not at all; others wait.
+
+        The header is authenticated once, at the end, however many items are stored.
+        """
         with self._lock:
             with self._translated("write"):
                 nested = self._connection.in_transaction
                 if not nested:
                     self._connection.execute("BEGIN IMMEDIATE")
-            if nested:
-                with self._connection:
-                    yield
-                return
+                else:
+                    self._insert()
+            before = self._pending
             try:
-                yield
-                with self._translated("write"):
-                    self._connection.execute("COMMIT")
+                if nested:
+                    with self._connection:
+                        yield
+                        with self._translated("write"):
+                            self._insert()
+                else:
+                    yield
+                    with self._translated("write"):
+                        self._insert()
+                        self._store_header()
+                        self._connection.execute("COMMIT")
+                    self._pending = None
             except BaseException:
-                if self._connection.in_transaction:
+                self._sealed.clear()
+                self._pending = before
+                if not nested and self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
 
@@ -168,7 +186,18 @@ class Vault:
         An item that stood there is replaced, which is not erased: its old data key may stay in the
         write-ahead log until something is.
         """
-        with self.transaction(), self._translated("write"):
+        with self._lock:
+            with self._translated("write"):
+                inside = self._connection.in_transaction
+            if inside:
+                self._seal(items)
+            else:
+                with self.transaction():
+                    self._seal(items)
+
+    def _seal(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Seal items for the transaction that is open: all of them, or none."""
+        with self._translated("write"):
             version, since = self._header()
             rows = []
             for name, value in items:
@@ -178,10 +207,26 @@ class Vault:
                 rows.append(self._cipher.seal(name, version, value, self._entropy))
             if version - since > WRAPS:
                 raise LimitError(f"key of vault {self._path} is used up: change it")
-            self._connection.executemany("INSERT OR REPLACE INTO item VALUES (?,?,?,?)", rows)
+            self._sealed += rows
+            self._pending = version, since
+            if len(self._sealed) >= SEALED_ROWS:
+                self._insert()
+
+    def _insert(self) -> None:
+        """Insert what was sealed since the last time: before anything is read, and at the end."""
+        if self._sealed:
+            with self._connection:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO item VALUES (?,?,?,?)", self._sealed
+                )
+            self._sealed.clear()
+
+    def _store_header(self) -> None:
+        """Count what the transaction that ends has written."""
+        if self._pending is not None:
             self._connection.execute(
                 "UPDATE header SET version=?, code=?",
-                (version, self._cipher.authenticate(version, since)),
+                (self._pending[0], self._cipher.authenticate(*self._pending)),
             )
 
     def load(self, name: str) -> bytes | None:
@@ -254,6 +299,8 @@ class Vault:
 
     def _header(self) -> tuple[int, int]:
         """How often the vault was written, and where its key began."""
+        if self._pending is not None:
+            return self._pending
         found = self._row("SELECT version, since, code FROM header", int, int, bytes)
         version, since, code = found
         if found != self._checked:
@@ -271,6 +318,7 @@ class Vault:
         return _checked(row, types)
 
     def _rows(self, query: str, *values: bytes) -> list[Row]:
+        self._insert()
         rows: Iterable[Any] = self._connection.execute(query, values)
         return [Row(*_checked(row, (bytes, int, bytes, bytes))) for row in rows]
 
