@@ -19,6 +19,8 @@ is done only once the ledger has refused the first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from ledgercore import keys
 from ledgercore._core import Record
@@ -69,17 +71,17 @@ class Signer:
     def records(self, ledger: Ledger, kept: Kept) -> list[Record]:
         """The records of what is kept, the same at each call."""
         signed: list[Record] = []
-        for kind, body in kept.contents:
-            record = keys.sign_record(
+        for kind, contents in groupby(kept.contents, itemgetter(0)):
+            batch = keys.sign_batch(
                 self._key,
                 ledger.suite,
                 ledger.network,
                 kind,
-                body,
+                [body for _, body in contents],
                 sequence=kept.sequence + len(signed),
                 previous=signed[-1].id if signed else kept.previous,
             )
-            signed.append(record)
+            signed += [batch[at] for at in range(len(batch))]
         return signed
 
     def _name(self, network: bytes) -> str:
