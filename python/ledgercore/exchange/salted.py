@@ -121,9 +121,9 @@ def check_leaves(leaves: Sequence[Leaf], use: str, *, gaps: bool = False) -> Non
 
     With gaps, for leaves of which some are left out, positions must only ascend.
     """
+    check_canonical(encode_leaves(leaves))
     least = 0
     for number, leaf in enumerate(leaves):
-        check_canonical(_ENCODER.encode(leaf))
         placed = leaf.position >= least if gaps else leaf.position == number
         if leaf.use != use or not placed or len(leaf.salt) != 32:
             raise MalformedError(f"leaf {number} is not a salted {use} at its position")
