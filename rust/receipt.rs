@@ -47,12 +47,17 @@ pub struct Source<'a> {
     pub root: &'a Hash,
     pub note: &'a str,
     pub tiles: &'a Tiles<'a>,
-    pub state: Option<&'a StateProof>,
+    /// Of one object for each receipt, or none at all.
+    pub states: &'a [StateProof],
 }
 
 /// Make the receipts of the records at these indices, each found to lead to the signed root.
 pub fn make(source: &Source, indices: &[u64]) -> Result<Vec<Receipt>> {
     let Source { suite, first_index, size, root, .. } = *source;
+    if !source.states.is_empty() && source.states.len() != indices.len() {
+        let (got, want) = (source.states.len(), indices.len());
+        return malformed(format!("there are {got} state proofs, want {want} or none"));
+    }
     let bundle = split_bundle(source.bundle)?;
     let mut records = Vec::with_capacity(indices.len());
     for index in indices {
@@ -71,7 +76,7 @@ pub fn make(source: &Source, indices: &[u64]) -> Result<Vec<Receipt>> {
     let make = |(at, path): (usize, Vec<Hash>)| {
         let index = indices[at];
         let envelope = Record::decode(records[at])?.envelope();
-        let (checkpoint, state) = (source.note.to_owned(), source.state.cloned());
+        let (checkpoint, state) = (source.note.to_owned(), source.states.get(at).cloned());
         Ok(Receipt { index, path, checkpoint, envelope, state })
     };
     paths.into_par_iter().enumerate().with_min_len(TASK).map(make).collect()

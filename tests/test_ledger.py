@@ -314,6 +314,32 @@ def test_receipts_in_a_batch_are_those_one_by_one(ledger: Ledger) -> None:
     assert ledger.receipts([]) == []
 
 
+def test_receipts_with_states_are_those_one_by_one(ledger: Ledger) -> None:
+    for count in (1, 300):
+        ledger.append_many([b"%d" % number for number in range(count)])
+    operator = signer_object(ledger.trust_anchor.operator_key)
+    objects = [b"network", operator, b"consent/none"] * 100
+    indices = list(range(300))
+
+    receipts = ledger.receipts(indices, states_of=objects)
+
+    wanted = zip(indices, objects, strict=True)
+    assert receipts == [ledger.receipt(index, state_of=name) for index, name in wanted]
+    for count in (1, 299, 301):
+        with pytest.raises(MalformedError, match=f"there are {count} objects, want 300 or none"):
+            ledger.receipts(indices, states_of=(objects * 2)[:count])
+
+
+def test_a_state_that_is_kept_in_memory_is_held_to_the_root_at_every_read(ledger: Ledger) -> None:
+    ledger.append(b"one")
+    name = signer_object(ledger.trust_anchor.operator_key)
+    kept = ledger.state(name)
+    assert kept is not None
+    ledger._reader._states.put(name, kept[:-1] + bytes([kept[-1] ^ 1]))
+
+    assert ledger.state(name) == kept
+
+
 def test_strangers_do_not_fill_the_memory(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "REMEMBERED_STATES", 10)
     for number in range(100, 160):

@@ -640,11 +640,12 @@ def make_receipts(
     note: str,
     tiles: dict[tuple[int, int], TileTree],
     suite: str,
-    state: StateProof | None = None,
+    states: Sequence[StateProof] = ...,
 ) -> list[Receipt]:
     """The receipts of a bundle's records under a checkpoint, each found to lead to its root.
 
-    The bundle's first record has ``first_index``; the indices ascend. Raises InvalidProof naming
+    The bundle's first record has ``first_index``; the indices ascend. There is a state proof for
+    each receipt, or none. Raises InvalidProof naming
     the record that does not stand there.
     """
 

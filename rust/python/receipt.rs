@@ -84,7 +84,7 @@ impl Receipt {
 }
 
 #[pyfunction]
-#[pyo3(signature = (bundle, first_index, indices, checkpoint, note, tiles, suite, state = None))]
+#[pyo3(signature = (bundle, first_index, indices, checkpoint, note, tiles, suite, states = Vec::new()))]
 #[allow(clippy::too_many_arguments)] // what one block's receipts are made from
 pub fn make_receipts(
     py: Python<'_>,
@@ -95,10 +95,11 @@ pub fn make_receipts(
     note: &str,
     tiles: PyTiles,
     suite: &str,
-    state: Option<PyRef<'_, StateProof>>,
+    states: Vec<PyRef<'_, StateProof>>,
 ) -> PyResult<Vec<Receipt>> {
     let suite = Suite::from_name(suite)?;
     let tiles = tree::tiles(suite, &tiles)?;
+    let states: Vec<_> = states.iter().map(|state| state.0.clone()).collect();
     let source = Source {
         suite,
         bundle,
@@ -107,7 +108,7 @@ pub fn make_receipts(
         root: &checkpoint.0.root,
         note,
         tiles: &tiles,
-        state: state.as_ref().map(|state| &state.0),
+        states: &states,
     };
     let receipts = detach(py, || receipt::make(&source, &indices))?;
     Ok(receipts.into_iter().map(Receipt).collect())

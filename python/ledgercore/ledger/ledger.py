@@ -272,11 +272,15 @@ class Ledger:
 
         With ``state_of`` under the newest checkpoint, and with a proof of that object's state.
         """
-        return self._reader.receipts([index], state_of)[0]
+        states_of = () if state_of is None else (state_of,)
+        return self._reader.receipts([index], states_of)[0]
 
-    def receipts(self, indices: Sequence[int]) -> list[Receipt]:
-        """The receipts of many records, as ``receipt`` makes each, and many times faster."""
-        return self._reader.receipts(indices)
+    def receipts(self, indices: Sequence[int], *, states_of: Sequence[bytes] = ()) -> list[Receipt]:
+        """The receipts of many records, as ``receipt`` makes each, and many times faster.
+
+        ``states_of`` has an object for each record, or none at all.
+        """
+        return self._reader.receipts(indices, states_of)
 
     def record(self, index: int) -> Record:
         """The record at an index."""

@@ -51,6 +51,8 @@ __all__ = ["Reader"]
 
 _SEALS = 1024
 _BUCKETS = 2048
+_STATES = 4096
+"""States that were read or written last: each is held to the signed root again at every read."""
 
 Seal = tuple[Block, Checkpoint, str]
 """A block's header, its checkpoint, and the note that signs it."""
@@ -78,6 +80,7 @@ class Reader:
         self._tiles = VerifiedTiles(store, self.anchor.suite)
         self._seals: Recent[int, Seal] = Recent(_SEALS)
         self._buckets: Recent[tuple[Run, int], bytes] = Recent(_BUCKETS)
+        self._states: Recent[bytes, bytes] = Recent(_STATES)
         self._height = self._first_index = -1
         self._batch: Batch | None = None
 
@@ -123,9 +126,11 @@ class Reader:
                 self.store.close()
             self._closed = True
 
-    def set_head(self, head: Head) -> None:
-        """Go on from a block that this process has committed."""
+    def set_head(self, head: Head, states: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Go on from a block that this process has committed, which set these states."""
         self._head = head
+        for name, value in states[-_STATES:]:
+            self._states.put(name, value)
 
     @contextmanager
     def moment(self) -> Iterator[Head]:
@@ -166,22 +171,26 @@ class Reader:
         with self.moment() as head:
             return self._record(head, index)
 
-    def receipts(self, indices: Sequence[int], state_of: bytes | None = None) -> list[Receipt]:
+    def receipts(self, indices: Sequence[int], states_of: Sequence[bytes] = ()) -> list[Receipt]:
         """The receipts of records, each under the checkpoint of its own block, and so always the
         same.
 
-        With ``state_of`` they are under the newest checkpoint, whose states can be proven.
+        With ``states_of``, an object for each record, they are under the newest checkpoint, whose
+        states can be proven.
         """
+        if states_of and len(states_of) != len(indices):
+            got, want = len(states_of), len(indices)
+            raise MalformedError(f"there are {got} objects, want {want} or none")
         made: list[Receipt] = []
         indices = [as_integer(index) for index in indices]
         with self.moment() as head:
             while len(made) < len(indices):
-                some = indices[len(made) : len(made) + BUNDLE_RECORDS]
-                made += self._receipts_of_bundle(head, some, state_of)
+                some = slice(len(made), len(made) + BUNDLE_RECORDS)
+                made += self._receipts_of_bundle(head, indices[some], states_of[some])
         return made
 
     def _receipts_of_bundle(
-        self, head: Head, indices: Sequence[int], state_of: bytes | None
+        self, head: Head, indices: Sequence[int], states_of: Sequence[bytes]
     ) -> list[Receipt]:
         """The receipts of those first records that are stored together with the very first."""
         self._check_index(head, indices[0])
@@ -192,14 +201,17 @@ class Reader:
         if not block.first_index <= begin <= indices[0] < end:
             raise CorruptError(f"block {stored.height}, record {indices[0]}: not of this block")
         here = list(takewhile(range(begin, end).__contains__, indices))
-        state = None
-        if state_of is not None:
+        states: list[StateProof] = []
+        if states_of:
             checkpoint, note = head.checkpoint, head.note
-            state = self._prove_state(head, state_of)
+            names = states_of[: len(here)]
+            states = head.states.prove_all([(name, self._state(head, name)) for name in names])
         suite = self.anchor.suite
         tiles = self._tiles.load(head, inclusion_tiles(here, checkpoint.size))
         try:
-            return make_receipts(stored.records, begin, here, checkpoint, note, tiles, suite, state)
+            return make_receipts(
+                stored.records, begin, here, checkpoint, note, tiles, suite, states
+            )
         except (MalformedError, InvalidProof) as error:
             raise CorruptError(f"block {stored.height}, {error}") from error
 
@@ -310,12 +322,16 @@ class Reader:
             return self._state(head, name)
 
     def _state(self, head: Head, name: bytes) -> bytes | None:
-        if head.states.value_hash(name) is None:
+        want = head.states.value_hash(name)
+        if want is None:
             return None
-        value = self.store.state(name)
-        if value is None:
-            raise CorruptError(f"state of {name!r} is missing: restore it from a backup")
-        self._check_state(head, name, value)
+        value = self._states.get(name)
+        if value is None or hash_domain(self.anchor.suite, "state-value", value) != want:
+            value = self.store.state(name)
+            if value is None:
+                raise CorruptError(f"state of {name!r} is missing: restore it from a backup")
+            self._check_state(head, name, value)
+            self._states.put(name, value)
         return value
 
     def _check_state(self, head: Head, name: bytes, value: bytes) -> None:

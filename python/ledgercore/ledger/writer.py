@@ -51,7 +51,7 @@ __all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
 BATCHES_AHEAD = 2
 """Submitted batches that are verified while one is ordered, and held in memory, at most."""
 
-REMEMBERED_STATES = 100_000
+REMEMBERED_STATES = 16_384
 """Objects whose states the writer keeps in memory at most, but for one block's."""
 
 
@@ -264,7 +264,7 @@ class Writer:
         after = commit_block(
             reader.store, reader.anchor, sign, head, batch, states, touches, time_ms
         )
-        reader.set_head(after)
+        reader.set_head(after, states)
         self._head_file.store(after.note)
         view.settle()
 
