@@ -21,7 +21,7 @@ from ledgercore import (
 )
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Supervisor, build_pack, verify_pack
-from ledgercore.exchange.messages import check_terms
+from ledgercore.exchange.messages import Release, check_terms
 from ledgercore.exchange.salted import FIELD
 from ledgercore.exchange.submission import Accepted, submit
 from ledgercore.rules import CODES, ConsentState, consent_object
@@ -416,3 +416,21 @@ def test_what_both_sides_promise_to_have_erased_is_in_the_pack(town: Town) -> No
     names = [claim.name for claim in verify_pack(pack, ledger.trust_anchor)]
 
     assert names[-2:] == ["erased", "forgotten"]
+
+
+def test_keys_that_are_released_together_are_each_judged_alone(town: Town) -> None:
+    provider = town.parties.provider
+    proposals = [town.consent() for _ in range(3)]
+    asked = [town.intend(proposal) for proposal in proposals]
+    places = submit(town.parties.ledger, provider.answer(asked[:2]))
+    town.accept([town.subject.revoke(each) for each in proposals[1:]])
+    places += submit(town.parties.ledger, provider.answer(asked[2:]))
+    intents = [intent for intent, _ in asked]
+
+    first, revoked, refused = provider.release_all(list(zip(intents, places, strict=True)))
+
+    assert isinstance(first, Release)
+    assert town.parties.consumer.open(provider.delivery(intents[0]), first)
+    assert isinstance(revoked, RefusedError) and "key is withheld" in str(revoked)
+    assert refused is places[2]
+    assert provider.release_all([]) == []

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from unicodedata import normalize
 
 from ledgercore import keys
-from ledgercore._core import hash_domain
+from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
@@ -278,24 +278,55 @@ class Provider:
         with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back, and
         with ``E_AUTHORISATION`` where a token-like schema is authorised no more.
         """
-        if not isinstance(admit, Accepted):
-            raise admit
+        (outcome,) = self.release_all([(intent, admit)])
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return outcome
+
+    def release_all(self, admits: Sequence[tuple[bytes, Outcome]]) -> list[Release | RefusedError]:
+        """The keys of many exchanges, each as ``release`` gives it, or why it is withheld.
+
+        Their receipts are made and verified together, all of one moment of the ledger.
+        """
         ledger = self._ledger
         with ledger.moment():
-            receipt = ledger.receipt(admit.index, state_of=exchange_object(intent))
-            record = receipt.verify(ledger.record(admit.index).body, ledger.trust_anchor)
-            state = admitted_state(receipt, intent)
-            now_ms = self._now_ms()
-            _check_in_time(self._exchange(intent), now_ms)
+            admitted = [
+                (intent, admit.index) for intent, admit in admits if isinstance(admit, Accepted)
+            ]
+            objects = [exchange_object(intent) for intent, _ in admitted]
+            receipts = ledger.receipts([index for _, index in admitted], states_of=objects)
+            encoded = [receipt.encode() for receipt in receipts]
+            bodies = [ledger.record(index).body for _, index in admitted]
+            seed = self._entropy.bytes(32)
+            verified = verify_receipts(encoded, bodies, ledger.trust_anchor, seed)
+            made: dict[bytes, Release | RefusedError] = {}
+            for at, (intent, _) in enumerate(admitted):
+                state = admitted_state(receipts[at], intent)
+                withheld = self._withheld(state)
+                made[intent] = withheld or self._release(state, verified[at], encoded[at], intent)
+        return [made[intent] if isinstance(admit, Accepted) else admit for intent, admit in admits]
+
+    def _withheld(self, state: ExchangeState) -> RefusedError | None:
+        """Why a key is not given out as the ledger stands now."""
+        now_ms = self._now_ms()
+        try:
+            _check_in_time(state, now_ms)
             consent = self._consent(state.consent)
             _check_covered(consent, now_ms)
-            check_authorised(ledger, consent.product, now_ms)
-        encoded = receipt.encode()
-        receipt_hash = hash_domain(ledger.suite, "commitment", encoded)
-        info = release_info(ledger.network, intent, record.id, receipt_hash)
+            check_authorised(self._ledger, consent.product, now_ms)
+        except RefusedError as refusal:
+            return refusal
+        return None
+
+    def _release(
+        self, state: ExchangeState, admit: VerifiedRecord, receipt: bytes, intent: bytes
+    ) -> Release:
+        """Seal the key of an admitted exchange, bound to the receipt that allows it."""
+        receipt_hash = hash_domain(self._ledger.suite, "commitment", receipt)
+        info = release_info(self._ledger.network, intent, admit.id, receipt_hash)
         assert state.admission is not None, "an admitted state has an admission"
         sealed = seal_key(self._kept(intent, state.admission, "key"), state.delivery_key, info)
-        return Release(intent, record.body, encoded, sealed)
+        return Release(intent, admit.body, receipt, sealed)
 
     def confirm_release(self, release: Release) -> Draft:
         """Say on the ledger that the key was sent, before the deadline lets the consumer deny it.
