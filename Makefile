@@ -15,12 +15,13 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
 LOAD ?=
 FUZZ ?= 20
+EXCHANGES ?=
 LINTED := python tests benches examples verifier .ci
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --no-annotate --allow-unsafe --all-build-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full load guard fuzz chaos scorecard wheel lock clean
+.PHONY: help demo test check bench bench-full load exchanges guard fuzz chaos scorecard wheel lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +52,9 @@ bench-full: $(VENV)/built $(VENV)/bench ## the same with Go's logs beside us, an
 
 load: $(VENV)/built ## hold four nodes under 5,500 records/s for 60 s: make load LOAD='--seconds 600'
 	$(BIN)/python benches/load.py $(LOAD)
+
+exchanges: $(VENV)/built ## run 10,000 full exchanges: make exchanges EXCHANGES='--count 2000'
+	$(BIN)/python benches/exchanges.py $(EXCHANGES)
 
 guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its peers
 	$(BIN)/python benches/guard.py
