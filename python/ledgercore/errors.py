@@ -109,8 +109,17 @@ class RefusedError(LedgerError):
     def __init__(self, code: str, message: str, *, record: bytes = b"", remedy: str = "") -> None:
         super().__init__(f"{code}: {message}" + (f" ({remedy})" if remedy else ""))
         self.code = code
+        self.message = message
         self.record = record
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it is made anew in another process."""
+        return _refused, (self.code, self.message, self.record, self.remedy)
+
+
+def _refused(code: str, message: str, record: bytes, remedy: str) -> RefusedError:
+    return RefusedError(code, message, record=record, remedy=remedy)
 
 
 class UnavailableError(LedgerError):

@@ -84,7 +84,7 @@ impl Receipt {
 }
 
 #[pyfunction]
-#[pyo3(signature = (bundle, first_index, indices, checkpoint, note, tiles, suite, states = Vec::new()))]
+#[pyo3(signature = (bundle, first_index, indices, checkpoint, note, tiles, suite, states = vec![]))]
 #[allow(clippy::too_many_arguments)] // what one block's receipts are made from
 pub fn make_receipts(
     py: Python<'_>,
