@@ -299,11 +299,14 @@ class Provider:
             bodies = [ledger.record(index).body for _, index in admitted]
             seed = self._entropy.bytes(32)
             verified = verify_receipts(encoded, bodies, ledger.trust_anchor, seed)
-            made: dict[bytes, Release | RefusedError] = {}
-            for at, (intent, _) in enumerate(admitted):
-                state = admitted_state(receipts[at], intent)
-                withheld = self._withheld(state)
-                made[intent] = withheld or self._release(state, verified[at], encoded[at], intent)
+            pairs = zip(receipts, admitted, strict=True)
+            states = [admitted_state(receipt, intent) for receipt, (intent, _) in pairs]
+            withheld = [self._withheld(state) for state in states]
+        made: dict[bytes, Release | RefusedError] = {}
+        for at, (intent, _) in enumerate(admitted):
+            made[intent] = withheld[at] or self._release(
+                states[at], verified[at], encoded[at], intent
+            )
         return [made[intent] if isinstance(admit, Accepted) else admit for intent, admit in admits]
 
     def _withheld(self, state: ExchangeState) -> RefusedError | None:

@@ -98,7 +98,7 @@ def reserve(
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
-    with vault.transaction():
+    with vault.transaction(), ledger.moment():
         for signer, contents in asked:
             left = outstanding(ledger, signer)
             if not left:
