@@ -6,6 +6,7 @@ Every transition in every state is in ``test_transitions``, every order of a rac
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
 from ledgercore.rules import document
 from ledgercore.rules.audit import scope_commitment
+from ledgercore.rules.drawing import draw_transitions
+from ledgercore.rules.engine import FAMILIES
+from ledgercore.rules.table import Row, Signer
 from tests import test_agreement, test_authorisation, test_governance, test_schema
+from tests.diagram_files import DIAGRAMS
 from tests.network import (
     CONSENT,
     CONTEST_ENDS,
@@ -532,3 +537,41 @@ def test_specification_holds_the_tables(name, text):
     found = re.findall(f"<!-- begin {name} -->.*?<!-- end {name} -->", specification, re.DOTALL)
 
     assert [document.render(name, text)] == found
+
+
+@pytest.mark.parametrize(("name", "picture"), list(document.diagrams()))
+def test_specification_shows_the_tables_as_pictures(name, picture):
+    shown = ElementTree.fromstring(picture)
+    family = next(family for family in FAMILIES if family.name == name)
+
+    words = {word for text in shown.itertext() for word in re.split(r"[ ,]+", text)}
+
+    assert (DIAGRAMS / f"{name}.svg").read_text() == picture
+    assert {row.kind.partition(".")[2] for row in family.rows} <= words
+    assert {state for row in family.rows for state in (*row.begin, row.end) if state} <= words
+    assert len(list(DIAGRAMS.iterdir())) == len(FAMILIES)
+
+
+def test_arrows_lead_from_the_state_before_to_the_state_after():
+    rows = [
+        Row("x.make", (), Signer.MEMBER, "OPEN"),
+        Row("x.note", ("OPEN",), Signer.MEMBER, ""),
+        Row("x.end", ("OPEN", "HELD"), Signer.MEMBER, "DONE"),
+    ]
+
+    shown = ElementTree.fromstring(draw_transitions("x", rows))
+
+    space = {"": "http://www.w3.org/2000/svg"}
+    names = shown.findall("text", space)
+    lanes = {each.text: each.get("x") for each in names if each.get("class") == "name"}
+    arrows = {
+        (g.find("line", space).get("x1"), g.find("polygon", space).get("points").split(",")[0])
+        for g in shown.findall("g", space)
+    }
+    assert arrows == {
+        (lanes["(new)"], lanes["OPEN"]),
+        (lanes["OPEN"], lanes["DONE"]),
+        (lanes["HELD"], lanes["DONE"]),
+    }
+    (ring,) = (each for each in shown.findall("circle", space) if each.get("class") == "ring")
+    assert ring.get("cx") == lanes["OPEN"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.demo.story import ENTERPRISE, Step
+from ledgercore.rules.drawing import ROW, draw_arrow, draw_lane
 
 __all__ = ["draw_flow"]
 
 _LEDGER = "ledger"
 _LANES = {ENTERPRISE: 80, TAX: 270, _LEDGER: 460, BANK: 650, REGULATOR: 840}
-_WIDTH, _TOP, _ROW, _ARROW = 920, 64, 34, 7
+_WIDTH, _TOP = 920, 64
 
 
 class _Message(NamedTuple):
@@ -38,36 +38,23 @@ def draw_flow(steps: Sequence[Step]) -> str:
     rows: list[str] = []
     line = _TOP
     for step in steps:
-        line += _ROW
+        line += ROW
         text = f"{step.index} {step.kind}"
-        rows.append(_arrow(_LANES.get(step.signer, _LANES[REGULATOR]), _LANES[_LEDGER], line, text))
+        rows.append(
+            draw_arrow(_LANES.get(step.signer, _LANES[REGULATOR]), _LANES[_LEDGER], line, text)
+        )
         beside = _BESIDE.get(step.kind)
         if beside is not None:
-            line += _ROW
+            line += ROW
             ends = _LANES[beside.sender], _LANES[beside.receiver]
-            rows.append(_arrow(*ends, line, beside.text, "beside"))
-    height = line + _ROW
-    lanes = "".join(_lane(name, x, height) for name, x in _LANES.items())
+            rows.append(draw_arrow(*ends, line, beside.text, "beside"))
+    height = line + ROW
+    lanes = "".join(
+        draw_lane(name, x, _TOP, height, "lane ledger" if name == _LEDGER else "lane")
+        for name, x in _LANES.items()
+    )
     title = f"<title>{len(steps)} records of one exchange, in the ledger's order</title>"
     return (
         f'<svg class="flow" viewBox="0 0 {_WIDTH} {height}" role="img">{title}{lanes}'
         f"{''.join(rows)}</svg>"
-    )
-
-
-def _lane(name: str, x: int, height: int) -> str:
-    style = "lane ledger" if name == _LEDGER else "lane"
-    return (
-        f'<line class="{style}" x1="{x}" y1="{_TOP - 16}" x2="{x}" y2="{height}"/>'
-        f'<text class="name" x="{x}" y="{_TOP - 28}">{escape(name)}</text>'
-    )
-
-
-def _arrow(begin: int, end: int, y: int, text: str, style: str = "record") -> str:
-    head = _ARROW if begin < end else -_ARROW
-    points = f"{end},{y} {end - head},{y - 4} {end - head},{y + 4}"
-    return (
-        f'<g class="{style}"><line x1="{begin}" y1="{y}" x2="{end - head}" y2="{y}"/>'
-        f'<polygon points="{points}"/>'
-        f'<text x="{(begin + end) / 2:g}" y="{y - 6}">{escape(text)}</text></g>'
     )

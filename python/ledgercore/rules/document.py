@@ -1,8 +1,8 @@
-"""Render the transition tables as Markdown and as diagrams, for the specification.
+"""Render the transition tables as Markdown and as pictures, for the specification.
 
 ``python -m ledgercore.rules.document`` prints every block between the markers that stand around it
-in ``docs/spec``. A test compares the documents with what is rendered here, so a table and its
-document cannot part.
+in ``docs/spec``; ``python -m tests.diagram_files`` writes the pictures. Tests compare both with
+what is rendered here, so a table and its document cannot part.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from ledgercore.records import BODIES
 from ledgercore.rules import governance
 from ledgercore.rules.codes import CODES
+from ledgercore.rules.drawing import draw_transitions
 from ledgercore.rules.engine import FAMILIES
 from ledgercore.rules.table import UNMADE, Family, Row
 
-__all__ = ["blocks", "render"]
+__all__ = ["blocks", "diagrams", "render"]
 
 
 def blocks() -> Iterator[tuple[str, str]]:
@@ -37,8 +38,18 @@ def render(name: str, text: str) -> str:
     return f"<!-- begin {name} -->\n\n{text}\n\n<!-- end {name} -->"
 
 
+def diagrams() -> Iterator[tuple[str, str]]:
+    """Each family's name and its picture, which stands in ``docs/spec/diagrams``."""
+    for family in FAMILIES:
+        yield family.name, draw_transitions(_title(family), family.rows)
+
+
+def _title(family: Family) -> str:
+    return f"How records move {family.name}"
+
+
 def _family(family: Family) -> Iterator[str]:
-    yield _diagram(family.rows)
+    yield f"![{_title(family)}](diagrams/{family.name}.svg)"
     yield _transitions(family.rows)
     if family.checks:
         yield _table(
@@ -51,18 +62,6 @@ def _family(family: Family) -> Iterator[str]:
     yield _bodies(family.rows)
     fields = ", ".join(family.state_type.__struct_fields__)
     yield f"State of `{family.name}/<id>`: `[{fields}]`."
-
-
-def _diagram(rows: Iterable[Row]) -> str:
-    """The rows as a picture, in the words of Mermaid: an arrow from each state to each next one."""
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        for begin in row.begin or (UNMADE,):
-            arrows.setdefault((begin or "[*]", row.end or begin), []).append(
-                row.kind.partition(".")[2]
-            )
-    lines = [f"    {a} --> {b} : {', '.join(kinds)}" for (a, b), kinds in arrows.items()]
-    return "\n".join(("```mermaid", "stateDiagram-v2", *lines, "```"))
 
 
 def _transitions(rows: Iterable[Row]) -> str:
