@@ -52,6 +52,18 @@ def test_demo_shows_a_narrowing_a_contest_a_dispute_and_an_erasure(
         assert names <= {claim["name"] for claim in shown["claims"]}, course
 
 
+def test_demo_runs_each_party_as_a_process_and_has_its_packs_verified_by_another_program(
+    demo: tuple[Path, dict[str, Any]],
+) -> None:
+    _, summary = demo
+
+    assert list(summary["processes"]) == ["tax-authority", "bank", "enterprises", "regulator"]
+    assert len(set(summary["processes"].values())) == 4
+    proven = summary["independently_proven"]
+    assert set(proven) == {Path(pack).stem for pack in summary["packs"]}
+    assert proven["dispute"] > proven["revoke-early"] > 0
+
+
 def test_demo_ends_with_a_total_that_the_regulator_verified(
     demo: tuple[Path, dict[str, Any]],
 ) -> None:

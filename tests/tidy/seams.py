@@ -24,7 +24,7 @@ _SEAMS = {
         "node/tls.py",
         "demo/processes.py",
     ),
-    "process": ("demo/processes.py",),
+    "process": ("demo/processes.py", "demo/desk_process.py", "demo/independent.py"),
     "database": ("store/", "vault/", "vault.py", "testing/", "testing.py"),
 }
 

@@ -51,9 +51,10 @@ def command(
 ) -> None:
     """Run the bank-tax exchange for every firm of a table, or for generated firms.
 
-    A tax authority, a bank, the enterprises and a regulator act with their own keys and vaults on
-    one ledger, which the regulator then verifies. What refusals happen on the way is counted by
-    code; packs of evidence are written and verified with the anchor alone.
+    A tax authority, a bank, the enterprises and a regulator act with their own keys and vaults,
+    each in a process of its own, on one ledger, which the regulator then verifies. What refusals
+    happen on the way is counted by code; packs of evidence are written and verified with the anchor
+    alone.
     """
     if (data is None) != (mapping is None):
         raise click.UsageError("--data and --mapping go together")

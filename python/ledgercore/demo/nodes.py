@@ -16,17 +16,17 @@ import msgspec
 
 from ledgercore._core import SigningKey
 from ledgercore.clock import Clock
+from ledgercore.demo.desks import BANK, ENTERPRISES, REGULATOR, TAX, Agent, Bank, Regulator, Tax
 from ledgercore.demo.network import Place, lay_out
-from ledgercore.demo.parties import BANK, ENTERPRISES, REGULATOR, ROLES, TAX, Parties
+from ledgercore.demo.parties import ROLES
 from ledgercore.demo.processes import NodeProcess, free_ports
 from ledgercore.demo.stage import Stage, WaitingCalendar
 from ledgercore.disk import exists, read_bytes
 from ledgercore.entropy import Entropy
 from ledgercore.errors import UnavailableError
-from ledgercore.exchange import Authority, Consumer, Provider
 from ledgercore.keyfile import load_key
 from ledgercore.node.beside import NodeLedger
-from ledgercore.profiles import Table
+from ledgercore.profiles import Scorecard, Table
 from ledgercore.records import DATA
 from ledgercore.vault import Vault
 
@@ -36,12 +36,9 @@ BRIEF_MS = 8_000
 """How long the consents live that are to expire: longer than the steps before take."""
 
 SETTLE_S = 60.0
-MEMBERS: dict[str, tuple[str, ...]] = {
-    TAX: ROLES[TAX],
-    BANK: ROLES[BANK],
-    ENTERPRISES: (),
-    REGULATOR: ROLES[REGULATOR],
-}
+MEMBERS = {party: ROLES.get(party, ()) for party in (TAX, BANK, ENTERPRISES, REGULATOR)}
+"""The enterprises' agent has a node, and no role."""
+
 LIAR = ENTERPRISES
 KILLED = BANK
 AFTER_INTEND, AFTER_REVOKE = 2, 3
@@ -51,11 +48,19 @@ AFTER_INTEND, AFTER_REVOKE = 2, 3
 class NodesStage(Stage):
     """Four nodes, and the parties beside them."""
 
-    def __init__(self, directory: Path, table: Table, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        table: Table,
+        scorecard: Scorecard,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
         self._clock = clock
         self._pause = Event()
         self._closing = ExitStack()
         self._keys: dict[str, SigningKey] = {}
+        self._ledgers: dict[str, NodeLedger] = {}
         ports = free_ports(len(MEMBERS))
         places = lay_out(
             directory / "nodes",
@@ -68,12 +73,12 @@ class NodesStage(Stage):
         self._nodes = {place.member: NodeProcess(place) for place in places}
         try:
             self._start()
-            parties = self._parties(places, directory, table, entropy)
+            self._sit_down(places, table, scorecard)
         except BaseException:
             self.close()
             raise
         self._killed_at = self._rejoined_at = 0
-        super().__init__(parties, WaitingCalendar(clock, BRIEF_MS))
+        self.calendar = WaitingCalendar(clock, BRIEF_MS)
 
     def _start(self) -> None:
         for member, process in self._nodes.items():
@@ -86,27 +91,33 @@ class NodesStage(Stage):
         if process.runs:
             process.stop()
 
-    def _parties(
-        self, places: list[Place], directory: Path, table: Table, entropy: Entropy
-    ) -> Parties:
-        ledgers, vaults, keys = {}, {}, self._keys
+    def _sit_down(self, places: list[Place], table: Table, scorecard: Scorecard) -> None:
+        """Open a desk beside each node."""
+        keys, vaults = self._keys, {}
         for place in places:
-            ledgers[place.member] = NodeLedger.beside(place.ledger, place.client())
+            ledger = NodeLedger.beside(place.ledger, place.client())
+            self._ledgers[place.member] = ledger
+            self._closing.callback(ledger.close)
             vaults[place.member] = Vault(place.directory / f"{place.member}.vault")
+            self._closing.callback(vaults[place.member].close)
             keys[place.member] = load_key(place.directory / f"{place.member}.key")
+        ledgers, settle = self._ledgers, self._settle
+        self.ledger = ledgers[TAX]
         source = {row.subject: row.values for row in table.rows}
-        provider = Provider(TAX, keys[TAX], vaults[TAX], ledgers[TAX], entropy, source)
-        consumer = Consumer(BANK, keys[BANK], vaults[BANK], ledgers[BANK], entropy)
+        self.tax = Tax(ledgers[TAX], vaults[TAX], keys[TAX], source, settle)
+        self.bank = Bank(ledgers[BANK], vaults[BANK], keys[BANK], scorecard, settle)
+        self.agent = Agent(ledgers[ENTERPRISES], vaults[ENTERPRISES], settle)
         # It rules where records are ordered: its own copy is waited for at the end alone.
-        authority = Authority(REGULATOR, keys[REGULATOR], vaults[REGULATOR], ledgers[TAX], entropy)
-        return Parties(dict(ledgers), provider, consumer, authority, vaults, entropy, self._settle)
+        self.regulator = Regulator(
+            ledgers[TAX], vaults[REGULATOR], keys[REGULATOR], settle, ledgers[REGULATOR]
+        )
 
     def _settle(self, everybody: bool = False) -> None:
         """Wait until whoever acts next sees what was ordered; the killed node is not waited for.
 
         Nor is the regulator's, which acts at the end: it fetches from the killed one or the liar.
         """
-        ledgers = dict(self.parties.ledgers)
+        ledgers = dict(self._ledgers)
         if not everybody:
             del ledgers[REGULATOR]
         newest = max(ledger.height for ledger in ledgers.values())
@@ -120,13 +131,13 @@ class NodesStage(Stage):
     def step(self, number: int) -> None:
         process = self._nodes[KILLED]
         if number == AFTER_INTEND and not self._killed_at:
-            self._killed_at = self.parties.ledgers[KILLED].height
+            self._killed_at = self._ledgers[KILLED].height
             process.kill()
         if number == AFTER_REVOKE and not process.runs:
             process.start()
             process.wait()
             self._settle()
-            self._rejoined_at = self.parties.ledgers[KILLED].height
+            self._rejoined_at = self._ledgers[KILLED].height
 
     def end(self) -> dict[str, Any]:
         """What became of the killed node, and what the others have against the liar."""
@@ -152,7 +163,7 @@ class NodesStage(Stage):
 
     def _note(self) -> None:
         """Have the regulator add a record of no meaning, so that there is one more block."""
-        ledger, key = self.parties.ledgers[REGULATOR], self._keys[REGULATOR]
+        ledger, key = self._ledgers[REGULATOR], self._keys[REGULATOR]
         sequence, previous = ledger.next_position(key.public_key)
         record = key.sign_record(
             ledger.suite, ledger.network, DATA, b"seen", sequence=sequence, previous=previous
@@ -174,8 +185,4 @@ class NodesStage(Stage):
 
     def close(self) -> None:
         """Close what the parties have open, and stop the nodes."""
-        try:
-            if hasattr(self, "parties"):
-                self.parties.close()
-        finally:
-            self._closing.close()
+        self._closing.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledgercore._core import SigningKey
 from ledgercore.clock import Clock
+from ledgercore.demo.desks import BANK, ENTERPRISES, REGULATOR, TAX
 from ledgercore.entropy import Entropy
 from ledgercore.exchange import Authority, Consumer, Provider, Subject
 from ledgercore.exchange.sealing import public_delivery_key
@@ -20,12 +21,19 @@ from ledgercore.records import Member
 from ledgercore.rules import GOVERNANCE_ROLE
 from ledgercore.vault import Vault
 
-__all__ = ["BANK", "ENTERPRISES", "REGULATOR", "ROLES", "TAX", "Parties", "set_up"]
+__all__ = [
+    "BANK",
+    "ENTERPRISES",
+    "REGULATOR",
+    "ROLES",
+    "TAX",
+    "Parties",
+    "create_ledger",
+    "make_member",
+    "set_up",
+]
 
-TAX, BANK, ENTERPRISES, REGULATOR = "tax-authority", "bank", "enterprises", "regulator"
-
-
-ROLES = {
+ROLES: dict[str, tuple[str, ...]] = {
     TAX: ("provider", GOVERNANCE_ROLE),
     BANK: ("consumer", GOVERNANCE_ROLE),
     REGULATOR: ("supervisor", "competent-authority", GOVERNANCE_ROLE),
@@ -34,10 +42,7 @@ ROLES = {
 
 @dataclass
 class Parties:
-    """Everyone who takes part, and the ledger as each party has it.
-
-    It may be one for all, or a copy each; ``settle`` waits until the copies have what was ordered.
-    """
+    """Everyone who takes part, in one process."""
 
     ledgers: dict[str, Ledger]
     provider: Provider
@@ -45,7 +50,6 @@ class Parties:
     authority: Authority
     vaults: dict[str, Vault]
     entropy: Entropy
-    settle: Callable[[], None] = lambda: None
 
     @property
     def ledger(self) -> Ledger:
@@ -53,10 +57,8 @@ class Parties:
         return self.ledgers[TAX]
 
     def submit(self, party: str, drafts: Sequence[Draft]) -> list[Outcome]:
-        """Have a party's drafts ordered, and wait until every party can see them."""
-        outcomes = submit(self.ledgers[party], drafts)
-        self.settle()
-        return outcomes
+        """Have a party's drafts ordered."""
+        return submit(self.ledgers[party], drafts)
 
     def subject(self, name: str) -> Subject:
         """One enterprise; the enterprises' vault is kept by their agent."""
@@ -78,6 +80,34 @@ class Parties:
             ledger.close()
 
 
+def make_member(
+    directory: Path, member: str, roles: tuple[str, ...], entropy: Entropy
+) -> tuple[SigningKey, Member]:
+    """A party's key, which is kept in a file, and the member that it speaks for."""
+    seed, sealing = entropy.bytes(32), entropy.bytes(32)
+    store_key(directory / f"{member}.key", seed)
+    key = SigningKey(seed)
+    return key, Member(member, member, roles, key.public_key, public_delivery_key(sealing))
+
+
+def create_ledger(
+    directory: Path,
+    members: Sequence[Member],
+    clock: Clock,
+    entropy: Entropy,
+    suite: str = "std",
+) -> Ledger:
+    """A new ledger whose genesis admits the members."""
+    return Ledger.create(
+        directory / "exchange.ledger",
+        origin="tax.example/exchange",
+        suite=suite,
+        members=members,
+        clock=clock,
+        entropy=entropy,
+    )
+
+
 def set_up(
     directory: Path,
     table: Table,
@@ -87,29 +117,19 @@ def set_up(
     *,
     processors: Sequence[str] = (),
 ) -> Parties:
-    """Make keys, vaults and a ledger whose genesis admits the members.
+    """All parties in one process, on one ledger that is open for writing: for tests.
 
     Of processors there are none but those that are asked for.
     """
     keys: dict[str, SigningKey] = {}
     members = []
     roles: dict[str, tuple[str, ...]] = dict.fromkeys(processors, ("processor",))
-    for member, held in (ROLES | roles).items():
-        seed, sealing = entropy.bytes(32), entropy.bytes(32)
-        store_key(directory / f"{member}.key", seed)
-        keys[member] = SigningKey(seed)
-        public = public_delivery_key(sealing)
-        members.append(Member(member, member, held, keys[member].public_key, public))
+    for party, held in (ROLES | roles).items():
+        keys[party], member = make_member(directory, party, held, entropy)
+        members.append(member)
     names = (TAX, BANK, ENTERPRISES, REGULATOR, *processors)
     vaults = {name: Vault(directory / f"{name}.vault") for name in names}
-    ledger = Ledger.create(
-        directory / "exchange.ledger",
-        origin="tax.example/exchange",
-        suite=suite,
-        members=members,
-        clock=clock,
-        entropy=entropy,
-    )
+    ledger = create_ledger(directory, members, clock, entropy, suite)
     source = {row.subject: row.values for row in table.rows}
     provider = Provider(TAX, keys[TAX], vaults[TAX], ledger, entropy, source)
     consumer = Consumer(BANK, keys[BANK], vaults[BANK], ledger, entropy)

@@ -10,18 +10,19 @@ from typing import Any
 
 from ledgercore.anchor import format_anchor
 from ledgercore.clock import Clock, OffsetClock, SystemClock
+from ledgercore.demo.desks import Tax
 from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.independent import verify_independently
 from ledgercore.demo.negotiation import negotiate
 from ledgercore.demo.offer import check_offer
-from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.demo.scenario import Course, Tally, run_group
-from ledgercore.demo.stage import LeapingCalendar, Stage
+from ledgercore.demo.stage import ProcessStage, Stage
 from ledgercore.disk import exists, file_bytes, is_empty, make_directory, read_bytes, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import MalformedError, RefusedError, StoreError
-from ledgercore.exchange import Claim, Supervisor, Totals, build_pack, verify_pack
+from ledgercore.errors import MalformedError, StoreError, UnavailableError
+from ledgercore.exchange import Claim, Totals, verify_pack
 from ledgercore.exchange.totals import TotalsReport
-from ledgercore.ledger import Ledger, Report
+from ledgercore.ledger import Report
 from ledgercore.profiles import (
     Mapping,
     Scorecard,
@@ -72,8 +73,10 @@ class DemoResult:
     claims: dict[str, tuple[Claim, ...]]
     total: TotalsReport
     seconds: float
-    network: dict[str, Any]
-    """What is to tell of the nodes, where there are any."""
+    independent: dict[str, int] | None
+    """How many claims of each pack the one-file verifier proved, in a process of its own."""
+    told: dict[str, Any]
+    """What is to tell of the processes or the nodes."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary that programs read."""
@@ -97,7 +100,8 @@ class DemoResult:
             "packs": [str(path) for path in self.packs.values()],
             "exchanges_per_second": round(self.tally.exchanges / self.seconds, 1),
             "seconds": round(self.seconds, 3),
-            **self.network,
+            "independently_proven": self.independent,
+            **self.told,
         }
 
 
@@ -115,8 +119,8 @@ def run_demo(
 ) -> DemoResult:
     """Run the exchange for every row of a table, or for generated firms, in a new directory.
 
-    The bank decides by the scorecard, or without one by the mapping's approval. With ``nodes`` each
-    party has a node process of its own.
+    Each party is a process of its own, on one ledger that this one orders; with ``nodes`` each has
+    a node's process instead. The bank decides by the scorecard, or else by the mapping's approval.
     """
     directory, entropy = Path(directory), entropy or SystemEntropy()
     clock = OffsetClock(clock or SystemClock())
@@ -132,20 +136,22 @@ def run_demo(
     if nodes:
         from ledgercore.demo.nodes import NodesStage  # needs the extra `node`
 
-        stage: Stage = NodesStage(directory, table, clock, entropy)
+        stage: Stage = NodesStage(directory, table, model, clock, entropy)
     else:
-        stage = Stage(set_up(directory, table, clock, entropy), LeapingCalendar(clock))
-    parties = stage.parties
+        stage = ProcessStage(directory, table, model, clock, entropy)
     try:
-        tally = _exchange(stage, columns, model, table, report_progress)
+        tally = _exchange(stage, columns, table, report_progress)
         told = stage.end()
         anchor = directory / "anchor.toml"
-        write_new(anchor, format_anchor(parties.ledger.trust_anchor).encode())
-        total = parties.consumer.report_totals(0, parties.ledger.size)
-        report, totals = _supervise(parties.ledgers[REGULATOR].path, total, report_progress)
-        packs, claims = _write_packs(directory, parties, tally)
-        records = parties.ledger.size
-        path = parties.ledger.path
+        write_new(anchor, format_anchor(stage.ledger.trust_anchor).encode())
+        report_progress("verifying", 0, 1)
+        total = stage.bank.report_totals(0, stage.ledger.size)
+        report, totals = stage.regulator.supervise(total)
+        packs, claims = _write_packs(directory, stage, tally)
+        independent = verify_independently(packs.values(), anchor)
+        report_progress("verifying", 1, 1)
+        records = stage.ledger.size
+        path = stage.ledger.path
     finally:
         stage.close()
     return DemoResult(
@@ -163,7 +169,8 @@ def run_demo(
         claims=claims,
         total=total,
         seconds=clock.elapsed_s() - begin,
-        network=told,
+        independent=independent,
+        told=told,
     )
 
 
@@ -194,10 +201,7 @@ def _load_scorecard(path: str | Path) -> Scorecard:
         raise MalformedError(f"scorecard is not UTF-8 at byte {error.start}") from None
 
 
-def _exchange(
-    stage: Stage, columns: Mapping, scorecard: Scorecard, table: Table, progress: Progress
-) -> Tally:
-    parties = stage.parties
+def _exchange(stage: Stage, columns: Mapping, table: Table, progress: Progress) -> Tally:
     tally = Tally()
     done, total = 0, -(-len(table.rows) // GROUP) * STEPS
 
@@ -208,43 +212,28 @@ def _exchange(
         stage.step((done - 1) % STEPS + 1)
 
     placed = list(enumerate(table.rows))
-    _offer(parties, columns, tally)
-    agreement = negotiate(parties, columns, stage.calendar.now_ms() + AGREED_MS)
+    _offer(stage.tax, columns, tally)
+    agreement = negotiate(stage.bank, stage.tax, columns, stage.calendar.now_ms() + AGREED_MS)
     for begin in range(0, len(placed), GROUP):
         rows = placed[begin : begin + GROUP]
-        run_group(parties, columns, agreement, scorecard, stage.calendar, tally, rows, step)
+        run_group(stage, columns, agreement, tally, rows, step)
     return tally
 
 
-def _offer(parties: Parties, columns: Mapping, tally: Tally) -> None:
+def _offer(tax: Tax, columns: Mapping, tally: Tally) -> None:
     """Register and publish what the provider gives; a schema that reads like a token is refused."""
-    provider = parties.provider
-    *offered, token = parties.submit(
-        TAX,
-        [
-            provider.register_schema(columns.schema()),
-            provider.publish(columns.product()),
-            provider.register_schema(TOKEN_SCHEMA),
-        ],
-    )
-    for outcome in offered:
-        if isinstance(outcome, RefusedError):
-            raise outcome
-    if isinstance(token, RefusedError):
-        tally.refusals[token.code] += 1
-
-
-def _supervise(ledger: Path, total: TotalsReport, progress: Progress) -> tuple[Report, Totals]:
-    """The regulator opens the ledger for itself, verifies all of it, and the bank's total."""
-    with Ledger.open(ledger, read_only=True) as observed:
-        supervisor = Supervisor(observed)
-        report = supervisor.verify(lambda done, total: progress("verifying", done, total))
-        supervisor.verify_totals(total)
-        return report, supervisor.totals()
+    (registered,) = tax.register([columns.schema()])
+    (published,) = tax.publish(columns.product())
+    for answer in (registered, published):
+        if isinstance(answer, str):
+            raise UnavailableError(f"what is offered was refused: {answer}")
+    (token,) = tax.register([TOKEN_SCHEMA])
+    if isinstance(token, str):
+        tally.refusals[token] += 1
 
 
 def _write_packs(
-    directory: Path, parties: Parties, tally: Tally
+    directory: Path, stage: Stage, tally: Tally
 ) -> tuple[dict[str, Path], dict[str, tuple[Claim, ...]]]:
     """One pack of each course that was taken, verified as anyone would."""
     make_directory(directory / "packs")
@@ -254,10 +243,10 @@ def _write_packs(
         if exchange is None:
             continue
         name = course.name.lower().replace("_", "-")
-        pack = build_pack(parties.ledgers[BANK], parties.vaults[BANK], exchange)
+        pack = stage.bank.pack(exchange)
         path = directory / "packs" / f"{name}.lcp"
         write_new(path, pack)
-        packs[name], claims[name] = path, verify_pack(pack, parties.ledger.trust_anchor)
+        packs[name], claims[name] = path, verify_pack(pack, stage.ledger.trust_anchor)
     return packs, claims
 
 

@@ -1,18 +1,25 @@
 """Say where a demonstration is played: who takes part, and how weeks pass.
 
-On one ledger in one process the clock leaps; on nodes of their own, whose clocks are the machine's,
-what is to expire expires within seconds and is waited for.
+Each party is in a process of its own. On one ledger the clock of its writer leaps; on nodes, whose
+clocks are the machine's, what is to expire expires within seconds and is waited for.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ledgercore.clock import Clock, OffsetClock
-from ledgercore.demo.parties import Parties
+from ledgercore.demo.desk_process import DeskProcess
+from ledgercore.demo.desks import BANK, ENTERPRISES, REGULATOR, TAX, Agent, Bank, Regulator, Tax
+from ledgercore.demo.parties import create_ledger
+from ledgercore.entropy import Entropy
+from ledgercore.ledger import Ledger
+from ledgercore.profiles import Scorecard, Table
 
-__all__ = ["Calendar", "LeapingCalendar", "Stage", "WaitingCalendar"]
+__all__ = ["Calendar", "LeapingCalendar", "ProcessStage", "Stage", "WaitingCalendar"]
 
 HOUR_MS = 3_600_000
 
@@ -68,11 +75,17 @@ class WaitingCalendar:
 
 
 class Stage:
-    """One ledger in this process, on which every party acts."""
+    """Where the parties act: each at its desk, on ledgers of their own or on one.
 
-    def __init__(self, parties: Parties, calendar: Calendar) -> None:
-        self.parties = parties
-        self.calendar = calendar
+    ``ledger`` is the one where records are ordered.
+    """
+
+    tax: Tax
+    bank: Bank
+    agent: Agent
+    regulator: Regulator
+    ledger: Ledger
+    calendar: Calendar
 
     def step(self, number: int) -> None:
         """Called after each step of a group."""
@@ -83,4 +96,51 @@ class Stage:
 
     def close(self) -> None:
         """Close everything."""
-        self.parties.close()
+
+
+class ProcessStage(Stage):
+    """One ledger, which this process orders, and a process for each party."""
+
+    def __init__(
+        self,
+        directory: Path,
+        table: Table,
+        scorecard: Scorecard,
+        clock: OffsetClock,
+        entropy: Entropy,
+    ) -> None:
+        self.calendar = LeapingCalendar(clock)
+        source = {row.subject: row.values for row in table.rows}
+        given = {TAX: (source,), BANK: (scorecard,), ENTERPRISES: (), REGULATOR: ()}
+        # The ledger is closed last: the last to close its file moves the log into it.
+        self._closing = ExitStack()
+        self._closing.callback(self._close_ledger)
+        self._desks: dict[str, DeskProcess] = {}
+        try:
+            for party, things in given.items():
+                self._desks[party] = DeskProcess(party, directory, *things)
+                self._closing.callback(self._desks[party].close)
+            members = [desk.member() for desk in self._desks.values()]
+            found = [member for member in members if member is not None]
+            self.ledger = create_ledger(directory, found, clock, entropy)
+            for desk in self._desks.values():
+                desk.join(self.ledger)
+        except BaseException:
+            self.close()
+            raise
+        self.tax = cast(Tax, self._desks[TAX])
+        self.bank = cast(Bank, self._desks[BANK])
+        self.agent = cast(Agent, self._desks[ENTERPRISES])
+        self.regulator = cast(Regulator, self._desks[REGULATOR])
+
+    def end(self) -> dict[str, Any]:
+        """Which processes took part."""
+        return {"processes": {party: desk.id for party, desk in self._desks.items()}}
+
+    def close(self) -> None:
+        """End the processes, and close the ledger."""
+        self._closing.close()
+
+    def _close_ledger(self) -> None:
+        if hasattr(self, "ledger"):
+            self.ledger.close()
