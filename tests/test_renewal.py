@@ -75,6 +75,20 @@ def test_every_record_of_the_former_ledger_is_shown_under_the_newer_anchor(pair:
         prove_renewed(former, newer, at, body.former_size)
 
 
+def test_records_of_many_tiles_are_shown(tmp_path: Path) -> None:
+    with (
+        create(tmp_path / "former.ledger", "std") as former,
+        create(tmp_path / "newer.ledger", "c2sp") as newer,
+    ):
+        former.append_many([b"%d" % number for number in range(700)])
+        body = renew(former, newer.suite)
+        at = submit(newer, body)
+        assert body.former_size > 2 * 256
+        for index in (0, 255, 256, 511, 512, body.former_size - 1):
+            renewed = prove_renewed(former, newer, at, index)
+            verify_renewed(renewed.encode(), newer.trust_anchor)
+
+
 def test_the_root_is_over_the_bytes_by_an_independent_hash(pair: Any) -> None:
     former, newer = pair
     body = renew(former, newer.suite)
