@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Semaphore
+from time import sleep
 
 import pytest
 
@@ -12,7 +14,8 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.node import publishing
 from ledgercore.node.following import Following
 from ledgercore.node.publishing import Publishing
-from ledgercore.sync import Follower
+from ledgercore.sync import Ask, Follower
+from ledgercore.sync.messages import Request
 from ledgercore.sync.publisher import Publisher
 from tests.node.running import running
 
@@ -43,6 +46,37 @@ def test_publishing_goes_on_after_an_error_that_passes(
 
     monkeypatch.setattr(publishing, "AGAIN_S", 0.01)
     asyncio.run(act())
+
+
+def test_witnesses_that_answer_at_once_are_taken_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[list[Ask]] = [[], [Ask(name, Request("POST", "/", 1, 1)) for name in "abcd"]]
+    inside, together, taken = Semaphore(1), [], []
+
+    def take(self: Publisher, ask: Ask, reason: str) -> None:
+        alone = inside.acquire(blocking=False)
+        if not alone:
+            together.append(ask.peer)
+        sleep(0.02)  # long enough for the others to come
+        taken.append(ask.peer)
+        if alone:
+            inside.release()
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            task = Publishing(there.node, {})
+            task.start()
+            async with asyncio.timeout(10):
+                while len(taken) < 4:
+                    await asyncio.sleep(0.01)
+            await task.stop()
+
+    monkeypatch.setattr(Publisher, "published", None)
+    monkeypatch.setattr(Publisher, "asks", lambda self: rounds.pop())
+    monkeypatch.setattr(Publisher, "fail", take)
+    asyncio.run(act())
+    assert sorted(taken) == list("abcd") and not together
 
 
 def test_publishing_that_nobody_foresaw_to_end_ends_the_node(

@@ -33,6 +33,7 @@ class Publishing:
         self._node = node
         self._channels = channels
         self._publisher = Publisher(node.ledger)
+        self._one_answer = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -83,7 +84,9 @@ class Publishing:
                 take = partial(self._publisher.receive, ask, answer)
         except LedgerError as error:
             take = partial(self._publisher.fail, ask, str(error))
-        await self._node.ask(take)
+        # The publisher is not for several threads: of two answers at once one could be forgotten.
+        async with self._one_answer:
+            await self._node.ask(take)
 
     async def _next(self, height: int, wait_s: float | None) -> None:
         """Until there is a newer block; cosignatures of this one are no news."""
