@@ -31,6 +31,7 @@ from ledgercore import build_info
 from ledgercore.clock import OffsetClock, SystemClock
 from ledgercore.demo.desks import BANK, TAX, Answer
 from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.negotiation import negotiate
 from ledgercore.demo.stage import ProcessStage, Stage
 from ledgercore.entropy import SystemEntropy
 from ledgercore.exchange.messages import Proposal, Terms
@@ -44,6 +45,8 @@ GROWTH_KIB = 12
 of which the one that orders and each that reads has its own."""
 
 RECORDS = 8
+FIRST = 9
+"""Genesis, schema, product, and the six records of an agreement."""
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 GROUPS_AT_ONCE = 4
@@ -53,9 +56,10 @@ GROUPS_AT_ONCE = 4
 class Run:
     """Groups of exchanges, several on their way at once, on desks in processes of their own."""
 
-    def __init__(self, stage: Stage, mapping: Mapping) -> None:
+    def __init__(self, stage: Stage, mapping: Mapping, agreement: bytes) -> None:
         self._stage = stage
         self._mapping = mapping
+        self._agreement = agreement
         self._fields = tuple(column.code for column in mapping.field if column.consented)
 
     def group(self, rows: Sequence[Row]) -> float:
@@ -84,7 +88,9 @@ class Run:
         stage, now_ms = self._stage, SystemClock().now_ms()
         keys = stage.agent.new_keys(len(rows))
         asked = [(self._terms(row, now_ms), key) for row, key in zip(rows, keys, strict=True)]
-        proposals, placed = zip(*stage.bank.ask(asked, now_ms + HOUR_MS), strict=True)
+        proposals, placed = zip(
+            *stage.bank.ask(asked, now_ms + HOUR_MS, self._agreement), strict=True
+        )
         accepted(placed)
         given = [(row.subject, each) for row, each in zip(rows, proposals, strict=True)]
         endorsed = zip(given, stage.tax.endorse(given), strict=True)
@@ -137,6 +143,8 @@ def run(directory: Path, count: int, group: int) -> dict[str, object]:
     try:
         accepted(stage.tax.register([mapping.schema()]))
         accepted(stage.tax.publish(mapping.product()))
+        end_ms = clock.now_ms() + 365 * DAY_MS
+        agreed = Run(stage, mapping, negotiate(stage.bank, stage.tax, mapping, end_ms))
         processes = {"orderer": os.getpid(), **stage.end()["processes"]}
         before = sum(map(processor_s, processes.values()))
         marks = [count // 10, count // 2, count]
@@ -145,9 +153,7 @@ def run(directory: Path, count: int, group: int) -> dict[str, object]:
         begin = time.perf_counter()
         pieces = [table.rows[at : at + group] for at in range(0, count, group)]
         with ThreadPoolExecutor(GROUPS_AT_ONCE) as threads:
-            for rows, taken in zip(
-                pieces, threads.map(Run(stage, mapping).group, pieces), strict=True
-            ):
+            for rows, taken in zip(pieces, threads.map(agreed.group, pieces), strict=True):
                 seconds_of += [taken] * len(rows)
                 while marks and len(seconds_of) >= marks[0]:
                     memory[marks.pop(0)] = {n: memory_mib(p) for n, p in processes.items()}
@@ -159,7 +165,7 @@ def run(directory: Path, count: int, group: int) -> dict[str, object]:
         verify_s = time.perf_counter() - begin
     finally:
         stage.close()
-    assert report.records == 3 + RECORDS * count, report
+    assert report.records == FIRST + RECORDS * count, report
     assert totals.exchanges == {"USED": count}, totals
     seconds_of.sort()
     return {

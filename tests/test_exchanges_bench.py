@@ -15,7 +15,7 @@ import exchanges
 def test_every_exchange_comes_to_its_end(tmp_path: Path) -> None:
     found = exchanges.run(tmp_path, 40, 16)
 
-    assert found["records"] == 3 + 8 * 40
+    assert found["records"] == 9 + 8 * 40
     assert list(found["memory_mib"]) == [4, 20, 40]
     assert found["consent_to_decision_ms"]["p50"] > 0
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from ledgercore.clock import ManualClock, OffsetClock
 from ledgercore.demo.firms import generate_firms, generated_mapping
-from ledgercore.demo.negotiation import negotiate
+from ledgercore.demo.negotiation import ASKED, OFFERED
 from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Authority, Processor, Subject
@@ -44,7 +44,22 @@ class Town:
         schema, product = self.mapping.schema(), self.mapping.product()
         self.accept([provider.register_schema(schema), provider.publish(product)])
         end_ms = self.clock.now_ms() + 20_000 * DAY_MS
-        self.agreement = negotiate(self.parties, self.mapping, end_ms)
+        self.agreement = self.negotiate(end_ms)
+
+    def negotiate(self, end_ms: int) -> bytes:
+        """An agreement of bank and tax authority that is in force."""
+        bank, authority = self.parties.consumer.agreements, self.parties.provider.agreements
+        product, purposes = self.mapping.offer.product, (self.mapping.offer.purpose,)
+        asked = bank.draw_up(BANK, product, purposes, ASKED, end_ms)
+        self.accept([bank.request(asked)])
+        agreement = asked.agreement
+        offered = authority.draw_up(BANK, product, purposes, OFFERED, end_ms, agreement)
+        self.accept([authority.offer(offered)])
+        self.accept([bank.accept(offered)])
+        self.accept([authority.agree(offered)])
+        self.accept([bank.verify(agreement)])
+        self.accept([authority.finalize(agreement)])
+        return agreement
 
     def firm_named(self, name: str) -> Subject:
         """A firm that sees the ledger; all firms have one agent, who keeps their vault."""
