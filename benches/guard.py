@@ -114,7 +114,7 @@ GUARDS = [
         {"blake3 AVX512": 4}.get(KERNELS["hash_kernel"], 2),
         guard_leaves,
     ),
-    Guard("inclusion verified beside pymerkle", 3.6, guard_inclusion),
+    Guard("inclusion verified beside pymerkle", 9, guard_inclusion),
     Guard("records submitted beside SQLite storing them", 0.16, guard_submit),
 ]
 
