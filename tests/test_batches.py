@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -69,7 +70,7 @@ def test_what_was_not_asked_for_is_not_appended(ledger: Ledger) -> None:
     submitted = ledger.submit_batches(batches_of(ledger, 6))
     assert ledger.size == 1
     next(submitted)
-    submitted.close()  # type: ignore[attr-defined]
+    submitted.close()
     assert ledger.size == 7
 
 
@@ -134,6 +135,26 @@ def test_without_room_ahead_all_goes_in_turn() -> None:
     for result in map_ahead(work, range(3), 0):
         seen.append(f"used {result}")
     assert seen == ["made 0", "used 0", "made 1", "used 1", "made 2", "used 4"]
+
+
+def test_whoever_stops_early_does_not_wait_for_what_was_taken_ahead() -> None:
+    begun, stopped = Event(), Event()
+    waited: list[bool] = []
+
+    def work(item: int) -> int:
+        if item:
+            begun.set()
+            waited.append(stopped.wait(2))
+        return item
+
+    results = map_ahead(work, range(4), 2)
+    assert next(results) == 0
+    assert begun.wait(10)
+    results.close()
+    stopped.set()
+    while not waited:
+        time.sleep(0.001)
+    assert waited == [True]
 
 
 def test_readers_submit_nothing_and_tasks_do(ledger: Ledger, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 def map_ahead(
     work: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """The result of each item, in order; one thread makes up to ``ahead`` of them meanwhile.
 
     An error is raised when its item's turn comes, and one of the items' source after the results of
@@ -23,19 +23,21 @@ def map_ahead(
     """
     source = iter(items)
     ended: BaseException | None = None
-    with ThreadPoolExecutor(1, "ahead") as pool:
-        coming: deque[Future[Result]] = deque()
-        try:
-            while ended is None or coming:
-                if ended is None and len(coming) <= ahead:
-                    try:
-                        coming.append(pool.submit(work, next(source)))
-                    except BaseException as error:  # noqa: BLE001  # it is raised below
-                        ended = error
-                else:
-                    yield coming.popleft().result()
-            if not isinstance(ended, StopIteration):
-                raise ended
-        finally:
-            for future in coming:
-                future.cancel()
+    pool = ThreadPoolExecutor(1, "ahead")
+    coming: deque[Future[Result]] = deque()
+    try:
+        while ended is None or coming:
+            if ended is None and len(coming) <= ahead:
+                try:
+                    coming.append(pool.submit(work, next(source)))
+                except BaseException as error:  # noqa: BLE001  # it is raised below
+                    ended = error
+            else:
+                yield coming.popleft().result()
+        if not isinstance(ended, StopIteration):
+            raise ended
+    finally:
+        # Nobody waits for the thread here: whoever dropped this generator may have left it to the
+        # garbage collector, which runs anywhere, also where another thread is being started, under
+        # the interpreter's own locks. To join a thread takes those again, and would never end.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -9,7 +9,7 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -197,8 +197,9 @@ class Replica:
         received = map_ahead(
             lambda data: receive(data, self._anchor, self._entropy), blocks, BLOCKS_AHEAD
         )
-        for each in received:
-            self._take(each)
+        with closing(received):
+            for each in received:
+                self._take(each)
         return self.height
 
     @contextmanager
