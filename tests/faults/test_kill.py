@@ -55,7 +55,7 @@ def run_and_kill(path: Path | str, delay_s: float, program: list[str]) -> Acknow
             for number in range(1_000_000):
                 stdin.write(b"line %d\n" % number * (1 + number % 40))
                 stdin.flush()
-                time.sleep(0.001)
+                time.sleep(0.004)
         except OSError:
             pass  # the reader was killed, as it should be
 
