@@ -14,6 +14,7 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
 LOAD ?=
+WORKERS ?= 2
 FUZZ ?= 20
 EXCHANGES ?=
 LINTED := python tests benches examples verifier .ci
@@ -29,9 +30,9 @@ help: ## print this list
 demo: $(VENV)/built ## run the whole exchange with four parties, e.g. make demo DEMO='--firms 200'
 	$(BIN)/ledgercore demo $(DEMO)
 
-test: $(VENV)/built ## run the tests of the core and of the package
+test: $(VENV)/built ## run the tests of the core and of the package, two at a time: make test WORKERS=4
 	cargo test --locked --quiet
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/built ## run what CI runs before the tests: format, lints, types, house rules
 	cargo fmt --check
