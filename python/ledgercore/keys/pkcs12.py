@@ -7,16 +7,14 @@ The key stands in a shrouded bag under PBES2: AES-256-CBC, with PBKDF2 over HMAC
 that the library gives it, and the 600,000 would protect nothing. In its place the bag's name, which
 is not sealed, says the public key: a file that was damaged opens to no other key. What other
 programs wrote is read with whatever name, rounds and MAC it has.
+
+The library is loaded by the first file: with it come certificates, which take a tenth of the time
+in which a command starts, and few keys are kept so.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
 
 from ledgercore._core import SigningKey
 from ledgercore.disk import read_bytes, write_new
@@ -34,6 +32,10 @@ _SEQUENCE = 0x30
 
 def store_pkcs12(path: str | Path, seed: bytes, passphrase: bytes) -> None:
     """Store a signing key in a new file by its 32-byte seed; durable when it returns."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+
     _check_passphrase(path, passphrase)
     encryption = (
         PrivateFormat.PKCS12.encryption_builder()
@@ -50,6 +52,10 @@ def store_pkcs12(path: str | Path, seed: bytes, passphrase: bytes) -> None:
 
 def load_pkcs12(path: str | Path, passphrase: bytes | None) -> SigningKey:
     """The signing key in a file; its certificates are passed over."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
     data = read_bytes(path)
     if passphrase is None:
         raise InvalidError(f"{path} is sealed under a passphrase: give it")
