@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledgercore import Ledger, RefusedError
-from ledgercore.demo.parties import TAX
+from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.monitor import Findings
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
@@ -30,12 +30,13 @@ def test_a_quiet_ledger_has_nothing_to_look_into(town: Town) -> None:
     found = findings(town)
 
     assert found.refused == found.timed_out == {}
+    assert found.agreements == {"FINALIZED": 1}
     assert not any(
         getattr(found, name)
         for name in (
             *("stale_consents", "stayed_consents", "unreleased", "overdue", "unanswered"),
             *("open_disputes", "late_reviews", "due_disclosures", "consent_to_decision_ms"),
-            "frozen_schemas",
+            *("frozen_schemas", "suspended_agreements"),
         )
     )
 
@@ -88,6 +89,23 @@ def test_consents_that_ended_or_rest_are_seen(town: Town) -> None:
 
     assert set(found.stale_consents) == {expired.consent, lapsed.consent}
     assert found.stayed_consents == (stayed.consent,)
+
+
+def test_agreements_are_counted_by_what_they_are_at_the_ledgers_time(town: Town) -> None:
+    bank, authority = town.parties.consumer.agreements, town.parties.provider.agreements
+    product, purposes = town.mapping.offer.product, (town.mapping.offer.purpose,)
+    brief = bank.draw_up(BANK, product, purposes, "for an hour", town.clock.now_ms() + HOUR_MS)
+    town.accept([bank.request(brief), authority.suspend(town.agreement, "INCIDENT")])
+    found = findings(town)
+    assert found.agreements == {"REQUESTED": 1, "SUSPENDED": 1}
+    assert found.suspended_agreements == (town.agreement,)
+
+    town.later(HOUR_MS)
+    town.accept([authority.resume(town.agreement)])
+
+    found = findings(town)
+    assert found.agreements == {"EXPIRED": 1, "FINALIZED": 1}
+    assert found.suspended_agreements == ()
 
 
 def test_time_from_consent_to_decision_is_by_the_ledgers_blocks(town: Town) -> None:

@@ -16,12 +16,14 @@ from ledgercore.exchange.authorised import frozen_schemas
 from ledgercore.ledger import Ledger
 from ledgercore.records import ConsentAuthorise, DecisionRecord
 from ledgercore.rules import (
+    AgreementState,
     AuditState,
     ConsentState,
     DecisionState,
     DisputeState,
     ExchangeState,
     State,
+    agreement_status_at,
     consent_object,
     consent_status_at,
     decision_object,
@@ -42,6 +44,8 @@ Ids = tuple[bytes, ...]
 class Findings:
     """What a supervisor looks into, by ids, at the newest block's time.
 
+    ``agreements`` are all that were begun, counted by status; ``suspended_agreements`` rest, and
+    what needs them begins no exchange meanwhile.
     ``stale_consents`` have lapsed or expired. ``unreleased`` were admitted, and no key is on record
     and no answer; ``overdue`` are those of them whose deadline has passed. ``unanswered`` had the
     key by their deadline and have not answered. ``decided_on_corrected`` rest on data that was
@@ -52,6 +56,8 @@ class Findings:
 
     time_ms: int
     refused: dict[str, int]
+    agreements: dict[str, int]
+    suspended_agreements: Ids
     stale_consents: Ids
     stayed_consents: Ids
     unreleased: Ids
@@ -76,6 +82,10 @@ def watch(ledger: Ledger) -> Findings:
         for name, state in _states(ledger, b"consent/", ConsentState).items()
     }
     status = {name: exchange_status_at(state, now_ms) for name, state in exchanges.items()}
+    agreements = {
+        name: agreement_status_at(state, now_ms)
+        for name, state in _states(ledger, b"agreement/", AgreementState).items()
+    }
     decisions = _states(ledger, b"decision/", DecisionState)
     disputes = _states(ledger, b"dispute/", DisputeState)
     audits = _states(ledger, b"audit/", AuditState)
@@ -87,6 +97,8 @@ def watch(ledger: Ledger) -> Findings:
     return Findings(
         time_ms=now_ms,
         refused=_count(state.code for state in exchanges.values() if state.code),
+        agreements=_count(agreements.values()),
+        suspended_agreements=_in(agreements, "SUSPENDED"),
         stale_consents=_in(consents, "LAPSED", "EXPIRED"),
         stayed_consents=_in(consents, "STAYED"),
         unreleased=_in(status, "ADMITTED", "OVERDUE"),
