@@ -15,7 +15,9 @@ from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
+from ledgercore.node.opening import open_node
 from ledgercore.node.server import NodeServer, serve
+from ledgercore.node.settings import Peer, Settings, Tls
 from ledgercore.node.tls import client_context, server_context
 from ledgercore.records import Member
 
@@ -27,12 +29,14 @@ IMPATIENT = Patience(attempts=1)
 class Running:
     """One operator's node that serves, and what is needed to ask it."""
 
-    def __init__(self, node: Node, server: NodeServer, authority: Authority, log: io.StringIO):
+    def __init__(
+        self, node: Node, server: NodeServer, authority: Authority, log: io.StringIO, tls: Tls
+    ) -> None:
         self.node = node
         self.server = server
         self.authority = authority
         self.log = log
-        self.tls = authority.issue("a-member")
+        self.tls = tls
 
     @property
     def url(self) -> str:
@@ -50,6 +54,47 @@ class Running:
 
 
 @asynccontextmanager
+async def serving(
+    node: Node, authority: Authority, log: io.StringIO, tls: Tls
+) -> AsyncIterator[Running]:
+    """A node that was opened, and serves until the end; it is asked with this certificate."""
+    await node.start()
+    server = NodeServer(node, "127.0.0.1", 0, server_context(authority.issue(node.member)))
+    task = asyncio.create_task(serve(server, node))
+    began = asyncio.create_task(server.began.wait())
+    await asyncio.wait([task, began], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    try:
+        yield Running(node, server, authority, log, tls)
+    finally:
+        server.stop()
+        await task
+
+
+@asynccontextmanager
+async def following(
+    there: Running, caller: Caller, directory: Path, *peers: Peer, number: int = 1
+) -> AsyncIterator[Running]:
+    """Member 1's node, which follows the operator's and others, and asks as ``caller``."""
+    member, operator = f"member-{number}", Peer(member="operator", url=there.url, operator=True)
+    settings = Settings(
+        member=member,
+        role="follower",
+        ledger=str(directory / f"{member}.ledger"),
+        anchor="",
+        key="",
+        listen="127.0.0.1:0",
+        tls=there.tls,
+        peer=(operator, *peers),
+    )
+    log = io.StringIO()
+    node = await open_node(settings, caller, make_log(log, member=member))
+    async with serving(node, there.authority, log, there.tls) as here:
+        yield here
+
+
+@asynccontextmanager
 async def running(
     directory: Path, limits: Limits | None = None, members: Sequence[Member] | None = None
 ) -> AsyncIterator[Running]:
@@ -63,15 +108,5 @@ async def running(
     log = io.StringIO()
     node = Node("operator", ledger, make_log(log, member="operator"), limits=limits)
     authority = Authority(directory)
-    await node.start()
-    server = NodeServer(node, "127.0.0.1", 0, server_context(authority.issue("operator")))
-    serving = asyncio.create_task(serve(server, node))
-    began = asyncio.create_task(server.began.wait())
-    await asyncio.wait([serving, began], return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        serving.result()
-    try:
-        yield Running(node, server, authority, log)
-    finally:
-        server.stop()
-        await serving
+    async with serving(node, authority, log, authority.issue("a-member")) as there:
+        yield there

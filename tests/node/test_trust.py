@@ -13,16 +13,17 @@ import aiohttp
 import pytest
 from msgspec import structs
 
-from ledgercore import RefusedError, SigningKey, UnavailableError, records, testing
+from ledgercore import Record, RefusedError, SigningKey, UnavailableError, records, testing
 from ledgercore.clock import ManualClock, SystemClock
 from ledgercore.demo.authority import Authority
 from ledgercore.entropy import SeededEntropy
-from ledgercore.errors import InvalidSignature, MalformedError, UntrustedError
+from ledgercore.errors import InvalidError, InvalidSignature, MalformedError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
+from ledgercore.node.submission import Submitted, decode_submitted, encode_submitted
 from ledgercore.node.tls import Context, client_context
 from ledgercore.node.warrant import Replays, parse_warrant, sign_request
-from tests.node.running import IMPATIENT, MEMBERS, Running, running
+from tests.node.running import IMPATIENT, MEMBERS, Running, following, running
 
 NETWORK = bytes(16)
 CERTIFICATE = b"c" * 32
@@ -216,12 +217,10 @@ def test_a_suspended_member_is_cut_off_with_the_block_that_says_so(tmp_path: Pat
 
 
 def test_a_rotated_key_is_cut_off_with_the_block_that_says_so(tmp_path: Path) -> None:
-    def rotation(there: Running) -> list[Change]:
-        key = SigningKey(b"n" * 32)
-        message = records.key_message(there.node.ledger.network, key.public_key, "member-1")
-        return [(1, records.KeyRotate("member-1", key.public_key, bytes(32), key.sign(message)))]
+    def changes(there: Running) -> list[Change]:
+        return [(1, rotation(there, 1, SigningKey(b"n" * 32)))]
 
-    asyncio.run(cut_off(tmp_path, rotation, "of member-1 is ROTATED"))
+    asyncio.run(cut_off(tmp_path, changes, "of member-1 is ROTATED"))
 
 
 def test_a_compromised_key_is_cut_off_with_the_block_that_says_so(tmp_path: Path) -> None:
@@ -273,6 +272,69 @@ def typed(there: Running, number: int, body: records.RecordBody) -> bytes:
         previous=previous,
     )
     return record.encode()
+
+
+def rotation(there: Running, number: int, key: SigningKey) -> records.KeyRotate:
+    member = f"member-{number}"
+    proof = key.sign(records.key_message(there.node.ledger.network, key.public_key, member))
+    return records.KeyRotate(member, key.public_key, bytes(32), proof)
+
+
+ENDING: dict[str, Callable[[Running], records.RecordBody]] = {
+    "rotated": lambda there: rotation(there, 1, SigningKey(b"n" * 32)),
+    "compromised": lambda there: records.KeyCompromise("member-1"),
+}
+
+
+@pytest.mark.parametrize("ending", ENDING)
+def test_a_record_that_ends_the_key_that_asks_is_answered_with_its_receipt(
+    tmp_path: Path, ending: str
+) -> None:
+    """At the operator's node and at the member's own, whose copy cannot have the block by then."""
+
+    async def act(own: bool) -> None:
+        (tmp_path / f"{own}").mkdir()
+        async with running(tmp_path / f"{own}") as there:
+            caller = there.caller(1)
+            async with following(there, caller, tmp_path / f"{own}") as node:
+                asked = node if own else there
+                client = NodeClient(asked.url, asked.node.member, there.caller(1), IMPATIENT)
+                async with client, asyncio.timeout(10):
+                    record = typed(there, 1, ENDING[ending](there))
+                    before = node.node.ledger.size
+
+                    receipt = await client.submit(record)
+
+                    assert receipt.index == before
+                    assert receipt.verify(Record.decode(record).body, there.node.anchor)
+                    with pytest.raises(RefusedError, match=ending.upper()):
+                        await client.submit(typed(there, 0, records.KeyCompromise("member-0")))
+                    if ending == "compromised":
+                        return
+                    # With the new key the node goes on, and its copy comes to have the record.
+                    caller.key = SigningKey(b"n" * 32)
+                    while node.node.feed.height < there.node.feed.height:
+                        await asyncio.sleep(0.02)
+                    assert node.node.ledger.record(before).encode() == record
+
+    for own in (False, True):
+        asyncio.run(act(own))
+
+
+def test_a_receipt_of_another_record_does_not_pass_for_an_answer(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client() as client:
+            first, second = there.records(2)
+            receipt = await client.submit(first)
+            said = encode_submitted(Submitted([receipt.index], {receipt.index: receipt}))
+
+            assert decode_submitted(said, [first], client.anchor).receipts
+            with pytest.raises(InvalidError):
+                decode_submitted(said, [second], client.anchor)
+            with pytest.raises(MalformedError, match="1 outcomes, want 2"):
+                decode_submitted(said, [first, second], client.anchor)
+
+    asyncio.run(act())
 
 
 def test_a_certificate_that_is_not_the_signing_members_is_refused(tmp_path: Path) -> None:

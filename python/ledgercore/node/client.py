@@ -16,8 +16,6 @@ from types import TracebackType
 from typing import Literal
 from urllib.parse import quote
 
-import msgspec
-
 from ledgercore._core import (
     Anchor,
     Checkpoint,
@@ -30,7 +28,6 @@ from ledgercore.errors import (
     ForkError,
     InvalidProof,
     LimitError,
-    MalformedError,
     RefusedError,
     RollbackError,
     UnavailableError,
@@ -40,6 +37,7 @@ from ledgercore.ledger.writer import Outcome
 from ledgercore.node.answers import error_of
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.names import format_object
+from ledgercore.node.submission import Submitted, check_receipt, decode_submitted
 from ledgercore.proofs import History, StateReceipt, VerifiedState, verify_history
 from ledgercore.rules import SignerState, signer_object
 from ledgercore.rules.governance import FIRST_POSITION
@@ -78,10 +76,6 @@ class Patience:
     """Without a sign of life on an event stream."""
 
 
-class _Outcomes(msgspec.Struct):
-    outcomes: list[int | dict[str, str]]
-
-
 class NodeClient:
     """One member's view of one node."""
 
@@ -107,12 +101,14 @@ class NodeClient:
 
     async def submit(self, record: bytes) -> Receipt:
         """Have one signed record ordered; its receipt, verified. ``RefusedError`` has the code."""
-        (outcome,) = await self.submit_many([record])
+        submitted = await self.submit_all([record])
+        (outcome,) = submitted.outcomes
         if isinstance(outcome, RefusedError):
             raise outcome
+        if outcome in submitted.receipts:
+            return submitted.receipts[outcome]
         receipt = Receipt.decode(await self.fetch("GET", f"/v1/receipts/{outcome}"))
-        if receipt.verify(Record.decode(record).body, self.anchor).encode() != record:
-            raise UntrustedError(f"receipt {outcome} is of another record than was submitted")
+        check_receipt(receipt, record, self.anchor)
         return receipt
 
     async def submit_many(self, records: Sequence[bytes]) -> list[Outcome]:
@@ -120,15 +116,13 @@ class NodeClient:
 
         An index is the node's word until its receipt is asked for.
         """
+        return (await self.submit_all(records)).outcomes
+
+    async def submit_all(self, records: Sequence[bytes]) -> Submitted:
+        """The same, with the receipts that come along where the records end the caller's key."""
         frames = encode_frames(records, limit_bytes=2**62)
         body = await self.fetch("POST", "/v1/records", frames)
-        try:
-            said = msgspec.json.decode(body, type=_Outcomes).outcomes
-        except msgspec.DecodeError as error:
-            raise MalformedError(f"answer of {self.member}: {error}") from error
-        if len(said) != len(records):
-            raise MalformedError(f"answer has {len(said)} outcomes, want {len(records)}")
-        return [each if isinstance(each, int) else _refusal(each) for each in said]
+        return decode_submitted(body, records, self.anchor)
 
     async def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have, proven."""
@@ -280,8 +274,3 @@ class NodeClient:
 def ask_ready() -> Request:
     """Whether a node is caught up."""
     return Request("GET", "/readyz", NOTE_BYTES, READY_MS)
-
-
-def _refusal(said: dict[str, str]) -> RefusedError:
-    code, message = said.get("code", ""), said.get("message", "")
-    return RefusedError(code, message.removeprefix(f"{code}: "))

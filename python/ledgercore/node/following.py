@@ -35,6 +35,7 @@ from ledgercore.node.carrying import carrier
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
 from ledgercore.node.node import Node
+from ledgercore.node.submission import Submitted
 from ledgercore.sync import Ask, Evidence, Follower, begin_copy
 from ledgercore.sync.messages import NOTE_BYTES, Response, ask_checkpoint
 from ledgercore.waiting import deadline, sleep
@@ -216,14 +217,18 @@ class Relay:
         """Close the connections to the operator's node."""
         await self._operator.close()
 
-    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
-        """The operator's outcomes, of which none is believed that the copy does not bear out."""
-        outcomes = await self._operator.submit_many(records)
-        places = [outcome for outcome in outcomes if not isinstance(outcome, RefusedError)]
-        if places:
+    async def submit(self, records: Sequence[bytes]) -> Submitted:
+        """The operator's outcomes, of which none is believed that the copy does not bear out.
+
+        Records that end the node's own key keep the copy from fetching their block until the node
+        has another key: they are borne out by receipts.
+        """
+        submitted = await self._operator.submit_all(records)
+        places = submitted.places
+        if places and not submitted.receipts.keys() >= set(places):
             await self._has(max(places))
-            await self._node.ask(partial(self._check, records, outcomes))
-        return outcomes
+            await self._node.ask(partial(self._check, records, submitted.outcomes))
+        return submitted
 
     async def _has(self, index: int) -> None:
         feed = self._node.feed

@@ -16,17 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
-from ledgercore._core import Anchor, Checkpoint
+from ledgercore._core import Anchor, Checkpoint, Receipt
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import LedgerError, RefusedError, UnavailableError
+from ledgercore.errors import InvalidError, LedgerError, RefusedError, UnavailableError
 from ledgercore.ledger import Ledger
-from ledgercore.ledger.writer import Outcome
 from ledgercore.node.feed import Feed
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.membership import Membership
 from ledgercore.node.metrics import Metrics
+from ledgercore.node.submission import Submitted
 from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
@@ -35,6 +35,9 @@ __all__ = ["Background", "Connections", "Node", "Ordering"]
 
 THREADS = 8
 """Calls of the ledger at a time: those that submit share blocks."""
+
+PUBLISHED_S = 5.0
+"""How long a receipt that must come with an answer is waited for until witnesses have cosigned."""
 
 LOOK_S = 1.0
 """How often a node looks for blocks and cosignatures that others have put into its ledger."""
@@ -45,10 +48,11 @@ ResultT = TypeVar("ResultT")
 class Ordering(Protocol):
     """Whatever brings records in order: the ledger's one writer, or the way to it."""
 
-    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
+    async def submit(self, records: Sequence[bytes]) -> Submitted:
         """Each record's index or the rule it was refused by; durable in the node's own file.
 
-        To submit the same records again gives the same outcomes.
+        Where the records end the key that the node itself asks with, its file may not have them:
+        then there are receipts. To submit the same records again gives the same outcomes.
         """
         ...
 
@@ -150,13 +154,32 @@ class Node:
             raise UnavailableError("node is stopping: ask again, or ask another one") from error
         return await asyncio.shield(future)
 
-    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
-        """Have records ordered; each is durable here when it returns."""
-        outcomes = await self.ordering.submit(records)
-        refused = sum(isinstance(outcome, RefusedError) for outcome in outcomes)
-        self.metrics.records.labels("accepted").inc(len(outcomes) - refused)
-        self.metrics.records.labels("refused").inc(refused)
-        return outcomes
+    async def submit(self, records: Sequence[bytes], key: bytes) -> Submitted:
+        """Have records of who asks with a key ordered: each is durable here, or has a receipt."""
+        submitted = await self.ordering.submit(records)
+        accepted = len(submitted.places)
+        self.metrics.records.labels("accepted").inc(accepted)
+        self.metrics.records.labels("refused").inc(len(submitted.outcomes) - accepted)
+        if not accepted or submitted.receipts:
+            return submitted
+        try:
+            await self.member_of(key)
+        except RefusedError:
+            return submitted._replace(receipts=await self._published(submitted.places))
+        return submitted
+
+    async def _published(self, places: Sequence[int]) -> dict[int, Receipt]:
+        """The receipts of these records, those that the witnesses have cosigned in time."""
+        places = sorted(places)[-self.limits.receipts_at_once :]
+        until_s = self.clock.elapsed_s() + PUBLISHED_S
+        while True:
+            note = self.feed.note
+            made = await self.ask(partial(self.ledger.receipts, places))
+            found = {each.index: each for each in made if _holds(self.anchor, each.checkpoint)}
+            left_s = until_s - self.clock.elapsed_s()
+            if len(found) == len(made) or left_s <= 0 or self.feed.closed:
+                return found
+            await self.feed.newer(note, left_s)
 
     async def member_of(self, key: bytes) -> str:
         """The member that a key speaks for now; ``RefusedError`` where there is none."""
@@ -208,7 +231,15 @@ class _Writer:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def submit(self, records: Sequence[bytes]) -> list[Outcome]:
+    async def submit(self, records: Sequence[bytes]) -> Submitted:
         outcomes = await self._node.ask(partial(self._node.ledger.submit_many, records))
         await self._node.announce()
-        return outcomes
+        return Submitted(outcomes, {})
+
+
+def _holds(anchor: Anchor, note: str) -> bool:
+    try:
+        anchor.verify_checkpoint(note)
+    except InvalidError:
+        return False
+    return True

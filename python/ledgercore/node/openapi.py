@@ -44,7 +44,12 @@ _OUTCOMES = {
                     },
                 ]
             },
-        }
+        },
+        "receipts": {
+            "type": "array",
+            "description": "Where the records end the key that asked: their receipts, in base64.",
+            "items": {"type": "string", "contentEncoding": "base64"},
+        },
     },
 }
 _REFUSALS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -20,6 +21,7 @@ from ledgercore.node.metrics import METRICS_TYPE
 from ledgercore.node.names import parse_object
 from ledgercore.node.node import Node
 from ledgercore.node.openapi import document
+from ledgercore.node.submission import encode_submitted
 from ledgercore.node.table import Parameter, RouteRow
 from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
 from ledgercore.sync.messages import Request as Carried
@@ -34,6 +36,12 @@ def _node(request: Request) -> Node:
     node = request.app.state.node
     assert isinstance(node, Node)
     return node
+
+
+def _connection(scope: Scope) -> dict[str, Any]:
+    """What is kept of the request's connection; nothing under a host's own server."""
+    found: dict[str, Any] = scope.get("extensions", {}).get("ledgercore", {})
+    return found
 
 
 def _text(text: str) -> Response:
@@ -117,17 +125,10 @@ async def submit(request: Request) -> Response:
         raise TooLargeError(str(error)) from None
     if not records:
         raise MalformedError("body has no records, want one at least")
-    outcomes = await node.submit(records)
-    return json_answer(
-        {
-            "outcomes": [
-                {"code": each.code, "message": str(each), "remedy": each.remedy}
-                if isinstance(each, RefusedError)
-                else each
-                for each in outcomes
-            ]
-        }
-    )
+    # A connection whose own submission ends its key is closed after the answer, and not before.
+    _connection(request.scope)["submits"] = True
+    submitted = await node.submit(records, request.scope[KEY])
+    return Response(encode_submitted(submitted), media_type=JSON)
 
 
 async def record(request: Request) -> Response:
@@ -207,7 +208,7 @@ async def events(request: Request) -> Response:
 async def _events(node: Node, scope: Scope) -> AsyncIterator[bytes]:
     """Each newer checkpoint, and a sign of life where there is none."""
     sent, key = "", scope[KEY]
-    connection = scope.get("extensions", {}).get("ledgercore", {})
+    connection = _connection(scope)
     node.streams += 1
     node.metrics.streams.set(node.streams)
     try:
@@ -310,7 +311,7 @@ ROUTES = (
         "POST",
         "/v1/records",
         submit,
-        "Order signed records, in frames; durable here when it answers.",
+        "Order signed records, in frames; durable here when it answers, or proven by receipts.",
         JSON,
         takes=BINARY,
     ),

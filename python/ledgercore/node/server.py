@@ -42,7 +42,12 @@ class Connection(HttpToolsProtocol):
         self._open = open_connections
         self._until: asyncio.TimerHandle | None = None
         self._header_bytes = 0
-        self.bound: dict[str, Any] = {"key": b"", "cut": self.cut, "leaves": False}
+        self.bound: dict[str, Any] = {
+            "key": b"",
+            "cut": self.cut,
+            "leaves": False,
+            "submits": False,
+        }
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -70,6 +75,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         if self._until is None:
             self._expect_headers()
+        self.bound["submits"] = False
         scope: Any = self.scope
         scope["extensions"] = {"ledgercore": self.bound}
 
@@ -126,10 +132,17 @@ class OpenConnections:
         return {connection.bound["key"] for connection in self._all} - {b""}
 
     def cut(self, key: bytes) -> int:
-        """Close every connection of a key; how many there were."""
+        """Close every connection of a key; how many there were.
+
+        One by which records were submitted is closed when it has been told what became of them:
+        they may be what ended the key.
+        """
         found = [connection for connection in self._all if connection.bound["key"] == key]
         for connection in found:
-            connection.cut()
+            if connection.bound["submits"]:
+                connection.leave()
+            else:
+                connection.cut()
         return len(found)
 
     def leave(self) -> None:
