@@ -219,7 +219,7 @@ async def many_connections(there: Running) -> None:
             held.append(await opened(there))
         except (ConnectionError, ssl.SSLError):
             break
-    assert len(there.server._open) <= STRICT.connections
+    assert len(there.server.open) <= STRICT.connections
     for _, writer in held:
         writer.transport.abort()
     await asyncio.sleep(0.1)

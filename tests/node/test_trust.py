@@ -13,15 +13,24 @@ import aiohttp
 import pytest
 from msgspec import structs
 
-from ledgercore import Record, RefusedError, SigningKey, UnavailableError, records, testing
+from ledgercore import (
+    Checkpoint,
+    Record,
+    RefusedError,
+    SigningKey,
+    UnavailableError,
+    records,
+    testing,
+)
 from ledgercore.clock import ManualClock, SystemClock
 from ledgercore.demo.authority import Authority
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import InvalidError, InvalidSignature, MalformedError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
+from ledgercore.node.settings import Peer
 from ledgercore.node.submission import Submitted, decode_submitted, encode_submitted
-from ledgercore.node.tls import Context, client_context
+from ledgercore.node.tls import Context, client_context, pinned_contexts
 from ledgercore.node.warrant import Replays, parse_warrant, sign_request
 from tests.node.running import IMPATIENT, MEMBERS, Running, following, running
 
@@ -243,20 +252,49 @@ async def cut_off(directory: Path, changes: Callable[[Running], list[Change]], r
         there.client(0) as other,
         there.client(1) as client,
     ):
-        stream = client.events()
+        stream, kept = client.events(), other.events()
         await anext(stream)
+        await anext(kept)
+        reader, writer = await idle_connection(there, 1)
+        key = testing.signing_key(1).public_key
         idle = await other.checkpoint()
-        for number, body in changes(there):
+        *before, last = changes(there)
+        for number, body in before:
             await other.submit(typed(there, number, body))
+        assert key in there.server.open.bound_keys()
+        height = there.node.ledger.height
 
-        with pytest.raises((UnavailableError, StopAsyncIteration)):
-            async with asyncio.timeout(10):
+        await other.submit(typed(there, *last))
+
+        # With the answer to whoever submitted the record nothing is open for the key any more.
+        assert key not in there.server.open.bound_keys()
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+            with pytest.raises((UnavailableError, StopAsyncIteration)):
                 while True:
-                    await anext(stream)
+                    assert Checkpoint.parse(await anext(stream)).height <= height
+            while Checkpoint.parse(await anext(kept)).height <= height:
+                pass
+        writer.transport.abort()
         with pytest.raises(RefusedError, match=reason):
             await client.checkpoint()
         assert await other.checkpoint() != idle
-        assert there.node.metrics.cut._value.get() >= 1
+        assert there.node.metrics.cut._value.get() >= 2
+
+
+async def idle_connection(
+    there: Running, number: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has asked once, has its answer, and stays open."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", there.server.port, ssl=client_context(there.tls), server_hostname="localhost"
+    )
+    signed = header(there, number, entropy=SeededEntropy(900 + number))
+    writer.write(f"GET /v1/anchor HTTP/1.1\r\nhost: x\r\nauthorization: {signed}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r")[0])
+    await reader.readexactly(length)
+    return reader, writer
 
 
 def typed(there: Running, number: int, body: records.RecordBody) -> bytes:
@@ -361,6 +399,45 @@ def test_a_certificate_that_is_not_the_signing_members_is_refused(tmp_path: Path
             assert b"ask with the member's own certificate" in statuses["other"][1]
 
     asyncio.run(act())
+
+
+def test_a_node_with_another_certificate_than_its_members_is_asked_nothing(tmp_path: Path) -> None:
+    """A member's node in another's place, by a certificate of the same authority and name."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            peers = {}
+            for name, text in {
+                "own": (tmp_path / "operator.crt").read_text(),
+                "other": Path(there.tls.certificate).read_text(),
+                "both": (tmp_path / "operator.crt").read_text() * 2,
+            }.items():
+                (tmp_path / f"{name}.pem").write_text(text)
+                path = str(tmp_path / f"{name}.pem")
+                peers[name] = Peer(member="operator", url=there.url, certificates=path)
+            before = there.node.metrics.requests.labels("anchor", "200")._value.get()
+            for name, peer in peers.items():
+                caller = replace(there.caller(), pinned=pinned_contexts(there.tls, [peer]))
+                async with NodeClient(there.url, "operator", caller, IMPATIENT) as client:
+                    if name == "other":
+                        with pytest.raises(UnavailableError, match="that the settings have for"):
+                            await client.fetch("GET", "/v1/anchor")
+                        with pytest.raises(UnavailableError, match="that the settings have for"):
+                            await anext(client.events())
+                    else:
+                        await client.fetch("GET", "/v1/anchor")
+            assert there.node.metrics.requests.labels("anchor", "200")._value.get() == before + 2
+
+    asyncio.run(act())
+
+
+def test_pinned_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
+    tls = Authority(tmp_path).issue("a-member")
+    (tmp_path / "none.pem").write_text("nothing\n")
+    peer = Peer(member="b", url="https://b.example", certificates=str(tmp_path / "none.pem"))
+
+    with pytest.raises(MalformedError, match=r"none\.pem has no certificate"):
+        pinned_contexts(tls, [peer])
 
 
 def test_a_connection_speaks_for_one_key(tmp_path: Path) -> None:

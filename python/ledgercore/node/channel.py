@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -46,7 +46,7 @@ RETIRE_S = 60.0
 class Caller:
     """Who asks: a member's key, its TLS, and whom it trusts.
 
-    Key and context may be replaced at any time: the next request goes by connections of its own.
+    Keys and contexts may be replaced at any time: the next request goes by connections of its own.
     """
 
     key: Signer
@@ -54,6 +54,12 @@ class Caller:
     context: Context
     clock: Clock
     entropy: Entropy
+    pinned: Mapping[str, Context] = field(default_factory=dict)
+    """For members whose nodes may show certain certificates only, by member."""
+
+    def context_for(self, member: str) -> Context:
+        """How a connection to a member's node is made."""
+        return self.pinned.get(member, self.context)
 
     @classmethod
     def of(cls, key: Signer, anchor: Anchor, context: Context) -> Caller:
@@ -137,7 +143,7 @@ class Channel:
             caller.key,
             caller.anchor.network,
             self.member,
-            caller.context.certificate,
+            caller.context_for(self.member).certificate,
             (method, self._base + path, body),
             caller.clock,
             caller.entropy,
@@ -145,7 +151,8 @@ class Channel:
         return {"authorization": warrant, "content-type": BINARY}
 
     def _opened(self) -> aiohttp.ClientSession:
-        made_with = (self.caller.key, self.caller.context)
+        context = self.caller.context_for(self.member)
+        made_with = (self.caller.key, context)
         if self._session is not None and self._made_with != made_with:
             # What is under way ends with the old key and certificate.
             retired, self._session = self._session, None
@@ -153,7 +160,7 @@ class Channel:
         if self._session is None:
             self._made_with = made_with
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self.caller.context, limit=CONNECTIONS),
+                connector=aiohttp.TCPConnector(ssl=context, limit=CONNECTIONS),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
                 # What is not asked for is not unpacked: an answer has the size that it has.
                 auto_decompress=False,

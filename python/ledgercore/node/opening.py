@@ -21,7 +21,7 @@ from ledgercore.node.node import Node
 from ledgercore.node.publishing import Publishing
 from ledgercore.node.server import NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings
-from ledgercore.node.tls import client_context, server_context
+from ledgercore.node.tls import client_context, pinned_contexts, server_context
 from ledgercore.rules import KeyState, key_object
 from ledgercore.rules.view import decode_state
 from ledgercore.store import WitnessStore
@@ -48,7 +48,8 @@ def caller_of(
         raise StoreError(f"{settings.anchor} is not UTF-8 at byte {error.start}") from None
     key = load_signer(settings.key, passphrase)
     context = client_context(settings.tls)
-    return Caller(key, anchor, context, clock or SystemClock(), entropy or SystemEntropy())
+    pinned = pinned_contexts(settings.tls, settings.peer)
+    return Caller(key, anchor, context, clock or SystemClock(), entropy or SystemEntropy(), pinned)
 
 
 def open_channels(settings: Settings, caller: Caller) -> list[Channel]:
@@ -170,12 +171,13 @@ def renew(
     try:
         key = load_signer(settings.key, passphrase)
         listening, asking = server_context(settings.tls), client_context(settings.tls)
+        pinned = pinned_contexts(settings.tls, settings.peer)
         if settings.role == "operator" and key.public_key != caller.key.public_key:
             raise UntrustedError(f"{settings.key} is another key than the operator's: put it back")
     except LedgerError as error:
         log.error("not renewed", error=type(error).__name__, reason=str(error))
         return
-    caller.key, caller.context = key, asking
+    caller.key, caller.context, caller.pinned = key, asking, pinned
     server.renew(listening)
     log.info("renewed", key=key.public_key.hex()[:16], certificate=asking.certificate.hex()[:16])
 

@@ -177,10 +177,11 @@ class NodeServer(uvicorn.Server):
         self._node = node
         self._address = (host, port)
         self._context = context
-        self._open = OpenConnections(limits)
+        self.open = OpenConnections(limits)
+        """Every connection that was made and is not closed."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self.began = asyncio.Event()
-        node.connections = self._open
+        node.connections = self.open
 
     @property
     def port(self) -> int:
@@ -193,7 +194,7 @@ class NodeServer(uvicorn.Server):
         for server in self.servers:
             assert isinstance(server, Entrance)
             server.context = context
-        self._open.leave()
+        self.open.leave()
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await self.lifespan.startup()
@@ -203,7 +204,7 @@ class NodeServer(uvicorn.Server):
             config=self.config,
             server_state=self.server_state,
             app_state={},
-            open_connections=self._open,
+            open_connections=self.open,
         )
         limits, refused = self._node.limits, self._node.metrics.turned_away.inc
         entrance: Any = Entrance(self._address, self._context, limits, protocol, refused)

@@ -18,6 +18,7 @@
     member = "tax-authority"
     url = "https://tax.example:7443"
     operator = true
+    certificates = "tax.crt"         # optional: the only ones that this node may show
 
     [witness]                        # optional: cosign the operator's checkpoints
     name = "bank.example/witness"    # as the genesis names it
@@ -90,6 +91,9 @@ class Peer(_Table, frozen=True):
     url: _Url
     operator: bool = False
     follow: bool = True
+    certificates: _File | None = None
+    """PEM with the TLS certificates that the member's node may show: no other of the authorities'
+    passes for it. Both of them while one takes the other's place."""
     witness: Annotated[str, Meta(max_length=255)] = ""
     """The name under which this node cosigns, where it does."""
 
@@ -201,6 +205,12 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
         ledger=at(settings.ledger),
         anchor=at(settings.anchor),
         key=at(settings.key),
+        peer=tuple(
+            msgspec.structs.replace(peer, certificates=at(peer.certificates))
+            if peer.certificates
+            else peer
+            for peer in settings.peer
+        ),
         tls=Tls(
             certificate=at(tls.certificate),
             key=at(tls.key),

@@ -8,16 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import ssl
+from collections.abc import Iterable
 
 from ledgercore.disk import read_bytes
 from ledgercore.errors import MalformedError
-from ledgercore.node.settings import Tls
+from ledgercore.node.settings import Peer, Tls
 
-__all__ = ["Context", "certificate_of", "client_context", "server_context"]
+__all__ = [
+    "Context",
+    "certificate_of",
+    "client_context",
+    "pinned_contexts",
+    "server_context",
+]
 
 CERTIFICATES_BYTES = 1024 * 1024
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class _Pinned(ssl.SSLObject):
+    """A connection that is made only with one of its context's certificates."""
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        assert isinstance(self.context, Context)
+        want = self.context.pinned
+        shown = hashlib.sha256(self.getpeercert(binary_form=True) or b"").digest()
+        if want and shown not in want:
+            raise ssl.SSLCertVerificationError(
+                f"certificate is {shown.hex()[:16]}, want one of those that the settings have for "
+                "this member: where it has another one now, add that to its peer's certificates"
+            )
 
 
 class Context(ssl.SSLContext):
@@ -25,6 +48,9 @@ class Context(ssl.SSLContext):
 
     certificate = b""
     """SHA-256 of one's own certificate in DER, as RFC 8705 section 3.1 has it."""
+    pinned: frozenset[bytes] = frozenset()
+    """The same of those that the other side may show; empty for any of the authorities'."""
+    sslobject_class = _Pinned
 
 
 def certificate_of(transport: asyncio.BaseTransport) -> bytes:
@@ -45,11 +71,33 @@ def server_context(tls: Tls) -> Context:
     return context
 
 
-def client_context(tls: Tls) -> Context:
-    """For whoever asks a node: it checks the node's certificate and name."""
+def client_context(tls: Tls, pinned: Iterable[bytes] = ()) -> Context:
+    """For whoever asks a node: it checks the node's certificate and name, and what is pinned."""
     context = Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.pinned = frozenset(pinned)
     _load(context, tls)
     return context
+
+
+def pinned_contexts(tls: Tls, peers: Iterable[Peer]) -> dict[str, Context]:
+    """For those members whose certificates the settings say: theirs is checked beside all else."""
+    return {
+        peer.member: client_context(tls, _certificates_in(peer.certificates))
+        for peer in peers
+        if peer.certificates
+    }
+
+
+def _certificates_in(path: str) -> list[bytes]:
+    """SHA-256 of each certificate of a PEM file, in DER."""
+    text = read_bytes(path, CERTIFICATES_BYTES, "certificates").decode("latin-1")
+    found = _CERTIFICATE.findall(text)
+    if not found:
+        raise MalformedError(f"settings: {path} has no certificate: want it as PEM")
+    try:
+        return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(each)).digest() for each in found]
+    except ValueError as error:
+        raise MalformedError(f"settings: {path}: {error}: want certificates as PEM") from error
 
 
 def _load(context: Context, tls: Tls) -> None:
@@ -62,12 +110,7 @@ def _load(context: Context, tls: Tls) -> None:
             f"settings: tls: cannot use {tls.certificate} with {tls.key}: {error}: want a "
             "certificate and its key as PEM"
         ) from error
-    text = read_bytes(tls.certificate, CERTIFICATES_BYTES, "certificates").decode("latin-1")
-    begin = text.find(_BEGIN)
-    if begin < 0:
-        raise MalformedError(f"settings: tls: {tls.certificate} has no {_BEGIN}: want it as PEM")
-    own = text[begin : text.index(_END, begin) + len(_END)]
-    context.certificate = hashlib.sha256(ssl.PEM_cert_to_DER_cert(own)).digest()
+    context.certificate = _certificates_in(tls.certificate)[0]
     try:
         context.load_verify_locations(tls.authorities)
     except (OSError, ssl.SSLError) as error:
