@@ -148,7 +148,7 @@ def run(directory: Path, count: int, group: int) -> dict[str, object]:
         end_ms = clock.now_ms() + 365 * DAY_MS
         agreed = Run(stage, mapping, negotiate(stage.bank, stage.tax, mapping, end_ms))
         processes = {"orderer": os.getpid(), **stage.end()["processes"]}
-        before = sum(map(processor_s, processes.values()))
+        before = {name: processor_s(process) for name, process in processes.items()}
         marks = [count // 10, count // 2, count]
         memory: dict[int, dict[str, int]] = {}
         seconds_of: list[float] = []
@@ -160,7 +160,7 @@ def run(directory: Path, count: int, group: int) -> dict[str, object]:
                 while marks and len(seconds_of) >= marks[0]:
                     memory[marks.pop(0)] = {n: memory_mib(p) for n, p in processes.items()}
         seconds = time.perf_counter() - begin
-        processor = sum(map(processor_s, processes.values())) - before
+        processor = {n: processor_s(p) - before[n] for n, p in processes.items()}
         begin = time.perf_counter()
         total = stage.bank.report_totals(0, stage.ledger.size)
         report, totals = stage.regulator.supervise(total)
@@ -175,7 +175,10 @@ def run(directory: Path, count: int, group: int) -> dict[str, object]:
         "records": report.records,
         "exchanges_per_s": round(count / seconds),
         "seconds": round(seconds, 1),
-        "processor_ms_an_exchange": round(1000 * processor / count, 2),
+        "processor_ms_an_exchange": {
+            **{name: round(1000 * each / count, 2) for name, each in processor.items()},
+            "all": round(1000 * sum(processor.values()) / count, 2),
+        },
         "consent_to_decision_ms": {
             "p50": round(1000 * seconds_of[count // 2]),
             "p99": round(1000 * seconds_of[count * 99 // 100]),
