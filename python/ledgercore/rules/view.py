@@ -9,7 +9,7 @@ one thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ __all__ = ["Touch", "View", "decode_object", "decode_state", "encode_state"]
 StateT = TypeVar("StateT", bound=State)
 
 _ENCODER = msgspec.msgpack.Encoder()
+_UNREAD: Any = object()
+"""In the place of a state that a view has not asked its loader for."""
 
 
 def encode_state(state: State) -> bytes:
@@ -61,14 +63,13 @@ class View:
 
     def get(self, name: bytes, state_type: type[StateT]) -> StateT | None:
         """The object's state, or None. An object has one type of state for ever."""
-        if name in self._states:
-            state = self._states[name]
-        elif self._parent is not None:
-            state = self._states[name] = self._parent.get(name, state_type)
-        else:
-            data = self._load(name)
+        view = self
+        while (state := view._states.get(name, _UNREAD)) is _UNREAD and view._parent is not None:
+            view = view._parent
+        if state is _UNREAD:
+            data = view._load(name)
             state = None if data is None else decode_state(data, state_type)
-            self._states[name] = state
+            view._states[name] = state
         assert state is None or type(state) is state_type
         return state
 
