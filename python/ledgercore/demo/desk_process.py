@@ -7,16 +7,19 @@ that has the ledger open for writing. A desk reads the ledger's file by itself.
     up:   ["order", records]    answered with their outcomes
           ["done", result] or ["failed", reason]
 
-What crosses is pickled, between processes of one program that share no file but the ledger's.
+What crosses is pickled, between processes of one program that share no file but the ledger's; the
+messages of an exchange in it have their own encoding, in which a network would carry them too.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
@@ -27,10 +30,12 @@ from ledgercore.demo.desks import BANK, ENTERPRISES, REGULATOR, TAX, Agent, Bank
 from ledgercore.demo.parties import ROLES, make_member
 from ledgercore.entropy import SystemEntropy
 from ledgercore.errors import LedgerError, UnavailableError
+from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
 from ledgercore.ledger.beside import LedgerBeside
 from ledgercore.ledger.writer import Outcome
 from ledgercore.records import Member
+from ledgercore.records.base import Part
 from ledgercore.vault import Vault
 
 __all__ = ["DeskProcess"]
@@ -89,13 +94,13 @@ class DeskProcess:
 
     def _send(self, value: object) -> None:
         try:
-            self._connection.send(value)
+            self._connection.send_bytes(_encode(value))
         except OSError as error:
             raise self._gone() from error
 
     def _receive(self) -> Any:
         try:
-            return self._connection.recv()
+            return pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise self._gone() from error
 
@@ -111,6 +116,21 @@ class DeskProcess:
             self._process.kill()
             self._process.join(END_S)
         self._connection.close()
+
+
+class _Pickler(pickle.Pickler):
+    """Pickle what is no message of an exchange; those are encoded as a whole, not leaf by leaf."""
+
+    def reducer_override(self, value: object) -> Any:
+        if isinstance(value, Part):
+            return decode_message, (encode_message(value), type(value))
+        return NotImplemented
+
+
+def _encode(value: object) -> bytes:
+    buffer = BytesIO()
+    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
+    return buffer.getvalue()
 
 
 class _Pipe:
@@ -150,7 +170,7 @@ def _serve(connection: Connection, party: str, directory: Path, given: Sequence[
                 except LedgerError as error:
                     connection.send(("failed", f"{type(error).__name__}: {error}"))
                 else:
-                    connection.send(("done", result))
+                    connection.send_bytes(_encode(("done", result)))
         finally:
             desk.close()
 
