@@ -349,26 +349,40 @@ class Vault:
                 "its write-ahead log may still hold them: close that connection and erase again"
             )
 
-    @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """One call at a time, with SQLite's errors as ours."""
-        with self._lock:
-            try:
-                yield
-            except (apsw.CorruptError, CorruptError, UnicodeDecodeError) as error:
+    def _translated(self, doing: str) -> _Translated:
+        return _Translated(self._lock, self._path, doing)
+
+
+class _Translated:
+    """One call at a time, with SQLite's errors as ours."""
+
+    __slots__ = ("_doing", "_lock", "_path")
+
+    def __init__(self, lock: RLock, path: str, doing: str) -> None:
+        self._lock = lock
+        self._path = path
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._lock.release()
+        match error:
+            case apsw.CorruptError() | CorruptError() | UnicodeDecodeError():
                 raise CorruptError(f"vault {self._path} is damaged: {error}") from error
-            except apsw.BusyError as error:
+            case apsw.BusyError():
                 raise BusyError(
-                    f"cannot {doing} vault {self._path}: another connection holds it: close it "
-                    "and try again"
+                    f"cannot {self._doing} vault {self._path}: another connection holds it: close "
+                    "it and try again"
                 ) from error
-            except apsw.FullError as error:
+            case apsw.FullError():
                 raise DiskFullError(
-                    f"cannot {doing} vault {self._path}: the disk is full, nothing was changed: "
-                    "free space and try again"
+                    f"cannot {self._doing} vault {self._path}: the disk is full, nothing was "
+                    "changed: free space and try again"
                 ) from error
-            except apsw.Error as error:
-                raise StoreError(f"cannot {doing} vault {self._path}: {error}") from error
+            case apsw.Error():
+                raise StoreError(f"cannot {self._doing} vault {self._path}: {error}") from error
 
 
 def _checked(row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
