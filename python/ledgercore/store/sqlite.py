@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import count
+from itertools import count, islice
+from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
 
 import apsw
@@ -82,6 +83,9 @@ _BUSY_MS = 5_000
 
 _PAGE_BYTES = 8192
 """A full tile takes one page and a few bytes, and a block of many records half the calls."""
+
+_STATES = 1024
+"""States that are read at once where all are asked for."""
 
 _LOG_PAGES = 1000
 """Pages in the write-ahead log from which on it is moved into the main file."""
@@ -305,7 +309,14 @@ class SqliteStore:
             rows = self._cursor.execute(statement, bindings).fetchall()
         except _ERRORS as error:
             raise _translated(self._path, error) from error
-        return [self._checked(row, types) for row in rows]
+        return self._all_checked(rows, types)
+
+    def _all_checked(self, rows: list[Any], types: tuple[type, ...]) -> list[Any]:
+        """The rows, each as ``_checked``: column by column, for there are many."""
+        for at, want in enumerate(types):
+            if set(map(type, map(itemgetter(at), rows))) - {want}:
+                return [self._checked(row, types) for row in rows]
+        return rows
 
     def _checked(self, row: tuple[Any, ...], types: tuple[type, ...]) -> Any:
         """The row, if its values still have the types that the tables were declared with."""
@@ -490,16 +501,13 @@ class SqliteStore:
                 "SELECT name, value, height, touch FROM state WHERE height > ? ORDER BY name",
                 (after_height,),
             )
-            for row in rows:
-                yield StoredState(*self._checked(row, (bytes, bytes, int, int)))
+            while some := list(islice(rows, _STATES)):
+                yield from map(StoredState._make, self._all_checked(some, (bytes, bytes, int, int)))
 
     def newest_touches(self, names: Sequence[bytes]) -> list[int]:
-        with translating(self._path):
-            rows = self._connection.executemany(
-                "SELECT coalesce((SELECT touch FROM state WHERE name = ?), 0)",
-                [(name,) for name in names],
-            ).fetchall()
-        return [self._checked(row, (int,))[0] for row in rows]
+        statement = "SELECT coalesce((SELECT touch FROM state WHERE name = ?), 0)"
+        rows = self._many_rows(statement, [(name,) for name in names])
+        return [touch for (touch,) in self._all_checked(rows, (int,))]
 
     def touch(self, number: int) -> StoredTouch | None:
         row = self._row("SELECT record, previous FROM touch WHERE number = ?", (number,), int, int)
@@ -518,13 +526,19 @@ class SqliteStore:
         return int(self._value("SELECT max(number) FROM touch") or 0)
 
     def _blobs(self, statement: str, bindings: Sequence[tuple[Any, ...]]) -> list[bytes | None]:
+        rows = self._many_rows(statement, bindings)
+        if set(map(type, map(itemgetter(0), rows))) <= {bytes, NoneType}:
+            return [blob for (blob,) in rows]
+        return [None if row == (None,) else self._checked(row, (bytes,))[0] for row in rows]
+
+    def _many_rows(self, statement: str, bindings: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """One row for each of the bindings."""
         if not bindings:
             return []
         try:
-            rows = self._cursor.executemany(statement, bindings).fetchall()
+            return self._cursor.executemany(statement, bindings).fetchall()
         except _ERRORS as error:
             raise _translated(self._path, error) from error
-        return [None if row == (None,) else self._checked(row, (bytes,))[0] for row in rows]
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
         row = self._row(statement, bindings, bytes)
