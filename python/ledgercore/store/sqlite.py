@@ -84,6 +84,9 @@ _BUSY_MS = 5_000
 _PAGE_BYTES = 8192
 """A full tile takes one page and a few bytes, and a block of many records half the calls."""
 
+_CACHE_KIB = 4096
+"""Pages kept in memory between transactions; those that one has changed stay until it ends."""
+
 _STATES = 1024
 """States that are read at once where all are asked for."""
 
@@ -227,7 +230,8 @@ class SqliteStore:
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.execute("PRAGMA synchronous=FULL")
         connection.set_wal_hook(self._count_log_pages)  # in the place of SQLite's own hook
-        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        connection.execute("PRAGMA cache_spill=OFF")
         connection.execute("PRAGMA temp_store=MEMORY")
 
     def _count_log_pages(self, connection: object, database: str, pages: int) -> int:
