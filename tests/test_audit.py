@@ -179,7 +179,7 @@ def test_the_scope_is_hidden_until_it_is_disclosed_and_then_in_the_trail(town: A
     value = ledger.state(audit_object(audit))
     assert value is not None
     state = decode_state(value, AuditState)
-    assert disclosure_is_due(state, ledger.block(ledger.height).time_ms)
+    assert disclosure_is_due(state, ledger.time_ms)
     town.accept([town.holders[TAX].disclose(audit, scope)])  # the supervisor did not
 
     trail = [record.kind for _, record in ledger.history(consent_object(town.proposal.consent))]

@@ -115,7 +115,7 @@ def _ledger_facts(ledger: Ledger) -> dict[str, Any]:
         "records": ledger.size,
         "blocks": ledger.height + 1,
         "members": len(ledger.genesis.members),
-        "time_ms": ledger.block(ledger.height).time_ms,
+        "time_ms": ledger.time_ms,
     }
 
 

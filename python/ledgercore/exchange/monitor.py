@@ -75,7 +75,7 @@ class Findings:
 
 def watch(ledger: Ledger) -> Findings:
     """What is found on a ledger that nobody appends to meanwhile, or within its ``moment``."""
-    now_ms = ledger.block(ledger.height).time_ms
+    now_ms = ledger.time_ms
     exchanges = _states(ledger, b"exchange/", ExchangeState)
     consents = {
         name: consent_status_at(state, now_ms)

@@ -93,7 +93,7 @@ class Holder:
         ledger = self._ledger
         with ledger.moment():
             state, admission = _ordered(ledger, audit, scope, delivery.exchange)
-            now_ms = ledger.block(ledger.height).time_ms
+            now_ms = ledger.time_ms
             key = _state_of(ledger, audit_key_object(state.audit_key), AuditKeyState)
         status = audit_status_at(state, now_ms)
         if status not in ("ORDERED", "OPENED"):

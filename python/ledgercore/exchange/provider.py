@@ -386,7 +386,7 @@ class Provider:
 
     def _now_ms(self) -> int:
         """The ledger's time, which is its newest block's."""
-        return self._ledger.block(self._ledger.height).time_ms
+        return self._ledger.time_ms
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
         kept = self._vault.load(f"{_sealed(intent, admission.ciphertext_hash)}/{part}")

@@ -301,7 +301,7 @@ class Recipient:
 
     def _now_ms(self) -> int:
         """The ledger's time, which is its newest block's."""
-        return self._ledger.block(self._ledger.height).time_ms
+        return self._ledger.time_ms
 
     def _state(self, intent: bytes) -> ExchangeState:
         value = self._ledger.state(exchange_object(intent))

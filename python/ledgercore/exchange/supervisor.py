@@ -62,7 +62,7 @@ class Supervisor:
         """Counts from the signed state, at the newest block's time."""
         ledger = self._ledger
         with ledger.moment():
-            now_ms = ledger.block(ledger.height).time_ms
+            now_ms = ledger.time_ms
             consents = [decode_state(v, ConsentState) for _, v in ledger.states(b"consent/")]
             exchanges = [decode_state(v, ExchangeState) for _, v in ledger.states(b"exchange/")]
             decisions = [decode_state(v, DecisionState) for _, v in ledger.states(b"decision/")]

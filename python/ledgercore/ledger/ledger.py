@@ -8,7 +8,7 @@ returns after both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -261,11 +261,9 @@ class Ledger:
 
     # Read and prove; every read is checked against the signed roots.
 
-    @contextmanager
-    def moment(self) -> Iterator[None]:
+    def moment(self) -> AbstractContextManager[object]:
         """Reads inside are of one head, whatever is appended meanwhile; other threads wait."""
-        with self._reader.moment():
-            yield
+        return self._reader.moment()
 
     def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
         """The receipt of a record, under the checkpoint of its block: the same at any time.
@@ -398,6 +396,11 @@ class Ledger:
     def height(self) -> int:
         """The newest block's height."""
         return self._reader.head.block.height
+
+    @property
+    def time_ms(self) -> int:
+        """The newest block's time, which is the ledger's."""
+        return self._reader.head.block.time_ms
 
     def __len__(self) -> int:
         return self.size

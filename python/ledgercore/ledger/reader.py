@@ -8,7 +8,7 @@ that names the block and the record.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import takewhile
 from operator import index as as_integer
@@ -47,7 +47,7 @@ from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 
-__all__ = ["Reader"]
+__all__ = ["Moment", "Reader"]
 
 _SEALS = 1024
 _BUCKETS = 2048
@@ -58,6 +58,21 @@ Seal = tuple[Block, Checkpoint, str]
 """A block's header, its checkpoint, and the note that signs it."""
 
 
+class Moment:
+    """The newest head, while it is entered. Every read enters one: a generator would cost more."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def __enter__(self) -> Head:
+        return self._reader.enter()
+
+    def __exit__(self, *raised: object) -> None:
+        self._reader.leave()
+
+
 class Reader:
     """Records, states and proofs of one ledger; safe to share between threads."""
 
@@ -66,7 +81,8 @@ class Reader:
         self.store = store
         self.lock = RLock()
         self._follow = follow
-        self._inside = False
+        self._depth = 0
+        self._snapshot = ExitStack()
         self._closed = False
         self._process = process_id()
         with store.snapshot():
@@ -132,27 +148,46 @@ class Reader:
         for name, value in states[-_STATES:]:
             self._states.put(name, value)
 
-    @contextmanager
-    def moment(self) -> Iterator[Head]:
+    def moment(self) -> Moment:
         """The newest head, and a store that stays at it: other threads wait meanwhile."""
-        with self.lock:
-            self.check_open()
-            if not self._follow or self._inside:
-                yield self._head
-                return
-            # States are kept as of the newest block only, so that a head and the states that
-            # belong to it must be read in one snapshot.
-            with self.store.snapshot():
-                version = self.store.version()
-                if version != self._version:
-                    self._head = advance_head(self.store, self.anchor, self._head)
-                    self._seals.clear()  # notes may have been cosigned
-                    self._version = version
-                self._inside = True
-                try:
-                    yield self._head
-                finally:
-                    self._inside = False
+        return Moment(self)
+
+    def enter(self) -> Head:
+        """Begin a moment, or one inside another: what ``Moment`` does."""
+        self.lock.acquire()
+        try:
+            if self._depth == 0 or self._closed:
+                self._settle()
+        except BaseException:
+            self.lock.release()
+            raise
+        self._depth += 1
+        return self._head
+
+    def leave(self) -> None:
+        """End the moment that began last."""
+        self._depth -= 1
+        try:
+            if self._depth == 0:
+                self._snapshot.close()
+        finally:
+            self.lock.release()
+
+    def _settle(self) -> None:
+        """Follow what other processes have appended, and stay there until the moment ends."""
+        self.check_open()
+        if not self._follow:
+            return
+        # States are kept as of the newest block only, so that a head and the states that
+        # belong to it must be read in one snapshot.
+        with ExitStack() as begun:
+            begun.enter_context(self.store.snapshot())
+            version = self.store.version()
+            if version != self._version:
+                self._head = advance_head(self.store, self.anchor, self._head)
+                self._seals.clear()  # notes may have been cosigned
+                self._version = version
+            self._snapshot = begun.pop_all()
 
     def put_note(self, height: int, note: str) -> None:
         """Keep a note that has more cosignatures; durable when it returns."""
