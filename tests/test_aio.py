@@ -15,6 +15,7 @@ from ledgercore import (
     LimitError,
     Receipt,
     RefusedError,
+    StoreError,
     UnavailableError,
     testing,
 )
@@ -182,6 +183,31 @@ def test_appends_of_many_tasks_share_blocks_in_the_order_of_the_calls(path: Path
             assert plain.height < 30, "120 appends shared blocks"
 
     asyncio.run(run())
+
+
+def test_payloads_whose_append_broke_are_not_appended_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def break_down(payloads: list[bytes]) -> object:
+        calls.append(len(payloads))
+        raise ValueError("a broken pipe to somewhere")
+
+    async def use() -> list[object]:
+        async with await AsyncLedger.open(path) as ledger:
+            busy, go_on = await hold(ledger)
+            monkeypatch.setattr(ledger._ledger, "append_many", break_down)
+            waiting = [asyncio.ensure_future(ledger.append(b"%d" % at)) for at in range(3)]
+            await asyncio.sleep(0)
+            go_on.set()
+            await busy
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+    first, *others = asyncio.run(use())
+    assert calls == [3]
+    assert isinstance(first, ValueError)
+    assert all(isinstance(error, StoreError) for error in others)
 
 
 def test_what_a_ledger_can_its_asynchronous_twin_can() -> None:

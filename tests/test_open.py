@@ -27,6 +27,7 @@ from ledgercore import (
     testing,
 )
 from ledgercore.disk import make_directory
+from ledgercore.ledger import genesis as genesis_module
 from ledgercore.records import Witness
 
 ORIGIN = "test.example/log"
@@ -116,6 +117,37 @@ def test_a_second_writer_is_refused_with_the_way_on(ledger: Ledger, path: Path) 
 
     ledger.close()
     Ledger.open(path).close()
+
+
+@pytest.mark.parametrize("failure", [StoreError("cannot flush"), KeyboardInterrupt()])
+def test_a_ledger_that_has_its_name_keeps_its_key(
+    path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def rename_and_fail(source: Path, target: Path) -> None:
+        rename(source, target)
+        raise failure
+
+    rename = genesis_module.rename
+    monkeypatch.setattr(genesis_module, "rename", rename_and_fail)
+    with pytest.raises(type(failure)):
+        Ledger.create(path, origin="test.example/log")
+
+    with Ledger.open(path) as ledger:
+        ledger.append(b"its key is there")
+
+
+def test_a_ledger_that_could_not_be_made_leaves_no_key(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Path, target: Path) -> None:
+        raise StoreError("cannot rename")
+
+    monkeypatch.setattr(genesis_module, "rename", fail)
+    with pytest.raises(StoreError):
+        Ledger.create(path, origin="test.example/log")
+    assert not Path(f"{path}.key").exists()
+    monkeypatch.undo()
+    Ledger.create(path, origin="test.example/log").close()
 
 
 def test_a_link_leads_to_the_same_lock_key_and_head_file(ledger: Ledger, path: Path) -> None:

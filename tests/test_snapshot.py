@@ -13,6 +13,7 @@ from ledgercore import (
     InvalidSignature,
     Ledger,
     LedgerError,
+    LimitError,
     MalformedError,
     Replica,
     SigningKey,
@@ -21,7 +22,7 @@ from ledgercore import (
     testing,
 )
 from ledgercore.clock import ManualClock
-from ledgercore.ledger import snapshot as snapshot_module
+from ledgercore.ledger.snapshot import Snapshot, decode_head
 from ledgercore.sync import Request, Response, Source, join_copy, rebuild_copy
 from ledgercore.sync.messages import decode_frames, encode_frames
 
@@ -66,7 +67,7 @@ def test_a_joined_copy_answers_as_the_ledger_does_and_follows_on(
     tmp_path: Path, suite: str, size: int
 ) -> None:
     with made(tmp_path / "a.ledger", size - 1, 90, suite) as ledger:
-        items = list(ledger.snapshot())
+        items = ledger.snapshot()
         with Replica.join(tmp_path / "b.ledger", ledger.trust_anchor, items) as copy:
             assert copy.checkpoint == ledger.checkpoint
             begin = copy.held_from
@@ -75,7 +76,7 @@ def test_a_joined_copy_answers_as_the_ledger_does_and_follows_on(
             copy.append(ledger.blocks(copy.height + 1))
             assert copy.checkpoint == ledger.checkpoint
             # The next copy can begin from this one.
-            again = list(copy.snapshot())
+            again = copy.snapshot()
         with Replica.join(tmp_path / "c.ledger", ledger.trust_anchor, again) as copy:
             assert copy.checkpoint == ledger.checkpoint
         with Ledger.open(tmp_path / "b.ledger", read_only=True) as copy:
@@ -132,7 +133,7 @@ def test_a_joined_copy_is_filled_up_and_then_whole(ledger: Ledger, tmp_path: Pat
 
 
 def test_every_changed_part_of_a_snapshot_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    items = list(ledger.snapshot())
+    items = ledger.snapshot()
     head = DECODE(items[0])
     blocks, tiles = head[2], head[3]
     assert blocks > 2 and tiles > 2 and head[4] >= 1
@@ -153,7 +154,7 @@ def test_every_changed_part_of_a_snapshot_is_refused(ledger: Ledger, tmp_path: P
 
 
 def test_a_snapshot_is_of_the_anchors_network_and_cosigned(ledger: Ledger, tmp_path: Path) -> None:
-    items = list(ledger.snapshot())
+    items = ledger.snapshot()
     with (
         Ledger.create(tmp_path / "c.ledger", origin=ORIGIN, key=KEY) as other,
         pytest.raises((UntrustedError, InvalidSignature)),
@@ -176,7 +177,7 @@ def test_a_snapshot_is_of_the_anchors_network_and_cosigned(ledger: Ledger, tmp_p
 def test_a_short_ledger_has_no_snapshot(tmp_path: Path) -> None:
     with made(tmp_path / "a.ledger", 200) as ledger:
         with pytest.raises(UnavailableError, match="too short for a snapshot"):
-            list(ledger.snapshot())
+            ledger.snapshot()
         with pytest.raises(UnavailableError, match="no peer has a snapshot"):
             join_copy(tmp_path / "b.ledger", ledger.trust_anchor, ["a"], carrying(ledger))  # type: ignore[arg-type]
 
@@ -208,7 +209,18 @@ def test_parts_come_from_one_moment_and_from_another_peer_where_one_lies(
     assert sum("part=" in path and "part=0" not in path for path in asked) > 3
 
 
-def test_what_is_too_large_is_no_snapshot(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_module, "SNAPSHOT_BYTES", 30_000)
-    with pytest.raises(MalformedError, match="ask for blocks"):
-        list(ledger.snapshot())
+def test_what_is_too_large_is_no_snapshot(ledger: Ledger) -> None:
+    size = sum(map(len, ledger.snapshot()))
+    assert len(ledger.snapshot(size)) == len(ledger.snapshot())
+    with pytest.raises(LimitError, match="ask for blocks"):
+        ledger.snapshot(size - 1)
+
+
+def test_a_snapshot_is_of_one_moment_whatever_is_appended_while_it_is_used(ledger: Ledger) -> None:
+    height = ledger.height
+    items = []
+    for item in ledger.snapshot():
+        items.append(item)
+        ledger.append(b"meanwhile")
+    Snapshot.verify(items, ledger.trust_anchor)
+    assert decode_head(items[0])[0] == height

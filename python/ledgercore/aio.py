@@ -22,10 +22,11 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from ledgercore._core import Anchor, Block, Receipt, Record, StateProof
-from ledgercore.errors import LedgerError, RefusedError, UnavailableError
+from ledgercore.errors import LedgerError, RefusedError, StoreError, UnavailableError
 from ledgercore.keys import Signer
 from ledgercore.ledger import Ledger, Receipts, Report
 from ledgercore.ledger.intake import check_payload
+from ledgercore.ledger.snapshot import SNAPSHOT_BYTES
 from ledgercore.proofs import HistoryProof, StateReceipt
 
 __all__ = ["AsyncLedger"]
@@ -44,7 +45,7 @@ class _Appends:
         self._lock = Lock()
         self._payloads: list[bytes] = []
         self._closed = False
-        self._outcome: Receipts | LedgerError | None = None
+        self._outcome: Receipts | BaseException | None = None
 
     def add(self, payload: bytes) -> int | None:
         """The payload's place; None where no more may be added."""
@@ -65,10 +66,14 @@ class _Appends:
         if self._outcome is None:
             try:
                 self._outcome = self._ledger.append_many(self._payloads)
-            except LedgerError as error:
+            except BaseException as error:
+                # Whatever it is: the payloads may be durable, and are not appended again.
                 self._outcome = error
+                raise
         if isinstance(self._outcome, LedgerError):
             raise copy(self._outcome)
+        if isinstance(self._outcome, BaseException):
+            raise StoreError(f"payloads were not appended: {self._outcome!r}") from self._outcome
         return self._outcome[place]
 
 
@@ -161,11 +166,9 @@ class AsyncLedger:
         while (block := await self._run(next, blocks, None)) is not None:
             yield block
 
-    async def snapshot(self) -> AsyncIterator[bytes]:
-        """The newest moment as items, from which a copy begins."""
-        items = await self._run(self._ledger.snapshot)
-        while (item := await self._run(next, items, None)) is not None:
-            yield item
+    async def snapshot(self, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
+        """The newest moment as items, from which a copy begins, as ``Ledger.snapshot``."""
+        return await self._run(self._ledger.snapshot, limit_bytes)
 
     def __aiter__(self) -> AsyncIterator[Record]:
         return self.records()

@@ -170,13 +170,16 @@ def make_private(path: str | Path) -> None:
 
 
 def rename(source: str | Path, target: str | Path) -> None:
-    """Give a file its final name; durable when it returns, and never over another file."""
+    """Give a file its final name, where no other file has it; durable when it returns.
+
+    A crash leaves it under one of the two names, and never under both. Whoever calls sees to it
+    that nobody makes the other file meanwhile.
+    """
+    if os.path.lexists(target):
+        raise StoreError(f"{target} exists already: choose another name or move it away")
     try:
-        os.link(source, target)
-        Path(source).unlink()
+        Path(source).rename(target)
         _flush_directory(Path(target).parent)
-    except FileExistsError:
-        raise StoreError(f"{target} exists already: choose another name or move it away") from None
     except OSError as error:
         raise StoreError(f"cannot rename {source} to {target}: {error.strerror}") from error
 

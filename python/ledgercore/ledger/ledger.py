@@ -32,6 +32,7 @@ from ledgercore.disk import (
 )
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
+    LedgerError,
     RefusedError,
     StoreError,
     UnavailableError,
@@ -45,7 +46,7 @@ from ledgercore.ledger.history import prove_history, read_history, state_receipt
 from ledgercore.ledger.ordering import Ordering
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
-from ledgercore.ledger.snapshot import snapshot_items
+from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
@@ -132,8 +133,10 @@ class Ledger:
                 store_key(f"{files}.key", seed, passphrase, entropy=entropy)
             try:
                 create_store(address, first, vfs)
-            except BaseException:
-                if key is None:
+            except LedgerError:
+                # A ledger that has its name already, and failed of a flush after that, needs its
+                # key. An interrupt may come anywhere: it leaves the key, which nothing uses yet.
+                if key is None and not exists(files):
                     remove(f"{files}.key")
                 raise
         finally:
@@ -343,9 +346,13 @@ class Ledger:
         for height in range(begin, newest if end is None else min(end, newest)):
             yield encode_transfer(self._reader.stored_block(height))
 
-    def snapshot(self) -> Iterator[bytes]:
-        """The newest moment as items, from which a copy begins: ``Replica.join``."""
-        return snapshot_items(self._reader)
+    def snapshot(self, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
+        """The newest moment as items, from which a copy begins: ``Replica.join``.
+
+        Raises ``LimitError`` where they have more bytes than the limit, for they are held in
+        memory; a copy of such a ledger begins at its blocks.
+        """
+        return snapshot_items(self._reader, limit_bytes)
 
     def block(self, height: int) -> Block:
         """The header of a block."""

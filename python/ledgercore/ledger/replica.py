@@ -37,7 +37,7 @@ from ledgercore.ledger.commit import commit_block, draft_block
 from ledgercore.ledger.genesis import FirstBlock, create_filled, create_store
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.received import Received, check_genesis, receive
-from ledgercore.ledger.snapshot import Snapshot, snapshot_items
+from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, Snapshot, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.rules import Position, View
@@ -159,9 +159,9 @@ class Replica:
         for height in range(begin, min(end, self.height + 1)):
             yield encode_transfer(self._reader.stored_block(height))
 
-    def snapshot(self) -> Iterator[bytes]:
+    def snapshot(self, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
         """The newest moment as items, from which another copy begins: ``Replica.join``."""
-        return snapshot_items(self._reader)
+        return snapshot_items(self._reader, limit_bytes)
 
     def check_continues(self, note: str) -> None:
         """Raise ``RollbackError`` or ``ForkError`` unless this goes on from a signed checkpoint."""

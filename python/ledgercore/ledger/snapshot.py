@@ -70,18 +70,19 @@ def decode_head(item: bytes) -> tuple[int, int]:
     return head.height, 1 + head.blocks + head.tiles + head.states
 
 
-def snapshot_items(reader: Reader) -> Iterator[bytes]:
-    """The items of the newest moment; the ledger stands still while they are drawn.
+def snapshot_items(reader: Reader, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
+    """The items of the newest moment, all drawn before the ledger goes on.
 
-    Raises ``LimitError`` where they are more than ``SNAPSHOT_BYTES``.
+    Raises ``LimitError`` where they have more bytes than the limit.
     """
+    items, total = list[bytes](), 0
     with reader.moment() as head:
-        total = 0
         for item in _items(reader, head):
             total += len(item)
-            if total > SNAPSHOT_BYTES:
-                raise LimitError(f"snapshot has more than {SNAPSHOT_BYTES} bytes: ask for blocks")
-            yield item
+            if total > limit_bytes:
+                raise LimitError(f"snapshot has more than {limit_bytes} bytes: ask for blocks")
+            items.append(item)
+    return items
 
 
 def _items(reader: Reader, head: Head) -> Iterator[bytes]:

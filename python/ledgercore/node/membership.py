@@ -8,6 +8,7 @@ retired. Answers are kept until the next block, which may change them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 
 from ledgercore.errors import RefusedError
 from ledgercore.rules import View, check_key
@@ -19,16 +20,18 @@ KEYS = 4_096
 
 
 class Membership:
-    """Members by their keys; for one thread at a time."""
+    """Members by their keys; safe to share between threads."""
 
     def __init__(self, load: Callable[[bytes], bytes | None]) -> None:
         """``load`` gives an object's checked state."""
         self._load = load
         self._known: dict[bytes, str | RefusedError] = {}
+        self._lock = Lock()
 
     def forget(self) -> None:
         """Look anew from now on: a block has come."""
-        self._known.clear()
+        with self._lock:
+            self._known = {}
 
     def known(self, key: bytes) -> str | None:
         """The member of a key that was looked up since the newest block and may ask."""
@@ -37,12 +40,15 @@ class Membership:
 
     def member_of(self, key: bytes) -> str:
         """The member that a key speaks for; ``RefusedError`` where it speaks for none."""
-        found = self._known.get(key)
+        known = self._known
+        found = known.get(key)
         if found is None:
             found = self._look_up(key)
-            if len(self._known) >= KEYS:
-                self._known.clear()
-            self._known[key] = found
+            # A block may have come since: then the answer goes with those of before it.
+            with self._lock:
+                if len(known) >= KEYS:
+                    known.clear()
+                known[key] = found
         if isinstance(found, RefusedError):
             raise found
         return found

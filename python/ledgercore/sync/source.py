@@ -53,7 +53,7 @@ class Readable(Protocol):
     @property
     def height(self) -> int: ...
     def note(self, height: int) -> str: ...
-    def snapshot(self) -> Iterator[bytes]: ...
+    def snapshot(self, limit_bytes: int) -> list[bytes]: ...
     def prove_consistency(self, first_size: int, second_size: int) -> list[bytes]: ...
     def blocks(self, begin: int, end: int) -> Iterator[bytes]: ...
 
@@ -126,17 +126,11 @@ class Source:
 
     def _draw(self) -> tuple[list[bytes], int]:
         """The pages of a new snapshot, and its height; the one before is let go first."""
-        self._parts, self._height, total = [], -1, 0
-        items: list[bytes] = []
+        self._parts, self._height = [], -1
         try:
-            for item in self._ledger.snapshot():
-                total += len(item)
-                if total > self._snapshot_bytes:
-                    raise LimitError(f"snapshot has more than {self._snapshot_bytes} bytes")
-                items.append(item)
+            items = self._ledger.snapshot(self._snapshot_bytes)
         except LimitError as error:
-            # Nothing is wrong with what was asked.
-            raise UnavailableError(f"{error}: ask for blocks from the genesis on") from error
+            raise UnavailableError(str(error)) from error  # nothing is wrong with what was asked
         return encode_pages(items), decode_head(items[0])[0]
 
 
