@@ -48,6 +48,7 @@ class Recent(Generic[KeyT, ValueT]):
 
     def put(self, key: KeyT, value: ValueT) -> ValueT:
         self._values[key] = value
+        self._values.move_to_end(key)
         if len(self._values) > self._limit:
             self._values.popitem(last=False)
         return value

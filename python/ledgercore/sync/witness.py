@@ -104,6 +104,15 @@ class Witness:
 
     def cosigned(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint that was cosigned of a ledger; CorruptError if it is damaged."""
+        with self._lock:
+            return self._cosigned(origin)
+
+    def split_views(self) -> list[SplitView]:
+        """Evidence that operators signed two histories."""
+        with self._lock:
+            return [SplitView.decode(data) for data in self._store.evidence()]
+
+    def _cosigned(self, origin: str) -> Checkpoint | None:
         note = self._store.cosigned(origin)
         if note is None:
             return None
@@ -112,14 +121,10 @@ class Witness:
         except LedgerError as error:
             raise CorruptError(f"what was cosigned of {origin} is damaged: {error}") from error
 
-    def split_views(self) -> list[SplitView]:
-        """Evidence that operators signed two histories."""
-        return [SplitView.decode(data) for data in self._store.evidence()]
-
     def _cosign(self, asked: _Asked) -> str:
         anchor, new = self._verified(asked)
         known = self._store.cosigned(anchor.origin)
-        old = self.cosigned(anchor.origin)
+        old = self._cosigned(anchor.origin)
         known_size = 0 if old is None else old.size
         if asked.old_size > new.size:
             raise _Refusal(400, f"old size is {asked.old_size}, want at most {new.size}")
