@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -138,7 +139,10 @@ impl Receipt {
         anchor: &Anchor,
     ) -> Result<VerifiedRecord> {
         let record = self.restore(body, anchor)?.verify()?;
-        self.verify_proofs(record.leaf(), checkpoint, anchor.suite)?;
+        let Checkpoint { size, root, .. } = checkpoint;
+        let (suite, leaf) = (anchor.suite, record.leaf());
+        tree::verify_inclusion(suite, leaf, self.index, *size, &self.path, root)?;
+        self.verify_state(checkpoint, suite)?;
         Ok(record)
     }
 
@@ -151,11 +155,10 @@ impl Receipt {
         Ok(record)
     }
 
-    /// Accept that path and state proof lead to the checkpoint's roots.
-    fn verify_proofs(&self, leaf: &Hash, checkpoint: &Checkpoint, suite: Suite) -> Result<()> {
-        let Checkpoint { size, root, state_root, .. } = checkpoint;
-        tree::verify_inclusion(suite, leaf, self.index, *size, &self.path, root)?;
-        self.state.as_ref().map_or(Ok(()), |state| state.verify(suite, state_root))
+    /// Accept that the state proof, where there is one, leads to the checkpoint's state root.
+    fn verify_state(&self, checkpoint: &Checkpoint, suite: Suite) -> Result<()> {
+        let verify = |state: &StateProof| state.verify(suite, &checkpoint.state_root);
+        self.state.as_ref().map_or(Ok(()), verify)
     }
 }
 
@@ -184,11 +187,41 @@ pub fn verify_all(
     }
     let records = each(&decoded, |at, receipt| receipt.restore(bodies[at], anchor))?;
     let verified = record::verify_all(&records, seed)?;
-    each(&decoded, |at, receipt| {
-        let checkpoint = &checkpoints[receipt.checkpoint.as_str()];
-        receipt.verify_proofs(verified[at].leaf(), checkpoint, anchor.suite)
+    let paths = verify_paths(&decoded, &verified, &checkpoints, anchor.suite);
+    let led = paths.as_ref().err().map_or(count, |(at, _)| *at);
+    each(&decoded[..led], |_, receipt| {
+        receipt.verify_state(&checkpoints[receipt.checkpoint.as_str()], anchor.suite)
     })?;
+    paths.map_err(|(at, error)| error.within(&format!("receipt {at}")))?;
     Ok(verified)
+}
+
+/// Accept that every path leads to its checkpoint's root, or name the first receipt whose does
+/// not. Paths of receipts that follow each other under one checkpoint are climbed side by side.
+fn verify_paths(
+    receipts: &[Receipt],
+    records: &[VerifiedRecord],
+    checkpoints: &HashMap<&str, Checkpoint>,
+    suite: Suite,
+) -> std::result::Result<(), (usize, Error)> {
+    let claim = |(receipt, record): (_, _)| {
+        let receipt: &Receipt = receipt;
+        let record: &VerifiedRecord = record;
+        Claim { leaf: record.leaf(), index: receipt.index, proof: &receipt.path }
+    };
+    let claims: Vec<Claim> = receipts.iter().zip(records).map(claim).collect();
+    let mut runs = Vec::new();
+    let mut begin = 0;
+    for run in receipts.chunk_by(|one, other| one.checkpoint == other.checkpoint) {
+        runs.push(begin..begin + run.len());
+        begin += run.len();
+    }
+    let failure = |run: &Range<usize>| {
+        let Checkpoint { size, root, .. } = &checkpoints[receipts[run.start].checkpoint.as_str()];
+        let verdict = tree::verify_inclusions(suite, &claims[run.clone()], *size, root);
+        verdict.err().map(|(at, error)| (run.start + at, error))
+    };
+    runs.par_iter().find_map_first(failure).map_or(Ok(()), Err)
 }
 
 /// What is made of each receipt, over all threads, or the error of the first that has one.

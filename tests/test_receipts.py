@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from ledgercore import Receipt
+from ledgercore._core import Map
 from ledgercore.errors import (
     InvalidError,
     InvalidProof,
@@ -81,6 +83,22 @@ def test_the_error_names_the_receipt_or_all_bad_signatures() -> None:
         verify_receipts(kept, bodies()[1:], trusted)
     with pytest.raises(LimitError, match=r"^receipts in a batch is"):
         verify_receipts([b""] * 70_000, [b""] * 70_000, trusted)
+
+
+def test_of_a_path_and_a_state_that_lead_nowhere_the_first_is_named() -> None:
+    foreign = Map("std").update([(b"none", b"1")]).prove(b"none", b"1")
+
+    def of(at: int, **changes: Any) -> list[bytes]:
+        return [*kept[:at], made("std", at, SIZE, **changes), *kept[at + 1 :]]
+
+    kept = receipts("std")
+    kept = of(7, path=Receipt.decode(kept[6]).path)
+    for at, first in ((3, 3), (7, 7), (9, 7)):
+        with pytest.raises(InvalidProof, match=rf"^receipt {first}: "):
+            verify_receipts(of(at, state=foreign), bodies(), anchor())
+    last = [*receipts("std")[:-1], made("std", 2, 5, path=[bytes(32)] * 3)]
+    with pytest.raises(InvalidProof, match=r"^receipt 15: root is"):
+        verify_receipts(last, bodies(), anchor())
 
 
 def test_a_note_that_was_verified_vouches_for_no_other() -> None:
