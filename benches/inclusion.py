@@ -77,13 +77,13 @@ def verify(tree: Tree, leaves: bytes, indices: list[int], proofs: list[list[byte
     verify_inclusions(SUITE, leaves, indices, tree.size, proofs, tree.root)
 
 
-def prove_together(tree: Tree, indices: list[int]) -> list[bytes]:
+def prove_together(tree: Tree, indices: list[int]) -> bytes:
     """One proof for all, from the tiles that it needs."""
     needed = {name: tree.tiles[name] for name in multiproof_tiles(indices, tree.size)}
     return prove_multi(SUITE, indices, tree.size, needed)
 
 
-def prove_stored(tree: Tree, indices: list[int]) -> list[bytes]:
+def prove_stored(tree: Tree, indices: list[int]) -> bytes:
     """The same from tiles as they are stored: all their nodes are hashed first."""
     names = multiproof_tiles(indices, tree.size)
     return prove_multi(SUITE, indices, tree.size, build(names, tree.hashes))

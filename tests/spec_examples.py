@@ -35,6 +35,7 @@ from ledgercore.node.warrant import sign_request
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
 from ledgercore.proofs import HistoryProof, SplitView, StateReceipt
+from ledgercore.proofs.wire import split_hashes
 from ledgercore.records import ProductPublish, ProductWithdraw, encode
 from ledgercore.rules import (
     EMPTY_HISTORY,
@@ -223,7 +224,7 @@ def touched(anchor: Anchor) -> tuple[HistoryProof, StateReceipt]:
     [tile] = TileTree.build("std", [leaves])
     hashes = _core.prove_multi("std", [1, 2], 3, {(0, 0): tile})
     listed = tuple((at + 1, record.encode()) for at, record in enumerate(chain))
-    whole = HistoryProof(1, note, proof, listed, tuple(hashes), None, ())
+    whole = HistoryProof(1, note, proof, listed, tuple(split_hashes(hashes)), None, ())
     receipt = StateReceipt(1, note, proof)
     whole.verify(anchor)
     receipt.verify(anchor)

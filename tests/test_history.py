@@ -32,6 +32,7 @@ from ledgercore import (
 from ledgercore._core import Frontier, Map, TileTree, leaf_hash, prove_multi, sign_checkpoint
 from ledgercore.clock import ManualClock
 from ledgercore.proofs import HISTORY_BYTES, check_complete
+from ledgercore.proofs.wire import split_hashes
 from ledgercore.rules import BusinessState, Position, View
 from ledgercore.store import SqliteStore, StoredTouch
 from tests import network, reference
@@ -533,7 +534,7 @@ def test_signatures_of_records_are_verified(
         checkpoint=sign_checkpoint(checkpoint, KEYS["operator"]).encode(),
         state=states.prove(name, value).encode(),
         records=((0, bytes(data)),),
-        proof=tuple(prove_multi(ledger.suite, [0], 1, {(0, 0): tile})),
+        proof=tuple(split_hashes(prove_multi(ledger.suite, [0], 1, {(0, 0): tile}))),
         earlier=None,
         consistency=(),
     )

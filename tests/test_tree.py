@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledgercore import InvalidProof, LimitError, MalformedError, _core
 from ledgercore._core import Frontier, TileTree
+from ledgercore.proofs.wire import split_hashes
 from tests import reference
 from tests.examples import examples
 
@@ -153,16 +154,22 @@ def test_multiproofs_agree_and_verify(data: st.DataObject) -> None:
 
     proof = _core.prove_multi(suite, targets, size, needed)
 
-    assert proof == reference.multiproof(suite, targets, leaves)
+    hashes = reference.multiproof(suite, targets, leaves)
+    assert proof == joined(hashes)
     shown = joined([leaves[target] for target in targets])
-    _core.verify_multi(suite, shown, targets, size, proof, frontier.root())
+    for form in (proof, hashes, tuple(hashes)):
+        _core.verify_multi(suite, shown, targets, size, form, frontier.root())
     position = data.draw(st.integers(0, len(shown) - 1))
     wrong = bytearray(shown)
     wrong[position] ^= 1
     with pytest.raises(InvalidProof):
         _core.verify_multi(suite, bytes(wrong), targets, size, proof, frontier.root())
     with pytest.raises(InvalidProof):
-        _core.verify_multi(suite, shown, targets, size, [*proof, bytes(32)], frontier.root())
+        _core.verify_multi(suite, shown, targets, size, proof + bytes(32), frontier.root())
+    with pytest.raises(
+        MalformedError, match=r"^proof hashes have \d+ bytes, want a multiple of 32$"
+    ):
+        _core.verify_multi(suite, shown, targets, size, proof + b"short", frontier.root())
 
 
 def flips(value: bytes) -> list[bytes]:
@@ -230,7 +237,7 @@ def test_every_changed_part_of_a_multiproof_is_refused(
 ) -> None:
     _, tiles = grow(suite, leaves)
     verify, shown = _core.verify_multi, joined([leaves[target] for target in targets])
-    proof = _core.prove_multi(suite, targets, 13, tiles)
+    proof = split_hashes(_core.prove_multi(suite, targets, 13, tiles))
     verify(suite, shown, targets, 13, proof, roots[13])
     for wrong in flips(shown):
         refused(verify, suite, wrong, targets, 13, proof, roots[13])

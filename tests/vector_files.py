@@ -18,6 +18,7 @@ import msgspec
 
 from ledgercore import _core, format_anchor
 from ledgercore._core import Anchor, Checkpoint, Map, Receipt, SigningKey
+from ledgercore.proofs.wire import split_hashes
 from tests.vector_packs import packs
 
 VECTORS = Path(__file__).resolve().parent.parent / "docs" / "spec" / "vectors"
@@ -473,7 +474,7 @@ def renewals(world: World) -> Iterator[Vector]:
         return encode(list(parts.values()))
 
     def renewed(of: int, anchored: bytes, **changes: Any) -> bytes:
-        proof = list(_core.prove_multi(world.suite, [of], LEAVES, {(0, 0): tile}))
+        proof = split_hashes(_core.prove_multi(world.suite, [of], LEAVES, {(0, 0): tile}))
         parts = {"version": 1, "network": NETWORK, "suite": former.suite, "index": of}
         parts |= {"record": former.records[of], "proof": proof, "body": anchored}
         parts |= {"receipt": changes.pop("receipt", None) or receipt(anchored)} | changes
@@ -488,7 +489,7 @@ def renewals(world: World) -> Iterator[Vector]:
     foreign = MEMBER.sign_record(
         world.suite, NETWORK, "data", b"statement 0", sequence=0, previous=ZERO
     ).encode()
-    path = list(_core.prove_multi(world.suite, [2], LEAVES, {(0, 0): tile}))
+    path = split_hashes(_core.prove_multi(world.suite, [2], LEAVES, {(0, 0): tile}))
     data = b"opaque"
     wrong: dict[str, tuple[bytes, str]] = {
         "index": (renewed(2, body, index=3), "invalid-proof"),

@@ -333,8 +333,8 @@ def prove_consistency(
 ) -> list[bytes]: ...
 def prove_multi(
     suite: str, indices: Sequence[int], size: int, tiles: dict[tuple[int, int], TileTree]
-) -> list[bytes]:
-    """One proof for many leaves; indices strictly ascend."""
+) -> bytes:
+    """One proof for many leaves, its hashes one after the other; indices strictly ascend."""
 
 def verify_inclusion(
     suite: str, leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
@@ -362,9 +362,10 @@ def verify_multi(
     leaf_hashes: bytes,
     indices: Sequence[int],
     size: int,
-    proof: Sequence[bytes],
+    proof: bytes | Sequence[bytes],
     root: bytes,
-) -> None: ...
+) -> None:
+    """Accept a proof as ``prove_multi`` gives it, or hash by hash as records and packs have it."""
 
 # Shared keys and sums of commitments, on ristretto255 (RFC 9496): see rust/group.rs. Points and
 # numbers have 32 bytes, ``wide`` random bytes 64; holders are counted from one.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pyo3::prelude::{Bound, Py, PyAny, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyBytesMethods, PyList};
 
 use super::bytes::{array, copy_hashes, hashes, join, joined_hashes, list};
 use super::pool::detach;
@@ -205,11 +205,11 @@ pub fn prove_multi<'py>(
     indices: Vec<u64>,
     size: u64,
     tiles: PyTiles,
-) -> PyResult<PyProof<'py>> {
+) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
     let tiles = self::tiles(suite, &tiles)?;
     let proof = detach(py, || tree::prove_multi(suite, &indices, size, &tiles))?;
-    Ok(list(py, &proof))
+    Ok(join(py, &proof))
 }
 
 #[pyfunction]
@@ -290,8 +290,14 @@ pub fn verify_multi(
     let suite = Suite::from_name(suite)?;
     let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
     let root = array("root", root)?;
-    let mut hashes = Vec::new();
-    copy_hashes("proof hash", proof, &mut hashes)?;
-    detach(py, || tree::verify_multi(suite, leaves, &indices, size, &hashes, &root))?;
+    let mut copied = Vec::new();
+    let proof = match proof.cast::<PyBytes>() {
+        Ok(joined) => joined_hashes("proof hashes", joined.as_bytes())?,
+        Err(_) => {
+            copy_hashes("proof hash", proof, &mut copied)?;
+            &copied
+        }
+    };
+    detach(py, || tree::verify_multi(suite, leaves, &indices, size, proof, &root))?;
     Ok(())
 }

@@ -25,6 +25,7 @@ from ledgercore._core import (
 )
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
+from ledgercore.proofs.wire import split_hashes
 from ledgercore.records.base import Count, Part, Value
 
 __all__ = [
@@ -79,7 +80,7 @@ def commit(suite: str, leaves: Sequence[Leaf]) -> bytes:
 def prove_leaves(suite: str, leaves: Sequence[Leaf], shown: Sequence[int]) -> list[bytes]:
     """Prove the leaves at ascending positions, and show nothing of the others."""
     [tile] = TileTree.build(suite, [_hashes(suite, leaves)])
-    return prove_multi(suite, shown, len(leaves), {(0, 0): tile})
+    return split_hashes(prove_multi(suite, shown, len(leaves), {(0, 0): tile}))
 
 
 def verify_leaves(

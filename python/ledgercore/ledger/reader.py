@@ -45,6 +45,7 @@ from ledgercore.ledger.head import (
 )
 from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
+from ledgercore.proofs.wire import split_hashes
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 
 __all__ = ["Moment", "Reader"]
@@ -401,7 +402,7 @@ class Reader:
                 self._check_index(head, index)
             size = head.checkpoint.size
             tiles = self._tiles.load(head, multiproof_tiles(indices, size))
-            return prove_multi(self.anchor.suite, indices, size, tiles)
+            return split_hashes(prove_multi(self.anchor.suite, indices, size, tiles))
 
     def prove_consistency(self, first: int, second: int | None) -> list[bytes]:
         """Prove that the tree at one size begins with the tree at another."""

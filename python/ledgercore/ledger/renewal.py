@@ -22,6 +22,7 @@ from ledgercore._core import (
 from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.ledger.ledger import Ledger
 from ledgercore.proofs.renewal import RenewedRecord
+from ledgercore.proofs.wire import split_hashes
 from ledgercore.records import RenewalAnchor, decode
 
 __all__ = ["prove_renewed", "renew"]
@@ -79,7 +80,7 @@ def _prove(suite: str, leaves: bytes, index: int) -> list[bytes]:
         hashes[level, size >> 8 * level + 8] = tail
     names = multiproof_tiles([index], size)
     trees = TileTree.build(suite, [hashes[name] for name in names])
-    return prove_multi(suite, [index], size, dict(zip(names, trees, strict=True)))
+    return split_hashes(prove_multi(suite, [index], size, dict(zip(names, trees, strict=True))))
 
 
 def _leaves(former: Ledger, suite: str, size: int) -> bytes:

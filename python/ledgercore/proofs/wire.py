@@ -10,7 +10,9 @@ from ledgercore._core import Anchor, Checkpoint
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.records.base import Part
 
-__all__ = ["decode_part", "encode_part", "verify_note"]
+__all__ = ["decode_part", "encode_part", "split_hashes", "verify_note"]
+
+_HASH_BYTES = 32
 
 PartT = TypeVar("PartT", bound=Part)
 
@@ -33,6 +35,11 @@ def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int) -> 
     if encode_part(part) != data:
         raise MalformedError(f"{what} is not in its canonical form")
     return part
+
+
+def split_hashes(joined: bytes) -> list[bytes]:
+    """Hashes that stand one after the other, each by itself, as records and packs have them."""
+    return [joined[at : at + _HASH_BYTES] for at in range(0, len(joined), _HASH_BYTES)]
 
 
 def verify_note(anchor: Anchor, note: bytes) -> Checkpoint:
