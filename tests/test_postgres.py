@@ -20,11 +20,18 @@ from ledgercore import (
     Ledger,
     LedgerError,
     MalformedError,
+    Replica,
     SigningKey,
     StoreError,
     UnavailableError,
 )
-from ledgercore.store import StoredBlock, create_on_server, open_store, parse_address
+from ledgercore.store import (
+    StoredBlock,
+    create_on_server,
+    is_there,
+    open_store,
+    parse_address,
+)
 from ledgercore.store.session import LOCK_CLASS, Session
 from tests.postgres import Server
 
@@ -255,6 +262,24 @@ def test_indexes_are_checked_where_the_server_can(
 
 
 # One writer.
+
+
+def test_a_copy_is_kept_on_a_server_and_has_one_writer(place: Place, tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY) as ledger:
+        ledger.append_many([b"one", b"two"])
+        anchor, (first, *rest) = ledger.trust_anchor, ledger.blocks()
+        assert not is_there(parse_address(place()))
+        with Replica.create(place(), anchor, first) as copy:
+            assert is_there(parse_address(place()))
+            copy.append(rest)
+            with pytest.raises(BusyError, match="another writer holds"):
+                Replica.open(place("two"), anchor)
+        with Replica.open(place("two"), anchor) as copy:  # from another host, which goes on
+            ledger.append(b"three")
+            copy.append([*ledger.blocks()][-1:])
+            assert copy.checkpoint == ledger.checkpoint
+            with Ledger.open(place("two"), read_only=True) as read:
+                assert read.verify().records == ledger.size
 
 
 def test_a_second_writer_is_refused_on_any_host(place: Place) -> None:

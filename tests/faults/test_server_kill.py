@@ -247,20 +247,25 @@ def test_the_control_run_loses_what_a_standby_never_had(tmp_path: Path) -> None:
     assert lost
 
 
+@pytest.mark.parametrize("cancelled_by", ["the time", "a person"])
 def test_a_commit_that_nobody_confirms_is_not_acknowledged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cancelled_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wait that is cancelled is a warning of the server's, and no error: the block is there."""
-    monkeypatch.setattr(session_module, "CONFIRM_S", 0.3)
     waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     with running_server() as server:
         place = server.address(tmp_path)
         with Ledger.create(place, origin=ORIGIN, key=KEY) as ledger:
             set_standbys(server, "nobody")
+            if cancelled_by == "the time":
+                monkeypatch.setattr(session_module, "CONFIRM_S", 0.3)
             appender = Appender(ledger)
-            wait_for(lambda: bool(server.execute(waiting)))
-            server.execute(f"SELECT pg_cancel_backend(pid) FROM ({waiting}) AS waiting")
-            appender.join()
+            if cancelled_by == "a person":
+                wait_for(lambda: bool(server.execute(waiting)))
+                server.execute(f"SELECT pg_cancel_backend(pid) FROM ({waiting}) AS waiting")
+                monkeypatch.setattr(session_module, "CONFIRM_S", 0.3)
+            appender.join(20)
+            assert not appender.is_alive()
             assert "did not confirm a commit" in str(appender.error)
             assert not appender.acknowledged
             with pytest.raises(StoreError, match="writer has stopped"):

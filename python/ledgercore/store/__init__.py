@@ -1,7 +1,13 @@
 """Keep a ledger's blocks, tiles, indexes and states."""
 
 from ledgercore.store.address import Address, parse_address
-from ledgercore.store.choice import check_there, create_on_server, files_beside, open_store
+from ledgercore.store.choice import (
+    check_there,
+    create_on_server,
+    files_beside,
+    is_there,
+    open_store,
+)
 from ledgercore.store.contract import (
     BUNDLE_RECORDS,
     Store,
@@ -26,6 +32,7 @@ __all__ = [
     "check_there",
     "create_on_server",
     "files_beside",
+    "is_there",
     "open_store",
     "parse_address",
 ]

@@ -14,7 +14,7 @@ from ledgercore.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from ledgercore.store.postgres import PostgresStore
 
-__all__ = ["check_there", "create_on_server", "files_beside", "open_store"]
+__all__ = ["check_there", "create_on_server", "files_beside", "is_there", "open_store"]
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -50,6 +50,11 @@ def open_store(address: Address, *, read_only: bool = False, vfs: str | None = N
     if address.server:
         return _driver(address)(address, read_only=read_only)
     return SqliteStore(address.beside(), read_only=read_only, vfs=vfs)
+
+
+def is_there(address: Address) -> bool:
+    """Whether a ledger was made at an address; whether it is whole shows when it is opened."""
+    return _driver(address).is_there(address) if address.server else exists(address.beside())
 
 
 def create_on_server(address: Address) -> Store:

@@ -25,7 +25,14 @@ from ledgercore.store.contract import (
     StoredState,
     StoredTouch,
 )
-from ledgercore.store.session import FORMAT_VERSION, LOCK_CLASS, Session, Translated, connect
+from ledgercore.store.session import (
+    FORMAT_VERSION,
+    LOCK_CLASS,
+    Session,
+    Translated,
+    bounded,
+    connect,
+)
 from ledgercore.store.sqlite import SqliteStore
 from ledgercore.store.tables import TABLES
 
@@ -109,7 +116,8 @@ class PostgresStore:
         with Translated(address.name):
             connection = connect(address, writes=True)
             try:
-                with connection.transaction():
+                # Whether a standby has it shows when the lease is taken.
+                with bounded(connection), connection.transaction():
                     connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
                     connection.execute(
                         "SELECT pg_advisory_xact_lock(%s, oid::bigint::bit(32)::int) "
@@ -120,6 +128,20 @@ class PostgresStore:
             finally:
                 connection.close()
         return cls(address)
+
+    @staticmethod
+    def is_there(address: Address) -> bool:
+        """Whether the schema has a store that holds a block."""
+        with Translated(address.name):
+            connection = connect(address, writes=False)
+            try:
+                found = connection.execute("SELECT to_regclass('block') IS NOT NULL").fetchone()
+                if found != (True,):
+                    return False
+                held = connection.execute("SELECT EXISTS (SELECT FROM block)").fetchone()
+            finally:
+                connection.close()
+        return held == (True,)
 
     def _check_schema(self, session: Session) -> None:
         made = set(session.run(_SCHEMA_ROWS))

@@ -13,8 +13,8 @@ whoever opens the store anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Timer
 from types import TracebackType
 from typing import Any
@@ -33,15 +33,15 @@ from ledgercore.errors import (
 )
 from ledgercore.store.address import Address
 
-__all__ = ["FORMAT_VERSION", "LOCK_CLASS", "Session", "Translated"]
+__all__ = ["FORMAT_VERSION", "LOCK_CLASS", "Session", "Translated", "bounded", "connect"]
 
 LOCK_CLASS = 0x4C444752  # "LDGR"
 """The first number of the advisory lock; the second is the schema's."""
 FORMAT_VERSION = 1
 
 CONNECT_S = 10
-CONFIRM_S = 10
-"""How long a new writer waits until the standby has confirmed that it has the lease."""
+CONFIRM_S = 30
+"""How long a commit waits for the standby that must confirm it, before the writer stops."""
 
 _SERVER = {
     "fsync": ("on",),
@@ -188,16 +188,12 @@ class Session:
 
     def _take_lease(self) -> None:
         """Raise the epoch, so that whoever wrote before can no more; durable when it returns."""
-        timer = Timer(CONFIRM_S, self._connection.cancel_safe)
-        timer.start()
         self._warnings.clear()
-        try:
+        with bounded(self._connection):
             row = self._cursor.execute(
                 "UPDATE lease SET epoch = epoch + 1, transactions = transactions + 1 "
                 "RETURNING epoch, transactions"
             ).fetchone()
-        finally:
-            timer.cancel()
         self._check_confirmed()
         assert row is not None  # the format was read from this row
         self._epoch, self._transactions = row
@@ -275,8 +271,10 @@ class Session:
             )
 
     def commit(self) -> None:
-        """End what ``begin`` began: durable when it returns."""
-        self.run("COMMIT")
+        """End what ``begin`` began: durable when it returns, and ``StoreError`` where no standby
+        confirms it in time: then the primary has it, and nobody was told."""
+        with bounded(self._connection):
+            self.run("COMMIT")
         self._inside = False
         if self._cursor.statusmessage != "COMMIT":
             raise StoreError(f"{self._address.name} took the transaction back: open it anew")
@@ -299,6 +297,21 @@ class Session:
         with suppress(psycopg.Error):  # where it broke it has ended
             self._cursor.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
+
+
+@contextmanager
+def bounded(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Cancel what the server is asked inside when it takes ``CONFIRM_S``.
+
+    A commit cannot be cancelled but for its wait for a standby, which then ends in a warning.
+    """
+    timer = Timer(CONFIRM_S, connection.cancel_safe)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def connect(address: Address, *, writes: bool) -> psycopg.Connection[tuple[Any, ...]]:
