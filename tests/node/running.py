@@ -16,7 +16,7 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
 from ledgercore.node.opening import open_node
-from ledgercore.node.server import NodeServer, serve
+from ledgercore.node.server import NodeServer, Wrap, serve
 from ledgercore.node.settings import Peer, Settings, Tls
 from ledgercore.node.tls import client_context, server_context
 from ledgercore.records import Member
@@ -55,11 +55,12 @@ class Running:
 
 @asynccontextmanager
 async def serving(
-    node: Node, authority: Authority, log: io.StringIO, tls: Tls
+    node: Node, authority: Authority, log: io.StringIO, tls: Tls, wrap: Wrap | None = None
 ) -> AsyncIterator[Running]:
     """A node that was opened, and serves until the end; it is asked with this certificate."""
     await node.start()
-    server = NodeServer(node, "127.0.0.1", 0, server_context(authority.issue(node.member)))
+    context = server_context(authority.issue(node.member))
+    server = NodeServer(node, "127.0.0.1", 0, context, wrap)
     task = asyncio.create_task(serve(server, node))
     began = asyncio.create_task(server.began.wait())
     await asyncio.wait([task, began], return_when=asyncio.FIRST_COMPLETED)
@@ -74,14 +75,20 @@ async def serving(
 
 @asynccontextmanager
 async def following(
-    there: Running, caller: Caller, directory: Path, *peers: Peer, number: int = 1
+    there: Running,
+    caller: Caller,
+    directory: Path,
+    *peers: Peer,
+    number: int = 1,
+    ledger: str = "",
+    wrap: Wrap | None = None,
 ) -> AsyncIterator[Running]:
     """Member 1's node, which follows the operator's and others, and asks as ``caller``."""
     member, operator = f"member-{number}", Peer(member="operator", url=there.url, operator=True)
     settings = Settings(
         member=member,
         role="follower",
-        ledger=str(directory / f"{member}.ledger"),
+        ledger=ledger or str(directory / f"{member}.ledger"),
         anchor="",
         key="",
         listen="127.0.0.1:0",
@@ -90,7 +97,7 @@ async def following(
     )
     log = io.StringIO()
     node = await open_node(settings, caller, make_log(log, member=member))
-    async with serving(node, there.authority, log, there.tls) as here:
+    async with serving(node, there.authority, log, there.tls, wrap) as here:
         yield here
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from threading import Semaphore
+from threading import Semaphore, current_thread
 from time import sleep
 
 import pytest
@@ -17,7 +17,7 @@ from ledgercore.node.publishing import Publishing
 from ledgercore.sync import Ask, Follower
 from ledgercore.sync.messages import Request
 from ledgercore.sync.publisher import Publisher
-from tests.node.running import running
+from tests.node.running import following, running
 
 
 def test_publishing_goes_on_after_an_error_that_passes(
@@ -113,6 +113,37 @@ def test_following_that_nobody_foresaw_to_end_ends_the_node(
             await task.stop()
 
     asyncio.run(act())
+
+
+def test_a_copy_and_its_follower_are_for_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists that one thread fills must not be gone through by another: that ends the node."""
+    threads: set[str] = set()
+
+    def watched(kind: type, name: str) -> None:
+        made = getattr(kind, name)
+
+        def look(self: object, *given: object) -> object:
+            threads.add(current_thread().name)
+            return made.fget(self) if isinstance(made, property) else made(self, *given)
+
+        monkeypatch.setattr(kind, name, property(look) if isinstance(made, property) else look)
+
+    async def act() -> None:
+        async with running(tmp_path) as there, following(there, there.caller(1), tmp_path) as node:
+            for name in ("evidence", "split_views", "caught_up", "standing", "next", "wake"):
+                watched(Follower, name)
+            for name in ("checkpoint", "height", "note", "append"):
+                watched(Replica, name)
+            async with there.client() as client, asyncio.timeout(10):
+                await client.submit_many(there.records(8))
+                while node.node.feed.height < there.node.feed.height:
+                    await asyncio.sleep(0.02)
+
+    asyncio.run(act())
+    assert threads
+    assert all(name.startswith("ledgercore-copy") for name in threads)
 
 
 def _fail(self: object) -> str:

@@ -41,7 +41,7 @@ def test_a_server_and_a_token_are_no_paths() -> None:
         ('member = "bank"', 'member = "Bank!"', r"member.*want the id of the member"),
         ('role = "follower"', 'role = "boss"', r"role.*want operator or follower"),
         ('role = "follower"', "", r"role.*want operator or follower"),
-        ('ledger = "bank.ledger"', 'ledger = "postgresql:///x"', r"want a file for a follower"),
+        ('ledger = "bank.ledger"', 'ledger = "postgresql:///x"', r"want .directory="),
         ('listen = "0.0.0.0:7443"', "listen = 7443", r"listen.*want an address and a port"),
         ('listen = "0.0.0.0:7443"', 'listen = "0.0.0.0:99999"', r"listen has port 99999"),
         ("requests_per_s = 200", "requests_per_s = 0", r"limits.requests_per_s"),

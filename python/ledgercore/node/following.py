@@ -4,7 +4,8 @@
 and it is woken when a peer's event stream says that there is something new. What a peer did wrong
 is kept in files beside the copy, in ``<copy>.evidence``, and so is a split view of the operator's.
 
-The copy is written on one thread of its own. A crash leaves it at its newest whole block.
+The copy and what is decided about it are for one thread, which is not the loop's: the loop is told
+what has been found, and looks at neither. A crash leaves it at its newest whole block.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +38,8 @@ from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
 from ledgercore.node.node import Node
 from ledgercore.node.submission import Submitted
+from ledgercore.proofs import SplitView
+from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Evidence, Follower, begin_copy
 from ledgercore.sync.messages import NOTE_BYTES, Response, ask_checkpoint
 from ledgercore.waiting import deadline, sleep
@@ -57,7 +61,7 @@ async def open_copy(
 
     Raises ``UnavailableError`` when that many attempts found no peer that has it.
     """
-    if exists(path):
+    if await asyncio.to_thread(is_there, parse_address(path)):
         return await asyncio.to_thread(Replica.open, path, caller.anchor)
     peers, carry = [channel.member for channel in channels], carrier(channels)
     tried = 0
@@ -71,6 +75,16 @@ async def open_copy(
             if tried == attempts:
                 raise
         await sleep(RETRY_S)
+
+
+class _Found(NamedTuple):
+    """What stands after an answer was taken, as the copy's thread saw it."""
+
+    note: str
+    caught_up: bool
+    shut_out: frozenset[str]
+    evidence: list[Evidence]
+    split_views: list[SplitView]
 
 
 class Following:
@@ -88,6 +102,8 @@ class Following:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._asking: set[asyncio.Task[None]] = set()
+        self._note = copy.checkpoint
+        self._shut_out: frozenset[str] = frozenset()
         self._kept: set[Evidence | bytes] = set()
         self._files = 0
         self.caught_up = False
@@ -127,36 +143,52 @@ class Following:
                 async with deadline(what.duration_ms / 1000):
                     await self._wake.wait()
 
-    def _take(self, ask: Ask, answer: Response) -> None:
-        """Let the follower decide, and keep what witnesses have added to our own checkpoint."""
-        self._follower.receive(ask, answer)
-        if ask.request == ask_checkpoint() and answer.status == 200:
-            with suppress(InvalidError, MalformedError, UnicodeDecodeError):
-                self._copy.add_cosignatures(answer.body.decode())
+    def _take(self, ask: Ask, answer: Response | str) -> _Found:
+        """Let the follower decide, and keep what witnesses have added to our own checkpoint.
+
+        For the copy's thread. There is a reason in the place of an answer that has not come.
+        """
+        follower = self._follower
+        if isinstance(answer, str):
+            follower.fail(ask, answer)
+        else:
+            follower.receive(ask, answer)
+            if ask.request == ask_checkpoint() and answer.status == 200:
+                with suppress(InvalidError, MalformedError, UnicodeDecodeError):
+                    self._copy.add_cosignatures(answer.body.decode())
+        shut_out = frozenset(each for each in self._channels if follower.standing(each).shut_out)
+        return _Found(
+            self._copy.checkpoint,
+            follower.caught_up,
+            shut_out,
+            follower.evidence,
+            follower.split_views,
+        )
 
     async def _ask(self, ask: Ask) -> None:
-        loop, note = asyncio.get_running_loop(), self._copy.checkpoint
+        loop = asyncio.get_running_loop()
+        answer: Response | str
         try:
             answer = await self._channels[ask.peer].send(ask.request)
-            take = partial(self._take, ask, answer)
         except LedgerError as error:
-            take = partial(self._follower.fail, ask, str(error))
+            answer = str(error)
         try:
-            await loop.run_in_executor(self._thread, take)
+            found = await loop.run_in_executor(self._thread, self._take, ask, answer)
         except LedgerError as error:
             self._node.log.error("copy cannot be written", error=type(error).__name__)
             self._node.failed.set()
             return
-        self._look(ask.peer)
+        self._look(ask.peer, found)
         self._wake.set()
-        if self._copy.checkpoint != note:
+        if found.note != self._note:
+            self._note = found.note
             await self._node.announce()
 
-    def _look(self, peer: str) -> None:
+    def _look(self, peer: str, found: _Found) -> None:
         """Notice what the follower has found out."""
-        follower = self._follower
-        self.caught_up = self.caught_up or follower.caught_up
-        for evidence in follower.evidence:
+        self.caught_up = self.caught_up or found.caught_up
+        self._shut_out |= found.shut_out
+        for evidence in found.evidence:
             if evidence in self._kept or evidence.offence in ("unreachable", "refused", "behind"):
                 continue
             self._kept.add(evidence)
@@ -171,7 +203,7 @@ class Following:
                     "answer": base64.b64encode(evidence.answer).decode(),
                 }
             )
-        for split in follower.split_views:
+        for split in found.split_views:
             data = split.encode()
             if data not in self._kept:
                 self._kept.add(data)
@@ -193,7 +225,7 @@ class Following:
 
     async def _listen(self, channel: Channel) -> None:
         """Have a peer tell when it has something new; without it the follower asks now and then."""
-        while not self._follower.standing(channel.member).shut_out:
+        while channel.member not in self._shut_out:
             with suppress(LedgerError):
                 async for _ in channel.events(SILENCE_S, NOTE_BYTES):
                     loop = asyncio.get_running_loop()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledgercore._core import Checkpoint
-from ledgercore.disk import exists
 from ledgercore.errors import LedgerError, StoreError, UnavailableError
 from ledgercore.ledger import Replica
 from ledgercore.node.carrying import carrier
@@ -16,6 +15,7 @@ from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import open_copy
 from ledgercore.node.opening import open_channels
 from ledgercore.node.settings import Settings
+from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Follower, join_copy, rebuild_copy
 from ledgercore.waiting import sleep
 
@@ -40,7 +40,8 @@ async def join_network(
     channels, passed_over = open_channels(settings, caller), list[str]()
     try:
         copy = None
-        if not from_genesis and not exists(settings.ledger):
+        there = await asyncio.to_thread(is_there, parse_address(settings.ledger))
+        if not from_genesis and not there:
             copy = await _from_snapshot(settings.ledger, channels, caller, passed_over)
         if copy is None:
             copy = await open_copy(settings.ledger, channels, caller, attempts=ATTEMPTS)

@@ -4,7 +4,7 @@
 
     member = "bank"                  # whose node this is
     role = "follower"                # or "operator": the one node that orders
-    ledger = "bank.ledger"           # the ledger, or the copy; paths are beside this file
+    ledger = "bank.ledger"           # the ledger, or the copy: a path beside this file, or a server
     anchor = "anchor.toml"           # whom the node trusts
     key = "bank.key"                 # signs requests; the operator's signs checkpoints too
     listen = "127.0.0.1:7443"
@@ -42,12 +42,14 @@ from ledgercore.disk import read_bytes
 from ledgercore.errors import MalformedError
 from ledgercore.node.limits import Limits
 from ledgercore.records.base import Identifier
+from ledgercore.store import parse_address
 
 __all__ = ["Peer", "Settings", "Tls", "WitnessRole", "load_settings", "parse_settings"]
 
 SETTINGS_BYTES = 64 * 1024
 
-_NO_FILES = ("postgresql://", "postgres://", "pkcs11:")
+_SERVERS = ("postgresql://", "postgres://")
+_NO_FILES = (*_SERVERS, "pkcs11:")
 """What a ledger or a key may be that is no path."""
 
 _File = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -57,7 +59,7 @@ _Url = Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._
 _WANTED = {
     "member": "the id of the member whose node this is, such as bank-a",
     "role": 'operator or follower: one node of a network is its "operator"',
-    "ledger": "the path of the ledger or of the copy, or an operator's on a PostgreSQL server",
+    "ledger": "the path of the ledger or of the copy, or postgresql://... with a directory",
     "anchor": "the path of the trust anchor, as ledgercore anchor prints it",
     "key": "the path of a key file or of a PKCS#12 file, or a token as pkcs11:...",
     "listen": "an address and a port, such as 0.0.0.0:7443",
@@ -185,8 +187,11 @@ def _check(settings: Settings) -> None:
         raise MalformedError(
             f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"
         )
-    if settings.role == "follower" and settings.ledger.startswith(_NO_FILES):
-        raise MalformedError("settings: ledger is on a server, want a file for a follower's copy")
+    if settings.ledger.startswith(_SERVERS) and parse_address(settings.ledger).files is None:
+        raise MalformedError(
+            "settings: ledger is on a server, want ?directory=... in its address: a directory of "
+            "this host for the small files beside it"
+        )
     members = [settings.member, *(peer.member for peer in settings.peer)]
     for member in members:
         if members.count(member) > 1:

@@ -1,0 +1,45 @@
+"""A member's node whose copy is on a PostgreSQL server follows as any other does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ledgercore import Ledger
+from ledgercore.node.channel import Channel
+from ledgercore.node.following import open_copy
+from tests.node.running import following, running
+from tests.postgres import Server
+
+
+def test_a_node_follows_with_its_copy_on_a_server(
+    server: Server, schema: str, tmp_path: Path
+) -> None:
+    place = server.address(tmp_path / "beside", schema)
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            caller = there.caller(1)
+            async with (
+                following(there, caller, tmp_path, ledger=place) as node,
+                node.client(1) as client,
+                there.client(0) as at_operator,
+                asyncio.timeout(30),
+            ):
+                records = there.records(8)
+                assert await client.submit_many(records[:4]) == [1, 2, 3, 4]
+                await at_operator.submit_many(records[4:])
+                while node.node.ledger.size < 9:
+                    await asyncio.sleep(0.02)
+                receipt, _ = await client.receipt(8)
+                assert receipt.index == 8
+            # It goes on from what is there, whoever is asked.
+            channel = Channel("https://localhost:1", "operator", caller)
+            copy = await open_copy(place, [channel], caller, attempts=1)
+            assert copy.checkpoint == there.node.ledger.checkpoint
+            copy.close()
+            await channel.close()
+
+    asyncio.run(act())
+    with Ledger.open(place, read_only=True) as ledger:
+        assert ledger.verify().records == 9
