@@ -95,6 +95,25 @@ def test_a_member_begins_after_one_turn_of_each_silent_peer(seed: int, directory
             run.check_convergence(len(silent) * turn_ms + 1_000)
 
 
+def test_a_peer_that_stalls_on_blocks_costs_its_first_turn_and_no_other(directory: Path) -> None:
+    stalling = {"liar": HOSTILE["stalls on blocks"].make}
+    with cluster(7, directory, 1, liars=stalling) as run:
+        (member,) = run.members
+        late = 0
+        for second in range(120):
+            run.operator.append(1)
+            run.simulation.run(1_000)
+            assert member.copy is not None and run.operator.ledger is not None
+            if run.operator.ledger.height - member.copy.height > 3:
+                late = second
+        run.check_convergence()
+        assert offences(run) == {"unreachable"}  # it was asked, and again
+        assert member.follower is not None
+        asked = [each for each in member.follower.evidence if "blocks" in each.path]
+        assert len(asked) > 2
+        assert late <= 1 + (LAST_DELAY_MS + ask_blocks(0, 1).timeout_ms) // 1_000
+
+
 def test_a_member_that_was_cut_off_with_a_silent_peer_begins(directory: Path) -> None:
     assert one_liar("never answers", 684453524, directory) == {"unreachable"}
 

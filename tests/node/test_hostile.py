@@ -12,13 +12,16 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ledgercore import UnavailableError
 from ledgercore.entropy import SystemEntropy
 from ledgercore.node.client import Patience
 from ledgercore.node.limits import Limits
+from ledgercore.node.settings import Peer
 from ledgercore.node.tls import client_context
-from tests.node.running import Running, running
+from ledgercore.sync import messages
+from tests.node.running import Running, following, running
 from tests.node.test_trust import header, raw
 
 STRICT = Limits(
@@ -334,5 +337,57 @@ def test_strangers_share_one_rate(tmp_path: Path) -> None:
                 statuses = await asyncio.gather(*[ask() for _ in range(200)])
             assert statuses.count(200) >= 50
             assert 429 in statuses
+
+    asyncio.run(act())
+
+
+async def left_by(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@pytest.mark.parametrize("stalling", ["never", "a byte at a time"])
+def test_a_peer_that_stalls_on_blocks_alone_is_left_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stalling: str
+) -> None:
+    """It answers checkpoints and proofs at once; blocks it promises, and they do not come."""
+    monkeypatch.setattr(messages, "LONG_MS", 600)
+    asked = []
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def stall(scope: Scope, receive: Receive, send: Send) -> None:
+            if not scope["path"].startswith("/v1/blocks"):
+                await app(scope, receive, send)
+                return
+            asked.append(scope["path"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            left = asyncio.create_task(left_by(receive))
+            while not left.done():
+                if stalling != "never":
+                    await send({"type": "http.response.body", "body": b"\0", "more_body": True})
+                await asyncio.wait([left], timeout=0.05)
+
+        return stall
+
+    async def act() -> None:
+        async with (
+            running(tmp_path) as there,
+            following(there, there.caller(2), tmp_path, number=2, wrap=wrap) as liar,
+        ):
+            peer = Peer(member="member-2", url=liar.url)
+            async with (
+                following(there, there.caller(1), tmp_path, peer) as node,
+                there.client(0) as client,
+                asyncio.timeout(60),
+            ):
+                records, begin = there.records(100), len(asked)
+                while len(asked) < begin + 1:
+                    await client.submit(records.pop(0))
+                    await asyncio.sleep(0.1)
+                await client.submit(records.pop(0))
+                until = time.monotonic() + HONEST_S
+                while node.node.feed.height < there.node.feed.height:
+                    assert time.monotonic() < until
+                    await asyncio.sleep(0.02)
 
     asyncio.run(act())

@@ -5,7 +5,7 @@ or its absence to ``fail``. For each peer that is: its newest checkpoint; the pr
 from ours; blocks, in ranges, which the copy verifies as it takes them. What the copy holds is
 durable, so that a new follower goes on where one was cut off. A peer that lies, stalls or sends
 too much is scored and another one asked. Two checkpoints that contradict are kept as evidence
-against the operator. Memory is bounded by one answer, and what is kept of each peer.
+against the operator. Memory is bounded by one answer of each peer, and what is kept of it.
 
 For one thread. Errors of the copy's own disk are raised from ``receive``; then nothing is blamed.
 """
@@ -47,6 +47,8 @@ __all__ = ["Ask", "Copy", "Follower", "Wait"]
 
 POLL_MS = 1_000
 """How long a peer that has nothing new is left alone."""
+
+ALL = 1 << 62
 
 SPLIT_VIEWS = 16
 """Contradictions that are kept at most: one is enough."""
@@ -93,6 +95,9 @@ class _Peer:
         self.highest = 0
         self.level = False
         """Whether it had nothing new when it was asked last."""
+        self.stalls = 0
+        """How often it kept us waiting for blocks in vain since it gave some, whatever else it
+        answered meanwhile."""
 
 
 class Follower:
@@ -144,16 +149,22 @@ class Follower:
             standing.ready_ms = min(standing.ready_ms, self._now_ms())
 
     def next(self) -> Ask | Wait:
-        """What to fetch next; each peer is asked one thing at a time, blocks of one peer only."""
+        """What to fetch next; each peer is asked one thing at a time.
+
+        Blocks are asked of one peer only, but beside one that stalled of one that has done so less:
+        waiting for it again costs nothing then.
+        """
         now = self._now_ms()
-        fetching = any(_wants_blocks(each.asked) for each in self._peers.values())
+        asked = [each.stalls for each in self._peers.values() if _wants_blocks(each.asked)]
         free = [each for each in self._peers.values() if self._is_free(each)]
         ready = [each for each in free if each.standing.ready_ms <= now]
-        # Whoever has blocks for us comes first, then whoever has offended least.
-        ready.sort(key=lambda each: (each.claim is None, each.standing.score, self._draw()))
+        # Whoever has blocks for us comes first, then whoever has offended and stalled least.
+        ready.sort(
+            key=lambda each: (each.claim is None, each.standing.score, each.stalls, self._draw())
+        )
         for peer in ready:
             request = self._request(peer)
-            if fetching and request.path.startswith("/v1/blocks"):
+            if request.path.startswith("/v1/blocks") and peer.stalls >= min(asked, default=ALL):
                 continue
             peer.asked = Ask(peer.standing.peer, request)
             return peer.asked
@@ -181,6 +192,7 @@ class Follower:
         """Nothing came back, or not all of it in time."""
         peer = self._taken(ask)
         if peer is not None:
+            peer.stalls += _wants_blocks(ask)
             self._blame(peer, "unreachable", ask, reason)
 
     def receive(self, ask: Ask, response: Response) -> None:
@@ -271,6 +283,8 @@ class Follower:
 
     def _take_blocks(self, peer: _Peer, ask: Ask, body: bytes) -> None:
         begin, note = self._copy.height, self._copy.checkpoint
+        if not ask.request.path.startswith(f"/v1/blocks?begin={begin + 1}&"):
+            return  # those of another peer have come meanwhile
         blocks: list[bytes] = []
         try:
             blocks = decode_frames(body, BLOCKS_AT_ONCE)
@@ -286,6 +300,7 @@ class Follower:
             kind = "wrong-block" if blocks else "malformed"
             self._blame(peer, kind, ask, str(error), body)
         else:
+            peer.stalls = 0
             peer.standing.praise()
 
     def _keep_fork(self, note: str, block: bytes) -> None:

@@ -168,6 +168,24 @@ def _by_turns(answer: Answer, dice: Dice) -> Answer:
     return lie
 
 
+def _stalls(answer: Answer, dice: Dice) -> Answer:
+    """Everything but blocks, which never come, or not whole in time."""
+    return lambda request: None if "/blocks" in request.path else answer(request)
+
+
+def _stalls_by_turns(answer: Answer, dice: Dice) -> Answer:
+    """A block at a time, and every second time none."""
+    given = [0]
+
+    def lie(request: Request) -> Response | None:
+        if "/blocks" not in request.path:
+            return answer(request)
+        given[0] += 1
+        return None if given[0] % 2 else _one_by_one(answer, dice)(request)
+
+    return lie
+
+
 def _silent(answer: Answer, dice: Dice) -> Answer:
     return lambda request: None
 
@@ -237,6 +255,8 @@ HOSTILE: dict[str, Behaviour] = {
     "malformed proof": _known(_on(_PROOF, _body(b"AAAA\n")), "malformed"),
     "endless proof": _known(_on(_PROOF, _body(encode_hashes([bytes(32)] * 64))), "malformed"),
     "withheld blocks": _known(_on(_BLOCKS, lambda r, d: Response(404, b"")), "behind"),
+    "stalls on blocks": _known(_stalls, "unreachable"),
+    "stalls on blocks by turns": _known(_stalls_by_turns, "unreachable"),
     "empty page": _known(_on(_BLOCKS, _body(b"")), "empty"),
     "endless page": _known(_on(_BLOCKS, _body(bytes(18 << 20))), "malformed"),
     "compressed bomb": _known(_on(_BLOCKS, _body(gzip.compress(bytes(1 << 20)))), "malformed"),
