@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, LedgerError, MalformedError, RefusedError
+from ledgercore import InvalidError, LedgerError, MalformedError, RefusedError, SigningKey
 from ledgercore.demo.parties import BANK, TAX
-from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange import Consumer, Provider, build_pack, verify_pack
+from ledgercore.exchange.sealing import public_delivery_key
+from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Accepted, Draft, submit
+from ledgercore.records import KeyRotate, key_message
 from tests.town import FIELDS, Town
 
 
@@ -65,6 +68,43 @@ def test_an_intent_that_is_not_admitted_has_no_delivery(town: Town) -> None:
 
     with pytest.raises(RefusedError, match="E_EXCHANGE_STATE"):
         town.parties.provider.delivery(asked[0])
+
+
+def rotate(town: Town, party: Consumer | Provider, name: bytes) -> None:
+    """Put another signing and another sealing key of a member on the ledger; the vault stays."""
+    key, old, network = SigningKey(name * 32), party._key, town.parties.ledger.network
+    proof = key.sign(key_message(network, key.public_key, party.member))
+    sealing = public_delivery_key(bytes([1]) * 32)
+    town.accept([Draft(old, KeyRotate(party.member, key.public_key, sealing, proof))])
+    party._key = Signer(key, old.vault)
+
+
+@pytest.mark.parametrize("moment", ["intent", "answer", "admit", "release"])
+def test_what_is_on_its_way_while_keys_are_rotated_is_opened(town: Town, moment: str) -> None:
+    """A payload's key is sealed for the exchange's own delivery key, and not for the member's."""
+    provider, consumer = town.parties.provider, town.parties.consumer
+
+    def reached(now: str) -> None:
+        if now == moment:
+            rotate(town, provider, b"p")
+            rotate(town, consumer, b"c")
+
+    intent, request = town.intend(town.consent())
+    reached("intent")
+    drafts = provider.answer([(intent, request)])
+    reached("answer")
+    (outcome,) = submit(town.parties.ledger, drafts)
+    if moment == "answer":  # it was signed with a key that has ended since
+        assert isinstance(outcome, RefusedError) and outcome.code == "E_KEY"
+        assert "sign with the member's current key" in outcome.remedy
+        (outcome,) = submit(town.parties.ledger, provider.answer([(intent, request)]))
+    assert isinstance(outcome, Accepted)
+    reached("admit")
+    delivery, release = provider.delivery(intent), provider.release(intent, outcome)
+    reached("release")
+
+    assert consumer.open(delivery, release).keys() == set(FIELDS)
+    town.accept([consumer.acknowledge(intent)])
 
 
 def test_the_provider_forgets_all_that_it_sealed_for_an_exchange(town: Town) -> None:
