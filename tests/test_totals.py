@@ -12,7 +12,15 @@ from ledgercore import InvalidProof, Ledger, UntrustedError, _core
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import decode_message
-from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked, verify_totals
+from ledgercore.exchange.totals import (
+    Amount,
+    TotalsProof,
+    TotalsReport,
+    add_up,
+    booked,
+    verify_totals,
+    verify_totals_proof,
+)
 from ledgercore.proofs import verify_history
 from ledgercore.rules import BookState, book_object
 from ledgercore.rules.view import decode_state
@@ -141,3 +149,20 @@ def test_an_empty_period_has_a_total_of_nothing(town: Town) -> None:
 
     assert report == TotalsReport(BANK, 0, 1, 0, 0, bytes(32))
     Supervisor(town.parties.ledger).verify_totals(report)
+
+
+def test_totals_in_one_file_verify_without_a_ledger(town: Town) -> None:
+    ledger = town.parties.ledger
+    report = town.parties.consumer.report_totals(0, ledger.size)
+    history = ledger.prove_history(book_object(BANK))
+
+    data = TotalsProof.of(ledger.network, report, history).encode()
+
+    verified = verify_totals_proof(data, ledger.trust_anchor)
+    assert (verified.report, verified.history.object) == (report, book_object(BANK))
+    late = TotalsProof.of(ledger.network, structs.replace(report, end=ledger.size + 1), history)
+    with pytest.raises(InvalidProof, match="period ends at record"):
+        late.verify(ledger.trust_anchor)
+    other = TotalsProof.of(bytes(16), report, history)
+    with pytest.raises(UntrustedError, match="another network"):
+        other.verify(ledger.trust_anchor)

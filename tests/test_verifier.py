@@ -21,9 +21,9 @@ from ledgercore._core import Anchor
 from ledgercore.demo import run_demo
 from ledgercore.exchange import build_pack
 from ledgercore.primitives import verify_signature
-from tests import vector_files
-from tests.conftest import REPOSITORY
-from tests.examples import examples
+from tests import ristretto, vector_files, vector_world
+from tests.conftest import DEEP, REPOSITORY
+from tests.examples import TIMES, examples
 from tests.town import Town
 from verifier import conformance, ledgercore_verify, package_verify
 from verifier.ledgercore_verify import Given, Refusal
@@ -54,9 +54,11 @@ def package(data: bytes, anchor: Anchor, record: bytes | None, held: bytes | Non
     return conformance.answer_of({"claims": [{"name": n, "status": s} for n, s in claims]})
 
 
-def agreed(data: bytes, anchor: Anchor, record: bytes | None = None) -> str | None:
+def agreed(
+    data: bytes, anchor: Anchor, record: bytes | None = None, held: bytes | None = None
+) -> str | None:
     """What both say of accepted evidence; None where both refuse it, for whatever reason."""
-    answers = [judge(data, anchor, record, None) for judge in (independent, package)]
+    answers = [judge(data, anchor, record, held) for judge in (independent, package)]
     accepted = [answer if answer.startswith("accepted") else None for answer in answers]
     assert accepted[0] == accepted[1], answers
     return accepted[0]
@@ -232,6 +234,63 @@ def test_a_pack_that_looks_like_another_kind_of_evidence_is_refused_by_both(
                 assert agreed(bytes([first]) + data[1:], anchor) is None, first
 
 
+OFFLINE = ("states", "histories", "totals")
+"""Families of evidence that is verified with the anchor alone, and is small."""
+
+
+@pytest.fixture(scope="module")
+def offline() -> list[conformance.Vector]:
+    """A good piece of evidence of each family and suite, and of each the one with most in it."""
+    found = []
+    for path in FILES:
+        if path.stem.partition("-")[2] in OFFLINE:
+            good = [each for each in conformance.load_vectors(path) if "accepted" in each.want]
+            found += [good[0], max(good, key=lambda each: len(each.data))]
+    return found
+
+
+def test_both_accept_or_both_refuse_a_proof_with_a_flipped_bit(
+    offline: list[conformance.Vector], rng: random.Random
+) -> None:
+    """Only another name that is absent too may pass: its way through the map is the same."""
+    for vector in offline:
+        anchor = package_verify.parse_anchor(vector.anchor)
+        places = range(len(vector.data))
+        for at in places if DEEP else rng.sample(places, 6):
+            flipped = bytes([vector.data[at] ^ 1 << rng.randrange(8)])
+            answer = agreed(vector.data[:at] + flipped + vector.data[at + 1 :], anchor)
+
+            assert answer is None or "absence" in answer, (vector.name, at)
+
+
+@given(st.data())
+@examples(40, database=None)
+def test_both_accept_or_both_refuse_a_proof_that_is_changed(
+    offline: list[conformance.Vector], data: st.DataObject
+) -> None:
+    vector = data.draw(st.sampled_from(offline))
+    if data.draw(st.booleans()):
+        changed = mutate(vector.data, data.draw)
+    else:
+        changed = msgspec.msgpack.encode(reshape(msgspec.msgpack.decode(vector.data), data.draw))
+
+    agreed(changed, package_verify.parse_anchor(vector.anchor))
+
+
+@pytest.mark.skipif(not DEEP, reason="every bit of every vector takes long: LEDGERCORE_DEEP=1")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_both_answer_alike_whatever_vector_is_changed(path: Path, rng: random.Random) -> None:
+    """Also bad ones, and those that are held to another file, changed or not."""
+    for vector in conformance.load_vectors(path):
+        anchor = package_verify.parse_anchor(vector.anchor)
+        for _ in range(20 * TIMES):
+            at = rng.randrange(len(vector.data) or 1)
+            flipped = bytes([(vector.data[at : at + 1] or b"\0")[0] ^ 1 << rng.randrange(8)])
+            changed = vector.data[:at] + flipped + vector.data[at + 1 :]
+
+            agreed(changed, anchor, vector.record, vector.checkpoint)
+
+
 # Its parts.
 
 
@@ -245,6 +304,33 @@ def test_hashes_are_those_of_the_official_vectors(load_vectors: LoadVectors) -> 
         assert ledgercore_verify.blake3_keyed(key, data).hex() == case["keyed_hash"][:64]
         derived = ledgercore_verify.blake3_derive_key(context, data)
         assert derived.hex() == case["derive_key"][:64]
+
+
+@given(st.binary(min_size=64, max_size=64))
+@examples(60)
+def test_elements_of_the_group_are_those_of_the_core_and_of_whole_numbers(data: bytes) -> None:
+    element = ledgercore_verify.draw_element(data)
+    encoded = ledgercore_verify.encode_element(element)
+    doubled = ledgercore_verify.add_points(element, element)
+
+    assert encoded == ristretto.encode(ristretto.from_uniform(data))
+    found = ledgercore_verify.decode_element(encoded, "it")
+    assert ledgercore_verify.encode_element(found) == encoded
+    sum_of_both = _core.group_add_points([encoded, encoded])
+    assert ledgercore_verify.encode_element(doubled) == sum_of_both
+
+
+@given(st.binary(min_size=32, max_size=32))
+@examples(200)
+def test_what_is_no_element_for_the_core_is_none_for_it(data: bytes) -> None:
+    for shortened in (data, data[:31] + bytes([data[31] & 0x7F]), data[:1] + bytes(31)):
+        own = accepts(lambda each=shortened: ledgercore_verify.decode_element(each, "it"))
+        try:
+            _core.group_add_points([shortened])
+        except LedgerError:
+            assert not own, shortened.hex()
+        else:
+            assert own, shortened.hex()
 
 
 def accepts(verify: Callable[[], object]) -> bool:
@@ -350,7 +436,7 @@ def test_it_knows_the_fields_of_every_kind_in_the_specification() -> None:
 
 
 def test_both_refuse_an_anchor_that_is_not_in_its_one_form() -> None:
-    text = format_anchor(vector_files.World("std").anchor)
+    text = format_anchor(vector_world.World("std").anchor)
     witness = text[text.index("[[witness]]") :]
     for old, new in (
         ("quorum = 1", "quorum = 3"),

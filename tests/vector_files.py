@@ -12,112 +12,35 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ledgercore import _core, format_anchor
-from ledgercore._core import Anchor, Checkpoint, Map, Receipt, SigningKey
+from ledgercore._core import Receipt
 from ledgercore.proofs.wire import split_hashes
+from tests.vector_histories import histories, states, totals
 from tests.vector_packs import packs
+from tests.vector_world import (
+    ABSENCE,
+    LEAVES,
+    MEMBER,
+    NETWORK,
+    ORDER,
+    PROVEN,
+    RECORD,
+    STATE,
+    STRANGER,
+    SUITES,
+    TIME_S,
+    ZERO,
+    Vector,
+    World,
+    changed,
+    encode,
+)
 
 VECTORS = Path(__file__).resolve().parent.parent / "docs" / "spec" / "vectors"
-SUITES = {"std": 1, "c2sp": 3}
-ORIGIN = "tax.example/exchange"
-NETWORK = bytes(range(16))
-OPERATOR, MEMBER, STRANGER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
-WITNESSES = {"a.example": SigningKey(bytes([4]) * 32), "b.example": SigningKey(bytes([5]) * 32)}
-TIME_S = 1_700_000_000
-ZERO = bytes(32)
-LEAVES = 7
-
-PROVEN = "proven"
-RECORD, STATE = ("record", PROVEN), ("state", PROVEN)
-ORDER = 2**252 + 27742317777372353535851937790883648493
-
-
-class Vector(NamedTuple):
-    """One piece of evidence; ``want`` is the claims with their status, or a kind of error."""
-
-    name: str
-    data: bytes
-    want: str | list[tuple[str, str]]
-    record: bytes | None = None
-    checkpoint: bytes | None = None
-
-
-def encode(value: Any) -> bytes:
-    return msgspec.msgpack.encode(value)
-
-
-def changed(data: bytes, at: int = -1) -> bytes:
-    """The bytes with one bit of one byte flipped."""
-    at %= len(data)
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-
-
-class World:
-    """A ledger of seven records and three objects, made without a ledger."""
-
-    def __init__(self, suite: str) -> None:
-        self.suite = suite
-        witnesses = [(name, key.public_key) for name, key in WITNESSES.items()]
-        self.anchor = Anchor(
-            origin=ORIGIN,
-            network=NETWORK,
-            suite=suite,
-            operator_key=OPERATOR.public_key,
-            witnesses=witnesses,
-            quorum=1,
-        )
-        self.records: list[bytes] = []
-        previous = ZERO
-        for sequence in range(LEAVES):
-            body = b"statement %d" % sequence
-            made = MEMBER.sign_record(
-                suite, NETWORK, "data", body, sequence=sequence, previous=previous
-            )
-            previous = made.id
-            self.records.append(made.encode())
-        self.leaves = _core.leaf_hashes(suite, self.records)
-        objects = [(b"consent/%d" % each, bytes([0x91, each])) for each in range(3)]
-        self.states = Map(suite).update(objects)
-
-    def note(self, size: int = LEAVES, cosigners: str = "a", **changes: Any) -> str:
-        root = _core.tree_root(self.suite, self.leaves[: 32 * size])
-        parts: dict[str, Any] = {"origin": ORIGIN, "size": size, "root": root, "height": size}
-        parts |= {"block_hash": bytes([7]) * 32, "state_root": self.states.root()} | changes
-        note = _core.sign_checkpoint(Checkpoint(**parts), OPERATOR)
-        for name in cosigners:
-            name = f"{name}.example"
-            note = _core.cosign_checkpoint(note, name, WITNESSES[name], TIME_S)
-        return note
-
-    def tiles(self, size: int) -> dict[tuple[int, int], _core.TileTree]:
-        return {(0, 0): _core.TileTree.build(self.suite, [self.leaves[: 32 * size]])[0]}
-
-    def path(self, index: int, size: int) -> list[bytes]:
-        return list(_core.prove_inclusion(self.suite, index, size, self.tiles(size)))
-
-    def receipt(self, of: int, size: int = LEAVES, **changes: Any) -> bytes:
-        envelope = _core.Record.decode(self.records[of]).envelope()
-        parts = {"index": of, "path": self.path(of, size), "checkpoint": self.note(size)}
-        parts |= {"envelope": envelope, "state": None} | changes
-        return bytes(Receipt(**parts).encode())
-
-    def consistency(self, old: int, new: int) -> list[bytes]:
-        return list(_core.prove_consistency(self.suite, old, new, self.tiles(new)))
-
-    def forge(self, signer: SigningKey = MEMBER, **changes: Any) -> bytes:
-        """A record of any header, signed as if it were sound."""
-        header: dict[str, Any] = {"version": 1, "network": NETWORK, "kind": "data"}
-        header |= {"suite": SUITES[self.suite], "key": signer.public_key, "sequence": 0}
-        header |= {"previous": ZERO, "references": [], "not_before_ms": 0, "expiry_ms": 0}
-        header |= {"body": b"statement"} | changes
-        values = list(header.values())
-        record_id = _core.hash_domain(self.suite, "record", encode(values))
-        message = b"\x14ledgercore record v1" + header["network"] + record_id
-        return encode([values, signer.sign(message)])
 
 
 def records(world: World) -> Iterator[Vector]:
@@ -386,8 +309,9 @@ def receipts(world: World) -> Iterator[Vector]:
     line = base64.b64encode(good) + b"\n"
     yield Vector("receipt-in-base64", line, [RECORD], record=body)
     for name, state in (("present", present), ("absent", absent)):
+        shown = STATE if state.value else ABSENCE
         data = world.receipt(4, state=state)
-        yield Vector(f"receipt-state-{name}", data, [RECORD, STATE], record=body)
+        yield Vector(f"receipt-state-{name}", data, [RECORD, shown], record=body)
     wrong: dict[str, tuple[bytes, str]] = {
         "state": (world.receipt(4, state=wrong_state), "invalid-proof"),
         "index": (world.receipt(4, index=5), "invalid-proof"),
@@ -421,7 +345,8 @@ def maps(world: World) -> Iterator[Vector]:
     }
     proofs |= {f"absent-{each}": states.prove(b"consent/%d" % each, None) for each in range(3, 9)}
     for name, proof in proofs.items():
-        yield Vector(f"state-{name}", proof.encode(), [STATE], checkpoint=held)
+        shown = STATE if proof.value else ABSENCE
+        yield Vector(f"state-{name}", proof.encode(), [shown], checkpoint=held)
     good = msgspec.msgpack.decode(proofs["present-0"].encode())
     name, state, siblings, _ = good
     key = _core.hash_domain(world.suite, "state-key", name)
@@ -514,7 +439,10 @@ def renewals(world: World) -> Iterator[Vector]:
         yield Vector(f"renewed-bad-{name}", bad, want)
 
 
-FAMILIES = (records, equivocations, splits, checkpoints, trees, receipts, maps, renewals)
+FAMILIES = (
+    *(records, equivocations, splits, checkpoints, trees, receipts, maps),
+    *(states, histories, totals, renewals),
+)
 
 
 def made() -> dict[str, str]:

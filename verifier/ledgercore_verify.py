@@ -3,17 +3,18 @@
 
     python3 ledgercore_verify.py FILE --anchor FILE [--record FILE] [--checkpoint FILE] [--json]
 
-FILE is a receipt (with --record: the record's body), an evidence pack, a checkpoint, a state proof
-or a consistency proof (both with --checkpoint: the one it is held to), a record, or an
-equivocation. The anchor says whom to trust: ``ledgercore anchor`` prints it, and it must have come
+FILE is a receipt (with --record: the record's body), a state receipt, the history of an object,
+totals, an evidence pack, a checkpoint, a state proof or a consistency proof (both with
+--checkpoint: the one it is held to), a record of this or a former ledger, an equivocation, or a
+split view. The anchor says whom to trust: ``ledgercore anchor`` prints it, and it must have come
 from somewhere else than the evidence. Each claim is printed, and the exit code is 0; or one line
 says why not, and it is 1 (does not verify), 5 (malformed), 4 (cannot be read) or 2 (wrong usage).
 
 Written from docs/spec alone, for Python 3.11 and its standard library. It shares no code with the
 package that makes the evidence, so that the two can judge each other. It is to be read from top to
-bottom: hashes, curve, wire, tree, map, notes, records, receipt, bodies and states, pack, command
-line. It prefers the obvious way to the fast one, and holds no secret, so it need not hide its
-timing.
+bottom: hashes, curve, group, wire, tree, map, notes, records, receipt, bodies and states,
+histories, totals, pack, command line. It prefers the obvious way to the fast one, and holds no
+secret, so it need not hide its timing.
 """
 
 from __future__ import annotations
@@ -254,6 +255,90 @@ def verify_signature(key: bytes, message: bytes, signature: bytes, what: str) ->
     need(rest[0] == 0 and rest[1] == rest[2], INVALID_SIGNATURE, f"{what} does not verify")
 
 
+# ------------------------------------------------------------------------------------------- group
+#
+# ristretto255 (RFC 9496): elements are points of the same curve, and those that differ by a small
+# order are one element, with one encoding. Field elements are whole numbers below the prime.
+
+INVERSE_ROOT_A_MINUS_D = (
+    54469307008909316920995813868745141605393597292927456921205312896311721017578
+)
+ROOT_AD_MINUS_ONE = 25063068953384623474111414158702152701244531502492656460079210482610430750235
+
+
+def absolute(value: int) -> int:
+    """The number or its opposite: the even one."""
+    value %= PRIME
+    return PRIME - value if value & 1 else value
+
+
+def root_of_ratio(above: int, below: int) -> tuple[bool, int]:
+    """Whether a ratio is a square, and the root of it, or of its product with the root of -1."""
+    ratio = above * pow(below, -1, PRIME) % PRIME if below % PRIME else 0
+    root = pow(ratio, (PRIME + 3) // 8, PRIME)
+    for candidate in (root, root * ROOT_OF_MINUS_ONE):
+        if candidate * candidate % PRIME == ratio:
+            return ratio != 0 or above % PRIME == 0, absolute(candidate)
+    ratio = ratio * ROOT_OF_MINUS_ONE % PRIME
+    root = pow(ratio, (PRIME + 3) // 8, PRIME)
+    if root * root % PRIME != ratio:
+        root = root * ROOT_OF_MINUS_ONE
+    return False, absolute(root)
+
+
+def decode_element(data: bytes, what: str) -> Point:
+    """The element that 32 bytes stand for, by section 4.3.1."""
+    s = int.from_bytes(data, "little")
+    need(s < PRIME and s & 1 == 0, MALFORMED, f"{what} is no element of the group")
+    first, second = (1 - s * s) % PRIME, (1 + s * s) % PRIME
+    v = (-CURVE_D * first * first - second * second) % PRIME
+    square, inverse = root_of_ratio(1, v * second * second)
+    x_part = inverse * second % PRIME
+    x, y = absolute(2 * s * x_part), first * inverse * x_part * v % PRIME
+    t = x * y % PRIME
+    need(square and t & 1 == 0 and y != 0, MALFORMED, f"{what} is no element of the group")
+    return x, y, 1, t
+
+
+def encode_element(point: Point) -> bytes:
+    """The one encoding of an element, by section 4.3.2."""
+    x, y, z, t = point
+    first, second = (z + y) * (z - y) % PRIME, x * y % PRIME
+    inverse = root_of_ratio(1, first * second * second)[1]
+    scaled = inverse * first % PRIME, inverse * second % PRIME
+    z_inverse = scaled[0] * scaled[1] * t % PRIME
+    last = scaled[1]
+    if t * z_inverse % PRIME & 1:
+        x, y = y * ROOT_OF_MINUS_ONE % PRIME, x * ROOT_OF_MINUS_ONE % PRIME
+        last = scaled[0] * INVERSE_ROOT_A_MINUS_D % PRIME
+    if x * z_inverse % PRIME & 1:
+        y = -y % PRIME
+    return absolute(last * (z - y)).to_bytes(32, "little")
+
+
+def draw_element(data: bytes) -> Point:
+    """The element that 64 uniform bytes make, by section 4.3.4."""
+    return add_points(map_to_element(data[:32]), map_to_element(data[32:]))
+
+
+def map_to_element(data: bytes) -> Point:
+    t = (int.from_bytes(data, "little") & (1 << 255) - 1) % PRIME
+    r = ROOT_OF_MINUS_ONE * t * t % PRIME
+    v = (-1 - r * CURVE_D) * (r + CURVE_D) % PRIME
+    square, s = root_of_ratio((r + 1) * (1 - CURVE_D * CURVE_D), v)
+    s, c = (s, -1) if square else (-absolute(s * t), r)
+    n = c * (r - 1) * (CURVE_D - 1) ** 2 - v
+    parts = (2 * s * v, n * ROOT_AD_MINUS_ONE, 1 - s * s, 1 + s * s)
+    a, b, c, d = (part % PRIME for part in parts)
+    return a * d % PRIME, c * b % PRIME, b * d % PRIME, a * c % PRIME
+
+
+def decode_scalar(data: bytes, what: str) -> int:
+    number = int.from_bytes(data, "little")
+    need(number < ORDER, MALFORMED, f"{what} is not below the group's order")
+    return number
+
+
 # -------------------------------------------------------------------------------------------- wire
 #
 # Canonical MessagePack: one value, one encoding. What reads here refuses every other.
@@ -261,6 +346,7 @@ def verify_signature(key: bytes, message: bytes, signature: bytes, what: str) ->
 DEPTH = 8
 RECORD_BYTES, BODY_BYTES = 64 * 1024, 63 * 1024
 RECEIPT_BYTES, PACK_BYTES = 256 * 1024, 16 * 1024 * 1024
+STATE_RECEIPT_BYTES, HISTORY_BYTES, HISTORY_RECORDS = 256 * 1024, 16 * 1024 * 1024, 64 * 1024
 PROOF_HASHES, MULTIPROOF_HASHES, STATE_SIBLINGS = 64, 64 * 1024, 256
 OPENING_BYTES = 64 * 1024
 OBJECT_BYTES, STATE_BYTES = 128, 64 * 1024
@@ -413,6 +499,12 @@ def count_below(limit: int, least: int = 0) -> Shape:
         return value
 
     return check
+
+
+def whole_number(value: Any, what: str) -> int:
+    if type(value) is not int:
+        refuse(MALFORMED, f"{what} is {value!r}, want a whole number")
+    return value
 
 
 def bytes_of(least: int, most: int | None = None) -> Shape:
@@ -1084,6 +1176,46 @@ ANY_TEXT, ANY_COUNT = text_of(STATE_BYTES), U64
 BEGIN = {"status": ANY_TEXT, "count": ANY_COUNT, "history": HASH}
 PARTIES = {"consumer": ANY_TEXT, "provider": ANY_TEXT}
 STATES: dict[str, Shape] = {
+    "network": row(
+        network=bytes_of(16), suite=ANY_TEXT, origin=ANY_TEXT, operator_key=HASH, genesis=HASH
+    ),
+    "key": row(member=ANY_TEXT, consent=bytes_of(0, 32), status=ANY_TEXT),
+    "signer": row(sequence=ANY_COUNT, previous=HASH),
+    "amounts": row(sums=list_of(HASH, ITEMS)),
+    "book": row(**BEGIN, sum=HASH),
+    "authorisation": row(
+        **BEGIN,
+        authority=ANY_TEXT,
+        member=ANY_TEXT,
+        infrastructure=ANY_TEXT,
+        jurisdiction=ANY_TEXT,
+        basis=ANY_TEXT,
+        max_uses=ANY_COUNT,
+        uses=ANY_COUNT,
+        expires_ms=ANY_COUNT,
+    ),
+    "schema": row(
+        **BEGIN,
+        provider=ANY_TEXT,
+        title=ANY_TEXT,
+        fields=list_of(FIELD, ITEMS),
+        hash=HASH,
+        token_rule=ANY_TEXT,
+    ),
+    "audit-key": row(
+        **BEGIN,
+        supervisor=ANY_TEXT,
+        threshold=ANY_COUNT,
+        holders=list_of(row(member=ANY_TEXT, share_key=HASH), ITEMS),
+    ),
+    "renewal": row(
+        **BEGIN,
+        member=ANY_TEXT,
+        former_network=bytes_of(16),
+        former_suite=ANY_TEXT,
+        former_size=ANY_COUNT,
+        root=HASH,
+    ),
     "member": row(
         **BEGIN,
         name=ANY_TEXT,
@@ -1204,6 +1336,214 @@ def decode_body(record: Record, what: str) -> dict[str, Any]:
 def decode_state(word: str, state: bytes) -> dict[str, Any]:
     found: dict[str, Any] = STATES[word](decode(state, f"state of {word}"), f"state of {word}")
     return found
+
+
+SINGLE = ("network", "governance", "amounts")
+"""Words that are the whole name of the one object of their family."""
+NAMED = ("member", "schema", "product", "book")
+"""Words that a name follows; 32 bytes follow the others."""
+UNCOUNTED = ("network", "key", "signer", "amounts")
+"""Words of objects that have no history."""
+
+
+def word_of(name: bytes) -> str:
+    """The word that an object's name begins with; refuse what can be no object's name.
+
+    That nothing has a name which nothing can have would show nothing.
+    """
+    begin, slash, rest = name.partition(b"/")
+    word = begin.decode(errors="replace")
+    known = word in STATES and bool(slash) == (word not in SINGLE)
+    known = known and (not slash or word in NAMED or len(rest) == 32)
+    need(known, MALFORMED, f"{name_of(name)} can be no object's name")
+    return word
+
+
+def name_of(name: bytes) -> str:
+    """An object's name for people."""
+    word, slash, rest = name.partition(b"/")
+    shown = rest.hex() if len(rest) == 32 else rest.decode(errors="replace")
+    return word.decode(errors="replace") + slash.decode() + shown
+
+
+# --------------------------------------------------------------------------------------- histories
+#
+# What an object's state is as of a checkpoint, and which records are all that ever touched it.
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """An object's state under a verified checkpoint; None where it has none."""
+
+    object: bytes
+    word: str
+    state: dict[str, Any] | None
+    checkpoint: Checkpoint
+
+    def claim(self) -> Claim:
+        name, size = name_of(self.object), self.checkpoint.size
+        if self.state is None:
+            return Claim("absence", f"{name} does not exist as of {size} records")
+        fields = ", ".join(f"{field} {format_value(value)}" for field, value in self.state.items())
+        return Claim("state", f"{name} as of {size} records: {fields}")
+
+
+def format_value(value: Any) -> str:
+    """A value of a state for people."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(format_value, value))}]"
+    if isinstance(value, dict):
+        return f"({', '.join(f'{name} {format_value(each)}' for name, each in value.items())})"
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def verify_object(data: bytes, checkpoint: Checkpoint, anchor: Anchor) -> ObjectState:
+    """The state that an encoded state proof leads to under a verified checkpoint."""
+    proof = decode_state_proof(data)
+    word = word_of(proof.object)
+    verify_state(anchor.suite, proof, checkpoint.state_root)
+    state = None if proof.state is None else decode_state(word, proof.state)
+    return ObjectState(proof.object, word, state, checkpoint)
+
+
+STATE_RECEIPT = row(version=VERSION, checkpoint=ANY_BYTES, proof=ANY_BYTES)
+
+
+def verify_state_receipt(data: bytes, anchor: Anchor) -> ObjectState:
+    limit = STATE_RECEIPT_BYTES
+    need(len(data) <= limit, MALFORMED, f"state receipt is above {limit} bytes")
+    receipt = STATE_RECEIPT(decode(data, "state receipt"), "state receipt")
+    checkpoint, _ = verify_checkpoint(receipt["checkpoint"], anchor)
+    return verify_object(receipt["proof"], checkpoint, anchor)
+
+
+@dataclass(frozen=True)
+class History:
+    """All records that touched an object below the size of a checkpoint, with their indices."""
+
+    newest: ObjectState
+    checkpoint: Checkpoint
+    records: list[tuple[int, Record]]
+
+
+HISTORY = row(
+    version=VERSION,
+    checkpoint=ANY_BYTES,
+    state=ANY_BYTES,
+    records=list_of(row(index=COUNT, record=ANY_BYTES), HISTORY_RECORDS),
+    proof=list_of(HASH, MULTIPROOF_HASHES),
+    earlier=optional(ANY_BYTES),
+    consistency=list_of(HASH, PROOF_HASHES),
+)
+
+
+def verify_history(data: bytes, anchor: Anchor) -> History:
+    """Accept that no record of an object is left out, and none is added."""
+    need(len(data) <= HISTORY_BYTES, MALFORMED, f"history is above {HISTORY_BYTES} bytes")
+    history = HISTORY(decode(data, "history"), "history")
+    checkpoint, _ = verify_checkpoint(history["checkpoint"], anchor)
+    newest = verify_object(history["state"], checkpoint, anchor)
+    name = name_of(newest.object)
+    need(newest.word not in UNCOUNTED, MALFORMED, f"{name} is an object without a history")
+    records = verify_records(history["records"], history["proof"], checkpoint, anchor)
+    count, want = 0, ZERO_HASH
+    if newest.state is not None:
+        count, want = newest.state["count"], newest.state["history"]
+    found = ZERO_HASH
+    for _, record in records:
+        found = anchor.suite.hash("history", found + record.id)
+    exact = f"records of {name} are not exactly those that its state counts"
+    need((len(records), found) == (count, want), INVALID_PROOF, exact)
+    held = checkpoint
+    if history["earlier"] is not None:
+        held = verify_earlier(history["earlier"], history["consistency"], checkpoint, anchor)
+    else:
+        alone = "consistency proof is there without an earlier checkpoint"
+        need(not history["consistency"], MALFORMED, alone)
+    kept = [(index, record) for index, record in records if index < held.size]
+    return History(newest, held, kept)
+
+
+def verify_records(
+    rows: list[dict[str, Any]], proof: list[bytes], checkpoint: Checkpoint, anchor: Anchor
+) -> list[tuple[int, Record]]:
+    """Records that stand at their indices, which ascend; each of the network, and signed."""
+    if not rows:
+        need(not proof, INVALID_PROOF, "multiproof shows no record, and has hashes")
+        return []
+    records = [(each["index"], decode_record(each["record"])) for each in rows]
+    ascend = all(one[0] < other[0] for one, other in itertools.pairwise(records))
+    need(ascend, INVALID_PROOF, "indices of the records do not ascend")
+    leaves = {index: anchor.suite.leaf(record.encoded) for index, record in records}
+    verify_multiproof(anchor.suite, leaves, checkpoint.size, proof, checkpoint.root)
+    for index, record in records:
+        verify_record(record, anchor, f"record {index}")
+    return records
+
+
+def verify_earlier(
+    note: bytes, path: list[bytes], newest: Checkpoint, anchor: Anchor
+) -> Checkpoint:
+    """An earlier checkpoint, from which the newest one goes on."""
+    earlier, _ = verify_checkpoint(note, anchor)
+    older = earlier.size < newest.size
+    need(older, INVALID_PROOF, f"earlier checkpoint has size {earlier.size}, not below the newest")
+    roots = (earlier.root, newest.root)
+    verify_consistency(anchor.suite, earlier.size, newest.size, path, *roots)
+    return earlier
+
+
+# ------------------------------------------------------------------------------------------ totals
+#
+# A decision commits to its amount: amount times the generator and a blinding times another element.
+# The sum of commitments is the commitment to the sums, so a total is checked and no part is shown.
+
+BLINDING_WORDS = b"ledgercore pedersen v1\n"
+TOTALS = row(
+    version=VERSION,
+    network=bytes_of(16),
+    consumer=IDENTIFIER,
+    begin=COUNT,
+    end=COUNT,
+    count=COUNT,
+    amount=whole_number,
+    blinding=HASH,
+    history=ANY_BYTES,
+)
+
+
+def verify_totals(data: bytes, anchor: Anchor) -> dict[str, Any]:
+    """A report that is the sum of all decisions of its period in the consumer's book."""
+    need(len(data) <= HISTORY_BYTES, MALFORMED, f"totals are above {HISTORY_BYTES} bytes")
+    report: dict[str, Any] = TOTALS(decode(data, "totals"), "totals")
+    need(report["network"] == anchor.network, UNTRUSTED, "totals are of another network")
+    history = verify_history(report["history"], anchor)
+    book = b"book/" + report["consumer"].encode()
+    need(history.newest.object == book, INVALID_PROOF, "history is of another object than the book")
+    over = f"period ends at record {report['end']}, and {history.checkpoint.size} are shown"
+    need(report["end"] <= history.checkpoint.size, INVALID_PROOF, over)
+    booked = [(index, amount_of(index, record)) for index, record in history.records]
+    period = [point for index, point in booked if report["begin"] <= index < report["end"]]
+    counted = f"report counts {report['count']} decisions, want {len(period)}"
+    need(len(period) == report["count"], INVALID_PROOF, counted)
+    need(0 <= report["amount"] < 1 << 64, INVALID_PROOF, f"total is {report['amount']}")
+    blinding = decode_scalar(report["blinding"], "blinding")
+    second = draw_element(hashlib.sha512(BLINDING_WORDS).digest())
+    told = add_multiples(report["amount"], BASE, blinding, second)
+    total = NEUTRAL
+    for point in period:
+        total = add_points(total, decode_element(point, "commitment to an amount"))
+    same = encode_element(told) == encode_element(total)
+    need(same, INVALID_PROOF, "total is not the sum of what the decisions commit to")
+    return report | {"size": history.checkpoint.size}
+
+
+def amount_of(index: int, record: Record) -> bytes:
+    """What a decision in a book commits to."""
+    need(record.kind == "decision.record", INVALID_PROOF, f"record {index} is no decision")
+    commitment = decode_body(record, f"record {index}")["amount_commitment"]
+    need(commitment is not None, INVALID_PROOF, f"record {index} commits to no amount")
+    return bytes(commitment)
 
 
 # -------------------------------------------------------------------------------------------- pack
@@ -2267,11 +2607,39 @@ def show_state(data: bytes, given: Given) -> list[Claim]:
 
 
 def claim_of_state(proof: StateProof, checkpoint: Checkpoint) -> Claim:
-    word, _, rest = proof.object.partition(b"/")
-    shown = rest.hex() if len(rest) == 32 else rest.decode(errors="replace")
-    state = "no state" if proof.state is None else f"state {proof.state.hex()}"
-    name = f"{word.decode(errors='replace')}/{shown}" if rest else word.decode(errors="replace")
-    return Claim("state", f"{name} has {state} at size {checkpoint.size}")
+    name, size = name_of(proof.object), checkpoint.size
+    if proof.state is None:
+        return Claim("absence", f"{name} has no state at size {size}")
+    return Claim("state", f"{name} has state {proof.state.hex()} at size {size}")
+
+
+def show_of_three(data: bytes, given: Given) -> list[Claim]:
+    """An equivocation where the second item begins as a record does, and no text: with ``92``."""
+    value = decode(data, "evidence")
+    pair = type(value[1]) is bytes and value[1][:1] == b"\x92"
+    return (show_equivocation if pair else show_state_receipt)(data, given)
+
+
+def show_state_receipt(data: bytes, given: Given) -> list[Claim]:
+    return [verify_state_receipt(data, given.anchor).claim()]
+
+
+def show_history(data: bytes, given: Given) -> list[Claim]:
+    history = verify_history(data, given.anchor)
+    size, name = history.checkpoint.size, name_of(history.newest.object)
+    complete = f"these are all {len(history.records)} records of {name} below {size}"
+    claims = [Claim("history", complete)]
+    for index, record in history.records:
+        signed = f"record {index} is {record.kind} {record.id.hex()}"
+        claims.append(Claim("record", f"{signed}, signed by {record.key.hex()}"))
+    return claims
+
+
+def show_totals(data: bytes, given: Given) -> list[Claim]:
+    told = verify_totals(data, given.anchor)
+    period = f"records {told['begin']} to {told['end']} of {told['size']}"
+    decided = f"{told['consumer']} decided on {told['amount']} by {told['count']} decisions"
+    return [Claim("totals", f"{decided} in {period}: the sum of what they commit to")]
 
 
 def show_receipt(data: bytes, given: Given) -> list[Claim]:
@@ -2349,11 +2717,13 @@ def show_consistency(data: bytes, given: Given) -> list[Claim]:
 
 KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x92: show_record,
-    0x93: show_equivocation,
+    0x93: show_of_three,
     0x94: show_state,
     0x95: show_split_view,
     0x96: show_receipt,
+    0x97: show_history,
     0x98: show_renewed,
+    0x99: show_totals,
     0x9B: show_pack,
     ord("{"): show_consistency,
 }
@@ -2389,8 +2759,9 @@ def read(path: str, limit: int) -> bytes:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Verify evidence of a ledgercore ledger: a receipt, an evidence pack, a "
-        "checkpoint, a state proof, a consistency proof, a record, an equivocation or a split view."
+        description="Verify evidence of a ledgercore ledger: a receipt, a state receipt, a "
+        "history, totals, an evidence pack, a checkpoint, a state proof, a consistency proof, a "
+        "record, an equivocation or a split view."
     )
     parser.add_argument("file", metavar="FILE", help="the evidence")
     parser.add_argument("--anchor", required=True, metavar="FILE", help="whom to trust")

@@ -34,7 +34,14 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange import verify_pack
-from ledgercore.proofs import verify_renewed, verify_split_view
+from ledgercore.exchange.totals import verify_totals_proof
+from ledgercore.proofs import (
+    holds_records,
+    verify_history,
+    verify_renewed,
+    verify_split_view,
+    verify_state,
+)
 
 __all__ = ["kind_of", "main", "verify"]
 
@@ -88,9 +95,28 @@ def _record(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
     return [("record", "proven")]
 
 
-def _equivocation(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+def _of_three(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    return _equivocation(data, anchor) if holds_records(data) else _state_receipt(data, anchor)
+
+
+def _equivocation(data: bytes, anchor: Anchor) -> Claims:
     _own(Equivocation.decode(data).first, anchor)
     return [("equivocation", "proven")]
+
+
+def _state_receipt(data: bytes, anchor: Anchor) -> Claims:
+    return [("absence" if verify_state(data, anchor).state is None else "state", "proven")]
+
+
+def _history(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    return [("history", "proven")] + [("record", "proven")] * len(
+        verify_history(data, anchor).records
+    )
+
+
+def _totals(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    verify_totals_proof(data, anchor)
+    return [("totals", "proven")]
 
 
 def _split_view(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
@@ -101,13 +127,17 @@ def _split_view(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
 def _state(data: bytes, anchor: Anchor, _: bytes, checkpoint: bytes) -> Claims:
     proof = StateProof.decode(data)
     proof.verify(anchor.suite, anchor.verify_checkpoint(_text(checkpoint)).state_root)
-    return [("state", "proven")]
+    return [_claim_of(proof)]
+
+
+def _claim_of(proof: StateProof) -> tuple[str, str]:
+    return ("absence" if proof.value is None else "state", "proven")
 
 
 def _receipt(data: bytes, anchor: Anchor, body: bytes, _: bytes) -> Claims:
     receipt = Receipt.decode(data)
     receipt.verify(body, anchor)
-    return [("record", "proven")] + [("state", "proven")] * (receipt.state is not None)
+    return [("record", "proven")] + ([_claim_of(receipt.state)] if receipt.state else [])
 
 
 def _renewed(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
@@ -152,11 +182,13 @@ def _is_of(line: str, name: str, anchor: Anchor) -> bool:
 
 _DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
     b"\x92": _record,
-    b"\x93": _equivocation,
+    b"\x93": _of_three,
     b"\x94": _state,
     b"\x95": _split_view,
     b"\x96": _receipt,
+    b"\x97": _history,
     b"\x98": _renewed,
+    b"\x99": _totals,
     b"\x9b": _pack,
     b"{": _consistency,
 }

@@ -60,7 +60,7 @@ def test_demo_runs_each_party_as_a_process_and_has_its_packs_verified_by_another
     assert list(summary["processes"]) == ["tax-authority", "bank", "enterprises", "regulator"]
     assert len(set(summary["processes"].values())) == 4
     proven = summary["independently_proven"]
-    assert set(proven) == {Path(pack).stem for pack in summary["packs"]}
+    assert set(proven) == {*(Path(pack).stem for pack in summary["packs"]), "total"}
     assert proven["dispute"] > proven["revoke-early"] > 0
 
 
@@ -71,6 +71,13 @@ def test_demo_ends_with_a_total_that_the_regulator_verified(
 
     assert summary["total_decisions"] == sum(summary["decisions"].values())
     assert summary["total_amount"] == 50_000_000 * summary["decisions"]["approved"]
+    (shown,) = objects(
+        run_well("verify", summary["total_proof"], "--anchor", summary["anchor"], "--json")
+    )
+    assert (shown["decisions"], shown["amount"]) == (
+        summary["total_decisions"],
+        summary["total_amount"],
+    )
 
 
 def test_demo_writes_packs_that_verify(demo: tuple[Path, dict[str, Any]]) -> None:

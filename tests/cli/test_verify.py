@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from ledgercore import LedgerError, MalformedError, Receipt, parse_anchor
 from tests.cli.command import objects, run, run_well, verify
+from tests.vector_files import VECTORS
 
 
 @pytest.mark.parametrize("form", ["raw", "text"])
@@ -174,3 +176,26 @@ def test_verify_says_what_it_was_given(case: Path, name: str, looks: str) -> Non
     said = f"ledgercore: {name} is not an evidence pack or a receipt: it looks like {looks}\n"
     assert alone.stderr.decode() == said
     assert beside.stderr.decode() == said.replace("an evidence pack or a receipt", "a receipt")
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "shown"),
+    [
+        ("std-totals", "totals", {"consumer": "bank", "decisions": 3, "amount": 2**53 + 1_000_00}),
+        ("c2sp-equivocations", "equivocation", {"equivocation": True, "sequence": 0}),
+        ("c2sp-states", "state-receipt-consent-revoked", {"status": "REVOKED"}),
+    ],
+)
+def test_verify_takes_vectors_of_the_specification(
+    tmp_path: Path, file: str, name: str, shown: dict[str, object]
+) -> None:
+    table = json.loads((VECTORS / f"{file}.json").read_text())
+    vectors = {each["name"]: base64.b64decode(each["data"]) for each in table["vectors"]}
+    (tmp_path / "proof").write_bytes(vectors[name])
+    (tmp_path / "anchor.toml").write_text(table["anchor"])
+
+    (facts,) = objects(
+        run_well("verify", "proof", "--anchor", "anchor.toml", "--json", directory=tmp_path)
+    )
+
+    assert facts.items() >= {"verified": True, **shown}.items()

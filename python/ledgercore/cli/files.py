@@ -102,10 +102,12 @@ _BEGINNINGS = (
     (b"SQLite format 3\0", "a ledger or a vault"),
     (b"-----BEGIN ", "a key"),
     (b"origin = ", "a trust anchor"),
-    (b"\x93", "a state receipt"),
+    (b"\x93", "a state receipt or an equivocation"),
     (b"\x95", "evidence of a split view"),
     (b"\x96", "a receipt"),
     (b"\x97", "a history"),
+    (b"\x98", "a record of a former ledger"),
+    (b"\x99", "totals"),
     (b"\x9b", "an evidence pack"),
 )
 _OBJECTS = (

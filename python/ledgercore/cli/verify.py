@@ -1,4 +1,4 @@
-"""Verify a receipt, a state, a history, a pack, a split view or a renewed record, offline."""
+"""Verify evidence of any kind offline: receipts, states, histories, totals, packs, and more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import click
 from ledgercore.cli.files import FILE, looks_like, read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
-from ledgercore.errors import InvalidError, InvalidSignature, LedgerError, MalformedError
+from ledgercore.errors import (
+    InvalidError,
+    InvalidSignature,
+    LedgerError,
+    MalformedError,
+    UntrustedError,
+)
 
 if TYPE_CHECKING:
     from ledgercore._core import Anchor, Receipt
@@ -30,8 +36,9 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
     """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.
 
     With --record FILE it is a receipt, and FILE is the record's body. Otherwise it is a state
-    receipt, the history of an object, an evidence pack, evidence that the operator signed two
-    histories, or a record of a former ledger; what it proves is printed.
+    receipt, the history of an object, totals with the history that they are held to, an evidence
+    pack, evidence that a member or the operator signed two histories, or a record of a former
+    ledger; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
@@ -109,6 +116,23 @@ def _explain_newline(receipt: Receipt, body: bytes, anchor: Anchor, error: Ledge
         ) from None
 
 
+def _verify_three(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import holds_records
+
+    verify = _verify_equivocation if holds_records(data) else _verify_state
+    verify(data, anchor, as_json)
+
+
+def _verify_equivocation(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore._core import Equivocation
+
+    first = Equivocation.decode(data).first
+    if (first.network, first.suite) != (anchor.network, anchor.suite):
+        raise UntrustedError("equivocation is of another network or suite than the anchor's")
+    facts = {"verified": True, "equivocation": True, "key": first.key.hex()}
+    print_facts(facts | {"sequence": first.sequence}, as_json=as_json)
+
+
 def _verify_state(data: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore.proofs import verify_state
 
@@ -147,6 +171,24 @@ def _verify_history(data: bytes, anchor: Anchor, as_json: bool) -> None:
     print_facts(facts, as_json=False)
     for index, record in history.records:
         click.echo(f"{index:8} {record.kind}: {record.id.hex()}")
+
+
+def _verify_totals(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.exchange.totals import verify_totals_proof
+
+    verified = verify_totals_proof(data, anchor)
+    report = verified.report
+    facts = {
+        "verified": True,
+        "origin": anchor.origin,
+        "size": verified.history.checkpoint.size,
+        "consumer": report.consumer,
+        "begin": report.begin,
+        "end": report.end,
+        "decisions": report.count,
+        "amount": report.amount,
+    }
+    print_facts(facts, as_json=as_json)
 
 
 def _verify_renewed(data: bytes, anchor: Anchor, as_json: bool) -> None:
@@ -193,10 +235,11 @@ def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
 
 
 _VERIFIERS = {
-    b"\x93": _verify_state,
+    b"\x93": _verify_three,
     b"\x95": _verify_split_view,
     b"\x97": _verify_history,
     b"\x98": _verify_renewed,
+    b"\x99": _verify_totals,
     b"\x9b": _verify_pack,
 }
-"""By how they begin: arrays of three, five, seven, eight and eleven."""
+"""By how they begin: arrays of three, five, seven, eight, nine and eleven."""

@@ -21,7 +21,7 @@ from ledgercore.disk import exists, file_bytes, is_empty, make_directory, read_b
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import MalformedError, StoreError, UnavailableError
 from ledgercore.exchange import Claim, Totals, verify_pack
-from ledgercore.exchange.totals import TotalsReport
+from ledgercore.exchange.totals import TotalsProof, TotalsReport
 from ledgercore.ledger import Report
 from ledgercore.profiles import (
     Mapping,
@@ -32,6 +32,7 @@ from ledgercore.profiles import (
     parse_scorecard,
 )
 from ledgercore.records import SchemaRegister
+from ledgercore.rules import book_object
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -72,12 +73,14 @@ class DemoResult:
     packs: dict[str, Path]
     claims: dict[str, tuple[Claim, ...]]
     total: TotalsReport
+    total_proof: Path
+    """The total with the history that anyone holds it to."""
     exchanging_s: float
     """From the first record of an exchange to the last."""
     seconds: float
     """All of it, with what was verified afterwards."""
     independent: dict[str, int] | None
-    """How many claims of each pack the one-file verifier proved, in a process of its own."""
+    """How many claims of each pack, and of the total, the one-file verifier proved."""
     told: dict[str, Any]
     """What is to tell of the processes or the nodes."""
 
@@ -94,6 +97,7 @@ class DemoResult:
             "decisions": dict(sorted(self.tally.outcomes.items())),
             "total_decisions": self.total.count,
             "total_amount": self.total.amount,
+            "total_proof": str(self.total_proof),
             "records": self.records,
             "ledger": str(self.ledger),
             "ledger_bytes": self.ledger_bytes,
@@ -150,13 +154,12 @@ def run_demo(
         anchor = directory / "anchor.toml"
         write_new(anchor, format_anchor(stage.ledger.trust_anchor).encode())
         report_progress("verifying", 0, 1)
-        total = stage.bank.report_totals(0, stage.ledger.size)
+        total, total_proof = _write_total(directory, stage)
         report, totals = stage.regulator.supervise(total)
         packs, claims = _write_packs(directory, stage, tally)
-        independent = verify_independently(packs.values(), anchor)
+        independent = verify_independently([*packs.values(), total_proof], anchor)
         report_progress("verifying", 1, 1)
-        records = stage.ledger.size
-        path = stage.ledger.path
+        records, path = stage.ledger.size, stage.ledger.path
     finally:
         stage.close()
     return DemoResult(
@@ -173,6 +176,7 @@ def run_demo(
         packs=packs,
         claims=claims,
         total=total,
+        total_proof=total_proof,
         exchanging_s=exchanging_s,
         seconds=clock.elapsed_s() - begin,
         independent=independent,
@@ -254,6 +258,17 @@ def _write_packs(
         write_new(path, pack)
         packs[name], claims[name] = path, verify_pack(pack, stage.ledger.trust_anchor)
     return packs, claims
+
+
+def _write_total(directory: Path, stage: Stage) -> tuple[TotalsReport, Path]:
+    """The bank's total with the history of its book, verified as anyone would."""
+    path, ledger = directory / "total.lct", stage.ledger
+    total = stage.bank.report_totals(0, ledger.size)
+    history = ledger.prove_history(book_object(total.consumer))
+    proof = TotalsProof.of(ledger.network, total, history)
+    proof.verify(ledger.trust_anchor)
+    write_new(path, proof.encode())
+    return total, path
 
 
 def _write_rejects(directory: Path, table: Table) -> Path | None:

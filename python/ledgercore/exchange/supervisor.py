@@ -49,7 +49,7 @@ class Supervisor:
     def verify_totals(self, report: TotalsReport) -> None:
         """Hold a consumer's total to all decisions in its book, or raise ``InvalidProof``.
 
-        Without a ledger ``proofs.verify_history`` and ``totals.verify_totals`` do the same.
+        Without a ledger ``totals.verify_totals_proof`` does the same, of a ``TotalsProof``.
         """
         verify_totals(report, self._ledger.history(book_object(report.consumer)))
 

@@ -6,6 +6,10 @@ the sum of amounts and the sum of blindings, and adds the commitments, sees whet
 right. Leaving one out or changing one gives another point. The rules keep the decisions of each
 consumer in a book, whose complete history shows that none is missing.
 
+Whoever has no ledger is handed the report with that history as one file, which begins ``99 01``:
+
+    [1, network, consumer, begin, end, count, amount, blinding, history proof]
+
 What an amount was, the consumer says alone: a total that is right may be the sum of amounts that
 were never true, and without a range proof one of them may stand for a number below zero.
 """
@@ -13,16 +17,34 @@ were never true, and without a range proof one of them may stand for a number be
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from ledgercore import records
-from ledgercore._core import Record, group_add_numbers, group_add_points, group_commit
-from ledgercore.errors import InvalidProof
+from ledgercore._core import Anchor, Record, group_add_numbers, group_add_points, group_commit
+from ledgercore.errors import InvalidProof, UntrustedError
+from ledgercore.proofs import HISTORY_BYTES, History, HistoryProof
+from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import DecisionRecord
-from ledgercore.records.base import Bytes32, Count, Identifier, Part
+from ledgercore.records.base import Bytes16, Bytes32, Count, Identifier, Part
+from ledgercore.rules import book_object
 
-__all__ = ["Amount", "TotalsReport", "add_up", "booked", "verify_totals"]
+__all__ = [
+    "TOTALS_BYTES",
+    "Amount",
+    "TotalsProof",
+    "TotalsReport",
+    "VerifiedTotals",
+    "add_up",
+    "booked",
+    "verify_totals",
+    "verify_totals_proof",
+]
 
 LIMIT_TOTAL = 2**64
+
+TOTALS_BYTES = HISTORY_BYTES
+"""Bytes of a report with its history at most."""
 
 
 class Amount(Part, frozen=True):
@@ -43,6 +65,62 @@ class TotalsReport(Part, frozen=True):
     blinding: Bytes32
 
 
+@dataclass(frozen=True)
+class VerifiedTotals:
+    """A report that is the sum of what its consumer's book holds, and the book's history."""
+
+    report: TotalsReport
+    history: History
+
+
+class TotalsProof(Part, frozen=True):
+    """A report, and the history of its consumer's book to hold it to."""
+
+    version: Literal[1]
+    network: Bytes16
+    consumer: Identifier
+    begin: Count
+    end: Count
+    count: Count
+    amount: int
+    blinding: Bytes32
+    history: bytes
+
+    @staticmethod
+    def of(network: bytes, report: TotalsReport, history: HistoryProof) -> TotalsProof:
+        told = {name: getattr(report, name) for name in report.__struct_fields__}
+        return TotalsProof(version=1, network=network, **told, history=history.encode())
+
+    @staticmethod
+    def decode(data: bytes) -> TotalsProof:
+        return decode_part(data, TotalsProof, "totals", TOTALS_BYTES)
+
+    def encode(self) -> bytes:
+        return encode_part(self)
+
+    @property
+    def report(self) -> TotalsReport:
+        return TotalsReport(*(getattr(self, name) for name in TotalsReport.__struct_fields__))
+
+    def verify(self, anchor: Anchor) -> VerifiedTotals:
+        """The report, if the book that the anchor leads to adds up to it; or raise."""
+        if self.network != anchor.network:
+            raise UntrustedError("totals are of another network than the anchor's")
+        history = HistoryProof.decode(self.history).verify(anchor)
+        if history.object != book_object(self.consumer):
+            raise InvalidProof(f"history is of another object than the book of {self.consumer}")
+        size = history.checkpoint.size
+        if self.end > size:
+            raise InvalidProof(f"period ends at record {self.end}, and {size} are shown")
+        verify_totals(self.report, history.records)
+        return VerifiedTotals(self.report, history)
+
+
+def verify_totals_proof(data: bytes, anchor: Anchor) -> VerifiedTotals:
+    """Verify an encoded report with its history, or raise with what is wrong."""
+    return TotalsProof.decode(data).verify(anchor)
+
+
 def add_up(consumer: str, begin: int, end: int, opened: Sequence[Amount]) -> TotalsReport:
     """The report over the openings of a period."""
     return TotalsReport(
@@ -58,9 +136,13 @@ def add_up(consumer: str, begin: int, end: int, opened: Sequence[Amount]) -> Tot
 def booked(history: Iterable[tuple[int, Record]]) -> Iterator[tuple[int, bytes]]:
     """Index and commitment of each decision in a book's history."""
     for index, record in history:
+        if record.kind != DecisionRecord.KIND:
+            raise InvalidProof(f"record {index} in a book is {record.kind}, want a decision")
         body = records.decode(record.kind, record.body)
-        assert isinstance(body, DecisionRecord) and body.amount_commitment is not None
-        yield index, body.amount_commitment
+        commitment: bytes | None = getattr(body, "amount_commitment", None)
+        if commitment is None:
+            raise InvalidProof(f"record {index} in a book commits to no amount")
+        yield index, commitment
 
 
 def verify_totals(report: TotalsReport, history: Iterable[tuple[int, Record]]) -> None:

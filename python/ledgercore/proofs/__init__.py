@@ -20,7 +20,7 @@ from ledgercore.proofs.split_view import (
     verify_split_view,
 )
 from ledgercore.proofs.state import STATE_RECEIPT_BYTES, StateReceipt, VerifiedState, verify_state
-from ledgercore.proofs.wire import decode_part, verify_note
+from ledgercore.proofs.wire import decode_part, holds_records, verify_note
 
 __all__ = [
     "HISTORY_BYTES",
@@ -37,6 +37,7 @@ __all__ = [
     "VerifiedState",
     "check_complete",
     "decode_part",
+    "holds_records",
     "verify_history",
     "verify_note",
     "verify_records",

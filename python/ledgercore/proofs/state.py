@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ledgercore._core import Anchor, Checkpoint, StateProof
+from ledgercore._core import Anchor, Checkpoint, StateProof, check_canonical
+from ledgercore.errors import CorruptError, MalformedError
 from ledgercore.proofs.wire import decode_part, encode_part, verify_note
 from ledgercore.records.base import Part
-from ledgercore.rules import State, decode_object, state_type
+from ledgercore.rules import State, decode_object, encode_state, state_type
 
 __all__ = [
     "STATE_RECEIPT_BYTES",
@@ -68,4 +69,16 @@ def verify_object(anchor: Anchor, checkpoint: Checkpoint, encoded: bytes) -> Ver
     state_type(proof.object)  # that nothing has a name that nothing can have shows nothing
     proof.verify(anchor.suite, checkpoint.state_root)
     name, value = proof.object, proof.value
-    return VerifiedState(name, checkpoint, None if value is None else decode_object(name, value))
+    return VerifiedState(name, checkpoint, None if value is None else _decoded(name, value))
+
+
+def _decoded(name: bytes, value: bytes) -> State:
+    """The state in its one encoding; an operator may have signed any bytes."""
+    check_canonical(value)
+    try:
+        state = decode_object(name, value)
+    except CorruptError as error:
+        raise MalformedError(f"state of {name!r}: {error}") from error
+    if encode_state(state) != value:
+        raise MalformedError(f"state of {name!r} is not in its canonical form")
+    return state

@@ -10,7 +10,7 @@ from ledgercore._core import Anchor, Checkpoint
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.records.base import Part
 
-__all__ = ["decode_part", "encode_part", "split_hashes", "verify_note"]
+__all__ = ["decode_part", "encode_part", "holds_records", "split_hashes", "verify_note"]
 
 _HASH_BYTES = 32
 
@@ -40,6 +40,15 @@ def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int) -> 
 def split_hashes(joined: bytes) -> list[bytes]:
     """Hashes that stand one after the other, each by itself, as records and packs have them."""
     return [joined[at : at + _HASH_BYTES] for at in range(0, len(joined), _HASH_BYTES)]
+
+
+def holds_records(data: bytes) -> bool:
+    """Whether an encoded array of three is an equivocation, and not a state receipt.
+
+    Its second item begins as a record does, with ``92``; no text does, so no checkpoint.
+    """
+    skipped = {b"\xc4": 4, b"\xc5": 5, b"\xc6": 7}.get(data[2:3], len(data))
+    return data[skipped : skipped + 1] == b"\x92"
 
 
 def verify_note(anchor: Anchor, note: bytes) -> Checkpoint:
