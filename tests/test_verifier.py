@@ -256,7 +256,7 @@ def test_both_accept_or_both_refuse_a_proof_with_a_flipped_bit(
     for vector in offline:
         anchor = package_verify.parse_anchor(vector.anchor)
         places = range(len(vector.data))
-        for at in places if DEEP else rng.sample(places, 6):
+        for at in places if DEEP else rng.sample(places, 4):
             flipped = bytes([vector.data[at] ^ 1 << rng.randrange(8)])
             answer = agreed(vector.data[:at] + flipped + vector.data[at + 1 :], anchor)
 
@@ -264,7 +264,7 @@ def test_both_accept_or_both_refuse_a_proof_with_a_flipped_bit(
 
 
 @given(st.data())
-@examples(40, database=None)
+@examples(25, database=None)
 def test_both_accept_or_both_refuse_a_proof_that_is_changed(
     offline: list[conformance.Vector], data: st.DataObject
 ) -> None:
@@ -278,10 +278,9 @@ def test_both_accept_or_both_refuse_a_proof_that_is_changed(
 
 
 @pytest.mark.skipif(not DEEP, reason="every bit of every vector takes long: LEDGERCORE_DEEP=1")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_both_answer_alike_whatever_vector_is_changed(path: Path, rng: random.Random) -> None:
-    """Also bad ones, and those that are held to another file, changed or not."""
-    for vector in conformance.load_vectors(path):
+def test_both_answer_alike_whatever_vector_is_changed(rng: random.Random) -> None:
+    """Also bad ones, and those that are held to another file."""
+    for vector in (each for path in FILES for each in conformance.load_vectors(path)):
         anchor = package_verify.parse_anchor(vector.anchor)
         for _ in range(20 * TIMES):
             at = rng.randrange(len(vector.data) or 1)

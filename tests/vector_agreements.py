@@ -14,7 +14,8 @@ from ledgercore.exchange import build_pack
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import AgreementFinalize, AgreementResume, AgreementVerify
-from ledgercore.rules import agreement, consent, exchange
+from ledgercore.rules import AgreementState, agreement, consent, exchange
+from ledgercore.rules.table import Case
 from tests.town import Town
 
 Forged = tuple[str, bytes, str]
@@ -80,6 +81,8 @@ def _bad(town: Town, pack: Pack) -> list[Forged]:
         ("agreement-needed-and-not-named", _unnamed(town), "invalid-proof"),
         ("agreement-beyond-its-end", _beyond(town), "invalid-proof"),
         ("agreement-finalized-by-another", _finalized_by_another(town), "untrusted"),
+        ("agreement-finalized-after-its-end", _finalized_at(town, 10**15), "invalid-proof"),
+        ("agreement-finalized-after-the-admit", _finalized_at(town, 1), "invalid-proof"),
         ("agreement-not-negotiated", _skipped(town), "invalid-proof"),
         ("admitted-while-suspended", _while_suspended(town), "invalid-proof"),
         ("agreement-resumed-by-another", _resumed_by_another(town), "untrusted"),
@@ -163,6 +166,17 @@ def _finalized_by_another(town: Town) -> Pack:
     town.accept([verify])
     with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: "bank"):
         town.accept([Draft(town.parties.consumer._key, AgreementFinalize(named))])
+    return _under(town, named)
+
+
+def _finalized_at(town: Town, later_ms: int) -> Pack:
+    """Of a ledger whose state says that the agreement was finalized later than it was."""
+
+    def finalize(case: Case[AgreementFinalize, AgreementState]) -> AgreementState:
+        return structs.replace(case.state, finalized_ms=case.position.time_ms + later_ms)
+
+    with mock.patch.dict(agreement.FAMILY.effects, {AgreementFinalize.KIND: finalize}):
+        named = _agree(town)
     return _under(town, named)
 
 

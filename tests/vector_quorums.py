@@ -115,6 +115,7 @@ def quorums(directory: Path, suite: str) -> tuple[dict[str, Pack], list[Forged]]
         (_of_another_record, "quorum-for-another-record", "invalid-proof"),
         (_by_no_governor, "quorum-voted-by-another", "untrusted"),
         (_by_a_lost_key, "quorum-by-a-replaced-key", "invalid-proof"),
+        (_lapsed, "quorum-that-had-lapsed", "invalid-proof"),
     ):
         town = Council(directory.with_name(name), suite)
         try:
@@ -220,6 +221,17 @@ def _lax(town: Council, body: RecordBody) -> None:
 def _too_few(town: Council) -> Pack:
     key, body = town.replacement(b"n")
     town.propose(body)
+    _lax(town, body)
+    town.take(key)
+    return town.packed()
+
+
+def _lapsed(town: Council) -> Pack:
+    """A key that was replaced two days after its proposal was open for one."""
+    key, body = town.replacement(b"n")
+    town.propose(body)
+    town.approve(body, REGULATOR)
+    town.later(2 * DAY_MS)
     _lax(town, body)
     town.take(key)
     return town.packed()

@@ -1230,6 +1230,7 @@ STATES: dict[str, Shape] = {
         content=HASH,
         lapses_ms=ANY_COUNT,
         approvals=list_of(HASH, PACK_BYTES),
+        enacted_ms=ANY_COUNT,
     ),
     "product": row(
         **BEGIN,
@@ -1251,6 +1252,7 @@ STATES: dict[str, Shape] = {
         expires_ms=ANY_COUNT,
         ended_by=ANY_TEXT,
         code=ANY_TEXT,
+        finalized_ms=ANY_COUNT,
     ),
     "consent": row(
         **BEGIN,
@@ -1954,6 +1956,8 @@ def show_agreement(case: Case) -> Iterator[Claim]:
     if case.admission is not None:
         in_time = case.admission["time_ms"] < state["expires_ms"]
         need(in_time, INVALID_PROOF, "agreement had ended when the exchange was admitted")
+        later = state["finalized_ms"] <= case.admission["time_ms"]
+        need(later, INVALID_PROOF, "agreement was finalized later than the exchange was admitted")
         own.append(case.admission["index"])
     for index in own:
         in_force = any(begin < index < end for begin, end in spans)
@@ -1991,6 +1995,8 @@ def follow_agreement(evidence: Evidence, state: dict[str, Any]) -> list[tuple[in
     same = status == state["status"]
     same = same and all(state[name] == each for name, each in proposed.items() if name in state)
     need(same, INVALID_PROOF, "agreement is not the one that was negotiated")
+    in_time = state["finalized_ms"] < state["expires_ms"]
+    need(in_time, INVALID_PROOF, "agreement had ended before it was finalized")
     return spans
 
 
@@ -2445,6 +2451,9 @@ def follow_proposal(evidence: Evidence, enacted: Entry) -> set[str]:
     closed = (state["status"], own[-1].index) == ("ENACTED", index)
     need(closed, INVALID_PROOF, f"proposal is not the one that record {index} closed")
     check_proposed(evidence, own[0], enacted)
+    lapses_ms = own[0].body["lapses_ms"]
+    in_time = state["lapses_ms"] == lapses_ms and state["enacted_ms"] < lapses_ms
+    need(in_time, INVALID_PROOF, f"proposal of record {index} had lapsed before it was enacted")
     found = set()
     for entry in own:
         if entry.record.kind not in ("governance.propose", "governance.approve"):

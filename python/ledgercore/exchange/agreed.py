@@ -81,6 +81,8 @@ def _follow(case: Case, state: AgreementState) -> list[tuple[int, int]]:
         raise InvalidProof("agreement is not the one that was negotiated")
     if isinstance(proposed, AgreementOffer) and proposed.consumer != state.consumer:
         raise InvalidProof("agreement is not the one that was negotiated")
+    if state.finalized_ms >= state.expires_ms:
+        raise InvalidProof("agreement had ended before it was finalized")
     return spans
 
 
@@ -104,8 +106,11 @@ def _check_covers(case: Case, state: AgreementState) -> None:
     if asked.purpose not in state.purposes or asked.expires_ms > state.expires_ms:
         raise InvalidProof("consent was asked for beyond its agreement")
     admission = case.state.admission
-    if admission is not None and admission.time_ms >= state.expires_ms:
-        raise InvalidProof("agreement had ended when the exchange was admitted")
+    if admission is not None:
+        if admission.time_ms >= state.expires_ms:
+            raise InvalidProof("agreement had ended when the exchange was admitted")
+        if admission.time_ms < state.finalized_ms:
+            raise InvalidProof("agreement was finalized later than the exchange was admitted")
 
 
 def _begun(case: Case) -> list[int]:

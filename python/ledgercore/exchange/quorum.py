@@ -2,8 +2,8 @@
 
 A pack has, for each record that needed a quorum, every record of its proposal, and the complete
 history of governance itself. Who governed is followed from the genesis through each change; so is
-whose a key was. Nothing is left that a ledger's operator would have to be believed for but the time
-by which a proposal lapses.
+whose a key was. That no proposal had lapsed is shown by the block's time in its state: it is the
+operator's word, as all times are.
 """
 
 from __future__ import annotations
@@ -93,6 +93,9 @@ def _approvals(case: Case, enacted: Entry) -> set[str]:
     if (state.status, own[-1][0]) != ("ENACTED", index):
         raise InvalidProof(f"proposal is not the one that record {index} closed")
     _check_proposed(case, own[0], record, body)
+    lapses_ms = getattr(own[0][2], "lapses_ms", 0)
+    if state.lapses_ms != lapses_ms or state.enacted_ms >= lapses_ms:
+        raise InvalidProof(f"proposal of record {index} had lapsed before it was enacted")
     found = set()
     for at, vote, said in own:
         if not isinstance(said, GovernancePropose | GovernanceApprove):

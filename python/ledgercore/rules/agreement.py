@@ -138,12 +138,18 @@ def propose(case: ProposalCase) -> AgreementState:
         expires_ms=body.expires_ms,
         ended_by="",
         code="",
+        finalized_ms=0,
     )
 
 
 def keep(case: Case[Plain, AgreementState]) -> AgreementState:
     """Only the status changes, and what was suspended is so no more."""
     return structs.replace(case.state, ended_by="", code="")
+
+
+def finalize(case: Case[AgreementFinalize, AgreementState]) -> AgreementState:
+    """The time stays in the state, to show that what was proposed had not ended yet."""
+    return structs.replace(case.state, finalized_ms=case.position.time_ms)
 
 
 def end(case: Case[Ended, AgreementState]) -> AgreementState:
@@ -206,7 +212,7 @@ FAMILY = Family(
         AgreementAccept.KIND: keep,
         AgreementAgree.KIND: keep,
         AgreementVerify.KIND: keep,
-        AgreementFinalize.KIND: keep,
+        AgreementFinalize.KIND: finalize,
         AgreementTerminate.KIND: end,
         AgreementSuspend.KIND: end,
         AgreementResume.KIND: keep,

@@ -122,13 +122,13 @@ def enact(case: Case[Any, Any]) -> None:
     name = proposal_object(case.body.proposal)
     state = case.view.get(name, ProposalState)
     assert state is not None, "the record was held to it"
-    case.touch(name, structs.replace(state, status="ENACTED"))
+    case.touch(name, structs.replace(state, status="ENACTED", enacted_ms=case.position.time_ms))
 
 
 def propose(case: Case[GovernancePropose, None]) -> ProposalState:
     body = case.body
     content = _content(case, body.kind, body.body)
-    return ProposalState(*NEW, body.kind, content, body.lapses_ms, (case.record.key,))
+    return ProposalState(*NEW, body.kind, content, body.lapses_ms, (case.record.key,), 0)
 
 
 def report(case: Case[GovernanceReport, None]) -> ProposalState:
@@ -136,7 +136,7 @@ def report(case: Case[GovernanceReport, None]) -> ProposalState:
     body = case.body
     suspension = records.encode(MemberSuspend(body.proposal, body.member))
     content = _content(case, MemberSuspend.KIND, suspension)
-    return ProposalState(*NEW, MemberSuspend.KIND, content, body.lapses_ms, ())
+    return ProposalState(*NEW, MemberSuspend.KIND, content, body.lapses_ms, (), 0)
 
 
 def approve(case: Case[GovernanceApprove, ProposalState]) -> ProposalState:

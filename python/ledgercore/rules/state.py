@@ -138,12 +138,16 @@ class MemberState(BusinessState, frozen=True):
 
 
 class ProposalState(BusinessState, frozen=True):
-    """What governance is to allow, as the hash of a kind and a body, and the keys that approved."""
+    """What governance is to allow, as the hash of a kind and a body, and the keys that approved.
+
+    ``enacted_ms`` is the block's time of the record that it allowed, and 0 until then.
+    """
 
     kind: str
     content: bytes
     lapses_ms: int
     approvals: tuple[bytes, ...]
+    enacted_ms: int
 
 
 class AuthorisationState(BusinessState, frozen=True):
@@ -192,6 +196,7 @@ class AgreementState(BusinessState, frozen=True):
     """What a consumer and a provider negotiate or have agreed on.
 
     ``ended_by`` and ``code`` say who terminated, suspended or retired it and why; else empty.
+    ``finalized_ms`` is the block's time at which it came into force, and 0 until then.
     """
 
     consumer: str
@@ -202,6 +207,7 @@ class AgreementState(BusinessState, frozen=True):
     expires_ms: int
     ended_by: str
     code: str
+    finalized_ms: int
 
 
 class ConsentState(BusinessState, frozen=True):
