@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, InvalidProof, RefusedError, UntrustedError
+from ledgercore import InvalidError, InvalidProof, RefusedError, UntrustedError, format_anchor
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.audit_copy import make_copy
 from ledgercore.exchange.messages import Delivery, encode_message
+from ledgercore.exchange.opened import prove_opening, verify_opening
 from ledgercore.exchange.opening import Holder, Scope, open_content
 from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.rules import AuditState, audit_object, consent_object, disclosure_is_due
 from ledgercore.rules.view import decode_state
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
+from verifier import ledgercore_verify
 
 MEMBERS = (TAX, BANK, REGULATOR)
 
@@ -75,6 +77,25 @@ def test_any_two_holders_open_what_was_ordered(town: Audited, pair: tuple[str, .
     values = open_content(town.parties.ledger, audit, scope, delivery, parts)
 
     assert values == {field: town.table.rows[0].values[field] for field in FIELDS}
+
+
+def test_an_opening_is_shown_without_a_ledger(town: Audited) -> None:
+    audit, scope = town.order()
+    parts = [
+        holder.part(audit, scope, town.delivery) for holder in town.sign(audit, REGULATOR, TAX)
+    ]
+    ledger = town.parties.ledger
+    proof = prove_opening(ledger, audit, scope, town.delivery, parts)
+
+    opened = verify_opening(proof.encode(), ledger.trust_anchor)
+
+    assert (opened.audit, opened.exchange, opened.openers) == (audit, town.intent, (TAX, REGULATOR))
+    trusted = ledgercore_verify.parse_anchor(format_anchor(ledger.trust_anchor))
+    own = ledgercore_verify.verify_opening(proof.encode(), trusted)
+    assert (own.exchange, own.openers) == (town.intent, [TAX, REGULATOR])
+    alone = structs.replace(proof, parts=proof.parts[:1])
+    with pytest.raises(InvalidProof, match="parts are of 1 holders, want 2"):
+        alone.verify(ledger.trust_anchor)
 
 
 def test_one_holder_opens_nothing_though_it_gives_its_part_twice(town: Audited) -> None:

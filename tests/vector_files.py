@@ -20,6 +20,7 @@ from ledgercore import _core, format_anchor
 from ledgercore._core import Receipt
 from ledgercore.proofs.wire import split_hashes
 from tests.vector_histories import histories, states, totals
+from tests.vector_openings import openings
 from tests.vector_packs import packs
 from tests.vector_world import (
     ABSENCE,
@@ -441,7 +442,7 @@ def renewals(world: World) -> Iterator[Vector]:
 
 FAMILIES = (
     *(records, equivocations, splits, checkpoints, trees, receipts, maps),
-    *(states, histories, totals, renewals),
+    *(states, histories, totals, openings, renewals),
 )
 
 

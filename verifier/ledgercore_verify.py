@@ -4,17 +4,18 @@
     python3 ledgercore_verify.py FILE --anchor FILE [--record FILE] [--checkpoint FILE] [--json]
 
 FILE is a receipt (with --record: the record's body), a state receipt, the history of an object,
-totals, an evidence pack, a checkpoint, a state proof or a consistency proof (both with
---checkpoint: the one it is held to), a record of this or a former ledger, an equivocation, or a
-split view. The anchor says whom to trust: ``ledgercore anchor`` prints it, and it must have come
-from somewhere else than the evidence. Each claim is printed, and the exit code is 0; or one line
-says why not, and it is 1 (does not verify), 5 (malformed), 4 (cannot be read) or 2 (wrong usage).
+totals, an opening by order, an evidence pack, a checkpoint, a state proof or a consistency proof
+(both with --checkpoint: the one it is held to), a record of this or a former ledger, an
+equivocation, or a split view. The anchor says whom to trust: ``ledgercore anchor`` prints it, and
+it must have come from somewhere else than the evidence. Each claim is printed, and the exit code is
+0; or one line says why not, and it is 1 (does not verify), 5 (malformed), 4 (cannot be read) or 2
+(wrong usage).
 
 Written from docs/spec alone, for Python 3.11 and its standard library. It shares no code with the
 package that makes the evidence, so that the two can judge each other. It is to be read from top to
 bottom: hashes, curve, group, wire, tree, map, notes, records, receipt, bodies and states,
-histories, totals, pack, command line. It prefers the obvious way to the fast one, and holds no
-secret, so it need not hide its timing.
+histories, totals, openings, pack, command line. It prefers the obvious way to the fast one, and
+holds no secret, so it need not hide its timing.
 """
 
 from __future__ import annotations
@@ -1548,6 +1549,115 @@ def amount_of(index: int, record: Record) -> bytes:
     return bytes(commitment)
 
 
+# ---------------------------------------------------------------------------------------- openings
+#
+# Holders of shares of an audit key open one exchange's copy: each multiplies the copy's point by
+# its share and proves it, and only who had signed on the ledger counts.
+
+HOLDER_PART = row(holder=COUNT, part=HASH, proof=bytes_of(64))
+AUDIT_COPY = row(audit_key=HASH, ephemeral=HASH, sealed=ANY_BYTES)
+OPENING = row(
+    version=VERSION,
+    network=bytes_of(16),
+    checkpoint=ANY_BYTES,
+    key=ANY_BYTES,
+    audit=ANY_BYTES,
+    exchange=ANY_BYTES,
+    scope=list_of(HASH, ITEMS),
+    salt=HASH,
+    copy=AUDIT_COPY,
+    parts=list_of(HOLDER_PART, ITEMS),
+)
+OPENING_SIZE = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An order, the exchange that was opened under it, and the members who opened it."""
+
+    exchange: bytes
+    order: dict[str, Any]
+    openers: list[str]
+
+
+def verify_opening(data: bytes, anchor: Anchor) -> Opened:
+    """Accept that enough holders opened this exchange, as the order on the ledger allows."""
+    need(len(data) <= OPENING_SIZE, MALFORMED, f"opening is above {OPENING_SIZE} bytes")
+    opening = OPENING(decode(data, "opening"), "opening")
+    need(opening["network"] == anchor.network, UNTRUSTED, "opening is of another network")
+    checkpoint, _ = verify_checkpoint(opening["checkpoint"], anchor)
+    key_name, key = state_of(opening["key"], "audit-key", checkpoint, anchor)
+    audit_name, audit = state_of(opening["audit"], "audit", checkpoint, anchor)
+    exchange_name, exchange = state_of(opening["exchange"], "exchange", checkpoint, anchor)
+    named = key_name == audit["audit_key"]
+    need(named, INVALID_PROOF, "audit key is not the one that the order names")
+    scope = anchor.suite.hash("commitment", encode([opening["scope"], opening["salt"]]))
+    same = scope == audit["scope_commitment"]
+    need(same, INVALID_PROOF, "scope is not the one that the order commits to")
+    inside = exchange_name in opening["scope"]
+    need(inside, INVALID_PROOF, "exchange is not in the order's scope")
+    copy, admission = opening["copy"], exchange["admission"]
+    copied = anchor.suite.hash("commitment", encode(list(copy.values())))
+    admitted = admission is not None and admission["audit_copy"] == copied
+    need(admitted, INVALID_PROOF, "audit copy is not the one that was admitted")
+    own = copy["audit_key"] == audit["audit_key"]
+    need(own, INVALID_PROOF, "audit copy is for another audit key than the order's")
+    context = anchor.network + audit_name + exchange_name
+    openers = check_parts(opening["parts"], key, audit, copy["ephemeral"], context)
+    return Opened(exchange_name, audit, openers)
+
+
+def state_of(
+    data: bytes, word: str, checkpoint: Checkpoint, anchor: Anchor
+) -> tuple[bytes, dict[str, Any]]:
+    """The id and the state of an object of a family, which must be there."""
+    found = verify_object(data, checkpoint, anchor)
+    if found.word != word or found.state is None:
+        refuse(INVALID_PROOF, f"opening shows no {word} where it should")
+    return found.object[-32:], found.state
+
+
+def check_parts(
+    parts: list[dict[str, Any]],
+    key: dict[str, Any],
+    audit: dict[str, Any],
+    ephemeral: bytes,
+    context: bytes,
+) -> list[str]:
+    """The members whose parts these are: enough of them, all of whom had signed in time."""
+    numbers, holders = [each["holder"] for each in parts], key["holders"]
+    ascend = all(one < other for one, other in itertools.pairwise(numbers))
+    sound = ascend and all(1 <= number <= len(holders) for number in numbers)
+    need(sound, MALFORMED, f"parts are of holders {numbers}, want some of the key's, ascending")
+    enough = len(numbers) >= key["threshold"]
+    need(enough, INVALID_PROOF, f"parts are of {len(numbers)} holders, want {key['threshold']}")
+    signed = {each["member"]: each["time_ms"] for each in audit["openers"]}
+    openers = []
+    for each in parts:
+        holder = holders[each["holder"] - 1]
+        member = holder["member"]
+        in_time = member in signed and signed[member] < audit["expires_ms"]
+        need(in_time, UNTRUSTED, f"{member} has not signed to open under the order")
+        verify_part(holder["share_key"], ephemeral, each["part"], each["proof"], context)
+        openers.append(member)
+    return openers
+
+
+def verify_part(key: bytes, ephemeral: bytes, part: bytes, proof: bytes, context: bytes) -> None:
+    """Accept that the number that makes the key of the generator makes the part of the point."""
+    for name, data in (("share key", key), ("ephemeral point", ephemeral)):
+        need(data != bytes(32), MALFORMED, f"{name} is the identity")
+    own, point = decode_element(key, "share key"), decode_element(ephemeral, "ephemeral point")
+    shown = decode_element(part, "part")
+    told, response = (decode_scalar(half, "proof") for half in (proof[:32], proof[32:]))
+    first = add_multiples(response, BASE, told, negate_point(own))
+    second = add_multiples(response, point, told, negate_point(shown))
+    message = b"ledgercore audit part v1\n" + key + ephemeral + part
+    message += encode_element(first) + encode_element(second) + context
+    found = int.from_bytes(hashlib.sha512(message).digest(), "little") % ORDER
+    need(found == told, INVALID_PROOF, "part is not made by the holder's share")
+
+
 # -------------------------------------------------------------------------------------------- pack
 #
 # All evidence of one exchange. First everything is led to the checkpoint, then read as claims.
@@ -2566,6 +2676,18 @@ SPLIT_VIEW = row(
 )
 
 
+def show_opening(data: bytes, given: Given) -> list[Claim]:
+    opened = verify_opening(data, given.anchor)
+    order, exchange = opened.order, opened.exchange.hex()
+    ordered = f"{order['supervisor']} ordered it ({order['basis']}) until {order['expires_ms']} ms"
+    times = {each["member"]: each["time_ms"] for each in order["openers"]}
+    claims = [Claim("ordered", f"{ordered}; exchange {exchange} is in the order's scope")]
+    for member in opened.openers:
+        gave = f"{member} signed to open at {times[member]} ms, and its share made its part"
+        claims.append(Claim("opened", gave))
+    return claims
+
+
 def show_split_view(data: bytes, given: Given) -> list[Claim]:
     """Two checkpoints that one operator signed, and that cannot both be of one history."""
     need(len(data) <= SPLIT_VIEW_BYTES, MALFORMED, f"split view is above {SPLIT_VIEW_BYTES} bytes")
@@ -2733,6 +2855,7 @@ KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x97: show_history,
     0x98: show_renewed,
     0x99: show_totals,
+    0x9A: show_opening,
     0x9B: show_pack,
     ord("{"): show_consistency,
 }
@@ -2769,8 +2892,8 @@ def read(path: str, limit: int) -> bytes:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Verify evidence of a ledgercore ledger: a receipt, a state receipt, a "
-        "history, totals, an evidence pack, a checkpoint, a state proof, a consistency proof, a "
-        "record, an equivocation or a split view."
+        "history, totals, an opening, an evidence pack, a checkpoint, a state proof, a "
+        "consistency proof, a record, an equivocation or a split view."
     )
     parser.add_argument("file", metavar="FILE", help="the evidence")
     parser.add_argument("--anchor", required=True, metavar="FILE", help="whom to trust")

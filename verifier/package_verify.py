@@ -34,6 +34,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange import verify_pack
+from ledgercore.exchange.opened import verify_opening
 from ledgercore.exchange.totals import verify_totals_proof
 from ledgercore.proofs import (
     holds_records,
@@ -119,6 +120,11 @@ def _totals(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
     return [("totals", "proven")]
 
 
+def _opening(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
+    opened = verify_opening(data, anchor)
+    return [("ordered", "proven")] + [("opened", "proven")] * len(opened.openers)
+
+
 def _split_view(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
     verify_split_view(data, anchor)
     return [("split-view", "proven")]
@@ -189,6 +195,7 @@ _DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
     b"\x97": _history,
     b"\x98": _renewed,
     b"\x99": _totals,
+    b"\x9a": _opening,
     b"\x9b": _pack,
     b"{": _consistency,
 }

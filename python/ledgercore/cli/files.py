@@ -108,6 +108,7 @@ _BEGINNINGS = (
     (b"\x97", "a history"),
     (b"\x98", "a record of a former ledger"),
     (b"\x99", "totals"),
+    (b"\x9a", "an opening by order"),
     (b"\x9b", "an evidence pack"),
 )
 _OBJECTS = (

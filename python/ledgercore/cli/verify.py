@@ -36,9 +36,9 @@ def command(evidence: str, anchor_path: str, record_path: str | None, as_json: b
     """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.
 
     With --record FILE it is a receipt, and FILE is the record's body. Otherwise it is a state
-    receipt, the history of an object, totals with the history that they are held to, an evidence
-    pack, evidence that a member or the operator signed two histories, or a record of a former
-    ledger; what it proves is printed.
+    receipt, the history of an object, totals with the history that they are held to, an opening by
+    order, an evidence pack, evidence that a member or the operator signed two histories, or a
+    record of a former ledger; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
@@ -191,6 +191,22 @@ def _verify_totals(data: bytes, anchor: Anchor, as_json: bool) -> None:
     print_facts(facts, as_json=as_json)
 
 
+def _verify_opening(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.exchange.opened import verify_opening
+
+    opened = verify_opening(data, anchor)
+    facts = {
+        "verified": True,
+        "origin": anchor.origin,
+        "audit": opened.audit.hex(),
+        "supervisor": opened.state.supervisor,
+        "basis": opened.state.basis,
+        "exchange": opened.exchange.hex(),
+        "opened_by": ", ".join(opened.openers),
+    }
+    print_facts(facts, as_json=as_json)
+
+
 def _verify_renewed(data: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore.proofs import verify_renewed
 
@@ -240,6 +256,7 @@ _VERIFIERS = {
     b"\x97": _verify_history,
     b"\x98": _verify_renewed,
     b"\x99": _verify_totals,
+    b"\x9a": _verify_opening,
     b"\x9b": _verify_pack,
 }
-"""By how they begin: arrays of three, five, seven, eight, nine and eleven."""
+"""By how they begin: arrays of three, five, seven to eleven."""

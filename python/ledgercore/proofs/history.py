@@ -21,7 +21,7 @@ from ledgercore.errors import InvalidProof, LimitError, MalformedError
 from ledgercore.proofs.records import verify_records
 from ledgercore.proofs.state import VerifiedState, verify_object
 from ledgercore.proofs.wire import decode_part, encode_part, verify_note
-from ledgercore.records.base import Count, Part
+from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import EMPTY_HISTORY, BusinessState, check_has_history, extend_history
 
 __all__ = ["HISTORY_BYTES", "History", "HistoryProof", "check_complete", "verify_history"]
@@ -51,9 +51,9 @@ class HistoryProof(Part, frozen=True):
     checkpoint: bytes
     state: bytes
     records: tuple[tuple[Count, bytes], ...]
-    proof: tuple[bytes, ...]
+    proof: tuple[Bytes32, ...]
     earlier: bytes | None
-    consistency: tuple[bytes, ...]
+    consistency: tuple[Bytes32, ...]
 
     @staticmethod
     def decode(data: bytes) -> HistoryProof:
