@@ -1787,19 +1787,9 @@ class Evidence:
         self.members = {member: self._member(member) for member in members}
 
     def _entries(self, pack: dict[str, Any]) -> list[Entry]:
-        indices = [each["index"] for each in pack["records"]]
-        ascend = all(one < other for one, other in itertools.pairwise(indices))
-        need(ascend, INVALID_PROOF, "indices of the records do not ascend")
-        found, leaves = [], dict[int, bytes]()
-        for each in pack["records"]:
-            index, what = each["index"], f"record {each['index']}"
-            record = decode_record(each["record"])
-            leaves[index] = self.suite.leaf(record.encoded)
-            verify_record(record, self.anchor, what)
-            found.append(Entry(index, record, decode_body(record, what)))
-        size, root = self.checkpoint.size, self.checkpoint.root
-        verify_multiproof(self.suite, leaves, size, pack["proof"], root)
-        return found
+        need(bool(pack["records"]), INVALID_PROOF, "pack has no records")
+        found = verify_records(pack["records"], pack["proof"], self.checkpoint, self.anchor)
+        return [Entry(at, record, decode_body(record, f"record {at}")) for at, record in found]
 
     def _check_genesis(self) -> None:
         """Hold the genesis to the network that is named for it."""
