@@ -19,7 +19,15 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ledgercore import InvalidError, Ledger, LimitError, MalformedError, SigningKey, StoreError
+from ledgercore import (
+    InvalidError,
+    Ledger,
+    LimitError,
+    MalformedError,
+    PassphraseError,
+    SigningKey,
+    StoreError,
+)
 from ledgercore.entropy import SeededEntropy, SystemEntropy
 from ledgercore.keyfile import load_key, load_vault_key, store_key, store_vault_key
 from ledgercore.passphrase import (
@@ -89,7 +97,7 @@ def test_a_key_under_a_passphrase_comes_back_with_it_only(tmp_path: Path) -> Non
     for load, name in ((load_key, "key"), (load_vault_key, "vault")):
         with pytest.raises(InvalidError, match="passphrase does not open the key"):
             load(tmp_path / name, b"wrong")
-        with pytest.raises(InvalidError, match="sealed under a passphrase: give it"):
+        with pytest.raises(PassphraseError, match="sealed under a passphrase: give it"):
             load(tmp_path / name)
     with pytest.raises(InvalidError, match="key is a signing key, want a vault key"):
         load_vault_key(tmp_path / "key", b"correct horse")
@@ -150,7 +158,7 @@ def test_a_ledger_whose_key_is_sealed_opens_with_the_passphrase(tmp_path: Path) 
     path = tmp_path / "a.ledger"
     Ledger.create(path, origin="example.org/log", passphrase=b"correct horse").close()
 
-    with pytest.raises(InvalidError, match=r"a\.ledger\.key is sealed under a passphrase"):
+    with pytest.raises(PassphraseError, match=r"a\.ledger\.key is sealed under a passphrase"):
         Ledger.open(path)
     with Ledger.open(path, passphrase=b"correct horse") as ledger:
         assert ledger.append(b"hello").index == 1

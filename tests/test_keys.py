@@ -443,7 +443,7 @@ def test_what_is_wrong_with_a_token_is_said(token: str, operator: TokenKey) -> N
     right = uri(token, "operator")
     for arguments, want in [
         (f"{right!r}, b'9999'", "InvalidError PIN does not open the token"),
-        (f"{right!r}", "InvalidError .* needs the token's PIN"),
+        (f"{right!r}", "PassphraseError .* needs the token's PIN"),
         (f"{uri(token, 'operator', 'gone')!r}, b'1234'", "UnavailableError token .* is not there"),
         (f"{uri(token, 'absent')!r}, b'1234'", "UnavailableError .* is not in the token: .* init"),
         (

@@ -108,7 +108,7 @@ def test_a_ledger_opens_as_it_was_closed(ledger: Ledger, path: Path) -> None:
 
 
 def test_a_second_writer_is_refused_with_the_way_on(ledger: Ledger, path: Path) -> None:
-    with pytest.raises(BusyError, match="read_only=True"):
+    with pytest.raises(BusyError, match="only read beside it"):
         Ledger.open(path)
     code = "import sys; from ledgercore import Ledger; Ledger.open(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)

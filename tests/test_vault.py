@@ -21,6 +21,7 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     LimitError,
+    PassphraseError,
     RollbackError,
     StoreError,
     UntrustedError,
@@ -253,7 +254,7 @@ def test_a_key_file_under_a_passphrase_opens_with_it_only(path: Path) -> None:
     vault.store([("a", SECRET)])
     vault.close()
 
-    with pytest.raises(InvalidError, match="sealed under a passphrase: give it"):
+    with pytest.raises(PassphraseError, match="sealed under a passphrase: give it"):
         Vault(path)
     with pytest.raises(InvalidError, match="passphrase does not open the key"):
         Vault(path, passphrase=b"another")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ledgercore.aio import AsyncLedger
     from ledgercore.anchor import format_anchor, parse_anchor
     from ledgercore.errors import (
+        AbsentError,
         BusyError,
         CorruptError,
         DiskFullError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         LedgerError,
         LimitError,
         MalformedError,
+        PassphraseError,
         RefusedError,
         RollbackError,
         StoreError,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AbsentError",
     "Anchor",
     "AsyncLedger",
     "Block",
@@ -78,6 +81,7 @@ __all__ = [
     "LedgerError",
     "LimitError",
     "MalformedError",
+    "PassphraseError",
     "Receipt",
     "Receipts",
     "Record",

@@ -94,8 +94,11 @@ def check_one_name(path: str | Path) -> None:
     """Refuse a file that has several names: what stands beside each would not be shared."""
     try:
         names = Path(path).stat().st_nlink
+        directory = Path(path).is_dir()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if directory:
+        raise StoreError(f"{path} is a directory, want a file: name a ledger in it")
     if names > 1:
         raise StoreError(
             f"{path} has {names} names (hard links), which would not share its lock and its log: "
@@ -296,7 +299,7 @@ class WriterLock:
         except OSError:
             os.close(self._descriptor)
             raise BusyError(
-                f"another writer holds {path}: close it, or open with read_only=True"
+                f"another writer holds {path}: close it, or only read beside it"
             ) from None
         _LOCKS.add(self)
 

@@ -14,7 +14,9 @@
     │   ├── ForkError           two checkpoints that cannot both be of one history
     │   └── RollbackError       an older history shown as the latest
     ├── RefusedError            sound, and against a rule; carries the code
+    ├── AbsentError             what was asked for by its number or id is not there
     └── UnavailableError        a resource could not be had
+        ├── PassphraseError     a key is sealed, and its passphrase was not given
         ├── StoreError          input or output failed
         │   ├── DiskFullError   passes when space is freed
         │   └── FencedError     another writer has taken the ledger over
@@ -24,6 +26,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AbsentError",
     "BusyError",
     "CorruptError",
     "DiskFullError",
@@ -36,6 +39,7 @@ __all__ = [
     "LedgerError",
     "LimitError",
     "MalformedError",
+    "PassphraseError",
     "RefusedError",
     "RollbackError",
     "StoreError",
@@ -122,8 +126,16 @@ def _refused(code: str, message: str, record: bytes, remedy: str) -> RefusedErro
     return RefusedError(code, message, record=record, remedy=remedy)
 
 
+class AbsentError(LedgerError):
+    """What was asked for by its number or id is not there."""
+
+
 class UnavailableError(LedgerError):
     """A resource could not be had."""
+
+
+class PassphraseError(UnavailableError):
+    """A key is sealed, and its passphrase or its token's PIN was not given."""
 
 
 class StoreError(UnavailableError):

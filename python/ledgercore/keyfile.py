@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ledgercore._core import SigningKey
 from ledgercore.disk import read_bytes, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import InvalidError, MalformedError
+from ledgercore.errors import InvalidError, MalformedError, PassphraseError
 from ledgercore.passphrase import (
     COST,
     KEY_BYTES,
@@ -110,7 +110,7 @@ def _open_sealed(path: str | Path, text: bytes, use: str, passphrase: bytes | No
             raise InvalidError(f"{path} is not sealed: leave the passphrase out, or restore it")
         return None
     if passphrase is None:
-        raise InvalidError(f"{path} is sealed under a passphrase: give it")
+        raise PassphraseError(f"{path} is sealed under a passphrase: give it")
     try:
         return open_with_passphrase(text, use, passphrase)
     except InvalidError as error:

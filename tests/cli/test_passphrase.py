@@ -26,8 +26,10 @@ def test_a_sealed_key_signs_with_its_passphrase_only(tmp_path: Path, passphrase:
     append = ("append", path, "--lines", "-", "--json")
     assert (path.with_name("a.ledger.key")).read_bytes().startswith(b"-----BEGIN LEDGERCORE SEALED")
     done = run(*append, data=b"one\n")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"is sealed under a passphrase: give it" in done.stderr
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert b"is sealed under a passphrase: give it (--passphrase-file FILE)" in done.stderr
+    (tmp_path / "wrong").write_text("correct house\n")
+    assert run(*append, "--passphrase-file", tmp_path / "wrong", data=b"one\n").returncode == 1
     answered = run_well(*append, "--passphrase-file", passphrase, data=b"one\n")
     assert [each["index"] for each in objects(answered)] == [1]
 
@@ -62,6 +64,6 @@ def test_a_pack_is_made_with_a_vault_under_a_passphrase(tmp_path: Path, passphra
     exchange = name.removeprefix(b"exchange/").hex()
     options = ("--vault", tmp_path / "sealed.vault", "--output")
     done = run("pack", summary, exchange, *options, tmp_path / "a.lcp")
-    assert done.returncode == 1 and b"is sealed under a passphrase" in done.stderr
+    assert done.returncode == 4 and b"is sealed under a passphrase" in done.stderr
     more = ("--passphrase-file", passphrase)
     run_well("pack", summary, exchange, *options, tmp_path / "a.lcp", *more)

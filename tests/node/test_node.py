@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledgercore import Checkpoint, MalformedError, Record, RefusedError, testing
-from ledgercore.node.answers import AbsentError
+from ledgercore.errors import AbsentError
 from ledgercore.rules import MemberState, member_object
 from tests.node.running import running
 

@@ -2,7 +2,7 @@
 
 Each command is a file of its own and is imported when it is called, so that help is quick. Exit
 codes: 0 done; 1 it does not verify, or is damaged; 2 wrong usage; 3 refused by a rule; 4 busy,
-missing, or input and output failed; 5 malformed input; 130 interrupted.
+missing, locked, or input and output failed; 5 malformed input; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     MalformedError,
+    PassphraseError,
     RefusedError,
     UnavailableError,
 )
@@ -116,7 +117,8 @@ def main() -> None:
         facts = {}
         if isinstance(error, RefusedError):
             facts = {"code": error.code, "remedy": error.remedy}
-        _end(type(error).__name__, str(error), exit_code(error), as_json=as_json, **facts)
+        how = " (--passphrase-file FILE)" if isinstance(error, PassphraseError) else ""
+        _end(type(error).__name__, f"{error}{how}", exit_code(error), as_json=as_json, **facts)
     except click.UsageError as error:
         error.show()
         sys.exit(2)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from ledgercore.cli.files import FILE
+from ledgercore.cli.files import PATH
 from ledgercore.cli.output import json_option, print_json
 
 
 @click.command("anchor")
-@click.argument("ledger", type=FILE)
+@click.argument("ledger", type=PATH)
 @json_option
 def command(ledger: str, as_json: bool) -> None:
     """Print what a verifier must be given to check LEDGER's receipts, as TOML."""

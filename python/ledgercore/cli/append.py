@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledgercore.cli.files import FILE, key_option, passphrase_option, read_passphrase
+from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_json
 from ledgercore.disk import exists, file_bytes, open_lines
 from ledgercore.errors import LimitError, MalformedError, StoreError, UnavailableError
@@ -26,7 +26,7 @@ LINE_BYTES = 63 * 1024
 
 
 @click.command("append")
-@click.argument("ledger", type=FILE)
+@click.argument("ledger", type=PATH)
 @click.option("--lines", "source", required=True, help="A file of lines, or - for standard input.")
 @key_option
 @passphrase_option

@@ -10,8 +10,7 @@ from ledgercore.disk import read_bytes
 from ledgercore.errors import MalformedError
 
 __all__ = [
-    "FILE",
-    "PLACE",
+    "PATH",
     "key_option",
     "looks_like",
     "passphrase_option",
@@ -33,10 +32,10 @@ PASSPHRASE_BYTES = 1024
 
 
 class _Path(click.Path):
-    """A path that the system takes; whether it can be read shows when it is."""
+    """A path that the system takes; what is there, and whether it can be read, shows when it is."""
 
-    def __init__(self, *, dir_okay: bool) -> None:
-        super().__init__(dir_okay=dir_okay, readable=False)
+    def __init__(self) -> None:
+        super().__init__(readable=False)
 
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
@@ -46,13 +45,11 @@ class _Path(click.Path):
         return super().convert(value, parameter, context)
 
 
-FILE = _Path(dir_okay=False)
-PLACE = _Path(dir_okay=True)
-"""A file or a directory."""
+PATH = _Path()
 
 passphrase_option = click.option(
     "--passphrase-file",
-    type=FILE,
+    type=PATH,
     envvar="LEDGERCORE_PASSPHRASE_FILE",
     help="A file with the passphrase of the key file, on one line.",
 )

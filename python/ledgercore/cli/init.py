@@ -6,7 +6,7 @@ from unicodedata import category
 
 import click
 
-from ledgercore.cli.files import FILE, key_option, passphrase_option, read_passphrase
+from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_facts
 from ledgercore.errors import LimitError, MalformedError
 
@@ -14,7 +14,7 @@ ORIGIN_BYTES = 255
 
 
 @click.command("init")
-@click.argument("ledger", type=FILE)
+@click.argument("ledger", type=PATH)
 @click.option("--origin", required=True, help="The ledger's unique name, such as tax.example/log.")
 @click.option("--suite", default="std", help="std (default), or c2sp for SHA-256 log tooling.")
 @key_option

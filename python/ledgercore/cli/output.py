@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 __all__ = [
-    "AbsentError",
     "json_line",
     "json_option",
     "on_terminal",
@@ -31,12 +30,6 @@ __all__ = [
 ]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-
-
-class AbsentError(click.ClickException):
-    """What was asked for by its number or id is not there."""
-
-    exit_code = 2
 
 
 def json_line(value: Mapping[str, Any]) -> str:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.files import FILE
+from ledgercore.cli.files import PATH
 from ledgercore.cli.objects import parse_object
-from ledgercore.cli.output import AbsentError, json_line, json_option, on_terminal, print_facts
+from ledgercore.cli.output import json_line, json_option, on_terminal, print_facts
+from ledgercore.errors import AbsentError
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
 
 
 @click.command("prove")
-@click.argument("ledger", type=FILE)
+@click.argument("ledger", type=PATH)
 @click.option("--index", type=int, help="Prove that a record stands at this index: a receipt.")
 @click.option(
     "--state", help="Prove the state of an object, such as consent/<hex>, or its absence."
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--history", help="Prove which records are all that touched an object.")
 @click.option("--height", type=int, help="With --history: as of this block's checkpoint.")
 @click.option("--since", type=int, help="Prove that the ledger goes on from this size.")
-@click.option("--output", type=FILE, help="A new file to write it to.")
+@click.option("--output", type=PATH, help="A new file to write it to.")
 @json_option
 def command(
     ledger: str,

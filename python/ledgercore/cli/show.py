@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.files import FILE
+from ledgercore.cli.files import PATH
 from ledgercore.cli.objects import format_object, parse_object
 from ledgercore.cli.output import (
-    AbsentError,
     json_option,
     parse_hex,
     plain,
     print_facts,
     print_json,
 )
+from ledgercore.errors import AbsentError
 
 if TYPE_CHECKING:
     from ledgercore._core import Block, Record
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("ledger", type=FILE)
+@click.argument("ledger", type=PATH)
 @click.option("--index", type=int, help="A record by its index.")
 @click.option("--id", "record_id", help="A record by its id, in hexadecimal.")
 @click.option("--block", "height", type=int, help="A block by its height.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.files import FILE, looks_like, read_anchor, read_evidence, read_record
+from ledgercore.cli.files import PATH, looks_like, read_anchor, read_evidence, read_record
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
 from ledgercore.errors import (
@@ -28,9 +28,9 @@ RECEIPT_MARK = b"\x96"
 
 
 @click.command("verify")
-@click.argument("evidence", type=FILE)
-@click.option("--anchor", "anchor_path", required=True, type=FILE, help="The anchor.")
-@click.option("--record", "record_path", type=FILE, help="A receipt's record: its body.")
+@click.argument("evidence", type=PATH)
+@click.option("--anchor", "anchor_path", required=True, type=PATH, help="The anchor.")
+@click.option("--record", "record_path", type=PATH, help="A receipt's record: its body.")
 @json_option
 def command(evidence: str, anchor_path: str, record_path: str | None, as_json: bool) -> None:
     """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.

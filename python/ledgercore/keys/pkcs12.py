@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ledgercore._core import SigningKey
 from ledgercore.disk import read_bytes, write_new
-from ledgercore.errors import InvalidError, LimitError, MalformedError
+from ledgercore.errors import InvalidError, LimitError, MalformedError, PassphraseError
 from ledgercore.passphrase import PASSPHRASE_BYTES
 
 __all__ = ["PKCS12_ROUNDS", "load_pkcs12", "store_pkcs12"]
@@ -58,7 +58,7 @@ def load_pkcs12(path: str | Path, passphrase: bytes | None) -> SigningKey:
 
     data = read_bytes(path)
     if passphrase is None:
-        raise InvalidError(f"{path} is sealed under a passphrase: give it")
+        raise PassphraseError(f"{path} is sealed under a passphrase: give it")
     _check_passphrase(path, passphrase)
     if data[:1] != bytes([_SEQUENCE]):
         raise MalformedError(f"{path} is no PKCS#12 file: restore it from a copy")

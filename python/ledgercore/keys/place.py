@@ -11,7 +11,7 @@ from pathlib import Path
 from ledgercore._core import SigningKey
 from ledgercore.disk import exists
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError
+from ledgercore.errors import PassphraseError
 from ledgercore.keyfile import load_key, store_key
 from ledgercore.keys.pkcs12 import load_pkcs12, store_pkcs12
 from ledgercore.keys.signing import Signer
@@ -40,7 +40,7 @@ def ensure_signer(place: str, passphrase: bytes | None, entropy: Entropy) -> Sig
     seed = entropy.bytes(32)
     if Path(place).suffix.lower() in _PKCS12:
         if passphrase is None:
-            raise InvalidError(f"{place} needs a passphrase: PKCS#12 seals the key under one")
+            raise PassphraseError(f"{place} needs a passphrase: PKCS#12 seals the key under one")
         store_pkcs12(place, seed, passphrase)
     else:
         store_key(place, seed, passphrase, entropy=entropy)

@@ -21,6 +21,7 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     MalformedError,
+    PassphraseError,
     UnavailableError,
     UntrustedError,
 )
@@ -149,7 +150,7 @@ def _pin(name: TokenName, pin: bytes | None) -> str:
         path = name.pin_source.removeprefix("file:")
         pin = read_bytes(path, PIN_BYTES + 2, "a PIN").partition(b"\n")[0].removesuffix(b"\r")
     if pin is None:
-        raise InvalidError(f"{name.uri} needs the token's PIN: give it as the passphrase")
+        raise PassphraseError(f"{name.uri} needs the token's PIN: give it as the passphrase")
     return pin.decode(errors="replace")
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ledgercore import errors
 from ledgercore.errors import (
+    AbsentError,
     DiskFullError,
     InconsistentError,
     InvalidError,
@@ -26,7 +27,6 @@ from ledgercore.node.rates import TooManyError
 
 __all__ = [
     "JSON",
-    "AbsentError",
     "SlowError",
     "TooLargeError",
     "error_answer",
@@ -36,10 +36,6 @@ __all__ = [
 ]
 
 JSON = "application/json"
-
-
-class AbsentError(LedgerError):
-    """What was asked for is not there."""
 
 
 class SlowError(LedgerError):
@@ -117,8 +113,7 @@ def error_of(status: int, body: bytes) -> LedgerError:
         return RefusedError(said.code, message.removeprefix(f"{said.code}: "), remedy="")
     if said.error == "InvalidSignature":
         return errors.InvalidSignature(message, said.indices)
-    kind = {"TooLargeError": TooLargeError, "AbsentError": AbsentError}.get(said.error)
-    kind = kind or getattr(errors, said.error, None)
+    kind = TooLargeError if said.error == "TooLargeError" else getattr(errors, said.error, None)
     if status == 429:
         return TooManyError(message, 1)
     if kind in (MalformedError, LimitError, TooLargeError):

@@ -14,8 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Scope
 
-from ledgercore.errors import LimitError, MalformedError, RefusedError, UnavailableError
-from ledgercore.node.answers import AbsentError, TooLargeError, json_answer
+from ledgercore.errors import (
+    AbsentError,
+    LimitError,
+    MalformedError,
+    RefusedError,
+    UnavailableError,
+)
+from ledgercore.node.answers import TooLargeError, json_answer
 from ledgercore.node.guard import KEY, inner_path
 from ledgercore.node.metrics import METRICS_TYPE
 from ledgercore.node.names import parse_object

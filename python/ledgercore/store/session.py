@@ -181,7 +181,7 @@ class Session:
             )
         except psycopg.errors.LockNotAvailable:
             raise BusyError(
-                f"another writer holds {self._address.name}: close it, open with read_only=True, "
+                f"another writer holds {self._address.name}: close it, only read beside it, "
                 "or end its session on the server (pg_terminate_backend)"
             ) from None
         cursor.execute("SET lock_timeout TO '5s'")
