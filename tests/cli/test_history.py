@@ -62,6 +62,20 @@ def test_an_absence_is_proven_and_verified(place: Path) -> None:
     assert (facts["object"], facts["present"], facts["state"]) == (ABSENT, False, None)
 
 
+@pytest.mark.parametrize(("name", "status"), [(NAME, "REVOKED"), (ABSENT, None)])
+def test_a_receipt_with_a_state_says_what_the_state_is(
+    place: Path, name: str, status: str | None
+) -> None:
+    prove(place, "--index", 5, "--state", name, "--output", "proof")
+    (place / "record").write_bytes(run_well("show", place / "a.ledger", "--index", 5, "--body"))
+
+    (facts,) = objects(verify(place, "--record", place / "record", "--json").stdout)
+
+    assert (facts["object"], facts["present"]) == (name, status is not None)
+    assert facts.get("status") == status
+    assert (facts["state"] or {}).get("status") == status
+
+
 @pytest.mark.parametrize(("height", "kinds"), [(None, 3), (3, 2), (2, 1), (1, 0), (4, 3)])
 def test_a_history_is_proven_and_verified(place: Path, height: int | None, kinds: int) -> None:
     given = () if height is None else ("--height", height)
@@ -123,7 +137,7 @@ def test_a_record_does_not_go_with_them(place: Path) -> None:
         (2, ("--index", 1, "--history", NAME), b"say one of"),
         (2, ("--index", 1, "--state", NAME, "--since", 1), b"say one of"),
         (2, ("--state", NAME, "--height", 1), b"--height goes with --history"),
-        (2, ("--history", NAME, "--height", 9), b"height is 9, want 0 or more and at most 4"),
+        (4, ("--history", NAME, "--height", 9), b"height is 9, want 0 or more and at most 4"),
         (5, ("--history", "signer/" + "00" * 32), b"has no history, want one of governance"),
         (5, ("--state", "consents/1"), b"is of no family that has states"),
         (5, ("--state", "consent/1"), b"want 64 hexadecimal digits"),

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import base64
-import re
-import subprocess
-import sys
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from ledgercore import Checkpoint, Ledger, Report, format_anchor, parse_anchor, primitives
+from ledgercore import (
+    Checkpoint,
+    InvalidError,
+    Ledger,
+    MalformedError,
+    Report,
+    format_anchor,
+    parse_anchor,
+)
 from ledgercore.cli.backup import command
 from ledgercore.cli.objects import format_object, parse_object
-from tests.cli.command import DOCUMENT, objects, run, run_well, verify
+from ledgercore.proofs import ConsistencyProof, VerifiedConsistency
+from tests.cli.command import objects, run, run_well, verify
 
 
 def test_audit_says_what_it_verified(ledger: Path) -> None:
@@ -157,44 +166,63 @@ def test_body_for_machines_is_one_object(case: Path) -> None:
     assert shown == {"index": 1, "body_base64": base64.b64encode(b"one record").decode()}
 
 
-def test_proof_of_growth_verifies_as_the_document_says(ledger: Path, tmp_path: Path) -> None:
-    """With the checkpoint that was kept; not with that of a ledger beside it."""
-    (snippet,) = re.findall(
-        r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE
-    )
-    (tmp_path / "anchor.toml").write_bytes(run_well("anchor", ledger))
+def test_growth_verifies_with_the_checkpoint_that_was_kept(ledger: Path, tmp_path: Path) -> None:
+    """Not with that of a ledger beside it, nor with that of another size."""
+    anchor = tmp_path / "anchor.toml"
+    anchor.write_bytes(run_well("anchor", ledger))
     for name in ("", ".key"):
         Path(f"{tmp_path / 'b.ledger'}{name}").write_bytes(Path(f"{ledger}{name}").read_bytes())
+    (tmp_path / "smaller").write_bytes(run_well("show", ledger, "--checkpoint"))
     run_well("append", ledger, "--lines", "-", data=b"1\n")
     run_well("append", tmp_path / "b.ledger", "--lines", "-", data=b"another\n")
-    kept, other = (
-        run_well("show", path, "--checkpoint") for path in (ledger, tmp_path / "b.ledger")
-    )
+    for name, path in (("kept", ledger), ("other", tmp_path / "b.ledger")):
+        (tmp_path / name).write_bytes(run_well("show", path, "--checkpoint"))
     run_well("append", ledger, "--lines", "-", data=b"2\n3\n")
-    (tmp_path / "proof.json").write_bytes(run_well("prove", ledger, "--since", 2))
+    proof = tmp_path / "proof.json"
+    run_well("prove", ledger, "--since", 2, "--output", proof)
+    given = ("verify", proof, "--anchor", anchor)
 
-    done = []
-    for note in (kept, other):
-        (tmp_path / "kept").write_bytes(note)
-        command = [sys.executable, "-c", snippet]
-        done.append(
-            subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        )
+    (facts,) = objects(run_well(*given, "--checkpoint", tmp_path / "kept", "--json"))
+    refused = {
+        name: run(*given, "--checkpoint", tmp_path / name).returncode
+        for name in ("other", "smaller", "anchor.toml")
+    }
 
-    assert (done[0].stdout, done[0].stderr) == ("4 records go on from 2\n", "")
-    assert done[1].stdout == ""
-    assert "InvalidProof" in done[1].stderr
+    assert (facts["first_size"], facts["second_size"], facts["verified"]) == (2, 4, True)
+    assert refused == {"other": 1, "smaller": 1, "anchor.toml": 5}
+    assert (
+        run(*given).returncode == run(*given, "--checkpoint", "a", "--record", "b").returncode == 2
+    )
 
 
-def test_proof_of_growth_verifies(ledger: Path) -> None:
-    first = Checkpoint.parse(run_well("show", ledger, "--checkpoint").decode())
-    run_well("append", ledger, "--lines", "-", data=b"1\n2\n3\n4\n")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda proof: proof | {"proof": ["00" * 32, *proof["proof"][1:]]},
+        lambda proof: proof | {"proof": [*proof["proof"], "00" * 32]},
+        lambda proof: proof | {"proof": []},
+        lambda proof: proof | {"proof": ["00"]},
+        lambda proof: proof | {"proof": ["00" * 32] * 65},
+        lambda proof: proof | {"checkpoint": proof["checkpoint"].replace("\n4\n", "\n5\n")},
+        lambda proof: {"proof": proof["proof"]},
+    ],
+)
+def test_growth_that_was_changed_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    with Ledger.create(tmp_path / "a.ledger", origin="test.example/log") as ledger:
+        ledger.append(b"1")
+        kept, anchor = ledger.checkpoint.encode(), ledger.trust_anchor
+        ledger.append_many([b"2", b"3"])
+        hashes = [each.hex() for each in ledger.prove_consistency(2, 4)]
+        proof = {"checkpoint": ledger.checkpoint, "proof": hashes}
 
-    (proof,) = objects(run_well("prove", ledger, "--since", first.size, "--json"))
+    def verify(shown: dict[str, Any]) -> VerifiedConsistency:
+        return ConsistencyProof.decode(json.dumps(shown).encode()).verify(kept, anchor)
 
-    hashes, second_root = map(bytes.fromhex, proof["proof"]), bytes.fromhex(proof["second_root"])
-    primitives.verify_consistency("std", 1, 5, list(hashes), first.root, second_root)
-    assert Checkpoint.parse(proof["checkpoint"]).root == second_root
+    assert verify(proof).newer.size == 4
+    with pytest.raises((InvalidError, MalformedError)):
+        verify(change(proof))
 
 
 def test_backup_is_a_ledger_that_verifies(ledger: Path, tmp_path: Path) -> None:

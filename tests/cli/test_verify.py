@@ -155,7 +155,6 @@ def test_anchor_that_is_none_is_malformed(case: Path, got: str, want: str) -> No
         ("a.ledger.key", "a key"),
         ("anchor.toml", "a trust anchor"),
         ("kept", "a signed checkpoint"),
-        ("since", "what prove --since prints"),
         ("json", "JSON that holds a receipt: take its receipt alone"),
         ("record", "another file"),
     ],
@@ -164,7 +163,6 @@ def test_verify_says_what_it_was_given(case: Path, name: str, looks: str) -> Non
     (case / "empty").touch()
     for file, command in {
         "kept": ("show", "a.ledger", "--checkpoint"),
-        "since": ("prove", "a.ledger", "--since", "1"),
         "json": ("prove", "a.ledger", "--index", "1", "--json"),
     }.items():
         (case / file).write_bytes(run_well(*command, directory=case))

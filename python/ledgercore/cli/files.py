@@ -10,6 +10,7 @@ from ledgercore.disk import read_bytes
 from ledgercore.errors import MalformedError
 
 __all__ = [
+    "CONSISTENCY_LOOK",
     "PATH",
     "key_option",
     "looks_like",
@@ -108,8 +109,9 @@ _BEGINNINGS = (
     (b"\x9a", "an opening by order"),
     (b"\x9b", "an evidence pack"),
 )
+CONSISTENCY_LOOK = "what prove --since prints"
 _OBJECTS = (
-    ("proof", "what prove --since prints"),
+    ("proof", CONSISTENCY_LOOK),
     ("receipt", "JSON that holds a receipt: take its receipt alone"),
     ("history", "JSON that holds a history: take its history alone"),
     ("checkpoint", "JSON that holds a checkpoint: take its checkpoint alone"),

@@ -75,7 +75,7 @@ def _shown(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value is None else str(value)
+    return "none" if value is None else str(value)
 
 
 def _print_table(rows: Mapping[str, str]) -> None:

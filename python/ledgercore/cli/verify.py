@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.files import PATH, looks_like, read_anchor, read_evidence, read_record
+from ledgercore.cli.files import (
+    CONSISTENCY_LOOK,
+    PATH,
+    looks_like,
+    read_anchor,
+    read_evidence,
+    read_note,
+    read_record,
+)
 from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
 from ledgercore.errors import (
@@ -31,25 +39,41 @@ RECEIPT_MARK = b"\x96"
 @click.argument("evidence", type=PATH)
 @click.option("--anchor", "anchor_path", required=True, type=PATH, help="The anchor.")
 @click.option("--record", "record_path", type=PATH, help="A receipt's record: its body.")
+@click.option("--checkpoint", "kept_path", type=PATH, help="The checkpoint of prove --since.")
 @json_option
-def command(evidence: str, anchor_path: str, record_path: str | None, as_json: bool) -> None:
+def command(
+    evidence: str,
+    anchor_path: str,
+    record_path: str | None,
+    kept_path: str | None,
+    as_json: bool,
+) -> None:
     """Verify EVIDENCE, as bytes or in base64, with nothing but the trust anchor.
 
-    With --record FILE it is a receipt, and FILE is the record's body. Otherwise it is a state
+    With --record FILE it is a receipt, and FILE is the record's body. With --checkpoint FILE it
+    is what prove --since wrote, and FILE the checkpoint that was kept. Otherwise it is a state
     receipt, the history of an object, totals with the history that they are held to, an opening by
     order, an evidence pack, evidence that a member or the operator signed two histories, or a
     record of a former ledger; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
+    if record_path is not None and kept_path is not None:
+        raise click.UsageError("say one of --record and --checkpoint")
     anchor = parse_anchor(_text(read_anchor(anchor_path)))
     data = _unwrapped(read_evidence(evidence, receipt=record_path is not None))
-    if data.startswith(RECEIPT_MARK):
+    if kept_path is not None:
+        _verify_consistency(data, read_note(kept_path), anchor, as_json)
+    elif data.startswith(RECEIPT_MARK):
         if record_path is None:
             raise click.UsageError("a receipt is verified with its record: add --record FILE")
         _verify_receipt(data, read_record(record_path), anchor, as_json)
     elif record_path is None and data[:1] in _VERIFIERS:
         _VERIFIERS[data[:1]](data, anchor, as_json)
+    elif record_path is None and looks_like(data) == CONSISTENCY_LOOK:
+        raise click.UsageError(
+            "growth is verified with the checkpoint that was kept: add --checkpoint FILE"
+        )
     else:
         wanted = "an evidence pack or a receipt" if record_path is None else "a receipt"
         raise MalformedError(f"{evidence} is not {wanted}: it looks like {looks_like(data)}")
@@ -78,6 +102,7 @@ def _unwrapped(data: bytes) -> bytes:
 
 def _verify_receipt(data: bytes, body: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore._core import Checkpoint, Receipt
+    from ledgercore.proofs.state import verify_object
 
     receipt = Receipt.decode(data)
     try:
@@ -96,9 +121,17 @@ def _verify_receipt(data: bytes, body: bytes, anchor: Anchor, as_json: bool) -> 
         "key": record.key.hex(),
     }
     if receipt.state is not None:
-        value = receipt.state.value
-        facts["object"] = format_object(receipt.state.object)
-        facts["state"] = None if value is None else value.hex()
+        facts |= _state_facts(verify_object(anchor, checkpoint, receipt.state.encode()))
+    print_facts(facts, as_json=as_json)
+
+
+def _verify_consistency(data: bytes, kept: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import ConsistencyProof
+
+    older, newer = ConsistencyProof.decode(data).verify(kept, anchor)
+    facts = {"verified": True, "origin": anchor.origin}
+    facts |= {"first_size": older.size, "second_size": newer.size}
+    facts |= {"second_root": newer.root.hex()}
     print_facts(facts, as_json=as_json)
 
 

@@ -1,9 +1,15 @@
-"""Prove offline states, histories, split views, and what stood in a ledger of an earlier suite.
+"""Prove offline states, histories, growth, split views, and records of a ledger of another suite.
 
-All carry the signed checkpoints that they lead to, and are verified with the trust anchor
-alone. They need no ledger: whoever only verifies loads neither it nor its store.
+All carry the signed checkpoints that they lead to, and are verified with the trust anchor alone;
+growth is held to a checkpoint that was kept as well. They need no ledger: whoever only verifies
+loads neither it nor its store.
 """
 
+from ledgercore.proofs.consistency import (
+    CONSISTENCY_BYTES,
+    ConsistencyProof,
+    VerifiedConsistency,
+)
 from ledgercore.proofs.history import (
     HISTORY_BYTES,
     History,
@@ -23,16 +29,19 @@ from ledgercore.proofs.state import STATE_RECEIPT_BYTES, StateReceipt, VerifiedS
 from ledgercore.proofs.wire import decode_part, holds_records, verify_note
 
 __all__ = [
+    "CONSISTENCY_BYTES",
     "HISTORY_BYTES",
     "RENEWED_BYTES",
     "SPLIT_VIEW_BYTES",
     "STATE_RECEIPT_BYTES",
+    "ConsistencyProof",
     "History",
     "HistoryProof",
     "Renewed",
     "RenewedRecord",
     "SplitView",
     "StateReceipt",
+    "VerifiedConsistency",
     "VerifiedSplit",
     "VerifiedState",
     "check_complete",
