@@ -293,6 +293,39 @@ def test_a_closed_ledger_is_read_where_nothing_can_be_written(
     assert (done.stdout, done.stderr, done.returncode) == ("2\n", "", 0)
 
 
+def files_of(path: Path) -> set[str]:
+    return {each.name.removeprefix(path.name) for each in path.parent.glob(f"{path.name}*")}
+
+
+def test_readers_leave_no_log_beside_a_ledger(ledger: Ledger, path: Path) -> None:
+    ledger.append(b"one")
+    ledger.close()
+    before, data = files_of(path), path.read_bytes()
+
+    one, other = (Ledger.open(path, read_only=True) for _ in range(2))
+    one.verify()
+    one.close()
+    beside = files_of(path)
+    other.close()
+
+    assert beside == before | {"-wal", "-shm"}
+    assert (files_of(path), path.read_bytes()) == (before, data)
+
+
+def test_a_log_that_holds_blocks_stays_when_readers_close(ledger: Ledger, path: Path) -> None:
+    reader = Ledger.open(path, read_only=True)
+    ledger.append(b"one")
+    ledger.close()
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+
+    reader.close()
+
+    assert log
+    assert path.with_name(f"{path.name}-wal").read_bytes() == log
+    with Ledger.open(path) as again:
+        assert again.record(1).body == b"one"
+
+
 def test_a_file_with_two_names_is_refused_under_both(path: Path, tmp_path: Path) -> None:
     """Lock, log and head file stand beside a name, so that two names would have two writers."""
     Ledger.create(path, origin=ORIGIN).close()

@@ -9,12 +9,35 @@ which the next opening copies again.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import apsw
 
-__all__ = ["LogMover"]
+from ledgercore.disk import exists, file_bytes
+from ledgercore.errors import StoreError
+
+__all__ = ["LogMover", "remove_empty_log"]
 
 _BUSY_MS = 5_000
+
+
+def remove_empty_log(path: str) -> None:
+    """Take away the log and its index that a reader made and nobody wrote to.
+
+    SQLite makes them for whoever reads, and leaves it to the last connection that may write to
+    remove them when it closes: so one is opened, under SQLite's locks, and closed. Where others
+    are at work, or nothing can be written, they stay. A log that holds blocks is not touched.
+    """
+    with suppress(StoreError, apsw.Error):  # another may have taken it away meanwhile
+        if not exists(f"{path}-wal") or file_bytes(f"{path}-wal") > 0:
+            return
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(_BUSY_MS)
+            connection.execute("PRAGMA query_only=1")
+            connection.execute("PRAGMA schema_version").get  # noqa: B018 - by reading it joins
+        finally:
+            connection.close()
 
 
 class LogMover:

@@ -30,7 +30,7 @@ from ledgercore.store.contract import (
     StoredState,
     StoredTouch,
 )
-from ledgercore.store.log import LogMover
+from ledgercore.store.log import LogMover, remove_empty_log
 from ledgercore.store.tables import TABLES
 
 __all__ = ["SqliteStore", "translating"]
@@ -177,6 +177,7 @@ class SqliteStore:
         self, path: str | Path, *, read_only: bool = False, vfs: str | None = None
     ) -> None:
         self._path = str(path)
+        self._read_only = read_only
         self._vfs = vfs
         self._log_pages = 0
         self._mover = LogMover(self._path) if vfs is None else None
@@ -596,3 +597,5 @@ class SqliteStore:
             self._mover.close()
         with translating(self._path):
             self._connection.close()
+        if self._read_only and self._vfs is None:
+            remove_empty_log(self._path)
