@@ -20,7 +20,7 @@ from ledgercore.rules import document
 from ledgercore.rules.audit import scope_commitment
 from ledgercore.rules.drawing import draw_transitions
 from ledgercore.rules.engine import FAMILIES
-from ledgercore.rules.table import Row, Signer
+from ledgercore.rules.table import Row, SignedBy
 from tests import test_agreement, test_authorisation, test_governance, test_schema
 from tests.diagram_files import DIAGRAMS
 from tests.network import (
@@ -554,9 +554,9 @@ def test_specification_shows_the_tables_as_pictures(name, picture):
 
 def test_arrows_lead_from_the_state_before_to_the_state_after():
     rows = [
-        Row("x.make", (), Signer.MEMBER, "OPEN"),
-        Row("x.note", ("OPEN",), Signer.MEMBER, ""),
-        Row("x.end", ("OPEN", "HELD"), Signer.MEMBER, "DONE"),
+        Row("x.make", (), SignedBy.MEMBER, "OPEN"),
+        Row("x.note", ("OPEN",), SignedBy.MEMBER, ""),
+        Row("x.end", ("OPEN", "HELD"), SignedBy.MEMBER, "DONE"),
     ]
 
     shown = ElementTree.fromstring(draw_transitions("x", rows))

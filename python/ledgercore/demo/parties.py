@@ -13,7 +13,7 @@ from ledgercore.demo.desks import BANK, ENTERPRISES, REGULATOR, TAX
 from ledgercore.entropy import Entropy
 from ledgercore.exchange import Authority, Consumer, Provider, Subject
 from ledgercore.exchange.sealing import public_delivery_key
-from ledgercore.exchange.submission import Draft, Outcome, submit
+from ledgercore.exchange.submission import Draft, Submitted, submit
 from ledgercore.keyfile import store_key
 from ledgercore.ledger import Ledger
 from ledgercore.profiles import Table
@@ -56,7 +56,7 @@ class Parties:
         """The ledger where it is ordered."""
         return self.ledgers[TAX]
 
-    def submit(self, party: str, drafts: Sequence[Draft]) -> list[Outcome]:
+    def submit(self, party: str, drafts: Sequence[Draft]) -> list[Submitted]:
         """Have a party's drafts ordered."""
         return submit(self.ledgers[party], drafts)
 

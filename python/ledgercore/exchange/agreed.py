@@ -20,15 +20,15 @@ from ledgercore.records import (
     RecordBody,
 )
 from ledgercore.rules import AgreementState, ProductState, agreement_object, product_object
-from ledgercore.rules.table import UNMADE, Row, Signer
+from ledgercore.rules.table import UNMADE, Row, SignedBy
 
 __all__ = ["prove_agreement"]
 
 _PROPOSED = ("product", "purposes", "contract_commitment", "expires_ms")
 _SIDES = {
-    Signer.CONSUMER: ("consumer",),
-    Signer.PROVIDER: ("provider",),
-    Signer.EITHER: ("provider", "consumer"),
+    SignedBy.CONSUMER: ("consumer",),
+    SignedBy.PROVIDER: ("provider",),
+    SignedBy.EITHER: ("provider", "consumer"),
 }
 
 

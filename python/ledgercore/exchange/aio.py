@@ -21,7 +21,7 @@ from typing import ParamSpec, TypeVar
 
 from ledgercore.errors import UnavailableError
 from ledgercore.exchange.signer import Signer
-from ledgercore.exchange.submission import Draft, Outcome, resume, submit
+from ledgercore.exchange.submission import Draft, Submitted, resume, submit
 from ledgercore.ledger import Ledger
 
 __all__ = ["Desk"]
@@ -49,11 +49,11 @@ class Desk:
         # Without a shield, what is cancelled before its turn would be dropped.
         return await asyncio.shield(future)
 
-    async def submit(self, drafts: Sequence[Draft]) -> list[Outcome]:
+    async def submit(self, drafts: Sequence[Draft]) -> list[Submitted]:
         """Sign and order drafts, as ``exchange.submission.submit`` does. Durable on return."""
         return await self.run(submit, self._ledger, drafts)
 
-    async def resume(self, signers: Iterable[Signer]) -> list[Outcome]:
+    async def resume(self, signers: Iterable[Signer]) -> list[Submitted]:
         """Submit what a crash left, as ``exchange.submission.resume`` does."""
         return await self.run(resume, self._ledger, signers)
 

@@ -40,7 +40,7 @@ from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, si
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
-from ledgercore.exchange.submission import Accepted, Draft, Outcome
+from ledgercore.exchange.submission import Accepted, Draft, Submitted
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRevokeOnBehalf,
@@ -270,7 +270,7 @@ class Provider:
         copy = self._kept(intent, state.admission, "audit-copy") if audited else b""
         return Delivery(intent, self._kept(intent, state.admission, "ciphertext"), copy)
 
-    def release(self, intent: bytes, admit: Outcome) -> Release:
+    def release(self, intent: bytes, admit: Submitted) -> Release:
         """The payload's key for the consumer, if a receipt proves that the admit was in time.
 
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
@@ -283,7 +283,9 @@ class Provider:
             raise outcome
         return outcome
 
-    def release_all(self, admits: Sequence[tuple[bytes, Outcome]]) -> list[Release | RefusedError]:
+    def release_all(
+        self, admits: Sequence[tuple[bytes, Submitted]]
+    ) -> list[Release | RefusedError]:
         """The keys of many exchanges, each as ``release`` gives it, or why it is withheld.
 
         Their receipts are made and verified together, all of one moment of the ledger.

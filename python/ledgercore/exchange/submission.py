@@ -23,7 +23,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
 from ledgercore.vault import Vault
 
-__all__ = ["Accepted", "Draft", "Outcome", "resume", "submit"]
+__all__ = ["Accepted", "Draft", "Submitted", "resume", "submit"]
 
 
 class Draft(NamedTuple):
@@ -41,19 +41,19 @@ class Accepted:
     index: int
 
 
-Outcome = Accepted | RefusedError
+Submitted = Accepted | RefusedError
 
 _Signed = tuple[Signer, Record]
 T = TypeVar("T")
 
 
-def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Outcome]:
+def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     """Sign and order the drafts; each one's place, or why it was refused. Durable on return.
 
     What an earlier call kept and did not bring to its end, because of a crash, is submitted first;
     where these are the same drafts again, as the same records.
     """
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, Submitted] = {}
     waiting = list(range(len(drafts)))
     while waiting:
         signed = _sign(ledger, [drafts[at] for at in waiting])
@@ -73,14 +73,14 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Outcome]:
     return [outcomes[at] for at in range(len(drafts))]
 
 
-def resume(ledger: Ledger, signers: Iterable[Signer]) -> list[Outcome]:
+def resume(ledger: Ledger, signers: Iterable[Signer]) -> list[Submitted]:
     """Submit again what the signers had reserved, and what the ledger has not ordered.
 
     To call it first after a crash, or after a vault was restored, tells what became of it.
     """
     left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
     results = ledger.submit_many([record.encode() for _, record in left])
-    outcomes: list[Outcome] = []
+    outcomes: list[Submitted] = []
     refused: dict[bytes, _Signed] = {}
     for (signer, record), result in zip(left, results, strict=True):
         if isinstance(result, RefusedError):

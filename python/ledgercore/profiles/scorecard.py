@@ -24,6 +24,7 @@ from ledgercore._core import hash_domain
 from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.records import DecisionRecord
 from ledgercore.records.base import LIMIT_ITEMS, Code, Identifier, Part, Text, Value
+from ledgercore.records.decision import DecisionOutcome
 
 __all__ = [
     "LIMIT_POINTS",
@@ -49,7 +50,6 @@ SCORECARD_BYTES = 256 * 1024
 
 Points = Annotated[int, Meta(ge=-LIMIT_POINTS, le=LIMIT_POINTS)]
 Total = Annotated[int, Meta(ge=-LIMIT_POINTS * LIMIT_ITEMS, le=LIMIT_POINTS * LIMIT_ITEMS)]
-Outcome = Literal["approved", "referred", "declined"]
 
 
 class Characteristic(Part, frozen=True):
@@ -103,7 +103,7 @@ class Assessment(Struct, frozen=True):
     """
 
     score: int
-    outcome: Outcome
+    outcome: DecisionOutcome
     reasons: tuple[str, ...]
     parts: tuple[tuple[str, int, int], ...]
 
@@ -123,7 +123,7 @@ def assess(scorecard: Scorecard, values: Mapping[str, Value]) -> Assessment:
     score = scorecard.base + sum(points for _, points, _ in parts)
     # The sort is stable: of two that cost as much, the one that stands first is named first.
     worst = sorted((each for each in lost if each[0] > 0), key=lambda each: -each[0])
-    outcome: Outcome = "declined"
+    outcome: DecisionOutcome = "declined"
     if score >= scorecard.approve_from:
         outcome = "approved"
     elif score >= scorecard.refer_from:

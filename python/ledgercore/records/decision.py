@@ -12,9 +12,15 @@ from msgspec import Meta
 
 from ledgercore.records.base import Bytes32, RecordBody, Text
 
-__all__ = ["DecisionContest", "DecisionExplain", "DecisionRecord", "DecisionReview", "Outcome"]
+__all__ = [
+    "DecisionContest",
+    "DecisionExplain",
+    "DecisionOutcome",
+    "DecisionRecord",
+    "DecisionReview",
+]
 
-Outcome = Literal["approved", "declined", "referred"]
+DecisionOutcome = Literal["approved", "declined", "referred"]
 
 
 class DecisionRecord(RecordBody, frozen=True):
@@ -23,7 +29,7 @@ class DecisionRecord(RecordBody, frozen=True):
     KIND: ClassVar[str] = "decision.record"
 
     inputs: Annotated[tuple[Bytes32, ...], Meta(min_length=1)]
-    outcome: Outcome
+    outcome: DecisionOutcome
     model_hash: Bytes32
     reasons: tuple[Text, ...]
     explanation_commitment: Bytes32
@@ -54,6 +60,6 @@ class DecisionReview(RecordBody, frozen=True):
 
     decision: Bytes32
     result: Literal["upheld", "changed"]
-    outcome: Outcome
+    outcome: DecisionOutcome
     reviewer_commitment: Bytes32
     explanation_commitment: Bytes32

@@ -33,7 +33,7 @@ from ledgercore.rules.state import (
     agreement_object,
     member_object,
 )
-from ledgercore.rules.table import UNMADE, Case, Family, Row, Signer, check_names
+from ledgercore.rules.table import UNMADE, Case, Family, Row, SignedBy, check_names
 
 __all__ = ["FAMILY", "check_in_force", "find_agreement", "status_at"]
 
@@ -169,31 +169,31 @@ FAMILY = Family(
         Row(
             AgreementRequest.KIND,
             (UNMADE, "OFFERED"),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "REQUESTED",
             ("product_is_published", *_PROPOSED),
         ),
         Row(
             AgreementOffer.KIND,
             (UNMADE, "REQUESTED"),
-            Signer.PROVIDER,
+            SignedBy.PROVIDER,
             "OFFERED",
             ("product_is_published", "product_is_of_signer", "consumer_is_one", *_PROPOSED),
         ),
-        Row(AgreementAccept.KIND, ("OFFERED",), Signer.CONSUMER, "ACCEPTED"),
-        Row(AgreementAgree.KIND, ("REQUESTED", "ACCEPTED"), Signer.PROVIDER, "AGREED"),
-        Row(AgreementVerify.KIND, ("AGREED",), Signer.CONSUMER, "VERIFIED"),
-        Row(AgreementFinalize.KIND, ("VERIFIED",), Signer.PROVIDER, "FINALIZED"),
-        Row(AgreementTerminate.KIND, NEGOTIATED, Signer.EITHER, "TERMINATED"),
-        Row(AgreementSuspend.KIND, ("FINALIZED",), Signer.EITHER, "SUSPENDED"),
+        Row(AgreementAccept.KIND, ("OFFERED",), SignedBy.CONSUMER, "ACCEPTED"),
+        Row(AgreementAgree.KIND, ("REQUESTED", "ACCEPTED"), SignedBy.PROVIDER, "AGREED"),
+        Row(AgreementVerify.KIND, ("AGREED",), SignedBy.CONSUMER, "VERIFIED"),
+        Row(AgreementFinalize.KIND, ("VERIFIED",), SignedBy.PROVIDER, "FINALIZED"),
+        Row(AgreementTerminate.KIND, NEGOTIATED, SignedBy.EITHER, "TERMINATED"),
+        Row(AgreementSuspend.KIND, ("FINALIZED",), SignedBy.EITHER, "SUSPENDED"),
         Row(
             AgreementResume.KIND,
             ("SUSPENDED",),
-            Signer.EITHER,
+            SignedBy.EITHER,
             "FINALIZED",
             ("signer_suspended_it",),
         ),
-        Row(AgreementRetire.KIND, ("FINALIZED", "SUSPENDED"), Signer.EITHER, "RETIRED"),
+        Row(AgreementRetire.KIND, ("FINALIZED", "SUSPENDED"), SignedBy.EITHER, "RETIRED"),
     ),
     checks=check_names(
         (

@@ -25,7 +25,7 @@ from ledgercore.rules.state import (
     exchange_object,
     member_object,
 )
-from ledgercore.rules.table import SAME, Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import SAME, Case, Family, Row, SignedBy, check_names, stored_status
 
 __all__ = ["EMBARGO_LIMIT_MS", "FAMILIES", "disclosure_is_due", "scope_commitment", "status_at"]
 
@@ -209,7 +209,7 @@ KEY_FAMILY = Family(
         Row(
             AuditKey.KIND,
             (),
-            Signer.SUPERVISOR,
+            SignedBy.SUPERVISOR,
             "ACTIVE",
             ("threshold_is_shared", "holders_are_members", "shares_are_of_key"),
         ),
@@ -230,19 +230,19 @@ FAMILY = Family(
         Row(
             AuditOrder.KIND,
             (),
-            Signer.SUPERVISOR,
+            SignedBy.SUPERVISOR,
             "ORDERED",
             ("audit_key_exists", "ends_are_near"),
         ),
-        Row(AuditOpen.KIND, LIVE, Signer.MEMBER, SAME, ("signer_holds_a_share",)),
+        Row(AuditOpen.KIND, LIVE, SignedBy.MEMBER, SAME, ("signer_holds_a_share",)),
         Row(
             AuditDisclose.KIND,
             (*LIVE, "EXPIRED", "REPORTED"),
-            Signer.MEMBER,
+            SignedBy.MEMBER,
             SAME,
             ("signer_may_disclose", "scope_is_disclosed_once", "scope_is_as_ordered"),
         ),
-        Row(AuditReport.KIND, (*LIVE, "EXPIRED"), Signer.SUPERVISOR, "REPORTED"),
+        Row(AuditReport.KIND, (*LIVE, "EXPIRED"), SignedBy.SUPERVISOR, "REPORTED"),
     ),
     checks=check_names(
         (

@@ -27,7 +27,7 @@ from ledgercore.rules.state import (
     product_object,
     schema_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 
 __all__ = ["FAMILY", "check_finding", "check_issue", "check_use", "status_at", "take_use"]
 
@@ -161,11 +161,11 @@ FAMILY = Family(
         Row(
             AuthorisationGrant.KIND,
             (),
-            Signer.COMPETENT_AUTHORITY,
+            SignedBy.COMPETENT_AUTHORITY,
             "GRANTED",
             ("issuer_is_member", "uses_are_granted", "end_is_ahead"),
         ),
-        Row(AuthorisationRevoke.KIND, LIVE, Signer.COMPETENT_AUTHORITY, "REVOKED"),
+        Row(AuthorisationRevoke.KIND, LIVE, SignedBy.COMPETENT_AUTHORITY, "REVOKED"),
     ),
     checks=check_names((issuer_is_member, uses_are_granted, end_is_ahead)),
     effects={AuthorisationGrant.KIND: grant, AuthorisationRevoke.KIND: revoke},

@@ -36,7 +36,7 @@ from ledgercore.rules.state import (
     key_object,
     member_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 from ledgercore.rules.view import View
 
 __all__ = ["FAMILY", "STATUSES", "give_use_back", "status_at", "take_use", "verify_narrowing"]
@@ -253,7 +253,7 @@ FAMILY = Family(
         Row(
             ConsentRequest.KIND,
             (),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "REQUESTED",
             (
                 "product_is_published",
@@ -270,22 +270,22 @@ FAMILY = Family(
         Row(
             ConsentAuthorise.KIND,
             ("REQUESTED",),
-            Signer.CONSENT_KEY,
+            SignedBy.CONSENT_KEY,
             "AUTHORISED",
             ("endorsement_verifies", "schema_is_authorised"),
         ),
-        Row(ConsentReject.KIND, ("REQUESTED",), Signer.CONSENT_KEY, "REJECTED"),
+        Row(ConsentReject.KIND, ("REQUESTED",), SignedBy.CONSENT_KEY, "REJECTED"),
         Row(
             ConsentNarrow.KIND,
             LIVE,
-            Signer.CONSENT_KEY,
+            SignedBy.CONSENT_KEY,
             "AUTHORISED",
             ("terms_are_within", "bounds_are_within"),
         ),
-        Row(ConsentStay.KIND, LIVE, Signer.SUPERVISOR, "STAYED"),
-        Row(ConsentLift.KIND, ("STAYED",), Signer.SUPERVISOR, "AUTHORISED"),
-        Row(ConsentRevoke.KIND, STATUSES, Signer.CONSENT_KEY, "REVOKED"),
-        Row(ConsentRevokeOnBehalf.KIND, STATUSES, Signer.PROVIDER, "REVOKED"),
+        Row(ConsentStay.KIND, LIVE, SignedBy.SUPERVISOR, "STAYED"),
+        Row(ConsentLift.KIND, ("STAYED",), SignedBy.SUPERVISOR, "AUTHORISED"),
+        Row(ConsentRevoke.KIND, STATUSES, SignedBy.CONSENT_KEY, "REVOKED"),
+        Row(ConsentRevokeOnBehalf.KIND, STATUSES, SignedBy.PROVIDER, "REVOKED"),
     ),
     checks=check_names(
         (

@@ -30,7 +30,7 @@ from ledgercore.rules.state import (
     decision_object,
     exchange_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 from ledgercore.rules.view import View
 
 __all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "status_at"]
@@ -206,7 +206,7 @@ FAMILY = Family(
         Row(
             DecisionRecord.KIND,
             (),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "RECORDED",
             (
                 "inputs_are_distinct",
@@ -216,18 +216,18 @@ FAMILY = Family(
                 "amounts_do_not_cancel",
             ),
         ),
-        Row(DecisionExplain.KIND, ("RECORDED",), Signer.CONSUMER, "EXPLAINED"),
+        Row(DecisionExplain.KIND, ("RECORDED",), SignedBy.CONSUMER, "EXPLAINED"),
         Row(
             DecisionContest.KIND,
             ("RECORDED", "EXPLAINED"),
-            Signer.CONSENT_KEY,
+            SignedBy.CONSENT_KEY,
             "CONTESTED",
             ("contest_is_in_time",),
         ),
         Row(
             DecisionReview.KIND,
             ("CONTESTED", "OVERDUE"),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "REVIEWED",
             ("outcome_is_as_said",),
         ),

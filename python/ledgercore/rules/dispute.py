@@ -20,7 +20,7 @@ from ledgercore.rules.state import (
     dispute_object,
     exchange_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, stored_status
+from ledgercore.rules.table import Case, Family, Row, SignedBy, stored_status
 from ledgercore.rules.view import View
 
 __all__ = ["FAMILY"]
@@ -78,9 +78,9 @@ FAMILY = Family(
     status_at=stored_status,
     status_code="E_DISPUTE",
     rows=(
-        Row(DisputeOpen.KIND, (), Signer.PARTY, "OPEN"),
-        Row(DisputeEvidence.KIND, ("OPEN",), Signer.PARTY, "OPEN"),
-        Row(DisputeRule.KIND, ("OPEN",), Signer.SUPERVISOR, "RULED"),
+        Row(DisputeOpen.KIND, (), SignedBy.PARTY, "OPEN"),
+        Row(DisputeEvidence.KIND, ("OPEN",), SignedBy.PARTY, "OPEN"),
+        Row(DisputeRule.KIND, ("OPEN",), SignedBy.SUPERVISOR, "RULED"),
     ),
     checks={},
     effects={

@@ -46,7 +46,7 @@ from ledgercore.rules.state import (
     key_object,
     signer_object,
 )
-from ledgercore.rules.table import UNMADE, Case, Family, Position, Row, Signer
+from ledgercore.rules.table import UNMADE, Case, Family, Position, Row, SignedBy
 from ledgercore.rules.view import View
 
 __all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "apply_plain", "next_position"]
@@ -73,9 +73,9 @@ _WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
 """A revocation is never refused for its form."""
 
 _PARTIES: dict[str, tuple[str, ...]] = {
-    Signer.PROVIDER: ("provider",),
-    Signer.CONSUMER: ("consumer",),
-    Signer.RECIPIENT: ("consumer", "processor"),
+    SignedBy.PROVIDER: ("provider",),
+    SignedBy.CONSUMER: ("consumer",),
+    SignedBy.RECIPIENT: ("consumer", "processor"),
 }
 """Whom a state names as parties, in fields that are called like the roles that they need."""
 
@@ -199,14 +199,14 @@ def _check_signer(
     consents: tuple[ConsentState, ...],
 ) -> str:
     """The member who signed, or nothing where a consent's own key did."""
-    if row.signer in (Signer.CONSENT_KEY, Signer.PARTY):
+    if row.signer in (SignedBy.CONSENT_KEY, SignedBy.PARTY):
         return _check_party(view, record, row, consents)
-    if row.signer is Signer.MEMBER:
+    if row.signer is SignedBy.MEMBER:
         return check_member(view, record)
-    if row.signer is Signer.EITHER:
+    if row.signer is SignedBy.EITHER:
         signed_by = check_member(view, record)
-        parties = tuple(getattr(state, side) for side in (Signer.PROVIDER, Signer.CONSUMER))
-    elif row.signer is Signer.OWNER:
+        parties = tuple(getattr(state, side) for side in (SignedBy.PROVIDER, SignedBy.CONSUMER))
+    elif row.signer is SignedBy.OWNER:
         signed_by, parties = check_member(view, record), (getattr(body, "member", ""),)
     else:
         roles = _PARTIES.get(row.signer, (row.signer,))
@@ -228,7 +228,7 @@ def _check_party(
         refuse("E_UNKNOWN", "record names nothing that rests on a consent", record.id)
     if any(record.key == consent.consent_key for consent in consents):
         return ""
-    if row.signer is Signer.CONSENT_KEY:
+    if row.signer is SignedBy.CONSENT_KEY:
         refuse("E_ROLE", "signer is not the key of this consent", record.id)
     signed_by = check_member(view, record)
     parties = {party for consent in consents for party in (consent.provider, consent.consumer)}

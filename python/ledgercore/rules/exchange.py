@@ -43,7 +43,7 @@ from ledgercore.rules.state import (
     dispute_object,
     exchange_object,
 )
-from ledgercore.rules.table import SAME, Case, Family, Row, Signer, check_names
+from ledgercore.rules.table import SAME, Case, Family, Row, SignedBy, check_names
 
 __all__ = ["DEADLINE_LIMIT_MS", "FAMILY", "status_at"]
 
@@ -324,7 +324,7 @@ FAMILY = Family(
         Row(
             ExchangeIntent.KIND,
             (),
-            Signer.RECIPIENT,
+            SignedBy.RECIPIENT,
             "INTENDED",
             (
                 "signer_is_of_consent",
@@ -337,7 +337,7 @@ FAMILY = Family(
         Row(
             ExchangeAdmit.KIND,
             ("INTENDED",),
-            Signer.PROVIDER,
+            SignedBy.PROVIDER,
             "ADMITTED",
             (
                 "consent_is_authorised",
@@ -346,22 +346,22 @@ FAMILY = Family(
                 "deadline_is_near",
             ),
         ),
-        Row(ExchangeRefuse.KIND, ("INTENDED",), Signer.PROVIDER, "REFUSED"),
+        Row(ExchangeRefuse.KIND, ("INTENDED",), SignedBy.PROVIDER, "REFUSED"),
         Row(
             ExchangeRelease.KIND,
             ("ADMITTED",),
-            Signer.PROVIDER,
+            SignedBy.PROVIDER,
             "RELEASED",
             ("consent_still_covers_use", "schema_is_authorised"),
         ),
-        Row(ExchangeVoid.KIND, KEYLESS, Signer.PROVIDER, "VOIDED"),
-        Row(ExchangeTimeOut.KIND, ("OVERDUE",), Signer.RECIPIENT, "TIMED_OUT"),
-        Row(ExchangeAcknowledge.KIND, UNANSWERED, Signer.RECIPIENT, "ACKNOWLEDGED"),
-        Row(ExchangeDecline.KIND, UNANSWERED, Signer.RECIPIENT, "DECLINED"),
+        Row(ExchangeVoid.KIND, KEYLESS, SignedBy.PROVIDER, "VOIDED"),
+        Row(ExchangeTimeOut.KIND, ("OVERDUE",), SignedBy.RECIPIENT, "TIMED_OUT"),
+        Row(ExchangeAcknowledge.KIND, UNANSWERED, SignedBy.RECIPIENT, "ACKNOWLEDGED"),
+        Row(ExchangeDecline.KIND, UNANSWERED, SignedBy.RECIPIENT, "DECLINED"),
         Row(
             ExchangeUse.KIND,
             ("ACKNOWLEDGED", "USED"),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "USED",
             (
                 "consent_still_covers_use",
@@ -375,23 +375,23 @@ FAMILY = Family(
         Row(
             ExchangeRestrict.KIND,
             (*UNANSWERED, *ANSWERED),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "RESTRICTED",
             ("end_is_ahead",),
         ),
         Row(
             ExchangeErase.KIND,
             (*UNANSWERED, *WITHOUT_KEY, *ANSWERED),
-            Signer.CONSUMER,
+            SignedBy.CONSUMER,
             "ERASED",
         ),
         Row(
             ExchangeForget.KIND,
             (*WITHOUT_KEY, *ANSWERED, "ERASED"),
-            Signer.PROVIDER,
+            SignedBy.PROVIDER,
             SAME,
         ),
-        Row(ExchangeCorrect.KIND, ("ACKNOWLEDGED", "USED", "RESTRICTED"), Signer.PROVIDER, SAME),
+        Row(ExchangeCorrect.KIND, ("ACKNOWLEDGED", "USED", "RESTRICTED"), SignedBy.PROVIDER, SAME),
     ),
     checks=check_names(
         (

@@ -21,7 +21,7 @@ from ledgercore.rules.state import (
     key_object,
     member_object,
 )
-from ledgercore.rules.table import Row, Signer, extend_history
+from ledgercore.rules.table import Row, SignedBy, extend_history
 from ledgercore.rules.view import View
 
 __all__ = [
@@ -41,8 +41,8 @@ FIRST_POSITION = (0, bytes(32))
 """Sequence and previous id of a key's first record."""
 
 ROWS = (
-    Row(Genesis.KIND, (), Signer.OPERATOR, "ACTIVE"),
-    Row(DATA, (), Signer.MEMBER, ""),
+    Row(Genesis.KIND, (), SignedBy.OPERATOR, "ACTIVE"),
+    Row(DATA, (), SignedBy.MEMBER, ""),
 )
 
 

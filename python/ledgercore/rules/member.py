@@ -37,7 +37,7 @@ from ledgercore.rules.state import (
     key_object,
     member_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names, stored_status
 
 __all__ = ["FAMILY", "GENESIS_ROLES"]
 
@@ -182,49 +182,49 @@ FAMILY = Family(
         Row(
             MemberAdmit.KIND,
             (),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "ACTIVE",
             ("proposal_is_carried", "roles_are_not_of_genesis", *_NEW_KEY),
         ),
         Row(
             MemberSuspend.KIND,
             ("ACTIVE",),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "SUSPENDED",
             ("proposal_is_carried", "governance_remains"),
         ),
         Row(
             MemberReinstate.KIND,
             ("SUSPENDED",),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "ACTIVE",
             ("proposal_is_carried",),
         ),
         Row(
             MemberRetire.KIND,
             ("ACTIVE", "SUSPENDED"),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "RETIRED",
             ("proposal_is_carried", "governance_remains"),
         ),
         Row(
             KeyRotate.KIND,
             ("ACTIVE",),
-            Signer.OWNER,
+            SignedBy.OWNER,
             "ACTIVE",
             ("key_is_not_operators", *_NEW_KEY),
         ),
         Row(
             KeyCompromise.KIND,
             ("ACTIVE",),
-            Signer.OWNER,
+            SignedBy.OWNER,
             "ACTIVE",
             ("key_is_not_operators", "governance_remains"),
         ),
         Row(
             KeyReplace.KIND,
             ("ACTIVE",),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "ACTIVE",
             ("proposal_is_carried", "key_is_not_operators", *_NEW_KEY),
         ),

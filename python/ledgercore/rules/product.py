@@ -10,7 +10,7 @@ from ledgercore.rules.authorisation import check_issue
 from ledgercore.rules.lint import find_token
 from ledgercore.rules.schema import schema_texts
 from ledgercore.rules.state import NEW, ProductState, SchemaState, product_object, schema_object
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names, stored_status
 
 __all__ = ["FAMILY", "find_product", "product_is_published"]
 
@@ -109,7 +109,7 @@ FAMILY = Family(
         Row(
             ProductPublish.KIND,
             (),
-            Signer.PROVIDER,
+            SignedBy.PROVIDER,
             "PUBLISHED",
             (
                 "schema_is_registered",
@@ -118,7 +118,7 @@ FAMILY = Family(
                 "product_is_not_token_like",
             ),
         ),
-        Row(ProductWithdraw.KIND, ("PUBLISHED",), Signer.PROVIDER, "WITHDRAWN"),
+        Row(ProductWithdraw.KIND, ("PUBLISHED",), SignedBy.PROVIDER, "WITHDRAWN"),
     ),
     checks=check_names(
         (

@@ -30,7 +30,7 @@ from ledgercore.rules.state import (
     key_object,
     proposal_object,
 )
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 
 __all__ = ["FAMILY", "STATUSES", "enact", "governors", "proposal_is_carried", "status_at"]
 
@@ -159,21 +159,21 @@ FAMILY = Family(
         Row(
             GovernancePropose.KIND,
             (),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "OPEN",
             ("proposal_is_sound", "lapse_is_ahead"),
         ),
         Row(
             GovernanceReport.KIND,
             (),
-            Signer.MEMBER,
+            SignedBy.MEMBER,
             "OPEN",
             ("evidence_convicts", "lapse_is_ahead"),
         ),
         Row(
             GovernanceApprove.KIND,
             ("OPEN",),
-            Signer.GOVERNANCE,
+            SignedBy.GOVERNANCE,
             "OPEN",
             ("approval_is_first",),
         ),

@@ -10,7 +10,7 @@ from ledgercore._core import Checkpoint, VerifiedRecord
 from ledgercore.errors import LedgerError
 from ledgercore.records import RenewalAnchor
 from ledgercore.rules.state import NEW, RenewalState, renewal_object
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names, stored_status
 
 __all__ = ["FAMILY"]
 
@@ -62,7 +62,7 @@ FAMILY = Family(
         Row(
             RenewalAnchor.KIND,
             (),
-            Signer.MEMBER,
+            SignedBy.MEMBER,
             "ANCHORED",
             ("network_is_another", "checkpoint_is_of_size"),
         ),

@@ -12,7 +12,7 @@ from ledgercore.records import SchemaRegister, SchemaRetire
 from ledgercore.rules.authorisation import check_finding
 from ledgercore.rules.lint import Finding, find_token
 from ledgercore.rules.state import NEW, SchemaState, schema_object
-from ledgercore.rules.table import Case, Family, Row, Signer, check_names, stored_status
+from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names, stored_status
 
 __all__ = ["FAMILY", "schema_hash", "schema_texts"]
 
@@ -100,11 +100,11 @@ FAMILY = Family(
         Row(
             SchemaRegister.KIND,
             (),
-            Signer.PROVIDER,
+            SignedBy.PROVIDER,
             "REGISTERED",
             ("version_is_next", "codes_are_distinct", "schema_is_not_token_like"),
         ),
-        Row(SchemaRetire.KIND, ("REGISTERED",), Signer.PROVIDER, "RETIRED"),
+        Row(SchemaRetire.KIND, ("REGISTERED",), SignedBy.PROVIDER, "RETIRED"),
     ),
     checks=check_names((version_is_next, codes_are_distinct, schema_is_not_token_like)),
     effects={SchemaRegister.KIND: register, SchemaRetire.KIND: retire},

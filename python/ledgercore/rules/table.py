@@ -27,7 +27,7 @@ __all__ = [
     "Family",
     "Position",
     "Row",
-    "Signer",
+    "SignedBy",
     "check_names",
     "extend_history",
     "no_consents",
@@ -46,7 +46,7 @@ class Position(Struct, frozen=True):
     time_ms: int
 
 
-class Signer(StrEnum):
+class SignedBy(StrEnum):
     """Who may sign. A state names its parties in fields that are called like these.
 
     A party is the provider, the consumer or the key of a consent that the object rests on; an
@@ -84,7 +84,7 @@ class Row(NamedTuple):
 
     kind: str
     begin: tuple[str, ...]
-    signer: Signer
+    signer: SignedBy
     end: str
     checks: tuple[str, ...] = ()
 
