@@ -86,6 +86,15 @@ def test_whatever_a_peer_does_honest_ones_agree_and_finish(seed: int, directory:
                 row.details["split views"] = row.details.get("split views", 0) + views
 
 
+def test_what_fails_says_how_it_is_run_again(directory: Path) -> None:
+    with pytest.raises(AssertionError) as raised, cluster(7, directory, 1):
+        raise AssertionError
+
+    (note,) = raised.value.__notes__
+    assert note.startswith("replay: LEDGERCORE_SEED=7 pytest tests/faults/test_hostile_peers.py::")
+    assert note.endswith("::test_what_fails_says_how_it_is_run_again")
+
+
 def test_a_member_begins_after_one_turn_of_each_silent_peer(seed: int, directory: Path) -> None:
     silent = {f"silent-{number}": HOSTILE["never answers"].make for number in range(3)}
     turn_ms = ask_blocks(0, 1).timeout_ms + RETRY_MS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ def cluster(seed: int, directory: Path, members: int, **options: object) -> Iter
     try:
         yield made
     except (AssertionError, LedgerError) as error:
-        error.add_note(f"replay: LEDGERCORE_SEED={seed} pytest {os.path.relpath(__file__)}")
+        test = os.environ["PYTEST_CURRENT_TEST"].partition(" ")[0]
+        error.add_note(f"replay: LEDGERCORE_SEED={seed} pytest {shlex.quote(test)}")
         raise
     finally:
         made.close()
