@@ -11,17 +11,18 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from ledgercore import errors
 from ledgercore.errors import (
     AbsentError,
     DiskFullError,
     InconsistentError,
     InvalidError,
+    InvalidSignature,
     LedgerError,
     LimitError,
     MalformedError,
     RefusedError,
     UnavailableError,
+    UntrustedError,
 )
 from ledgercore.node.rates import TooManyError
 
@@ -86,7 +87,7 @@ def error_answer(error: LedgerError, status: int | None = None) -> Response:
     index = getattr(error, "index", None)
     if index is not None:
         body["index"] = index
-    if isinstance(error, errors.InvalidSignature):
+    if isinstance(error, InvalidSignature):
         body["indices"] = list(error.indices)[:1024]
     return json_answer(body, status, headers)
 
@@ -102,8 +103,16 @@ class _Body(msgspec.Struct):
     indices: tuple[int, ...] = ()
 
 
+_MALFORMED = {kind.__name__: kind for kind in (MalformedError, LimitError, TooLargeError)}
+
+
 def error_of(status: int, body: bytes) -> LedgerError:
-    """The error that an answer stands for; an answer of others is one too."""
+    """The error that an answer stands for; an answer of others is one too.
+
+    A node says what was wrong with a request, that it does not trust who asks, and that it has
+    something or not. What it says of histories and of damage is no proof and of no file here: it
+    is ``UnavailableError`` or ``MalformedError``, by the status.
+    """
     try:
         said = msgspec.json.decode(body, type=_Body)
     except msgspec.DecodeError:
@@ -112,14 +121,14 @@ def error_of(status: int, body: bytes) -> LedgerError:
     if said.code:
         return RefusedError(said.code, message.removeprefix(f"{said.code}: "), remedy="")
     if said.error == "InvalidSignature":
-        return errors.InvalidSignature(message, said.indices)
-    kind = TooLargeError if said.error == "TooLargeError" else getattr(errors, said.error, None)
+        return InvalidSignature(message, said.indices)
+    kind = _MALFORMED.get(said.error)
+    if kind is not None:
+        return kind(message, said.index)
     if status == 429:
         return TooManyError(message, 1)
-    if kind in (MalformedError, LimitError, TooLargeError):
-        return kind(message, said.index)
-    if isinstance(kind, type) and issubclass(kind, LedgerError) and kind is not RefusedError:
-        return kind(message)
-    if status == 404:
+    if status == 401:
+        return UntrustedError(message)
+    if status == 404 or said.error == "AbsentError":
         return AbsentError(message)
     return UnavailableError(message) if status >= 500 else MalformedError(message)
