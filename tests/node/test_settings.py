@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ledgercore import MalformedError
-from ledgercore.node.founding import parse_members
+from ledgercore.node.founding import make_node, parse_members
 from ledgercore.node.settings import load_settings, parse_settings
+from ledgercore.rules import GOVERNANCE_ROLE, ROLES, engine
+from ledgercore.rules.state import PROCESSOR_ROLE
 from tests.conftest import REPOSITORY
 
 EXAMPLE = REPOSITORY / "examples" / "node.toml"
@@ -61,6 +63,16 @@ def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str
 
     with pytest.raises(MalformedError, match=named):
         parse_settings(TEXT.replace(found, put, 1), Path())
+
+
+def test_a_node_is_made_for_every_role_that_a_rule_asks_for(tmp_path: Path) -> None:
+    asked = {role for roles in engine._PARTIES.values() for role in roles}
+
+    assert asked | {PROCESSOR_ROLE, GOVERNANCE_ROLE} <= set(ROLES)
+    made = make_node(tmp_path / "a", "a", ROLES, "127.0.0.1:7443", operator=False)
+    assert all(f'"{role}"' in made.table for role in ROLES)
+    with pytest.raises(MalformedError, match="role is 'king', want one of provider"):
+        make_node(tmp_path / "b", "b", ("king",), "127.0.0.1:7443", operator=False)
 
 
 def test_a_member_that_is_listed_wrongly_is_refused() -> None:

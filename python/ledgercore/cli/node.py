@@ -47,7 +47,11 @@ settings_argument = click.argument("settings", type=PATH)
 @command.command("init")
 @click.argument("directory", type=PATH)
 @click.option("--member", required=True, help="The member's id, such as bank-a.")
-@click.option("--roles", default="", help="For members.toml: provider, consumer, supervisor.")
+@click.option(
+    "--roles",
+    default="",
+    help="For members.toml: provider, consumer, processor, ...",
+)
 @click.option("--listen", default="127.0.0.1:7443", help="Address and port (127.0.0.1:7443).")
 @click.option("--origin", help="Make the operator's node, with a ledger of this unique name.")
 @click.option("--members", type=PATH, help="With --origin: the members, as the others print them.")

@@ -35,6 +35,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.node.settings import Settings, parse_settings
 from ledgercore.records import Member, Witness
 from ledgercore.records.base import Identifier, Text
+from ledgercore.rules import ROLES
 from ledgercore.store import WitnessStore
 
 __all__ = ["Made", "found_network", "make_node", "make_witness", "parse_members"]
@@ -73,10 +74,6 @@ class _Members(Struct, frozen=True, forbid_unknown_fields=True):
     quorum: Annotated[int, Meta(ge=0, le=64)] = 0
 
 
-MEMBER_ROLES = ("provider", "consumer", "supervisor", "governance", "competent-authority")
-"""Roles that the rules know; a genesis keeps what it is given for ever."""
-
-
 @dataclass(frozen=True)
 class Made:
     """What was made for one member's node."""
@@ -101,8 +98,8 @@ def make_node(
     """Make a member's two keys and its settings in a directory."""
     entropy = entropy or SystemEntropy()
     for role in roles:
-        if role not in MEMBER_ROLES:
-            raise MalformedError(f"role is {role!r}, want one of {', '.join(MEMBER_ROLES)}")
+        if role not in ROLES:
+            raise MalformedError(f"role is {role!r}, want one of {', '.join(ROLES)}")
     text = _settings(member, listen, operator)
     parse_settings(text, directory)  # refuses a wrong member or address before anything is made
     make_directory(directory)

@@ -29,6 +29,7 @@ from ledgercore.rules.authorisation import check_use
 from ledgercore.rules.product import find_product, product_is_published
 from ledgercore.rules.state import (
     NEW,
+    PROCESSOR_ROLE,
     ConsentState,
     KeyState,
     MemberState,
@@ -46,8 +47,6 @@ STATUSES = (
     *("CONSUMED", "LAPSED", "EXPIRED"),
 )
 LIVE = ("AUTHORISED", "CONSUMED")
-PROCESSOR_ROLE = "processor"
-"""The role of a member that acts for consumers, and for nobody on its own account."""
 
 
 def status_at(state: ConsentState, time_ms: int) -> str:

@@ -17,6 +17,8 @@ __all__ = [
     "GOVERNANCE_ROLE",
     "NETWORK",
     "NEW",
+    "PROCESSOR_ROLE",
+    "ROLES",
     "Admission",
     "AgreementState",
     "AmountsState",
@@ -73,6 +75,15 @@ GOVERNANCE = b"governance"
 
 GOVERNANCE_ROLE = "governance"
 """The role of the members whose quorum changes who the members are."""
+
+PROCESSOR_ROLE = "processor"
+"""The role of a member that acts for consumers, and for nobody on its own account."""
+
+ROLES = (
+    *("provider", "consumer", PROCESSOR_ROLE, "supervisor"),
+    *(GOVERNANCE_ROLE, "competent-authority"),
+)
+"""What a rule may ask a member to be; a genesis keeps what it is given for ever."""
 
 
 class State(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
