@@ -114,6 +114,28 @@ def test_what_the_rules_refuse_leaves_nothing(ledger: Ledger) -> None:
     ledger.verify()
 
 
+@pytest.mark.parametrize("given", [b"one", "one", iter([b"one"]), {b"one"}, None])
+def test_what_is_no_list_is_refused_with_nothing_taken(ledger: Ledger, given: Any) -> None:
+    with pytest.raises(TypeError, match=r"payloads are \w+, want a list of bytes: append takes"):
+        ledger.append_many(given)
+    with pytest.raises(TypeError, match=r"records are \w+, want a list of bytes: submit takes"):
+        ledger.submit_many(given)
+
+    assert ledger.size == 1
+    assert not isinstance(given, Iterator) or list(given) == [b"one"]
+    assert len(ledger.append_many((b"one", b"two"))) == 2
+
+
+def test_batches_are_taken_when_their_outcomes_are_asked_for(ledger: Ledger) -> None:
+    records = signed(ledger, 2)
+
+    submitted = ledger.submit_batches([records[:1], records[1:]])
+    before = ledger.size
+    outcomes = list(submitted)
+
+    assert (before, outcomes, ledger.size) == (1, [[1], [2]], 3)
+
+
 def test_bad_signatures_refuse_all_and_are_all_named(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledgercore._core import Batch, Record, VerifiedBatch
+from ledgercore._core import BODY_BYTES, Batch, Record, VerifiedBatch
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidSignature, LimitError, MalformedError
 
-__all__ = ["BLOCK_BYTES", "BLOCK_RECORDS", "check_payload", "cut", "verify_records", "weight"]
+__all__ = [
+    "BLOCK_BYTES",
+    "BLOCK_RECORDS",
+    "check_list",
+    "check_payload",
+    "cut",
+    "verify_records",
+    "weight",
+]
 
 BLOCK_RECORDS = 16_384
 """Records in one block at most: what is submitted at once beyond it goes into more blocks."""
-
-BODY_BYTES = 63 * 1024
-"""Bytes of a payload at most, as the core has it."""
 
 BLOCK_BYTES = 16 * 1024 * 1024
 """Bytes of the records in one block at most."""
@@ -35,6 +40,18 @@ def check_payload(payload: bytes) -> None:
         raise TypeError(f"payload is {type(payload).__name__}, want bytes")
     if len(payload) > BODY_BYTES:
         raise LimitError(f"body bytes are {len(payload)}, want at most {BODY_BYTES}")
+
+
+def check_list(what: str, items: object, one: str) -> None:
+    """Refuse what is no list before anything of it is taken: a lone item, or what can be read once.
+
+    ``one`` is the method that takes a lone item.
+    """
+    if isinstance(items, bytes | bytearray | str) or not isinstance(items, Sequence):
+        raise TypeError(
+            f"{what} are {type(items).__name__}, want a list of bytes: {one} takes one alone, and "
+            "list makes a list of an iterator"
+        )
 
 
 def verify_records(records: Sequence[bytes], entropy: Entropy) -> list[VerifiedBatch]:

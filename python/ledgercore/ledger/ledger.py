@@ -227,6 +227,11 @@ class Ledger:
     def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
         """Append batch after batch, each as ``submit_many`` does, for volumes without end.
 
+        An iterator: nothing is taken or appended before its first outcomes are asked for, nor
+        after it is left.
+
+            for outcomes in ledger.submit_batches(batches): ...
+
         While one batch is made durable the next are verified, so that up to two batches more than
         were yielded have been taken; they are appended when their outcomes are asked for. Where
         a batch raises, those before it are durable.

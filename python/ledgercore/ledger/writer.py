@@ -37,6 +37,7 @@ from ledgercore.ledger.head import Head
 from ledgercore.ledger.intake import (
     BLOCK_BYTES,
     BLOCK_RECORDS,
+    check_list,
     check_payload,
     cut,
     verify_records,
@@ -73,6 +74,7 @@ class Writer:
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and published."""
+        check_list("payloads", payloads, "append")
         for payload in payloads:
             check_payload(payload)
         pieces = cut(payloads)
@@ -139,6 +141,7 @@ class Writer:
 
     def _verify(self, records: Sequence[bytes]) -> tuple[int, list[VerifiedBatch]]:
         """What records weigh, and the records verified, in one batch a block."""
+        check_list("records", records, "submit")
         return weight(records), verify_records(records, self._entropy)
 
     def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
