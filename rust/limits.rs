@@ -1,6 +1,7 @@
 //! Every bound that untrusted bytes are held to, in one place.
 //!
 //! A decoder checks the bound before it reads, and never allocates by a length it was only told.
+//! Python has those that it needs from here (`ledgercore._core`).
 
 /// Bytes of one encoded record: header, body and signature.
 pub const RECORD_BYTES: usize = 64 * 1024;
@@ -12,8 +13,8 @@ pub const KIND_BYTES: usize = 64;
 pub const REFERENCES: usize = 16;
 /// Arrays nested in one another in one canonical value; a map holds only scalars.
 pub const DEPTH: usize = 8;
-/// Records in one block, and so in one batch.
-pub const BLOCK_RECORDS: usize = 65_536;
+/// Records, or receipts, that are verified as one batch; a ledger makes smaller blocks.
+pub const BATCH_RECORDS: usize = 65_536;
 /// Records that are stored together as one value.
 pub const BUNDLE_RECORDS: usize = 256;
 /// Hashes in an inclusion or consistency proof: trees are smaller than 2^63 leaves.
@@ -35,6 +36,6 @@ pub const CHECKPOINT_BYTES: usize = 16 * 1024;
 /// Signature lines on one checkpoint.
 pub const CHECKPOINT_SIGNATURES: usize = 64;
 /// Bytes of an origin or of a cosigner's name.
-pub const NAME_BYTES: usize = 255;
+pub const ORIGIN_BYTES: usize = 255;
 /// Bytes of an encoded receipt.
 pub const RECEIPT_BYTES: usize = 256 * 1024;

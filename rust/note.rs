@@ -33,7 +33,7 @@ pub enum Algorithm {
 /// The name of a key, or of what it signs for: printable, without spaces or plus signs, so that it
 /// can stand in a line and before a plus sign.
 pub fn check_name(what: &str, name: &str) -> Result<()> {
-    at_most("name bytes", name.len(), limits::NAME_BYTES)?;
+    at_most("name bytes", name.len(), limits::ORIGIN_BYTES)?;
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
     if name.is_empty() || !name.chars().all(plain) {
         return malformed(format!(

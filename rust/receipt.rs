@@ -176,7 +176,7 @@ pub fn verify_all(
     if count != others {
         return malformed(format!("batch has {count} receipts and {others} bodies"));
     }
-    at_most("receipts in a batch", count, limits::BLOCK_RECORDS)?;
+    at_most("receipts in a batch", count, limits::BATCH_RECORDS)?;
     let decoded = each(receipts, |_, bytes| Receipt::decode(bytes))?;
     let mut checkpoints: HashMap<&str, Checkpoint> = HashMap::new();
     for (at, receipt) in decoded.iter().enumerate() {

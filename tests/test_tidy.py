@@ -226,6 +226,24 @@ def test_size_rules_accept_the_limit() -> None:
     assert not tidy.long_rust_functions("a.rs", rust, 3)
 
 
+def test_limit_rule_reports() -> None:
+    limits = tidy.limits_of_core("/// Bytes.\npub const BODY_BYTES: usize = 63 * 1024;\n")
+
+    found = [
+        tidy.second_limits("a.py", text, limits)
+        for text in ("BODY_BYTES = 1\n", "_BODY_BYTES: int = 1\n", "from core import BODY_BYTES\n")
+    ]
+
+    assert [len(each) for each in found] == [1, 1, 0]
+
+
+def test_limits_are_said_once() -> None:
+    limits = tidy.limits_of_core((tidy.REPOSITORY / "rust/limits.rs").read_text())
+
+    assert "BODY_BYTES" in limits
+    assert join([tidy.second_limits(*source, limits) for source in PYTHON]) == ""
+
+
 def test_files_are_short() -> None:
     short = [source for source in CODE if source.path not in LONG_FILES]
 

@@ -10,6 +10,12 @@ from typing import final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "BODY_BYTES",
+    "BUNDLE_RECORDS",
+    "ORIGIN_BYTES",
+    "PROOF_HASHES",
+    "RECEIPT_BYTES",
+    "RECORD_BYTES",
     "Anchor",
     "Batch",
     "Block",
@@ -75,6 +81,19 @@ __all__ = [
     "verify_signatures",
     "verify_states",
 ]
+
+BODY_BYTES: int
+"""Bytes of a record's body at most."""
+BUNDLE_RECORDS: int
+"""Records in a full bundle."""
+ORIGIN_BYTES: int
+"""Bytes of an origin or of a cosigner's name at most."""
+PROOF_HASHES: int
+"""Hashes of an inclusion or consistency proof at most."""
+RECEIPT_BYTES: int
+"""Bytes of an encoded receipt at most."""
+RECORD_BYTES: int
+"""Bytes of an encoded record at most."""
 
 def build_info() -> dict[str, str]:
     """Version, profile (release or debug), cpu_features and kernels.

@@ -25,10 +25,25 @@ use pyo3::pymodule;
 mod _core {
     use pyo3::prelude::{Bound, PyModule, PyResult};
 
+    use crate::limits;
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::pool::watch_forks(module)
     }
+
+    #[pymodule_export]
+    const BODY_BYTES: usize = limits::BODY_BYTES;
+    #[pymodule_export]
+    const BUNDLE_RECORDS: usize = limits::BUNDLE_RECORDS;
+    #[pymodule_export]
+    const ORIGIN_BYTES: usize = limits::ORIGIN_BYTES;
+    #[pymodule_export]
+    const PROOF_HASHES: usize = limits::PROOF_HASHES;
+    #[pymodule_export]
+    const RECEIPT_BYTES: usize = limits::RECEIPT_BYTES;
+    #[pymodule_export]
+    const RECORD_BYTES: usize = limits::RECORD_BYTES;
 
     #[pymodule_export]
     use super::block::Block;

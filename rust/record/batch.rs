@@ -46,7 +46,7 @@ pub fn hash_all(records: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
 
 /// What is kept of each record, once it is decoded.
 fn map_decoded<T: Send>(records: &[&[u8]], keep: impl Fn(Fields) -> T + Sync) -> Result<Vec<T>> {
-    at_most("records in a batch", records.len(), limits::BLOCK_RECORDS)?;
+    at_most("records in a batch", records.len(), limits::BATCH_RECORDS)?;
     let decode = |bytes: &&[u8]| Fields::decode(bytes).map(&keep);
     let decoded: Vec<Result<T>> = records.par_iter().with_min_len(TASK).map(decode).collect();
     let named = |(index, result): (usize, Result<T>)| {

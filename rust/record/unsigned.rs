@@ -50,7 +50,7 @@ impl Draft<'_> {
 ///
 /// Ids form the chain, so that hashing is serial.
 pub fn draft_chain(first: &Draft, bodies: &[&[u8]], key: &PublicKey) -> Result<Vec<Unsigned>> {
-    at_most("records in a batch", bodies.len(), limits::BLOCK_RECORDS)?;
+    at_most("records in a batch", bodies.len(), limits::BATCH_RECORDS)?;
     let Some(end) = first.sequence.checked_add(bodies.len() as u64) else {
         let (sequence, count) = (first.sequence, bodies.len());
         return malformed(format!("sequence is {sequence}, want room for {count} records"));

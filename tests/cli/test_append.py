@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledgercore import Ledger, Receipt
-from ledgercore.cli.append import LINE_BYTES
+from ledgercore._core import BODY_BYTES
 from tests.cli.command import COMMAND, objects, run, run_well
 
 
@@ -154,7 +154,7 @@ def test_append_that_is_killed_has_kept_what_it_reported(ledger: Path, answers: 
 
 
 def test_append_stops_at_a_line_that_is_too_long(ledger: Path) -> None:
-    fits, long = b"x" * LINE_BYTES, b"x" * (LINE_BYTES + 1)
+    fits, long = b"x" * BODY_BYTES, b"x" * (BODY_BYTES + 1)
 
     done = run("append", ledger, "--lines", "-", data=b"\n".join([b"a", fits, long, b"after"]))
 
@@ -169,7 +169,7 @@ def test_append_does_not_wait_for_the_end_of_an_endless_line(ledger: Path) -> No
     command = [*COMMAND, "append", str(ledger), "--lines", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stderr is not None
-        process.stdin.write(bytes(LINE_BYTES + 1))
+        process.stdin.write(bytes(BODY_BYTES + 1))
         process.stdin.flush()
         process.wait(timeout=60)
         assert b"line 1 has more than" in process.stderr.read()

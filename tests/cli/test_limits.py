@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import resource
 import subprocess
 from collections.abc import Sequence
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ledgercore import LimitError
+from ledgercore._core import RECEIPT_BYTES
+from ledgercore.cli.files import read_evidence
 from tests.cli.command import COMMAND
 
 MEMORY_BYTES = 1024**3
@@ -56,9 +60,11 @@ def test_huge_file_is_refused_by_its_limit(
     assert b"Traceback" not in done.stderr
 
 
-def test_largest_receipt_in_base64_is_within_its_limit() -> None:
-    from ledgercore.cli.files import RECEIPT_BYTES
+def test_largest_receipt_in_base64_is_within_its_limit(tmp_path: Path) -> None:
+    text, longer = (base64.b64encode(bytes(RECEIPT_BYTES + more)) for more in (0, 3))
+    (tmp_path / "largest").write_bytes(text + b"\r\n")
+    (tmp_path / "longer").write_bytes(longer + b"\r\n")
 
-    encoded = -(-256 * 1024 // 3) * 4
-
-    assert encoded + len("\r\n") <= RECEIPT_BYTES
+    assert read_evidence(str(tmp_path / "largest"), receipt=True) == text + b"\r\n"
+    with pytest.raises(LimitError, match="the limit of a receipt"):
+        read_evidence(str(tmp_path / "longer"), receipt=True)

@@ -1,6 +1,7 @@
 """The house rules as functions: each takes a file's path and text, and lists what breaks them."""
 
 from tidy.layers import LAYERS, layer_of, upward_imports
+from tidy.limits import limits_of_core, second_limits
 from tidy.rust import KERNELS, core_effects, module_of, upward_modules
 from tidy.rust import long_functions as long_rust_functions
 from tidy.seams import direct_calls
@@ -28,11 +29,13 @@ __all__ = [
     "error_style",
     "headings",
     "layer_of",
+    "limits_of_core",
     "long_files",
     "long_functions",
     "long_rust_functions",
     "machine_paths",
     "module_of",
+    "second_limits",
     "sources",
     "upward_imports",
     "upward_modules",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ledgercore._core import BODY_BYTES
 from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_json
 from ledgercore.disk import exists, file_bytes, open_lines
@@ -20,9 +21,6 @@ from ledgercore.errors import LimitError, MalformedError, StoreError, Unavailabl
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
-
-LINE_BYTES = 63 * 1024
-"""What a record's body holds at most."""
 
 
 @click.command("append")
@@ -54,7 +52,7 @@ def command(
     key = None if key_place is None else load_signer(key_place, passphrase)
     with (
         Ledger.open(ledger, key=key, passphrase=passphrase) as opened,
-        open_lines(source, LINE_BYTES) as batches,
+        open_lines(source, BODY_BYTES) as batches,
     ):
         _check_quorum(opened)
         count = 0
@@ -65,7 +63,7 @@ def command(
             count += len(lines)
             if fitting < len(lines):
                 raise LimitError(
-                    f"line {count - len(lines) + fitting + 1} has more than {LINE_BYTES} bytes: "
+                    f"line {count - len(lines) + fitting + 1} has more than {BODY_BYTES} bytes: "
                     "keep the data off the ledger and append its hash; the lines before it are "
                     "appended"
                 )
@@ -97,7 +95,7 @@ def _check_key(ledger: str) -> None:
 
 def _fitting(lines: list[bytes]) -> int:
     """How many lines stand before the first that is too long."""
-    return next((at for at, line in enumerate(lines) if len(line) > LINE_BYTES), len(lines))
+    return next((at for at, line in enumerate(lines) if len(line) > BODY_BYTES), len(lines))
 
 
 def _check_quorum(ledger: Ledger) -> None:

@@ -24,11 +24,8 @@ __all__ = [
 
 ANCHOR_BYTES = 64 * 1024
 NOTE_BYTES = 64 * 1024
-EVIDENCE_BYTES = -(-16 * 1024 * 1024 // 3) * 4 + len("\r\n")
-"""A history or a pack at its largest, as a line of base64 with its end."""
-RECEIPT_BYTES = -(-256 * 1024 // 3) * 4 + len("\r\n")
-"""A receipt at its largest, as a line of base64 with its end."""
-RECORD_BYTES = 64 * 1024
+EVIDENCE_BYTES = 16 * 1024 * 1024
+"""A history or a pack at its largest."""
 PASSPHRASE_BYTES = 1024
 
 
@@ -86,14 +83,23 @@ def read_passphrase(path: str | None) -> bytes | None:
 
 def read_record(path: str) -> bytes:
     """The bytes of a record's body."""
+    from ledgercore._core import RECORD_BYTES
+
     return read_bytes(path, RECORD_BYTES, "a record")
 
 
 def read_evidence(path: str, *, receipt: bool) -> bytes:
     """The bytes of a receipt, or of what may be a pack, a state or a history."""
+    from ledgercore._core import RECEIPT_BYTES
+
     if receipt:
-        return read_bytes(path, RECEIPT_BYTES, "a receipt")
-    return read_bytes(path, EVIDENCE_BYTES, "an evidence pack")
+        return read_bytes(path, _in_base64(RECEIPT_BYTES), "a receipt")
+    return read_bytes(path, _in_base64(EVIDENCE_BYTES), "an evidence pack")
+
+
+def _in_base64(size: int) -> int:
+    """The bytes of as many on a line of base64, with its end."""
+    return -(-size // 3) * 4 + len("\r\n")
 
 
 _BEGINNINGS = (

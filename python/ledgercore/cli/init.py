@@ -10,8 +10,6 @@ from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passp
 from ledgercore.cli.output import json_option, print_facts
 from ledgercore.errors import LimitError, MalformedError
 
-ORIGIN_BYTES = 255
-
 
 @click.command("init")
 @click.argument("ledger", type=PATH)
@@ -57,6 +55,8 @@ def command(
 
 def _check_origin(origin: str) -> None:
     """Say of the origin itself what would otherwise be said of a genesis or a checkpoint."""
+    from ledgercore._core import ORIGIN_BYTES
+
     count = len(origin.encode(errors="replace"))
     if count > ORIGIN_BYTES:
         raise LimitError(f"origin has {count} bytes, want at most {ORIGIN_BYTES}")

@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from ledgercore._core import Anchor, Checkpoint, verify_consistency
+from ledgercore._core import PROOF_HASHES, Anchor, Checkpoint, verify_consistency
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.proofs.wire import verify_note
 
@@ -22,9 +22,6 @@ __all__ = ["CONSISTENCY_BYTES", "ConsistencyProof", "VerifiedConsistency"]
 
 CONSISTENCY_BYTES = 64 * 1024
 """Bytes of JSON at most."""
-
-_HASHES = 64
-"""Hashes of a proof at most: a tree has no more levels."""
 
 _Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -40,7 +37,7 @@ class ConsistencyProof(msgspec.Struct, frozen=True):
     """The newer signed checkpoint, and what leads to it from an older size."""
 
     checkpoint: str
-    proof: Annotated[tuple[_Hash, ...], Meta(max_length=_HASHES)]
+    proof: Annotated[tuple[_Hash, ...], Meta(max_length=PROOF_HASHES)]
 
     @staticmethod
     def decode(data: bytes) -> ConsistencyProof:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from ledgercore._core import BUNDLE_RECORDS
+
 __all__ = [
     "BUNDLE_RECORDS",
     "Store",
@@ -20,9 +22,6 @@ __all__ = [
     "StoredState",
     "StoredTouch",
 ]
-
-BUNDLE_RECORDS = 256
-"""Records in a full bundle."""
 
 
 class StoredBlock(NamedTuple):

@@ -49,10 +49,10 @@ FRAMES_BYTES = max(PAGE_BYTES, 4 + TRANSFER_BYTES)
 NOTE_BYTES = 64 * 1024
 """Bytes of a checkpoint or of an anchor at most."""
 
-PROOF_HASHES = 63
+CONSISTENCY_HASHES = 63
 """Hashes of a consistency proof at most (C2SP tlog-witness)."""
 
-HASHES_BYTES = PROOF_HASHES * 45
+HASHES_BYTES = CONSISTENCY_HASHES * 45
 
 BLOCKS_AT_ONCE = 1024
 """Blocks that are asked for at once, and taken from one answer, at most."""
@@ -130,8 +130,8 @@ def decode_hashes(body: bytes) -> list[bytes]:
     lines = body.split(b"\n")
     if lines.pop() != b"":
         raise MalformedError("hashes end within a line")
-    if len(lines) > PROOF_HASHES:
-        raise LimitError(f"proof has {len(lines)} hashes, want at most {PROOF_HASHES}")
+    if len(lines) > CONSISTENCY_HASHES:
+        raise LimitError(f"proof has {len(lines)} hashes, want at most {CONSISTENCY_HASHES}")
     return [_decode_hash(line) for line in lines]
 
 
