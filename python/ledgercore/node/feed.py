@@ -47,8 +47,3 @@ class Feed:
         except TimeoutError:
             pass
         return self.note
-
-    async def reached(self, height: int) -> None:
-        """Wait until there is a checkpoint of this height or a greater one, or all is closed."""
-        while self.height < height and not self.closed:
-            await self._next.wait()

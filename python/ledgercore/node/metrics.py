@@ -56,9 +56,6 @@ class Metrics:
             "Connections closed because too many handshakes were under way.",
             registry=registry,
         )
-        self.peer_height = Gauge(
-            "ledgercore_peer_height", "Height that a peer has shown.", ("peer",), registry=registry
-        )
         self.refused = Counter(
             "ledgercore_blocks_refused",
             "Answers of a peer that did not hold.",

@@ -26,7 +26,6 @@ __all__ = [
     "TEXT",
     "Request",
     "Response",
-    "ask_anchor",
     "ask_blocks",
     "ask_checkpoint",
     "ask_consistency",
@@ -91,11 +90,6 @@ def ask_checkpoint(height: int | None = None) -> Request:
     """The newest signed checkpoint, or that of a height."""
     path = "/v1/checkpoint" if height is None else f"/v1/checkpoint/{height}"
     return Request("GET", path, NOTE_BYTES, SHORT_MS)
-
-
-def ask_anchor() -> Request:
-    """The trust anchor as text: to be compared by people, never to be believed."""
-    return Request("GET", "/v1/anchor", NOTE_BYTES, SHORT_MS)
 
 
 def ask_consistency(first: int, second: int) -> Request:
