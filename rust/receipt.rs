@@ -165,7 +165,8 @@ impl Receipt {
 /// Verify encoded receipts, each with its record's body, as each alone would be.
 ///
 /// A checkpoint that many carry is verified once, and all records' signatures as one batch. The
-/// error names the first receipt at fault, or all whose record's signature does not hold.
+/// error names the first receipt at fault, all whose record's signature does not hold, or the limit
+/// or the note's signer where it is of those.
 pub fn verify_all(
     receipts: &[&[u8]],
     bodies: &[&[u8]],

@@ -16,7 +16,10 @@ import pytest
 from tests.postgres import BINARIES, Server, running_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-VECTORS = REPOSITORY.parent / "shared" / "vectors"
+VECTORS = Path(
+    os.environ.get("LEDGERCORE_VECTORS") or REPOSITORY.parent / "shared" / "vectors"
+).resolve()
+"""Vectors of others that this repository does not carry."""
 DEEP = bool(os.environ.get("LEDGERCORE_DEEP"))
 SEED = int(
     os.environ.get("LEDGERCORE_SEED")
@@ -33,7 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """What a reader needs to repeat this run."""
-    found = "are there" if VECTORS.is_dir() else "are not there: their tests are skipped"
+    missing = "are not there: their tests are skipped (LEDGERCORE_VECTORS names their directory)"
+    found = "are there" if VECTORS.is_dir() else missing
     return [
         f"seed: {SEED} (repeat with LEDGERCORE_SEED={SEED})",
         f"shared vectors: {found}",

@@ -1,8 +1,8 @@
 """Check signatures, leaves, proofs and receipts without a ledger.
 
 The same functions that the ledger itself calls, over raw bytes. A suite is ``"std"`` or
-``"c2sp"``; hashes and proofs are ``bytes`` and sequences of ``bytes``. Every ``verify`` raises
-or returns what it verified.
+``"c2sp"``; hashes and proofs are ``bytes`` and sequences of ``bytes``. Every ``verify`` raises;
+what has a type once it is verified is returned as that.
 """
 
 from __future__ import annotations

@@ -434,13 +434,14 @@ class Ledger:
         check_watermark(self._reader, slots)
         return report
 
-    def verify_since(self, note: str) -> None:
-        """Verify that this ledger goes on from a checkpoint that was kept elsewhere.
+    def verify_since(self, note: str) -> Checkpoint:
+        """The checkpoint that was kept elsewhere, once this ledger is shown to go on from it.
 
         Raises ``RollbackError`` where it is shorter, ``ForkError`` where its history is another.
         """
         kept = self.trust_anchor.verify_operator(note)
         check_continues(self._reader, kept, "an older ledger stands in its place")
+        return kept
 
     def backup(self, path: str | Path) -> Report:
         """Copy the ledger to a new file while it is in use, and verify all of the copy.

@@ -163,9 +163,11 @@ class Replica:
         """The newest moment as items, from which another copy begins: ``Replica.join``."""
         return snapshot_items(self._reader, limit_bytes)
 
-    def check_continues(self, note: str) -> None:
-        """Raise ``RollbackError`` or ``ForkError`` unless this goes on from a signed checkpoint."""
-        check_continues(self._reader, self._anchor.verify_operator(note), "an older copy is here")
+    def verify_since(self, note: str) -> Checkpoint:
+        """The signed checkpoint, which this copy goes on from, as ``Ledger.verify_since`` does."""
+        kept = self._anchor.verify_operator(note)
+        check_continues(self._reader, kept, "an older copy is here")
+        return kept
 
     @property
     def held_from(self) -> int:

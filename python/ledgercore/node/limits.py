@@ -65,6 +65,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     skew_s: _Seconds = 30.0
     """Between a request's time and the node's: 401."""
     nonces: _Count = 200_000
-    """Requests whose nonces are remembered while their time is valid: 429 beyond."""
+    """Requests whose nonces are remembered while their time is valid: 503 beyond."""
     heartbeat_s: _Seconds = 15.0
     """Between two signs of life on an event stream without events."""

@@ -236,4 +236,4 @@ def _hold_to_head(made: Path, anchor: Anchor, file: Path) -> None:
         except LedgerError:
             continue  # an empty slot, or a damaged one
         with Replica.open(made, anchor) as copy:
-            copy.check_continues(note)
+            copy.verify_since(note)
