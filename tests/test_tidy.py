@@ -110,6 +110,8 @@ def test_imports_go_downward() -> None:
         "from urllib.request import urlopen\nurlopen('address')",
         "import subprocess\nsubprocess.run(['ls'])",
         "import sqlite3\nsqlite3.connect('file')",
+        "import structlog\nstructlog.processors.TimeStamper(fmt='iso')",
+        "from threading import Timer\nTimer(1, print)",
         "import apsw\napsw.Connection('file')",
         "import click\n@click.argument('f', type=click.File())\ndef f(): ...",
     ],

@@ -15,6 +15,8 @@ _ROOT = "python/ledgercore/"
 # What may do which: a file, or a folder with its slash.
 _SEAMS = {
     "clock": ("clock.py", "waiting.py"),
+    "time of a log's line": ("node/logs.py",),
+    "patience with a server": ("store/session.py",),
     "randomness": ("entropy.py",),
     "file": ("disk.py",),
     "socket": (
@@ -25,7 +27,7 @@ _SEAMS = {
         "demo/processes.py",
     ),
     "process": ("demo/processes.py", "demo/desk_process.py", "demo/independent.py"),
-    "database": ("store/", "vault/", "vault.py", "testing/", "testing.py"),
+    "database": ("store/", "vault/", "testing/"),
 }
 
 # A dotted name, or the beginning of one where it ends with a dot.
@@ -69,8 +71,10 @@ _NAMES = {
     "socketserver.": "socket",
     "sqlite3.": "database",
     "ssl.": "socket",
+    "structlog.processors.TimeStamper": "time of a log's line",
     "subprocess.": "process",
     "tempfile.": "file",
+    "threading.Timer": "patience with a server",
     "time.": "clock",
     "urllib.request.": "socket",
     "uvicorn.": "socket",
