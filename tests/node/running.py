@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ledgercore import Ledger, SigningKey, testing
+from ledgercore.clock import Clock
 from ledgercore.demo.authority import Authority
 from ledgercore.node.channel import Caller
 from ledgercore.node.client import NodeClient, Patience
@@ -103,7 +104,10 @@ async def following(
 
 @asynccontextmanager
 async def running(
-    directory: Path, limits: Limits | None = None, members: Sequence[Member] | None = None
+    directory: Path,
+    limits: Limits | None = None,
+    members: Sequence[Member] | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """The operator's node, serving until the end."""
     ledger = Ledger.create(
@@ -111,9 +115,10 @@ async def running(
         origin="test.example/node",
         members=members or testing.test_members(MEMBERS),
         key=OPERATOR,
+        clock=clock,
     )
     log = io.StringIO()
-    node = Node("operator", ledger, make_log(log, member="operator"), limits=limits)
+    node = Node("operator", ledger, make_log(log, member="operator"), limits=limits, clock=clock)
     authority = Authority(directory)
     async with serving(node, authority, log, authority.issue("a-member")) as there:
         yield there

@@ -1,0 +1,80 @@
+"""Row 17 on nodes: a wrong clock keeps its own member out, harms nobody else, and is named."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledgercore.clock import SystemClock
+from ledgercore.errors import UntrustedError
+from ledgercore.node.client import NodeClient
+from tests.faults.row import reliability_row
+from tests.node.running import IMPATIENT, following, running
+
+HOUR_MS = 3_600_000
+OFFSETS_MS = (HOUR_MS, -HOUR_MS, 24 * HOUR_MS)
+
+
+class WrongClock(SystemClock):
+    """The machine's, but that its time is off; durations are right."""
+
+    offset_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.offset_ms
+
+
+def test_a_members_wrong_clock_is_refused_and_its_node_goes_on_when_it_is_right(
+    seed: int, tmp_path: Path
+) -> None:
+    clock = WrongClock()
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            caller = replace(there.caller(1), clock=clock)
+            async with (
+                following(there, caller, tmp_path) as node,
+                there.client(0) as other,
+                NodeClient(there.url, "operator", caller, IMPATIENT) as wrong,
+                asyncio.timeout(60),
+            ):
+                records = there.records(4 * len(OFFSETS_MS))
+                for at, clock.offset_ms in enumerate(OFFSETS_MS):
+                    with pytest.raises(UntrustedError, match="time"):
+                        await wrong.checkpoint()
+                    some = records[4 * at : 4 * at + 4]
+                    assert await other.submit_many(some) == [4 * at + n for n in range(1, 5)]
+                    clock.offset_ms = 0
+                    await wrong.checkpoint()
+                    while node.node.feed.height < there.node.feed.height:
+                        await asyncio.sleep(0.05)
+                    row.count()
+                kept = node.node.ledger
+                assert [kept.record(n + 1).encode() for n in range(12)] == records
+
+    with reliability_row(17, "wrong clocks of nodes", seed=seed, want=len(OFFSETS_MS)) as row:
+        asyncio.run(act())
+
+
+def test_an_operators_wrong_clock_takes_nothing_back(tmp_path: Path) -> None:
+    """Whoever asks is refused until it is right; what was ordered stands, and no time goes back."""
+    clock = WrongClock()
+
+    async def act() -> None:
+        async with running(tmp_path, clock=clock) as there, there.client(0) as client:
+            records = there.records(8)
+            assert await client.submit_many(records[:4]) == [1, 2, 3, 4]
+            clock.offset_ms = HOUR_MS
+            with pytest.raises(UntrustedError, match="time"):
+                await client.checkpoint()
+            there.node.ledger.append(b"an hour ahead")
+            clock.offset_ms = 0
+            assert await client.submit_many(records) == [1, 2, 3, 4, 6, 7, 8, 9]
+            ledger = there.node.ledger
+            times = [ledger.block(height).time_ms for height in range(ledger.height + 1)]
+            assert times == sorted(times) and times[-1] >= times[0] + HOUR_MS
+
+    asyncio.run(act())
