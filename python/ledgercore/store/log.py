@@ -16,9 +16,10 @@ import apsw
 from ledgercore.disk import exists, file_bytes
 from ledgercore.errors import StoreError
 
-__all__ = ["LogMover", "remove_empty_log"]
+__all__ = ["BUSY_MS", "LogMover", "remove_empty_log"]
 
-_BUSY_MS = 5_000
+BUSY_MS = 5_000
+"""How long a connection waits for the lock of another one."""
 
 
 def remove_empty_log(path: str) -> None:
@@ -33,7 +34,7 @@ def remove_empty_log(path: str) -> None:
             return
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
-            connection.set_busy_timeout(_BUSY_MS)
+            connection.set_busy_timeout(BUSY_MS)
             connection.execute("PRAGMA query_only=1")
             connection.execute("PRAGMA schema_version").get  # noqa: B018 - by reading it joins
         finally:
@@ -78,7 +79,7 @@ class LogMover:
     def _move(self) -> None:
         if self._connection is None:
             self._connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READWRITE)
-            self._connection.set_busy_timeout(_BUSY_MS)
+            self._connection.set_busy_timeout(BUSY_MS)
             # The log is flushed before it is copied, and the main file after that.
             self._connection.execute("PRAGMA synchronous=FULL")
         try:

@@ -30,7 +30,7 @@ from ledgercore.store.contract import (
     StoredState,
     StoredTouch,
 )
-from ledgercore.store.log import LogMover, remove_empty_log
+from ledgercore.store.log import BUSY_MS, LogMover, remove_empty_log
 from ledgercore.store.tables import TABLES
 
 __all__ = ["SqliteStore", "translating"]
@@ -78,8 +78,6 @@ CREATE TABLE touch (
 
 _SCHEMA = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
 """What the database must say of itself, and nothing else: no trigger, view, index or column."""
-
-_BUSY_MS = 5_000
 
 _PAGE_BYTES = 8192
 """A full tile takes one page and a few bytes, and a block of many records half the calls."""
@@ -226,7 +224,7 @@ class SqliteStore:
 
     def _configure(self) -> None:
         connection = self._connection
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.execute("PRAGMA synchronous=FULL")
@@ -587,7 +585,7 @@ class SqliteStore:
             flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
             connection = apsw.Connection(self._name, flags=flags)
         try:
-            connection.set_busy_timeout(_BUSY_MS)
+            connection.set_busy_timeout(BUSY_MS)
             yield connection
         finally:
             connection.close()

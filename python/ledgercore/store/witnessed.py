@@ -15,12 +15,12 @@ import apsw
 
 from ledgercore.disk import exists
 from ledgercore.errors import BusyError, CorruptError, StoreError
+from ledgercore.store.log import BUSY_MS
 from ledgercore.store.sqlite import translating
 
 __all__ = ["WitnessStore"]
 
 _APPLICATION_ID = 0x4C475749  # "LGWI"
-_BUSY_MS = 5_000
 _TABLES = """
 CREATE TABLE cosigned (origin TEXT PRIMARY KEY, note TEXT NOT NULL) STRICT;
 CREATE TABLE evidence (number INTEGER PRIMARY KEY, data BLOB NOT NULL UNIQUE) STRICT;
@@ -41,7 +41,7 @@ class WitnessStore:
             )
         with translating(self._path):
             self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-            self._connection.set_busy_timeout(_BUSY_MS)
+            self._connection.set_busy_timeout(BUSY_MS)
             self._connection.execute("PRAGMA synchronous=EXTRA")
             found = self._connection.execute("PRAGMA application_id").fetchone()
         if found != (_APPLICATION_ID,):
