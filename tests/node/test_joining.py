@@ -15,6 +15,7 @@ from ledgercore import Checkpoint, Ledger, UnavailableError
 from ledgercore.demo.processes import NodeProcess
 from ledgercore.keyfile import load_key
 from ledgercore.ledger.snapshot import decode_head
+from ledgercore.node.client import Patience
 from ledgercore.node.limits import Limits
 from ledgercore.proofs import verify_split_view
 from ledgercore.sync.messages import decode_frames
@@ -158,7 +159,7 @@ def test_a_damaged_copy_and_a_damaged_ledger_are_repaired_from_peers(tmp_path: P
 
 def bank_up(process: NodeProcess) -> None:
     """A follower whose operator is away answers, and is not caught up."""
-    with process.place.client() as client:
+    with process.place.client(Patience(attempts=40, longest_wait_s=1.0)) as client:
         client.checkpoint()
 
 
