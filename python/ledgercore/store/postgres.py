@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
 from typing import Any
 
 import psycopg
@@ -18,8 +17,8 @@ from psycopg.sql import SQL, Identifier
 
 from ledgercore.errors import CorruptError, LedgerError, StoreError
 from ledgercore.store.address import Address
+from ledgercore.store.bundles import bundle_rows, with_bundles
 from ledgercore.store.contract import (
-    BUNDLE_RECORDS,
     StoredBlock,
     StoredBundle,
     StoredState,
@@ -184,8 +183,7 @@ class PostgresStore:
         return int(transactions) + (self._session.connections << 64)
 
     def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
-        indices = count(first_index, BUNDLE_RECORDS)
-        rows = [(index, height, records) for index, records in zip(indices, bundles, strict=False)]
+        rows = bundle_rows(height, first_index, bundles)
         self._copy("bundle", rows)
 
     def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
@@ -244,16 +242,7 @@ class PostgresStore:
             block.first_index,
             height,
         )
-        bundles = []
-        for want, row in zip(count(block.first_index, BUNDLE_RECORDS), rows, strict=False):
-            first_index, at_height, records = row
-            if (first_index, at_height) != (want, height):
-                raise CorruptError(
-                    f"block {height}: bundle is of block {at_height} from record {first_index} on, "
-                    f"want record {want}; restore it from a backup"
-                )
-            bundles.append(records)
-        return block._replace(bundles=bundles)
+        return with_bundles(block, rows)
 
     def header(self, height: int) -> StoredBlock | None:
         rows = self._run(

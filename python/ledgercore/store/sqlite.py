@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import count, islice
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from types import NoneType, TracebackType
@@ -23,8 +23,8 @@ import apsw
 
 from ledgercore.disk import exists, reserve
 from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, StoreError
+from ledgercore.store.bundles import bundle_rows, with_bundles
 from ledgercore.store.contract import (
-    BUNDLE_RECORDS,
     StoredBlock,
     StoredBundle,
     StoredState,
@@ -366,8 +366,7 @@ class SqliteStore:
         return int(self._value("PRAGMA data_version"))
 
     def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
-        indices = count(first_index, BUNDLE_RECORDS)
-        rows = [(index, height, records) for index, records in zip(indices, bundles, strict=False)]
+        rows = bundle_rows(height, first_index, bundles)
         self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
     def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
@@ -423,16 +422,7 @@ class SqliteStore:
             int,
             bytes,
         )
-        bundles = []
-        for want, row in zip(count(block.first_index, BUNDLE_RECORDS), rows, strict=False):
-            first_index, at_height, records = row
-            if (first_index, at_height) != (want, height):
-                raise CorruptError(
-                    f"block {height}: bundle is of block {at_height} from record {first_index} on, "
-                    f"want record {want}; restore it from a backup"
-                )
-            bundles.append(records)
-        return block._replace(bundles=bundles)
+        return with_bundles(block, rows)
 
     def header(self, height: int) -> StoredBlock | None:
         row = self._row(
