@@ -94,8 +94,9 @@ def test_reserving_room_never_raises(
 def test_a_head_file_without_room_holds_no_descriptor(tmp_path: Path) -> None:
     before = set(Path("/proc/self/fd").iterdir())
 
-    with room_for(0), pytest.raises(StoreError, match=r"^cannot open .*a\.head: "):
-        disk.HeadFile(tmp_path / "a.head")
+    with room_for(0), pytest.raises(StoreError, match=r"^cannot write .*a\.head\.new: "):
+        disk.HeadFile(tmp_path / "a.head", "a note")
+    assert not (tmp_path / "a.head").exists()
     assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
@@ -114,9 +115,8 @@ def test_an_open_file_is_flushed_and_one_in_memory_stays(tmp_path: Path) -> None
 
 
 def test_a_note_that_fills_its_slot_leaves_the_other_as_it_is(tmp_path: Path) -> None:
-    head = disk.HeadFile(tmp_path / "a.head")
+    head = disk.HeadFile(tmp_path / "a.head", "first")
     notes = ["b" * 16 * 1024, "a" * 16 * 1024]
-    head.store("first")
     head.store(notes[1])
     head.store(notes[0])  # again the first slot
     head.close()

@@ -119,6 +119,23 @@ def test_a_second_writer_is_refused_with_the_way_on(ledger: Ledger, path: Path) 
     Ledger.open(path).close()
 
 
+def test_a_head_file_without_a_note_is_not_taken_for_none(path: Path) -> None:
+    """Beside a ledger that was put back, it would let a second history be signed."""
+    Ledger.create(path, origin=ORIGIN, key=KEY).close()
+    old = path.read_bytes()
+    with Ledger.open(path, key=KEY) as ledger:
+        ledger.append(b"acknowledged")
+    path.write_bytes(old)
+    head = Path(f"{path}.head")
+    for damaged in (b"", b"\0" * 50, bytes(32 * 1024), b"no note"):
+        head.write_bytes(damaged)
+        with pytest.raises(CorruptError, match=r"remove the \.head file"):
+            Ledger.open(path, key=KEY)
+    head.unlink()
+    Ledger.open(path, key=KEY).close()
+    assert head.stat().st_size == 32 * 1024
+
+
 @pytest.mark.parametrize("failure", [StoreError("cannot flush"), KeyboardInterrupt()])
 def test_a_ledger_that_has_its_name_keeps_its_key(
     path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException

@@ -310,22 +310,34 @@ class WriterLock:
             self._descriptor = -1
 
 
+def _slot(note: str) -> bytes:
+    return (note.encode() + b"\0")[:_SLOT_BYTES]  # a note that fills its slot ends with it
+
+
 class HeadFile:
     """The newest checkpoints that were acknowledged, in two slots written in turn.
 
     It is written after the commit that it speaks of and before the acknowledgement, and never
     flushed: a killed process leaves it whole, a power cut leaves it older. So it is never ahead of
     an intact ledger, and a ledger that is behind it has lost its tail. A crash while one slot is
-    written leaves the other.
+    written leaves the other, and one while the file is made leaves ``<path>.new`` at most: the file
+    is flushed before it has its name, so that one without any note was damaged or put there.
     """
 
-    def __init__(self, path: str | Path, newest_slot: int = -1) -> None:
-        """Open the file to write; the slot that holds the newest note is written over last."""
+    def __init__(self, path: str | Path, note: str, newest_slot: int = -1) -> None:
+        """Open the file, or make it, and remember a note there.
+
+        The slot that holds the newest note is written over last.
+        """
         self._path = path
         self._turn = 1 - newest_slot if newest_slot >= 0 else 0
         self._descriptor = -1
+        if not exists(path):
+            remove(f"{path}.new")
+            write_new(f"{path}.new", _slot(note).ljust(2 * _SLOT_BYTES, b"\0"))
+            rename(f"{path}.new", path)
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             size = os.fstat(self._descriptor).st_size
             if size < 2 * _SLOT_BYTES:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.
@@ -333,10 +345,11 @@ class HeadFile:
         except OSError as error:
             self.close()
             raise StoreError(f"cannot open {path}: {error.strerror}") from error
+        self.store(note)
 
     def store(self, note: str) -> None:
         """Remember this checkpoint."""
-        data = (note.encode() + b"\0")[:_SLOT_BYTES]  # a note that fills its slot ends with it
+        data = _slot(note)
         try:
             if os.pwrite(self._descriptor, data, self._turn * _SLOT_BYTES) != len(data):
                 raise StoreError(f"cannot write {self._path}: only a part of it was written")

@@ -179,9 +179,8 @@ class Ledger:
                     raise UntrustedError(
                         f"key for {address.name} is not the one of this ledger's operator"
                     )
-                head_file = HeadFile(f"{address.files}.head", newest_slot)
+                head_file = HeadFile(f"{address.files}.head", reader.head.note, newest_slot)
                 held.append(head_file)
-                head_file.store(reader.head.note)
                 writer = Writer(reader, operator, head_file, clock, entropy)
         except BaseException:
             for holding in held:

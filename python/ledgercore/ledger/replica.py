@@ -122,9 +122,9 @@ class Replica:
             held.append(store)
             reader = Reader(store, follow=False)
             _check_anchor(reader.anchor, anchor)
-            head_file = HeadFile(f"{files}.head", check_watermark(reader, slots))
+            newest_slot = check_watermark(reader, slots)
+            head_file = HeadFile(f"{files}.head", reader.head.note, newest_slot)
             held.append(head_file)
-            head_file.store(reader.head.note)
         except BaseException:
             for holding in reversed(held):
                 holding.close()

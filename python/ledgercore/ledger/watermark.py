@@ -26,11 +26,11 @@ def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
         try:
             seen = reader.anchor.verify_operator(note)
         except (MalformedError, InvalidError):
-            continue  # empty, or torn by a power cut: the other slot is one block older at most
+            continue  # empty, or torn by a power cut: then the other is one block older at most
         if newest is None or seen.size > newest.size:
             newest, newest_slot = seen, slot
-    if newest is None and slots and all(slots):
-        # Slots are written in turn, so that a torn one leaves the other.
+    if newest is None and slots:
+        # The file is made with a note, and slots are written in turn: a torn one leaves the other.
         raise CorruptError(
             "head file holds no checkpoint of this ledger: restore the ledger from a backup, or "
             "remove the .head file if you know the newest block"
