@@ -102,6 +102,22 @@ def test_an_error_names_the_server_and_no_password(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql://me:topsecret@[bad/x?directory=/tmp",
+        "postgresql://me:top%zzsecret@a.example/x?directory=/tmp",
+        "postgresql+psycopg://me:topsecret@a.example/x",
+        "mysql://me:topsecret@a.example/x",
+    ],
+)
+def test_what_is_no_address_is_refused_without_its_password(place: str) -> None:
+    with pytest.raises(MalformedError, match="address") as caught:
+        Ledger.open(place)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_missing_driver_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ledgercore.store.postgres", None)
 

@@ -23,6 +23,7 @@ __all__ = ["Address", "parse_address"]
 
 _SCHEMES = ("postgresql://", "postgres://")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
@@ -51,6 +52,11 @@ def parse_address(place: str | Path) -> Address:
     """The address that a path or a URL stands for; MalformedError where it is neither."""
     text = str(place)
     if not text.startswith(_SCHEMES):
+        if scheme := _SCHEME.match(text):
+            # The rest is not shown: it may hold a password.
+            raise MalformedError(
+                f"address begins with {scheme.group()}, want a path, or a URL of postgresql://"
+            )
         path = resolve(place)
         return Address(str(path), path)
     base, _, query = text.partition("?")

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import Diagnostic
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -29,6 +30,7 @@ from ledgercore.errors import (
     DiskFullError,
     FencedError,
     LedgerError,
+    MalformedError,
     StoreError,
 )
 from ledgercore.store.address import Address
@@ -316,6 +318,14 @@ def bounded(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 def connect(address: Address, *, writes: bool) -> psycopg.Connection[tuple[Any, ...]]:
     """A connection to a server whose settings keep what it says it kept."""
+    try:
+        conninfo_to_dict(address.server)
+    except psycopg.ProgrammingError:
+        # libpq shows what it does not take, with the password in it: nothing of that goes on.
+        raise MalformedError(
+            f"cannot use {address.name}: libpq does not take the address; write what is special "
+            "in a name or a password as %XX (RFC 3986, section 2.1)"
+        ) from None
     with Translated(address.name):
         connection = psycopg.connect(
             address.server,
