@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -13,6 +14,7 @@ import pytest
 from ledgercore import Ledger, RefusedError, UnavailableError
 from ledgercore.clock import OffsetClock, SystemClock
 from ledgercore.demo import independent
+from ledgercore.demo.desk_process import _Pipe
 from ledgercore.demo.firms import generate_firms, generated_mapping
 from ledgercore.demo.independent import verify_independently
 from ledgercore.demo.stage import ProcessStage
@@ -56,6 +58,14 @@ def test_a_party_whose_process_is_killed_is_named(stage: ProcessStage) -> None:
 
     with pytest.raises(UnavailableError, match="process of bank has ended"):
         stage.bank.pack(bytes(32))
+
+
+def test_a_desk_that_waits_for_outcomes_when_its_caller_ends_ends_too() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.send(None)
+    with pytest.raises(EOFError, match="has ended"):
+        _Pipe(theirs).submit_many([b"a record"])
+    assert ours.recv() == ("order", [b"a record"])
 
 
 def test_no_party_has_the_vault_of_another_open(stage: ProcessStage) -> None:

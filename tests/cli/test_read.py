@@ -139,6 +139,7 @@ def test_show_names_objects_as_it_takes_them(ledger: Path) -> None:
     (state,) = objects(run_well("show", ledger, "--state", names[0], "--json"))
 
     assert (state["object"], state["present"]) == (names[0], True)
+    assert state["state"]["sequence"] == 2
     assert format_object(parse_object(names[0])) == names[0]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from ledgercore import MalformedError
+from ledgercore import LedgerError, MalformedError
+from ledgercore.cli.node import command as node_command
 from ledgercore.node.founding import make_node, parse_members
 from ledgercore.node.settings import load_settings, parse_settings
 from ledgercore.rules import GOVERNANCE_ROLE, ROLES, engine
@@ -73,6 +75,14 @@ def test_a_node_is_made_for_every_role_that_a_rule_asks_for(tmp_path: Path) -> N
     assert all(f'"{role}"' in made.table for role in ROLES)
     with pytest.raises(MalformedError, match="role is 'king', want one of provider"):
         make_node(tmp_path / "b", "b", ("king",), "127.0.0.1:7443", operator=False)
+
+
+def test_members_that_cannot_be_read_leave_nothing_behind(tmp_path: Path) -> None:
+    command = ["init", str(tmp_path / "tax"), "--member", "tax", "--origin", "tax.example/e"]
+    for members in (tmp_path / "none.toml", tmp_path):
+        done = CliRunner().invoke(node_command, [*command, "--members", str(members)])
+        assert isinstance(done.exception, LedgerError)
+        assert not (tmp_path / "tax").exists()
 
 
 def test_a_member_that_is_listed_wrongly_is_refused() -> None:

@@ -36,7 +36,7 @@ COMMANDS = {
     "bench": "Weigh this machine: the five figures of JR/T 0193.",
     "demo": "Run the bank-tax exchange, four parties, with an offline proof at the end.",
     "init": "Make a ledger and its operator's key.",
-    "node": "Run one member's node in a network: init, witness, run, join, status.",
+    "node": "Run one member's node in a network: init, witness, run, join, repair, status.",
     "pack": "Write the evidence pack of an exchange.",
     "prove": "Write a receipt, a state, a history or a proof of growth.",
     "show": "Show a ledger, a record, a block or an object's state.",

@@ -86,7 +86,7 @@ def _check_key(ledger: str) -> None:
 
     address = parse_address(ledger)
     key = f"{address.beside()}.key"
-    remedy = "bring back the operator's key, which init wrote there: without it nobody can append"
+    remedy = "bring back the operator's key, or name where it is with --key"
     if (address.server or exists(ledger)) and not exists(key):
         raise StoreError(f"{key} does not exist: {remedy}")
     if exists(key) and not file_bytes(key):

@@ -75,18 +75,19 @@ def init(
     for --members. The others then put the operator's anchor.toml beside their settings, and each
     its certificate, that one's key and the authorities' certificates.
     """
-    from ledgercore.node.founding import found_network, make_node
+    from ledgercore.node.founding import found_network, load_members, make_node
 
     passphrase = read_passphrase(passphrase_file)
     held = tuple(role for role in roles.replace(",", " ").split() if role)
     if members is not None and origin is None:
         raise click.UsageError("--members is for the operator: give --origin as well")
+    others = load_members(members)  # before any key is made
     made = make_node(
         Path(directory), member, held, listen, operator=origin is not None, passphrase=passphrase
     )
     facts = {"settings": str(made.settings), "key": str(made.key), "member": member}
     if origin is not None:
-        facts |= found_network(made, origin, suite, members, passphrase)
+        facts |= found_network(made, origin, suite, others, passphrase)
     if as_json:
         print_json(facts | {"table": made.table})
         return

@@ -151,7 +151,7 @@ def _block_facts(block: Block) -> dict[str, Any]:
 
 
 def _state_facts(name: str, value: bytes | None) -> dict[str, Any]:
-    from msgspec import msgpack
+    from ledgercore.rules import decode_object
 
-    shown = None if value is None else plain(msgpack.decode(value))
+    shown = None if value is None else plain(decode_object(parse_object(name), value))
     return {"object": name, "present": value is not None, "state": shown}

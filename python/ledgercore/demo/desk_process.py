@@ -54,7 +54,12 @@ class DeskProcess:
         self._connection, theirs = context.Pipe()
         arguments = (theirs, party, directory, given)
         self._process = context.Process(target=_serve, args=arguments, name=party, daemon=True)
-        self._process.start()
+        # An interrupt that comes before the process can pass it over would be its traceback.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         theirs.close()
         self._ledger: Ledger | None = None
 
@@ -141,7 +146,9 @@ class _Pipe:
 
     def submit_many(self, records: Sequence[bytes]) -> list[Outcome]:
         self._connection.send(("order", list(records)))
-        outcomes: list[Outcome] = self._connection.recv()
+        outcomes: list[Outcome] | None = self._connection.recv()
+        if outcomes is None:
+            raise EOFError("whoever calls has ended")  # what was handed over may be durable
         return outcomes
 
     def close(self) -> None:
@@ -151,6 +158,7 @@ class _Pipe:
 def _serve(connection: Connection, party: str, directory: Path, given: Sequence[Any]) -> None:
     """Be a party until told to end, or until whoever calls has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever calls is interrupted, and then ends this
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     entropy = SystemEntropy()
     key, member = None, None
     if party in ROLES:

@@ -15,7 +15,7 @@ from ledgercore.keyfile import load_key
 from ledgercore.node.blocking import BlockingClient
 from ledgercore.node.channel import Caller
 from ledgercore.node.client import Patience
-from ledgercore.node.founding import Made, found_network, make_node
+from ledgercore.node.founding import Made, found_network, load_members, make_node
 from ledgercore.node.settings import Tls, load_settings
 from ledgercore.node.tls import client_context
 
@@ -94,7 +94,7 @@ def lay_out(
     listed = directory / "members.toml"
     tables = [each.table for each in made.values() if each.member != operator]
     write_new(listed, "\n".join(tables).encode())
-    founded = found_network(made[operator], origin, "std", str(listed), None)
+    founded = found_network(made[operator], origin, "std", load_members(str(listed)), None)
     anchor = read_bytes(founded["anchor"])
     places = []
     for name, each in made.items():

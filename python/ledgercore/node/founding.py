@@ -38,7 +38,15 @@ from ledgercore.records.base import Identifier, Text
 from ledgercore.rules import ROLES
 from ledgercore.store import WitnessStore
 
-__all__ = ["Made", "found_network", "make_node", "make_witness", "parse_members"]
+__all__ = [
+    "Listed",
+    "Made",
+    "found_network",
+    "load_members",
+    "make_node",
+    "make_witness",
+    "parse_members",
+]
 
 MEMBERS_BYTES = 1024 * 1024
 
@@ -68,7 +76,9 @@ class _ListedWitness(Struct, frozen=True, forbid_unknown_fields=True):
     key: _Hex
 
 
-class _Members(Struct, frozen=True, forbid_unknown_fields=True):
+class Listed(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network begins with, but for its operator."""
+
     member: tuple[_Listed, ...]
     witness: tuple[_ListedWitness, ...] = ()
     quorum: Annotated[int, Meta(ge=0, le=64)] = 0
@@ -118,15 +128,10 @@ def make_node(
 
 
 def found_network(
-    made: Made, origin: str, suite: str, members: str | None, passphrase: bytes | None
+    made: Made, origin: str, suite: str, others: Listed, passphrase: bytes | None
 ) -> dict[str, str]:
-    """Make the operator's ledger and anchor, with the members of a file and the operator's own."""
-    own, others = _parse(made.table), _Members(())
-    if members is not None:
-        try:
-            others = _parse(read_bytes(members, MEMBERS_BYTES, "members").decode())
-        except UnicodeDecodeError as error:
-            raise MalformedError(f"{members} is not UTF-8 at byte {error.start}") from None
+    """Make the operator's ledger and anchor, with the other members and the operator's own."""
+    own = _parse(made.table)
     path, anchor = made.directory / f"{made.member}.ledger", made.directory / "anchor.toml"
     key = load_key(made.key, passphrase)
     with Ledger.create(
@@ -140,6 +145,16 @@ def found_network(
     ) as ledger:
         write_new(anchor, format_anchor(ledger.trust_anchor).encode())
         return {"ledger": str(path), "anchor": str(anchor), "network": ledger.network.hex()}
+
+
+def load_members(path: str | None) -> Listed:
+    """The members, witnesses and quorum of a file; none of any without one."""
+    if path is None:
+        return Listed(())
+    try:
+        return _parse(read_bytes(path, MEMBERS_BYTES, "members").decode())
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"{path} is not UTF-8 at byte {error.start}") from None
 
 
 def parse_members(text: str) -> tuple[Member, ...]:
@@ -160,9 +175,9 @@ def make_witness(settings: Settings, entropy: Entropy | None = None) -> dict[str
     return {"name": role.name, "key": key, "store": role.store, "table": table}
 
 
-def _parse(text: str) -> _Members:
+def _parse(text: str) -> Listed:
     try:
-        found = msgspec.convert(tomllib.loads(text), _Members)
+        found = msgspec.convert(tomllib.loads(text), Listed)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"members: {error}: want [[member]] tables") from None
     if found.quorum > len(found.witness):
@@ -172,7 +187,7 @@ def _parse(text: str) -> _Members:
     return found
 
 
-def _members(found: _Members) -> tuple[Member, ...]:
+def _members(found: Listed) -> tuple[Member, ...]:
     return tuple(
         Member(
             each.member,
