@@ -110,6 +110,11 @@ def test_stub_exports_what_the_core_has() -> None:
         for node in stub.body
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
     }
+    named |= {
+        node.target.id
+        for node in stub.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
 
     assert named == {name for name in vars(_core) if not name.startswith("_")}
 

@@ -33,6 +33,7 @@ from ledgercore import (
 from ledgercore import cosign_checkpoint as cosign_in_core
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
+from ledgercore.errors import PassphraseError
 from ledgercore.exchange import signer as exchange_signer
 from ledgercore.exchange.submission import Draft, submit
 from ledgercore.keys.token import TokenKey, open_token_key, parse_uri
@@ -291,7 +292,7 @@ def test_what_is_wrong_with_a_pkcs12_file_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidError, match="passphrase does not open"):
         keys.load_pkcs12(path, b"another")
-    with pytest.raises(InvalidError, match="give it"):
+    with pytest.raises(PassphraseError, match="give it"):
         keys.load_pkcs12(path, None)
     with pytest.raises(MalformedError, match="no Ed25519 key"):
         keys.load_pkcs12(other, PASSPHRASE)
@@ -526,7 +527,7 @@ def test_the_commands_sign_with_a_pkcs12_file(tmp_path: Path) -> None:
     run(
         "append", ledger, "--lines", "-", "--key", key, "--passphrase-file", passphrase, lines="x\n"
     )
-    answer = run("append", ledger, "--lines", "-", "--key", key, lines="x\n", code=1)
+    answer = run("append", ledger, "--lines", "-", "--key", key, lines="x\n", code=4)
     assert "is sealed under a passphrase: give it" in answer
 
 

@@ -217,9 +217,9 @@ def test_a_snapshot_is_drawn_once_a_node_and_bounded(tmp_path: Path) -> None:
             height = there.node.ledger.height
             draw, drawn = there.node.ledger.snapshot, []
 
-            def counted():  # type: ignore[no-untyped-def]
+            def counted(limit_bytes: int) -> list[bytes]:
                 drawn.append(height)
-                return draw()
+                return draw(limit_bytes)
 
             there.node.ledger.snapshot = counted  # type: ignore[method-assign]
             path = f"/v1/snapshot/{height}?part=0"
