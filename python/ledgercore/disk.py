@@ -280,7 +280,7 @@ _LOCKS: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 def _forget_locks() -> None:
     """A child process must not hold its parent's locks: they are given back with the parent's."""
     for lock in list(_LOCKS):
-        lock.close()
+        lock.forget()
 
 
 os.register_at_fork(after_in_child=_forget_locks)
@@ -304,7 +304,13 @@ class WriterLock:
         _LOCKS.add(self)
 
     def close(self) -> None:
-        """Let the next writer in."""
+        """Let the next writer in, also where a child process has not forgotten the lock yet."""
+        if self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self.forget()
+
+    def forget(self) -> None:
+        """Give the file back and leave the lock to the process that took it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
