@@ -226,7 +226,7 @@ def main() -> None:
     """Print the figures as JSON, and fail where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--group", type=int, default=256, help="exchanges that share blocks")
+    parser.add_argument("--group", type=int, default=512, help="exchanges that share blocks")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ledgercore-exchanges-") as name:
         directory = Path(name)
