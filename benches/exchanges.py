@@ -13,8 +13,9 @@ and under a signed checkpoint.
 
 Afterwards everything is verified from the records alone, and every exchange has to be used. Fails
 where a goal is missed or anything was refused. Memory may grow by what each process that follows
-the ledger has to keep of an exchange, which is counted here before it is measured: the hashes of
-its objects' states. The states themselves, caches and what parties know of exchanges are bounded.
+the ledger has to keep of an exchange, the hashes of its objects' states, which are counted by the
+map's types; the room on top was set with measurements at hand. The states themselves, caches and
+what parties know of exchanges are bounded.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ ENTRY_BYTES = 140
 
 Its key and hash are 64 bytes. Buckets of at most 8 entries have 5.5 (8 times the logarithm of 2),
 which share 32 bytes of the bucket's own and a branch of 128: 29 each. Half of that sum is added
-for the holes that replaced nodes leave.
+for the holes that replaced nodes leave: by what runs showed, not by a count.
 """
 ROOM_MIB = 4
 """What merges of the index of ids take for a moment and an allocator keeps: one a process."""
