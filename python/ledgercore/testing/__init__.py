@@ -18,6 +18,7 @@ Import the module rather than its names: a test runner takes ``test_members`` fo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ledgercore._core import SigningKey
@@ -26,7 +27,7 @@ from ledgercore.records import DATA, Member
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
 
-__all__ = ["signed_records", "signing_key", "test_members"]
+__all__ = ["signed_batches", "signed_records", "signing_key", "test_members"]
 
 ROLES = ("provider", "consumer")
 
@@ -61,19 +62,30 @@ def signed_records(
     The ledger's genesis names ``test_members`` of at least as many signers. Each signer's records
     go on from the ones that are there; each has a body of its own.
     """
-    chains = []
-    for number in range(signers):
-        key = signing_key(number)
-        sequence, previous = ledger.next_position(key.public_key)
-        bodies = [
-            _body(number, sequence + at, body_bytes)
-            for at in range(len(range(number, count, signers)))
-        ]
-        batch = key.sign_batch(
-            ledger.suite, ledger.network, DATA, bodies, sequence=sequence, previous=previous
-        )
-        chains.append(batch)
-    return [chains[at % signers][at // signers].encode() for at in range(count)]
+    return next(signed_batches(ledger, signers=signers, count=count, body_bytes=body_bytes))
+
+
+def signed_batches(
+    ledger: Ledger, *, signers: int, count: int, body_bytes: int = 400
+) -> Iterator[list[bytes]]:
+    """Such records without end, ``count`` at a time: each batch goes on from the one before."""
+    keys = [signing_key(number) for number in range(signers)]
+    positions = [ledger.next_position(key.public_key) for key in keys]
+    while True:
+        chains = []
+        for number, key in enumerate(keys):
+            sequence, previous = positions[number]
+            bodies = [
+                _body(number, sequence + at, body_bytes)
+                for at in range(len(range(number, count, signers)))
+            ]
+            chain = key.sign_batch(
+                ledger.suite, ledger.network, DATA, bodies, sequence=sequence, previous=previous
+            )
+            if chain:
+                positions[number] = (sequence + len(chain), chain[len(chain) - 1].id)
+            chains.append(chain)
+        yield [chains[at % signers][at // signers].encode() for at in range(count)]
 
 
 def _seed(purpose: str, number: int) -> bytes:
