@@ -41,11 +41,10 @@ pub fn prove_inclusion(suite: Suite, index: u64, size: u64, tiles: &Tiles) -> Re
 
 /// Makes many proofs of one tree.
 pub struct Prover<'a> {
-    suite: Suite,
     size: u64,
     tiles: &'a Tiles<'a>,
-    /// The subtrees that end where the tree does, as far as the tiles lead to them, by their begin.
-    edge: HashMap<u64, Hash>,
+    /// The subtrees that end where the tree does, by their begin, or which tile they lack.
+    edge: HashMap<u64, Result<Hash>>,
 }
 
 impl<'a> Prover<'a> {
@@ -56,50 +55,58 @@ impl<'a> Prover<'a> {
             let begin = begins[begins.len() - 1];
             begins.push(begin + split(size - begin));
         }
-        // Each is the node over a perfect subtree and the next; the smallest is a leaf.
+        // Each is the node over a perfect subtree and the next; the last is a leaf, beside which
+        // nothing stands.
         let mut edge = HashMap::new();
-        let mut right: Option<Hash> = None;
+        let mut right = Ok([0; 32]);
         for (at, begin) in begins.iter().enumerate().skip(1).rev() {
             right = match Node::over(&(*begin..size)) {
-                Some(node) => node.hash(tiles).ok(),
-                None => Node::over(&(*begin..begins[at + 1]))
-                    .and_then(|left| Some(suite.node(&left.hash(tiles).ok()?, &right?))),
+                Some(node) => node.hash(tiles).copied(),
+                None => right.and_then(|right| {
+                    let left = perfect(*begin, begins[at + 1])[0].hash(tiles)?;
+                    Ok(suite.node(left, &right))
+                }),
             };
-            edge.extend(right.map(|hash| (*begin, hash)));
+            edge.insert(*begin, right.clone());
         }
-        Self { suite, size, tiles, edge }
+        Self { size, tiles, edge }
     }
 
     /// As `prove_inclusion`.
     pub fn inclusion(&self, index: u64) -> Result<Vec<Hash>> {
-        self.subtrees(&inclusion_path(index, self.size)?)
+        Ok(self.find(&inclusion_path(index, self.size)?)?.into_iter().copied().collect())
     }
 
     /// The hashes of many subtrees, over all threads: what is read lies far apart.
     pub(super) fn all_subtrees(&self, path: &[Range<u64>]) -> Result<Vec<Hash>> {
-        let found: Result<Vec<_>> =
-            path.par_chunks(READS).map(|some| self.subtrees(some)).collect();
-        Ok(found?.concat())
+        let mut hashes = vec![[0; 32]; path.len()];
+        let read = |(some, hashes): (&[Range<u64>], &mut [Hash])| {
+            let found = self.find(some)?;
+            hashes.iter_mut().zip(found).for_each(|(hash, found)| *hash = *found);
+            Ok(())
+        };
+        path.par_chunks(READS).zip(hashes.par_chunks_mut(READS)).try_for_each(read)?;
+        Ok(hashes)
     }
 
-    /// The hashes of subtrees; of those that follow each other many stand in one tile.
-    fn subtrees(&self, path: &[Range<u64>]) -> Result<Vec<Hash>> {
+    /// Where the hashes of subtrees stand; of those that follow each other many are in one tile.
+    ///
+    /// None of the hashes is read here: whoever then copies all waits for memory only once, and not
+    /// once a hash.
+    fn find(&self, path: &[Range<u64>]) -> Result<Vec<&Hash>> {
         let mut last: Option<(TileId, &TileTree)> = None;
         let mut hashes = Vec::with_capacity(path.len());
         for range in path {
-            let hash = match (Node::over(range), last) {
+            hashes.push(match (Node::over(range), last) {
                 (Some(node), Some((name, tile))) if node.tile() == name => node.hash_in(tile)?,
                 (Some(node), _) => {
                     let tile = node.find(self.tiles)?;
                     last = Some((node.tile(), tile));
                     node.hash_in(tile)?
                 }
-                (None, _) => match self.edge.get(&range.start).filter(|_| range.end == self.size) {
-                    Some(hash) => *hash,
-                    None => subtree(self.suite, range.clone(), self.tiles)?,
-                },
-            };
-            hashes.push(hash);
+                // Every other subtree of a history tree ends where the tree does.
+                (None, _) => self.edge[&range.start].as_ref().map_err(Error::clone)?,
+            });
         }
         Ok(hashes)
     }
@@ -151,8 +158,8 @@ fn hashes_of(suite: Suite, path: &[Range<u64>], tiles: &Tiles) -> Result<Vec<Has
 /// The hash over leaves `[begin, end)`: its perfect subtrees, folded from the right.
 fn subtree(suite: Suite, range: Range<u64>, tiles: &Tiles) -> Result<Hash> {
     let mut nodes = perfect(range.start, range.end).into_iter().rev();
-    let last = nodes.next().expect("a subtree has leaves").hash(tiles)?;
-    nodes.try_fold(last, |right, node| Ok(suite.node(&node.hash(tiles)?, &right)))
+    let last = *nodes.next().expect("a subtree has leaves").hash(tiles)?;
+    nodes.try_fold(last, |right, node| Ok(suite.node(node.hash(tiles)?, &right)))
 }
 
 fn inclusion_path(index: u64, size: u64) -> Result<Vec<Range<u64>>> {

@@ -131,14 +131,13 @@ impl Node {
     }
 
     /// The node's hash, from its tile.
-    pub fn hash(self, tiles: &Tiles) -> Result<Hash> {
+    pub fn hash<'a>(self, tiles: &Tiles<'a>) -> Result<&'a Hash> {
         self.hash_in(self.find(tiles)?)
     }
 
     /// The node's hash, from the tile that it is read from.
-    pub fn hash_in(self, tile: &TileTree) -> Result<Hash> {
-        let hash = tile.row(self.row()).get(self.position());
-        hash.copied().ok_or_else(|| self.missing(tile.width))
+    pub fn hash_in(self, tile: &TileTree) -> Result<&Hash> {
+        tile.row(self.row()).get(self.position()).ok_or_else(|| self.missing(tile.width))
     }
 
     /// How far above its tile's hashes the node stands.
