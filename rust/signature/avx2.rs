@@ -13,10 +13,10 @@ use std::arch::x86_64::{
 };
 
 use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, product_of_doubles};
+use super::point::{Addend, Point};
 use super::sha512;
 use super::steps::Steps;
 use super::sum;
-use super::table::{Addend, Point};
 
 /// Points that are summed at once.
 pub const LANES: usize = 4;

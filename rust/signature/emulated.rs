@@ -3,7 +3,7 @@
 use super::lanes::{
     BITS, Element, FusedMultiplyAdd, Lanes, MultiplyAdd, product_of_doubles, product_of_integers,
 };
-use super::table::Addend;
+use super::point::Addend;
 
 /// What `vpmadd52luq` and `vpmadd52huq` multiply: the lower 52 bits of each lane.
 const FACTOR: u64 = (1 << 52) - 1;

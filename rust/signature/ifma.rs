@@ -11,10 +11,10 @@ use std::arch::x86_64::{
 };
 
 use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers};
+use super::point::{Addend, Point};
 use super::sha512;
 use super::steps::Steps;
 use super::sum;
-use super::table::{Addend, Point};
 
 /// Points that are summed at once.
 pub const LANES: usize = 8;

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use super::point::{self, Addend, BASE, Point, encode};
 use super::steps::{Row, Steps};
-use super::table::{self, Addend, BASE, Point, encode};
 
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, ifma};
@@ -64,12 +64,12 @@ impl Kernel {
     /// Encoded sums and multiples, and hashes: lanes are filled, shared and left empty.
     fn trial(self) -> (Vec<[u8; 32]>, Vec<[u8; 64]>) {
         let base = Point::decode(&BASE).expect("the base point");
-        let multiples = self.multiples(&table::addends(&[base, base.negated()]), 5);
+        let multiples = self.multiples(&point::addends(&[base, base.negated()]), 5);
         let mut points = self.sums(13, |at, steps| {
             let step = |place: usize| (&multiples[place * at % 10], (place * at).is_multiple_of(3));
             steps.extend((1..12).map(step));
         });
-        points.extend(multiples.iter().map(|addend| Point::IDENTITY.plus((addend, false))));
+        points.extend(multiples.iter().map(|addend| Point::IDENTITY.plus(addend, false)));
         let text: Vec<u8> = (0..200).collect();
         let message = |at: usize| [&BASE[..], &text[at..], &text[..at]];
         (encode(&points), self.hashes(&(0..17).map(message).collect::<Vec<_>>()))
@@ -93,7 +93,7 @@ impl Kernel {
             Self::Avx2 => multiples_side_by_side(bases, count, avx2::multiples),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Ifma => multiples_side_by_side(bases, count, ifma::multiples),
-            _ => table::multiples(bases, count),
+            _ => point::multiples(bases, count),
         }
     }
 
@@ -157,7 +157,7 @@ fn one_by_one<'a>(count: usize, write: impl Fn(usize, &mut Steps<'a>)) -> Vec<Po
         steps.clear(1);
         steps.turn_to(0);
         write(at, &mut steps);
-        let plus = |sum: Point, row: Row<1>| sum.plus((row.addends[0], row.opposite[0] != 0));
+        let plus = |sum: Point, row: Row<1>| sum.plus(row.addends[0], row.opposite[0] != 0);
         steps.rows().fold(Point::IDENTITY, plus)
     };
     (0..count).map(&mut sum).collect()
@@ -189,8 +189,9 @@ fn side_by_side<'a, const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::super::emulated::{Doubles, Integers};
+    use super::super::point::NOTHING;
     use super::super::sum;
-    use super::super::table::{NOTHING, Table};
+    use super::super::table::Table;
     use super::*;
 
     /// A scalar of each number, below `2^253`.
@@ -242,9 +243,8 @@ mod tests {
         multiples: impl Fn([&Addend; N], usize) -> Vec<[Addend; N]>,
     ) {
         let added = |addends: Vec<Addend>| {
-            let point =
-                |addend: &Addend| Point::IDENTITY.plus((addend, false)).plus((addend, true));
-            let once = |addend: &Addend| Point::IDENTITY.plus((addend, false));
+            let point = |addend: &Addend| Point::IDENTITY.plus(addend, false).plus(addend, true);
+            let once = |addend: &Addend| Point::IDENTITY.plus(addend, false);
             assert!(
                 encode(&addends.iter().map(point).collect::<Vec<_>>())
                     .iter()
@@ -252,7 +252,7 @@ mod tests {
             );
             encode(&addends.iter().map(once).collect::<Vec<_>>())
         };
-        let want = added(table::multiples(bases, 5));
+        let want = added(point::multiples(bases, 5));
         assert_eq!(added(multiples_side_by_side(bases, 5, multiples)), want, "{N} lanes");
     }
 
@@ -260,7 +260,7 @@ mod tests {
     fn multiples_side_by_side_are_those_one_by_one() {
         let point = Point::decode(&BASE).expect("the base point");
         // Ten addends leave lanes empty, and one adds nothing.
-        let mut bases = Kernel::Portable.multiples(&table::addends(&[point]), 9);
+        let mut bases = Kernel::Portable.multiples(&point::addends(&[point]), 9);
         bases.push(NOTHING);
         multiples_are(&bases, sum::multiples::<8, Integers>);
         multiples_are(&bases, sum::multiples::<4, Doubles>);

@@ -13,8 +13,9 @@ use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
+use super::point::{BASE, Point, encode};
 use super::single::is_below_order;
-use super::table::{BASE, Point, Table, encode};
+use super::table::Table;
 use crate::key::PublicKey;
 
 /// A key's multiples take 303 KB, and the base point's 5.8 MB. Addends are asked for some steps

@@ -9,7 +9,7 @@
 //! the processor's instructions: hence `inline(always)`, and loops where closures would read
 //! better.
 
-use super::table::Addend;
+use super::point::Addend;
 
 /// Bits of a limb.
 pub const BITS: u32 = 51;

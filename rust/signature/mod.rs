@@ -4,7 +4,7 @@
 //! decode (non-canonical encodings included) and `k = SHA-512(R || A || message) mod l`. The
 //! cofactor makes one signature and a batch of them agree on every input, so that two nodes which
 //! group the same signatures differently cannot disagree.
-
+//!
 //! Keys that sign often have tables of their multiples; their signatures are checked one by one
 //! from these. The others of a batch are checked as one equation.
 
@@ -19,6 +19,7 @@ mod ifma;
 mod kernel;
 mod known;
 mod lanes;
+mod point;
 mod sha512;
 mod single;
 mod steps;

@@ -1,6 +1,6 @@
 //! Write the steps of sums that run side by side, one sum in each lane.
 
-use super::table::{Addend, NOTHING};
+use super::point::{Addend, NOTHING};
 
 /// An addend, and whether it is to be taken away.
 pub type Step<'a> = (&'a Addend, bool);

@@ -4,8 +4,8 @@ use super::field::{Tight, invert};
 use super::lanes::{
     ABOVE_COLUMNS, Element, Lanes, add, carry, from_lanes, product, product_above, sub,
 };
+use super::point::{Addend, NOTHING, Point, twice_d};
 use super::steps::{Row, Steps};
-use super::table::{Addend, NOTHING, Point, twice_d};
 
 /// How many steps ahead an addend is asked for: longer than memory takes.
 const AHEAD: usize = 3;
