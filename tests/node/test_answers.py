@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ledgercore import Anchor, SigningKey
 from ledgercore.errors import (
     AbsentError,
     InvalidSignature,
@@ -17,6 +18,8 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.node.answers import TooLargeError, error_answer, error_of
+from ledgercore.node.submission import Submitted, decode_submitted, encode_submitted
+from ledgercore.rules.codes import CODES, refuse
 
 
 @pytest.mark.parametrize(
@@ -47,10 +50,34 @@ def test_a_node_makes_no_caller_raise_what_only_a_proof_shows(said: str) -> None
     assert type(error_of(401, body)) is UntrustedError
 
 
-def test_a_refusal_keeps_its_code() -> None:
-    answer = error_answer(RefusedError("E_MEMBER", "no member", remedy="ask for admission"))
+RECORD = bytes(range(32))
+ANCHOR = Anchor(
+    origin="test.example/answers",
+    network=bytes(16),
+    suite="std",
+    operator_key=SigningKey(b"o" * 32).public_key,
+)
 
-    found = error_of(answer.status_code, bytes(answer.body))
 
-    assert isinstance(found, RefusedError)
-    assert found.code == "E_MEMBER"
+@pytest.mark.parametrize("code", CODES)
+def test_a_refusal_comes_back_as_the_ledger_raised_it(code: str) -> None:
+    with pytest.raises(RefusedError) as raised:
+        refuse(code, f"{code}: is (not) a prefix", RECORD)
+    bare = RefusedError(code, "without a record or a remedy")
+
+    for error in (raised.value, bare):
+        answer = error_answer(error)
+        found = error_of(answer.status_code, bytes(answer.body))
+        outcomes = decode_submitted(encode_submitted(Submitted([error], {})), [b""], ANCHOR)
+
+        assert answer.status_code == 403
+        for each in (found, *outcomes.outcomes):
+            assert isinstance(each, RefusedError)
+            assert (str(each), vars(each)) == (str(error), vars(error))
+
+
+@pytest.mark.parametrize("record", ["0", "00", "G" * 64, "00" * 33])
+def test_a_refusal_in_no_form_is_said_to_be_malformed(record: str) -> None:
+    body = json.dumps({"error": "RefusedError", "code": "E_ROLE", "record": record}).encode()
+
+    assert type(error_of(403, body)) is MalformedError

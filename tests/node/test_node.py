@@ -74,6 +74,26 @@ def test_what_is_not_there_or_not_asked_well_is_said(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
+def test_a_refusal_is_raised_as_the_local_ledger_raises_it(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client() as client:
+            _, second = there.records(2, signers=1)
+            with pytest.raises(RefusedError) as local:
+                there.node.ledger.submit(second)
+
+            with pytest.raises(RefusedError) as one:
+                await client.submit(second)
+            (many,) = await client.submit_many([second])
+
+            assert isinstance(many, RefusedError)
+            for found in (one.value, many):
+                assert (str(found), vars(found)) == (str(local.value), vars(local.value))
+            assert local.value.record == Record.decode(second).id
+            assert local.value.remedy
+
+    asyncio.run(act())
+
+
 def test_new_checkpoints_are_told_as_they_come(tmp_path: Path) -> None:
     async def act() -> None:
         async with running(tmp_path) as there, there.client() as client:

@@ -1,7 +1,8 @@
 """Turn what goes wrong into an answer, and an answer back into what went wrong.
 
-An error is a JSON object: ``{"error": "RefusedError", "message": "...", "code": "E_MEMBER"}``. The
-status says who has to act: 4xx the caller, 5xx the node.
+An error is a JSON object: ``{"error": "MalformedError", "message": "record 3 is short", "index":
+3}``; one of a rule has the fields of ``ledgercore.node.refusal``. The status says who has to act:
+4xx the caller, 5xx the node.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.node.rates import TooManyError
+from ledgercore.node.refusal import Refusal
 
 __all__ = [
     "JSON",
@@ -79,7 +81,7 @@ def error_answer(error: LedgerError, status: int | None = None) -> Response:
     if isinstance(error, InconsistentError):
         body["message"] = "node has found damage and says no more: its operator must look"
     if isinstance(error, RefusedError):
-        body |= {"code": error.code, "remedy": error.remedy}
+        body |= msgspec.to_builtins(Refusal.of(error))
     if isinstance(error, TooManyError):
         headers["retry-after"] = str(max(1, round(error.wait_s)))
     elif status == 503:
@@ -97,8 +99,6 @@ class _Body(msgspec.Struct):
 
     error: str = ""
     message: str = ""
-    code: str = ""
-    remedy: str = ""
     index: int | None = None
     indices: tuple[int, ...] = ()
 
@@ -118,8 +118,8 @@ def error_of(status: int, body: bytes) -> LedgerError:
     except msgspec.DecodeError:
         said = _Body(message=f"answer has status {status} and no reason")
     message = said.message or f"answer has status {status}"
-    if said.code:
-        return RefusedError(said.code, message.removeprefix(f"{said.code}: "), remedy="")
+    if said.error == "RefusedError":
+        return _refused(body)
     if said.error == "InvalidSignature":
         return InvalidSignature(message, said.indices)
     kind = _MALFORMED.get(said.error)
@@ -132,3 +132,10 @@ def error_of(status: int, body: bytes) -> LedgerError:
     if status == 404 or said.error == "AbsentError":
         return AbsentError(message)
     return UnavailableError(message) if status >= 500 else MalformedError(message)
+
+
+def _refused(body: bytes) -> LedgerError:
+    try:
+        return msgspec.json.decode(body, type=Refusal).error()
+    except msgspec.DecodeError as error:
+        return MalformedError(f"answer of a refusal: {error}")

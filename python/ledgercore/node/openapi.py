@@ -12,14 +12,23 @@ from ledgercore.node.table import Parameter, RouteRow
 
 __all__ = ["document"]
 
-_ERROR = {
+_REFUSAL: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "remedy": {"type": "string"},
+        "record": {"type": "string", "description": "The id of the record at fault, in hex."},
+    },
+}
+_ERROR: dict[str, Any] = {
     "type": "object",
     "required": ["error", "message"],
     "properties": {
         "error": {"type": "string"},
         "message": {"type": "string"},
-        "code": {"type": "string"},
-        "remedy": {"type": "string"},
+        **_REFUSAL["properties"],
         "index": {"type": "integer"},
         "indices": {"type": "array", "items": {"type": "integer"}},
     },
@@ -33,15 +42,7 @@ _OUTCOMES = {
             "items": {
                 "oneOf": [
                     {"type": "integer", "description": "The record's index."},
-                    {
-                        "type": "object",
-                        "required": ["code", "message", "remedy"],
-                        "properties": {
-                            "code": {"type": "string"},
-                            "message": {"type": "string"},
-                            "remedy": {"type": "string"},
-                        },
-                    },
+                    {"$ref": "#/components/schemas/Refusal"},
                 ]
             },
         },
@@ -78,7 +79,7 @@ def document(routes: Sequence[RouteRow], limits: Limits) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR, "Outcomes": _OUTCOMES},
+            "schemas": {"Error": _ERROR, "Outcomes": _OUTCOMES, "Refusal": _REFUSAL},
             "securitySchemes": {
                 "warrant": {
                     "type": "http",

@@ -14,6 +14,7 @@ import msgspec
 from ledgercore._core import Anchor, Receipt, Record
 from ledgercore.errors import MalformedError, RefusedError, UntrustedError
 from ledgercore.ledger.writer import Outcome
+from ledgercore.node.refusal import Refusal
 
 __all__ = ["Submitted", "check_receipt", "decode_submitted", "encode_submitted"]
 
@@ -30,14 +31,8 @@ class Submitted(NamedTuple):
         return [each for each in self.outcomes if isinstance(each, int)]
 
 
-class _Refused(msgspec.Struct):
-    code: str
-    message: str = ""
-    remedy: str = ""
-
-
 class _Answer(msgspec.Struct, omit_defaults=True):
-    outcomes: list[int | _Refused]
+    outcomes: list[int | Refusal]
     receipts: list[bytes] = []
 
 
@@ -47,8 +42,7 @@ _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(_Answer)
 def encode_submitted(submitted: Submitted) -> bytes:
     """The JSON of docs/spec/node.md; receipts in base64."""
     outcomes = [
-        _Refused(each.code, str(each), each.remedy) if isinstance(each, RefusedError) else each
-        for each in submitted.outcomes
+        Refusal.of(each) if isinstance(each, RefusedError) else each for each in submitted.outcomes
     ]
     receipts = [receipt.encode() for receipt in submitted.receipts.values()]
     return _ENCODER.encode(_Answer(outcomes, receipts))
@@ -66,7 +60,7 @@ def decode_submitted(body: bytes, records: Sequence[bytes], anchor: Anchor) -> S
     if len(said.outcomes) != len(records):
         raise MalformedError(f"answer has {len(said.outcomes)} outcomes, want {len(records)}")
     outcomes: list[Outcome] = [
-        each if isinstance(each, int) else _refusal(each) for each in said.outcomes
+        each if isinstance(each, int) else each.error() for each in said.outcomes
     ]
     by_index = {
         outcome: record
@@ -77,11 +71,6 @@ def decode_submitted(body: bytes, records: Sequence[bytes], anchor: Anchor) -> S
     for index, receipt in receipts.items():
         check_receipt(receipt, by_index.get(index, b""), anchor)
     return Submitted(outcomes, receipts)
-
-
-def _refusal(said: _Refused) -> RefusedError:
-    text = said.message.removeprefix(f"{said.code}: ")
-    return RefusedError(said.code, text.removesuffix(f" ({said.remedy})"), remedy=said.remedy)
 
 
 def check_receipt(receipt: Receipt, record: bytes, anchor: Anchor) -> None:
