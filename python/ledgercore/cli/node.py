@@ -98,9 +98,12 @@ def init(
 
 @command.command("witness")
 @settings_argument
+@passphrase_option
 @json_option
-def witness(settings: str, as_json: bool) -> None:
+def witness(settings: str, passphrase_file: str | None, as_json: bool) -> None:
     """Make the key and the file of the witness that SETTINGS name, once.
+
+    Its key is sealed under the passphrase of the node's own, where that has one.
 
     What is printed goes to the operator, for members.toml. A witness that lost its file must not go
     on under its key: make another one, under another name.
@@ -108,7 +111,7 @@ def witness(settings: str, as_json: bool) -> None:
     from ledgercore.node.founding import make_witness
     from ledgercore.node.settings import load_settings
 
-    made = make_witness(load_settings(settings))
+    made = make_witness(load_settings(settings), read_passphrase(passphrase_file))
     if as_json:
         print_json(made)
     else:

@@ -78,10 +78,10 @@ class NodeProcess:
         assert self._process is not None, "node was started"
         self._process.send_signal(signal.SIGHUP)
 
-    def stop(self) -> int:
+    def stop(self, told: signal.Signals = signal.SIGTERM) -> int:
         """End as a service manager does; the exit code."""
         assert self._process is not None, "node was started"
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(told)
         return self._process.wait(STOP_S)
 
     def kill(self) -> None:

@@ -1,25 +1,74 @@
-"""Carry what is asked on a thread: a transport of ``ledgercore.sync`` over a loop's channels.
+"""Run on a thread what takes a while, and leave nothing open where nobody waits for it any more.
 
-What joins or repairs a copy waits for one answer after the other, and runs beside the loop. When
-the loop ends, what is under way is cancelled, and the thread with it.
+What joins or repairs a copy waits for one answer after the other and runs beside the loop, by a
+transport of ``ledgercore.sync`` over the loop's channels.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Protocol, TypeVar, runtime_checkable
 
+from ledgercore.errors import UnavailableError
 from ledgercore.node.channel import Channel
 from ledgercore.sync import Request, Response, Transport
 
-__all__ = ["carrier"]
+__all__ = ["carry_on_thread", "run_on_thread"]
+
+ResultT = TypeVar("ResultT")
 
 
-def carrier(channels: Sequence[Channel]) -> Transport:
-    """The transport by these channels of the running loop, for other threads than the loop's."""
+@runtime_checkable
+class _Open(Protocol):
+    def close(self) -> None: ...
+
+
+async def run_on_thread(
+    call: Callable[[], ResultT], stop: Callable[[], None] = lambda: None
+) -> ResultT:
+    """What a call gives; when this is cancelled the call has ended, and what it opened is closed.
+
+    ``stop`` is called first then, to have the call end soon.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop()
+        (opened,) = await asyncio.gather(running, return_exceptions=True)
+        if isinstance(opened, _Open):
+            await asyncio.to_thread(opened.close)
+        raise
+
+
+async def carry_on_thread(
+    channels: Sequence[Channel], call: Callable[[Transport], ResultT]
+) -> ResultT:
+    """What a call gives that asks by these channels of the running loop.
+
+    When this is cancelled nothing more is asked, and no answer is waited for.
+    """
     loop, by_member = asyncio.get_running_loop(), {each.member: each for each in channels}
+    asked: set[Future[Response]] = set()
+    stopped = False
 
     def carry(peer: str, request: Request) -> Response:
-        return asyncio.run_coroutine_threadsafe(by_member[peer].send(request), loop).result()
+        if stopped:
+            raise UnavailableError("node is stopping")
+        answer = asyncio.run_coroutine_threadsafe(by_member[peer].send(request), loop)
+        asked.add(answer)
+        try:
+            return answer.result()
+        finally:
+            asked.discard(answer)
 
-    return carry
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        for answer in tuple(asked):
+            answer.cancel()
+
+    return await run_on_thread(partial(call, carry), stop)

@@ -91,7 +91,8 @@ class Entrance:
                 del self._of_address[host]
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no more connections; the socket is closed as soon as nobody accepts on it."""
+        self._accepting.add_done_callback(lambda _: self._socket.close())
         for task in [self._accepting, *self._under_way]:
             task.cancel()
 
@@ -99,4 +100,3 @@ class Entrance:
         """Until nothing is accepted any more."""
         tasks: list[asyncio.Task[Any]] = [self._accepting, *self._under_way]
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._socket.close()

@@ -33,9 +33,10 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger import Replica
 from ledgercore.ledger.writer import Outcome
-from ledgercore.node.carrying import carrier
+from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
+from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.node.submission import Submitted
 from ledgercore.proofs import SplitView
@@ -51,30 +52,48 @@ EVIDENCE_FILES = 64
 
 SILENCE_S = 60.0
 RETRY_S = 1.0
-"""Between two attempts at a peer's event stream, but for a random part."""
+"""Between two attempts at a peer's event stream, or the first two at its genesis, but for a random
+part."""
+LAST_RETRY_S = 30.0
+"""Between two attempts at a genesis that has not come for long, at most."""
 
 
 async def open_copy(
-    path: str, channels: Sequence[Channel], caller: Caller, *, attempts: int | None = None
+    path: str,
+    channels: Sequence[Channel],
+    caller: Caller,
+    log: Log | None = None,
+    *,
+    attempts: int | None = None,
 ) -> Replica:
     """The copy, which is begun with the genesis of a peer where there is none; peers may come late.
 
-    Raises ``UnavailableError`` when that many attempts found no peer that has it.
+    The log is told of each attempt in vain, with every peer's reason. Raises ``UnavailableError``
+    when that many attempts found no peer that has it.
     """
-    if await asyncio.to_thread(is_there, parse_address(path)):
-        return await asyncio.to_thread(Replica.open, path, caller.anchor)
-    peers, carry = [channel.member for channel in channels], carrier(channels)
-    tried = 0
+    if await run_on_thread(partial(is_there, parse_address(path))):
+        return await run_on_thread(partial(Replica.open, path, caller.anchor))
+    peers, wait_s, tried = [channel.member for channel in channels], RETRY_S, 0
     while True:
+        reasons: list[str] = []
+        begin = partial(begin_copy, path, caller.anchor, peers, reasons=reasons)
         tried += 1
         try:
-            return await asyncio.to_thread(begin_copy, path, caller.anchor, peers, carry)
+            return await carry_on_thread(channels, begin)
         except StoreError:
             raise  # our own disk
         except UnavailableError:
             if tried == attempts:
                 raise
-        await sleep(RETRY_S)
+        if log is not None:
+            log.warning("no peer has the genesis yet", tried=reasons, again_s=wait_s)
+        await sleep(_drawn(wait_s, caller.entropy))
+        wait_s = min(2 * wait_s, LAST_RETRY_S)
+
+
+def _drawn(wait_s: float, entropy: Entropy) -> float:
+    """A wait between half and all of that long, so that nodes do not come back together."""
+    return wait_s * (1 + entropy.bytes(1)[0] / 256) / 2
 
 
 class _Found(NamedTuple):
@@ -104,6 +123,7 @@ class Following:
         self._asking: set[asyncio.Task[None]] = set()
         self._note = copy.checkpoint
         self._shut_out: frozenset[str] = frozenset()
+        self._silent: set[str] = set()
         self._kept: set[Evidence | bytes] = set()
         self._files = 0
         self.caught_up = False
@@ -172,6 +192,7 @@ class Following:
             answer = await self._channels[ask.peer].send(ask.request)
         except LedgerError as error:
             answer = str(error)
+        self._hear(ask.peer, answer)
         try:
             found = await loop.run_in_executor(self._thread, self._take, ask, answer)
         except LedgerError as error:
@@ -183,6 +204,16 @@ class Following:
         if found.note != self._note:
             self._note = found.note
             await self._node.announce()
+
+    def _hear(self, peer: str, answer: Response | str) -> None:
+        """Log when a peer falls silent, and when it answers again."""
+        if isinstance(answer, Response):
+            if peer in self._silent:
+                self._silent.remove(peer)
+                self._node.log.info("peer answers again", peer=peer)
+        elif peer not in self._silent:
+            self._silent.add(peer)
+            self._node.log.warning("peer does not answer", peer=peer, reason=answer)
 
     def _look(self, peer: str, found: _Found) -> None:
         """Notice what the follower has found out."""
@@ -232,7 +263,7 @@ class Following:
                     wake = partial(self._follower.wake, channel.member)
                     await loop.run_in_executor(self._thread, wake)
                     self._wake.set()
-            await sleep(RETRY_S * (1 + self._entropy.bytes(1)[0] / 256))
+            await sleep(_drawn(2 * RETRY_S, self._entropy))
 
 
 class Relay:

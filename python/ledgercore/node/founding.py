@@ -162,13 +162,18 @@ def parse_members(text: str) -> tuple[Member, ...]:
     return _members(_parse(text))
 
 
-def make_witness(settings: Settings, entropy: Entropy | None = None) -> dict[str, str]:
-    """Make the key and the file of the settings' witness; what the operator is to be given."""
+def make_witness(
+    settings: Settings, passphrase: bytes | None = None, entropy: Entropy | None = None
+) -> dict[str, str]:
+    """Make the key and the file of the settings' witness; what the operator is to be given.
+
+    ``passphrase`` seals the key: it is the one of the node's own key.
+    """
     role, entropy = settings.witness, entropy or SystemEntropy()
     if role is None:
         raise MalformedError("settings: witness is missing, want a table [witness]")
     seed = entropy.bytes(32)
-    store_key(role.key, seed, entropy=entropy)
+    store_key(role.key, seed, passphrase, entropy=entropy)
     WitnessStore.create(role.store).close()
     key = SigningKey(seed).public_key.hex()
     table = f'[[witness]]\nname = "{role.name}"\nkey = "{key}"\n'

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ledgercore._core import Checkpoint
 from ledgercore.errors import LedgerError, StoreError, UnavailableError
 from ledgercore.ledger import Replica
-from ledgercore.node.carrying import carrier
+from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import open_copy
@@ -40,7 +41,7 @@ async def join_network(
     channels, passed_over = open_channels(settings, caller), list[str]()
     try:
         copy = None
-        there = await asyncio.to_thread(is_there, parse_address(settings.ledger))
+        there = await run_on_thread(partial(is_there, parse_address(settings.ledger)))
         if not from_genesis and not there:
             copy = await _from_snapshot(settings.ledger, channels, caller, passed_over)
         if copy is None:
@@ -71,9 +72,10 @@ async def _from_snapshot(
     path: str, channels: Sequence[Channel], caller: Caller, reasons: list[str]
 ) -> Replica | None:
     """A new copy from a peer's snapshot; nothing, and why, where none of them holds."""
-    peers, carry = [channel.member for channel in channels], carrier(channels)
+    peers = [channel.member for channel in channels]
+    join = partial(join_copy, path, caller.anchor, peers, reasons=reasons)
     try:
-        return await asyncio.to_thread(join_copy, path, caller.anchor, peers, carry, reasons)
+        return await carry_on_thread(channels, join)
     except StoreError:
         raise  # our own disk
     except UnavailableError:
@@ -83,9 +85,10 @@ async def _from_snapshot(
 async def repair_copy(settings: Settings, caller: Caller) -> dict[str, Any]:
     """Make the ledger or copy of a node that does not run whole again, with blocks of its peers."""
     channels = open_channels(settings, caller)
-    peers, carry = [channel.member for channel in channels], carrier(channels)
+    peers = [channel.member for channel in channels]
+    rebuild = partial(rebuild_copy, settings.ledger, caller.anchor, peers)
     try:
-        done = await asyncio.to_thread(rebuild_copy, settings.ledger, caller.anchor, peers, carry)
+        done = await carry_on_thread(channels, rebuild)
     finally:
         for channel in channels:
             await channel.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -109,6 +110,7 @@ class Node:
         self.connections: Connections | None = None
         self.background: list[Background] = []
         self.witness: Witness | None = None
+        """What cosigns here, if anything; closed with the node."""
         self.streams = 0
         self._membership = Membership(ledger.state)
         self._threads = ThreadPoolExecutor(THREADS, "ledgercore-node")
@@ -128,15 +130,17 @@ class Node:
             each.start()
 
     async def stop(self) -> None:
-        """Let everybody go, and close the ledger when what is under way has ended."""
+        """Let everybody go, and close all that the node has when what is under way has ended."""
         self.feed.close()
         if self._looking is not None:
             self._looking.cancel()
-        for each in self.background:
-            await each.stop()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._threads.shutdown)
-        await loop.run_in_executor(None, self.ledger.close)
+        async with AsyncExitStack() as closing:  # all of it, also where a part fails
+            closing.push_async_callback(asyncio.to_thread, self.ledger.close)
+            if self.witness is not None:
+                closing.push_async_callback(asyncio.to_thread, self.witness.close)
+            closing.push_async_callback(asyncio.to_thread, self._threads.shutdown)
+            for each in reversed(self.background):
+                closing.push_async_callback(each.stop)
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """An error that nobody foresaw ends the node rather than leave it behind in silence."""

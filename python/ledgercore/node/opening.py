@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
 from ledgercore.anchor import parse_anchor
@@ -13,14 +15,15 @@ from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import LedgerError, StoreError, UntrustedError
 from ledgercore.keys import Signer, load_signer
 from ledgercore.ledger import Ledger
+from ledgercore.node.carrying import run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import Following, Relay, open_copy
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.node.publishing import Publishing
-from ledgercore.node.server import NodeServer, Wrap, serve
-from ledgercore.node.settings import Settings
+from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
+from ledgercore.node.settings import Settings, WitnessRole
 from ledgercore.node.tls import client_context, pinned_contexts, server_context
 from ledgercore.rules import KeyState, key_object
 from ledgercore.rules.view import decode_state
@@ -57,17 +60,55 @@ def open_channels(settings: Settings, caller: Caller) -> list[Channel]:
     return [Channel(peer.url, peer.member, caller) for peer in settings.peer if peer.follow]
 
 
-async def open_node(settings: Settings, caller: Caller, log: Log) -> Node:
-    """The node, not started yet; a follower's copy is begun with a peer's genesis."""
-    if settings.role == "operator":
-        return await _open_operator(settings, caller, log)
+async def open_node(
+    settings: Settings, caller: Caller, log: Log, passphrase: bytes | None = None
+) -> Node:
+    """The node, not started yet; a follower's copy is begun with a peer's genesis.
+
+    ``passphrase`` opens the witness's key, as it does the node's own. Where this fails, or is
+    cancelled, nothing is left open.
+    """
+    async with AsyncExitStack() as held:
+        open_role = _open_operator if settings.role == "operator" else _open_follower
+        node = await open_role(settings, caller, log, held)
+        if settings.witness is not None:
+            node.witness = await _open_witness(settings.witness, caller, log, passphrase, held)
+        held.pop_all()  # the node's own from now on
+        return node
+
+
+async def _open_operator(
+    settings: Settings, caller: Caller, log: Log, held: AsyncExitStack
+) -> Node:
+    opening = partial(
+        Ledger.open, settings.ledger, key=caller.key, clock=caller.clock, entropy=caller.entropy
+    )
+    ledger = await run_on_thread(opening)
+    held.callback(ledger.close)
+    if ledger.trust_anchor != caller.anchor:
+        raise UntrustedError(
+            f"{settings.ledger} is not of the network of {settings.anchor}: give its own anchor"
+        )
+    _check_member(settings, ledger, caller.key)
+    node = _node(settings, ledger, caller, log)
+    cosigning = _cosigning(settings, caller, log)
+    if caller.anchor.witnesses:
+        publishing = Publishing(node, cosigning)
+        held.push_async_callback(publishing.stop)
+        node.background = [publishing]
+    return node
+
+
+async def _open_follower(
+    settings: Settings, caller: Caller, log: Log, held: AsyncExitStack
+) -> Node:
     channels = open_channels(settings, caller)
-    copy = await open_copy(settings.ledger, channels, caller)
-    try:
-        ledger = await asyncio.to_thread(Ledger.open, settings.ledger, read_only=True)
-    except BaseException:
-        copy.close()
-        raise
+    for channel in channels:
+        held.push_async_callback(channel.close)
+    copy = await open_copy(settings.ledger, channels, caller, log)
+    held.callback(copy.close)
+    ledger = await run_on_thread(partial(Ledger.open, settings.ledger, read_only=True))
+    held.callback(ledger.close)
     node = _node(settings, ledger, caller, log)
     operator = settings.operator
     assert operator is not None, "a follower's settings name the operator"
@@ -76,31 +117,6 @@ async def open_node(settings: Settings, caller: Caller, log: Log) -> Node:
     node.ordering = relay
     node.background = [following, relay]
     node.ready = lambda: following.caught_up and not node.failed.is_set()
-    return node
-
-
-async def _open_operator(settings: Settings, caller: Caller, log: Log) -> Node:
-    opening = partial(
-        Ledger.open, settings.ledger, key=caller.key, clock=caller.clock, entropy=caller.entropy
-    )
-    ledger = await asyncio.to_thread(opening)
-    try:
-        if ledger.trust_anchor != caller.anchor:
-            raise UntrustedError(
-                f"{settings.ledger} is not of the network of {settings.anchor}: give its own anchor"
-            )
-        _check_member(settings, ledger, caller.key)
-    except BaseException:
-        ledger.close()
-        raise
-    node = _node(settings, ledger, caller, log)
-    cosigning = {
-        peer.witness: Channel(peer.url, peer.member, caller)
-        for peer in settings.peer
-        if peer.witness
-    }
-    if ledger.trust_anchor.witnesses:
-        node.background = [Publishing(node, cosigning)]
     return node
 
 
@@ -116,7 +132,7 @@ def _check_member(settings: Settings, ledger: Ledger, key: Signer) -> None:
 
 
 def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
-    node = Node(
+    return Node(
         settings.member,
         ledger,
         log,
@@ -124,12 +140,52 @@ def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
         clock=caller.clock,
         entropy=caller.entropy,
     )
-    role = settings.witness
-    if role is not None:
-        store = WitnessStore(role.store)
-        key = load_signer(role.key)
-        node.witness = Witness(role.name, key, [caller.anchor], store, caller.clock)
-    return node
+
+
+def _cosigning(settings: Settings, caller: Caller, log: Log) -> dict[str, Channel]:
+    """A channel to each peer that cosigns, by its name as a witness of the network."""
+    names = [name for name, _ in caller.anchor.witnesses]
+    found = {}
+    for peer in settings.peer:
+        if peer.witness in names:
+            found[peer.witness] = Channel(peer.url, peer.member, caller)
+        elif peer.witness:
+            log.warning(
+                "peer is no witness of the network, and is not asked to cosign",
+                peer=peer.member,
+                witness=peer.witness,
+                remedy=f"{_known(caller)}: write one of them into its [[peer]], or none",
+            )
+    return found
+
+
+def _known(caller: Caller) -> str:
+    names = ", ".join(name for name, _ in caller.anchor.witnesses)
+    return f"the anchor's witnesses are {names or 'none'}"
+
+
+async def _open_witness(
+    role: WitnessRole,
+    caller: Caller,
+    log: Log,
+    passphrase: bytes | None,
+    held: AsyncExitStack,
+) -> Witness:
+    key = await run_on_thread(partial(load_signer, role.key, passphrase))
+    wanted = dict(caller.anchor.witnesses).get(role.name)
+    if wanted != key.public_key:
+        remedy = f"{_known(caller)}: take away [witness], or have name and key as they are there"
+        if wanted is not None:
+            remedy = f"the anchor has key {wanted.hex()} for this name: put that key back"
+        log.warning(
+            "witness is not in the network's policy, and its cosignatures count for nothing",
+            witness=role.name,
+            key=key.public_key.hex(),
+            remedy=remedy,
+        )
+    store = await run_on_thread(partial(WitnessStore, role.store))
+    held.callback(store.close)
+    return Witness(role.name, key, [caller.anchor], store, caller.clock)
 
 
 async def run_node(
@@ -142,23 +198,58 @@ async def run_node(
 ) -> None:
     """Run the node until SIGTERM or SIGINT, or until its own disk or a task of it fails.
 
-    On SIGHUP the key and the certificates are read anew.
+    Told to stop while it opens, or waits for a peer to begin its copy with, it ends likewise. On
+    SIGHUP the key and the certificates are read anew.
     """
     context = server_context(settings.tls)
-    node = await open_node(settings, caller, log)
-    await node.start()
-    host, port = settings.address
-    server = NodeServer(node, host, port, context, wrap)
-    watching = asyncio.create_task(_stop_when(node.failed, server))
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, renew, settings, caller, server, log, passphrase)
-    try:
-        await serve(server, node)
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-        watching.cancel()
+    with _told() as told:
+        node = await _unless(told, open_node(settings, caller, log, passphrase))
+        if node is None:
+            log.info("stopped")
+            return
+        host, port = settings.address
+        try:
+            await node.start()
+            server = NodeServer(node, host, port, context, wrap)
+        except BaseException:
+            await node.stop()
+            raise
+        watching = [asyncio.create_task(_stop_when(event, server)) for event in (told, node.failed)]
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, renew, settings, caller, server, log, passphrase)
+        try:
+            await serve(server, node)
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+            for each in watching:
+                each.cancel()
     if node.failed.is_set():
         raise StoreError(f"node of {settings.ledger} has failed, see its log: start it anew")
+
+
+@contextmanager
+def _told() -> Iterator[asyncio.Event]:
+    """What is set by SIGTERM or SIGINT."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for each in STOP_SIGNALS:
+        loop.add_signal_handler(each, told.set)
+    try:
+        yield told
+    finally:
+        for each in STOP_SIGNALS:
+            loop.remove_signal_handler(each)
+
+
+async def _unless(told: asyncio.Event, opening: Coroutine[None, None, Node]) -> Node | None:
+    """The node, once it is open; none where it was told to stop before."""
+    task, waiting = asyncio.create_task(opening), asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, waiting):
+            each.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)
 
 
 def renew(
@@ -182,6 +273,6 @@ def renew(
     log.info("renewed", key=key.public_key.hex()[:16], certificate=asking.certificate.hex()[:16])
 
 
-async def _stop_when(failed: asyncio.Event, server: NodeServer) -> None:
-    await failed.wait()
+async def _stop_when(event: asyncio.Event, server: NodeServer) -> None:
+    await event.wait()
     server.stop()

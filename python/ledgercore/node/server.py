@@ -25,10 +25,12 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node
 from ledgercore.node.tls import Context, certificate_of
 
-__all__ = ["NodeServer", "Wrap", "serve"]
+__all__ = ["STOP_SIGNALS", "NodeServer", "Wrap", "serve"]
 
 
 Wrap = Callable[[ASGIApp], ASGIApp]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _ONE_READ_BYTES = 256 * 1024
 """What the loop reads at once: a body that comes together with its headers is no large header."""
@@ -227,7 +229,7 @@ class NodeServer(uvicorn.Server):
         """Stop on SIGINT and SIGTERM, and then end as any program that is done."""
         self._loop = asyncio.get_running_loop()
         try:
-            before = {sig: signal.signal(sig, self.handle_exit) for sig in _SIGNALS}
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in STOP_SIGNALS}
         except ValueError:  # not the main thread: whoever runs it there calls stop
             before = {}
         try:
@@ -235,9 +237,6 @@ class NodeServer(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 async def serve(server: NodeServer, node: Node) -> None:

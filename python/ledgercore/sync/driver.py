@@ -118,10 +118,18 @@ def _body(peer: str, request: Request, transport: Transport) -> bytes:
 
 
 def begin_copy(
-    path: str | Path, anchor: Anchor, peers: Sequence[str], transport: Transport
+    path: str | Path,
+    anchor: Anchor,
+    peers: Sequence[str],
+    transport: Transport,
+    reasons: list[str] | None = None,
 ) -> Replica:
-    """Make a copy that holds the genesis, from the first peer whose genesis is the anchor's."""
-    reasons = []
+    """Make a copy that holds the genesis, from the first peer whose genesis is the anchor's.
+
+    ``reasons`` takes why each peer before that one was passed over. Raises ``UnavailableError``
+    where none has it.
+    """
+    reasons = [] if reasons is None else reasons
     for peer in peers:
         try:
             response = transport(peer, ask_blocks(0, 1))

@@ -112,6 +112,11 @@ class Witness:
         with self._lock:
             return [SplitView.decode(data) for data in self._store.evidence()]
 
+    def close(self) -> None:
+        """Close the store, once no answer is under way."""
+        with self._lock:
+            self._store.close()
+
     def _cosigned(self, origin: str) -> Checkpoint | None:
         note = self._store.cosigned(origin)
         if note is None:
