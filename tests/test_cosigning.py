@@ -20,6 +20,7 @@ from ledgercore import (
     cosign_checkpoint,
     testing,
 )
+from ledgercore.ledger import published
 from ledgercore.records import Witness
 from ledgercore.store import Store
 
@@ -65,6 +66,63 @@ def test_receipts_verify_once_the_quorum_has_cosigned(ledger: Ledger, path: Path
     with Ledger.open(path) as again:
         assert again.note(1) == whole
         again.verify()
+
+
+def test_a_record_whose_block_was_never_cosigned_is_shown_by_a_later_checkpoint(
+    ledger: Ledger, path: Path
+) -> None:
+    anchor, bodies = ledger.trust_anchor, [b"%d" % number for number in range(7)]
+    for body in bodies:
+        ledger.append(body)
+    assert ledger.published is None
+
+    def publish(height: int) -> str:
+        note = ledger.note(height)
+        for name in ("w0.example", "w2.example"):
+            note = ledger.add_cosignatures(cosigned(note, name))
+        return note
+
+    with Ledger.open(path, read_only=True) as reader:
+        for height in (3, 5):  # of 1 to 7, each with one record
+            note = publish(height)
+            for opened in (ledger, reader):
+                assert opened.published == note
+                receipts = opened.receipts(range(1, 8))
+                for receipt, body in zip(receipts[:height], bodies, strict=False):
+                    assert receipt.verify(body, anchor).body == body
+                for receipt, body in zip(receipts[height:], bodies[height:], strict=True):
+                    with pytest.raises(UntrustedError, match="cosigned by 0 witnesses"):
+                        receipt.verify(body, anchor)
+                assert receipts[height - 1] == opened.receipt(height)
+                # Its own block's, where that was cosigned: the same at any time.
+                assert receipts[2].checkpoint == ledger.note(3)
+                assert receipts[0].checkpoint == note
+    ledger.close()
+    with Ledger.open(path) as again:
+        assert again.published == note
+        assert again.receipt(4).verify(bodies[3], anchor).body == bodies[3]
+
+
+def test_a_published_checkpoint_is_found_however_many_blocks_came_since(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "_LOOKED_AT", 2)
+    for name in ("w0.example", "w1.example"):
+        note = ledger.add_cosignatures(cosigned(ledger.checkpoint, name))
+    with Ledger.open(path, read_only=True) as reader:
+        assert reader.published == note
+        for number in range(5):
+            ledger.append(b"%d" % number)
+        assert reader.published == ledger.published == note
+    with Ledger.open(path, read_only=True) as later:
+        assert later.published == note
+
+
+def test_without_a_quorum_every_checkpoint_is_published(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "b.ledger", origin="b.example") as ledger:
+        assert ledger.published == ledger.checkpoint
+        ledger.append(b"one")
+        assert ledger.published == ledger.checkpoint == ledger.receipt(1).checkpoint
 
 
 def test_a_newer_cosignature_takes_the_place_of_an_older_one(ledger: Ledger) -> None:

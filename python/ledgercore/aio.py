@@ -212,6 +212,10 @@ class AsyncLedger:
         """The newest signed checkpoint."""
         return await self._run(lambda: self._ledger.checkpoint)
 
+    async def published(self) -> str | None:
+        """The newest checkpoint that the quorum of witnesses has cosigned."""
+        return await self._run(lambda: self._ledger.published)
+
     async def size(self) -> int:
         """How many records there are."""
         return await self._run(lambda: self._ledger.size)

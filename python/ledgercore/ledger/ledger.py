@@ -275,6 +275,9 @@ class Ledger:
     def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
         """The receipt of a record, under the checkpoint of its block: the same at any time.
 
+        Where witnesses never cosigned that one, it is under the newest published one, which covers
+        the record as well. It verifies as soon as there is one at or after its block.
+
         With ``state_of`` under the newest checkpoint, and with a proof of that object's state.
         """
         states_of = () if state_of is None else (state_of,)
@@ -370,6 +373,14 @@ class Ledger:
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""
         return self._reader.head.note
+
+    @property
+    def published(self) -> str | None:
+        """The newest checkpoint that the quorum of witnesses has cosigned; None if there is none.
+
+        Without a quorum that is the newest one.
+        """
+        return self._reader.published()
 
     @property
     def trust_anchor(self) -> Anchor:

@@ -44,6 +44,7 @@ from ledgercore.ledger.head import (
     verify_block,
 )
 from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
+from ledgercore.ledger.published import Published
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.proofs.wire import split_hashes
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
@@ -96,6 +97,7 @@ class Reader:
             self._held_index = 0 if held is None else held.first_index
         self._tiles = VerifiedTiles(store, self.anchor.suite)
         self._seals: Recent[int, Seal] = Recent(_SEALS)
+        self._published = Published(store, self.anchor)
         self._buckets: Recent[tuple[Run, int], bytes] = Recent(_BUCKETS)
         self._states: Recent[bytes, bytes] = Recent(_STATES)
         self._height = self._first_index = -1
@@ -186,7 +188,7 @@ class Reader:
             version = self.store.version()
             if version != self._version:
                 self._head = advance_head(self.store, self.anchor, self._head)
-                self._seals.clear()  # notes may have been cosigned
+                self._forget_notes()
                 self._version = version
             self._snapshot = begun.pop_all()
 
@@ -198,9 +200,20 @@ class Reader:
             verify_block(stored, self.anchor)
             if stored.note != note:
                 raise CorruptError(f"block {height}: note was not stored as it was given")
-        self._seals.clear()
+        self._forget_notes()
         if height == self._head.block.height:
             self._head = replace(self._head, note=note)
+
+    def _forget_notes(self) -> None:
+        """Read notes again, which may have been cosigned."""
+        self._seals.clear()
+        self._published.forget()
+
+    def published(self) -> str | None:
+        """The newest note that the quorum has cosigned; None where it has cosigned none."""
+        with self.moment() as head:
+            height = self._published.newest(head.block.height)
+            return None if height < 0 else self._seal(head, height)[2]
 
     def record(self, index: int) -> Record:
         """The record at an index."""
@@ -209,7 +222,7 @@ class Reader:
 
     def receipts(self, indices: Sequence[int], states_of: Sequence[bytes] = ()) -> list[Receipt]:
         """The receipts of records, each under the checkpoint of its own block, and so always the
-        same.
+        same; but under the newest published one where its own never was cosigned.
 
         With ``states_of``, an object for each record, they are under the newest checkpoint, whose
         states can be proven.
@@ -242,6 +255,10 @@ class Reader:
             checkpoint, note = head.checkpoint, head.note
             names = states_of[: len(here)]
             states = head.states.prove_all([(name, self._state(head, name)) for name in names])
+        elif not self._published.holds(note):
+            later = self._published.newest(head.block.height)
+            if later > stored.height:
+                _, checkpoint, note = self._seal(head, later)
         suite = self.anchor.suite
         tiles = self._tiles.load(head, inclusion_tiles(here, checkpoint.size))
         try:

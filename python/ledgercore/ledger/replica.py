@@ -142,6 +142,11 @@ class Replica:
         return self._reader.head.note
 
     @property
+    def published(self) -> str | None:
+        """The newest checkpoint that the quorum has cosigned, as ``Ledger.published``."""
+        return self._reader.published()
+
+    @property
     def trust_anchor(self) -> Anchor:
         """Whom the copy trusts: what it was made with."""
         return self._anchor

@@ -12,8 +12,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
+from ledgercore._core import Checkpoint
 from ledgercore.errors import (
     AbsentError,
     LimitError,
@@ -204,35 +205,47 @@ async def events(request: Request) -> Response:
     node = _node(request)
     if node.streams >= node.limits.streams:
         raise UnavailableError(f"event streams are {node.limits.streams}, want at most that: wait")
-    return StreamingResponse(
-        _events(node, request.scope),
-        media_type=EVENTS,
-        headers={"cache-control": "no-store"},
-    )
+    return _Stream(node, request.scope)
+
+
+class _Stream(StreamingResponse):
+    """An event stream, which counts from when it is made: two at once are two."""
+
+    def __init__(self, node: Node, scope: Scope) -> None:
+        super().__init__(
+            _events(node, scope), media_type=EVENTS, headers={"cache-control": "no-store"}
+        )
+        self._node = node
+        self._count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._node.streams += more
+        self._node.metrics.streams.set(self._node.streams)
 
 
 async def _events(node: Node, scope: Scope) -> AsyncIterator[bytes]:
-    """Each newer checkpoint, and a sign of life where there is none."""
-    sent, key = "", scope[KEY]
+    """Each newer published checkpoint, and a sign of life where there is none."""
+    seen, sent, key = "", "", scope[KEY]
     connection = _connection(scope)
-    node.streams += 1
-    node.metrics.streams.set(node.streams)
-    try:
-        while not (node.feed.closed or connection.get("leaves")):
-            note = await node.feed.newer(sent, node.limits.heartbeat_s)
-            try:
-                await node.member_of(key)
-            except RefusedError:
-                return
-            if note == sent:
-                yield b": nothing new\n\n"
-                continue
-            sent = note
-            lines = "".join(f"data: {line}\n" for line in note.split("\n"))
-            yield f"event: checkpoint\nid: {node.feed.height}\n{lines}\n".encode()
-    finally:
-        node.streams -= 1
-        node.metrics.streams.set(node.streams)
+    while not (node.feed.closed or connection.get("leaves")):
+        seen = await node.feed.newer(seen, node.limits.heartbeat_s)
+        try:
+            await node.member_of(key)
+        except RefusedError:
+            return
+        note = await node.ask(lambda: node.ledger.published)
+        if note is None or note == sent:
+            yield b": nothing new\n\n"
+            continue
+        sent = note
+        lines = "".join(f"data: {line}\n" for line in note.split("\n"))
+        yield f"event: checkpoint\nid: {Checkpoint.parse(note).height}\n{lines}\n".encode()
 
 
 # The node itself.
@@ -266,7 +279,7 @@ _NAME = Parameter("name", "A family, a slash and an id: member/bank, consent/<64
 _ID = Parameter("id", "A record's id, 64 hexadecimal digits.", "string")
 
 ROUTES = (
-    RouteRow("GET", "/v1/checkpoint", checkpoint, "The newest signed checkpoint.", TEXT),
+    RouteRow("GET", "/v1/checkpoint", checkpoint, "The newest published checkpoint.", TEXT),
     RouteRow(
         "GET",
         "/v1/checkpoint/{height}",
@@ -365,7 +378,9 @@ ROUTES = (
         (_NAME, Parameter("height", "A block's height.", required=False)),
         absent=True,
     ),
-    RouteRow("GET", "/v1/events", events, "Each new checkpoint, as server-sent events.", EVENTS),
+    RouteRow(
+        "GET", "/v1/events", events, "Each published checkpoint, as server-sent events.", EVENTS
+    ),
     RouteRow("GET", "/healthz", healthz, "Whether the node runs.", TEXT),
     RouteRow("GET", "/readyz", readyz, "Whether the node is caught up.", TEXT),
     RouteRow("GET", "/metrics", metrics, "Figures for Prometheus.", METRICS_TYPE),

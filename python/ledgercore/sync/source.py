@@ -51,6 +51,8 @@ class Readable(Protocol):
     @property
     def checkpoint(self) -> str: ...
     @property
+    def published(self) -> str | None: ...
+    @property
     def height(self) -> int: ...
     def note(self, height: int) -> str: ...
     def snapshot(self, limit_bytes: int) -> list[bytes]: ...
@@ -89,7 +91,9 @@ class Source:
             return _refused(503, str(error))
 
     def checkpoint(self, query: Query) -> Response:
-        return Response(200, self._ledger.checkpoint.encode(), TEXT)
+        """The newest that is published: what is newer waits for witnesses, and nobody takes it."""
+        note = self._ledger.published or self._ledger.checkpoint
+        return Response(200, note.encode(), TEXT)
 
     def note(self, query: Query) -> Response:
         return Response(200, self._ledger.note(_number(query, "height")).encode(), TEXT)
