@@ -58,6 +58,8 @@ def test_what_is_not_there_or_not_asked_well_is_said(tmp_path: Path) -> None:
                 await client.receipt(7)
             with pytest.raises(AbsentError, match="block 9"):
                 await client.blocks(9, 12)
+            with pytest.raises(AbsentError, match="block 9 is not there, want at most 0"):
+                await client.fetch("GET", "/v1/history/member/member-1?height=9")
             with pytest.raises(AbsentError):
                 await client.fetch("GET", "/v1/nothing")
             with pytest.raises(MalformedError, match="index is 'y'"):

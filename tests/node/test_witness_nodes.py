@@ -92,7 +92,7 @@ def test_checkpoints_are_published_when_the_quorum_has_cosigned(tmp_path: Path) 
                     assert at_tax.submit_many([record]) == [index]
                 time.sleep(1)
                 assert Checkpoint.parse(at_tax.checkpoint()).size == 11
-                with pytest.raises(UntrustedError, match="cosigned by . witnesses, want 2"):
+                with pytest.raises(UntrustedError, match="witnesses, want 2"):
                     at_tax.receipt(11)
             regulator.start()
             regulator.wait()

@@ -30,6 +30,7 @@ from ledgercore.node.refusal import Refusal
 
 __all__ = [
     "JSON",
+    "STATUSES",
     "SlowError",
     "TooLargeError",
     "error_answer",
@@ -61,6 +62,10 @@ _STATUSES: tuple[tuple[type[LedgerError], int], ...] = (
     (UnavailableError, 503),
     (InconsistentError, 500),
 )
+
+
+STATUSES = frozenset({401, 500} | {status for _, status in _STATUSES})
+"""Every status that an error may be answered with; 401 is of the guard."""
 
 
 def status_of(error: LedgerError) -> int:

@@ -54,14 +54,20 @@ _OUTCOMES = {
     },
 }
 _REFUSALS = {
-    "400": "malformed, or a signature that does not verify",
-    "401": "no warrant of this network, node, request and time",
-    "403": "the key is not an active member's",
-    "408": "the request took too long",
-    "413": "the body is too large",
-    "429": "too many requests of one member; retry-after says when",
-    "503": "the node cannot answer now; to ask again is safe",
+    400: "malformed, or a signature that does not verify",
+    408: "the request took too long",
+    413: "the body is too large",
+    429: "too many requests; retry-after says when",
+    500: "the node has found damage, and its operator must look",
+    503: "the node cannot answer now; to ask again is safe",
+    507: "the node's disk is full",
 }
+"""What any request may be answered with."""
+_WARRANTED = {
+    401: "no warrant of this network, node, request and time",
+    403: "the key is not an active member's",
+}
+"""What one that needs a warrant may be answered with beside."""
 
 
 def document(routes: Sequence[RouteRow], limits: Limits) -> dict[str, Any]:
@@ -95,15 +101,14 @@ def document(routes: Sequence[RouteRow], limits: Limits) -> dict[str, Any]:
 def _operation(row: RouteRow, limits: Limits) -> dict[str, Any]:
     member = row.path.startswith("/v1/") and row.path not in OPEN
     answers: dict[str, Any] = {"200": _content("what was asked for", row.answers)}
-    refusals = dict(_REFUSALS) if member else {key: _REFUSALS[key] for key in ("429", "503")}
+    refusals = _REFUSALS | (_WARRANTED if member else {})
     if row.absent:
-        refusals["404"] = "it is not there"
-    for status, reason in sorted(refusals.items()):
+        refusals |= {404: "it is not there"}
+    for status, reason in sorted({**refusals, **row.refuses}.items()):
         schema = {"$ref": "#/components/schemas/Error"}
-        answers[status] = {
-            "description": reason,
-            "content": {"application/json": {"schema": schema}},
-        }
+        error = {"description": reason, "content": {"application/json": {"schema": schema}}}
+        told = status in row.refuses
+        answers[str(status)] = _content(reason, row.answers) if told else error
     name = row.answer.__name__ + ("_of" if "{" in row.path else "")
     operation: dict[str, Any] = {
         "operationId": f"{row.method.lower()}_{name}",

@@ -32,6 +32,7 @@ from ledgercore.node.submission import encode_submitted
 from ledgercore.node.table import Parameter, RouteRow
 from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
 from ledgercore.sync.messages import Request as Carried
+from ledgercore.sync.witness import COSIGNING_REFUSALS
 
 __all__ = ["BINARY", "EVENTS", "ROUTES", "TEXT"]
 
@@ -194,6 +195,9 @@ async def history(request: Request) -> Response:
     at = None if height < 0 else height
     if await node.ask(partial(node.ledger.state, name)) is None:
         raise AbsentError("object has no history: no record has touched it")
+    newest = await node.ask(lambda: node.ledger.height)
+    if height > newest:
+        raise AbsentError(f"block {height} is not there, want at most {newest}")
     made = await node.ask(partial(node.ledger.prove_history, name, height=at))
     return Response(made.encode(), media_type=BINARY)
 
@@ -324,7 +328,7 @@ ROUTES = (
         "A cosignature, where this node is a witness (C2SP tlog-witness).",
         TEXT,
         takes=TEXT,
-        absent=True,
+        refuses=COSIGNING_REFUSALS,
     ),
     RouteRow(
         "POST",

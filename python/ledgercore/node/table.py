@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -32,3 +33,5 @@ class RouteRow(NamedTuple):
     takes: str = ""
     absent: bool = False
     """Whether it can be answered with 404."""
+    refuses: Mapping[int, str] = MappingProxyType({})
+    """Statuses of its own protocol, and what each says; their answers are text."""

@@ -40,7 +40,16 @@ from ledgercore.sync.messages import (
     decode_text,
 )
 
-__all__ = ["Witness"]
+__all__ = ["COSIGNING_REFUSALS", "Witness"]
+
+COSIGNING_REFUSALS = {
+    400: "not in the one form",
+    403: "the operator has not signed it",
+    404: "this node is no witness, or not of this ledger",
+    409: "the proof is from another size than the witness knows, which the answer says",
+    422: "the proof does not hold, or the checkpoint contradicts the one cosigned before",
+}
+"""What C2SP tlog-witness has each refusal say; 503 beside, where the witness cannot cosign now."""
 
 _DIGITS = 20
 
@@ -55,6 +64,7 @@ class _Refusal(Exception):  # noqa: N818
     """An answer other than a cosignature."""
 
     def __init__(self, status: int, reason: str, content_type: str = TEXT) -> None:
+        assert status in COSIGNING_REFUSALS, "what is answered is documented"
         super().__init__(reason)
         self.response = Response(status, f"{reason}\n".encode(errors="replace"), content_type)
 
