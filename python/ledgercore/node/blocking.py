@@ -1,7 +1,7 @@
 """Ask a node from threads: the client of ``ledgercore.node.client``, one call at a time.
 
 An event loop runs on a thread of its own, and calls wait for it; any number of threads may call.
-The methods are those of ``NodeClient`` and verify the same.
+The methods are those of ``NodeClient``, and what each verifies stands there.
 """
 
 from __future__ import annotations

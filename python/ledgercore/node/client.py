@@ -1,9 +1,17 @@
-"""Ask a node, and believe nothing of what it answers: the asyncio client.
+"""Ask a node, and say of each answer what of it was verified: the asyncio client.
 
-Each answer is verified against the trust anchor before it is returned. A request that fails for
-want of a connection, or that the node cannot answer now, is made again, signed anew: that is safe
-for records too, because the same record has the same index at any time. A checkpoint must go on
-from the newest one that this client had seen when it asked.
+* ``submit`` and ``receipt``: the record, and its receipt under the trust anchor.
+* ``checkpoint``, ``state``, ``next_position``, ``history``: the same, and that the checkpoint goes
+  on from the newest that this client had seen when it asked.
+* ``events``: each under the anchor, of one history with the newest seen, and not going back.
+* ``find``: the record's id and signature, not that it is on the ledger.
+* ``submit_many``, ``receipts``, ``blocks``, ``ready``: nothing; that is for who uses the receipts,
+  with the records' bodies, or takes the blocks into a copy. Until then it is the node's word.
+
+What is newest is remembered as long as the client is there: keep a checkpoint to hold a later one
+to it. A request that fails for want of a connection, or that the node cannot answer now, is made
+again, signed anew: that is safe for records too, because the same record has the same index at any
+time.
 
 For one event loop. ``ledgercore.node.blocking`` is the same for threads.
 """
@@ -180,37 +188,67 @@ class NodeClient:
         return found
 
     async def history(self, name: bytes) -> History:
-        """Every record that touched an object, proven complete as of a checkpoint of the node."""
+        """Every record that touched an object, proven complete as of a checkpoint not older than
+        seen."""
+        before = self._newest
         body = await self.fetch("GET", f"/v1/history/{quote(format_object(name))}")
-        return verify_history(body, self.anchor)
+        found = verify_history(body, self.anchor)
+        if found.object != name:
+            raise UntrustedError(f"history is of {found.object!r}, want {name!r}")
+        await self._check_grown(before, found.checkpoint)
+        return found
 
     async def blocks(self, begin: int, end: int) -> list[bytes]:
         """Blocks ``[begin, end)`` for a copy, which verifies them; fewer where they are large."""
         return decode_frames(await self._carry(ask_blocks(begin, end)), end - begin)
 
     async def events(self) -> AsyncIterator[str]:
-        """Each new checkpoint, verified, until the node ends the stream."""
+        """Each new checkpoint, verified, until the node ends the stream.
+
+        One may be older than what another call has seen meanwhile, and must be of one history with
+        it; none is older than the one before.
+        """
+        last: Checkpoint | None = None
         async for note in self._channel.events(self._patience.silence_s, NOTE_BYTES):
-            self.anchor.verify_checkpoint(note)
+            now = self.anchor.verify_checkpoint(note)
+            if last is not None:
+                self._check_not_back(last, now)
+            if self._newest is not None:
+                await self._check_one_history(self._newest, now)
+            self._remember(now)
+            last = now
             yield note
 
     async def _check_grown(self, before: Checkpoint | None, now: Checkpoint) -> None:
         """Hold a checkpoint to the one before: one history, which does not go back."""
-        if before is not None and before != now:
-            if now.size < before.size:
-                raise RollbackError(
-                    f"node of {self.member} shows size {now.size}, was {before.size}: it is "
-                    "behind, or its history was cut"
-                )
-            proof = decode_hashes(await self._carry(ask_consistency(before.size, now.size)))
-            suite = self.anchor.suite
-            try:
-                verify_consistency(suite, before.size, now.size, proof, before.root, now.root)
-            except InvalidProof as error:
-                raise ForkError(
-                    f"checkpoint of size {now.size} does not go on from the one of size "
-                    f"{before.size} that was seen before: keep both as evidence"
-                ) from error
+        if before is not None:
+            self._check_not_back(before, now)
+            await self._check_one_history(before, now)
+        self._remember(now)
+
+    def _check_not_back(self, before: Checkpoint, now: Checkpoint) -> None:
+        if now.size < before.size:
+            raise RollbackError(
+                f"node of {self.member} shows size {now.size}, was {before.size}: it is "
+                "behind, or its history was cut"
+            )
+
+    async def _check_one_history(self, one: Checkpoint, other: Checkpoint) -> None:
+        """Raise ``ForkError`` unless the smaller of two is a beginning of the greater."""
+        if one == other:
+            return
+        first, second = sorted((one, other), key=lambda each: each.size)
+        proof = decode_hashes(await self._carry(ask_consistency(first.size, second.size)))
+        suite = self.anchor.suite
+        try:
+            verify_consistency(suite, first.size, second.size, proof, first.root, second.root)
+        except InvalidProof as error:
+            raise ForkError(
+                f"checkpoint of size {second.size} does not go on from the one of size "
+                f"{first.size} that was seen as well: keep both as evidence"
+            ) from error
+
+    def _remember(self, now: Checkpoint) -> None:
         if self._newest is None or self._newest.size <= now.size:
             self._newest = now
 
