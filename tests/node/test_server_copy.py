@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ledgercore import Ledger
+import pytest
+
+from ledgercore import Ledger, UnavailableError
 from ledgercore.node.channel import Channel
 from ledgercore.node.following import open_copy
+from ledgercore.node.joining import join_network
+from ledgercore.node.settings import Peer, Settings
 from tests.node.running import following, running
 from tests.postgres import Server
 
@@ -43,3 +47,47 @@ def test_a_node_follows_with_its_copy_on_a_server(
     asyncio.run(act())
     with Ledger.open(place, read_only=True) as ledger:
         assert ledger.verify().records == 9
+
+
+def test_a_copy_on_a_server_joins_at_a_snapshot_and_follows_on(
+    server: Server, schema: str, tmp_path: Path
+) -> None:
+    place = server.address(tmp_path / "beside", schema)
+
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client(0) as client:
+            for _ in range(6):
+                await client.submit_many(there.records(120))
+            caller = there.caller(1)
+            settings = Settings(
+                member="member-1",
+                role="follower",
+                ledger=place,
+                anchor="",
+                key="",
+                listen="127.0.0.1:0",
+                tls=there.tls,
+                peer=(Peer(member="operator", url=there.url, operator=True),),
+            )
+            joined = await join_network(settings, caller)
+            assert (joined["size"], joined["no_snapshot"], joined["refused"]) == (721, [], [])
+            assert joined["blocks_from"] > 1
+            async with (
+                following(there, caller, tmp_path, ledger=place) as node,
+                node.client(1) as at_copy,
+                asyncio.timeout(30),
+            ):
+                await client.submit_many(there.records(8))
+                while node.node.ledger.size < 729:
+                    await asyncio.sleep(0.02)
+                for index in (720, 728):
+                    want = there.node.ledger.record(index).encode()
+                    assert (await at_copy.receipt(index))[1].encode() == want
+                with pytest.raises(UnavailableError, match="this copy began at block"):
+                    await at_copy.receipt(1)
+
+    asyncio.run(act())
+    with Ledger.open(place, read_only=True) as copy:
+        assert copy.size == 729
+        with pytest.raises(UnavailableError, match="takes every block"):
+            copy.verify()
