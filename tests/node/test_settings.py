@@ -71,10 +71,26 @@ def test_a_node_is_made_for_every_role_that_a_rule_asks_for(tmp_path: Path) -> N
     asked = {role for roles in engine._PARTIES.values() for role in roles}
 
     assert asked | {PROCESSOR_ROLE, GOVERNANCE_ROLE} <= set(ROLES)
-    made = make_node(tmp_path / "a", "a", ROLES, "127.0.0.1:7443", operator=False)
+    made = make_node(tmp_path / "a", "a", ROLES, "127.0.0.1:7443")
     assert all(f'"{role}"' in made.table for role in ROLES)
     with pytest.raises(MalformedError, match="role is 'king', want one of provider"):
-        make_node(tmp_path / "b", "b", ("king",), "127.0.0.1:7443", operator=False)
+        make_node(tmp_path / "b", "b", ("king",), "127.0.0.1:7443")
+
+
+def test_what_init_writes_is_the_members_table_and_names_the_operator(tmp_path: Path) -> None:
+    url = "https://tax.example:7443"
+    init = ["init", str(tmp_path / "bank"), "--member", "bank", "--operator"]
+
+    done = CliRunner().invoke(node_command, [*init, f"tax={url}"])
+
+    assert done.exit_code == 0, done.output
+    assert [each.member for each in parse_members(done.stdout)] == ["bank"]
+    (operator,) = load_settings(tmp_path / "bank" / "node.toml").peer
+    assert (operator.member, operator.url, operator.operator) == ("tax", url, True)
+    for wrong in ("tax", "tax=http://tax.example", '"=https://tax.example:1'):
+        done = CliRunner().invoke(node_command, ["init", str(tmp_path / "x"), *init[2:], wrong])
+        assert done.exit_code != 0
+        assert not (tmp_path / "x").exists()
 
 
 def test_members_that_cannot_be_read_leave_nothing_behind(tmp_path: Path) -> None:

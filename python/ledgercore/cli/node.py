@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["check_extra", "command"]
 
 EVERY_ADDRESS = ("0.0.0.0", "::")
+OPERATOR = ("operator", "https://localhost:7443")
+"""Whom settings name until somebody writes in who it is."""
 
 
 @click.group("node")
@@ -53,6 +55,7 @@ settings_argument = click.argument("settings", type=PATH)
     help="For members.toml: provider, consumer, processor, ...",
 )
 @click.option("--listen", default="127.0.0.1:7443", help="Address and port (127.0.0.1:7443).")
+@click.option("--operator", help="Whose node orders, and where: MEMBER=https://HOST:PORT.")
 @click.option("--origin", help="Make the operator's node, with a ledger of this unique name.")
 @click.option("--members", type=PATH, help="With --origin: the members, as the others print them.")
 @click.option("--suite", default="std", help="With --origin: std (default), or c2sp.")
@@ -63,6 +66,7 @@ def init(
     member: str,
     roles: str,
     listen: str,
+    operator: str | None,
     origin: str | None,
     members: str | None,
     suite: str,
@@ -71,9 +75,10 @@ def init(
 ) -> None:
     """Make a member's keys and settings in DIRECTORY, and with --origin the ledger as well.
 
-    Every member runs it first and gives what it prints to the operator, who puts all into one file
-    for --members. The others then put the operator's anchor.toml beside their settings, and each
-    its certificate, that one's key and the authorities' certificates.
+    Every member runs it first and gives the table that it writes on standard output to the
+    operator, who puts all into one file for --members. The others then put the operator's
+    anchor.toml beside their settings, and each its certificate, that one's key and the
+    authorities' certificates.
     """
     from ledgercore.node.founding import found_network, load_members, make_node
 
@@ -81,19 +86,32 @@ def init(
     held = tuple(role for role in roles.replace(",", " ").split() if role)
     if members is not None and origin is None:
         raise click.UsageError("--members is for the operator: give --origin as well")
+    if operator is not None and origin is not None:
+        raise click.UsageError("--operator is for the others: the node of --origin orders itself")
     others = load_members(members)  # before any key is made
-    made = make_node(
-        Path(directory), member, held, listen, operator=origin is not None, passphrase=passphrase
-    )
+    follows = None if origin is not None else _operator(operator)
+    made = make_node(Path(directory), member, held, listen, follows, passphrase=passphrase)
     facts = {"settings": str(made.settings), "key": str(made.key), "member": member}
     if origin is not None:
         facts |= found_network(made, origin, suite, others, passphrase)
     if as_json:
         print_json(facts | {"table": made.table})
-        return
-    print_facts(facts, as_json=False)
-    if origin is None:
-        click.echo(f"\nFor the operator's members.toml:\n\n{made.table}", nl=False)
+    elif origin is not None:
+        print_facts(facts, as_json=False)
+    else:
+        told = f"keys and {made.settings} are made; for the operator's members.toml:"
+        click.echo(told, err=True)
+        click.echo(made.table, nl=False)
+
+
+def _operator(text: str | None) -> tuple[str, str]:
+    """The member and the address in the option; without it what the settings are to be told."""
+    if text is None:
+        return OPERATOR
+    member, found, url = text.partition("=")
+    if not found:
+        raise click.UsageError(f"--operator is {text!r}, want MEMBER=https://HOST:PORT")
+    return member, url
 
 
 @command.command("witness")

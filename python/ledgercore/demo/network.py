@@ -88,7 +88,7 @@ def lay_out(
             name,
             roles,
             "{}:{}".format(*at[name]),
-            operator=name == operator,
+            None if name == operator else (operator, "https://{}:{}".format(*at[operator])),
             entropy=entropy,
         )
     listed = directory / "members.toml"

@@ -55,12 +55,6 @@ _Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _OPERATOR = """
 # Peers are not needed here but for `ledgercore node repair`: the others come to the operator.
 """
-_FOLLOWER = """
-[[peer]]
-member = "operator"                # the id of the member whose node orders
-url = "https://localhost:7443"
-operator = true
-"""
 
 
 class _Listed(Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,17 +94,20 @@ def make_node(
     member: str,
     roles: tuple[str, ...],
     listen: str,
+    follows: tuple[str, str] | None = None,
     *,
-    operator: bool,
     passphrase: bytes | None = None,
     entropy: Entropy | None = None,
 ) -> Made:
-    """Make a member's two keys and its settings in a directory."""
+    """Make a member's two keys and its settings in a directory.
+
+    ``follows`` is the member whose node orders, and its address; the operator's follows nobody.
+    """
     entropy = entropy or SystemEntropy()
     for role in roles:
         if role not in ROLES:
             raise MalformedError(f"role is {role!r}, want one of {', '.join(ROLES)}")
-    text = _settings(member, listen, operator)
+    text = _settings(member, listen, follows)
     parse_settings(text, directory)  # refuses a wrong member or address before anything is made
     make_directory(directory)
     seed, sealing = entropy.bytes(32), entropy.bytes(32)
@@ -205,8 +202,12 @@ def _members(found: Listed) -> tuple[Member, ...]:
     )
 
 
-def _settings(member: str, listen: str, operator: bool) -> str:
-    role = "operator" if operator else "follower"
+def _settings(member: str, listen: str, follows: tuple[str, str] | None) -> str:
+    role, peers = "operator", _OPERATOR
+    if follows is not None:
+        role = "follower"
+        lines = f'member = "{follows[0]}"\nurl = "{follows[1]}"\noperator = true\n'
+        peers = f"\n[[peer]]                           # the member whose node orders\n{lines}"
     return f"""# The node of {member}: ledgercore node run node.toml
 member = "{member}"
 role = "{role}"
@@ -219,4 +220,4 @@ listen = "{listen}"
 certificate = "{member}.crt"       # for the name or address that peers use
 key = "{member}.tls.key"
 authorities = "authority.crt"      # who signs members' certificates
-{_OPERATOR if operator else _FOLLOWER}"""
+{peers}"""
