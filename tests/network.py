@@ -553,7 +553,7 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "consent.authorise": lambda: authorise(scene.view, CONSENT, "consent key"),
         "consent.reject": lambda: records.ConsentReject(CONSENT),
         "consent.narrow": lambda: records.ConsentNarrow(
-            CONSENT, ROOT, EXPIRES, 1, 1, (0,), (ROOT,), ()
+            CONSENT, ROOT, EXPIRES, 1, (), 1, (0,), (ROOT,), ()
         ),
         "consent.stay": lambda: records.ConsentStay(CONSENT, "court-order", ROOT),
         "consent.lift": lambda: records.ConsentLift(CONSENT),

@@ -187,7 +187,7 @@ def test_case_5_data_that_is_held_is_not_used_after_a_revocation() -> None:
 
 def test_case_6_a_narrowing_that_widens_is_refused() -> None:
     view = authorised(begin())
-    same = records.ConsentNarrow(CONSENT, ROOT, EXPIRES, 2, 1, (0,), (ROOT,), ())
+    same = records.ConsentNarrow(CONSENT, ROOT, EXPIRES, 2, (), 1, (0,), (ROOT,), ())
     for change in ({"leaves": (ZERO,), "terms_root": ZERO}, {"max_uses": 3}):
         body = structs.replace(same, **change)
         assert "E_SCOPE_WIDEN" == refusal(view, "consent key", body)
@@ -240,7 +240,7 @@ def test_case_10_a_processor_that_the_consent_does_not_name_is_refused(town: Tow
     assert consumer.take_over(agency.hand_over(place.id)) == received
     pack = build_pack(ledger, town.parties.vaults[BANK], place.id)
     claims = {claim.name: claim.statement for claim in verify_pack(pack, ledger.trust_anchor)}
-    assert claims["processor"] == "agency acted for bank, as the consent allows"
+    assert claims["processor"] == "agency acted for bank, as the consent allowed"
 
 
 def test_case_11_a_consent_without_mandate_is_stayed(town: Town) -> None:

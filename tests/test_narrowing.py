@@ -10,13 +10,14 @@ from msgspec import structs
 
 from ledgercore import InvalidError, RefusedError, UntrustedError
 from ledgercore.demo.parties import BANK
-from ledgercore.exchange import build_pack, verify_pack
-from ledgercore.exchange.messages import Terms
+from ledgercore.exchange import Processor, build_pack, verify_pack
+from ledgercore.exchange.messages import Proposal, Request, Terms
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
-from ledgercore.exchange.submission import submit
+from ledgercore.exchange.submission import Draft, submit
+from ledgercore.records import ExchangeRelease
 from ledgercore.rules import ConsentState, consent_object, consent_status_at
 from ledgercore.rules.view import decode_state
-from tests.town import FIELDS, HOUR_MS, Town
+from tests.town import AGENCY, FIELDS, HOUR_MS, OTHER_AGENCY, Town
 
 KEPT, DROPPED = FIELDS
 
@@ -32,6 +33,10 @@ def consent_of(town: Town, consent: bytes) -> ConsentState:
     value = town.parties.ledger.state(consent_object(consent))
     assert value is not None
     return decode_state(value, ConsentState)
+
+
+def asked_by(processor: Processor, proposal: Proposal) -> Request:
+    return processor.request(proposal.consent, FIELDS, "credit.assess")
 
 
 def test_a_narrowed_consent_gives_what_is_left_and_no_more(town: Town) -> None:
@@ -82,7 +87,7 @@ def test_what_was_left_out_cannot_come_back(town: Town) -> None:
     with pytest.raises(UntrustedError, match="are not in the terms"):
         town.subject.narrow(proposal, [DROPPED])
     draft = town.subject.narrow(proposal, [KEPT])
-    whole = make_narrowing(ledger.suite, proposal.consent, proposal.terms, FIELDS)
+    whole = make_narrowing(ledger.suite, proposal.consent, proposal.terms, FIELDS, ())
     bounds = {name: getattr(draft.body, name) for name in ("expires_ms", "max_uses")}
 
     (outcome,) = submit(ledger, [draft._replace(body=structs.replace(whole, **bounds))])
@@ -100,6 +105,67 @@ def test_narrowing_may_end_it_earlier_and_take_uses_away(town: Town) -> None:
     assert (consent.expires_ms, consent.max_uses) == (end_ms, 1)
     town.deliver(*town.intend(proposal))
     assert consent_status_at(consent_of(town, proposal.consent), end_ms - 1) == "CONSUMED"
+
+
+def test_a_processor_that_is_dropped_begins_nothing_and_the_others_go_on(town: Town) -> None:
+    proposal = town.consent(max_uses=3, processors=(AGENCY, OTHER_AGENCY))
+    dropped, kept = town.processor(), town.processor(OTHER_AGENCY)
+    for each in (dropped, kept):
+        each.instruct(proposal)
+
+    town.accept([town.subject.narrow(proposal, FIELDS, processors=[OTHER_AGENCY])])
+
+    (outcome,) = submit(town.parties.ledger, dropped.intend([asked_by(dropped, proposal)]))
+    assert isinstance(outcome, RefusedError) and outcome.code == "E_RECIPIENT"
+    asked = asked_by(kept, proposal)
+    (place,) = town.accept(kept.intend([asked]))
+    assert kept.open(*town.deliver(place.id, asked))
+    assert consent_of(town, proposal.consent).processors == (OTHER_AGENCY,)
+
+
+def test_a_processor_that_is_dropped_on_the_way_gets_no_key(town: Town) -> None:
+    proposal, provider = town.consent(max_uses=3, processors=(AGENCY,)), town.parties.provider
+    agency = town.processor()
+    agency.instruct(proposal)
+    admitted, waiting = asked_by(agency, proposal), asked_by(agency, proposal)
+    first, second = (place.id for place in town.accept(agency.intend([admitted, waiting])))
+    draft, forced = provider.answer([(first, admitted), (second, waiting)])
+    (place,) = town.accept([draft])
+
+    town.accept([town.subject.narrow(proposal, FIELDS, processors=[])])
+
+    with pytest.raises(RefusedError, match="names processor agency no more"):
+        provider.release(first, place)
+    (refusal,) = provider.answer([(second, waiting)])
+    assert refusal.body.code == "E_RECIPIENT"
+    for unseen in (forced, Draft(provider._key, ExchangeRelease(first, bytes(32)))):
+        (outcome,) = submit(town.parties.ledger, [unseen])
+        assert isinstance(outcome, RefusedError) and outcome.code == "E_RECIPIENT"
+    town.accept([refusal, provider.void(first, "E_RECIPIENT")])
+    assert consent_of(town, proposal.consent).uses == 0
+
+
+def test_a_pack_shows_who_was_named_when_it_acted(town: Town) -> None:
+    proposal, ledger = town.consent(max_uses=2, processors=(AGENCY,)), town.parties.ledger
+    agency = town.processor()
+    agency.instruct(proposal)
+    asked = asked_by(agency, proposal)
+    (place,) = town.accept(agency.intend([asked]))
+    agency.open(*town.deliver(place.id, asked))
+    town.parties.consumer.take_over(agency.hand_over(place.id))
+    town.accept([town.subject.narrow(proposal, FIELDS, processors=[])])
+
+    pack = build_pack(ledger, town.parties.vaults[BANK], place.id)
+
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert claims["processor"].status == claims["scope"].status == "proven"
+
+
+def test_processors_that_the_terms_do_not_have_are_not_kept(town: Town) -> None:
+    proposal = town.consent(processors=(AGENCY,))
+
+    with pytest.raises(UntrustedError, match=r"processors .* are not in the terms"):
+        town.subject.narrow(proposal, FIELDS, processors=[OTHER_AGENCY])
 
 
 def test_a_stayed_consent_gives_nothing_until_it_is_lifted(town: Town) -> None:

@@ -69,7 +69,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ConsentAuthorise(ID, bytes(64)),
     records.ConsentReject(ID),
     records.ConsentRevoke(ID),
-    records.ConsentNarrow(ID, KEY, 2**40, 2, 9, (0, 3), (ID, KEY), (ID,)),
+    records.ConsentNarrow(ID, KEY, 2**40, 2, ("agency",), 9, (0, 3), (ID, KEY), (ID,)),
     records.ConsentStay(ID, "court-order", KEY),
     records.ConsentLift(ID),
     records.ExchangeIntent(ID, KEY, ID, 2**40),

@@ -201,8 +201,9 @@ def review_refusal(result: str, outcome: str) -> str:
 
 
 def narrow_refusal(**changes: Any) -> str:
-    view = authorised(begin())
-    body = records.ConsentNarrow(CONSENT, ROOT, EXPIRES, 2, 1, (0,), (ROOT,), ())
+    named = ("processor", "other-processor")
+    view = authorised(begin(), processors=named)
+    body = records.ConsentNarrow(CONSENT, ROOT, EXPIRES, 2, named, 1, (0,), (ROOT,), ())
     return code_of(view, sign(view, "consent key", structs.replace(body, **changes)))
 
 
@@ -393,6 +394,11 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "no terms": lambda: narrow_refusal(positions=(), leaves=()),
         "a later end": lambda: narrow_refusal(expires_ms=EXPIRES + 1),
         "more uses": lambda: narrow_refusal(max_uses=3),
+        "a processor that was not there": lambda: narrow_refusal(processors=("agency",)),
+        "a processor twice": lambda: narrow_refusal(processors=("processor", "processor")),
+        "processors in another order": lambda: narrow_refusal(
+            processors=("other-processor", "processor")
+        ),
     },
     "E_ENDORSEMENT": {
         "by the consumer": lambda: endorsed(by="consumer"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -130,6 +131,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     narrowed, asked = town.intend(narrow, FIELDS[0])
     consumer.open(*town.deliver(narrowed, asked))
     processed = _processed(town)
+    dropped = _processed(town, until=DELIVERED)
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
@@ -145,6 +147,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
         ("disputed", disputed),
         ("audited", audited),
         ("processed", processed),
+        ("processor-dropped-later", dropped),
         ("objection-withheld", structs.replace(disputed, objection=None)),
         ("withheld", structs.replace(delivered, **closed)),
         ("request-withheld", structs.replace(delivered, request=None)),
@@ -168,16 +171,24 @@ def _audited(town: Town) -> Pack:
     return _packed(town, intent)
 
 
-def _processed(town: Town, named: str = AGENCY) -> Pack:
+ALWAYS, DELIVERED, INTENDED = range(3)
+"""How long a consent names its processor."""
+
+
+def _processed(town: Town, named: str = AGENCY, until: int = ALWAYS) -> Pack:
     """Of a delivery to a processor, by a signatory's mandate; the consent names this one or not."""
     town.parties.provider._mandates = {town.firm: {"LR-2024-7": "Li"}}
     proposal = town.consent(processors=(named,), signatory="Li", mandate="LR-2024-7")
     agency, consumer = town.processor(), town.parties.consumer
     asked = consumer.request(proposal.consent, FIELDS, "credit.assess")
     (place,) = town.accept(agency.intend([asked]))
+    if until == INTENDED:
+        town.accept([town.subject.narrow(proposal, FIELDS, processors=[])])
     agency.open(*town.deliver(place.id, asked))
     town.accept([agency.acknowledge(place.id)])
     consumer.take_over(agency.hand_over(place.id))
+    if until == DELIVERED:
+        town.accept([town.subject.narrow(proposal, FIELDS, processors=[])])
     return _packed(town, place.id)
 
 
@@ -272,9 +283,39 @@ def _widened_by_narrowing(town: Town) -> Pack:
 
 def _by_another_processor(town: Town) -> Pack:
     """Of an operator whose ledger lets a processor act that the consent does not name."""
-    checks = exchange.FAMILY.checks
-    with mock.patch.dict(checks, signer_is_of_consent=lambda case: None):
+    with (
+        mock.patch.dict(exchange.FAMILY.checks, signer_is_of_consent=lambda case: None),
+        _serving_any_processor(),
+    ):
         return _processed(town, OTHER_AGENCY)
+
+
+def _dropped_before_the_admit(town: Town) -> Pack:
+    """Of an operator and a provider that serve a processor that was dropped."""
+    with _serving_any_processor():
+        return _processed(town, until=INTENDED)
+
+
+@contextlib.contextmanager
+def _serving_any_processor() -> Iterator[None]:
+    checks = exchange.FAMILY.checks
+    with (
+        mock.patch.dict(checks, recipient_is_still_named=lambda case: None),
+        mock.patch("ledgercore.exchange.provider._check_named", lambda consent, state: None),
+    ):
+        yield
+
+
+def _named_by_narrowing(town: Town) -> Pack:
+    """Of an operator whose ledger lets a narrowing name another processor."""
+    proposal = town.consent(processors=(OTHER_AGENCY,))
+    checks = consent.FAMILY.checks
+    draft = town.subject.narrow(proposal, FIELDS)
+    body = structs.replace(draft.body, processors=(AGENCY,))
+    with mock.patch.dict(checks, bounds_are_within=lambda case: None):
+        town.accept([draft._replace(body=body)])
+    intent, _ = town.intend(proposal)
+    return _packed(town, intent)
 
 
 def _of_decision(town: Town, intent: bytes, kind: type[RecordBody]) -> list[RecordBody]:
@@ -479,6 +520,12 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
         ("review-by-another", _encoded(_signed_by_another(town, DecisionReview)), "untrusted"),
         ("erasure-by-another", _encoded(_signed_by_another(town, ExchangeErase)), "untrusted"),
         ("revocation-by-another", _encoded(_signed_by_another(town, ConsentRevoke)), "untrusted"),
+        (
+            "processor-dropped-before-the-admit",
+            _encoded(_dropped_before_the_admit(town)),
+            "invalid-proof",
+        ),
+        ("processor-by-narrowing", _encoded(_named_by_narrowing(town)), "invalid-proof"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),
         ("cut-off", data[:-1], "malformed"),

@@ -1135,7 +1135,8 @@ BODIES: dict[str, str] = {
     " expires_ms max_uses lapses_ms processors agreement",
     "consent.authorise": "consent endorsement",
     "consent.reject": "consent",
-    "consent.narrow": "consent terms_root expires_ms max_uses size positions leaves proof",
+    "consent.narrow": "consent terms_root expires_ms max_uses processors size positions leaves"
+    " proof",
     "consent.stay": "consent basis order_commitment",
     "consent.lift": "consent",
     "consent.revoke": "consent",
@@ -1713,6 +1714,8 @@ TERMS: dict[str, Shape] = {
     **dict.fromkeys(("expires_ms", "max_uses", "retain_until_ms"), COUNT),
 }
 """The terms that stand in one leaf each."""
+BOUNDS = ("terms_root", "expires_ms", "max_uses", "processors")
+"""What a narrowing sets anew."""
 LISTS = ("fields", "processors")
 """The terms that stand in one leaf for each item."""
 
@@ -1974,11 +1977,10 @@ class Case:
             need(own, UNTRUSTED, "consent is not narrowed by its own key")
         return found
 
-    def terms_root_at(self, index: int) -> bytes:
-        """The root of the terms that were in force for the record at an index."""
+    def bounds_at(self, index: int) -> dict[str, Any]:
+        """The body by which the consent reached as far as it did for the record at an index."""
         before = [entry for entry in self.narrowings() if entry.index < index]
-        root: bytes = (before[-1] if before else self.request_entry).body["terms_root"]
-        return root
+        return (before[-1] if before else self.request_entry).body
 
     def stays(self) -> list[tuple[int, int]]:
         """Between which records a supervisor stayed the consent; the size where it still does."""
@@ -2107,7 +2109,7 @@ def show_consent(case: Case) -> Iterator[Claim]:
     for entry in narrowed:
         follow_narrowing(case.suite, bounds, entry.body)
         bounds = entry.body
-    told = asked.body | {name: bounds[name] for name in ("terms_root", "expires_ms", "max_uses")}
+    told = asked.body | {name: bounds[name] for name in BOUNDS}
     same = all(consent[name] == value for name, value in told.items() if name != "consent")
     need(same, INVALID_PROOF, "consent is not the one that was requested")
     given = evidence.of_kind("consent.authorise")
@@ -2139,6 +2141,8 @@ def follow_narrowing(suite: Suite, before: dict[str, Any], body: dict[str, Any])
     need(same, INVALID_PROOF, "terms root is not over the leaves that are kept")
     for name in ("expires_ms", "max_uses"):
         need(body[name] <= before[name], INVALID_PROOF, f"{name} is widened by a narrowing")
+    kept = [name for name in before["processors"] if name in body["processors"]]
+    need(kept == body["processors"], INVALID_PROOF, "processors are widened by a narrowing")
 
 
 def show_live(case: Case) -> Iterator[Claim]:
@@ -2152,7 +2156,7 @@ def show_live(case: Case) -> Iterator[Claim]:
     case.evidence.check_signer(entry, case.state["provider"])
     live = entry.index == admission["index"] and admission["consent_status"] == "AUTHORISED"
     need(live, INVALID_PROOF, "consent was not live when the exchange was admitted")
-    same = admission["terms_root"] == case.terms_root_at(entry.index)
+    same = admission["terms_root"] == case.bounds_at(entry.index)["terms_root"]
     need(same, INVALID_PROOF, "exchange was admitted under other terms than the consent's")
     sealed = ("ciphertext_hash", "disclosure_root")
     same = all(entry.body[name] == admission[name] for name in sealed)
@@ -2166,12 +2170,14 @@ def show_live(case: Case) -> Iterator[Claim]:
 def show_processor(case: Case) -> Iterator[Claim]:
     processor = case.state["processor"]
     if processor:
-        named = processor in case.consent["processors"]
-        need(named, INVALID_PROOF, f"{processor} acted, and the consent does not name it")
+        begun = [case.admission["index"]] if case.admission else []
         for entry in case.evidence.of_kind("exchange.intent"):
             if entry.record.id == case.id:
                 case.evidence.check_signer(entry, processor)
-        yield Claim("processor", f"{processor} acted for {case.consumer}, as the consent allows")
+                begun.append(entry.index)
+        named = all(processor in case.bounds_at(index)["processors"] for index in begun)
+        need(named, INVALID_PROOF, f"{processor} acted, and the consent did not name it")
+        yield Claim("processor", f"{processor} acted for {case.consumer}, as the consent allowed")
 
 
 def show_request(case: Case) -> Iterator[Claim]:
@@ -2209,8 +2215,9 @@ def check_leaves(leaves: Sequence[dict[str, Any]], use: str) -> None:
 
 def open_terms(case: Case) -> dict[str, Any]:
     """The terms, held to all that the consent on the ledger says of them."""
-    in_force = case.admission or case.consent
-    same = commit(case.suite, case.terms) == in_force["terms_root"]
+    in_force = case.bounds_at(case.admission["index"]) if case.admission else case.consent
+    root = (case.admission or case.consent)["terms_root"]
+    same = commit(case.suite, case.terms) == root
     need(same, INVALID_PROOF, "terms are not the ones that the consent commits to")
     check_leaves(case.terms, TERM_USE)
     terms: dict[str, Any] = {}
@@ -2221,9 +2228,10 @@ def open_terms(case: Case) -> dict[str, Any]:
     for name in LISTS:
         items = [leaf["value"] for leaf in case.terms if leaf["name"] == name]
         terms[name] = list_of(ANY_TEXT, len(items))(items, f"term {name}")
+    stated = case.consent | {"processors": in_force["processors"]}
     equal = ("consumer", "provider", "product", "purpose", "processors")
     for name in (*equal, "expires_ms", "max_uses"):
-        got, want = case.consent[name], terms[name]
+        got, want = stated[name], terms[name]
         fits = got <= want if name in ("expires_ms", "max_uses") else got == want
         need(fits, INVALID, f"{name} of the consent is {got}, want {want} as in the terms")
     return terms

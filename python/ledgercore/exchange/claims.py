@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ledgercore.errors import InvalidProof
 from ledgercore.exchange.agreed import prove_agreement
 from ledgercore.exchange.case import Case, Claim
-from ledgercore.exchange.consented import prove_consent, revocations, stays_of, terms_root_at
+from ledgercore.exchange.consented import bounds_at, prove_consent, revocations, stays_of
 from ledgercore.exchange.decided import prove_decisions
 from ledgercore.exchange.openings import (
     prove_payload,
@@ -88,7 +88,7 @@ def _live(case: Case) -> list[Claim]:
             case.evidence.signed_by_member(record, state.provider)
             if index != admission.index or admission.consent_status != "AUTHORISED":
                 raise InvalidProof("consent was not live when the exchange was admitted")
-            if admission.terms_root != terms_root_at(case, index):
+            if admission.terms_root != bounds_at(case, index).terms_root:
                 raise InvalidProof("exchange was admitted under other terms than the consent's")
             sealed = (body.ciphertext_hash, body.disclosure_root)
             if sealed != (admission.ciphertext_hash, admission.disclosure_root):
@@ -102,16 +102,18 @@ def _live(case: Case) -> list[Claim]:
 
 
 def _processed(case: Case) -> list[Claim]:
-    """Who acted for the consumer is one whom the consent names, and sent the intent itself."""
+    """Who acted for the consumer sent the intent, and the consent named it until the admit."""
     processor, consumer = case.state.processor, case.state.consumer
     if not processor:
         return []
-    if processor not in case.consent.processors:
-        raise InvalidProof(f"{processor} acted for {consumer}, and the consent does not name it")
-    for _, record, _ in case.evidence.of_kind(ExchangeIntent):
+    begun = [] if case.state.admission is None else [case.state.admission.index]
+    for index, record, _ in case.evidence.of_kind(ExchangeIntent):
         if record.id == case.exchange:
             case.evidence.signed_by_member(record, processor)
-    return [Claim("processor", f"{processor} acted for {consumer}, as the consent allows")]
+            begun.append(index)
+    if any(processor not in bounds_at(case, index).processors for index in begun):
+        raise InvalidProof(f"{processor} acted for {consumer}, and the consent did not name it")
+    return [Claim("processor", f"{processor} acted for {consumer}, as the consent allowed")]
 
 
 def _acknowledged(case: Case) -> list[Claim]:

@@ -15,12 +15,12 @@ from ledgercore.records import (
     ConsentStay,
     endorsement_message,
 )
-from ledgercore.rules.consent import verify_narrowing
+from ledgercore.rules.consent import verify_bounds_within, verify_terms_within
 
-__all__ = ["prove_consent", "revocations", "stays_of", "terms_root_at"]
+__all__ = ["bounds_at", "prove_consent", "revocations", "stays_of"]
 
-_ASKED = ("product", "purpose", "consent_key", "lapses_ms", "processors", "agreement")
-_BOUNDS = ("terms_root", "expires_ms", "max_uses")
+_ASKED = ("product", "purpose", "consent_key", "lapses_ms", "agreement")
+_BOUNDS = ("terms_root", "expires_ms", "max_uses", "processors")
 
 
 def prove_consent(case: Case) -> list[Claim]:
@@ -31,9 +31,8 @@ def prove_consent(case: Case) -> list[Claim]:
     bounds: ConsentRequest | ConsentNarrow = asked
     narrowed = _narrowings(case)
     for _, body in narrowed:
-        verify_narrowing(case.suite, bounds.terms_root, body)
-        if body.expires_ms > bounds.expires_ms or body.max_uses > bounds.max_uses:
-            raise InvalidProof("consent was widened by what is called a narrowing")
+        verify_terms_within(case.suite, bounds.terms_root, body)
+        verify_bounds_within(bounds, body)
         bounds = body
     same = all(getattr(asked, name) == getattr(consent, name) for name in _ASKED)
     if not same or any(getattr(bounds, name) != getattr(consent, name) for name in _BOUNDS):
@@ -64,11 +63,11 @@ def _narrowings(case: Case) -> list[tuple[int, ConsentNarrow]]:
     return found
 
 
-def terms_root_at(case: Case, index: int) -> bytes:
-    """The root of the terms that were in force for the record at an index."""
+def bounds_at(case: Case, index: int) -> ConsentRequest | ConsentNarrow:
+    """The record by which the consent reached as far as it did for the record at an index."""
     (_, _, asked), *_ = case.evidence.of_kind(ConsentRequest)
-    roots = [body.terms_root for at, body in _narrowings(case) if at < index]
-    return roots[-1] if roots else asked.terms_root
+    narrowed = [body for at, body in _narrowings(case) if at < index]
+    return narrowed[-1] if narrowed else asked
 
 
 def stays_of(case: Case) -> list[tuple[int, int]]:

@@ -24,25 +24,35 @@ __all__ = ["leaves_of_root", "make_narrowing"]
 
 
 def make_narrowing(
-    suite: str, consent: bytes, leaves: tuple[Leaf, ...], fields: Collection[str]
+    suite: str,
+    consent: bytes,
+    leaves: tuple[Leaf, ...],
+    fields: Collection[str],
+    processors: Collection[str],
 ) -> ConsentNarrow:
-    """The record that keeps, of all fields in the terms, only some; its bounds are still to be set.
+    """The record that keeps only some of the terms' fields and processors; its end and its uses
+    are still to be set.
 
-    Raises ``UntrustedError`` for a field that the terms do not have.
+    Raises ``UntrustedError`` for a field or a processor that the terms do not have.
     """
-    have = {leaf.value for leaf in leaves if leaf.name == "fields"}
-    if beyond := sorted(set(fields) - have):
-        raise UntrustedError(f"fields {beyond} are not in the terms, want some of {sorted(have)}")
+    chosen = {"fields": fields, "processors": processors}
+    for name, wanted in chosen.items():
+        have = sorted({str(leaf.value) for leaf in leaves if leaf.name == name})
+        if beyond := sorted(set(wanted).difference(have)):
+            raise UntrustedError(f"{name} {beyond} are not in the terms, want some of {have}")
     kept = [
-        place for place, leaf in enumerate(leaves) if leaf.name != "fields" or leaf.value in fields
+        place
+        for place, leaf in enumerate(leaves)
+        if leaf.name not in chosen or leaf.value in chosen[leaf.name]
     ]
-    chosen = [leaves[place] for place in kept]
-    hashes = leaf_hashes(suite, [encode_leaf(leaf) for leaf in chosen])
+    left = [leaves[place] for place in kept]
+    hashes = leaf_hashes(suite, [encode_leaf(leaf) for leaf in left])
     return ConsentNarrow(
         consent=consent,
-        terms_root=commit(suite, chosen),
+        terms_root=commit(suite, left),
         expires_ms=0,
         max_uses=0,
+        processors=tuple(str(leaf.value) for leaf in left if leaf.name == "processors"),
         size=len(leaves),
         positions=tuple(kept),
         leaves=tuple(hashes[at : at + 32] for at in range(0, len(hashes), 32)),

@@ -6,10 +6,13 @@ or ``erased`` where the consumer has promised so on the ledger.
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from ledgercore._core import Receipt, check_canonical
 from ledgercore.errors import InvalidProof
 from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.case import Case, Claim
+from ledgercore.exchange.consented import bounds_at
 from ledgercore.exchange.messages import (
     Terms,
     check_terms,
@@ -68,11 +71,16 @@ def _opened_terms(case: Case) -> Terms | None:
     if case.terms is None:
         return None
     admission = case.state.admission
-    root = case.consent.terms_root if admission is None else admission.terms_root
-    if commit(case.suite, case.terms) != root:
+    consent = case.consent
+    if admission is not None:
+        bounds = bounds_at(case, admission.index)
+        consent = structs.replace(
+            consent, terms_root=admission.terms_root, processors=bounds.processors
+        )
+    if commit(case.suite, case.terms) != consent.terms_root:
         raise InvalidProof("terms are not the ones that the consent commits to")
     terms = Terms.from_leaves(case.terms, narrowed=True)
-    check_terms(terms, case.consent)
+    check_terms(terms, consent)
     return terms
 
 

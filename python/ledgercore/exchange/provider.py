@@ -173,6 +173,7 @@ class Provider:
             raise RefusedError("E_UNKNOWN", "no terms are known for this consent")
         proposal = decode_message(kept, Proposal)
         consent = self._consent(state.consent)
+        _check_named(consent, state)
         try:
             leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
             terms = Terms.from_leaves(leaves, narrowed=True)
@@ -318,6 +319,7 @@ class Provider:
             _check_in_time(state, now_ms)
             consent = self._consent(state.consent)
             _check_covered(consent, now_ms)
+            _check_named(consent, state)
             check_authorised(self._ledger, consent.product, now_ms)
         except RefusedError as refusal:
             return refusal
@@ -428,6 +430,12 @@ def _check_covered(consent: ConsentState, now_ms: int) -> None:
     if now_ms >= consent.expires_ms:
         message = f"consent expired at {consent.expires_ms}, key is withheld"
         raise RefusedError("E_CONSENT_STATE", message)
+
+
+def _check_named(consent: ConsentState, state: ExchangeState) -> None:
+    """Give nothing to a processor that the subject has dropped."""
+    if state.processor and state.processor not in consent.processors:
+        raise RefusedError("E_RECIPIENT", f"consent names processor {state.processor} no more")
 
 
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:

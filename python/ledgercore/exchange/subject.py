@@ -82,18 +82,21 @@ class Subject:
         proposal: Proposal,
         fields: Collection[str],
         *,
+        processors: Collection[str] | None = None,
         expires_ms: int | None = None,
         max_uses: int | None = None,
     ) -> Draft:
-        """Keep only some fields, and if given an earlier end and fewer uses.
+        """Keep only some fields, and if given only some processors, an earlier end, fewer uses.
 
-        Provider and consumer know from the record what is left. What was delivered is not undone.
+        Provider and consumer know from the record what is left. What was delivered is not undone;
+        what a processor asked for that is dropped is neither admitted nor released.
         """
         ledger = self._reading()
         consent = self._consent(proposal, ledger)
         leaves = leaves_of_root(ledger, proposal, consent.terms_root)
+        kept = consent.processors if processors is None else processors
         body = structs.replace(
-            make_narrowing(ledger.suite, proposal.consent, leaves, fields),
+            make_narrowing(ledger.suite, proposal.consent, leaves, fields, kept),
             expires_ms=consent.expires_ms if expires_ms is None else expires_ms,
             max_uses=consent.max_uses if max_uses is None else max_uses,
         )

@@ -72,7 +72,7 @@ class ConsentReject(RecordBody, frozen=True):
 
 
 class ConsentNarrow(RecordBody, frozen=True):
-    """By the consent key: fewer of the same terms, and no later end and no more uses.
+    """By the consent key: fewer of the same terms, no later end, no more uses or processors.
 
     ``leaves`` are the hashes of the terms that are kept, which stood at ``positions`` among
     ``size``; the proof leads them to the root so far. Salted as they are they tell nothing.
@@ -84,6 +84,7 @@ class ConsentNarrow(RecordBody, frozen=True):
     terms_root: Bytes32
     expires_ms: TimeMs
     max_uses: Count
+    processors: tuple[Identifier, ...]
     size: Count
     positions: tuple[Count, ...]
     leaves: tuple[Bytes32, ...]

@@ -94,7 +94,7 @@ CODES: dict[str, Code] = {
     "E_SCOPE": Code("the record reaches past what was agreed", "stay within the agreed scope"),
     "E_SCOPE_WIDEN": Code(
         "what is called narrower is not within the terms so far",
-        "keep leaves of the terms and their order, with no later end and no more uses",
+        "keep leaves and processors of it in their order, with no later end and no more uses",
     ),
     "E_ENDORSEMENT": Code(
         "the provider's endorsement of the consent key does not verify",

@@ -40,13 +40,24 @@ from ledgercore.rules.state import (
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 from ledgercore.rules.view import View
 
-__all__ = ["FAMILY", "STATUSES", "give_use_back", "status_at", "take_use", "verify_narrowing"]
+__all__ = [
+    "FAMILY",
+    "STATUSES",
+    "give_use_back",
+    "status_at",
+    "take_use",
+    "verify_bounds_within",
+    "verify_terms_within",
+]
 
 STATUSES = (
     *("REQUESTED", "AUTHORISED", "STAYED", "REJECTED", "REVOKED"),
     *("CONSUMED", "LAPSED", "EXPIRED"),
 )
 LIVE = ("AUTHORISED", "CONSUMED")
+
+Bounds = ConsentRequest | ConsentNarrow | ConsentState
+"""What says how far a consent reaches: its state, or the record that it is by."""
 
 
 def status_at(state: ConsentState, time_ms: int) -> str:
@@ -60,12 +71,23 @@ def status_at(state: ConsentState, time_ms: int) -> str:
     return "EXPIRED" if time_ms >= state.expires_ms else "AUTHORISED"
 
 
-def verify_narrowing(suite: str, root: bytes, body: ConsentNarrow) -> None:
+def verify_terms_within(suite: str, root: bytes, body: ConsentNarrow) -> None:
     """Accept that the new root is over some of the old one's leaves, in their order."""
     leaves = b"".join(body.leaves)
     verify_multi(suite, leaves, body.positions, body.size, body.proof, root)
     if tree_root(suite, leaves) != body.terms_root:
         raise InvalidProof("terms root is not over the leaves that are kept")
+
+
+def verify_bounds_within(before: Bounds, body: ConsentNarrow) -> None:
+    """Accept that the consent ends no later, has no more uses, and names nobody new."""
+    for name in ("expires_ms", "max_uses"):
+        got, want = getattr(body, name), getattr(before, name)
+        if got > want:
+            raise InvalidProof(f"{name} is {got}, want at most {want}")
+    if body.processors != tuple(name for name in before.processors if name in body.processors):
+        got, want = list(body.processors), list(before.processors)
+        raise InvalidProof(f"processors are {got}, want some of {want} in their order")
 
 
 Later = (
@@ -153,17 +175,18 @@ def endorsement_verifies(case: Case[ConsentAuthorise, ConsentState]) -> None:
 def terms_are_within(case: Case[ConsentNarrow, ConsentState]) -> None:
     """the new root is over leaves of the old one, in their order, else E_SCOPE_WIDEN"""
     try:
-        verify_narrowing(case.record.suite, case.state.terms_root, case.body)
+        verify_terms_within(case.record.suite, case.state.terms_root, case.body)
     except LedgerError as error:
         case.refuse("E_SCOPE_WIDEN", str(error))
 
 
 def bounds_are_within(case: Case[ConsentNarrow, ConsentState]) -> None:
-    """expires_ms and max_uses are at most what they were, else E_SCOPE_WIDEN"""
-    for name in ("expires_ms", "max_uses"):
-        got, want = getattr(case.body, name), getattr(case.state, name)
-        if got > want:
-            case.refuse("E_SCOPE_WIDEN", f"{name} is {got}, want at most {want}")
+    """expires_ms and max_uses are at most what they were, and processors some of those that were,
+    in their order, else E_SCOPE_WIDEN"""
+    try:
+        verify_bounds_within(case.state, case.body)
+    except InvalidProof as error:
+        case.refuse("E_SCOPE_WIDEN", str(error))
 
 
 def agreement_is_named(case: Case[ConsentRequest, None]) -> None:
@@ -229,6 +252,7 @@ def narrow(case: Case[ConsentNarrow, ConsentState]) -> ConsentState:
         terms_root=body.terms_root,
         expires_ms=body.expires_ms,
         max_uses=body.max_uses,
+        processors=body.processors,
     )
 
 

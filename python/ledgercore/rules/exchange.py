@@ -132,6 +132,15 @@ def signer_is_of_consent(case: IntentCase) -> None:
         case.refuse("E_RECIPIENT", f"{named}, not {case.member}")
 
 
+def recipient_is_still_named(case: AdmitCase | ReleaseCase) -> None:
+    """no processor sent the intent, or the consent still names the one that did, else
+    E_RECIPIENT"""
+    processor, named = case.state.processor, _consent(case).processors
+    if processor and processor not in named:
+        message = f"processors of the consent are {list(named)}, {processor} no more"
+        case.refuse("E_RECIPIENT", message)
+
+
 def consent_is_authorised(case: IntentCase | AdmitCase) -> None:
     """the consent is AUTHORISED at the block's time, else E_CONSENT_STATE; E_USES if CONSUMED"""
     consent = _consent(case)
@@ -341,6 +350,7 @@ FAMILY = Family(
             "ADMITTED",
             (
                 "consent_is_authorised",
+                "recipient_is_still_named",
                 "agreement_is_in_force",
                 "authorisation_has_uses",
                 "deadline_is_near",
@@ -352,7 +362,7 @@ FAMILY = Family(
             ("ADMITTED",),
             SignedBy.PROVIDER,
             "RELEASED",
-            ("consent_still_covers_use", "schema_is_authorised"),
+            ("consent_still_covers_use", "recipient_is_still_named", "schema_is_authorised"),
         ),
         Row(ExchangeVoid.KIND, KEYLESS, SignedBy.PROVIDER, "VOIDED"),
         Row(ExchangeTimeOut.KIND, ("OVERDUE",), SignedBy.RECIPIENT, "TIMED_OUT"),
@@ -397,6 +407,7 @@ FAMILY = Family(
         (
             signer_is_of_consent,
             consent_is_authorised,
+            recipient_is_still_named,
             agreement_is_in_force,
             authorisation_has_uses,
             schema_is_authorised,
