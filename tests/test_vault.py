@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -503,25 +504,109 @@ def test_a_disk_that_fails_at_any_call_loses_nothing(
     vault = Vault(path, KEY, vfs=name)
     vault.store([("kept", SECRET)])
     want = DiskFullError if error is apsw.FullError else StoreError
-    for call in (
-        lambda: vault.store([(f"item/{number}", SECRET * 30) for number in range(20)]),
-        lambda: vault.change_key(KEY),
-    ):
+    calls: tuple[Callable[[Vault], object], ...] = (
+        lambda held: held.store([(f"item/{number}", SECRET * 30) for number in range(20)]),
+        lambda held: held.change_key(KEY),
+    )
+    for call in calls:
         failed = 0
         for index in range(1000):
             vfs.fail(operation, index)
             try:
-                call()
+                call(vault)
                 break
             except want:
                 failed += 1
             finally:
                 vfs.mend()
             assert vault.load("kept") == SECRET
+            if want is StoreError:  # a failed flush stops the vault
+                vault.close()
+                vault = Vault(path, KEY, vfs=name)
         assert failed > 0
     assert len(vault.names("item/")) == 20
     vault.close()
     vfs.unregister()
+
+
+def test_a_flush_that_failed_stops_the_vault_until_it_is_opened_anew(path: Path) -> None:
+    Vault(path, KEY).close()
+    vfs = FailingVFS("vault-stopped", apsw.IOError)
+    vault = Vault(path, KEY, vfs="vault-stopped")
+    vault.store([("kept", SECRET)])
+    vfs.fail("sync", 0)
+    with pytest.raises(StoreError, match="made to fail"):
+        vault.store([("lost", SECRET)])
+    vfs.mend()
+
+    writes: list[Callable[[], object]] = [
+        lambda: vault.store([("b", SECRET)]),
+        lambda: vault.erase(["kept"]),
+        lambda: vault.change_key(OTHER_KEY),
+        lambda: vault.transaction().__enter__(),
+    ]
+    for call in writes:
+        with pytest.raises(StoreError, match=r"an earlier write failed .* open it again"):
+            call()
+
+    assert vault.load("kept") == SECRET
+    vault.close()
+    opened = Vault(path, KEY, vfs="vault-stopped")
+    opened.store([("b", SECRET)])
+    assert {"b", "kept"} <= set(opened.names())
+    opened.close()
+    vfs.unregister()
+
+
+@pytest.mark.parametrize("call", [0, 1])
+def test_a_flush_that_fails_while_the_log_is_moved_is_not_kept_quiet(
+    path: Path, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_module, "_LOG_PAGES", 1)
+    Vault(path, KEY).close()
+    vfs = FailingVFS("vault-log", apsw.IOError)
+    vault = Vault(path, KEY, vfs="vault-log")
+    vault.store([("kept", SECRET)])
+    vfs.fail("sync", call)  # of the log, then of the file
+
+    with pytest.raises(StoreError, match="made to fail"):
+        vault.store([("a", SECRET)])
+
+    vfs.mend()
+    with pytest.raises(StoreError, match="an earlier write failed"):
+        vault.store([("a", SECRET)])
+    vault.close()
+    opened = Vault(path, KEY)
+    assert opened.names() == ["kept"]
+    opened.close()
+    vfs.unregister()
+
+
+def test_the_log_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault_module, "_LOG_PAGES", 20)
+    vault, log = Vault(path, KEY), path.with_name(path.name + "-wal")
+
+    for number in range(100):
+        vault.store([(f"item/{number}", SECRET)])
+
+    assert log.stat().st_size < 60 * 4096
+    vault.close()
+
+
+def test_an_error_of_the_caller_does_not_stop_the_vault(path: Path) -> None:
+    def broken(first: Any) -> Iterator[Any]:
+        yield first
+        raise ZeroDivisionError
+
+    vault = Vault(path, KEY)
+    with pytest.raises(ZeroDivisionError):
+        vault.store(broken(("a", SECRET)))
+    with pytest.raises(ZeroDivisionError):
+        vault.erase(broken("a"))
+
+    vault.store([("b", SECRET)])
+    assert vault.names() == ["b"]
+    vault.close()
 
 
 def test_who_still_has_the_old_key_writes_nothing(path: Path) -> None:

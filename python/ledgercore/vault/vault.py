@@ -6,13 +6,18 @@ overwritten in the file (``secure_delete``) and the write-ahead log is cut: with
 key what is sealed cannot be opened again. That is a promise about this file: it says nothing of
 copies that the disk, a backup or a person has made. To reach backups as well, change the vault's
 key after erasing and destroy the old one.
+
+A write that fails, but for a full disk or a busy file, stops the vault: a flush that failed once
+may succeed the next time without what it lost, so only opening it anew, from what the disk has, may
+write again. The log is moved into the file before a transaction, not by SQLite after a commit,
+which would keep a failed flush to itself.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -44,6 +49,8 @@ WRAPS = 1 << 32
 _APPLICATION_ID = 0x4C475654  # "LGVT"
 _FORMAT = 1
 _WAIT_MS = 5_000
+_LOG_PAGES = 1_000
+"""Pages in the write-ahead log from which on a transaction moves it into the file first."""
 SEALED_ROWS = 1_024
 """Rows that a transaction holds in memory at most before they go into the file."""
 _ITEMS = "SELECT slot, version, wrapped, sealed FROM item"
@@ -87,6 +94,8 @@ class Vault:
         self._lock = RLock()
         self._entropy = entropy or SystemEntropy()
         self._checked: tuple[Any, ...] = (0, 0, b"")
+        self._log_pages = 0
+        self._stopped: BaseException | None = None
         # Of the transaction that is open: the header that it ends with, and rows to be inserted.
         self._pending: tuple[int, int] | None = None
         self._sealed: list[Row] = []
@@ -112,6 +121,7 @@ class Vault:
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA secure_delete=ON")
         self._connection.execute("PRAGMA temp_store=MEMORY")
+        self._connection.set_wal_hook(self._count_log_pages)  # in the place of SQLite's own hook
         if self._format() == (0, 0):
             with self.transaction():
                 if self._format() == (0, 0):  # nobody else has made it meanwhile
@@ -123,6 +133,17 @@ class Vault:
         if not hmac.compare_digest(self._cipher.check, check):
             raise UntrustedError(f"key is not the one of vault {self._path}: give the right one")
         self._header()
+
+    def _count_log_pages(self, connection: object, database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _move_log(self) -> None:
+        """Before a transaction: move a long log into the file, as far as nobody reads from it."""
+        if self._log_pages >= _LOG_PAGES:
+            with suppress(apsw.BusyError):  # another connection is doing it
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._log_pages = 0
 
     def _format(self) -> tuple[int, int]:
         (application,) = self._row("PRAGMA application_id", int)
@@ -150,12 +171,14 @@ class Vault:
     def transaction(self) -> Iterator[None]:
         """What is stored inside is durable together at the end, or not at all; others wait.
 
-        The header is authenticated once, at the end, however many items are stored.
+        The header is authenticated once, at the end, however many items are stored. Raises
+        ``StoreError``, like all that writes, once a write of this vault has failed.
         """
         with self._lock:
-            with self._translated("write"):
+            with self._writing():
                 nested = self._connection.in_transaction
                 if not nested:
+                    self._move_log()
                     self._connection.execute("BEGIN IMMEDIATE")
                 else:
                     self._insert()
@@ -164,11 +187,11 @@ class Vault:
                 if nested:
                     with self._connection:
                         yield
-                        with self._translated("write"):
+                        with self._writing():
                             self._insert()
                 else:
                     yield
-                    with self._translated("write"):
+                    with self._writing():
                         self._insert()
                         self._store_header()
                         self._connection.execute("COMMIT")
@@ -187,7 +210,7 @@ class Vault:
         write-ahead log until something is.
         """
         with self._lock:
-            with self._translated("write"):
+            with self._writing():
                 inside = self._connection.in_transaction
             if inside:
                 self._seal(items)
@@ -209,7 +232,8 @@ class Vault:
                 raise LimitError(f"key of vault {self._path} is used up: change it")
             self._sealed += rows
             self._pending = version, since
-            if len(self._sealed) >= SEALED_ROWS:
+        if len(self._sealed) >= SEALED_ROWS:
+            with self._writing():
                 self._insert()
 
     def _insert(self) -> None:
@@ -255,9 +279,9 @@ class Vault:
         """
         with self._lock:
             self._refuse_inside_transaction("erase in")
-            with self.transaction(), self._translated("erase in"):
+            slots = [(self._cipher.slot(name),) for name in names]
+            with self.transaction(), self._writing("erase in"):
                 before = self._connection.total_changes()
-                slots = [(self._cipher.slot(name),) for name in names]
                 self._connection.executemany("DELETE FROM item WHERE slot = ?", slots)
                 count = self._connection.total_changes() - before
             self._cut_log()
@@ -272,7 +296,7 @@ class Vault:
         """
         with self._lock:
             self._refuse_inside_transaction("change the key of")
-            with self.transaction(), self._translated("change the key of"):
+            with self.transaction(), self._writing("change the key of"):
                 version, _ = self._header()
                 (vault,) = self._row("SELECT vault FROM header", bytes)
                 cipher = Cipher(key, vault)
@@ -341,7 +365,7 @@ class Vault:
             )
 
     def _cut_log(self) -> None:
-        with self._translated("cut the log of"):
+        with self._writing("cut the log of"):
             (busy, _, _) = self._row("PRAGMA wal_checkpoint(TRUNCATE)", int, int, int)
         if busy:
             raise BusyError(
@@ -351,6 +375,24 @@ class Vault:
 
     def _translated(self, doing: str) -> _Translated:
         return _Translated(self._lock, self._path, doing)
+
+    @contextmanager
+    def _writing(self, doing: str = "write") -> Iterator[None]:
+        """Translate errors, and let nobody write any more after one that does not pass."""
+        with self._lock:
+            if self._stopped is not None:
+                raise StoreError(
+                    f"cannot {doing} vault {self._path}: an earlier write failed "
+                    f"({self._stopped}): close it and open it again"
+                ) from self._stopped
+            try:
+                with self._translated(doing):
+                    yield
+            except (DiskFullError, BusyError, LimitError):
+                raise  # passes, and has left the vault as it was
+            except BaseException as error:
+                self._stopped = error
+                raise
 
 
 class _Translated:
