@@ -282,7 +282,7 @@ def test_totals_are_of_one_moment(town: Town, monkeypatch: pytest.MonkeyPatch) -
         totals = Supervisor(ledger).totals()
 
         assert (totals.consents, totals.exchanges) == ({"AUTHORISED": 1}, {})
-        assert Supervisor(ledger).totals().exchanges == {"INTENDED": 3}
+        assert Supervisor(ledger).totals().exchanges == {"INTENDED": 4}
 
 
 def test_a_voided_exchange_and_a_revocation_on_behalf_are_proven(town: Town) -> None:

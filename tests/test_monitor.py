@@ -41,6 +41,19 @@ def test_a_quiet_ledger_has_nothing_to_look_into(town: Town) -> None:
     )
 
 
+def test_totals_count_agreements_as_the_findings_do(town: Town) -> None:
+    bank, end_ms = town.parties.consumer.agreements, town.clock.now_ms() + DAY_MS
+    town.negotiate(end_ms)
+    town.accept([bank.suspend(town.negotiate(end_ms + DAY_MS), "E_CLOCK")])
+    town.later(DAY_MS)
+
+    with Ledger.open(town.parties.ledger.path, read_only=True) as observed:
+        totals = Supervisor(observed).totals()
+
+    assert totals.agreements == {"EXPIRED": 1, "FINALIZED": 1, "SUSPENDED": 1}
+    assert totals.agreements == findings(town).agreements
+
+
 def test_admits_without_a_key_are_seen_and_then_overdue_and_timed_out(town: Town) -> None:
     first, second = town.intend(town.consent()), town.intend(town.consent())
     provider, consumer = town.parties.provider, town.parties.consumer

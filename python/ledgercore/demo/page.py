@@ -73,6 +73,7 @@ def render_page(result: DemoResult) -> str:
         _bars("Refused, by code", result.tally.refusals, _meanings(result.tally.refusals)),
         "<h2>What the regulator counts</h2>",
         "<p>From the signed state of its own copy, without any content.</p>",
+        _bars("Agreements", result.totals.agreements),
         _bars("Consents", result.totals.consents),
         _bars("Exchanges", result.totals.exchanges),
         _bars("Decisions", result.totals.decisions),

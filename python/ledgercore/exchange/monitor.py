@@ -34,7 +34,7 @@ from ledgercore.rules import (
 )
 from ledgercore.rules.view import decode_state
 
-__all__ = ["Findings", "watch"]
+__all__ = ["Findings", "count", "states_of", "watch"]
 
 StateT = TypeVar("StateT", bound=State)
 Ids = tuple[bytes, ...]
@@ -76,19 +76,19 @@ class Findings:
 def watch(ledger: Ledger) -> Findings:
     """What is found on a ledger that nobody appends to meanwhile, or within its ``moment``."""
     now_ms = ledger.time_ms
-    exchanges = _states(ledger, b"exchange/", ExchangeState)
+    exchanges = states_of(ledger, b"exchange/", ExchangeState)
     consents = {
         name: consent_status_at(state, now_ms)
-        for name, state in _states(ledger, b"consent/", ConsentState).items()
+        for name, state in states_of(ledger, b"consent/", ConsentState).items()
     }
     status = {name: exchange_status_at(state, now_ms) for name, state in exchanges.items()}
     agreements = {
         name: agreement_status_at(state, now_ms)
-        for name, state in _states(ledger, b"agreement/", AgreementState).items()
+        for name, state in states_of(ledger, b"agreement/", AgreementState).items()
     }
-    decisions = _states(ledger, b"decision/", DecisionState)
-    disputes = _states(ledger, b"dispute/", DisputeState)
-    audits = _states(ledger, b"audit/", AuditState)
+    decisions = states_of(ledger, b"decision/", DecisionState)
+    disputes = states_of(ledger, b"dispute/", DisputeState)
+    audits = states_of(ledger, b"audit/", AuditState)
     late = {
         name
         for name, state in exchanges.items()
@@ -96,15 +96,15 @@ def watch(ledger: Ledger) -> Findings:
     }
     return Findings(
         time_ms=now_ms,
-        refused=_count(state.code for state in exchanges.values() if state.code),
-        agreements=_count(agreements.values()),
+        refused=count(state.code for state in exchanges.values() if state.code),
+        agreements=count(agreements.values()),
         suspended_agreements=_in(agreements, "SUSPENDED"),
         stale_consents=_in(consents, "LAPSED", "EXPIRED"),
         stayed_consents=_in(consents, "STAYED"),
         unreleased=_in(status, "ADMITTED", "OVERDUE"),
         overdue=_in(status, "OVERDUE"),
         unanswered=tuple(name for name in _in(status, "RELEASED") if name in late),
-        timed_out=_count(
+        timed_out=count(
             exchanges[name].provider for name, each in status.items() if each == "TIMED_OUT"
         ),
         without_audit_copy=tuple(
@@ -130,7 +130,7 @@ def watch(ledger: Ledger) -> Findings:
     )
 
 
-def _states(ledger: Ledger, prefix: bytes, kind: type[StateT]) -> dict[bytes, StateT]:
+def states_of(ledger: Ledger, prefix: bytes, kind: type[StateT]) -> dict[bytes, StateT]:
     """States of a family by their ids, in the order of ids."""
     found = ((name, decode_state(value, kind)) for name, value in ledger.states(prefix))
     return {name.removeprefix(prefix): state for name, state in sorted(found)}
@@ -140,7 +140,8 @@ def _in(statuses: dict[bytes, str], *wanted: str) -> Ids:
     return tuple(name for name, status in statuses.items() if status in wanted)
 
 
-def _count(values: Iterable[str]) -> dict[str, int]:
+def count(values: Iterable[str]) -> dict[str, int]:
+    """How often each value is there, in the order of values."""
     return dict(sorted(Counter(values).items()))
 
 

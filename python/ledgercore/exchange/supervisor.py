@@ -5,23 +5,22 @@ The supervisor reads its own copy of the ledger and verifies all of it; it write
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledgercore.exchange.monitor import Findings, watch
+from ledgercore.exchange.monitor import Findings, count, states_of, watch
 from ledgercore.exchange.totals import TotalsReport, verify_totals
 from ledgercore.ledger import Ledger, Report
 from ledgercore.ledger.audit import Progress
 from ledgercore.rules import (
+    AgreementState,
     ConsentState,
     DecisionState,
     ExchangeState,
+    agreement_status_at,
     book_object,
     consent_status_at,
     exchange_status_at,
 )
-from ledgercore.rules.view import decode_state
 
 __all__ = ["Supervisor", "Totals"]
 
@@ -30,6 +29,7 @@ __all__ = ["Supervisor", "Totals"]
 class Totals:
     """How many objects of each family stand in each status, and how decisions went."""
 
+    agreements: dict[str, int]
     consents: dict[str, int]
     exchanges: dict[str, int]
     refusals: dict[str, int]
@@ -63,16 +63,14 @@ class Supervisor:
         ledger = self._ledger
         with ledger.moment():
             now_ms = ledger.time_ms
-            consents = [decode_state(v, ConsentState) for _, v in ledger.states(b"consent/")]
-            exchanges = [decode_state(v, ExchangeState) for _, v in ledger.states(b"exchange/")]
-            decisions = [decode_state(v, DecisionState) for _, v in ledger.states(b"decision/")]
+            agreements = states_of(ledger, b"agreement/", AgreementState).values()
+            consents = states_of(ledger, b"consent/", ConsentState).values()
+            exchanges = states_of(ledger, b"exchange/", ExchangeState).values()
+            decisions = states_of(ledger, b"decision/", DecisionState).values()
         return Totals(
-            consents=_count(consent_status_at(state, now_ms) for state in consents),
-            exchanges=_count(exchange_status_at(state, now_ms) for state in exchanges),
-            refusals=_count(state.code for state in exchanges if state.code),
-            decisions=_count(state.outcome for state in decisions),
+            agreements=count(agreement_status_at(state, now_ms) for state in agreements),
+            consents=count(consent_status_at(state, now_ms) for state in consents),
+            exchanges=count(exchange_status_at(state, now_ms) for state in exchanges),
+            refusals=count(state.code for state in exchanges if state.code),
+            decisions=count(state.outcome for state in decisions),
         )
-
-
-def _count(values: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
