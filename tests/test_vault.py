@@ -18,7 +18,6 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import (
     BusyError,
     CorruptError,
-    DiskFullError,
     InvalidError,
     LedgerError,
     LimitError,
@@ -32,7 +31,6 @@ from ledgercore.vault import Vault
 from ledgercore.vault import vault as vault_module
 from ledgercore.vault.cipher import Cipher
 from tests.examples import examples
-from tests.faults.vfs import FailingVFS
 
 SECRET = b"PLANTED-SECRET-" * 20
 KEY, OTHER_KEY = bytes([1]) * 32, bytes([2]) * 32
@@ -490,96 +488,6 @@ def test_two_that_make_one_vault_at_once_share_it(path: Path) -> None:
     assert other.load("a") == b"1"
     one.close()
     other.close()
-
-
-@pytest.mark.parametrize(
-    ("operation", "error"), [("write", apsw.FullError), ("sync", apsw.IOError)]
-)
-def test_a_disk_that_fails_at_any_call_loses_nothing(
-    path: Path, operation: str, error: type[apsw.Error]
-) -> None:
-    name = f"vault-{operation}"
-    Vault(path, KEY).close()
-    vfs = FailingVFS(name, error)
-    vault = Vault(path, KEY, vfs=name)
-    vault.store([("kept", SECRET)])
-    want = DiskFullError if error is apsw.FullError else StoreError
-    calls: tuple[Callable[[Vault], object], ...] = (
-        lambda held: held.store([(f"item/{number}", SECRET * 30) for number in range(20)]),
-        lambda held: held.change_key(KEY),
-    )
-    for call in calls:
-        failed = 0
-        for index in range(1000):
-            vfs.fail(operation, index)
-            try:
-                call(vault)
-                break
-            except want:
-                failed += 1
-            finally:
-                vfs.mend()
-            assert vault.load("kept") == SECRET
-            if want is StoreError:  # a failed flush stops the vault
-                vault.close()
-                vault = Vault(path, KEY, vfs=name)
-        assert failed > 0
-    assert len(vault.names("item/")) == 20
-    vault.close()
-    vfs.unregister()
-
-
-def test_a_flush_that_failed_stops_the_vault_until_it_is_opened_anew(path: Path) -> None:
-    Vault(path, KEY).close()
-    vfs = FailingVFS("vault-stopped", apsw.IOError)
-    vault = Vault(path, KEY, vfs="vault-stopped")
-    vault.store([("kept", SECRET)])
-    vfs.fail("sync", 0)
-    with pytest.raises(StoreError, match="made to fail"):
-        vault.store([("lost", SECRET)])
-    vfs.mend()
-
-    writes: list[Callable[[], object]] = [
-        lambda: vault.store([("b", SECRET)]),
-        lambda: vault.erase(["kept"]),
-        lambda: vault.change_key(OTHER_KEY),
-        lambda: vault.transaction().__enter__(),
-    ]
-    for call in writes:
-        with pytest.raises(StoreError, match=r"an earlier write failed .* open it again"):
-            call()
-
-    assert vault.load("kept") == SECRET
-    vault.close()
-    opened = Vault(path, KEY, vfs="vault-stopped")
-    opened.store([("b", SECRET)])
-    assert {"b", "kept"} <= set(opened.names())
-    opened.close()
-    vfs.unregister()
-
-
-@pytest.mark.parametrize("call", [0, 1])
-def test_a_flush_that_fails_while_the_log_is_moved_is_not_kept_quiet(
-    path: Path, call: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vault_module, "_LOG_PAGES", 1)
-    Vault(path, KEY).close()
-    vfs = FailingVFS("vault-log", apsw.IOError)
-    vault = Vault(path, KEY, vfs="vault-log")
-    vault.store([("kept", SECRET)])
-    vfs.fail("sync", call)  # of the log, then of the file
-
-    with pytest.raises(StoreError, match="made to fail"):
-        vault.store([("a", SECRET)])
-
-    vfs.mend()
-    with pytest.raises(StoreError, match="an earlier write failed"):
-        vault.store([("a", SECRET)])
-    vault.close()
-    opened = Vault(path, KEY)
-    assert opened.names() == ["kept"]
-    opened.close()
-    vfs.unregister()
 
 
 def test_the_log_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
