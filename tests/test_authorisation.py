@@ -17,6 +17,8 @@ from ledgercore.demo.parties import TAX
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.submission import submit
 from ledgercore.rules import View
+from ledgercore.rules.amounts import NOTHING
+from ledgercore.rules.lint import RULES, WORDS
 from tests.network import (
     CONSENT,
     EXPIRES,
@@ -44,7 +46,7 @@ from tests.town import DAY_MS, Town
 
 HASH = rules.schema_hash("std", TOKEN_SCHEMA)
 FEES = records.SchemaRegister("fees", 1, "Fee of each validator", ())
-WORDS = records.SchemaRegister("points", 1, "Loyalty tokens", ())
+RESERVED = records.SchemaRegister("points", 1, "Loyalty tokens", ())
 REVOKE = records.AuthorisationRevoke(HASH, "order-7")
 
 
@@ -119,7 +121,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         ),
     },
     "E_RESERVED_WORD": {
-        "a schema without a grant": lambda: refusal(begin(), "provider", WORDS),
+        "a schema without a grant": lambda: refusal(begin(), "provider", RESERVED),
     },
     "E_RECIPIENT": {
         "another provider's schema": lambda: register_refusal(granted(), "other provider"),
@@ -143,11 +145,96 @@ def test_refusal_has_its_code(code, case):
     assert code == REFUSALS[code][case]()
 
 
+TAX_SCHEMA = records.SchemaRegister("tax", 1, "Tax", (records.Field("vat.sales_m", "fen", 4),))
+IN_FORCE = rules.AuthorisationState(
+    *("GRANTED", 1, ROOT, "authority", "provider", "a clearing house", "cn", "law-1"),
+    max_uses=2,
+    uses=0,
+    expires_ms=EXPIRES,
+)
+STATES: dict[str, rules.AuthorisationState | None] = {
+    "none": None,
+    "in force": IN_FORCE,
+    "another's": structs.replace(IN_FORCE, member="other-provider"),
+    "used up": structs.replace(IN_FORCE, uses=2),
+    "ended": structs.replace(IN_FORCE, expires_ms=START),
+    "revoked": structs.replace(IN_FORCE, status="REVOKED"),
+}
+
+
+def breaking(rule: str, view: View) -> tuple[bytes, str, records.RecordBody]:
+    """The hash that an authorisation would be of, who breaks the rule, and by what record."""
+    if rule == "T7":
+        exchange = intend(authorised(view))
+        act(view, "provider", admit(exchange))
+        act(view, "consumer", records.ExchangeAcknowledge(exchange))
+        nothing = structs.replace(decision(exchange), amount_commitment=NOTHING)
+        return rules.schema_hash("std", TAX_SCHEMA), "consumer", nothing
+    title = " ".join(WORDS[rule][0]) if rule in WORDS else "token"
+    body = records.SchemaRegister("new", 1, title, ())
+    return rules.schema_hash("std", body), "provider", body
+
+
+def want_of(rule: str, state: str) -> str:
+    if not RULES[rule].authorised or state == "none":
+        return RULES[rule].code
+    wants = {"in force": "", "another's": "E_RECIPIENT"}
+    if rule != "T7":  # a registration takes no use
+        wants["used up"] = ""
+    return wants.get(state, "E_AUTHORISATION")
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_under_every_authorisation(rule: str, state: str) -> None:
+    view = begin()
+    schema_hash, signer, body = breaking(rule, view)
+    name, held = rules.authorisation_object(schema_hash), STATES[state]
+    if held is not None:
+        view.put(name, held)
+
+    code = refusal(view, signer, body)
+
+    assert code == want_of(rule, state)
+    after = view.get(name, rules.AuthorisationState)
+    uses = [] if held is None else [held.uses + (rule == "T7" and not code)]
+    assert ([] if after is None else [after.uses]) == uses
+
+
+def test_every_input_of_a_row_of_amounts_is_authorised() -> None:
+    """A decision on two products, of which the schema of one alone is authorised."""
+    view = begin()
+    other = records.SchemaRegister("other", 1, "Other", ())
+    act(view, "provider", other)
+    act(view, "provider", product("other.v1", schema="other", codes=()))
+    exchanges = []
+    for consent, key, offered in (
+        (CONSENT, "consent key", "tax.v1"),
+        (NEW_CONSENT, "new consent key", "other.v1"),
+    ):
+        act(view, "consumer", request(consent, key, product=offered))
+        act(view, key, authorise(view, consent, key))
+        intent = records.ExchangeIntent(consent, ROOT, ROOT, FAR)
+        exchanges.append(act(view, "consumer", intent))
+        act(view, "provider", admit(exchanges[-1]))
+        act(view, "consumer", records.ExchangeAcknowledge(exchanges[-1]))
+    body = structs.replace(decision(*exchanges), amount_commitment=NOTHING)
+
+    act(view, "authority", grant(TAX_SCHEMA))
+    assert refusal(view, "consumer", body) == "E_TOKEN_LIKE"
+    act(view, "authority", grant(other))
+    assert refusal(view, "consumer", body) == ""
+
+    for schema in (TAX_SCHEMA, other):
+        name = rules.authorisation_object(rules.schema_hash("std", schema))
+        assert view.get(name, rules.AuthorisationState).uses == 1
+
+
 def test_a_reserved_word_is_authorised_too():
     view = begin()
-    act(view, "authority", grant(WORDS))
+    act(view, "authority", grant(RESERVED))
 
-    assert refusal(view, "provider", WORDS) == ""
+    assert refusal(view, "provider", RESERVED) == ""
 
 
 def test_another_version_needs_another_authorisation():

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from ledgercore import records, rules
 from ledgercore.rules import View
-from ledgercore.rules.lint import RESERVED_WORDS, TOKEN_RULES, find_token
+from ledgercore.rules.lint import RESERVED_WORDS, RULES, WORDS, find_token
 from tests import reference
 from tests.network import act, begin, code_of, product, sign
 
@@ -108,12 +108,16 @@ def test_words_of_data_are_free(title):
 def test_every_reserved_word_and_every_rule_is_found():
     for word in RESERVED_WORDS:
         found = find_token(["data", word.upper()])
-        assert found and (found.rule, found.words, found.code) == ("T5", (word,), "E_RESERVED_WORD")
-    for rule, groups in TOKEN_RULES.items():
+        assert found and (found.rule, found.signs, found.code) == ("T5", (word,), "E_RESERVED_WORD")
+    for rule, groups in WORDS.items():
         for group in groups:
             found = find_token(group)
-            assert found and (found.rule, found.words, found.code) == (rule, group, "E_TOKEN_LIKE")
+            assert found and (found.rule, found.signs, found.code) == (rule, group, "E_TOKEN_LIKE")
             assert len(group) == 1 or find_token(group[:-1]) is None
+
+
+def test_every_rule_is_looked_for():
+    assert {*WORDS, "T5", "T7"} == set(RULES)
 
 
 def test_the_gravest_rule_is_named():

@@ -18,7 +18,7 @@ class AuthorisationGrant(RecordBody, frozen=True):
     """By a competent authority: who may issue what, where, how often, and until when.
 
     ``infrastructure`` names the financial infrastructure that the law asks for; ``max_uses`` is how
-    many exchanges may be admitted under it.
+    many exchanges may be admitted under it, and decisions recorded whose amounts move.
     """
 
     KIND: ClassVar[str] = "authorisation.grant"

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from ledgercore._core import group_add_points
+from ledgercore.rules.lint import Finding
 from ledgercore.rules.state import AMOUNTS, AmountsState
 from ledgercore.rules.table import Case
 
-__all__ = ["NOTHING", "ROW", "add_amount", "check_amount"]
+__all__ = ["NOTHING", "ROW", "add_amount", "find_transfer"]
 
 NOTHING = bytes(32)
 """The commitment to nothing: the neutral point."""
@@ -22,14 +23,14 @@ ROW = 64
 """So many decisions are looked back at."""
 
 
-def check_amount(case: Case[Any, Any], commitment: bytes) -> None:
-    """Refuse the commitment with which the newest ones add up to nothing."""
+def find_transfer(case: Case[Any, Any], commitment: bytes) -> Finding | None:
+    """The finding that with this commitment the newest ones add up to nothing, or None."""
     sums = _sums(case)
     new_sum = group_add_points([sums[-1], commitment])
-    if new_sum in sums:
-        count = len(sums) - sums.index(new_sum)
-        message = f"amounts of the last {count} decisions add up to nothing: a transfer, by rule T7"
-        case.refuse("E_TOKEN_LIKE", message)
+    if new_sum not in sums:
+        return None
+    count = len(sums) - sums.index(new_sum)
+    return Finding("T7", (f"amounts of the last {count} that add up to nothing",))
 
 
 def add_amount(case: Case[Any, Any], commitment: bytes) -> None:

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import AuthorisationGrant, AuthorisationRevoke
-from ledgercore.rules.lint import NEVER, Finding
+from ledgercore.rules.lint import RULES, Finding
 from ledgercore.rules.state import (
     NEW,
     AuthorisationState,
@@ -29,7 +29,16 @@ from ledgercore.rules.state import (
 )
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 
-__all__ = ["FAMILY", "check_finding", "check_issue", "check_use", "status_at", "take_use"]
+__all__ = [
+    "FAMILY",
+    "check_finding",
+    "check_issue",
+    "check_transfer",
+    "check_use",
+    "status_at",
+    "take_transfer",
+    "take_use",
+]
 
 LIVE = ("GRANTED", "CONSUMED")
 
@@ -47,16 +56,29 @@ def status_at(state: AuthorisationState, time_ms: int) -> str:
 
 def check_finding(case: Case[Any, Any], found: Finding, what: str, schema_hash: bytes) -> None:
     """Refuse what is found to be token-like, unless the signer is authorised to issue it."""
-    state = case.view.get(authorisation_object(schema_hash), AuthorisationState)
-    if found.rule == NEVER or state is None:
-        case.refuse(found.code, f"{what} is {found}")
-    _check_issue(case, state, what)
+    _check_issue(case, _allowing(case, found, what, schema_hash), what, case.member)
+
+
+def check_transfer(case: Case[Any, Any], found: Finding, product: str) -> None:
+    """Refuse a row of amounts that only move, unless the issuer of their schema is authorised.
+
+    It takes a use of the authorisation, which needs one that is left.
+    """
+    schema, what = _schema_of(case, product)
+    state = _allowing(case, found, "decision", schema.hash)
+    _check_state(case, state, what, LIVE[:1])
+    _check_issue(case, state, what, _product(case, product).provider)
+
+
+def take_transfer(case: Case[Any, Any], product: str) -> None:
+    """Take a use of the authorisation that a row of amounts was allowed by."""
+    _take(case, _schema_of(case, product)[0])
 
 
 def check_issue(case: Case[Any, Any], schema: SchemaState, what: str) -> None:
     """Refuse an issue of a token-like schema that its authorisation does not allow the signer."""
     if schema.token_rule:
-        _check_issue(case, _authorisation(case, schema), what)
+        _check_issue(case, _authorisation(case, schema), what, case.member)
 
 
 def check_use(case: Case[Any, Any], product: str, *, takes: bool = False) -> None:
@@ -73,14 +95,33 @@ def take_use(case: Case[Any, Any], product: str) -> None:
     """Take a use of the authorisation that a product's schema needs, if it needs one."""
     schema, _ = _schema_of(case, product)
     if schema.token_rule:
-        state = _authorisation(case, schema)
-        case.touch(authorisation_object(schema.hash), structs.replace(state, uses=state.uses + 1))
+        _take(case, schema)
+
+
+def _take(case: Case[Any, Any], schema: SchemaState) -> None:
+    state = _authorisation(case, schema)
+    case.touch(authorisation_object(schema.hash), structs.replace(state, uses=state.uses + 1))
+
+
+def _allowing(
+    case: Case[Any, Any], found: Finding, what: str, schema_hash: bytes
+) -> AuthorisationState:
+    """The authorisation of what is found, or the refusal of what none can allow or none does."""
+    state = case.view.get(authorisation_object(schema_hash), AuthorisationState)
+    if not RULES[found.rule].authorised or state is None:
+        case.refuse(found.code, f"{what} is {found}")
+    return state
+
+
+def _product(case: Case[Any, Any], product: str) -> ProductState:
+    offered = case.view.get(product_object(product), ProductState)
+    assert offered is not None, "a consent has a product"
+    return offered
 
 
 def _schema_of(case: Case[Any, Any], product: str) -> tuple[SchemaState, str]:
     """The schema of a product, and what to call it."""
-    offered = case.view.get(product_object(product), ProductState)
-    assert offered is not None, "a consent has a product"
+    offered = _product(case, product)
     name, version = offered.schema, offered.schema_version
     schema = case.view.get(schema_object(name, version), SchemaState)
     assert schema is not None, "a product has a schema"
@@ -89,15 +130,14 @@ def _schema_of(case: Case[Any, Any], product: str) -> tuple[SchemaState, str]:
 
 def _authorisation(case: Case[Any, Any], schema: SchemaState) -> AuthorisationState:
     state = case.view.get(authorisation_object(schema.hash), AuthorisationState)
-    assert state is not None, "a token-like schema was registered under an authorisation"
+    assert state is not None, "what is token-like was held to an authorisation"
     return state
 
 
-def _check_issue(case: Case[Any, Any], state: AuthorisationState, what: str) -> None:
+def _check_issue(case: Case[Any, Any], state: AuthorisationState, what: str, issuer: str) -> None:
     _check_state(case, state, what, LIVE)
-    if state.member != case.member:
-        message = f"{what} may be issued by {state.member}, not by {case.member}"
-        case.refuse("E_RECIPIENT", message)
+    if state.member != issuer:
+        case.refuse("E_RECIPIENT", f"{what} may be issued by {state.member}, not by {issuer}")
 
 
 def _check_state(

@@ -81,8 +81,9 @@ CODES: dict[str, Code] = {
         "name the data by what it says, or have a competent authority authorise it",
     ),
     "E_TOKEN_LIKE": Code(
-        "what is registered is described like a token",
-        "register data about things, not claims, or have a competent authority authorise it",
+        "what is registered is described like a token, or amounts move as those of one",
+        "register data about things, not claims, or have a competent authority authorise the "
+        "schema; blind each amount for itself",
     ),
     "E_AUTHORISATION": Code(
         "the authorisation of a token-like schema is revoked, expired or used up",

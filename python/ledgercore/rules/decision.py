@@ -17,7 +17,9 @@ from ledgercore.records import (
     DecisionRecord,
     DecisionReview,
 )
-from ledgercore.rules.amounts import NOTHING, add_amount, check_amount
+from ledgercore.rules import authorisation
+from ledgercore.rules.amounts import NOTHING, add_amount, find_transfer
+from ledgercore.rules.lint import Finding
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     NEW,
@@ -72,10 +74,14 @@ def consents(
     for exchange_id in state.inputs:
         exchange = view.get(exchange_object(exchange_id), ExchangeState)
         assert exchange is not None, "a decision's inputs exist"
-        consent = view.get(consent_object(exchange.consent), ConsentState)
-        assert consent is not None, "an exchange has a consent"
-        found.append(consent)
+        found.append(_consent(view, exchange))
     return tuple(found)
+
+
+def _consent(view: View, exchange: ExchangeState) -> ConsentState:
+    consent = view.get(consent_object(exchange.consent), ConsentState)
+    assert consent is not None, "an exchange has a consent"
+    return consent
 
 
 def _input(case: AnyCase, exchange_id: bytes) -> ExchangeState:
@@ -121,10 +127,13 @@ def amount_is_a_commitment(case: RecordCase) -> None:
 
 
 def amounts_do_not_cancel(case: RecordCase) -> None:
-    """amount_commitment is nil, or the newest amounts do not add up to nothing with it (T7), else
-    E_TOKEN_LIKE"""
-    if case.body.amount_commitment is not None:
-        check_amount(case, case.body.amount_commitment)
+    """amount_commitment is nil, or the newest amounts do not add up to nothing with it (T7, else
+    E_TOKEN_LIKE), or the schemas of all inputs have an authorisation in force with a use left
+    (else E_AUTHORISATION), each of its product's provider, else E_RECIPIENT"""
+    found = _transfer(case)
+    if found is not None:
+        for product in _products(case):
+            authorisation.check_transfer(case, found, product)
 
 
 def contest_is_in_time(case: ContestCase) -> None:
@@ -142,8 +151,22 @@ def outcome_is_as_said(case: ReviewCase) -> None:
         case.refuse("E_CANON", message)
 
 
+def _transfer(case: RecordCase) -> Finding | None:
+    commitment = case.body.amount_commitment
+    return None if commitment is None else find_transfer(case, commitment)
+
+
+def _products(case: RecordCase) -> tuple[str, ...]:
+    """The products that the inputs are of, each once."""
+    inputs = (_input(case, exchange_id) for exchange_id in case.body.inputs)
+    return tuple(dict.fromkeys(_consent(case.view, each).product for each in inputs))
+
+
 def _enter(case: RecordCase, commitment: bytes) -> None:
     """Add the decision to its consumer's book, whose history is what totals are held to."""
+    if _transfer(case) is not None:
+        for product in _products(case):
+            authorisation.take_transfer(case, product)
     add_amount(case, commitment)
     name = book_object(case.member)
     book = case.view.get(name, BookState) or BookState("OPEN", 0, EMPTY_HISTORY, NOTHING)

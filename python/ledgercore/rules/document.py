@@ -14,6 +14,7 @@ from ledgercore.rules import governance
 from ledgercore.rules.codes import CODES
 from ledgercore.rules.drawing import draw_transitions
 from ledgercore.rules.engine import FAMILIES
+from ledgercore.rules.lint import RULES
 from ledgercore.rules.table import UNMADE, Family, Row
 
 __all__ = ["blocks", "diagrams", "render"]
@@ -24,6 +25,22 @@ def blocks() -> Iterator[tuple[str, str]]:
     yield "governance", "\n\n".join((_transitions(governance.ROWS), _bodies(governance.ROWS)))
     for family in FAMILIES:
         yield family.name, "\n\n".join(_family(family))
+    yield (
+        "token-rules",
+        _table(
+            ("rule", "what is like a token", "seen by", "code", "an authorisation allows it"),
+            (
+                (
+                    name,
+                    rule.forbids,
+                    rule.seen_by,
+                    f"`{rule.code}`",
+                    "yes" if rule.authorised else "never",
+                )
+                for name, rule in RULES.items()
+            ),
+        ),
+    )
     yield (
         "codes",
         _table(

@@ -12,12 +12,28 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["NEVER", "RESERVED", "RESERVED_WORDS", "TOKEN_RULES", "Finding", "find_token"]
+__all__ = ["RESERVED_WORDS", "RULES", "WORDS", "Finding", "TokenRule", "find_token"]
 
-NEVER = "T6"
-"""The rule that nobody can authorise to break: who keeps the ledger is not paid by it."""
-RESERVED = "T5"
-"""The rule that a reserved word alone breaks."""
+
+class TokenRule(NamedTuple):
+    """What is like a token, what it is seen by, its code, and whether it may be authorised."""
+
+    forbids: str
+    seen_by: str
+    code: str = "E_TOKEN_LIKE"
+    authorised: bool = True
+
+
+RULES = {
+    "T1": TokenRule("a balance of a holder", "words"),
+    "T2": TokenRule("a claim that passes between keys", "words"),
+    "T3": TokenRule("a peg or a redemption", "words"),
+    "T4": TokenRule("a supply that is made and destroyed", "words"),
+    "T5": TokenRule("a word that is reserved for tokens", "words", "E_RESERVED_WORD"),
+    "T6": TokenRule("a fee or a reward for keeping the ledger", "words", authorised=False),
+    "T7": TokenRule("amounts that only move", "amounts of decisions that add up to nothing"),
+}
+"""The rules against tokens; those of the protocol's section on refusing them, by its numbers."""
 
 RESERVED_WORDS = (
     *("token", "tokens", "coin", "coins", "stablecoin", "mint", "stake", "staking", "airdrop"),
@@ -26,7 +42,7 @@ RESERVED_WORDS = (
 )
 """Words that no name may have: whole words in Latin script, any part of a text else."""
 
-TOKEN_RULES: dict[str, tuple[tuple[str, ...], ...]] = {
+WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "T6": (("validator", "fee"), ("validator", "reward"), ("block", "reward"), ("gas", "fee")),
     "T1": (("balance", "holder"), ("balance", "transferable")),
     "T2": (("claim", "assignable"), ("bearer",)),
@@ -40,31 +56,31 @@ The gravest comes first.
 
 
 class Finding(NamedTuple):
-    """The rule that texts break, and the words that break it."""
+    """The rule that is broken, and what breaks it."""
 
     rule: str
-    words: tuple[str, ...]
+    signs: tuple[str, ...]
 
     @property
     def code(self) -> str:
         """The code that it is refused with."""
-        return "E_RESERVED_WORD" if self.rule == RESERVED else "E_TOKEN_LIKE"
+        return RULES[self.rule].code
 
     def __str__(self) -> str:
-        return f"like a token by rule {self.rule}, for {' and '.join(self.words)}"
+        return f"like a token by rule {self.rule}, for {' and '.join(self.signs)}"
 
 
 def find_token(texts: Iterable[str]) -> Finding | None:
     """The gravest rule that the texts break together, or None."""
     folded = [_folded(text) for text in texts]
     words = {word for text in folded for word in _words(text)}
-    for rule, groups in TOKEN_RULES.items():
+    for rule, groups in WORDS.items():
         for group in groups:
             if words.issuperset(group):
                 return Finding(rule, group)
     for word in RESERVED_WORDS:
         if word in words or (not word.isascii() and any(word in text for text in folded)):
-            return Finding(RESERVED, (word,))
+            return Finding("T5", (word,))
     return None
 
 

@@ -164,7 +164,8 @@ class ProposalState(BusinessState, frozen=True):
 class AuthorisationState(BusinessState, frozen=True):
     """Who may issue a token-like schema, under what, and the uses taken; ``basis`` is the newest.
 
-    ``uses`` are the exchanges that were admitted under it.
+    ``uses`` are the exchanges that were admitted under it, and the decisions whose amounts it let
+    move.
     """
 
     authority: str
