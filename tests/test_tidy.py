@@ -276,6 +276,7 @@ def test_word_rules_report() -> None:
     assert tidy.headings("a.md", "Text before\n# One\n")
     assert tidy.error_style("a.py", "raise StoreError(f'cannot read {path}.')")
     assert tidy.error_style("a.py", "raise ValueError('Count is negative')")
+    assert tidy.bare_refusals("a.py", "raise RefusedError('E_ROLE', 'signer is a bank')")
 
 
 def test_word_rules_accept() -> None:
@@ -284,10 +285,18 @@ def test_word_rules_accept() -> None:
     assert not tidy.machine_paths("a.md", "bin/env, https://example.org/home/page, ../shared")
     assert not tidy.headings("a.md", "# One\n\n```\n# a comment\n```\n\n## Part\n")
     assert not tidy.error_style("a.py", "raise StoreError(f'proof has {got} hashes, want 3')")
+    assert not tidy.bare_refusals("a.py", "refuse('E_ROLE', 'signer is a bank')")
 
 
 def test_names_say_something() -> None:
     assert join([tidy.banned_names(source.path) for source in TEXT]) == ""
+
+
+def test_every_refusal_has_its_remedy() -> None:
+    """But for a node's, whose one refusal of its own says it in its message."""
+    others = [source for source in PYTHON if "/node/" not in source.path]
+
+    assert join([tidy.bare_refusals(*source) for source in others]) == ""
 
 
 def test_words_promise_no_more_than_is_kept() -> None:

@@ -8,6 +8,7 @@ from tidy.seams import direct_calls
 from tidy.shape import (
     banned_names,
     banned_words,
+    bare_refusals,
     error_style,
     headings,
     long_files,
@@ -24,6 +25,7 @@ __all__ = [
     "Source",
     "banned_names",
     "banned_words",
+    "bare_refusals",
     "core_effects",
     "direct_calls",
     "error_style",

@@ -122,6 +122,18 @@ def error_style(path: str, text: str) -> list[str]:
     return found
 
 
+def bare_refusals(path: str, text: str) -> list[str]:
+    """Refusals that are made without their code's remedy: ``rules.refuse`` knows it."""
+    return [
+        f"{path}:{node.lineno}: refusal has no remedy: call rules.refuse"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "RefusedError"
+        and "remedy" not in {keyword.arg for keyword in node.keywords}
+    ]
+
+
 def _ends(node: ast.expr) -> tuple[str, str]:
     """The literal text that a message begins and ends with."""
     parts = node.values if isinstance(node, ast.JoinedStr) else [node]

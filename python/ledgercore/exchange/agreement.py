@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, RefusedError, UntrustedError
+from ledgercore.errors import InvalidError, UntrustedError
 from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
@@ -31,7 +32,6 @@ from ledgercore.records import (
 )
 from ledgercore.records.base import Bytes32, Part, TimeMs
 from ledgercore.rules import AgreementState, agreement_object
-from ledgercore.rules.view import decode_state
 
 __all__ = [
     "ConsumerAgreements",
@@ -79,10 +79,7 @@ class Negotiator:
 
     def state(self, agreement: bytes) -> AgreementState:
         """How an agreement stands on the ledger."""
-        value = self.ledger.state(agreement_object(agreement))
-        if value is None:
-            raise RefusedError("E_UNKNOWN", f"agreement {agreement.hex()[:16]} does not exist")
-        return decode_state(value, AgreementState)
+        return read_state(self.ledger, agreement_object(agreement), AgreementState)
 
     def terminate(self, agreement: bytes, code: str) -> Draft:
         """End a negotiation before there is an agreement."""

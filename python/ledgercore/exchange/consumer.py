@@ -7,13 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledgercore._core import Receipt, group_commit, group_number, hash_domain
-from ledgercore.errors import (
-    InvalidError,
-    RefusedError,
-    UntrustedError,
-)
-from ledgercore.exchange.admission import admitted_state
+from ledgercore._core import group_commit, group_number, hash_domain
+from ledgercore.errors import InvalidError, UntrustedError
 from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
@@ -26,6 +21,7 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
+from ledgercore.exchange.reading import read_admit, read_state
 from ledgercore.exchange.recipient import Recipient, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import SALT_BYTES, keep_statement
@@ -45,8 +41,8 @@ from ledgercore.rules import (
     DecisionState,
     book_object,
     decision_object,
+    refuse,
 )
-from ledgercore.rules.view import decode_state
 
 __all__ = ["Consumer"]
 
@@ -100,9 +96,7 @@ class Consumer(Recipient):
         if (state.consumer, bool(state.processor)) != (self.member, True):
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not received for {self.member}")
         release, request = handover.release, encode_message(handover.request)
-        receipt = Receipt.decode(release.receipt)
-        receipt.verify(release.admit, self._ledger.trust_anchor)
-        admitted = admitted_state(receipt, intent)
+        _, admitted = read_admit(release, intent, self._ledger.trust_anchor)
         if request_commitment(suite, handover.request) != state.request_commitment:
             raise InvalidError("request is not the one that the intent commits to")
         values = check_payload(suite, handover.payload, admitted, handover.request)
@@ -209,10 +203,7 @@ class Consumer(Recipient):
         return commitment
 
     def _decision(self, decision: bytes) -> DecisionState:
-        value = self._ledger.state(decision_object(decision))
-        if value is None:
-            raise RefusedError("E_UNKNOWN", f"decision {decision.hex()[:16]} does not exist")
-        return decode_state(value, DecisionState)
+        return read_state(self._ledger, decision_object(decision), DecisionState)
 
     def use(self, intent: bytes, decision: bytes, purpose: str) -> Draft:
         """Say what the data was used for."""
@@ -242,5 +233,5 @@ class Consumer(Recipient):
         for intent in intents:
             state = self._state(intent)
             if state.admission is None:
-                raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
+                refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
         return self._kept(intents)

@@ -16,9 +16,10 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 
 from ledgercore._core import hash_domain, verify_signature
-from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.errors import UntrustedError
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Part, TimeMs
+from ledgercore.rules import refuse
 from ledgercore.vault import NAME_BYTES, Vault
 
 __all__ = ["Erasure", "ErasureReceipt", "certify_erasure", "verify_erasure"]
@@ -58,7 +59,7 @@ def certify_erasure(
     erasure = Erasure(1, network, key.public_key, erased_ms, tuple(names))
     for name in erasure.names:
         if vault.names(name) if name.endswith("/") else vault.load(name) is not None:
-            raise RefusedError("E_EXCHANGE_STATE", f"{name} is still in the vault: erase it first")
+            refuse("E_EXCHANGE_STATE", f"{name} is still in the vault: erase it first")
     return encode_message(ErasureReceipt(erasure, key.sign(_message(erasure, suite))))
 
 

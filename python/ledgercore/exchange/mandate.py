@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledgercore.errors import RefusedError
 from ledgercore.exchange.messages import Terms
-from ledgercore.rules import CODES
+from ledgercore.rules import refuse
 
 __all__ = ["Mandates", "check_mandate"]
 
@@ -29,8 +28,5 @@ def check_mandate(terms: Terms, mandates: Mandates) -> None:
         return
     holder = mandates.get(terms.subject, {}).get(terms.mandate)
     if holder is None or holder != terms.signatory:
-        raise RefusedError(
-            "E_MANDATE",
-            f"mandate {terms.mandate!r} of the subject is not held by the signatory",
-            remedy=CODES["E_MANDATE"].remedy,
-        )
+        message = f"mandate {terms.mandate!r} of the subject is not held by the signatory"
+        refuse("E_MANDATE", message)

@@ -14,6 +14,7 @@ from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.exchange.salted import TERM, Leaf, check_leaves, commit, make_leaves
+from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
 from ledgercore.rules import ConsentState
 
@@ -33,8 +34,6 @@ __all__ = [
 ]
 
 MessageT = TypeVar("MessageT", bound=Part)
-
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 class Terms(Part, frozen=True):
@@ -184,15 +183,9 @@ def request_commitment(suite: str, request: Request) -> bytes:
 
 def encode_message(message: Part) -> bytes:
     """The message's bytes."""
-    return _ENCODER.encode(message)
+    return encode_part(message)
 
 
 def decode_message(data: bytes, kind: type[MessageT]) -> MessageT:
     """The message in its one encoding, or ``MalformedError``."""
-    try:
-        message = msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"{kind.__name__.lower()}: {error}") from error
-    if _ENCODER.encode(message) != data:
-        raise MalformedError(f"{kind.__name__.lower()} is not in its canonical form")
-    return message
+    return decode_part(data, kind, kind.__name__.lower())

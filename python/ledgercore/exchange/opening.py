@@ -15,13 +15,17 @@ from ledgercore._core import (
     group_combine,
     group_open_part,
     group_verify_part,
-    hash_domain,
 )
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, RefusedError, UntrustedError
-from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, open_copy
-from ledgercore.exchange.messages import Delivery, decode_message
-from ledgercore.exchange.salted import FIELD, commit, decode_leaves
+from ledgercore.errors import UntrustedError
+from ledgercore.exchange.audit_copy import AuditCopy, open_copy
+from ledgercore.exchange.messages import Delivery
+from ledgercore.exchange.reading import (
+    check_ciphertext,
+    read_copy,
+    read_payload,
+    read_state,
+)
 from ledgercore.exchange.sealing import open_payload
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.submission import Draft
@@ -37,9 +41,9 @@ from ledgercore.rules import (
     audit_object,
     audit_status_at,
     exchange_object,
+    refuse,
 )
 from ledgercore.rules.audit import scope_commitment
-from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
 __all__ = ["Holder", "OpeningPart", "Scope", "open_content"]
@@ -94,12 +98,12 @@ class Holder:
         with ledger.moment():
             state, admission = _ordered(ledger, audit, scope, delivery.exchange)
             now_ms = ledger.time_ms
-            key = _state_of(ledger, audit_key_object(state.audit_key), AuditKeyState)
+            key = read_state(ledger, audit_key_object(state.audit_key), AuditKeyState)
         status = audit_status_at(state, now_ms)
         if status not in ("ORDERED", "OPENED"):
-            raise RefusedError("E_AUDIT_STATE", f"audit is {status}, nothing is opened")
+            refuse("E_AUDIT_STATE", f"audit is {status}, nothing is opened")
         if self.member not in [member for member, _ in state.openers]:
-            raise RefusedError("E_AUDIT_STATE", f"{self.member} has not signed to open yet")
+            refuse("E_AUDIT_STATE", f"{self.member} has not signed to open yet")
         copy = _copy(ledger.suite, delivery, state, admission)
         share = self._vault.load(f"audit-share/{state.audit_key.hex()}")
         if share is None:
@@ -118,12 +122,12 @@ def open_content(
     Raises ``InvalidError`` where a part is not its holder's, or the content not what was admitted.
     """
     state, admission = _ordered(ledger, audit, scope, delivery.exchange)
-    key = _state_of(ledger, audit_key_object(state.audit_key), AuditKeyState)
+    key = read_state(ledger, audit_key_object(state.audit_key), AuditKeyState)
     copy = _copy(ledger.suite, delivery, state, admission)
     found = {part.holder: part for part in parts}
     if len(found) < key.threshold:
         message = f"parts are of {len(found)} holders, want {key.threshold}"
-        raise RefusedError("E_AUDIT_STATE", message)
+        refuse("E_AUDIT_STATE", message)
     chosen = [found[holder] for holder in sorted(found)]
     context = _context(ledger.network, audit, delivery.exchange)
     for part in chosen:
@@ -134,9 +138,8 @@ def open_content(
     common = group_combine([part.holder for part in chosen], [part.part for part in chosen])
     bound = ledger.network + delivery.exchange
     payload_key = open_copy(copy, common, bound)
-    leaves = decode_leaves(open_payload(delivery.ciphertext, payload_key, bound), FIELD)
-    if commit(ledger.suite, leaves) != admission.disclosure_root:
-        raise InvalidError("payload is not what the provider committed to")
+    payload = open_payload(delivery.ciphertext, payload_key, bound)
+    leaves = read_payload(ledger.suite, payload, admission)
     return {leaf.name: leaf.value for leaf in leaves}
 
 
@@ -144,37 +147,27 @@ def _ordered(
     ledger: Ledger, audit: bytes, scope: Scope, exchange: bytes
 ) -> tuple[AuditState, Admission]:
     """The order and the admission, where the scope is the order's and names the exchange."""
-    state = _state_of(ledger, audit_object(audit), AuditState)
+    state = read_state(ledger, audit_object(audit), AuditState)
     if scope_commitment(ledger.suite, scope.exchanges, scope.salt) != state.scope_commitment:
-        raise RefusedError("E_SCOPE", "scope is not the one that the order commits to")
+        refuse("E_SCOPE", "scope is not the one that the order commits to")
     if exchange not in scope.exchanges:
-        raise RefusedError("E_SCOPE", f"exchange {exchange.hex()[:16]} is not in the scope")
-    admission = _state_of(ledger, exchange_object(exchange), ExchangeState).admission
+        refuse("E_SCOPE", f"exchange {exchange.hex()[:16]} is not in the scope")
+    admission = read_state(ledger, exchange_object(exchange), ExchangeState).admission
     if admission is None:
-        raise RefusedError("E_EXCHANGE_STATE", "exchange was not admitted")
+        refuse("E_EXCHANGE_STATE", "exchange was not admitted")
     return state, admission
 
 
 def _copy(suite: str, delivery: Delivery, state: AuditState, admission: Admission) -> AuditCopy:
     """The copy in a delivery, held to what was admitted."""
-    if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
-        raise InvalidError("delivery is not the ciphertext that was admitted")
-    if admission.audit_copy is None:
-        raise RefusedError("E_EXCHANGE_STATE", "exchange was admitted without an audit copy")
-    copy = decode_message(delivery.audit_copy, AuditCopy)
-    if copy_hash(suite, copy) != admission.audit_copy:
-        raise InvalidError("audit copy is not the one that was admitted")
+    check_ciphertext(suite, delivery, admission)
+    copy = read_copy(suite, delivery, admission)
+    if copy is None:
+        refuse("E_EXCHANGE_STATE", "exchange was admitted without an audit copy")
     if copy.audit_key != state.audit_key:
-        raise RefusedError("E_SCOPE", "audit copy is for another audit key than the order's")
+        refuse("E_SCOPE", "audit copy is for another audit key than the order's")
     return copy
 
 
 def _context(network: bytes, audit: bytes, exchange: bytes) -> bytes:
     return network + audit + exchange
-
-
-def _state_of(ledger: Ledger, name: bytes, kind: type[StateT]) -> StateT:
-    value = ledger.state(name)
-    if value is None:
-        raise RefusedError("E_UNKNOWN", f"{name.split(b'/')[0].decode()} does not exist")
-    return decode_state(value, kind)

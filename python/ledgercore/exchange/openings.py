@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from ledgercore._core import Receipt, check_canonical
+from ledgercore._core import check_canonical
 from ledgercore.errors import InvalidProof
-from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.case import Case, Claim
 from ledgercore.exchange.consented import bounds_at
 from ledgercore.exchange.messages import (
@@ -19,6 +18,7 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
+from ledgercore.exchange.reading import read_admit
 from ledgercore.exchange.salted import FIELD, check_leaves, commit
 from ledgercore.records import ExchangeIntent
 from ledgercore.rules import ProductState, product_object
@@ -111,9 +111,7 @@ def prove_release(case: Case) -> list[Claim]:
         return []
     if case.release is None:
         return [case.missing("release", "the release")]
-    receipt = Receipt.decode(case.release.receipt)
-    receipt.verify(case.release.admit, case.evidence.anchor)
-    released = admitted_state(receipt, case.exchange)
+    _, released = read_admit(case.release, case.exchange, case.evidence.anchor)
     if released.admission != case.state.admission:
         raise InvalidProof("release rests on another admit")
     statement = "the key was sealed for a receipt that shows the exchange admitted"

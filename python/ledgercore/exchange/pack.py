@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 
 from ledgercore import records
 from ledgercore._core import Anchor, Record
-from ledgercore.errors import RefusedError
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.claims import prove_claims
 from ledgercore.exchange.evidence import Evidence
@@ -25,6 +24,7 @@ from ledgercore.exchange.membership import MEMBER_KINDS, is_enacted
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.objection import Objection
+from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import (
@@ -51,7 +51,6 @@ from ledgercore.rules import (
     product_object,
     proposal_object,
 )
-from ledgercore.rules.view import decode_state
 
 if TYPE_CHECKING:  # who verifies a pack needs neither
     from ledgercore.ledger import Ledger
@@ -84,10 +83,7 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
 
     It is of one moment of the ledger, whoever appends meanwhile.
     """
-    value = ledger.state(exchange_object(exchange))
-    if value is None:
-        raise RefusedError("E_UNKNOWN", f"exchange {exchange.hex()[:16]} does not exist")
-    state = decode_state(value, ExchangeState)
+    state = read_state(ledger, exchange_object(exchange), ExchangeState)
     kept = f"exchange/{exchange.hex()}"
     proposal = _opening(vault, f"proposal/{state.consent.hex()}", Proposal)
     release = _opening(vault, f"{kept}/release", Release)
@@ -184,9 +180,7 @@ class _Trail:
 
 def _objects_of(ledger: Ledger, record: Record) -> Iterator[bytes]:
     """The members whom a record is by and about, and what its quorum is shown by."""
-    value = ledger.state(key_object(record.key))
-    assert value is not None, "a signer has a key"
-    member = decode_state(value, KeyState).member
+    member = read_state(ledger, key_object(record.key), KeyState).member
     if member:
         yield member_object(member)
     body = records.decode(record.kind, record.body)
@@ -201,9 +195,7 @@ def _terms(ledger: Ledger, proposal: Proposal, exchange: ExchangeState) -> tuple
     """The terms that were in force at the admit, or are now where nothing was admitted."""
     root = exchange.admission.terms_root if exchange.admission else b""
     if not root:
-        value = ledger.state(consent_object(exchange.consent))
-        assert value is not None, "an exchange has a consent"
-        root = decode_state(value, ConsentState).terms_root
+        root = read_state(ledger, consent_object(exchange.consent), ConsentState).terms_root
     return leaves_of_root(ledger, proposal, root)
 
 

@@ -7,7 +7,7 @@ destroys its own part first.
 
 from __future__ import annotations
 
-from ledgercore.errors import RefusedError, UntrustedError
+from ledgercore.errors import UntrustedError
 from ledgercore.exchange.messages import (
     Handover,
     Proposal,
@@ -17,7 +17,7 @@ from ledgercore.exchange.messages import (
     encode_message,
 )
 from ledgercore.exchange.recipient import Recipient
-from ledgercore.rules import CODES
+from ledgercore.rules import refuse
 
 __all__ = ["Processor"]
 
@@ -32,11 +32,8 @@ class Processor(Recipient):
         """
         terms = Terms.from_leaves(proposal.terms)
         if self.member not in terms.processors:
-            raise RefusedError(
-                "E_RECIPIENT",
-                f"processors in the terms are {list(terms.processors)}, not {self.member}",
-                remedy=CODES["E_RECIPIENT"].remedy,
-            )
+            named = list(terms.processors)
+            refuse("E_RECIPIENT", f"processors in the terms are {named}, not {self.member}")
         self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
         return terms
 

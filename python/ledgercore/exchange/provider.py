@@ -15,7 +15,6 @@ from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, RefusedError, UntrustedError
-from ledgercore.exchange.admission import admitted_state
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
@@ -35,6 +34,7 @@ from ledgercore.exchange.messages import (
     request_commitment,
 )
 from ledgercore.exchange.narrowing import leaves_of_root
+from ledgercore.exchange.reading import admitted_state, read_state
 from ledgercore.exchange.salted import FIELD, Leaf, commit, encode_leaves, make_leaves
 from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
 from ledgercore.exchange.signer import Signer
@@ -66,8 +66,9 @@ from ledgercore.rules import (
     exchange_object,
     exchange_status_at,
     product_object,
+    refuse,
 )
-from ledgercore.rules.view import decode_state
+from ledgercore.rules.consent import why_uncovered
 from ledgercore.vault import Vault
 
 __all__ = ["KEY_LIFETIME_MS", "Provider", "Row"]
@@ -165,12 +166,12 @@ class Provider:
         state = self._exchange(intent)
         status = exchange_status_at(state, self._now_ms())
         if status != "INTENDED":
-            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, want INTENDED")
+            refuse("E_EXCHANGE_STATE", f"exchange is {status}, want INTENDED", intent)
         if request_commitment(self._ledger.suite, request) != state.request_commitment:
-            raise RefusedError("E_SCOPE", "request is not the one that the intent commits to")
+            refuse("E_SCOPE", "request is not the one that the intent commits to", intent)
         kept = self._vault.load(f"proposal/{state.consent.hex()}")
         if kept is None:
-            raise RefusedError("E_UNKNOWN", "no terms are known for this consent")
+            refuse("E_UNKNOWN", "no terms are known for this consent", intent)
         proposal = decode_message(kept, Proposal)
         consent = self._consent(state.consent)
         _check_named(consent, state)
@@ -179,18 +180,18 @@ class Provider:
             terms = Terms.from_leaves(leaves, narrowed=True)
             check_terms(terms, consent)
         except InvalidError as error:
-            raise RefusedError("E_SCOPE", str(error)) from error
+            refuse("E_SCOPE", str(error), intent)
         check_mandate(terms, self._mandates)
         if request.purpose != terms.purpose:
-            raise RefusedError("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}")
+            refuse("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}", intent)
         covered = self._offered(terms.product).intersection(terms.fields)
         outside = [field for field in request.fields if field not in covered]
         if outside or not request.fields:
-            raise RefusedError("E_SCOPE", f"fields {outside} are not in consent and product")
+            refuse("E_SCOPE", f"fields {outside} are not in consent and product", intent)
         if not (
             terms.period_begin <= request.period_begin <= request.period_end <= terms.period_end
         ):
-            raise RefusedError("E_SCOPE", "period is not within the consent's")
+            refuse("E_SCOPE", "period is not within the consent's", intent)
         return terms
 
     def answer_stream(
@@ -204,7 +205,7 @@ class Provider:
         try:
             terms = self._check(intent, request)
             if len(request.fields) != 1:
-                raise RefusedError("E_SCOPE", f"fields are {list(request.fields)}, want one")
+                refuse("E_SCOPE", f"fields are {list(request.fields)}, want one", intent)
         except RefusedError as refusal:
             return Draft(self._key, ExchangeRefuse(intent, refusal.code))
         key, context = self._entropy.bytes(32), self._ledger.network + intent
@@ -256,17 +257,17 @@ class Provider:
     def _values(self, subject: str, fields: Sequence[str]) -> list[tuple[str, Value]]:
         row = self._source.get(subject)
         if row is None:
-            raise RefusedError("E_UNKNOWN", "there is no data of the subject")
+            refuse("E_UNKNOWN", "there is no data of the subject")
         absent = [field for field in fields if field not in row]
         if absent:
-            raise RefusedError("E_UNKNOWN", f"there are no fields {absent} of the subject")
+            refuse("E_UNKNOWN", f"there are no fields {absent} of the subject")
         return [(field, _one_form(row[field])) for field in fields]
 
     def delivery(self, intent: bytes) -> Delivery:
         """The sealed payload of an admitted exchange."""
         state = self._exchange(intent)
         if state.admission is None:
-            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
+            refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
         audited = state.admission.audit_copy is not None
         copy = self._kept(intent, state.admission, "audit-copy") if audited else b""
         return Delivery(intent, self._kept(intent, state.admission, "ciphertext"), copy)
@@ -399,43 +400,34 @@ class Provider:
         return kept
 
     def _exchange(self, intent: bytes) -> ExchangeState:
-        value = self._ledger.state(exchange_object(intent))
-        if value is None:
-            raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
-        return decode_state(value, ExchangeState)
+        return read_state(self._ledger, exchange_object(intent), ExchangeState)
 
     def _offered(self, product: str) -> set[str]:
         """The fields that a product offers."""
-        value = self._ledger.state(product_object(product))
-        assert value is not None, "a consent has a product"
-        return {code for code, _, _ in decode_state(value, ProductState).fields}
+        offered = read_state(self._ledger, product_object(product), ProductState)
+        return {code for code, _, _ in offered.fields}
 
     def _consent(self, consent: bytes) -> ConsentState:
-        value = self._ledger.state(consent_object(consent))
-        assert value is not None, "an exchange has a consent"
-        return decode_state(value, ConsentState)
+        return read_state(self._ledger, consent_object(consent), ConsentState)
 
 
 def _check_in_time(state: ExchangeState, now_ms: int) -> None:
     """Withhold the key where the consumer may say that none came."""
     status = exchange_status_at(state, now_ms)
     if status in ("OVERDUE", "TIMED_OUT", "VOIDED"):
-        raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, key is withheld")
+        refuse("E_EXCHANGE_STATE", f"exchange is {status}, key is withheld")
 
 
 def _check_covered(consent: ConsentState, now_ms: int) -> None:
     """Withhold the key where the rules would refuse a use, by the newest block's time."""
-    if consent.status != "AUTHORISED":  # as it is stored, whether its uses are taken or not
-        raise RefusedError("E_CONSENT_STATE", f"consent is {consent.status}, key is withheld")
-    if now_ms >= consent.expires_ms:
-        message = f"consent expired at {consent.expires_ms}, key is withheld"
-        raise RefusedError("E_CONSENT_STATE", message)
+    if why := why_uncovered(consent, now_ms):
+        refuse("E_CONSENT_STATE", f"{why}: key is withheld")
 
 
 def _check_named(consent: ConsentState, state: ExchangeState) -> None:
     """Give nothing to a processor that the subject has dropped."""
     if state.processor and state.processor not in consent.processors:
-        raise RefusedError("E_RECIPIENT", f"consent names processor {state.processor} no more")
+        refuse("E_RECIPIENT", f"consent names processor {state.processor} no more")
 
 
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from ledgercore import keys
-from ledgercore._core import Receipt, hash_domain
+from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     InvalidError,
@@ -20,8 +20,7 @@ from ledgercore.errors import (
     RefusedError,
     UntrustedError,
 )
-from ledgercore.exchange.admission import admitted_state
-from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, verify_copy
+from ledgercore.exchange.audit_copy import verify_copy
 from ledgercore.exchange.messages import (
     Delivery,
     Proposal,
@@ -33,7 +32,14 @@ from ledgercore.exchange.messages import (
     request_commitment,
 )
 from ledgercore.exchange.objection import Objection, make_objection, objection_commitment
-from ledgercore.exchange.salted import FIELD, commit, decode_leaves
+from ledgercore.exchange.reading import (
+    check_ciphertext,
+    read_admit,
+    read_copy,
+    read_payload,
+    read_state,
+)
+from ledgercore.exchange.salted import FIELD, decode_leaves
 from ledgercore.exchange.sealing import (
     open_key,
     open_payload,
@@ -52,13 +58,7 @@ from ledgercore.records import (
     ExchangeTimeOut,
 )
 from ledgercore.records.base import Value
-from ledgercore.rules import (
-    Admission,
-    ExchangeState,
-    exchange_object,
-    exchange_status_at,
-)
-from ledgercore.rules.view import decode_state
+from ledgercore.rules import ExchangeState, exchange_object, exchange_status_at, refuse
 from ledgercore.vault import Vault
 
 __all__ = ["INTENT_LIFETIME_MS", "Recipient", "check_payload"]
@@ -130,8 +130,9 @@ class Recipient:
         """
         state = self._state(delivery.exchange)
         if state.admission is None:
-            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted")
-        _check_admitted(self._ledger.suite, delivery, state.admission)
+            named = delivery.exchange
+            refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", named)
+        check_ciphertext(self._ledger.suite, delivery, state.admission)
         manifest = decode_message(delivery.ciphertext, Manifest)
         return Receiver(manifest, hashes, partial, self._ledger.suite)
 
@@ -183,11 +184,10 @@ class Recipient:
         A consumer that cannot have its data audited declines it instead.
         """
         ledger, intent = self._ledger, delivery.exchange
-        if state.admission is None or state.admission.audit_copy is None:
+        assert state.admission is not None, "an admitted state has an admission"
+        copy = read_copy(ledger.suite, delivery, state.admission)
+        if copy is None:
             return
-        copy = decode_message(delivery.audit_copy, AuditCopy)
-        if copy_hash(ledger.suite, copy) != state.admission.audit_copy:
-            raise InvalidError("audit copy is not the one that was admitted")
         verify_copy(copy, key, ledger.network + intent)
         self._vault.store([(f"exchange/{intent.hex()}/delivery", encode_message(delivery))])
 
@@ -201,11 +201,9 @@ class Recipient:
     def _open_key(self, delivery: Delivery, release: Release) -> tuple[ExchangeState, bytes]:
         """The exchange's state as the receipt proves it, and the key that was released for it."""
         ledger, intent = self._ledger, release.exchange
-        receipt = Receipt.decode(release.receipt)
-        admit = receipt.verify(release.admit, ledger.trust_anchor)
-        state = admitted_state(receipt, intent)
+        admit, state = read_admit(release, intent, ledger.trust_anchor)
         assert state.admission is not None, "an admitted state has an admission"
-        _check_admitted(ledger.suite, delivery, state.admission)
+        check_ciphertext(ledger.suite, delivery, state.admission)
         private = self._vault.load(_delivery_key(state))
         if private is None:
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
@@ -278,7 +276,7 @@ class Recipient:
         state = self._state(intent)
         status = exchange_status_at(state, self._now_ms())
         if status != "OVERDUE":
-            raise RefusedError("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE")
+            refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
         self._vault.erase([_delivery_key(state)])
         return Draft(self._key, ExchangeTimeOut(intent))
 
@@ -304,10 +302,7 @@ class Recipient:
         return self._ledger.time_ms
 
     def _state(self, intent: bytes) -> ExchangeState:
-        value = self._ledger.state(exchange_object(intent))
-        if value is None:
-            raise RefusedError("E_UNKNOWN", f"exchange {intent.hex()[:16]} does not exist")
-        return decode_state(value, ExchangeState)
+        return read_state(self._ledger, exchange_object(intent), ExchangeState)
 
 
 def check_payload(
@@ -318,24 +313,17 @@ def check_payload(
     Raises ``InvalidError`` where it is another payload, and ``RefusedError`` with ``E_SCOPE`` where
     it has other fields.
     """
-    leaves = decode_leaves(payload, FIELD)
     assert state.admission is not None, "an admitted state has an admission"
-    if commit(suite, leaves) != state.admission.disclosure_root:
-        raise InvalidError("payload is not what the provider committed to")
+    leaves = read_payload(suite, payload, state.admission)
     got = tuple(leaf.name for leaf in leaves)
     if got != request.fields:
-        raise RefusedError("E_SCOPE", f"fields are {list(got)}, want {list(request.fields)}")
+        refuse("E_SCOPE", f"fields are {list(got)}, want {list(request.fields)}")
     return {leaf.name: leaf.value for leaf in leaves}
 
 
 def _delivery_key(of: ExchangeIntent | ExchangeState) -> str:
     """Where the vault keeps the private half: of each exchange, though two have one request."""
     return f"request/{of.request_commitment.hex()}/{of.delivery_key.hex()}/delivery-key"
-
-
-def _check_admitted(suite: str, delivery: Delivery, admission: Admission) -> None:
-    if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
-        raise InvalidError("delivery is not the ciphertext that was admitted")
 
 
 def _content_root(value: Value, manifest: Manifest) -> bytes:

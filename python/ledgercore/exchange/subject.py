@@ -16,6 +16,7 @@ from ledgercore.errors import UntrustedError
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.messages import Proposal, Terms, check_terms, encode_message
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
+from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import keep_statement, open_statement
 from ledgercore.exchange.submission import Draft
@@ -27,7 +28,6 @@ from ledgercore.records import (
     DecisionContest,
 )
 from ledgercore.rules import ConsentState, DecisionState, consent_object, decision_object
-from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
 __all__ = ["Subject"]
@@ -111,10 +111,8 @@ class Subject:
     def read_explanation(self, decision: bytes, statement: bytes) -> str:
         """The explanation that the consumer handed over, held to what the ledger says of it."""
         ledger = self._reading()
-        value = ledger.state(decision_object(decision))
-        if value is None:
-            raise UntrustedError(f"decision {decision.hex()[:16]} is not on the ledger")
-        commitment = decode_state(value, DecisionState).explanation_commitment
+        state = read_state(ledger, decision_object(decision), DecisionState)
+        commitment = state.explanation_commitment
         return open_statement(statement, commitment, ledger.suite).decode()
 
     def revoke(self, proposal: Proposal) -> Draft:
@@ -132,10 +130,7 @@ class Subject:
         return self._ledger
 
     def _consent(self, proposal: Proposal, ledger: Ledger) -> ConsentState:
-        value = ledger.state(consent_object(proposal.consent))
-        if value is None:
-            raise UntrustedError(f"consent {proposal.consent.hex()[:16]} is not on the ledger")
-        return decode_state(value, ConsentState)
+        return read_state(ledger, consent_object(proposal.consent), ConsentState)
 
     def _check_asked(self, proposal: Proposal, ledger: Ledger) -> None:
         consent = self._consent(proposal, ledger)

@@ -24,9 +24,9 @@ def encode_part(part: Part) -> bytes:
     return _ENCODER.encode(part)
 
 
-def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int) -> PartT:
+def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int | None = None) -> PartT:
     """The array in ``data``; raise MalformedError where it is not one in its only form."""
-    if len(data) > limit_bytes:
+    if limit_bytes is not None and len(data) > limit_bytes:
         raise LimitError(f"{what} has {len(data)} bytes, want at most {limit_bytes}")
     try:
         part = msgspec.msgpack.decode(data, type=kind)

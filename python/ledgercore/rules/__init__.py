@@ -11,7 +11,7 @@ from ledgercore.rules.agreement import status_at as agreement_status_at
 from ledgercore.rules.audit import disclosure_is_due
 from ledgercore.rules.audit import status_at as audit_status_at
 from ledgercore.rules.authorisation import status_at as authorisation_status_at
-from ledgercore.rules.codes import CODES, Code
+from ledgercore.rules.codes import CODES, Code, refuse
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
@@ -134,6 +134,7 @@ __all__ = [
     "next_position",
     "product_object",
     "proposal_object",
+    "refuse",
     "renewal_object",
     "schema_hash",
     "schema_object",

@@ -31,6 +31,7 @@ from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 
 __all__ = [
     "FAMILY",
+    "IN_FORCE",
     "check_finding",
     "check_issue",
     "check_transfer",
@@ -40,7 +41,8 @@ __all__ = [
     "take_use",
 ]
 
-LIVE = ("GRANTED", "CONSUMED")
+IN_FORCE = ("GRANTED", "CONSUMED")
+"""The states in which an authorisation allows what takes none of its uses."""
 
 GrantCase = Case[AuthorisationGrant, None]
 
@@ -66,7 +68,7 @@ def check_transfer(case: Case[Any, Any], found: Finding, product: str) -> None:
     """
     schema, what = _schema_of(case, product)
     state = _allowing(case, found, "decision", schema.hash)
-    _check_state(case, state, what, LIVE[:1])
+    _check_state(case, state, what, IN_FORCE[:1])
     _check_issue(case, state, what, _product(case, product).provider)
 
 
@@ -88,7 +90,7 @@ def check_use(case: Case[Any, Any], product: str, *, takes: bool = False) -> Non
     """
     schema, what = _schema_of(case, product)
     if schema.token_rule:
-        _check_state(case, _authorisation(case, schema), what, LIVE[:1] if takes else LIVE)
+        _check_state(case, _authorisation(case, schema), what, IN_FORCE[:1] if takes else IN_FORCE)
 
 
 def take_use(case: Case[Any, Any], product: str) -> None:
@@ -135,7 +137,7 @@ def _authorisation(case: Case[Any, Any], schema: SchemaState) -> AuthorisationSt
 
 
 def _check_issue(case: Case[Any, Any], state: AuthorisationState, what: str, issuer: str) -> None:
-    _check_state(case, state, what, LIVE)
+    _check_state(case, state, what, IN_FORCE)
     if state.member != issuer:
         case.refuse("E_RECIPIENT", f"{what} may be issued by {state.member}, not by {issuer}")
 
@@ -205,7 +207,7 @@ FAMILY = Family(
             "GRANTED",
             ("issuer_is_member", "uses_are_granted", "end_is_ahead"),
         ),
-        Row(AuthorisationRevoke.KIND, LIVE, SignedBy.COMPETENT_AUTHORITY, "REVOKED"),
+        Row(AuthorisationRevoke.KIND, IN_FORCE, SignedBy.COMPETENT_AUTHORITY, "REVOKED"),
     ),
     checks=check_names((issuer_is_member, uses_are_granted, end_is_ahead)),
     effects={AuthorisationGrant.KIND: grant, AuthorisationRevoke.KIND: revoke},

@@ -25,11 +25,18 @@ CODES: dict[str, Code] = {
         "the record is of another network or suite",
         "sign it for the network and suite of the trust anchor",
     ),
-    "E_KIND": Code("the kind is unknown, or stands where it cannot", "use a kind of the tables"),
-    "E_CANON": Code(
-        "the body is not the one form of its kind", "make the body with records.encode"
+    "E_KIND": Code(
+        "the kind is unknown, or stands where it cannot",
+        "use a kind of the tables; genesis is record 0 alone, and a proposal is of a quorum's kind",
     ),
-    "E_LIMIT": Code("a list or a number passes its limit", "shorten it, or split the record"),
+    "E_CANON": Code(
+        "the body is not the one form of its kind",
+        "make the body with records.encode, and mend the field that the message names",
+    ),
+    "E_LIMIT": Code(
+        "a list or a number passes its limit",
+        "shorten the list that the message names, or split the record in two",
+    ),
     "E_SEQUENCE": Code(
         "the record does not follow its signer's last one",
         "ask next_position for the sequence and previous id, and sign again",
@@ -44,7 +51,8 @@ CODES: dict[str, Code] = {
         "sign with a member's key, or ask governance to reinstate the member",
     ),
     "E_MEMBER_STATE": Code(
-        "the member is not in a state that allows this", "read the member's state"
+        "the member is not in a state that allows this",
+        "have governance reinstate a suspended member; admit a retired one anew, by another id",
     ),
     "E_KEY": Code(
         "the key is rotated, compromised or the operator's, or a new one does not prove itself",
@@ -61,8 +69,14 @@ CODES: dict[str, Code] = {
         "the signer is not in the role that this kind needs",
         "have a member with the role sign, or the key of this consent",
     ),
-    "E_UNKNOWN": Code("the record names something that does not exist", "check the id"),
-    "E_EXISTS": Code("the id or key is taken", "choose a fresh one"),
+    "E_UNKNOWN": Code(
+        "the record names something that does not exist",
+        "compare the id with the record that makes it, and send that one first",
+    ),
+    "E_EXISTS": Code(
+        "the id or key is taken, or this was said already",
+        "choose a fresh id or key; what was said already need not be sent again",
+    ),
     "E_SCHEMA": Code(
         "the schema is not registered, or is retired",
         "register the schema, or name a version that is registered",
@@ -92,7 +106,10 @@ CODES: dict[str, Code] = {
     "E_PURPOSE": Code(
         "the purpose is not one that was agreed", "use a purpose of the product and of the consent"
     ),
-    "E_SCOPE": Code("the record reaches past what was agreed", "stay within the agreed scope"),
+    "E_SCOPE": Code(
+        "the record reaches past what was agreed",
+        "ask for fields and times of both consent and product, or ask for another consent",
+    ),
     "E_SCOPE_WIDEN": Code(
         "what is called narrower is not within the terms so far",
         "keep leaves and processors of it in their order, with no later end and no more uses",
@@ -101,16 +118,22 @@ CODES: dict[str, Code] = {
         "the provider's endorsement of the consent key does not verify",
         "ask the provider to endorse this consent key and these terms",
     ),
-    "E_CONSENT_STATE": Code("the consent is not in a state that allows this", "ask for consent"),
+    "E_CONSENT_STATE": Code(
+        "the consent is not in a state that allows this",
+        "wait until the subject has answered or the stay is lifted; else ask for another consent",
+    ),
     "E_USES": Code("no use is left, or none was asked for", "ask for a consent with more uses"),
     "E_EXCHANGE_STATE": Code(
-        "the exchange is not in a state that allows this", "read the exchange's state"
+        "the exchange is not in a state that allows this",
+        "send what its table has from the state that the message names, or begin another exchange",
     ),
     "E_DECISION_STATE": Code(
-        "the decision is not in a state that allows this", "read the decision's state"
+        "the decision is not in a state that allows this",
+        "contest a decision once, review it when it is contested; else record another",
     ),
     "E_AUDIT_STATE": Code(
-        "the audit is not in a state that allows this", "read the audit's state; order another"
+        "the audit is not in a state that allows this",
+        "have enough holders sign before the order expires; once it is over, order another",
     ),
     "E_DISPUTE": Code(
         "the exchange is disputed, or a complaint about it was upheld",
@@ -124,6 +147,6 @@ CODES: dict[str, Code] = {
 }
 
 
-def refuse(code: str, message: str, record: bytes) -> NoReturn:
-    """Raise the refusal of a record, with the code's remedy."""
+def refuse(code: str, message: str, record: bytes = b"") -> NoReturn:
+    """Raise the refusal of a record, or of a step before there is one, with the code's remedy."""
     raise RefusedError(code, message, record=record, remedy=CODES[code].remedy)

@@ -48,6 +48,7 @@ __all__ = [
     "take_use",
     "verify_bounds_within",
     "verify_terms_within",
+    "why_uncovered",
 ]
 
 STATUSES = (
@@ -69,6 +70,15 @@ def status_at(state: ConsentState, time_ms: int) -> str:
     if state.uses >= state.max_uses:
         return "CONSUMED"
     return "EXPIRED" if time_ms >= state.expires_ms else "AUTHORISED"
+
+
+def why_uncovered(state: ConsentState, time_ms: int) -> str:
+    """Why no key is released and nothing is used under the consent at a time; empty where it is."""
+    if state.status != "AUTHORISED":  # as it is stored, whether its uses are taken or not
+        return f"consent is {state.status}, want AUTHORISED or CONSUMED"
+    if time_ms >= state.expires_ms:
+        return f"consent expired at {state.expires_ms}, it is {time_ms}"
+    return ""
 
 
 def verify_terms_within(suite: str, root: bytes, body: ConsentNarrow) -> None:

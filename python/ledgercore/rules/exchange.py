@@ -29,7 +29,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules import authorisation
 from ledgercore.rules.agreement import check_in_force
-from ledgercore.rules.consent import give_use_back, take_use
+from ledgercore.rules.consent import give_use_back, take_use, why_uncovered
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.state import (
     NEW,
@@ -188,12 +188,8 @@ def deadline_is_near(case: AdmitCase) -> None:
 
 def consent_still_covers_use(case: UseCase | ReleaseCase) -> None:
     """the consent is AUTHORISED or CONSUMED, before expires_ms, else E_CONSENT_STATE"""
-    consent, now_ms = _consent(case), case.position.time_ms
-    if consent.status != "AUTHORISED":
-        case.refuse("E_CONSENT_STATE", f"consent is {consent.status}, want AUTHORISED or CONSUMED")
-    if now_ms >= consent.expires_ms:
-        message = f"consent expired at {consent.expires_ms}, block time is {now_ms}"
-        case.refuse("E_CONSENT_STATE", message)
+    if why := why_uncovered(_consent(case), case.position.time_ms):
+        case.refuse("E_CONSENT_STATE", why)
 
 
 def purpose_is_of_consent(case: UseCase) -> None:

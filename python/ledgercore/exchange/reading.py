@@ -1,0 +1,88 @@
+"""Read what a party acts on, each thing held to what it must be before anything is done with it.
+
+States come from a ledger and are there, or the record that names them is refused. An admit comes
+with a receipt that shows the exchange admitted by it: a release rests on that, an opening does, and
+an evidence pack. What an admit commits to is the ciphertext, the payload in it and the audit copy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ledgercore._core import Receipt, VerifiedRecord, hash_domain
+from ledgercore.errors import InvalidError, UntrustedError
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash
+from ledgercore.exchange.messages import Delivery, Release, decode_message
+from ledgercore.exchange.salted import FIELD, Leaf, commit, decode_leaves
+from ledgercore.rules import Admission, ExchangeState, State, exchange_object, refuse
+from ledgercore.rules.view import decode_state
+
+if TYPE_CHECKING:  # who verifies a pack needs none
+    from ledgercore._core import Anchor
+    from ledgercore.exchange.case import ReleaseEvidence
+    from ledgercore.ledger import Ledger
+
+__all__ = [
+    "admitted_state",
+    "check_ciphertext",
+    "read_admit",
+    "read_copy",
+    "read_payload",
+    "read_state",
+]
+
+StateT = TypeVar("StateT", bound=State)
+
+
+def read_state(ledger: Ledger, name: bytes, kind: type[StateT]) -> StateT:
+    """The state of an object; raises ``RefusedError`` with ``E_UNKNOWN`` where there is none."""
+    value = ledger.state(name)
+    if value is None:
+        family, _, rest = name.partition(b"/")
+        shown = rest.hex()[:16] if len(rest) == 32 else rest.decode()
+        refuse("E_UNKNOWN", f"{family.decode()} {shown} does not exist")
+    return decode_state(value, kind)
+
+
+def read_admit(
+    release: Release | ReleaseEvidence, intent: bytes, anchor: Anchor
+) -> tuple[VerifiedRecord, ExchangeState]:
+    """The admit that a release rests on, and the state in which it left the exchange."""
+    receipt = Receipt.decode(release.receipt)
+    admit = receipt.verify(release.admit, anchor)
+    return admit, admitted_state(receipt, intent)
+
+
+def admitted_state(receipt: Receipt, intent: bytes) -> ExchangeState:
+    """The exchange's state in a verified receipt of its admit, which must show it admitted."""
+    proof = receipt.state
+    if proof is None or proof.value is None or proof.object != exchange_object(intent):
+        raise UntrustedError("receipt does not show the state of this exchange")
+    state = decode_state(proof.value, ExchangeState)
+    if state.admission is None or state.admission.index != receipt.index:
+        raise UntrustedError(f"exchange is {state.status}, and was not admitted by this record")
+    return state
+
+
+def check_ciphertext(suite: str, delivery: Delivery, admission: Admission) -> None:
+    """Raise ``InvalidError`` unless a delivery is the one that was admitted."""
+    if hash_domain(suite, "commitment", delivery.ciphertext) != admission.ciphertext_hash:
+        raise InvalidError("delivery is not the ciphertext that was admitted")
+
+
+def read_payload(suite: str, data: bytes, admission: Admission) -> tuple[Leaf, ...]:
+    """The leaves of a payload, if it is the one that the provider committed to."""
+    leaves = decode_leaves(data, FIELD)
+    if commit(suite, leaves) != admission.disclosure_root:
+        raise InvalidError("payload is not what the provider committed to")
+    return leaves
+
+
+def read_copy(suite: str, delivery: Delivery, admission: Admission) -> AuditCopy | None:
+    """The audit copy in a delivery, if it is the one that was admitted; None if none was."""
+    if admission.audit_copy is None:
+        return None
+    copy = decode_message(delivery.audit_copy, AuditCopy)
+    if copy_hash(suite, copy) != admission.audit_copy:
+        raise InvalidError("audit copy is not the one that was admitted")
+    return copy
