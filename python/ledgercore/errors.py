@@ -14,7 +14,7 @@
     │   ├── ForkError           two checkpoints that cannot both be of one history
     │   └── RollbackError       an older history shown as the latest
     ├── RefusedError            sound, and against a rule; carries the code
-    ├── AbsentError             what was asked for by its number or id is not there
+    ├── AbsentError             what was asked for by its number, id or name is not there
     └── UnavailableError        a resource could not be had
         ├── PassphraseError     a key is sealed, and its passphrase was not given
         ├── StoreError          input or output failed
@@ -127,7 +127,7 @@ def _refused(code: str, message: str, record: bytes, remedy: str) -> RefusedErro
 
 
 class AbsentError(LedgerError):
-    """What was asked for by its number or id is not there."""
+    """What was asked for by its number, id or name is not there."""
 
 
 class UnavailableError(LedgerError):

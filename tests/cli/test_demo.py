@@ -104,19 +104,34 @@ def test_pack_with_a_changed_byte_does_not_verify(demo: tuple[Path, dict[str, An
 def test_pack_of_any_exchange(demo: tuple[Path, dict[str, Any]]) -> None:
     directory, summary = demo
     names = run_well("show", summary["ledger"], "--objects", "exchange/").decode().split()
+    run_well("pack", directory / "run", names[0], "--output", directory / "full")
     exchange = names[0].removeprefix("exchange/")
-
-    run_well("pack", directory / "run", exchange, "--output", directory / "full")
     run_well("pack", summary["ledger"], exchange, "--output", directory / "bare")
 
     for name in ("full", "bare"):
         run_well("verify", directory / name, "--anchor", summary["anchor"])
     unknown = run("pack", directory / "run", "00" * 32, "--output", directory / "x", "--json")
-    assert unknown.returncode == 3
+    assert unknown.returncode == 4
     (error,) = objects(unknown.stderr)
-    assert (error["error"], error["code"]) == ("RefusedError", "E_UNKNOWN")
-    assert "--objects exchange/" in error["remedy"]
+    assert error["error"] == "AbsentError"
+    assert "--objects exchange/" in error["message"]
     assert not (directory / "x").exists()
+
+
+def test_objects_are_listed_by_a_part_of_their_id(demo: tuple[Path, dict[str, Any]]) -> None:
+    """Each is shown by the name that it is listed by."""
+    _, summary = demo
+    shown = ("show", summary["ledger"], "--json")
+    (every,) = objects(run_well(*shown, "--objects", ""))
+    families = {name.partition("/")[0]: name for name in every["objects"]}
+    assert {"dispute", "exchange", "member", "network"} <= families.keys()
+
+    for name in families.values():
+        (state,) = objects(run_well(*shown, "--state", name))
+        assert state["present"]
+    part = families["exchange"][:20]
+    (found,) = objects(run_well(*shown, "--objects", part))
+    assert found["objects"] == [name for name in every["objects"] if name.startswith(part)]
 
 
 def test_demo_overwrites_nothing(demo: tuple[Path, dict[str, Any]]) -> None:

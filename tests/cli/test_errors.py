@@ -35,6 +35,7 @@ from tests.cli.command import COMMAND, DOCUMENT, objects, run, run_well
         (4, ("show", "a.ledger", "--index", "9" * 40)),
         (4, ("show", "a.ledger", "--block", "9" * 40)),
         (4, ("show", "a.ledger", "--id", "ab" * 32)),
+        (4, ("show", "a.ledger", "--objects", "nonsense")),
         (4, ("prove", "a.ledger", "--since", "3")),
         (4, ("prove", "a.ledger", "--since", "0")),
         (4, ("show", "missing")),
@@ -48,6 +49,7 @@ from tests.cli.command import COMMAND, DOCUMENT, objects, run, run_well
         (4, ("verify", "missing", "--anchor", "missing")),
         (4, ("prove", "a.ledger", "--index", "0", "--output", "a.ledger")),
         (4, ("pack", "missing", "00" * 32, "--output", "p")),
+        (4, ("pack", "a.ledger", "exchange/" + "00" * 32, "--output", "p")),
         (4, ("demo", "--data", "missing", "--mapping", "missing")),
         (5, ("init", "x", "--origin", "a b")),
         (5, ("init", "x", "--origin", "a", "--suite", "gm")),
@@ -105,6 +107,8 @@ def test_error_for_machines_is_one_object(ledger: Path) -> None:
         ("AbsentError", 4, ("show", "a.ledger", "--id", "ab" * 32)),
         ("AbsentError", 4, ("prove", "a.ledger", "--index", "7")),
         ("AbsentError", 4, ("prove", "a.ledger", "--since", "3")),
+        ("AbsentError", 4, ("show", "a.ledger", "--objects", "nonsense")),
+        ("AbsentError", 4, ("pack", "a.ledger", "ab" * 32, "--output", "p")),
         ("StoreError", 4, ("verify", "raw", "--anchor", "missing")),
         ("MalformedError", 5, ("verify", "raw", "--anchor", "text", "--record", "record")),
         ("MalformedError", 5, ("show", "a.ledger", "--id", "a\nb\x1b[31m")),
@@ -120,6 +124,23 @@ def test_error_at_run_time_is_one_line(
     assert (shown["error"], shown["exit_code"]) == (error, code)
     assert person.stderr.startswith(b"ledgercore: ") and person.stderr.count(b"\n") == 1
     assert b"\x1b" not in person.stderr
+
+
+def test_messages_are_in_the_users_words(case: Path) -> None:
+    """Nothing of how Python writes bytes, types, tuples or patterns."""
+    given = [
+        ("show", "a.ledger", "--state", "nonsense"),
+        ("show", "a.ledger", "--state", "member"),
+        ("show", "a.ledger", "--objects", "nonsense"),
+        ("prove", "a.ledger", "--history", "signer/" + "00" * 32),
+    ]
+
+    said = [run(*arguments, directory=case).stderr.decode() for arguments in given]
+
+    for message in said:
+        assert not re.search(r"b'|\\x|\(\?|\\A|<class|\(',|',\)|`", message), message
+    assert "object nonsense is of no family that has states, want one of" in said[0]
+    assert "no object's name begins with nonsense" in said[2]
 
 
 def test_unreadable_file_is_no_misuse(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:

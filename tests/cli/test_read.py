@@ -21,8 +21,8 @@ from ledgercore import (
     parse_anchor,
 )
 from ledgercore.cli.backup import command
-from ledgercore.cli.objects import format_object, parse_object
 from ledgercore.proofs import ConsistencyProof, VerifiedConsistency
+from ledgercore.rules import format_object, parse_object
 from tests.cli.command import objects, run, run_well, verify
 
 

@@ -28,19 +28,19 @@ def command(
     output: str,
     as_json: bool,
 ) -> None:
-    """Put all evidence of one EXCHANGE, by its id, into one file.
+    """Put all evidence of one EXCHANGE, by its id or its object's name, into one file.
 
     PLACE is a ledger, or a directory that ledgercore demo made: then the bank's vault is used.
     Without a vault the pack proves all but the content, of which it has no openings.
     """
     from ledgercore.disk import exists, write_new
-    from ledgercore.errors import RefusedError, StoreError
+    from ledgercore.errors import AbsentError, StoreError
     from ledgercore.exchange.pack import build_pack, verify_pack
     from ledgercore.ledger import Ledger
     from ledgercore.rules import exchange_object
     from ledgercore.vault import Vault
 
-    exchange_id = parse_hex("exchange id", exchange)
+    exchange_id = parse_hex("exchange id", exchange.removeprefix("exchange/"))
     if exists(Path(place) / DEMO_LEDGER):
         vault = vault or str(Path(place) / DEMO_VAULT)
         place = str(Path(place) / DEMO_LEDGER)
@@ -48,10 +48,9 @@ def command(
         raise StoreError(f"{vault} does not exist, want a party's vault")
     with Ledger.open(place, read_only=True) as ledger:
         if ledger.state(exchange_object(exchange_id)) is None:
-            raise RefusedError(
-                "E_UNKNOWN",
-                f"exchange {exchange} does not exist",
-                remedy="ledgercore show LEDGER --objects exchange/ lists those that do",
+            raise AbsentError(
+                f"exchange {exchange_id.hex()} does not exist: "
+                "ledgercore show LEDGER --objects exchange/ lists those that do"
             )
         passphrase = read_passphrase(passphrase_file)
         opened = None if vault is None else Vault(vault, passphrase=passphrase)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledgercore.cli.files import PATH
-from ledgercore.cli.objects import parse_object
 from ledgercore.cli.output import json_line, json_option, on_terminal, print_facts
 from ledgercore.errors import AbsentError
 
@@ -45,6 +44,7 @@ def command(
     """
     from ledgercore.disk import write_new
     from ledgercore.ledger import Ledger
+    from ledgercore.rules import parse_object
 
     chosen = [index if index is not None else state, history, since]
     if chosen.count(None) != len(chosen) - 1:
@@ -78,11 +78,15 @@ def command(
 def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
     if not 0 <= index < ledger.size:
         raise AbsentError(f"index is {index}, want 0 or more and below {ledger.size}")
+    from ledgercore.rules import parse_object
+
     name = None if state is None else parse_object(state)
     return ledger.receipt(index, state_of=name).encode()
 
 
 def _history(ledger: Ledger, name: str, height: int | None) -> bytes:
+    from ledgercore.rules import parse_object
+
     if height is not None and not 0 <= height <= ledger.height:
         raise AbsentError(f"height is {height}, want 0 or more and at most {ledger.height}")
     return ledger.prove_history(parse_object(name), height=height).encode()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledgercore.cli.files import PATH
-from ledgercore.cli.objects import format_object, parse_object
 from ledgercore.cli.output import (
     json_option,
     parse_hex,
@@ -60,9 +59,7 @@ def command(
             _print_checkpoint(opened.checkpoint, as_json)
             return
         if prefix is not None:
-            _print_objects(
-                [format_object(name) for name, _ in opened.states(prefix.encode())], as_json
-            )
+            _print_objects(_objects(opened, prefix), as_json)
             return
         if record_id is not None:
             index = opened.find(parse_hex("id", record_id))
@@ -77,7 +74,7 @@ def command(
             elif height is not None:
                 facts = _block_facts(opened.block(height))
             elif state is not None:
-                facts = _state_facts(state, opened.state(parse_object(state)))
+                facts = _state_facts(state, opened)
             else:
                 facts = _ledger_facts(opened)
         except IndexError as error:
@@ -97,6 +94,20 @@ def _print_body(body: bytes, index: int, as_json: bool) -> None:
         print_json({"index": index, "body_base64": b64encode(body).decode()})
     else:
         click.echo(body, nl=False)
+
+
+def _objects(ledger: Ledger, prefix: str) -> list[str]:
+    """The names that begin so, of which an id may be there in part."""
+    from ledgercore.rules import format_object
+
+    family, slash, _ = prefix.partition("/")
+    names = [format_object(name) for name, _ in ledger.states(f"{family}{slash}".encode())]
+    found = [name for name in names if name.startswith(prefix)]
+    if not found:
+        raise AbsentError(
+            f"no object's name begins with {prefix}: ledgercore show LEDGER --objects '' lists all"
+        )
+    return found
 
 
 def _print_objects(names: list[str], as_json: bool) -> None:
@@ -150,8 +161,10 @@ def _block_facts(block: Block) -> dict[str, Any]:
     }
 
 
-def _state_facts(name: str, value: bytes | None) -> dict[str, Any]:
-    from ledgercore.rules import decode_object
+def _state_facts(text: str, ledger: Ledger) -> dict[str, Any]:
+    from ledgercore.rules import decode_object, parse_object
 
-    shown = None if value is None else plain(decode_object(parse_object(name), value))
-    return {"object": name, "present": value is not None, "state": shown}
+    name = parse_object(text)
+    value = ledger.state(name)
+    shown = None if value is None else plain(decode_object(name, value))
+    return {"object": text, "present": value is not None, "state": shown}

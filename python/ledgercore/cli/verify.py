@@ -17,7 +17,6 @@ from ledgercore.cli.files import (
     read_note,
     read_record,
 )
-from ledgercore.cli.objects import format_object
 from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
 from ledgercore.errors import (
     InvalidError,
@@ -261,6 +260,8 @@ def _verify_renewed(data: bytes, anchor: Anchor, as_json: bool) -> None:
 
 def _state_facts(verified: VerifiedState) -> dict[str, Any]:
     """An object and its state by field, with the status that the newest record left."""
+    from ledgercore.rules import format_object
+
     state = plain(verified.state)
     facts = {"object": format_object(verified.object), "present": state is not None}
     if state is not None and "status" in state:

@@ -19,7 +19,7 @@ from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
 from ledgercore.ledger.touches import link_touches
-from ledgercore.rules import Position, Touch, View
+from ledgercore.rules import Position, Touch, View, format_object
 
 __all__ = ["Progress", "Report", "audit"]
 
@@ -202,8 +202,12 @@ class _Walk:
             self._check_run(run, buckets)
         for name, value, height, touch in self._store.states():
             if (self._values.get(name), self._heights.get(name)) != (value, height):
-                raise CorruptError(f"state of {name!r} is not the one that the rules make")
+                raise CorruptError(
+                    f"state of {format_object(name)} is not the one that the rules make"
+                )
             if self._newest.get(name, 0) != touch:
-                raise CorruptError(f"newest touch of {name!r} is not the one that records make")
+                raise CorruptError(
+                    f"newest touch of {format_object(name)} is not the one that records make"
+                )
         if self.frontier.root() != head.checkpoint.root:
             raise CorruptError("newest checkpoint is not the one that the records lead to")

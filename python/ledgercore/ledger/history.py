@@ -11,7 +11,13 @@ from ledgercore.errors import CorruptError, InvalidProof
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.touches import walk_touches
 from ledgercore.proofs import HistoryProof, StateReceipt, check_complete
-from ledgercore.rules import BusinessState, check_has_history, decode_object, state_type
+from ledgercore.rules import (
+    BusinessState,
+    check_has_history,
+    decode_object,
+    format_object,
+    state_type,
+)
 
 __all__ = ["prove_history", "read_history", "state_receipt"]
 
@@ -19,7 +25,7 @@ __all__ = ["prove_history", "read_history", "state_receipt"]
 def read_history(reader: Reader, name: bytes) -> list[tuple[int, Record]]:
     """Every record that touched an object, with its index, in the ledger's order."""
     check_has_history(name)
-    reader.check_whole(f"history of {name!r}")
+    reader.check_whole(f"history of {format_object(name)}")
     with reader.moment():
         value = reader.state(name)
         if value is None:
@@ -30,7 +36,7 @@ def read_history(reader: Reader, name: bytes) -> list[tuple[int, Record]]:
         entries = [(index, reader.record(index)) for index in reversed(indices)]
     try:
         ids = [record.id for _, record in entries]
-        check_complete(reader.anchor.suite, f"index of {name!r}", state, ids)
+        check_complete(reader.anchor.suite, f"index of {format_object(name)}", state, ids)
     except InvalidProof as error:
         raise CorruptError(f"{error}; restore the ledger from a backup") from error
     return entries

@@ -47,6 +47,7 @@ from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
 from ledgercore.ledger.published import Published
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.proofs.wire import split_hashes
+from ledgercore.rules import format_object
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 
 __all__ = ["Moment", "Reader"]
@@ -382,14 +383,16 @@ class Reader:
         if value is None or hash_domain(self.anchor.suite, "state-value", value) != want:
             value = self.store.state(name)
             if value is None:
-                raise CorruptError(f"state of {name!r} is missing: restore it from a backup")
+                raise CorruptError(
+                    f"state of {format_object(name)} is missing: restore it from a backup"
+                )
             self._check_state(head, name, value)
             self._states.put(name, value)
         return value
 
     def _check_state(self, head: Head, name: bytes, value: bytes) -> None:
         if hash_domain(self.anchor.suite, "state-value", value) != head.states.value_hash(name):
-            raise CorruptError(f"state of {name!r} is not the one that was signed")
+            raise CorruptError(f"state of {format_object(name)} is not the one that was signed")
 
     def states(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The name and state of every object whose name begins so, in the order of names."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ledgercore.errors import CorruptError
-from ledgercore.rules import Touch
+from ledgercore.rules import Touch, format_object
 from ledgercore.store import Store, StoredTouch
 
 __all__ = ["Links", "add_touches", "check_touches", "link_touches", "walk_touches"]
@@ -69,8 +69,12 @@ def walk_touches(store: Store, name: bytes, count: int) -> Iterator[int]:
     for _ in range(count):
         touch = store.touch(number)
         if touch is None or touch.previous >= number or (last is not None and touch.record >= last):
-            raise CorruptError(f"history of {name!r}: touch {number} is damaged or missing")
+            raise CorruptError(
+                f"history of {format_object(name)}: touch {number} is damaged or missing"
+            )
         yield touch.record
         number, last = touch.previous, touch.record
     if number:
-        raise CorruptError(f"history of {name!r}: more than the {count} records of its state")
+        raise CorruptError(
+            f"history of {format_object(name)}: more than the {count} records of its state"
+        )

@@ -44,10 +44,9 @@ from ledgercore.errors import (
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.answers import error_of
 from ledgercore.node.channel import Caller, Channel
-from ledgercore.node.names import format_object
 from ledgercore.node.submission import Submitted, check_receipt, decode_submitted
 from ledgercore.proofs import History, StateReceipt, VerifiedState, verify_history
-from ledgercore.rules import SignerState, signer_object
+from ledgercore.rules import SignerState, format_object, signer_object
 from ledgercore.rules.governance import FIRST_POSITION
 from ledgercore.sync.messages import (
     NOTE_BYTES,

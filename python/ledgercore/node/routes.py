@@ -25,11 +25,11 @@ from ledgercore.errors import (
 from ledgercore.node.answers import TooLargeError, json_answer
 from ledgercore.node.guard import KEY, inner_path
 from ledgercore.node.metrics import METRICS_TYPE
-from ledgercore.node.names import parse_object
 from ledgercore.node.node import Node
 from ledgercore.node.openapi import document
 from ledgercore.node.submission import encode_submitted
 from ledgercore.node.table import Parameter, RouteRow
+from ledgercore.rules import parse_object
 from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
 from ledgercore.sync.messages import Request as Carried
 from ledgercore.sync.witness import COSIGNING_REFUSALS

@@ -16,7 +16,7 @@ from ledgercore._core import Anchor, Checkpoint, StateProof, check_canonical
 from ledgercore.errors import CorruptError, MalformedError
 from ledgercore.proofs.wire import decode_part, encode_part, verify_note
 from ledgercore.records.base import Part
-from ledgercore.rules import State, decode_object, encode_state, state_type
+from ledgercore.rules import State, decode_object, encode_state, format_object, state_type
 
 __all__ = [
     "STATE_RECEIPT_BYTES",
@@ -78,7 +78,7 @@ def _decoded(name: bytes, value: bytes) -> State:
     try:
         state = decode_object(name, value)
     except CorruptError as error:
-        raise MalformedError(f"state of {name!r}: {error}") from error
+        raise MalformedError(f"state of {format_object(name)}: {error}") from error
     if encode_state(state) != value:
-        raise MalformedError(f"state of {name!r} is not in its canonical form")
+        raise MalformedError(f"state of {format_object(name)} is not in its canonical form")
     return state

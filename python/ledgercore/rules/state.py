@@ -6,6 +6,9 @@ state begins ``9b a9 57 49 54 48 44 52 41 57 4e 02 c4 20``: eleven fields, statu
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from ledgercore.errors import MalformedError
@@ -51,8 +54,10 @@ __all__ = [
     "decision_object",
     "dispute_object",
     "exchange_object",
+    "format_object",
     "key_object",
     "member_object",
+    "parse_object",
     "product_object",
     "proposal_object",
     "renewal_object",
@@ -433,22 +438,61 @@ _STATE_TYPES: dict[bytes, type[State]] = {
 _NAMED = (b"member", b"schema", b"product", b"book")
 """Families whose objects have names; the others' ids are 32 bytes, but for what there is one of."""
 _ONE = (NETWORK, GOVERNANCE, AMOUNTS)
+_ID = re.compile("[0-9a-fA-F]{64}")
 
 
 def state_type(name: bytes) -> type[State]:
     """The type that every state of an object has; raise MalformedError for what can have none."""
     family, slash, rest = name.partition(b"/")
     if family not in _STATE_TYPES or (slash == b"") != (family in _ONE):
-        raise MalformedError(f"object {name!r} is of no family that has states")
+        raise MalformedError(
+            f"object {format_object(name)} is of no family that has states, want one of "
+            f"{_listed(_STATE_TYPES)}; all but {_listed(_ONE)} with a slash and an id or a name"
+        )
     if slash and family not in _NAMED and len(rest) != 32:
-        raise MalformedError(f"object {name!r} has an id of {len(rest)} bytes, want 32")
+        raise MalformedError(
+            f"object {format_object(name)} has an id of {len(rest)} bytes, want 32"
+        )
     return _STATE_TYPES[family]
 
 
 def check_has_history(name: bytes) -> None:
     """Raise MalformedError unless the object is of a family whose states count records."""
     if not issubclass(state_type(name), BusinessState):
-        counted = [
-            b.decode() for b, kind in _STATE_TYPES.items() if issubclass(kind, BusinessState)
-        ]
-        raise MalformedError(f"object {name!r} has no history, want one of {', '.join(counted)}")
+        counted = [each for each, kind in _STATE_TYPES.items() if issubclass(kind, BusinessState)]
+        raise MalformedError(
+            f"object {format_object(name)} has no history, want one of {_listed(counted)}"
+        )
+
+
+def parse_object(text: str) -> bytes:
+    """An object's name from its text, ``consent/`` and 64 digits or ``member/bank-a``.
+
+    Raises MalformedError for what can have no state.
+    """
+    family, slash, rest = text.partition("/")
+    name = text.encode()
+    if slash and _has_id(family.encode()):
+        if not _ID.fullmatch(rest):
+            raise MalformedError(
+                f"object id is {rest!r}, want 64 hexadecimal digits after {family}/"
+            )
+        name = family.encode() + b"/" + bytes.fromhex(rest)
+    state_type(name)
+    return name
+
+
+def format_object(name: bytes) -> str:
+    """An object's name as the text that ``parse_object`` takes."""
+    family, slash, rest = name.partition(b"/")
+    if slash and _has_id(family):
+        return f"{family.decode()}/{rest.hex()}"
+    return name.decode(errors="backslashreplace")
+
+
+def _has_id(family: bytes) -> bool:
+    return family in _STATE_TYPES and family not in _NAMED and family not in _ONE
+
+
+def _listed(families: Iterable[bytes]) -> str:
+    return ", ".join(family.decode() for family in families)
