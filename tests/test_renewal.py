@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec import structs
 
 from ledgercore import (
+    AbsentError,
     InvalidProof,
     Ledger,
     LedgerError,
@@ -21,13 +23,15 @@ from ledgercore import (
     rules,
 )
 from ledgercore._core import Record
+from ledgercore.cli import root
 from ledgercore.clock import ManualClock
+from ledgercore.keyfile import store_key
 from ledgercore.ledger.renewal import prove_renewed, renew
 from ledgercore.proofs import RenewedRecord, verify_renewed
 from ledgercore.rules import View
 from tests import network, reference
 from tests.cli.command import objects, run, run_well
-from tests.network import KEYS, NETWORKS, START, begin, code_of, sign
+from tests.network import KEYS, NETWORKS, START, ZERO, begin, code_of, sign
 from tests.test_history import create, fill
 
 PAIRS = [("c2sp", "std"), ("std", "c2sp"), ("std", "std")]
@@ -224,3 +228,74 @@ def test_the_command_verifies_a_renewed_record(tmp_path: Path) -> None:
     assert (facts["id"], facts["index"]) == (record.id.hex(), 2)
     assert (facts["former_suite"], facts["former_size"]) == ("c2sp", 3)
     assert run("verify", "bad", *given, directory=tmp_path).returncode != 0
+
+
+def call(*arguments: object) -> Any:
+    """What a command in this process says, or the error that it raises."""
+    done = CliRunner().invoke(root, [*map(str, arguments), "--json"])
+    if isinstance(done.exception, LedgerError):
+        raise done.exception
+    return objects(done.stdout_bytes)[0] if done.exit_code == 0 else done.exit_code
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A former and a newer ledger, as their operators have them, and a member's key."""
+    with create(tmp_path / "former.ledger", "c2sp") as former:
+        fill(former)
+    members = network.genesis_body().members
+    Ledger.create(tmp_path / "newer.ledger", origin="example.org/newer", members=members).close()
+    store_key(tmp_path / "member.key", bytes([network.NAMES.index("supervisor") + 1]) * 32)
+    with Ledger.open(tmp_path / "newer.ledger") as newer:
+        (tmp_path / "anchor.toml").write_text(format_anchor(newer.trust_anchor))
+    return tmp_path
+
+
+def test_the_command_renews_a_ledger_and_proves_each_record_of_it(directory: Path) -> None:
+    former, newer = directory / "former.ledger", directory / "newer.ledger"
+    proven = ("prove", former, "--index", 1, "--renewed-in", newer)
+    with pytest.raises(AbsentError, match="is not anchored in example"):
+        call(*proven)
+
+    facts = call("renew", former, newer, "--member-key", directory / "member.key")
+    call(*proven, "--output", directory / "proof")
+    shown = call("verify", directory / "proof", "--anchor", directory / "anchor.toml")
+    (directory / "base64").write_text(call(*proven)["renewed"])
+
+    with Ledger.open(former, read_only=True) as ledger:
+        assert (facts["former_suite"], facts["former_size"]) == ("c2sp", ledger.size)
+        assert shown["id"] == ledger.record(1).id.hex()
+        beyond = ledger.size
+    assert shown["anchored_by"] == facts["id"]
+    assert call("verify", directory / "base64", "--anchor", directory / "anchor.toml") == shown
+    with pytest.raises(AbsentError, match="want 0 or more and below"):
+        call("prove", former, "--index", beyond, "--renewed-in", newer)
+    assert call("prove", former, "--since", 1, "--renewed-in", newer) == 2
+    assert call("prove", former, "--index", 1, "--anchored-at", 1) == 2
+
+
+def test_the_command_proves_nothing_by_an_anchor_of_another_history(directory: Path) -> None:
+    former, newer = directory / "former.ledger", directory / "newer.ledger"
+    with Ledger.open(former, read_only=True) as old, Ledger.open(newer) as ledger:
+        body = renew(old, ledger.suite)
+        good = submit(ledger, body)
+        submit(ledger, structs.replace(body, root=ZERO))
+    proven = ("prove", former, "--index", 1, "--renewed-in", newer)
+
+    with pytest.raises(InvalidProof, match="name another anchor with --anchored-at"):
+        call(*proven)
+
+    assert call(*proven, "--anchored-at", good)["index"] == 1
+
+
+def test_the_command_renews_only_what_a_member_answers_for(directory: Path) -> None:
+    """The operator is one; for another key's word it is refused, and nothing is there."""
+    given = ("renew", directory / "former.ledger", directory / "newer.ledger")
+    store_key(directory / "stranger.key", bytes([99]) * 32)
+
+    with pytest.raises(RefusedError, match="E_"):
+        call(*given, "--member-key", directory / "stranger.key")
+    index = call(*given)["index"]
+
+    with Ledger.open(directory / "newer.ledger", read_only=True) as newer:
+        assert (index, newer.size) == (1, 2)

@@ -39,6 +39,7 @@ COMMANDS = {
     "node": "Run one member's node in a network: init, witness, run, join, repair, status.",
     "pack": "Write the evidence pack of an exchange.",
     "prove": "Write a receipt, a state, a history or a proof of growth.",
+    "renew": "Anchor the whole of a former ledger in a newer one.",
     "show": "Show a ledger, a record, a block or an object's state.",
     "verify": "Verify a receipt, a state, a history or an evidence pack, offline.",
 }

@@ -120,6 +120,7 @@ _OBJECTS = (
     ("proof", CONSISTENCY_LOOK),
     ("receipt", "JSON that holds a receipt: take its receipt alone"),
     ("history", "JSON that holds a history: take its history alone"),
+    ("renewed", "JSON that holds a renewed record: take its renewed alone"),
     ("checkpoint", "JSON that holds a checkpoint: take its checkpoint alone"),
     ("operator", "what anchor --json prints"),
 )

@@ -1,4 +1,4 @@
-"""Write a receipt of a record or a state, a history, or a proof that the ledger goes on."""
+"""Write a receipt of a record or a state, a history, a renewed record, or a proof of growth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from ledgercore.cli.files import PATH
 from ledgercore.cli.output import json_line, json_option, on_terminal, print_facts
-from ledgercore.errors import AbsentError
+from ledgercore.errors import AbsentError, InvalidProof
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 @click.option("--history", help="Prove which records are all that touched an object.")
 @click.option("--height", type=int, help="With --history: as of this block's checkpoint.")
 @click.option("--since", type=int, help="Prove that the ledger goes on from this size.")
+@click.option(
+    "--renewed-in",
+    "newer",
+    type=PATH,
+    help="With --index: by the anchor that ledgercore renew put into this newer ledger.",
+)
+@click.option(
+    "--anchored-at", type=int, help="With --renewed-in: the anchor's index, not the newest."
+)
 @click.option("--output", type=PATH, help="A new file to write it to.")
 @json_option
 def command(
@@ -33,12 +42,15 @@ def command(
     history: str | None,
     height: int | None,
     since: int | None,
+    newer: str | None,
+    anchored_at: int | None,
     output: str | None,
     as_json: bool,
 ) -> None:
     """Prove one thing of LEDGER: --index, --state, --history or --since.
 
-    With --index and --state together a receipt has the state beside it. What is not JSON is
+    With --index and --state together a receipt has the state beside it, with --index and
+    --renewed-in it is a record of LEDGER, led to the anchor of a newer ledger. What is not JSON is
     written to a file as its bytes, and into a pipe as a line of base64 alone: ledgercore verify
     takes both. The proof of --since is JSON, its hashes in hexadecimal.
     """
@@ -53,6 +65,10 @@ def command(
         raise click.UsageError("--state goes alone or with --index")
     if height is not None and history is None:
         raise click.UsageError("--height goes with --history")
+    if newer is not None and (index is None or state is not None):
+        raise click.UsageError("--renewed-in goes with --index, and without --state")
+    if anchored_at is not None and newer is None:
+        raise click.UsageError("--anchored-at goes with --renewed-in")
     with Ledger.open(ledger, read_only=True) as opened:
         if since is not None:
             facts = _consistency(opened, since)
@@ -60,6 +76,9 @@ def command(
         elif history is not None:
             data = _history(opened, history, height)
             facts = {"object": history, "history": (text := b64encode(data).decode())}
+        elif index is not None and newer is not None:
+            data = _renewed(opened, index, newer, anchored_at)
+            facts = {"index": index, "renewed": (text := b64encode(data).decode())}
         elif index is not None:
             data = _receipt(opened, index, state)
             facts = {"index": index, "receipt": (text := b64encode(data).decode())}
@@ -76,12 +95,37 @@ def command(
 
 
 def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
-    if not 0 <= index < ledger.size:
-        raise AbsentError(f"index is {index}, want 0 or more and below {ledger.size}")
     from ledgercore.rules import parse_object
 
+    _check_index(ledger, index)
     name = None if state is None else parse_object(state)
     return ledger.receipt(index, state_of=name).encode()
+
+
+def _renewed(ledger: Ledger, index: int, newer: str, anchored_at: int | None) -> bytes:
+    """A renewed record that verifies: an anchor of another root would prove nothing."""
+    from ledgercore.ledger import Ledger
+    from ledgercore.ledger.renewal import find_renewal, prove_renewed
+
+    _check_index(ledger, index)
+    with Ledger.open(newer, read_only=True) as opened:
+        if anchored_at is None:
+            anchored_at = find_renewal(ledger, opened, index)
+        _check_index(opened, anchored_at)
+        renewed = prove_renewed(ledger, opened, anchored_at, index)
+        try:
+            renewed.verify(opened.trust_anchor)
+        except InvalidProof as error:
+            raise InvalidProof(
+                f"record {anchored_at} of the newer ledger anchors another history: {error}; name "
+                "another anchor with --anchored-at"
+            ) from error
+    return renewed.encode()
+
+
+def _check_index(ledger: Ledger, index: int) -> None:
+    if not 0 <= index < ledger.size:
+        raise AbsentError(f"index is {index}, want 0 or more and below {ledger.size}")
 
 
 def _history(ledger: Ledger, name: str, height: int | None) -> bytes:

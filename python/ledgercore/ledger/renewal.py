@@ -19,24 +19,26 @@ from ledgercore._core import (
     prove_multi,
     tree_root,
 )
-from ledgercore.errors import MalformedError, UntrustedError
+from ledgercore.errors import AbsentError, MalformedError, UntrustedError
+from ledgercore.ledger.audit import Progress
 from ledgercore.ledger.ledger import Ledger
 from ledgercore.proofs.renewal import RenewedRecord
 from ledgercore.proofs.wire import split_hashes
 from ledgercore.records import RenewalAnchor, decode
+from ledgercore.rules import RenewalState, decode_object
 
-__all__ = ["prove_renewed", "renew"]
+__all__ = ["find_renewal", "prove_renewed", "renew"]
 
 BATCH = 4096
 """Records that are hashed together."""
 
 
-def renew(former: Ledger, suite: str) -> RenewalAnchor:
+def renew(former: Ledger, suite: str, progress: Progress | None = None) -> RenewalAnchor:
     """Verify all of a ledger, and hash it anew; what a member signs into a newer one.
 
     Raises as ``Ledger.verify`` does: nothing that is unsound is carried over.
     """
-    report = former.verify()
+    report = former.verify(progress)
     with former.moment():
         size, note = former.size, former.checkpoint
         if size != report.records:
@@ -49,6 +51,22 @@ def renew(former: Ledger, suite: str) -> RenewalAnchor:
         former_checkpoint=note.encode(),
         root=root,
     )
+
+
+def find_renewal(former: Ledger, newer: Ledger, index: int) -> int:
+    """Where the newest anchor of a former ledger stands that covers the record at an index."""
+    found = []
+    for name, value in newer.states(b"renewal/"):
+        state = decode_object(name, value)
+        assert isinstance(state, RenewalState)
+        if state.former_network == former.network and index < state.former_size:
+            found.append(newer.find(name.removeprefix(b"renewal/")) or 0)
+    if not found:
+        raise AbsentError(
+            f"record {index} is not anchored in {newer.origin}: anchor its ledger there, with "
+            "ledgercore renew or from Python"
+        )
+    return max(found)
 
 
 def prove_renewed(former: Ledger, newer: Ledger, anchored_at: int, index: int) -> RenewedRecord:

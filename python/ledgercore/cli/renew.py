@@ -1,0 +1,70 @@
+"""Anchor the whole of a former ledger in a newer one, under the newer one's suite."""
+
+from __future__ import annotations
+
+import click
+
+from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passphrase
+from ledgercore.cli.output import json_option, print_facts, progress_bars
+
+
+@click.command("renew")
+@click.argument("former", type=PATH)
+@click.argument("newer", type=PATH)
+@click.option(
+    "--member-key",
+    "member_place",
+    help="Where the key of the member is that answers for it; the operator's if left out.",
+)
+@key_option
+@passphrase_option
+@json_option
+def command(
+    former: str,
+    newer: str,
+    member_place: str | None,
+    key_place: str | None,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> None:
+    """Verify all of FORMER, hash it anew, and anchor it in NEWER as a member's record.
+
+    Whoever keeps a record of FORMER shows from then on, under the anchor of NEWER alone, that it
+    stood there: ledgercore prove FORMER --index N --renewed-in NEWER. NEWER is opened to write, so
+    its node is stopped meanwhile, and nothing else may sign with the member's key.
+    """
+    from ledgercore.keys import load_signer, sign_record
+    from ledgercore.ledger import Ledger
+    from ledgercore.ledger.renewal import renew
+    from ledgercore.records import encode
+    from ledgercore.store import parse_address
+
+    passphrase = read_passphrase(passphrase_file)
+    key = load_signer(key_place or f"{parse_address(newer).beside()}.key", passphrase)
+    member = key if member_place is None else load_signer(member_place, passphrase)
+    with (
+        Ledger.open(former, read_only=True) as old,
+        Ledger.open(newer, key=key) as new,
+        progress_bars() as progress,
+    ):
+        body = renew(old, new.suite, lambda done, total: progress("verifying", done, total))
+        sequence, previous = new.next_position(member.public_key)
+        record = sign_record(
+            member,
+            new.suite,
+            new.network,
+            body.KIND,
+            encode(body),
+            sequence=sequence,
+            previous=previous,
+        )
+        receipt = new.submit(record.encode())
+    facts = {
+        "index": receipt.index,
+        "id": record.id.hex(),
+        "former_network": body.former_network.hex(),
+        "former_suite": body.former_suite,
+        "former_size": body.former_size,
+        "root": body.root.hex(),
+    }
+    print_facts(facts, as_json=as_json)
