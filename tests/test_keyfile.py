@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ledgercore import (
     PassphraseError,
     SigningKey,
     StoreError,
+    UnavailableError,
 )
 from ledgercore.entropy import SeededEntropy, SystemEntropy
 from ledgercore.keyfile import load_key, load_vault_key, store_key, store_vault_key
@@ -47,6 +49,12 @@ def pem(key: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey | Ed25519Priva
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def put(path: Path, data: bytes) -> None:
+    """Write a file that only its owner may read."""
+    path.touch(0o600)
+    path.write_bytes(data)
+
+
 def test_a_key_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
     store_key(tmp_path / "key", SEED)
 
@@ -54,6 +62,39 @@ def test_a_key_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
     with pytest.raises(StoreError, match="exists already"):
         store_key(tmp_path / "key", bytes(32))
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o602, 0o644, 0o666])
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+def test_a_key_that_others_may_read_is_refused(
+    tmp_path: Path, mode: int, passphrase: bytes | None
+) -> None:
+    """It is taken once only its owner may, whose mode may be less than that of a new file."""
+    signing, vault = tmp_path / "key", tmp_path / "vault.key"
+    store_key(signing, SEED, passphrase, cost=MIN_COST)
+    store_vault_key(vault, SEED, passphrase, cost=MIN_COST)
+
+    for path, load in ((signing, load_key), (vault, load_vault_key)):
+        path.chmod(mode)
+        with pytest.raises(UnavailableError, match=f"its mode is {mode:o}.: chmod 600 {path}"):
+            load(path, passphrase)
+        for private in (0o600, 0o400):
+            path.chmod(private)
+            load(path, passphrase)
+
+
+def test_a_key_of_another_user_may_be_its_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where an administrator gives a secret to the group of a service."""
+    store_key(tmp_path / "key", SEED)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+
+    (tmp_path / "key").chmod(0o640)
+    load_key(tmp_path / "key")
+    (tmp_path / "key").chmod(0o644)
+    with pytest.raises(UnavailableError, match="its mode is 644"):
+        load_key(tmp_path / "key")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +109,7 @@ def test_a_key_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_key_is_named_with_the_remedy(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "key").write_bytes(data)
+    put(tmp_path / "key", data)
 
     with pytest.raises(MalformedError, match=r"is no unencrypted PKCS#8 key .* restore it"):
         load_key(tmp_path / "key")
@@ -80,7 +121,7 @@ def test_what_is_no_key_is_named_with_the_remedy(tmp_path: Path, data: bytes) ->
 def test_another_kind_of_key_is_refused(
     tmp_path: Path, other: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey
 ) -> None:
-    (tmp_path / "key").write_bytes(pem(other))
+    put(tmp_path / "key", pem(other))
 
     with pytest.raises(MalformedError, match="another kind of key, want Ed25519"):
         load_key(tmp_path / "key")
@@ -110,7 +151,7 @@ def test_a_vaults_key_comes_back_or_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="is not sealed: leave the passphrase out"):
         load_vault_key(tmp_path / "key", b"passphrase")
     for number, text in enumerate((b"", SEED, SEED.hex().encode(), b"0" * 62 + b"\n", b"\xff")):
-        (tmp_path / f"wrong-{number}").write_bytes(text)
+        put(tmp_path / f"wrong-{number}", text)
         with pytest.raises(MalformedError, match="is no vault's key, want 64 hex digits"):
             load_vault_key(tmp_path / f"wrong-{number}")
 

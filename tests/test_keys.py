@@ -275,8 +275,21 @@ def test_the_pkcs12_file_of_another_program_is_read(tmp_path: Path) -> None:
     path = tmp_path / "other.pfx"
     private = Ed25519PrivateKey.from_private_bytes(SEED)
     encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2048).build(PASSPHRASE)
+    path.touch(0o600)
     path.write_bytes(pkcs12.serialize_key_and_certificates(b"x", private, None, None, encryption))
 
+    assert keys.load_signer(str(path), PASSPHRASE).public_key == KEY.public_key
+
+
+def test_a_pkcs12_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "operator.p12"
+    keys.store_pkcs12(path, SEED, PASSPHRASE)
+    path.chmod(0o644)
+
+    with pytest.raises(UnavailableError, match=f"chmod 600 {path}"):
+        keys.load_signer(str(path), PASSPHRASE)
+
+    path.chmod(0o600)
     assert keys.load_signer(str(path), PASSPHRASE).public_key == KEY.public_key
 
 
@@ -284,6 +297,7 @@ def test_what_is_wrong_with_a_pkcs12_file_is_said(tmp_path: Path) -> None:
     path, other = tmp_path / "operator.p12", tmp_path / "other.p12"
     keys.store_pkcs12(path, SEED, PASSPHRASE)
     encryption = PrivateFormat.PKCS12.encryption_builder().build(PASSPHRASE)
+    other.touch(0o600)
     other.write_bytes(
         pkcs12.serialize_key_and_certificates(
             b"x", generate_private_key(SECP256R1()), None, None, encryption

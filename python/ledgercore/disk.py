@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import stat
 import sys
 import weakref
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ledgercore.errors import BusyError, LimitError, StoreError
+from ledgercore.errors import BusyError, LimitError, StoreError, UnavailableError
 
 __all__ = [
     "HeadFile",
@@ -34,6 +35,7 @@ __all__ = [
     "open_lines",
     "process_id",
     "read_bytes",
+    "read_private",
     "read_start",
     "remove",
     "rename",
@@ -111,6 +113,29 @@ def read_bytes(path: str | Path, limit_bytes: int = FILE_BYTES, of: str = "a sma
     data = read_start(path, limit_bytes + 1)
     if len(data) > limit_bytes:
         raise LimitError(f"{path} has more than {limit_bytes} bytes, the limit of {of}")
+    return data
+
+
+def read_private(path: str | Path) -> bytes:
+    """All bytes of a file that holds a secret: one that others may read or change is refused.
+
+    The group may where the file is another user's, as where an administrator gives it to a service.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            state = os.fstat(file.fileno())
+            data = file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    forbidden = stat.S_IRWXO | (stat.S_IRWXG if state.st_uid == os.geteuid() else 0)
+    mode = stat.S_IMODE(state.st_mode)
+    if mode & forbidden:
+        raise UnavailableError(
+            f"{path} is a secret that others may read or change (its mode is {mode:03o}): "
+            f"chmod 600 {path}, and replace the secret if anybody else may have it"
+        )
+    if len(data) > FILE_BYTES:
+        raise LimitError(f"{path} has more than {FILE_BYTES} bytes, the limit of a small file")
     return data
 
 

@@ -2,7 +2,8 @@
 
 Without a passphrase whoever reads the file has the key: a signing key is then PKCS#8 PEM, a
 vault's key 64 hexadecimal digits. With one both are sealed (``ledgercore.passphrase``). A key that
-a machine keeps elsewhere, such as an HSM, needs no file: ``Ledger`` and ``Vault`` take the key.
+a machine keeps elsewhere, such as an HSM, needs no file: ``Ledger`` and ``Vault`` take the key. A
+file that others may read or change is refused, sealed or not, as ssh does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ledgercore._core import SigningKey
-from ledgercore.disk import read_bytes, write_new
+from ledgercore.disk import read_private, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import InvalidError, MalformedError, PassphraseError
 from ledgercore.passphrase import (
@@ -57,7 +58,7 @@ def load_key(path: str | Path, passphrase: bytes | None = None) -> SigningKey:
 
     A passphrase for a file that has none is refused: somebody has put another in its place.
     """
-    text = read_bytes(path)
+    text = read_private(path)
     sealed = _open_sealed(path, text, _SIGNING, passphrase)
     if sealed is not None:
         return SigningKey(sealed)
@@ -90,7 +91,7 @@ def store_vault_key(
 
 def load_vault_key(path: str | Path, passphrase: bytes | None = None) -> bytes:
     """The vault's key in a file; raise MalformedError where it holds none."""
-    text = read_bytes(path)
+    text = read_private(path)
     sealed = _open_sealed(path, text, _VAULT, passphrase)
     if sealed is not None:
         return sealed

@@ -240,3 +240,14 @@ def test_interrupt_for_machines_is_one_object(ledger: Path) -> None:
     assert objects(complaint) == [
         {"error": "Interrupted", "message": "interrupted", "exit_code": 130}
     ]
+
+
+def test_a_key_that_others_may_read_is_refused_with_nothing_appended(ledger: Path) -> None:
+    Path(f"{ledger}.key").chmod(0o644)
+
+    done = run("append", ledger, "--lines", "-", data=b"line\n")
+
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert f"chmod 600 {ledger}.key".encode() in done.stderr
+    Path(f"{ledger}.key").chmod(0o600)
+    assert run_well("append", ledger, "--lines", "-", data=b"line\n").startswith(b"1 ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def test_growth_verifies_with_the_checkpoint_that_was_kept(ledger: Path, tmp_pat
     anchor = tmp_path / "anchor.toml"
     anchor.write_bytes(run_well("anchor", ledger))
     for name in ("", ".key"):
-        Path(f"{tmp_path / 'b.ledger'}{name}").write_bytes(Path(f"{ledger}{name}").read_bytes())
+        shutil.copy(f"{ledger}{name}", f"{tmp_path / 'b.ledger'}{name}")
     (tmp_path / "smaller").write_bytes(run_well("show", ledger, "--checkpoint"))
     run_well("append", ledger, "--lines", "-", data=b"1\n")
     run_well("append", tmp_path / "b.ledger", "--lines", "-", data=b"another\n")

@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ledgercore._core import SigningKey
-from ledgercore.disk import read_bytes, write_new
+from ledgercore.disk import read_private, write_new
 from ledgercore.errors import InvalidError, LimitError, MalformedError, PassphraseError
 from ledgercore.passphrase import PASSPHRASE_BYTES
 
@@ -56,7 +56,7 @@ def load_pkcs12(path: str | Path, passphrase: bytes | None) -> SigningKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import pkcs12
 
-    data = read_bytes(path)
+    data = read_private(path)
     if passphrase is None:
         raise PassphraseError(f"{path} is sealed under a passphrase: give it")
     _check_passphrase(path, passphrase)
