@@ -169,7 +169,7 @@ def test_a_value_of_another_type_is_damage(
     )
     damaged = SqliteStore(data)
 
-    with pytest.raises(CorruptError, match="a value is str, want bytes"):
+    with pytest.raises(CorruptError, match="a value is text, want bytes"):
         damaged.header(0)
     damaged.close()
 

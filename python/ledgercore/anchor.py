@@ -22,6 +22,7 @@ from typing import Any
 
 from ledgercore._core import Anchor, format_verifier_key, parse_verifier_key
 from ledgercore.errors import MalformedError
+from ledgercore.wording import name_of
 
 __all__ = ["format_anchor", "parse_anchor"]
 
@@ -90,10 +91,10 @@ def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
 def _check_keys(what: str, table: dict[str, Any], keys: dict[str, type]) -> None:
     for key, kind in keys.items():
         if key not in table:
-            raise MalformedError(f"{what} has no {key}, want one of type {kind.__name__}")
+            raise MalformedError(f"{what} has no {key}, want one that is {name_of(kind)}")
         if type(table[key]) is not kind:
-            got = type(table[key]).__name__
-            raise MalformedError(f"{what} has {key} of type {got}, want {kind.__name__}")
+            got = name_of(type(table[key]))
+            raise MalformedError(f"{what} has {key} that is {got}, want {name_of(kind)}")
     for key in table.keys() - keys.keys():
         raise MalformedError(f"{what} has {key}, want only {', '.join(keys)}")
 

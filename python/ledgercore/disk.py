@@ -24,7 +24,9 @@ __all__ = [
     "HeadFile",
     "WriterLock",
     "append_to",
+    "check_directory",
     "check_one_name",
+    "check_writable",
     "core_count",
     "exists",
     "file_bytes",
@@ -90,6 +92,23 @@ def make_directory(path: str | Path) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {path}: {error.strerror}") from error
+
+
+def check_directory(path: str | Path) -> None:
+    """Refuse a new file whose directory is not there, by the name that its user gave."""
+    parent = Path(path).parent
+    if not parent.is_dir():
+        what = "is not a directory" if exists(parent) else "does not exist"
+        raise StoreError(f"cannot make {path}: {parent} {what}: make it, or choose another place")
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a new file that cannot be written, by making it and removing it again.
+
+    A crash between the two leaves it empty.
+    """
+    write_new(path, b"")
+    remove(path)
 
 
 def check_one_name(path: str | Path) -> None:
@@ -171,6 +190,7 @@ def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> Non
 
     A crash may leave a part of it.
     """
+    check_directory(path)
     mode = 0o600 if owner_only else 0o644
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -318,7 +338,9 @@ class WriterLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"cannot open {path}: {error.strerror}") from error
+            raise StoreError(
+                f"cannot open {path}: {error.strerror}: a writer needs to write in its directory"
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

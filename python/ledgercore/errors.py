@@ -48,6 +48,12 @@ __all__ = [
 ]
 
 
+_RESTORE = (
+    "to make it whole restore a backup, or on a node run ledgercore node repair, which takes the "
+    "blocks of its peers: docs/cli.md, Restore"
+)
+
+
 class LedgerError(Exception):
     """The root of the tree."""
 
@@ -92,7 +98,11 @@ class InconsistentError(LedgerError):
 
 
 class CorruptError(InconsistentError):
-    """Stored bytes are not what was signed."""
+    """Stored bytes are not what was signed; a note (PEP 678) says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.add_note(_RESTORE)
 
 
 class ForkError(InconsistentError):

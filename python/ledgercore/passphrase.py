@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, LimitError, MalformedError
+from ledgercore.wording import in_words
 
 __all__ = [
     "COST",
@@ -94,7 +95,7 @@ def _parse(text: bytes) -> _Sealed:
         data = base64.b64decode(b"".join(lines[1:-1]), validate=True)
         return msgspec.msgpack.decode(data, type=_Sealed)
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"sealed key: {error}") from error
+        raise MalformedError(f"sealed key: {in_words(error)}") from error
 
 
 def _stretch(passphrase: bytes, salt: bytes, cost: int) -> bytes:

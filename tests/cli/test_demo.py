@@ -134,6 +134,15 @@ def test_objects_are_listed_by_a_part_of_their_id(demo: tuple[Path, dict[str, An
     assert found["objects"] == [name for name in every["objects"] if name.startswith(part)]
 
 
+@pytest.mark.parametrize("page", ["missing/page.html", "/proc/page.html", "."])
+def test_a_page_that_cannot_be_written_is_found_before_any_work(tmp_path: Path, page: str) -> None:
+    done = run("demo", "--firms", 5, "--html", page, "--directory", "run", directory=tmp_path)
+
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert page.encode() in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_demo_overwrites_nothing(demo: tuple[Path, dict[str, Any]]) -> None:
     directory, _ = demo
 

@@ -133,7 +133,14 @@ def test_messages_are_in_the_users_words(case: Path) -> None:
         ("show", "a.ledger", "--state", "member"),
         ("show", "a.ledger", "--objects", "nonsense"),
         ("prove", "a.ledger", "--history", "signer/" + "00" * 32),
+        ("node", "init", "n", "--member", "Bad Name"),
+        ("node", "init", "n", "--member", "tax", "--origin", "a/b", "--members", "members"),
+        ("verify", "growth", "--anchor", "anchor.toml", "--checkpoint", "growth"),
+        ("verify", "raw", "--anchor", "anchor", "--record", "record"),
     ]
+    (case / "members").write_text('[[member]]\nmember = "A B"\n')
+    (case / "growth").write_text('{"proof": ["zz"], "checkpoint": "x"}')
+    (case / "anchor").write_text("origin = 1\n")
 
     said = [run(*arguments, directory=case).stderr.decode() for arguments in given]
 
@@ -141,6 +148,45 @@ def test_messages_are_in_the_users_words(case: Path) -> None:
         assert not re.search(r"b'|\\x|\(\?|\\A|<class|\(',|',\)|`", message), message
     assert "object nonsense is of no family that has states, want one of" in said[0]
     assert "no object's name begins with nonsense" in said[2]
+    assert "member[0].member: want an id of lower-case letters" in said[5]
+    assert "anchor has origin that is a whole number, want text" in said[7]
+
+
+def test_missing_directory_is_named_as_the_user_named_it(case: Path) -> None:
+    """Not by a file of ours that would be in it."""
+    given = [
+        ("init", "missing/x", "--origin", "a"),
+        ("init", "x", "--origin", "a", "--key", "missing/x"),
+        ("backup", "a.ledger", "missing/x"),
+        ("prove", "a.ledger", "--index", "0", "--output", "missing/x"),
+        ("demo", "--firms", "1", "--html", "missing/x"),
+        ("init", "raw/x", "--origin", "a"),
+    ]
+
+    said = {" ".join(each): run(*each, directory=case).stderr.decode() for each in given}
+
+    for arguments, message in said.items():
+        assert re.search(r"cannot make \S*(missing|raw)/x: ", message), (arguments, message)
+        assert "make it, or choose another place" in message
+    assert "is not a directory" in said["init raw/x --origin a"]
+    assert not (case / "x").exists()
+
+
+def test_damage_names_its_remedy(case: Path) -> None:
+    """Whatever is damaged, and in the words of whoever keeps a ledger."""
+    whole = (case / "a.ledger").read_bytes()
+    for at in (1024, len(whole) // 2, len(whole) - 2000, whole.index(b"one record")):
+        (case / "a.ledger").write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        done, machine = (
+            run("audit", "a.ledger", *more, directory=case) for more in ((), ("--json",))
+        )
+        if done.returncode == 0:
+            continue  # a byte that nothing uses
+        said = done.stderr.decode()
+        assert done.returncode == 1
+        assert "restore a backup, or on a node run ledgercore node repair" in said
+        assert "docs/cli.md, Restore" in objects(machine.stderr)[0]["remedy"]
+        assert not re.search(r"\('|',\)|\\\\n|CREATE TABLE|b'", said), said
 
 
 def test_unreadable_file_is_no_misuse(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:

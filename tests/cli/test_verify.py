@@ -126,10 +126,13 @@ def test_verify_asks_for_the_record_of_a_receipt(case: Path) -> None:
         ("quorum = -1", "quorum is -1, want 0 to 0"),
         ("quorum = " + "9" * 5000, "anchor is not TOML: "),
         ("quorum = " + "[" * 20_000 + "]" * 20_000, "anchor is nested too deeply"),
-        ("quorum = 'none'", "anchor has quorum of type str, want int"),
-        ("quorum = true", "anchor has quorum of type bool, want int"),
-        ("", "anchor has no quorum, want one of type int"),
-        ("quorum = 0\n[[witness]]\nname = 1\nkey = ''", "witness has name of type int, want str"),
+        ("quorum = 'none'", "anchor has quorum that is text, want a whole number"),
+        ("quorum = true", "anchor has quorum that is true or false, want a whole number"),
+        ("", "anchor has no quorum, want one that is a whole number"),
+        (
+            "quorum = 0\n[[witness]]\nname = 1\nkey = ''",
+            "witness has name that is a whole number, want text",
+        ),
         ("quorum = 0 # \\udcff", "anchor has a lone surrogate at "),
     ],
 )

@@ -13,6 +13,7 @@ __all__ = ["LAYERS", "layer_of", "upward_imports"]
 PACKAGE = "ledgercore"
 LAYERS = (
     "errors",
+    "wording",
     "_core",
     "clock",
     "entropy",

@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from ledgercore.errors import (
+    CorruptError,
     InconsistentError,
     InvalidError,
     LedgerError,
@@ -118,7 +119,11 @@ def main() -> None:
         facts = {}
         if isinstance(error, RefusedError):
             facts = {"code": error.code, "remedy": error.remedy}
+        elif notes := getattr(error, "__notes__", ()):
+            facts = {"remedy": "; ".join(notes)}
         how = " (--passphrase-file FILE)" if isinstance(error, PassphraseError) else ""
+        if isinstance(error, CorruptError):
+            how = f" ({facts['remedy']})"
         _end(type(error).__name__, f"{error}{how}", exit_code(error), as_json=as_json, **facts)
     except click.UsageError as error:
         error.show()

@@ -10,8 +10,7 @@ import click
 
 from ledgercore.cli.files import PATH
 from ledgercore.cli.output import json_option, print_facts, print_json, progress_bars
-from ledgercore.disk import exists, write_new
-from ledgercore.errors import StoreError
+from ledgercore.disk import check_writable, exists, write_new
 
 if TYPE_CHECKING:
     from ledgercore.demo import DemoResult
@@ -66,10 +65,8 @@ def command(
         from ledgercore.cli.node import check_extra
 
         check_extra()
-    if page is not None and exists(page):
-        raise StoreError(f"{page} exists already: choose another name or move it away")
-    if page is not None and not exists(Path(page).parent):
-        raise StoreError(f"cannot write {page}: its directory does not exist")
+    if page is not None:
+        check_writable(page)  # and not at the end of all the work
     from ledgercore.demo import render_page, run_demo
 
     with progress_bars() as progress:

@@ -26,6 +26,7 @@ from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import (
     HeadFile,
     WriterLock,
+    check_directory,
     exists,
     remove,
     rename,
@@ -114,6 +115,7 @@ class Ledger:
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
         address = parse_address(path)
         files = files_beside(address)
+        check_directory(files)
         _refuse_existing([f"{files}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
         seed = entropy.bytes(32)
         operator = key or SigningKey(seed)
@@ -463,6 +465,7 @@ class Ledger:
         """
         self._reader.check_open()
         path = Path(path)
+        check_directory(path)
         _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
         new = path.with_name(path.name + ".new")
         leftovers: list[str | Path] = [new, f"{new}-wal", f"{new}-shm"]

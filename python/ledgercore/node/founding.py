@@ -37,6 +37,7 @@ from ledgercore.records import Member, Witness
 from ledgercore.records.base import Identifier, Text
 from ledgercore.rules import ROLES
 from ledgercore.store import WitnessStore
+from ledgercore.wording import in_words
 
 __all__ = [
     "Listed",
@@ -181,7 +182,7 @@ def _parse(text: str) -> Listed:
     try:
         found = msgspec.convert(tomllib.loads(text), Listed)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"members: {error}: want [[member]] tables") from None
+        raise MalformedError(f"members: {in_words(error)}: want [[member]] tables") from None
     if found.quorum > len(found.witness):
         raise MalformedError(
             f"members: quorum is {found.quorum}, want at most {len(found.witness)} witnesses"

@@ -160,6 +160,8 @@ def load_settings(path: str | Path) -> Settings:
 def _explained(reason: str) -> str:
     """Name the value by its path, and say what is wanted there."""
     what, _, path = reason.partition(" - at `$")
+    if "matching regex" in what:
+        what = "text of another form"
     name = path.rstrip("`").lstrip(".").replace("[...]", "")
     top = name.split(".")[0]
     if not top:

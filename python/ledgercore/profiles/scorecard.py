@@ -25,6 +25,7 @@ from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.records import DecisionRecord
 from ledgercore.records.base import LIMIT_ITEMS, Code, Identifier, Part, Text, Value
 from ledgercore.records.decision import DecisionOutcome
+from ledgercore.wording import in_words
 
 __all__ = [
     "LIMIT_POINTS",
@@ -167,7 +168,7 @@ def decode_scorecard(data: bytes) -> Scorecard:
     try:
         scorecard = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"scorecard: {error}") from error
+        raise MalformedError(f"scorecard: {in_words(error)}") from error
     if _ENCODER.encode(scorecard) != data:
         raise MalformedError("scorecard is not in its canonical form")
     _check(scorecard)
@@ -179,7 +180,7 @@ def _check(scorecard: Scorecard) -> None:
     try:
         msgspec.convert(msgspec.to_builtins(scorecard), Scorecard)
     except msgspec.ValidationError as error:
-        raise MalformedError(f"scorecard: {error}") from error
+        raise MalformedError(f"scorecard: {in_words(error)}") from error
     if scorecard.refer_from > scorecard.approve_from:
         raise MalformedError(
             f"scorecard: refer_from is {scorecard.refer_from}, "
@@ -235,7 +236,7 @@ def parse_scorecard(text: str) -> Scorecard:
     try:
         document = msgspec.convert(tomllib.loads(text), _Document)
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
-        raise MalformedError(f"scorecard: {error}") from error
+        raise MalformedError(f"scorecard: {in_words(error)}") from error
     except RecursionError:
         raise MalformedError("scorecard is nested too deeply, want tables of bands") from None
     characteristics = tuple(

@@ -21,6 +21,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.profiles.scorecard import Characteristic, Scorecard
 from ledgercore.records import Field, ProductPublish, SchemaRegister
 from ledgercore.records.base import Value
+from ledgercore.wording import in_words
 
 __all__ = ["Column", "Mapping", "Note", "Rejection", "Row", "Table", "load_table", "parse_mapping"]
 
@@ -149,7 +150,7 @@ def parse_mapping(text: str) -> Mapping:
     try:
         mapping = msgspec.convert(tomllib.loads(text), Mapping)
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
-        raise MalformedError(f"mapping: {error}") from error
+        raise MalformedError(f"mapping: {in_words(error)}") from error
     except RecursionError:
         raise MalformedError("mapping is nested too deeply, want tables of fields") from None
     codes = [column.code for column in mapping.field]

@@ -17,6 +17,7 @@ from msgspec import Meta
 from ledgercore._core import PROOF_HASHES, Anchor, Checkpoint, verify_consistency
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.proofs.wire import verify_note
+from ledgercore.wording import in_words
 
 __all__ = ["CONSISTENCY_BYTES", "ConsistencyProof", "VerifiedConsistency"]
 
@@ -49,7 +50,7 @@ class ConsistencyProof(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(data, type=ConsistencyProof)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise MalformedError(f"consistency proof: {error}") from error
+            raise MalformedError(f"consistency proof: {in_words(error)}") from error
 
     def verify(self, kept: bytes, anchor: Anchor) -> VerifiedConsistency:
         """Both checkpoints, if the anchor trusts both and the proof leads from one to the other.

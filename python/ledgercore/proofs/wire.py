@@ -9,6 +9,7 @@ import msgspec
 from ledgercore._core import Anchor, Checkpoint
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.records.base import Part
+from ledgercore.wording import in_words
 
 __all__ = ["decode_part", "encode_part", "holds_records", "split_hashes", "verify_note"]
 
@@ -31,7 +32,7 @@ def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int | No
     try:
         part = msgspec.msgpack.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"{what}: {error}") from error
+        raise MalformedError(f"{what}: {in_words(error)}") from error
     if encode_part(part) != data:
         raise MalformedError(f"{what} is not in its canonical form")
     return part

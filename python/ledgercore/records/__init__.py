@@ -85,6 +85,7 @@ from ledgercore.records.governance import (
 from ledgercore.records.product import ProductPublish, ProductWithdraw
 from ledgercore.records.renewal import RenewalAnchor
 from ledgercore.records.schema import Field, SchemaRegister, SchemaRetire
+from ledgercore.wording import in_words
 
 __all__ = [
     "BODIES",
@@ -255,7 +256,7 @@ def decode(kind: str, data: bytes) -> RecordBody:
     try:
         body: RecordBody = decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise MalformedError(f"body of {kind}: {error}") from error
+        raise MalformedError(f"body of {kind}: {in_words(error)}") from error
     _check_items(body)
     if _ENCODER.encode(body) != data:
         raise MalformedError(f"body of {kind} is not in its canonical form")

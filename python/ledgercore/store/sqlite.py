@@ -32,6 +32,7 @@ from ledgercore.store.contract import (
 )
 from ledgercore.store.log import BUSY_MS, LogMover, remove_empty_log
 from ledgercore.store.tables import TABLES
+from ledgercore.wording import name_of
 
 __all__ = ["SqliteStore", "translating"]
 
@@ -276,7 +277,8 @@ class SqliteStore:
             rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
         made = {sql for name, sql in rows if not str(name).startswith("sqlite_autoindex_")}
         for statement in made ^ _SCHEMA:
-            what = f"its schema {'has' if statement in made else 'lacks'} {statement!r:.80}"
+            words = " ".join(str(statement).split()[1:3]).partition("(")[0].lower()
+            what = f"its schema {'has another' if statement in made else 'lacks its'} {words}"
             raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
 
     def _value(self, statement: str) -> Any:
@@ -328,7 +330,7 @@ class SqliteStore:
         found = ((type(value), want) for value, want in zip(row, types, strict=True))
         got, want = next((got, want) for got, want in found if got is not want)
         raise CorruptError(
-            f"{self._path} is damaged: a value is {got.__name__}, want {want.__name__}; "
+            f"{self._path} is damaged: a value is {name_of(got)}, want {name_of(want)}; "
             "restore from a backup"
         )
 
@@ -549,7 +551,13 @@ class SqliteStore:
             self._check_schema(connection)
             row = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if row != ("ok",):
-            raise CorruptError(f"{self._path} is damaged: {row}; restore from a backup")
+            found = [
+                line
+                for line in f"{row[0] if row else row}".splitlines()
+                if not line.startswith("***")
+            ]
+            what = "; ".join(found) or "it holds what no writer wrote"
+            raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
 
     def backup(self, path: str) -> None:
         with self._another() as source, translating(path):

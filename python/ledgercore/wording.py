@@ -1,0 +1,76 @@
+"""Say in a user's words what a decoder of tables and typed bodies found wrong.
+
+msgspec answers in the words of Python: types, regular expressions, and a path that begins with a
+dollar. The facts are the same here, and the place comes first.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["FORMS", "in_words", "name_of"]
+
+_TYPES = {
+    "array": "a list",
+    "bool": "true or false",
+    "bytes": "bytes",
+    "float": "a number",
+    "int": "a whole number",
+    "null": "nothing",
+    "object": "a table",
+    "str": "text",
+}
+
+_NAMES = {
+    bool: "true or false",
+    bytes: "bytes",
+    dict: "a table",
+    float: "a number with a fraction",
+    int: "a whole number",
+    list: "a list",
+    str: "text",
+    type(None): "nothing",
+}
+
+_ID = "lower-case letters, digits, dots, hyphens and underscores, a letter or digit first"
+FORMS = {
+    r"\A[a-z0-9][a-z0-9._-]*\Z": f"an id of {_ID}",
+    r"\A[A-Z][A-Z0-9_]*\Z": "a code of upper-case letters, digits and underscores",
+    r"\A[a-z.-]+\Z": "a kind of lower-case letters, dots and hyphens",
+    r"\A[A-Z]{1,16}\Z": "1 to 16 upper-case letters",
+    r"\A[0-9a-f]{64}\Z": "64 lower-case hexadecimal digits",
+    "^[0-9a-f]{64}$": "64 lower-case hexadecimal digits",
+    r"\A(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z": "an address and a port",
+    r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?\Z": "an address that begins with https://",
+}
+"""What each pattern of a typed field stands for."""
+
+_FORMS = {repr(pattern): words for pattern, words in FORMS.items()}
+_REWORDED = (
+    (r"Expected `str` matching regex (.*)", "want {}"),
+    (r"Object missing required field `(.*)`", "{} is missing"),
+    (r"Object contains unknown field `(.*)`", "{} is not known here"),
+    (r"Invalid enum value (.*)", "{} is none of what may stand there"),
+    (r"Expected (.*)", "want {}"),
+)
+
+
+def in_words(error: Exception) -> str:
+    """What was wrong and where, such as ``member[0].name: want text, got a whole number``."""
+    what, _, path = str(error).partition(" - at `$")
+    for pattern, words in _REWORDED:
+        if found := re.fullmatch(pattern, what):
+            what = words.format(_FORMS.get(found[1], found[1]))
+            break
+    place = path.removesuffix("`").lstrip(".").replace("[...]", "")
+    what = re.sub("`([a-z]+(?: \\| [a-z]+)*)`", lambda found: _type(found[1]), what)
+    return f"{place}: {what}" if place else what
+
+
+def name_of(kind: type) -> str:
+    """A type's name in what a user reads, such as ``a whole number``."""
+    return _NAMES.get(kind, kind.__name__)
+
+
+def _type(names: str) -> str:
+    return " or ".join(_TYPES.get(name, name) for name in names.split(" | "))

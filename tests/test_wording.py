@@ -1,0 +1,76 @@
+"""Messages about tables and bodies are in a user's words, with every fact of the decoder's."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from ledgercore.wording import FORMS, in_words
+
+PACKAGE = Path(__file__).resolve().parent.parent / "python" / "ledgercore"
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """A table with a field of each kind."""
+
+    name: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")] = "0" * 64
+    count: Annotated[int, Meta(ge=0)] = 0
+    text: Annotated[str, Meta(max_length=3)] = ""
+    color: Literal["red", "blue"] = "red"
+    items: tuple[int, ...] = ()
+    either: int | str | None = None
+
+
+class Table(msgspec.Struct):
+    entry: tuple[Entry, ...]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"name": "x"}, "entry[0].name: want 64 lower-case hexadecimal digits"),
+        ({"count": -1}, "entry[0].count: want a whole number >= 0"),
+        ({"count": "x"}, "entry[0].count: want a whole number, got text"),
+        ({"text": "long"}, "entry[0].text: want text of length <= 3"),
+        ({"color": "green"}, "entry[0].color: 'green' is none of what may stand there"),
+        ({"items": 1}, "entry[0].items: want a list, got a whole number"),
+        ({"items": [True]}, "entry[0].items[0]: want a whole number, got true or false"),
+        (
+            {"either": 1.5},
+            "entry[0].either: want a whole number or text or nothing, got a number",
+        ),
+        ({"other": 1}, "entry[0]: other is not known here"),
+        (1, "entry[0]: want a table, got a whole number"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(entry: Any, words: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as raised:
+        msgspec.convert({"entry": [entry]}, Table)
+
+    assert in_words(raised.value) == words
+
+
+def test_what_has_no_place_is_said_without() -> None:
+    with pytest.raises(msgspec.ValidationError) as raised:
+        msgspec.convert({}, Table)
+
+    assert in_words(raised.value) == "entry is missing"
+    assert in_words(ValueError("other {} things")) == "other {} things"
+
+
+def test_every_pattern_of_a_typed_field_has_its_words() -> None:
+    patterns = {
+        keyword.value.value
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "pattern" and isinstance(keyword.value, ast.Constant)
+    }
+
+    assert patterns == FORMS.keys()
