@@ -12,7 +12,7 @@ For one thread. Errors of the copy's own disk are raised from ``receive``; then 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from ledgercore._core import Anchor, Checkpoint, verify_consistency
@@ -32,6 +32,7 @@ from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.proofs import SplitView
 from ledgercore.sync.messages import (
     BLOCKS_AT_ONCE,
+    Kind,
     Request,
     Response,
     ask_blocks,
@@ -164,10 +165,11 @@ class Follower:
         )
         for peer in ready:
             request = self._request(peer)
-            if request.path.startswith("/v1/blocks") and peer.stalls >= min(asked, default=ALL):
+            ask = Ask(peer.standing.peer, request)
+            if _wants_blocks(ask) and peer.stalls >= min(asked, default=ALL):
                 continue
-            peer.asked = Ask(peer.standing.peer, request)
-            return peer.asked
+            peer.asked = ask
+            return ask
         times = [each.standing.ready_ms - now for each in free if each not in ready]
         return Wait(max(min([*times, POLL_MS]), 1))
 
@@ -182,11 +184,14 @@ class Follower:
             if claim.height > ours.height:
                 if not peer.proven_from:
                     return ask_consistency(ours.size, claim.size)
-                end = min(claim.height + 1, ours.height + 1 + BLOCKS_AT_ONCE)
-                return ask_blocks(ours.height + 1, end)
+                return self._next_blocks(claim)
             self._compare(peer.claim)
             peer.claim, peer.proven_from = None, 0
         return ask_checkpoint()
+
+    def _next_blocks(self, claim: Checkpoint) -> Request:
+        begin = self._copy.height + 1
+        return ask_blocks(begin, min(claim.height + 1, begin + BLOCKS_AT_ONCE))
 
     def fail(self, ask: Ask, reason: str) -> None:
         """Nothing came back, or not all of it in time."""
@@ -209,12 +214,8 @@ class Follower:
             peer.claim, peer.proven_from, peer.disputed = None, 0, None
             kind = "behind" if response.status == 404 else "refused"
             self._blame(peer, kind, ask, f"status is {response.status}", body)
-        elif ask.request.path.startswith("/v1/checkpoint"):
-            self._take_checkpoint(peer, ask, body)
-        elif ask.request.path.startswith("/v1/consistency"):
-            self._take_proof(peer, ask, body)
         else:
-            self._take_blocks(peer, ask, body)
+            _TAKES[ask.request.kind](self, peer, ask, body)
 
     def _taken(self, ask: Ask) -> _Peer | None:
         peer = self._peers.get(ask.peer)
@@ -282,10 +283,10 @@ class Follower:
             peer.proven_from = ours.size
 
     def _take_blocks(self, peer: _Peer, ask: Ask, body: bytes) -> None:
-        begin, note = self._copy.height, self._copy.checkpoint
-        if not ask.request.path.startswith(f"/v1/blocks?begin={begin + 1}&"):
+        assert peer.claim is not None
+        if ask.request != self._next_blocks(Checkpoint.parse(peer.claim)):
             return  # those of another peer have come meanwhile
-        blocks: list[bytes] = []
+        height, blocks = self._copy.height, list[bytes]()
         try:
             blocks = decode_frames(body, BLOCKS_AT_ONCE)
             if not blocks:
@@ -293,8 +294,7 @@ class Follower:
                 return
             self._copy.append(blocks)
         except ForkError as error:
-            note = self._copy.checkpoint
-            self._keep_fork(note, blocks[self._copy.height - begin])
+            self._keep_fork(self._copy.checkpoint, blocks[self._copy.height - height])
             self._blame(peer, "other-history", ask, str(error), body)
         except (MalformedError, InvalidSignature, InvalidProof, UntrustedError) as error:
             kind = "wrong-block" if blocks else "malformed"
@@ -353,4 +353,12 @@ class Follower:
 
 
 def _wants_blocks(ask: Ask | None) -> bool:
-    return ask is not None and ask.request.path.startswith("/v1/blocks")
+    return ask is not None and ask.request.kind == "blocks"
+
+
+_TAKES: dict[Kind, Callable[[Follower, _Peer, Ask, bytes], None]] = {
+    "checkpoint": Follower._take_checkpoint,
+    "consistency": Follower._take_proof,
+    "blocks": Follower._take_blocks,
+}
+"""What takes an answer, by what was asked for."""

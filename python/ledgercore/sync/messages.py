@@ -66,6 +66,9 @@ SIZE = "text/x.tlog.size"
 _LENGTH_BYTES = 4
 
 
+Kind = Literal["", "checkpoint", "consistency", "blocks", "snapshot", "cosignature"]
+
+
 @dataclass(frozen=True)
 class Request:
     """What is asked of a peer: ``limit_bytes`` and ``timeout_ms`` bound the whole answer."""
@@ -75,6 +78,8 @@ class Request:
     limit_bytes: int
     timeout_ms: int
     body: bytes = b""
+    kind: Kind = ""
+    """What it asks for, to whoever takes the answer; it does not travel."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +94,31 @@ class Response:
 def ask_checkpoint(height: int | None = None) -> Request:
     """The newest signed checkpoint, or that of a height."""
     path = "/v1/checkpoint" if height is None else f"/v1/checkpoint/{height}"
-    return Request("GET", path, NOTE_BYTES, SHORT_MS)
+    return Request("GET", path, NOTE_BYTES, SHORT_MS, kind="checkpoint")
 
 
 def ask_consistency(first: int, second: int) -> Request:
     """That the tree of the second size begins with that of the first."""
     path = f"/v1/consistency?first={first}&second={second}"
-    return Request("GET", path, HASHES_BYTES, SHORT_MS)
+    return Request("GET", path, HASHES_BYTES, SHORT_MS, kind="consistency")
 
 
 def ask_blocks(begin: int, end: int) -> Request:
     """Blocks of heights ``[begin, end)`` in frames, or as many of the first as fit."""
-    return Request("GET", f"/v1/blocks?begin={begin}&end={end}", FRAMES_BYTES, LONG_MS)
+    path = f"/v1/blocks?begin={begin}&end={end}"
+    return Request("GET", path, FRAMES_BYTES, LONG_MS, kind="blocks")
 
 
 def ask_snapshot(height: int, part: int) -> Request:
     """One part of the snapshot at a height, in frames."""
-    return Request("GET", f"/v1/snapshot/{height}?part={part}", FRAMES_BYTES, LONG_MS)
+    path = f"/v1/snapshot/{height}?part={part}"
+    return Request("GET", path, FRAMES_BYTES, LONG_MS, kind="snapshot")
 
 
 def ask_cosignature(old_size: int, proof: Sequence[bytes], note: str) -> Request:
     """That a witness, who knows the tree of the old size, cosigns a note (C2SP tlog-witness)."""
     body = f"old {old_size}\n".encode() + encode_hashes(proof) + b"\n" + note.encode()
-    return Request("POST", "/v1/add-checkpoint", NOTE_BYTES, SHORT_MS, body)
+    return Request("POST", "/v1/add-checkpoint", NOTE_BYTES, SHORT_MS, body, "cosignature")
 
 
 def encode_hashes(hashes: Iterable[bytes]) -> bytes:
