@@ -30,8 +30,10 @@ from ledgercore import (
 )
 from ledgercore._core import Batch, Frontier, Map, sign_checkpoint
 from ledgercore.clock import ManualClock
+from ledgercore.entropy import SeededEntropy
 from ledgercore.ledger import replica as replica_module
 from ledgercore.ledger.transfer import TRANSFER_BYTES
+from ledgercore.sync import Source, begin_copy
 from tests.town import Town
 
 ORIGIN = "copied.example"
@@ -280,6 +282,27 @@ def test_a_failed_commit_stops_the_copy(
             replica.append(blocks[1:])
     with Replica.open(tmp_path / "b.ledger", ledger.trust_anchor) as replica:
         assert replica.append(blocks[1:]) == ledger.height
+
+
+def test_a_copy_takes_its_randomness_from_what_it_is_given(ledger: Ledger, tmp_path: Path) -> None:
+    class Counting(SeededEntropy):
+        drawn = 0
+
+        def bytes(self, count: int) -> bytes:
+            self.drawn += 1
+            return super().bytes(count)
+
+    entropy, anchor = Counting(1), ledger.trust_anchor
+    _, *rest = ledger.blocks()
+    source = Source(ledger)
+
+    with begin_copy(
+        tmp_path / "b.ledger", anchor, ["a"], lambda peer, ask: source.answer(ask), entropy=entropy
+    ):
+        assert entropy.drawn == 1
+    with Replica.open(tmp_path / "b.ledger", anchor, entropy=entropy) as copy:
+        copy.append(rest)
+        assert entropy.drawn == 1 + len(rest)
 
 
 def test_tasks_hand_blocks_over_as_the_ledger_does(ledger: Ledger, tmp_path: Path) -> None:

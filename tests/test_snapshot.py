@@ -22,6 +22,7 @@ from ledgercore import (
     testing,
 )
 from ledgercore.clock import ManualClock
+from ledgercore.entropy import SystemEntropy
 from ledgercore.ledger.snapshot import Snapshot, decode_head
 from ledgercore.sync import Request, Response, Source, join_copy, rebuild_copy
 from ledgercore.sync.messages import decode_frames, encode_frames
@@ -222,5 +223,5 @@ def test_a_snapshot_is_of_one_moment_whatever_is_appended_while_it_is_used(ledge
     for item in ledger.snapshot():
         items.append(item)
         ledger.append(b"meanwhile")
-    Snapshot.verify(items, ledger.trust_anchor)
+    Snapshot.verify(items, ledger.trust_anchor, SystemEntropy())
     assert decode_head(items[0])[0] == height

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledgercore._core import Anchor, Block, Checkpoint, VerifiedBatch, hash_domain
-from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.entropy import Entropy
 from ledgercore.errors import CorruptError, InvalidSignature, MalformedError, UntrustedError
 from ledgercore.ledger.head import verify_block
 from ledgercore.ledger.transfer import decode_transfer
@@ -28,7 +28,7 @@ class Received(NamedTuple):
     batch: VerifiedBatch
 
 
-def receive(data: bytes, anchor: Anchor, entropy: Entropy | None = None) -> Received:
+def receive(data: bytes, anchor: Anchor, entropy: Entropy) -> Received:
     """The block, or ``MalformedError``, ``InvalidSignature`` or ``UntrustedError``."""
     transfer, block, batch = decode_transfer(data)
     stored = StoredBlock(block.height, block.first_index, transfer.header, transfer.note, [])
@@ -39,7 +39,7 @@ def receive(data: bytes, anchor: Anchor, entropy: Entropy | None = None) -> Rece
     if len(batch) != block.count:
         raise MalformedError(f"block {block.height} has {len(batch)} records, want {block.count}")
     try:
-        verified = batch.verify((entropy or SystemEntropy()).bytes(32))
+        verified = batch.verify(entropy.bytes(32))
     except InvalidSignature as error:
         message = f"block {block.height}: {error}"
         raise InvalidSignature(message, tuple(error.indices)) from error

@@ -53,7 +53,12 @@ class Replica:
     """One copy in one file or on a server; for one thread, and the only writer there."""
 
     def __init__(
-        self, anchor: Anchor, reader: Reader, lock: WriterLock, head_file: HeadFile
+        self,
+        anchor: Anchor,
+        reader: Reader,
+        lock: WriterLock,
+        head_file: HeadFile,
+        entropy: Entropy,
     ) -> None:
         """Made by ``create`` and ``open``."""
         reader.store.take_room()
@@ -61,15 +66,22 @@ class Replica:
         self._reader = reader
         self._lock = lock
         self._head_file = head_file
-        self._entropy: Entropy = SystemEntropy()
+        self._entropy = entropy
         self._stopped: BaseException | None = None
 
     @classmethod
     def create(
-        cls, path: str | Path, anchor: Anchor, first: bytes, *, vfs: str | None = None
+        cls,
+        path: str | Path,
+        anchor: Anchor,
+        first: bytes,
+        *,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
     ) -> Replica:
         """Make a copy that holds block 0, if that is the genesis of the anchor's network."""
-        received = receive(first, anchor, SystemEntropy())
+        entropy = entropy or SystemEntropy()
+        received = receive(first, anchor, entropy)
         check_genesis(received, anchor)
         view = View(lambda name: None)
         _apply_each(view, received)
@@ -78,20 +90,27 @@ class Replica:
         _check_roots(received, frontier.root(), Map(suite).update(states).root())
         made = FirstBlock(received.block, received.batch, states, view.touches(), received.note)
         cls._make(path, lambda address: create_store(address, made, vfs))
-        return cls.open(path, anchor, vfs=vfs)
+        return cls.open(path, anchor, entropy=entropy, vfs=vfs)
 
     @classmethod
     def join(
-        cls, path: str | Path, anchor: Anchor, items: Iterable[bytes], *, vfs: str | None = None
+        cls,
+        path: str | Path,
+        anchor: Anchor,
+        items: Iterable[bytes],
+        *,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
     ) -> Replica:
         """Make a copy that begins at a snapshot, if that leads to a checkpoint that is trusted.
 
         It answers for its newest records and all states at once. What it lacks, older blocks and
         histories, it says with ``UnavailableError``.
         """
-        snapshot = Snapshot.verify(items, anchor)
+        entropy = entropy or SystemEntropy()
+        snapshot = Snapshot.verify(items, anchor, entropy)
         cls._make(path, lambda address: create_filled(address, snapshot.fill, vfs))
-        return cls.open(path, anchor, vfs=vfs)
+        return cls.open(path, anchor, entropy=entropy, vfs=vfs)
 
     @staticmethod
     def _make(path: str | Path, create: Callable[[Address], None]) -> None:
@@ -107,7 +126,14 @@ class Replica:
             lock.close()
 
     @classmethod
-    def open(cls, path: str | Path, anchor: Anchor, *, vfs: str | None = None) -> Replica:
+    def open(
+        cls,
+        path: str | Path,
+        anchor: Anchor,
+        *,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
+    ) -> Replica:
         """Open a copy, its newest block verified; UntrustedError if it is not the anchor's."""
         address = parse_address(path)
         files = files_beside(address)
@@ -129,7 +155,7 @@ class Replica:
             for holding in reversed(held):
                 holding.close()
             raise
-        return cls(anchor, reader, lock, head_file)
+        return cls(anchor, reader, lock, head_file, entropy or SystemEntropy())
 
     @property
     def height(self) -> int:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ledgercore._core import Anchor, Checkpoint, Frontier, Map, tree_root
+from ledgercore.entropy import Entropy
 from ledgercore.errors import LimitError, MalformedError, UnavailableError, UntrustedError
 from ledgercore.ledger.head import TILE_WIDTH, Head
 from ledgercore.ledger.ids import unmerged_runs
@@ -132,13 +133,13 @@ class Snapshot:
     states: list[tuple[bytes, bytes]]
 
     @classmethod
-    def verify(cls, items: Iterable[bytes], anchor: Anchor) -> Snapshot:
+    def verify(cls, items: Iterable[bytes], anchor: Anchor, entropy: Entropy) -> Snapshot:
         """The snapshot in these items, or raise with what is wrong with it."""
         rest = iter(items)
         head = decode_part(_next(rest), _Head, "snapshot", ITEM_BYTES)
         if not 2 <= head.blocks <= TAIL_BLOCKS + 1:
             raise MalformedError(f"snapshot has {head.blocks} blocks, want 2 to {TAIL_BLOCKS + 1}")
-        blocks = [receive(_next(rest), anchor) for _ in range(head.blocks)]
+        blocks = [receive(_next(rest), anchor, entropy) for _ in range(head.blocks)]
         checkpoint = anchor.verify_checkpoint(blocks[-1].note)
         if checkpoint.height != head.height:
             raise MalformedError(f"newest block is {checkpoint.height}, want {head.height}")

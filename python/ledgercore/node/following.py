@@ -71,12 +71,13 @@ async def open_copy(
     The log is told of each attempt in vain, with every peer's reason. Raises ``UnavailableError``
     when that many attempts found no peer that has it.
     """
+    entropy = caller.entropy
     if await run_on_thread(partial(is_there, parse_address(path))):
-        return await run_on_thread(partial(Replica.open, path, caller.anchor))
+        return await run_on_thread(partial(Replica.open, path, caller.anchor, entropy=entropy))
     peers, wait_s, tried = [channel.member for channel in channels], RETRY_S, 0
     while True:
         reasons: list[str] = []
-        begin = partial(begin_copy, path, caller.anchor, peers, reasons=reasons)
+        begin = partial(begin_copy, path, caller.anchor, peers, reasons=reasons, entropy=entropy)
         tried += 1
         try:
             return await carry_on_thread(channels, begin)
@@ -87,7 +88,7 @@ async def open_copy(
                 raise
         if log is not None:
             log.warning("no peer has the genesis yet", tried=reasons, again_s=wait_s)
-        await sleep(_drawn(wait_s, caller.entropy))
+        await sleep(_drawn(wait_s, entropy))
         wait_s = min(2 * wait_s, LAST_RETRY_S)
 
 

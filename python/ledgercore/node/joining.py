@@ -73,7 +73,8 @@ async def _from_snapshot(
 ) -> Replica | None:
     """A new copy from a peer's snapshot; nothing, and why, where none of them holds."""
     peers = [channel.member for channel in channels]
-    join = partial(join_copy, path, caller.anchor, peers, reasons=reasons)
+    entropy = caller.entropy
+    join = partial(join_copy, path, caller.anchor, peers, reasons=reasons, entropy=entropy)
     try:
         return await carry_on_thread(channels, join)
     except StoreError:
@@ -86,7 +87,7 @@ async def repair_copy(settings: Settings, caller: Caller) -> dict[str, Any]:
     """Make the ledger or copy of a node that does not run whole again, with blocks of its peers."""
     channels = open_channels(settings, caller)
     peers = [channel.member for channel in channels]
-    rebuild = partial(rebuild_copy, settings.ledger, caller.anchor, peers)
+    rebuild = partial(rebuild_copy, settings.ledger, caller.anchor, peers, entropy=caller.entropy)
     try:
         done = await carry_on_thread(channels, rebuild)
     finally:

@@ -4,11 +4,19 @@ Everything that decides is a machine without I/O: it says what to ask of whom, a
 Sockets, servers and certificates are the node's.
 """
 
-from ledgercore.sync.driver import Pause, Transport, begin_copy, catch_up, follow, join_copy
+from ledgercore.sync.driver import (
+    Pause,
+    Transport,
+    begin_copy,
+    catch_up,
+    follow,
+    join_copy,
+    publish,
+)
 from ledgercore.sync.follower import Ask, Follower, Wait
 from ledgercore.sync.messages import Request, Response
 from ledgercore.sync.offences import OFFENCES, SHUT_OUT, Evidence, Standing
-from ledgercore.sync.publisher import Publisher, publish
+from ledgercore.sync.publisher import Publisher
 from ledgercore.sync.rebuild import Rebuilt, rebuild_copy
 from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness

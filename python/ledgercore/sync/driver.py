@@ -1,4 +1,4 @@
-"""Carry a follower's requests, one after the other, through whatever transport is given.
+"""Carry what the machines ask, one request after the other, by whatever transport is given.
 
 A transport is a callable: it sends a request to a named peer and returns the response, or raises
 ``LedgerError`` or ``OSError``. It must not read more than the request's ``limit_bytes``, and not
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ledgercore._core import Anchor
+from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     LedgerError,
     LimitError,
@@ -31,8 +32,9 @@ from ledgercore.sync.messages import (
     decode_frames,
     decode_text,
 )
+from ledgercore.sync.publisher import Publisher
 
-__all__ = ["Pause", "Transport", "begin_copy", "catch_up", "follow", "join_copy"]
+__all__ = ["Pause", "Transport", "begin_copy", "catch_up", "follow", "join_copy", "publish"]
 
 SNAPSHOT_ITEMS = 1 << 20
 """Items of one part of a snapshot at most."""
@@ -73,6 +75,8 @@ def join_copy(
     peers: Sequence[str],
     transport: Transport,
     reasons: list[str] | None = None,
+    *,
+    entropy: Entropy | None = None,
 ) -> Replica:
     """Make a copy that begins at a snapshot of the first peer whose snapshot holds.
 
@@ -83,7 +87,7 @@ def join_copy(
     for peer in peers:
         try:
             items = _fetch_snapshot(peer, anchor, transport)
-            return Replica.join(path, anchor, items)
+            return Replica.join(path, anchor, items, entropy=entropy)
         except StoreError:
             raise  # our own disk
         except (LedgerError, OSError) as error:
@@ -123,6 +127,8 @@ def begin_copy(
     peers: Sequence[str],
     transport: Transport,
     reasons: list[str] | None = None,
+    *,
+    entropy: Entropy | None = None,
 ) -> Replica:
     """Make a copy that holds the genesis, from the first peer whose genesis is the anchor's.
 
@@ -140,9 +146,32 @@ def begin_copy(
             reasons.append(f"{peer}: {error}")
             continue
         try:
-            return Replica.create(path, anchor, b"".join(blocks))
+            return Replica.create(path, anchor, b"".join(blocks), entropy=entropy)
         except UnavailableError:
             raise  # our own disk
         except LedgerError as error:
             reasons.append(f"{peer}: {error}")
     raise UnavailableError(f"no peer has the genesis of this network: {'; '.join(reasons)}")
+
+
+def publish(publisher: Publisher, transport: Transport) -> str:
+    """Have the newest checkpoint cosigned, one witness after the other; the published note.
+
+    Raises ``UnavailableError`` with every witness's reason where the quorum is not reached.
+    """
+    publisher.begin()
+    while publisher.published is None:
+        asks = publisher.asks()
+        if not asks:
+            told = "; ".join(f"{name}: {reason}" for name, reason in publisher.reasons.items())
+            raise UnavailableError(f"checkpoint is not cosigned by the quorum: {told}")
+        for ask in asks:
+            if publisher.published is not None:
+                break
+            try:
+                response = transport(ask.peer, ask.request)
+            except (LedgerError, OSError) as error:
+                publisher.fail(ask, str(error))
+            else:
+                publisher.receive(ask, response)
+    return publisher.published

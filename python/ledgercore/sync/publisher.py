@@ -11,12 +11,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from ledgercore._core import Anchor, Checkpoint
-from ledgercore.errors import InvalidError, LedgerError, MalformedError, UnavailableError
-from ledgercore.sync.driver import Transport
+from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.sync.follower import Ask
 from ledgercore.sync.messages import Response, ask_cosignature, decode_text
 
-__all__ = ["Publishable", "Publisher", "publish"]
+__all__ = ["Publishable", "Publisher"]
 
 ATTEMPTS = 3
 """How often a witness is asked for one checkpoint: what it knew last may be news twice."""
@@ -128,26 +127,3 @@ def _decode_size(body: bytes) -> int | None:
     if not digits.isdigit() or len(digits) > _DIGITS or str(int(digits)).encode() != digits:
         return None
     return int(digits)
-
-
-def publish(publisher: Publisher, transport: Transport) -> str:
-    """Have the newest checkpoint cosigned, one witness after the other; the published note.
-
-    Raises ``UnavailableError`` with every witness's reason where the quorum is not reached.
-    """
-    publisher.begin()
-    while publisher.published is None:
-        asks = publisher.asks()
-        if not asks:
-            told = "; ".join(f"{name}: {reason}" for name, reason in publisher.reasons.items())
-            raise UnavailableError(f"checkpoint is not cosigned by the quorum: {told}")
-        for ask in asks:
-            if publisher.published is not None:
-                break
-            try:
-                response = transport(ask.peer, ask.request)
-            except (LedgerError, OSError) as error:
-                publisher.fail(ask, str(error))
-            else:
-                publisher.receive(ask, response)
-    return publisher.published

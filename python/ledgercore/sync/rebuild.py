@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ledgercore._core import Anchor, Checkpoint
 from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename, write_new
+from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     ForkError,
     InconsistentError,
@@ -51,7 +52,12 @@ class Rebuilt:
 
 
 def rebuild_copy(
-    path: str | Path, anchor: Anchor, peers: Sequence[str], transport: Transport
+    path: str | Path,
+    anchor: Anchor,
+    peers: Sequence[str],
+    transport: Transport,
+    *,
+    entropy: Entropy | None = None,
 ) -> Rebuilt:
     """Make the copy, or the operator's own ledger, in a file whole again.
 
@@ -74,7 +80,7 @@ def rebuild_copy(
                 raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
         with (
             _Salvage(file, anchor) as old,
-            _begin(made, anchor, old, peers, transport, done) as copy,
+            _begin(made, anchor, old, peers, transport, done, entropy) as copy,
         ):
             _take_all(copy, old, peers, transport, done)
             _hold_to_peers(copy, peers, transport, file)
@@ -140,20 +146,21 @@ def _begin(
     peers: Sequence[str],
     transport: Transport,
     done: Rebuilt,
+    entropy: Entropy | None,
 ) -> Replica:
     """The new copy where it was left, or with the genesis alone."""
     if exists(made):
         try:
-            return Replica.open(made, anchor)
+            return Replica.open(made, anchor, entropy=entropy)
         except (InconsistentError, InvalidError):
             for suffix in (*_FILES, ".head"):
                 remove(f"{made}{suffix}")
     first = old.block(0)
     if first is not None:
         with suppress(MalformedError, InvalidError):
-            return Replica.create(made, anchor, first)
+            return Replica.create(made, anchor, first, entropy=entropy)
     done.fetched.append(0)
-    return begin_copy(made, anchor, peers, transport)
+    return begin_copy(made, anchor, peers, transport, entropy=entropy)
 
 
 def _take_all(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ledgercore._core import Checkpoint, SigningKey
 from ledgercore.disk import exists, make_directory, remove
-from ledgercore.entropy import SeededEntropy
+from ledgercore.entropy import Entropy, SeededEntropy
 from ledgercore.errors import DiskFullError, LedgerError, UnavailableError
 from ledgercore.ledger import Ledger, Replica
 from ledgercore.records import Witness as WitnessEntry
@@ -186,7 +186,9 @@ class MemberNode:
         try:
             self._store = make(self._witness_path, vfs=self.disk.name)
             if exists(self._path):
-                self._follow(Replica.open(self._path, anchor, vfs=self.disk.name))
+                self._follow(
+                    Replica.open(self._path, anchor, entropy=self._entropy(), vfs=self.disk.name)
+                )
         except UnavailableError:
             self._retry()
             return
@@ -224,7 +226,8 @@ class MemberNode:
                 if response is None or response.status != 200:
                     raise UnavailableError("no answer")
                 (first,) = decode_frames(response.body, 1)
-                self._follow(Replica.create(self._path, anchor, first, vfs=self.disk.name))
+                vfs, entropy = self.disk.name, self._entropy()
+                self._follow(Replica.create(self._path, anchor, first, entropy=entropy, vfs=vfs))
             except (LedgerError, ValueError):
                 self._cluster.simulation.after(RETRY_MS, lambda: self._begin_again(run, turn))
 
@@ -239,10 +242,13 @@ class MemberNode:
         else:
             self._begin(run, turn + 1)
 
+    def _entropy(self) -> Entropy:
+        """The same in every run of a seed, and another after each restart."""
+        return SeededEntropy(self._cluster.seed * 1000 + self.restarts)
+
     def _follow(self, copy: Replica) -> None:
         self.copy, run = copy, self.restarts
-        entropy = SeededEntropy(self._cluster.seed * 1000 + run)
-        self.follower = Follower(copy, self._peers, self.clock, entropy)
+        self.follower = Follower(copy, self._peers, self.clock, self._entropy())
         self._source = Source(copy).answer
         self._cluster.check_copy(self.name, copy)
         self._tick(run)
