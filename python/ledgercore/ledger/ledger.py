@@ -44,7 +44,6 @@ from ledgercore.keys import Signer
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
-from ledgercore.ledger.ordering import Ordering
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, snapshot_items
@@ -77,7 +76,7 @@ class Ledger:
         self,
         address: Address,
         reader: Reader,
-        writer: Ordering | None,
+        writer: Writer | None,
         held: Sequence[WriterLock | HeadFile],
         clock: Clock,
         entropy: Entropy,
@@ -85,7 +84,7 @@ class Ledger:
         """Made by ``create`` and ``open``."""
         self._address = address
         self._reader = reader
-        self._writer: Ordering | None = writer
+        self._writer = writer
         self._held = held
         self._clock = clock
         self._entropy = entropy
@@ -262,7 +261,7 @@ class Ledger:
         with self._reader.lock:
             return rules.next_position(View(self._reader.state), key)
 
-    def _writing(self) -> Ordering:
+    def _writing(self) -> Writer:
         self._reader.check_open()
         if self._writer is None:
             raise UnavailableError("ledger is open for reading: open it for writing")

@@ -47,7 +47,12 @@ ResultT = TypeVar("ResultT")
 
 
 class Ordering(Protocol):
-    """Whatever brings records in order: the ledger's one writer, or the way to it."""
+    """Whatever brings records in order: the ledger's one writer, or the way to it.
+
+    An engine that several members run can take its place: it decides which records come next and
+    when a block ends, and hands each block on with a signed checkpoint. That names neither the
+    engine nor a time, so that receipts, proofs and copies stay what they are.
+    """
 
     async def submit(self, records: Sequence[bytes]) -> Submitted:
         """Each record's index or the rule it was refused by; durable in the node's own file.
