@@ -15,6 +15,7 @@ from starlette.requests import Request
 from ledgercore import Checkpoint, Ledger, UntrustedError, cosign_checkpoint, testing
 from ledgercore.demo.authority import Authority
 from ledgercore.errors import UnavailableError
+from ledgercore.node import node as node_module
 from ledgercore.node.guard import KEY
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
@@ -50,7 +51,9 @@ async def cosign(node: Node) -> None:
     await node.announce()
 
 
-def test_checkpoints_events_and_receipts_are_under_what_was_published(tmp_path: Path) -> None:
+def test_checkpoints_events_and_receipts_are_under_what_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def act() -> None:
         async with witnessed(tmp_path) as there, there.client() as client:
             node, records = there.node, there.records(4)
@@ -69,9 +72,15 @@ def test_checkpoints_events_and_receipts_are_under_what_was_published(tmp_path: 
             again = asyncio.ensure_future(anext(stream))
             await client.submit_many(records[3:])
             assert Checkpoint.parse(await client.checkpoint()).height == 3
+            monkeypatch.setattr(node_module, "PUBLISHED_S", 0.01)
             with pytest.raises(UntrustedError, match="cosigned by 0 witnesses, want 1"):
                 await client.receipt(4)
+            monkeypatch.setattr(node_module, "PUBLISHED_S", 10.0)
+            waiting = asyncio.ensure_future(client.submit(records[3]))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
             await cosign(node)
+            assert (await waiting).index == 4
             assert Checkpoint.parse(await again).height == 4
             assert (await client.receipt(4))[1].encode() == records[3]
             await stream.aclose()

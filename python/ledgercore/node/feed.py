@@ -13,19 +13,24 @@ __all__ = ["Feed"]
 
 
 class Feed:
-    """The newest signed checkpoint; for one event loop."""
+    """The newest checkpoint, and the newest that is published; for one event loop."""
 
     def __init__(self) -> None:
         self.note = ""
         self.height = -1
+        self.published: str | None = None
+        """The newest note that the quorum has cosigned, if there is one."""
+        self.news = 0
+        """How often there was something new."""
         self.closed = False
         self._next = asyncio.Event()
 
-    def publish(self, note: str, height: int) -> bool:
-        """Make it the newest; whether it is another than the one before."""
-        if note == self.note:
+    def publish(self, note: str, height: int, published: str | None) -> bool:
+        """Make these the newest; whether one is another than before."""
+        if (note, published) == (self.note, self.published):
             return False
-        self.note, self.height = note, height
+        self.note, self.height, self.published = note, height, published
+        self.news += 1
         self._wake()
         return True
 
@@ -38,12 +43,12 @@ class Feed:
         self._next.set()
         self._next = asyncio.Event()
 
-    async def newer(self, note: str, wait_s: float | None = None) -> str:
-        """The newest checkpoint, once it is another than the given one, or time is up."""
+    async def newer(self, seen: int, wait_s: float | None = None) -> int:
+        """``news``, once it is another than what was seen, or time is up."""
         try:
             async with deadline(wait_s):
-                while note == self.note and not self.closed:
+                while seen == self.news and not self.closed:
                     await self._next.wait()
         except TimeoutError:
             pass
-        return self.note
+        return self.news

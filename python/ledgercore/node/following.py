@@ -299,7 +299,7 @@ class Relay:
         while await self._node.ask(lambda: self._node.ledger.size) <= index:
             if feed.closed:
                 raise UnavailableError("node is stopping: ask again, which is safe")
-            await feed.newer(feed.note, RETRY_S)
+            await feed.newer(feed.news, RETRY_S)
 
     def _check(self, records: Sequence[bytes], outcomes: Sequence[Outcome]) -> None:
         for record, outcome in zip(records, outcomes, strict=True):

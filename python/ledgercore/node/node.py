@@ -38,7 +38,7 @@ THREADS = 8
 """Calls of the ledger at a time: those that submit share blocks."""
 
 PUBLISHED_S = 5.0
-"""How long a receipt that must come with an answer is waited for until witnesses have cosigned."""
+"""How long a receipt is waited for until witnesses have cosigned."""
 
 LOOK_S = 1.0
 """How often a node looks for blocks and cosignatures that others have put into its ledger."""
@@ -174,21 +174,28 @@ class Node:
         try:
             await self.member_of(key)
         except RefusedError:
-            return submitted._replace(receipts=await self._published(submitted.places))
+            places = sorted(submitted.places)[-self.limits.receipts_at_once :]
+            made = await self._receipts(places)
+            holding = {each.index: each for each in made if _holds(self.anchor, each.checkpoint)}
+            return submitted._replace(receipts=holding)
         return submitted
 
-    async def _published(self, places: Sequence[int]) -> dict[int, Receipt]:
-        """The receipts of these records, those that the witnesses have cosigned in time."""
-        places = sorted(places)[-self.limits.receipts_at_once :]
+    async def receipt(self, index: int) -> Receipt:
+        """The receipt of a record; one that was just taken waits a while for the witnesses."""
+        return (await self._receipts([index]))[0]
+
+    async def _receipts(self, places: Sequence[int]) -> list[Receipt]:
+        """The receipts of these records, once the witnesses have cosigned all, or time is up."""
         until_s = self.clock.elapsed_s() + PUBLISHED_S
         while True:
-            note = self.feed.note
+            news = self.feed.news
             made = await self.ask(partial(self.ledger.receipts, places))
-            found = {each.index: each for each in made if _holds(self.anchor, each.checkpoint)}
             left_s = until_s - self.clock.elapsed_s()
-            if len(found) == len(made) or left_s <= 0 or self.feed.closed:
-                return found
-            await self.feed.newer(note, left_s)
+            if left_s <= 0 or self.feed.closed:
+                return made
+            if all(_holds(self.anchor, each.checkpoint) for each in made):
+                return made
+            await self.feed.newer(news, left_s)
 
     async def member_of(self, key: bytes) -> str:
         """The member that a key speaks for now; ``RefusedError`` where there is none."""
@@ -199,12 +206,13 @@ class Node:
 
     async def announce(self) -> None:
         """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""
-        note = await self.ask(lambda: self.ledger.checkpoint)
+        ledger = self.ledger
+        note, published = await self.ask(lambda: (ledger.checkpoint, ledger.published))
         checkpoint = Checkpoint.parse(note)
         if checkpoint.height < self.feed.height:
             return  # another announcement has come before
         grown = checkpoint.height > self.feed.height
-        if not self.feed.publish(note, checkpoint.height):
+        if not self.feed.publish(note, checkpoint.height, published):
             return
         self.metrics.height.set(checkpoint.height)
         self.metrics.size.set(checkpoint.size)

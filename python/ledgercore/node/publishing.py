@@ -92,6 +92,6 @@ class Publishing:
         """Until there is a newer block; cosignatures of this one are no news."""
         feed = self._node.feed
         while feed.height <= height and not feed.closed:
-            note = feed.note
-            if await feed.newer(note, wait_s) == note:
+            news = feed.news
+            if await feed.newer(news, wait_s) == news:
                 return

@@ -159,7 +159,7 @@ async def record(request: Request) -> Response:
 async def receipt(request: Request) -> Response:
     node, index = _node(request), _number(request, "index")
     await _check_there(node, index)
-    made = await node.ask(partial(node.ledger.receipt, index))
+    made = await node.receipt(index)
     return Response(made.encode(), media_type=BINARY)
 
 
@@ -235,7 +235,7 @@ class _Stream(StreamingResponse):
 
 async def _events(node: Node, scope: Scope) -> AsyncIterator[bytes]:
     """Each newer published checkpoint, and a sign of life where there is none."""
-    seen, sent, key = "", "", scope[KEY]
+    seen, sent, key = -1, "", scope[KEY]
     connection = _connection(scope)
     while not (node.feed.closed or connection.get("leaves")):
         seen = await node.feed.newer(seen, node.limits.heartbeat_s)
@@ -243,7 +243,7 @@ async def _events(node: Node, scope: Scope) -> AsyncIterator[bytes]:
             await node.member_of(key)
         except RefusedError:
             return
-        note = await node.ask(lambda: node.ledger.published)
+        note = node.feed.published
         if note is None or note == sent:
             yield b": nothing new\n\n"
             continue
