@@ -75,7 +75,8 @@ def test_logs_of_processes_hold_objects_and_no_contents(tmp_path: Path) -> None:
     for process in processes:
         lines = process.log.read_text().splitlines()
         events = [json.loads(line)["event"] for line in lines]
-        assert events[0] == "listening"
+        # A follower may come before the operator's node, and waits.
+        assert set(events[: events.index("listening")]) <= {"no peer has the genesis yet"}
         assert not any(text in line for text in planted for line in lines)
 
 
