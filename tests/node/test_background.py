@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from threading import Semaphore, current_thread
 from time import sleep
@@ -12,10 +13,11 @@ import pytest
 from ledgercore import Replica, StoreError
 from ledgercore.entropy import SeededEntropy
 from ledgercore.node import publishing
+from ledgercore.node.channel import Channel
 from ledgercore.node.following import Following
 from ledgercore.node.publishing import Publishing
 from ledgercore.sync import Ask, Follower
-from ledgercore.sync.messages import Request
+from ledgercore.sync.messages import Request, Response
 from ledgercore.sync.publisher import Publisher
 from tests.node.running import following, running
 
@@ -113,6 +115,28 @@ def test_following_that_nobody_foresaw_to_end_ends_the_node(
             await task.stop()
 
     asyncio.run(act())
+
+
+def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: Path) -> None:
+    async def act() -> list[tuple[str, str]]:
+        async with running(tmp_path) as there:
+            channel = Channel("https://localhost:1", "gone", there.caller(1))
+            genesis = next(there.node.ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            task = Following(there.node, copy, [channel], SeededEntropy(1))
+            task.start()
+            async with asyncio.timeout(20):
+                while len(task._follower.evidence) < 2:  # asked again, and silent again
+                    await asyncio.sleep(0.02)
+            await task.stop()
+            task._hear("gone", Response(200, b""))
+            lines = map(json.loads, there.log.getvalue().splitlines())
+            return [(line["event"], line.get("reason", "")) for line in lines if "peer" in line]
+
+    (silent, reason), back = asyncio.run(act())
+    assert silent == "peer does not answer"
+    assert reason.startswith("node of gone at https://localhost:1: ClientConnectorError")
+    assert back == ("peer answers again", "")
 
 
 def test_a_copy_and_its_follower_are_for_one_thread(
