@@ -12,6 +12,7 @@ from ledgercore.errors import InvalidError, UntrustedError
 from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
+from ledgercore.exchange.kept import keep_proposal
 from ledgercore.exchange.messages import (
     Correction,
     Handover,
@@ -54,7 +55,7 @@ class Consumer(Recipient):
         """Put terms to a subject, under a key that it made for this consent."""
         consent = self._entropy.bytes(32)
         proposal = Proposal(consent, consent_key, terms.leaves(self._entropy))
-        self._vault.store([(f"proposal/{consent.hex()}", encode_message(proposal))])
+        keep_proposal(self._vault, None, proposal)
         return proposal
 
     @property

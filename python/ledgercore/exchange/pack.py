@@ -20,6 +20,7 @@ from ledgercore._core import Anchor, Record
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.claims import prove_claims
 from ledgercore.exchange.evidence import Evidence
+from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.membership import MEMBER_KINDS, is_enacted
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.narrowing import leaves_of_root
@@ -85,7 +86,7 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     """
     state = read_state(ledger, exchange_object(exchange), ExchangeState)
     kept = f"exchange/{exchange.hex()}"
-    proposal = _opening(vault, f"proposal/{state.consent.hex()}", Proposal)
+    proposal = None if vault is None else kept_proposal(vault, state.consent)
     release = _opening(vault, f"{kept}/release", Release)
     request = _opening(vault, f"request/{state.request_commitment.hex()}", Request)
     payload = _payload(vault, f"{kept}/payload")

@@ -8,13 +8,13 @@ destroys its own part first.
 from __future__ import annotations
 
 from ledgercore.errors import UntrustedError
+from ledgercore.exchange.kept import keep_proposal
 from ledgercore.exchange.messages import (
     Handover,
     Proposal,
     Release,
     Terms,
     decode_message,
-    encode_message,
 )
 from ledgercore.exchange.recipient import Recipient
 from ledgercore.rules import refuse
@@ -28,13 +28,14 @@ class Processor(Recipient):
     def instruct(self, proposal: Proposal) -> Terms:
         """Take the terms under which it is to act, from the consumer, and keep them.
 
-        Raises ``RefusedError`` with ``E_RECIPIENT`` where they do not name this member.
+        Raises ``RefusedError`` with ``E_RECIPIENT`` where they do not name this member, and
+        ``UntrustedError`` for terms in the place of others of the same consent.
         """
         terms = Terms.from_leaves(proposal.terms)
         if self.member not in terms.processors:
             named = list(terms.processors)
             refuse("E_RECIPIENT", f"processors in the terms are {named}, not {self.member}")
-        self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
+        keep_proposal(self._vault, self._ledger, proposal)
         return terms
 
     def hand_over(self, intent: bytes) -> Handover:

@@ -20,6 +20,7 @@ from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
+from ledgercore.exchange.kept import keep_proposal, kept_proposal
 from ledgercore.exchange.mandate import Mandates, check_mandate
 from ledgercore.exchange.messages import (
     Correction,
@@ -29,14 +30,19 @@ from ledgercore.exchange.messages import (
     Request,
     Terms,
     check_terms,
-    decode_message,
     encode_message,
     request_commitment,
 )
 from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.reading import admitted_state, read_state
 from ledgercore.exchange.salted import FIELD, Leaf, commit, encode_leaves, make_leaves
-from ledgercore.exchange.sealing import release_info, seal_key, seal_payload, size_bucket
+from ledgercore.exchange.sealing import (
+    check_delivery_key,
+    release_info,
+    seal_key,
+    seal_payload,
+    size_bucket,
+)
 from ledgercore.exchange.signer import Signer
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
@@ -132,13 +138,14 @@ class Provider:
     def endorse(self, subject: str, proposal: Proposal) -> bytes:
         """Vouch that the consent key is the subject's, whom the provider has authenticated.
 
-        Raises ``RefusedError`` with ``E_MANDATE`` where the terms' signatory has no mandate.
+        Raises ``RefusedError`` with ``E_MANDATE`` where the terms' signatory has no mandate, and
+        ``UntrustedError`` for terms in the place of others of the same consent.
         """
         terms = Terms.from_leaves(proposal.terms)
         if (terms.subject, terms.provider) != (subject, self.member):
             raise UntrustedError(f"terms are for {terms.subject!r} at {terms.provider!r}")
         check_mandate(terms, self._mandates)
-        self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
+        keep_proposal(self._vault, self._ledger, proposal)
         root = proposal.root(self._ledger.suite)
         message = endorsement_message(self._ledger.network, proposal.consent_key, root)
         return self._key.sign(message)
@@ -169,12 +176,12 @@ class Provider:
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want INTENDED", intent)
         if request_commitment(self._ledger.suite, request) != state.request_commitment:
             refuse("E_SCOPE", "request is not the one that the intent commits to", intent)
-        kept = self._vault.load(f"proposal/{state.consent.hex()}")
-        if kept is None:
+        proposal = kept_proposal(self._vault, state.consent)
+        if proposal is None:
             refuse("E_UNKNOWN", "no terms are known for this consent", intent)
-        proposal = decode_message(kept, Proposal)
         consent = self._consent(state.consent)
         _check_named(consent, state)
+        _check_sealable(state)
         try:
             leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
             terms = Terms.from_leaves(leaves, narrowed=True)
@@ -292,11 +299,16 @@ class Provider:
 
         Their receipts are made and verified together, all of one moment of the ledger.
         """
-        ledger = self._ledger
+        ledger, made = self._ledger, dict[bytes, Release | RefusedError]()
+        admitted: list[tuple[bytes, int]] = []
         with ledger.moment():
-            admitted = [
-                (intent, admit.index) for intent, admit in admits if isinstance(admit, Accepted)
-            ]
+            for intent, admit in admits:
+                try:
+                    if isinstance(admit, Accepted):
+                        _check_admitted(self._exchange(intent), intent, admit.index)
+                        admitted.append((intent, admit.index))
+                except RefusedError as refusal:
+                    made[intent] = refusal
             objects = [exchange_object(intent) for intent, _ in admitted]
             receipts = ledger.receipts([index for _, index in admitted], states_of=objects)
             encoded = [receipt.encode() for receipt in receipts]
@@ -306,7 +318,6 @@ class Provider:
             pairs = zip(receipts, admitted, strict=True)
             states = [admitted_state(receipt, intent) for receipt, (intent, _) in pairs]
             withheld = [self._withheld(state) for state in states]
-        made: dict[bytes, Release | RefusedError] = {}
         for at, (intent, _) in enumerate(admitted):
             made[intent] = withheld[at] or self._release(
                 states[at], verified[at], encoded[at], intent
@@ -411,6 +422,13 @@ class Provider:
         return read_state(self._ledger, consent_object(consent), ConsentState)
 
 
+def _check_admitted(state: ExchangeState, intent: bytes, index: int) -> None:
+    """Give nothing for a record that is not the exchange's admit: its refusal, for one."""
+    if state.admission is None or state.admission.index != index:
+        message = f"exchange is {state.status}, and was not admitted by record {index}"
+        refuse("E_EXCHANGE_STATE", message, intent)
+
+
 def _check_in_time(state: ExchangeState, now_ms: int) -> None:
     """Withhold the key where the consumer may say that none came."""
     status = exchange_status_at(state, now_ms)
@@ -428,6 +446,14 @@ def _check_named(consent: ConsentState, state: ExchangeState) -> None:
     """Give nothing to a processor that the subject has dropped."""
     if state.processor and state.processor not in consent.processors:
         refuse("E_RECIPIENT", f"consent names processor {state.processor} no more")
+
+
+def _check_sealable(state: ExchangeState) -> None:
+    """Give nothing where no key can be sealed: in a batch that would stop what is others'."""
+    try:
+        check_delivery_key(state.delivery_key)
+    except InvalidError as error:
+        refuse("E_KEY", str(error))
 
 
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:

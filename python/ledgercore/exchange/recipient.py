@@ -21,9 +21,9 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.audit_copy import verify_copy
+from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.messages import (
     Delivery,
-    Proposal,
     Release,
     Request,
     Terms,
@@ -98,10 +98,10 @@ class Recipient:
 
     def request(self, consent: bytes, fields: Sequence[str], purpose: str) -> Request:
         """A request for fields, over the whole period of the consent's terms."""
-        kept = self._vault.load(f"proposal/{consent.hex()}")
-        if kept is None:
+        proposal = kept_proposal(self._vault, consent)
+        if proposal is None:
             raise UntrustedError(f"consent {consent.hex()[:16]} is not known here")
-        terms = Terms.from_leaves(decode_message(kept, Proposal).terms)
+        terms = Terms.from_leaves(proposal.terms)
         nonce = self._entropy.bytes(32)
         period = (terms.period_begin, terms.period_end)
         return Request(consent, tuple(fields), *period, purpose, nonce)
@@ -201,6 +201,8 @@ class Recipient:
     def _open_key(self, delivery: Delivery, release: Release) -> tuple[ExchangeState, bytes]:
         """The exchange's state as the receipt proves it, and the key that was released for it."""
         ledger, intent = self._ledger, release.exchange
+        if delivery.exchange != intent:
+            raise InvalidError("delivery and release are of two exchanges")
         admit, state = read_admit(release, intent, ledger.trust_anchor)
         assert state.admission is not None, "an admitted state has an admission"
         check_ciphertext(ledger.suite, delivery, state.admission)

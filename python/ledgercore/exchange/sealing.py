@@ -16,6 +16,7 @@ from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError
 
 __all__ = [
+    "check_delivery_key",
     "open_key",
     "open_payload",
     "public_delivery_key",
@@ -27,11 +28,22 @@ __all__ = [
 
 _HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _NONCE_BYTES = 12
+_ANY_KEY = X25519PrivateKey.from_private_bytes(bytes(32))
+"""With a key of small order every private key comes to nothing, and with another none does."""
 
 
 def public_delivery_key(private: bytes) -> bytes:
     """The public half of a delivery key."""
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def check_delivery_key(delivery_key: bytes) -> None:
+    """Raise ``InvalidError`` for a key of small order, with which nobody shares a secret (RFC 9180
+    section 7.1.4)."""
+    try:
+        _ANY_KEY.exchange(X25519PublicKey.from_public_bytes(delivery_key))
+    except ValueError as error:
+        raise InvalidError("delivery key is of small order: nothing can be sealed to it") from error
 
 
 def seal_payload(payload: bytes, key: bytes, context: bytes, entropy: Entropy) -> bytes:

@@ -12,9 +12,10 @@ from msgspec import structs
 
 from ledgercore._core import SigningKey
 from ledgercore.entropy import Entropy
-from ledgercore.errors import UntrustedError
+from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.exchange.dispute import Complainant
-from ledgercore.exchange.messages import Proposal, Terms, check_terms, encode_message
+from ledgercore.exchange.kept import keep_proposal
+from ledgercore.exchange.messages import Proposal, Terms, check_terms
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import Signer
@@ -56,11 +57,14 @@ class Subject:
         return public
 
     def agree(self, proposal: Proposal) -> Terms:
-        """Read the terms of a proposal, and keep them; raise if they are not for this subject."""
+        """Read the terms of a proposal, and keep them; raise if they are not for this subject.
+
+        Raises ``UntrustedError``, too, for terms in the place of others of the same consent.
+        """
         terms = Terms.from_leaves(proposal.terms)
         if terms.subject != self.name:
             raise UntrustedError(f"terms are for {terms.subject!r}, want {self.name!r}")
-        self._vault.store([(f"proposal/{proposal.consent.hex()}", encode_message(proposal))])
+        keep_proposal(self._vault, self._ledger, proposal)
         return terms
 
     def authorise(self, proposal: Proposal, endorsement: bytes) -> Draft:
@@ -113,7 +117,10 @@ class Subject:
         ledger = self._reading()
         state = read_state(ledger, decision_object(decision), DecisionState)
         commitment = state.explanation_commitment
-        return open_statement(statement, commitment, ledger.suite).decode()
+        try:
+            return open_statement(statement, commitment, ledger.suite).decode()
+        except UnicodeDecodeError as error:
+            raise MalformedError(f"explanation is not text: {error}") from error
 
     def revoke(self, proposal: Proposal) -> Draft:
         """Take the consent back."""

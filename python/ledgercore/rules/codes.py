@@ -55,8 +55,10 @@ CODES: dict[str, Code] = {
         "have governance reinstate a suspended member; admit a retired one anew, by another id",
     ),
     "E_KEY": Code(
-        "the key is rotated, compromised or the operator's, or a new one does not prove itself",
-        "sign with the member's current key; have a new key sign records.key_message",
+        "the key is rotated, compromised or the operator's, or a new one does not prove itself or "
+        "is one that nothing can be sealed to",
+        "sign with the member's current key; have a new key sign records.key_message; draw a "
+        "delivery key anew",
     ),
     "E_QUORUM": Code(
         "the proposal is not open, is of another record, or has too few approvals",

@@ -34,8 +34,10 @@ from ledgercore.rules.state import (
     KeyState,
     MemberState,
     NetworkState,
+    SignerState,
     key_object,
     member_object,
+    signer_object,
 )
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names, stored_status
 
@@ -62,9 +64,13 @@ def roles_are_not_of_genesis(case: Case[MemberAdmit, None]) -> None:
 
 
 def key_is_fresh(case: Case[NewKey, Any]) -> None:
-    """no member and no consent has or had the new signing key, else E_EXISTS"""
-    if case.view.get(key_object(case.body.signing_key), KeyState) is not None:
-        case.refuse("E_EXISTS", f"signing key {case.body.signing_key.hex()[:16]} is taken")
+    """no member has or had the new signing key, nor has it signed for a consent that was asked for
+    under it, else E_EXISTS"""
+    key = case.body.signing_key
+    state = case.view.get(key_object(key), KeyState)
+    # Whoever reads a key in a proposal may ask for consent under it; only its owner signs by it.
+    if state and (state.member or case.view.get(signer_object(key), SignerState)):
+        case.refuse("E_EXISTS", f"signing key {key.hex()[:16]} is taken")
 
 
 def key_proves_itself(case: Case[NewKey, Any]) -> None:

@@ -1,0 +1,51 @@
+"""Keep the terms of each consent in a party's vault, so that nobody puts others in their place.
+
+The id of a consent is on the ledger for everyone to read, and whoever proposes terms chooses it:
+terms that come under the id of another consent must not overwrite those that were agreed to, whose
+salts are nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledgercore.errors import UntrustedError
+from ledgercore.exchange.messages import Proposal, decode_message, encode_message
+from ledgercore.exchange.narrowing import leaves_of_root
+from ledgercore.exchange.reading import read_state
+from ledgercore.rules import ConsentState, consent_object
+
+if TYPE_CHECKING:  # who verifies a pack needs neither
+    from ledgercore.ledger import Ledger
+    from ledgercore.vault import Vault
+
+__all__ = ["keep_proposal", "kept_proposal"]
+
+
+def keep_proposal(vault: Vault, ledger: Ledger | None, proposal: Proposal) -> None:
+    """Keep a proposal; raise ``UntrustedError`` where it is not the one of its consent.
+
+    Once the consent is on the ledger it is held to that; until then the first one stays.
+    """
+    name = consent_object(proposal.consent)
+    if ledger is not None and ledger.state(name) is not None:
+        consent = read_state(ledger, name, ConsentState)
+        if consent.consent_key != proposal.consent_key:
+            raise UntrustedError("consent on the ledger is under another key than the proposal's")
+        leaves_of_root(ledger, proposal, consent.terms_root)
+    elif (kept := kept_proposal(vault, proposal.consent)) is not None and kept != proposal:
+        raise UntrustedError(
+            f"another proposal of consent {proposal.consent.hex()[:16]} is kept here: "
+            "propose it under an id of its own"
+        )
+    vault.store([(_name(proposal.consent), encode_message(proposal))])
+
+
+def kept_proposal(vault: Vault, consent: bytes) -> Proposal | None:
+    """The proposal of a consent that is kept, if one is."""
+    kept = vault.load(_name(consent))
+    return None if kept is None else decode_message(kept, Proposal)
+
+
+def _name(consent: bytes) -> str:
+    return f"proposal/{consent.hex()}"

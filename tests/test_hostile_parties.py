@@ -1,0 +1,145 @@
+"""What a hostile consumer, provider or subject sends, well signed, harms nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from ledgercore import InvalidError, MalformedError, RefusedError, UntrustedError, records, rules
+from ledgercore._core import hash_domain
+from ledgercore.demo.parties import BANK
+from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
+from ledgercore.exchange.messages import Proposal, Release, decode_message, encode_message
+from tests.network import KEYS, ROOT, act, admission, begin, code_of, enact, request, sign
+from tests.town import AGENCY, FIELDS, Town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    yield town
+    town.parties.close()
+
+
+def under_the_id_of(town: Town, proposal: Proposal, **changes: object) -> Proposal:
+    """Other terms, under the id of a consent that is on the ledger for everyone to read."""
+    key = town.subject.new_consent_key()
+    other = town.parties.consumer.propose(town.terms(**changes), key)
+    return structs.replace(other, consent=proposal.consent)
+
+
+def test_terms_under_the_id_of_a_consent_take_no_terms_place(town: Town) -> None:
+    proposal = town.consent(max_uses=2, processors=(AGENCY,))
+    town.processor().instruct(proposal)
+    other = town.table.rows[1].subject
+    provider, neighbour = town.parties.provider, town.firm_named(other)
+
+    for keep, changes in (
+        (lambda each: provider.endorse(other, each), {"subject": other}),
+        (town.subject.agree, {}),
+        (neighbour.agree, {"subject": other}),
+        (town.processor().instruct, {"processors": (AGENCY,)}),
+    ):
+        with pytest.raises(UntrustedError, match="another key"):
+            keep(under_the_id_of(town, proposal, **changes))
+
+    intent, asked = town.intend(proposal)
+    assert town.parties.consumer.open(*town.deliver(intent, asked))
+    pack = build_pack(town.parties.ledger, town.parties.vaults["enterprises"], intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, town.parties.ledger.trust_anchor)}
+    assert claims["consent"].status == "proven"
+
+
+def test_before_a_consent_is_on_the_ledger_its_first_terms_stay(town: Town) -> None:
+    consumer = town.parties.consumer
+    proposal = consumer.propose(town.terms(), town.subject.new_consent_key())
+    town.subject.agree(proposal)
+    town.subject.agree(proposal)
+
+    with pytest.raises(UntrustedError, match="propose it under an id of its own"):
+        town.subject.agree(under_the_id_of(town, proposal))
+
+
+def test_a_delivery_key_of_small_order_stops_no_other_exchange(town: Town) -> None:
+    consumer, provider = town.parties.consumer, town.parties.provider
+    asked = consumer.request(town.consent().consent, FIELDS, "credit.assess")
+    (draft,) = consumer.intend([asked])
+    body = structs.replace(draft.body, delivery_key=bytes(32))
+    (place,) = town.accept([draft._replace(body=body)])
+    other, request = town.intend(town.consent())
+
+    refusal, admit = provider.answer([(place.id, asked), (other, request)])
+    refused, admitted = town.accept([refusal, admit])
+    told, release = provider.release_all([(place.id, refused), (other, admitted)])
+
+    assert refusal.body.code == "E_KEY"
+    assert isinstance(told, RefusedError) and told.code == "E_EXCHANGE_STATE"
+    assert isinstance(release, Release)
+    assert consumer.open(provider.delivery(other), release)
+
+
+def test_an_audit_copy_of_another_exchange_is_not_taken(town: Town) -> None:
+    """A provider whose copy opens, for the exchange that the delivery names and not for this."""
+    town.share_audit_key()
+    provider, consumer, ledger = town.parties.provider, town.parties.consumer, town.parties.ledger
+    intent, request = town.intend(town.consent(max_uses=2))
+    other, _ = town.intend(town.consent())
+    suite = ledger.suite
+    (draft,) = provider.answer([(intent, request)])
+    at = f"exchange/{intent.hex()}/sealed/{draft.body.ciphertext_hash.hex()}"
+    key, kept = provider._vault.load(f"{at}/key"), provider._vault.load(f"{at}/audit-copy")
+    assert key is not None and kept is not None
+    copy = decode_message(kept, AuditCopy)
+    moved = make_copy(key, copy.audit_key, ledger.network + other)
+    provider._vault.store([(f"{at}/audit-copy", encode_message(moved))])
+    body = structs.replace(draft.body, audit_copy=copy_hash(suite, moved))
+    (place,) = town.accept([draft._replace(body=body)])
+    delivery, release = provider.delivery(intent), provider.release(intent, place)
+
+    with pytest.raises(InvalidError, match="two exchanges"):
+        consumer.open(structs.replace(delivery, exchange=other), release)
+    with pytest.raises(InvalidError, match="audit copy is not of"):
+        consumer.open(delivery, release)
+    assert town.parties.vaults[BANK].load(f"exchange/{other.hex()}/delivery") is None
+
+
+def test_an_explanation_that_is_no_text_is_an_error_of_ours(town: Town) -> None:
+    consumer, statement = town.parties.consumer, bytes(32) + b"\xff"
+    intent, request = town.intend(town.consent())
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    draft = consumer.decide([intent], "approved", b"model", [])
+    commitment = hash_domain(town.parties.ledger.suite, "commitment", statement)
+    body = structs.replace(draft.body, explanation_commitment=commitment)
+    (place,) = town.accept([draft._replace(body=body)])
+
+    with pytest.raises(MalformedError, match="explanation is not text"):
+        town.subject.read_explanation(place.id, statement)
+
+
+def test_nobody_bars_a_members_new_key_by_asking_for_consent_under_it() -> None:
+    """The key stands in the proposal on the ledger, where a consumer reads it."""
+    view = begin()
+    squat = request(b"\x07" * 32, "newcomer")
+    act(view, "consumer", squat)
+
+    enact(view, admission(view, ROOT))
+
+    state = view.get(rules.key_object(KEYS["newcomer"].public_key), rules.KeyState)
+    assert (state.member, state.status) == ("newcomer", "ACTIVE")
+    again = structs.replace(squat, consent=b"\x08" * 32)
+    assert code_of(view, sign(view, "consumer", again)) == "E_EXISTS"
+
+
+def test_a_key_that_answered_for_a_consent_is_no_members() -> None:
+    view = begin()
+    consent = b"\x07" * 32
+    act(view, "consumer", request(consent, "newcomer"))
+    act(view, "newcomer", records.ConsentReject(consent))
+
+    with pytest.raises(RefusedError, match="E_EXISTS"):
+        enact(view, admission(view, ROOT))
