@@ -70,12 +70,35 @@ def test_dismissed_complaint_lets_use_go_on():
 
     state = scene.view.get(rules.dispute_object(scene.exchange), rules.DisputeState)
     assert state is not None
-    assert ("RULED", 3, "", "dismissed") == (
-        state.status,
-        state.count,
-        state.opener,
-        state.ruling,
-    )
+    assert (state.status, state.count) == ("RULED", 3)
+    assert (state.openers, state.ruling) == (("",), "dismissed")
+
+
+def test_a_dismissed_complaint_bars_no_other_partys_and_each_opens_one():
+    scene = exchange_scene("USED")
+    parties = ("consumer", "provider", "consent key")
+    for party in parties:
+        act(scene.view, party, records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT))
+        for other in parties:
+            body = records.DisputeOpen(scene.exchange, "E_SCOPE", ROOT)
+            assert code_of(scene.view, sign(scene.view, other, body)) == "E_DISPUTE"
+        use = records.ExchangeUse(scene.exchange, scene.decision, PURPOSE)
+        assert code_of(scene.view, sign(scene.view, "consumer", use)) == "E_DISPUTE"
+        act(scene.view, "supervisor", records.DisputeRule(scene.exchange, "dismissed", ROOT))
+        act(scene.view, "consumer", use)
+
+    for party in parties:
+        body = records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT)
+        assert code_of(scene.view, sign(scene.view, party, body)) == "E_EXISTS"
+
+
+def test_nothing_is_disputed_again_once_a_complaint_was_upheld():
+    scene = exchange_scene("USED")
+    act(scene.view, "consumer", records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT))
+    act(scene.view, "supervisor", records.DisputeRule(scene.exchange, "upheld", ROOT))
+
+    body = records.DisputeOpen(scene.exchange, "E_PURPOSE", ROOT)
+    assert code_of(scene.view, sign(scene.view, "consent key", body)) == "E_DISPUTE"
 
 
 def test_dispute_is_in_the_history_of_exchange_and_consent():

@@ -210,7 +210,7 @@ EXPECTED = {
         ),
     },
     "dispute": {
-        "dispute.open": (PARTY, {"": "OPEN"}),
+        "dispute.open": (PARTY, {"": "OPEN", "RULED": "OPEN"}),
         "dispute.evidence": (PARTY, {"OPEN": "OPEN"}),
         "dispute.rule": (SUPERVISOR_ONLY, {"OPEN": "RULED"}),
     },
@@ -264,6 +264,8 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
         signers = ANY_CONSUMER  # nobody is named yet
     if family == "agreement" and status == "SUSPENDED" and kind == "agreement.resume":
         signers = signers | {"provider": "E_RECIPIENT"}  # the consumer suspended it
+    if kind == "dispute.open" and status == "RULED" and signer == "consumer":
+        return "E_EXISTS"  # it opened the one that was dismissed
     makes = "" in moves
     if kind in ALWAYS_NEW:
         return signers[signer]

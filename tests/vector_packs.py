@@ -132,6 +132,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     consumer.open(*town.deliver(narrowed, asked))
     processed = _processed(town)
     dropped = _processed(town, until=DELIVERED)
+    again = _disputed_again(town)
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
@@ -148,6 +149,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
         ("audited", audited),
         ("processed", processed),
         ("processor-dropped-later", dropped),
+        ("disputed-again", again),
         ("objection-withheld", structs.replace(disputed, objection=None)),
         ("withheld", structs.replace(delivered, **closed)),
         ("request-withheld", structs.replace(delivered, request=None)),
@@ -261,6 +263,25 @@ def _late(town: Town, old: Signer) -> Pack:
         town.deliver(intent, asked)
         town.accept([Draft(old, ExchangeAcknowledge(intent))])
         return _packed(town, intent)
+
+
+def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
+    """Of a delivery that the consumer disputed before the subject did, both in vain; then used."""
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    consumer, authority = town.parties.consumer, town.authority()
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent)])
+    (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
+    use = consumer.use(intent, place.id, "credit.assess")
+    for party in (consumer.disputes, town.subject.disputes(proposal)):
+        town.accept([party.open(intent, "E_PURPOSE", "a complaint")])
+        if used_meanwhile:
+            with mock.patch.dict(exchange.FAMILY.checks, no_dispute_bars_it=lambda case: None):
+                town.accept([use])
+        town.accept([authority.rule(intent, "dismissed", "nothing is wrong")])
+    town.accept([use])
+    return _packed(town, intent)
 
 
 def _widened(town: Town) -> Pack:
@@ -525,6 +546,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             _encoded(_dropped_before_the_admit(town)),
             "invalid-proof",
         ),
+        ("use-in-a-dispute", _encoded(_disputed_again(town, True)), "invalid-proof"),
         ("processor-by-narrowing", _encoded(_named_by_narrowing(town)), "invalid-proof"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),

@@ -1310,7 +1310,9 @@ STATES: dict[str, Shape] = {
         openers=list_of(row(member=ANY_TEXT, time_ms=ANY_COUNT), ITEMS),
         disclosed=one_of(False, True),
     ),
-    "dispute": row(**BEGIN, opener=ANY_TEXT, grounds=ANY_TEXT, ruling=ANY_TEXT),
+    "dispute": row(
+        **BEGIN, openers=list_of(ANY_TEXT, PACK_BYTES), grounds=ANY_TEXT, ruling=ANY_TEXT
+    ),
     "decision": row(
         **BEGIN,
         consumer=ANY_TEXT,
@@ -2426,35 +2428,48 @@ def show_uses(case: Case) -> Iterator[Claim]:
 
 
 def show_dispute(case: Case) -> Iterator[Claim]:
-    opened = case.own("dispute.open")
-    if not opened:
+    kinds = ("dispute.open", "dispute.evidence", "dispute.rule")
+    own = sorted((entry for kind in kinds for entry in case.own(kind)), key=lambda each: each.index)
+    openers, grounds, ruling = list[str](), "", "dismissed"
+    barred, claims = list[tuple[int, int]](), list[Claim]()
+    for entry in own:
+        opens = entry.record.kind == "dispute.open"
+        in_turn = opens == (ruling == "dismissed")
+        need(in_turn, INVALID_PROOF, f"record {entry.index} does not follow in its disputes")
+        if entry.record.kind == "dispute.rule":
+            signed = case.evidence.has_role(entry, "supervisor")
+            need(signed, UNTRUSTED, f"record {entry.index} is not signed by a supervisor")
+            ruling = entry.body["ruling"]
+            claims.append(Claim("ruled", f"a supervisor ruled that the complaint is {ruling}"))
+            if ruling == "dismissed":
+                barred[-1] = (barred[-1][0], entry.index)
+            continue
+        party = party_of(case, entry)
+        if opens:
+            openers.append(party)
+            grounds, ruling = entry.body["grounds"], ""
+            barred.append((entry.index, case.evidence.checkpoint.size))
+            said = f"{party or 'the subject'} disputed the exchange ({grounds})"
+            claims.append(Claim("disputed", said))
+    if not openers:
         return
     state = case.evidence.state("dispute", case.id)
-    for entry in opened + case.own("dispute.evidence"):
-        check_party(case, entry)
-    same = opened[0].body["grounds"] == state["grounds"]
-    need(same, INVALID_PROOF, "dispute is not the one that the ledger holds")
-    who, grounds = state["opener"] or "the subject", state["grounds"]
-    yield Claim("disputed", f"{who} disputed the exchange ({grounds})")
-    end = None
-    for entry in case.own("dispute.rule"):
-        own = case.evidence.has_role(entry, "supervisor")
-        need(own, UNTRUSTED, f"record {entry.index} is not signed by a supervisor")
-        ruling = entry.body["ruling"]
-        need(ruling == state["ruling"], INVALID_PROOF, "ruling is not the one of the ledger")
-        yield Claim("ruled", f"a supervisor ruled that the complaint is {ruling}")
-        end = entry.index if ruling == "dismissed" else None
+    held = (state["openers"], state["grounds"], state["ruling"])
+    need((openers, grounds, ruling) == held, INVALID_PROOF, "dispute is not that of the ledger")
     for entry in case.own("exchange.use"):
-        barred = opened[0].index < entry.index and (end is None or entry.index < end)
-        need(not barred, INVALID_PROOF, "data was used while a dispute barred it")
+        used = any(begin < entry.index < end for begin, end in barred)
+        need(not used, INVALID_PROOF, "data was used while a dispute barred it")
+    yield from claims
 
 
-def check_party(case: Case, entry: Entry) -> None:
-    """Hold a record to the subject's key, the provider or the consumer."""
-    parties = [case.evidence.member(case.state[name]) for name in ("provider", "consumer")]
-    own = any(each.has(entry.record.key, entry.index) for each in parties)
-    own = own or entry.record.key == case.consent["consent_key"]
-    need(own, UNTRUSTED, f"record {entry.index} is not signed by a party of the exchange")
+def party_of(case: Case, entry: Entry) -> str:
+    """Which of provider and consumer signed a record, or nothing where the subject's key did."""
+    if entry.record.key == case.consent["consent_key"]:
+        return ""
+    names = [str(case.state[name]) for name in ("provider", "consumer")]
+    signed = [name for name in names if case.evidence.is_signer(entry, name)]
+    need(bool(signed), UNTRUSTED, f"record {entry.index} is not signed by a party of the exchange")
+    return signed[0]
 
 
 def show_restrictions(case: Case) -> Iterator[Claim]:

@@ -95,45 +95,51 @@ def _objected(case: Case) -> str:
 
 def prove_dispute(case: Case) -> list[Claim]:
     """Who disputed the exchange and how it was ruled; the data was not used in between."""
-    opened = list(case.own(DisputeOpen))
-    if not opened:
+    claims: list[Claim] = []
+    openers: list[str] = []
+    grounds, ruling = "", "dismissed"
+    barred: list[tuple[int, int]] = []
+    for index, record, body in case.evidence.entries:
+        if not isinstance(body, _OF_DISPUTES) or body.exchange != case.exchange:
+            continue
+        # A dispute is opened where none is open, and none that was upheld: each ruling is of one.
+        if isinstance(body, DisputeOpen) != (ruling == "dismissed"):
+            raise InvalidProof(f"record {index} does not follow in the disputes of the exchange")
+        if isinstance(body, DisputeRule):
+            if not case.evidence.signed_by_role(record, "supervisor"):
+                raise UntrustedError("ruling is not signed by a supervisor")
+            ruling = body.ruling
+            claims.append(Claim("ruled", f"a supervisor ruled that the complaint is {ruling}"))
+            if ruling == "dismissed":
+                barred[-1] = (barred[-1][0], index)
+            continue
+        party = _party(case, record)
+        if isinstance(body, DisputeOpen):
+            openers.append(party)
+            grounds, ruling = body.grounds, ""
+            barred.append((index, case.evidence.checkpoint.size))
+            who = party or "the subject"
+            claims.append(Claim("disputed", f"{who} disputed the exchange ({grounds})"))
+    if not openers:
         return []
-    index, record, body = opened[0]
-    _signed_by_party(case, record)
     state = case.evidence.state(dispute_object(case.exchange), DisputeState)
-    if body.grounds != state.grounds:
+    if (tuple(openers), grounds, ruling) != (state.openers, state.grounds, state.ruling):
         raise InvalidProof("dispute is not the one that the ledger holds")
-    shown = list(case.own(DisputeEvidence))
-    for _, record, _ in shown:
-        _signed_by_party(case, record)
-    who = state.opener or "the subject"
-    statement = (
-        f"{who} disputed the exchange ({body.grounds}), with {len(shown)} piece(s) of evidence"
-    )
-    claims = [Claim("disputed", statement)]
-    end = None
-    for at, record, ruling in case.own(DisputeRule):
-        if not case.evidence.signed_by_role(record, "supervisor"):
-            raise UntrustedError("ruling is not signed by a supervisor")
-        if ruling.ruling != state.ruling:
-            raise InvalidProof("ruling is not the one that the ledger holds")
-        claims.append(Claim("ruled", f"a supervisor ruled that the complaint is {ruling.ruling}"))
-        end = at if ruling.ruling == "dismissed" else None
-    for at, _, _ in case.own(ExchangeUse):
-        if at > index and (end is None or at < end):
-            raise InvalidProof("data was used while a dispute barred it")
+    if any(begin < at < end for at, _, _ in case.own(ExchangeUse) for begin, end in barred):
+        raise InvalidProof("data was used while a dispute barred it")
     return claims
 
 
-def _signed_by_party(case: Case, record: Record) -> None:
+_OF_DISPUTES = (DisputeOpen, DisputeEvidence, DisputeRule)
+
+
+def _party(case: Case, record: Record) -> str:
+    """Which party signed a record of a dispute; empty for the subject."""
     if record.key == case.consent.consent_key:
-        return
+        return ""
     for member in (case.state.provider, case.state.consumer):
-        try:
-            case.evidence.signed_by_member(record, member)
-        except UntrustedError:
-            continue
-        return
+        if case.evidence.is_by_member(record, member):
+            return member
     raise UntrustedError(f"record {record.kind} is not signed by a party of the exchange")
 
 

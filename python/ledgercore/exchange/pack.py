@@ -160,7 +160,8 @@ class _Trail:
     def _add_dispute(self, opened: Record) -> None:
         body = records.decode(opened.kind, opened.body)
         assert isinstance(body, DisputeOpen)
-        self.objects.append(dispute_object(body.exchange))
+        if (name := dispute_object(body.exchange)) not in self.objects:  # it was disputed before
+            self.objects.append(name)
 
     def _add_product(self, ledger: Ledger, request: Record) -> None:
         """The product that a consent is for with its publication, which begins its history.

@@ -3,6 +3,9 @@
 A dispute stops nothing but use: whoever may end or erase still can. What is brought forward is off
 the ledger, behind commitments; every record of a dispute touches the exchange and its consent, so
 the trail of the consent names it.
+
+A complaint that was dismissed bars no other party's: else whoever fears one would open its own
+first. Each party opens one, so that no complaint comes again and again.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from ledgercore.rules.state import (
     dispute_object,
     exchange_object,
 )
-from ledgercore.rules.table import Case, Family, Row, SignedBy, stored_status
+from ledgercore.rules.table import UNMADE, Case, Family, Row, SignedBy, check_names, stored_status
 from ledgercore.rules.view import View
 
 __all__ = ["FAMILY"]
 
-OpenCase = Case[DisputeOpen, None]
+OpenCase = Case[DisputeOpen, DisputeState | None]
 EvidenceCase = Case[DisputeEvidence, DisputeState]
 RuleCase = Case[DisputeRule, DisputeState]
 AnyCase = OpenCase | EvidenceCase | RuleCase
@@ -46,6 +49,19 @@ def consents(view: View, body: Body, state: DisputeState | None) -> tuple[Consen
     return (consent,)
 
 
+def nothing_was_upheld(case: OpenCase) -> None:
+    """no complaint about the exchange was upheld, else E_DISPUTE"""
+    if case.state is not None and case.state.ruling == "upheld":
+        case.refuse("E_DISPUTE", "a complaint about the exchange was upheld")
+
+
+def party_opens_once(case: OpenCase) -> None:
+    """the party has not opened a dispute of the exchange before, else E_EXISTS"""
+    if case.state is not None and case.member in case.state.openers:
+        who = case.member or "the subject"
+        case.refuse("E_EXISTS", f"{who} has disputed the exchange before")
+
+
 def _touch_exchange(case: AnyCase) -> None:
     name = exchange_object(case.body.exchange)
     exchange = case.view.get(name, ExchangeState)
@@ -58,7 +74,10 @@ def _touch_exchange(case: AnyCase) -> None:
 
 def begin(case: OpenCase) -> DisputeState:
     _touch_exchange(case)
-    return DisputeState(*NEW, opener=case.member, grounds=case.body.grounds, ruling="")
+    before = case.state
+    made = NEW if before is None else (before.status, before.count, before.history)
+    openers = () if before is None else before.openers
+    return DisputeState(*made, (*openers, case.member), grounds=case.body.grounds, ruling="")
 
 
 def add_evidence(case: EvidenceCase) -> DisputeState:
@@ -78,11 +97,17 @@ FAMILY = Family(
     status_at=stored_status,
     status_code="E_DISPUTE",
     rows=(
-        Row(DisputeOpen.KIND, (), SignedBy.PARTY, "OPEN"),
+        Row(
+            DisputeOpen.KIND,
+            (UNMADE, "RULED"),
+            SignedBy.PARTY,
+            "OPEN",
+            ("nothing_was_upheld", "party_opens_once"),
+        ),
         Row(DisputeEvidence.KIND, ("OPEN",), SignedBy.PARTY, "OPEN"),
         Row(DisputeRule.KIND, ("OPEN",), SignedBy.SUPERVISOR, "RULED"),
     ),
-    checks={},
+    checks=check_names((nothing_was_upheld, party_opens_once)),
     effects={
         DisputeOpen.KIND: begin,
         DisputeEvidence.KIND: add_evidence,

@@ -283,9 +283,12 @@ class ExchangeState(BusinessState, frozen=True):
 
 
 class DisputeState(BusinessState, frozen=True):
-    """The dispute of one exchange; ``opener`` is empty where the subject's key opened it."""
+    """The disputes of one exchange, one after the other: grounds and ruling are the newest one's.
 
-    opener: str
+    ``openers`` are the parties that opened them, in order; the subject, by its key, is empty.
+    """
+
+    openers: tuple[str, ...]
     grounds: str
     ruling: str
 
