@@ -18,7 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import structs
 
 from ledgercore import records
 from ledgercore._core import Anchor, Record, group_add_numbers, group_add_points, group_commit
@@ -73,45 +76,52 @@ class VerifiedTotals:
     history: History
 
 
-class TotalsProof(Part, frozen=True):
-    """A report, and the history of its consumer's book to hold it to."""
+_Encoded: Any = msgspec.defstruct(
+    "Totals",
+    [
+        ("version", Literal[1]),
+        ("network", Bytes16),
+        *get_type_hints(TotalsReport, include_extras=True).items(),
+        ("history", bytes),
+    ],
+    bases=(Part,),
+    frozen=True,
+)
+"""The one array of a proof, in which the fields of its report stand between the others."""
 
-    version: Literal[1]
-    network: Bytes16
-    consumer: Identifier
-    begin: Count
-    end: Count
-    count: Count
-    amount: int
-    blinding: Bytes32
+
+@dataclass(frozen=True)
+class TotalsProof:
+    """A report, and the encoded history of its consumer's book to hold it to."""
+
+    network: bytes
+    report: TotalsReport
     history: bytes
 
     @staticmethod
     def of(network: bytes, report: TotalsReport, history: HistoryProof) -> TotalsProof:
-        told = {name: getattr(report, name) for name in report.__struct_fields__}
-        return TotalsProof(version=1, network=network, **told, history=history.encode())
+        return TotalsProof(network, report, history.encode())
 
     @staticmethod
     def decode(data: bytes) -> TotalsProof:
-        return decode_part(data, TotalsProof, "totals", TOTALS_BYTES)
+        decoded = decode_part(data, _Encoded, "totals", TOTALS_BYTES)
+        _, network, *told, history = structs.astuple(decoded)
+        return TotalsProof(network, TotalsReport(*told), history)
 
     def encode(self) -> bytes:
-        return encode_part(self)
-
-    @property
-    def report(self) -> TotalsReport:
-        return TotalsReport(*(getattr(self, name) for name in TotalsReport.__struct_fields__))
+        return encode_part(_Encoded(1, self.network, *structs.astuple(self.report), self.history))
 
     def verify(self, anchor: Anchor) -> VerifiedTotals:
         """The report, if the book that the anchor leads to adds up to it; or raise."""
         if self.network != anchor.network:
             raise UntrustedError("totals are of another network than the anchor's")
         history = HistoryProof.decode(self.history).verify(anchor)
-        if history.object != book_object(self.consumer):
-            raise InvalidProof(f"history is of another object than the book of {self.consumer}")
+        consumer, end = self.report.consumer, self.report.end
+        if history.object != book_object(consumer):
+            raise InvalidProof(f"history is of another object than the book of {consumer}")
         size = history.checkpoint.size
-        if self.end > size:
-            raise InvalidProof(f"period ends at record {self.end}, and {size} are shown")
+        if end > size:
+            raise InvalidProof(f"period ends at record {end}, and {size} are shown")
         verify_totals(self.report, history.records)
         return VerifiedTotals(self.report, history)
 
