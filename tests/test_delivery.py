@@ -12,7 +12,7 @@ from ledgercore import InvalidError, LedgerError, MalformedError, RefusedError, 
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import Consumer, Provider, build_pack, verify_pack
 from ledgercore.exchange.sealing import public_delivery_key
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Accepted, Draft, submit
 from ledgercore.records import KeyRotate, key_message
 from tests.town import FIELDS, Town
@@ -76,7 +76,7 @@ def rotate(town: Town, party: Consumer | Provider, name: bytes) -> None:
     proof = key.sign(key_message(network, key.public_key, party.member))
     sealing = public_delivery_key(bytes([1]) * 32)
     town.accept([Draft(old, KeyRotate(party.member, key.public_key, sealing, proof))])
-    party._key = Signer(key, old.vault)
+    party._key = RecordSigner(key, old.vault)
 
 
 @pytest.mark.parametrize("moment", ["intent", "answer", "admit", "release"])

@@ -188,7 +188,7 @@ def test_a_party_signs_with_a_service(tmp_path: Path) -> None:
         Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY, members=members) as ledger,
         closing(Vault(tmp_path / "a.vault", bytes(32))) as vault,
     ):
-        signer = exchange_signer.Signer(service, vault)
+        signer = exchange_signer.RecordSigner(service, vault)
         drafts = [
             Draft(signer, SchemaRegister(f"schema-{number}", 1, "", ())) for number in range(3)
         ]

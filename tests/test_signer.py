@@ -21,7 +21,7 @@ from ledgercore.errors import InconsistentError, RefusedError, RollbackError
 from ledgercore.exchange import signer as signer_module
 from ledgercore.exchange import submission
 from ledgercore.exchange.pack import build_pack
-from ledgercore.exchange.signer import Kept, Signer, outstanding
+from ledgercore.exchange.signer import Kept, RecordSigner, outstanding
 from ledgercore.exchange.submission import Accepted, Draft, resume, submit
 from ledgercore.records import Member, SchemaRegister, SchemaRetire
 from ledgercore.vault import Vault
@@ -87,7 +87,7 @@ class Network:
         return results
 
 
-def publish(signer: Signer, number: int) -> Draft:
+def publish(signer: RecordSigner, number: int) -> Draft:
     return Draft(signer, SchemaRegister(f"schema-{number}", 1, "", ()))
 
 
@@ -100,7 +100,7 @@ class Party:
 
     def open(self) -> None:
         self.vault = Vault(self.path, VAULT_KEY, entropy=SeededEntropy(2))
-        self.signer = Signer(KEY, self.vault)
+        self.signer = RecordSigner(KEY, self.vault)
 
     def restart(self) -> None:
         self.vault.close()
@@ -182,7 +182,7 @@ def test_what_is_resumed_is_told(network: Network, party: Party) -> None:
 def test_the_control_run_without_reserving_signs_two_records(
     network: Network, party: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Signer, "load", lambda self, network: None)
+    monkeypatch.setattr(RecordSigner, "load", lambda self, network: None)
     network.crash = "sent"
     with pytest.raises(CrashError):
         submit(network, [publish(party.signer, 1)])
@@ -199,15 +199,15 @@ def test_nothing_is_signed_before_it_is_durable(
     network: Network, party: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    sign = Signer.records
+    sign = RecordSigner.records
 
-    def watched(signer: Signer, ledger: Ledger, kept: Kept) -> list[Record]:
+    def watched(signer: RecordSigner, ledger: Ledger, kept: Kept) -> list[Record]:
         beside = Vault(party.path, VAULT_KEY)  # sees only what is committed
-        seen.append(Signer(KEY, beside).load(ledger.network) == kept)
+        seen.append(RecordSigner(KEY, beside).load(ledger.network) == kept)
         beside.close()
         return sign(signer, ledger, kept)
 
-    monkeypatch.setattr(Signer, "records", watched)
+    monkeypatch.setattr(RecordSigner, "records", watched)
     submit(network, [publish(party.signer, number) for number in (1, 1, 2)])
 
     assert len(seen) >= 2 and all(seen)
@@ -257,7 +257,7 @@ def test_a_ledger_with_another_record_in_its_chain_is_not_signed_for(
 def test_what_another_process_reserved_is_not_released(network: Network, party: Party) -> None:
     """Both were refused the same record; the other has gone on before this one releases it."""
     submit(network, [publish(party.signer, 0)])
-    other = Signer(KEY, Vault(party.path, VAULT_KEY))
+    other = RecordSigner(KEY, Vault(party.path, VAULT_KEY))
     release = signer_module.release
 
     def late(ledger: Ledger, vault: Vault, refused: Any) -> None:
@@ -295,7 +295,7 @@ def test_packs_are_built_while_the_same_party_signs(tmp_path: Path) -> None:
     builder = threading.Thread(target=pack, daemon=True)
     builder.start()
     for _ in range(40):
-        signer = Signer(SigningKey(bytes([5]) * 32), vault)
+        signer = RecordSigner(SigningKey(bytes([5]) * 32), vault)
         submit(ledger, [Draft(signer, SchemaRetire("none", 1))])  # refused: kept, and released
     done.set()
     builder.join(20)
@@ -319,7 +319,7 @@ class Chains(RuleBasedStateMachine):
         self.backups: list[Path] = []
         self.number = 0
 
-    def act(self, who: int, step: str, action: Callable[[Signer], Any]) -> None:
+    def act(self, who: int, step: str, action: Callable[[RecordSigner], Any]) -> None:
         self.network.crash = step
         try:
             action(self.parties[who].signer)

@@ -14,7 +14,7 @@ from ledgercore import RefusedError, format_anchor
 from ledgercore._core import SigningKey
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
     AuditOpen,
@@ -226,7 +226,7 @@ def _rotated(directory: Path, suite: str) -> tuple[Pack, list[tuple[str, bytes, 
         body = KeyRotate(consumer.member, key.public_key, b"s" * 32, proof)
         town.accept([Draft(old, body)])
         rotation = ledger.size - 1
-        consumer._key = Signer(key, old.vault)
+        consumer._key = RecordSigner(key, old.vault)
         consumer.open(*town.deliver(intent, asked))
         town.accept([consumer.acknowledge(intent)])
         town.accept([Draft(consumer._key, KeyCompromise(consumer.member))])
@@ -253,7 +253,7 @@ def _rotated(directory: Path, suite: str) -> tuple[Pack, list[tuple[str, bytes, 
         town.parties.close()
 
 
-def _late(town: Town, old: Signer) -> Pack:
+def _late(town: Town, old: RecordSigner) -> Pack:
     """Of an operator whose ledger takes a rotated key for the member's."""
     with mock.patch(
         "ledgercore.rules.engine._check_signer", lambda *case: town.parties.consumer.member

@@ -13,7 +13,7 @@ from ledgercore._core import Equivocation, SigningKey
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.exchange import Authority, build_pack
 from ledgercore.exchange.pack import Pack
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
     GovernanceApprove,
@@ -77,7 +77,7 @@ class Council(Town):
         key, proof = self.new_key(name, name[:1].encode())
         body = MemberAdmit(self.proposal(), name, name, roles, key.public_key, b"s" * 32, proof)
         self.enact(body, *voters)
-        self.voters[name] = Signer(key, self.parties.vaults[REGULATOR])
+        self.voters[name] = RecordSigner(key, self.parties.vaults[REGULATOR])
 
     def replacement(self, seed: bytes) -> tuple[SigningKey, KeyReplace]:
         """A new key for the bank."""
@@ -87,7 +87,7 @@ class Council(Town):
     def take(self, key: SigningKey) -> None:
         """The bank goes on with its new key."""
         consumer = self.parties.consumer
-        consumer._key = self.voters[BANK] = Signer(key, consumer._vault)
+        consumer._key = self.voters[BANK] = RecordSigner(key, consumer._vault)
 
     def packed(self) -> Pack:
         """Of an exchange that is made now."""

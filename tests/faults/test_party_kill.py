@@ -20,7 +20,7 @@ KEY = SigningKey(bytes([5]) * 32)
 PARTY = """
 import sys
 from ledgercore import Ledger, Record, RefusedError, SigningKey
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft, submit
 from ledgercore.records import SchemaRegister
 from ledgercore.vault import Vault
@@ -42,12 +42,12 @@ class Watched:
 
 directory, life, keeps = sys.argv[1], sys.argv[2], sys.argv[3] == "keeps"
 if not keeps:
-    Signer.load = lambda self, network: None
+    RecordSigner.load = lambda self, network: None
 key = SigningKey(bytes([5]) * 32)
 with open(f"{directory}/log", "ab", buffering=0) as log:
     with Ledger.open(f"{directory}/a.ledger") as opened:
         ledger, vault = Watched(opened, log), Vault(f"{directory}/a.vault")
-        signer = Signer(key, vault)
+        signer = RecordSigner(key, vault)
         print("ready", flush=True)
         for number in range(1_000_000):
             names = [f"p-{life}-{number}", "p-0-0", f"p-{life}-{number}-b"]

@@ -15,7 +15,7 @@ from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, UntrustedError
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.exchange.reading import read_state
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
@@ -66,7 +66,7 @@ def contract_commitment(suite: str, contract: Contract) -> bytes:
 class Negotiator:
     """One party of agreements: who signs, and the ledger that it reads."""
 
-    key: Signer
+    key: RecordSigner
     entropy: Entropy
     ledger: Ledger
 

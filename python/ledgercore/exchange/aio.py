@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from ledgercore.errors import UnavailableError
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft, Submitted, resume, submit
 from ledgercore.ledger import Ledger
 
@@ -53,7 +53,7 @@ class Desk:
         """Sign and order drafts, as ``exchange.submission.submit`` does. Durable on return."""
         return await self.run(submit, self._ledger, drafts)
 
-    async def resume(self, signers: Iterable[Signer]) -> list[Submitted]:
+    async def resume(self, signers: Iterable[RecordSigner]) -> list[Submitted]:
         """Submit what a crash left, as ``exchange.submission.resume`` does."""
         return await self.run(resume, self._ledger, signers)
 

@@ -12,7 +12,7 @@ from ledgercore import keys
 from ledgercore.entropy import Entropy
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.opening import Scope
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
@@ -45,7 +45,7 @@ class Authority:
         self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
     ) -> None:
         self.member = member
-        self._key = Signer(key, vault)
+        self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
         self._entropy = entropy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledgercore.entropy import Entropy
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import DisputeEvidence, DisputeOpen
@@ -17,7 +17,7 @@ __all__ = ["Complainant"]
 class Complainant:
     """A party that disputes: who signs, and the suite that its commitments are of."""
 
-    key: Signer
+    key: RecordSigner
     entropy: Entropy
     suite: str
 

@@ -27,7 +27,7 @@ from ledgercore.exchange.reading import (
     read_state,
 )
 from ledgercore.exchange.sealing import open_payload
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
 from ledgercore.records import AuditDisclose, AuditOpen
@@ -75,7 +75,7 @@ class Holder:
         self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
     ) -> None:
         self.member = member
-        self._key = Signer(key, vault)
+        self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
         self._entropy = entropy

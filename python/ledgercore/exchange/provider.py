@@ -43,7 +43,7 @@ from ledgercore.exchange.sealing import (
     seal_payload,
     size_bucket,
 )
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
@@ -107,7 +107,7 @@ class Provider:
         """
         self.member = member
         self._audit_key = audit_key
-        self._key = Signer(key, vault)
+        self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
         self._entropy = entropy

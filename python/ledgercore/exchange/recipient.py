@@ -46,7 +46,7 @@ from ledgercore.exchange.sealing import (
     public_delivery_key,
     release_info,
 )
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.transfer import Receiver
@@ -74,7 +74,7 @@ class Recipient:
         self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
     ) -> None:
         self.member = member
-        self._key = Signer(key, vault)
+        self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
         self._entropy = entropy

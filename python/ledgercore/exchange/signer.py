@@ -30,7 +30,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.vault import Vault
 
-__all__ = ["Content", "Kept", "Signer", "outstanding", "release", "reserve"]
+__all__ = ["Content", "Kept", "RecordSigner", "outstanding", "release", "reserve"]
 
 Content = tuple[str, bytes]
 """A record's kind and its encoded body."""
@@ -44,7 +44,7 @@ class Kept(Part, frozen=True):
     contents: tuple[Content, ...]
 
 
-class Signer:
+class RecordSigner:
     """A signing key, and the vault that numbers what it signs."""
 
     def __init__(self, key: keys.Signer, vault: Vault) -> None:
@@ -89,7 +89,7 @@ class Signer:
 
 
 def reserve(
-    ledger: Ledger, vault: Vault, asked: Sequence[tuple[Signer, Sequence[Content]]]
+    ledger: Ledger, vault: Vault, asked: Sequence[tuple[RecordSigner, Sequence[Content]]]
 ) -> dict[bytes, list[Record]] | None:
     """The records of a vault's signers by key, each kept durable before it was signed.
 
@@ -114,7 +114,7 @@ def reserve(
     return signed
 
 
-def outstanding(ledger: Ledger, signer: Signer) -> list[Record]:
+def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
     """Records that the signer kept, and may have sent, and that the ledger has not ordered.
 
     Raises ``RollbackError`` where the ledger is behind what it once showed this signer.
@@ -142,7 +142,7 @@ def outstanding(ledger: Ledger, signer: Signer) -> list[Record]:
     return records[begin:]
 
 
-def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[Signer, Record]]) -> None:
+def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[RecordSigner, Record]]) -> None:
     """Forget records of a vault's signers that the ledger has refused, and what follows them.
 
     Their sequences can then be reserved again. What another process reserved meanwhile stays.

@@ -18,7 +18,7 @@ from ledgercore.exchange.kept import keep_proposal
 from ledgercore.exchange.messages import Proposal, Terms, check_terms
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.reading import read_state
-from ledgercore.exchange.signer import Signer
+from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement, open_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
@@ -147,8 +147,8 @@ class Subject:
             raise UntrustedError("consent on the ledger commits to other terms than the proposal's")
         check_terms(Terms.from_leaves(proposal.terms), consent)
 
-    def _key(self, public: bytes) -> Signer:
+    def _key(self, public: bytes) -> RecordSigner:
         seed = self._vault.load(f"consent-key/{public.hex()}")
         if seed is None:
             raise UntrustedError(f"consent key {public.hex()[:16]} is not this subject's")
-        return Signer(SigningKey(seed), self._vault)
+        return RecordSigner(SigningKey(seed), self._vault)

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 from ledgercore import records
 from ledgercore._core import Record
 from ledgercore.errors import RefusedError
-from ledgercore.exchange.signer import Content, Signer, outstanding, release, reserve
+from ledgercore.exchange.signer import Content, RecordSigner, outstanding, release, reserve
 from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
 from ledgercore.vault import Vault
@@ -29,7 +29,7 @@ __all__ = ["Accepted", "Draft", "Submitted", "resume", "submit"]
 class Draft(NamedTuple):
     """A body, and the signer that is to sign it."""
 
-    key: Signer
+    key: RecordSigner
     body: RecordBody
 
 
@@ -43,7 +43,7 @@ class Accepted:
 
 Submitted = Accepted | RefusedError
 
-_Signed = tuple[Signer, Record]
+_Signed = tuple[RecordSigner, Record]
 T = TypeVar("T")
 
 
@@ -73,7 +73,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     return [outcomes[at] for at in range(len(drafts))]
 
 
-def resume(ledger: Ledger, signers: Iterable[Signer]) -> list[Submitted]:
+def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     """Submit again what the signers had reserved, and what the ledger has not ordered.
 
     To call it first after a crash, or after a vault was restored, tells what became of it.
@@ -94,7 +94,7 @@ def resume(ledger: Ledger, signers: Iterable[Signer]) -> list[Submitted]:
 
 def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
     """The drafts as records, in their order, each in its signer's chain."""
-    signers: dict[bytes, Signer] = {}
+    signers: dict[bytes, RecordSigner] = {}
     contents: dict[bytes, list[Content]] = {}
     for signer, body in drafts:
         name = signer.public_key
@@ -114,9 +114,11 @@ def _release(ledger: Ledger, refused: Iterable[_Signed]) -> None:
         release(ledger, vault, group)
 
 
-def _by_vault(items: Iterable[tuple[Signer, T]]) -> list[tuple[Vault, list[tuple[Signer, T]]]]:
+def _by_vault(
+    items: Iterable[tuple[RecordSigner, T]],
+) -> list[tuple[Vault, list[tuple[RecordSigner, T]]]]:
     """What belongs to the signers of each vault, which is written once for all of them."""
-    groups: dict[int, tuple[Vault, list[tuple[Signer, T]]]] = {}
+    groups: dict[int, tuple[Vault, list[tuple[RecordSigner, T]]]] = {}
     for signer, item in items:
         groups.setdefault(id(signer.vault), (signer.vault, []))[1].append((signer, item))
     return list(groups.values())
