@@ -97,7 +97,7 @@ def test_an_erased_items_wrapped_key_is_gone_from_every_file(path: Path) -> None
     vault = Vault(path, KEY)
     vault.store([(f"item/{number}", SECRET + bytes([number])) for number in range(50)])
     vault.erase([])  # moves the log into the main file
-    rows = {vault._cipher.name(vault_module.Row(*row)): row for row in stored(path)}
+    rows = {vault._cipher.name(vault_module.SealedItem(*row)): row for row in stored(path)}
     _, _, wrapped, sealed = rows["item/7"]
 
     assert holding(path, wrapped) == ["a.vault"]
@@ -397,7 +397,7 @@ def test_every_flipped_bit_of_a_row_is_found(at: int, bit: int, column: int) -> 
 
     assert cipher.open(row, "folder/name") == SECRET
     with pytest.raises(CorruptError):
-        cipher.open(vault_module.Row(*fields), "folder/name")
+        cipher.open(vault_module.SealedItem(*fields), "folder/name")
 
 
 # Transactions.

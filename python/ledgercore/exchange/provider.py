@@ -77,12 +77,12 @@ from ledgercore.rules import (
 from ledgercore.rules.consent import why_uncovered
 from ledgercore.vault import Vault
 
-__all__ = ["KEY_LIFETIME_MS", "Provider", "Row"]
+__all__ = ["KEY_LIFETIME_MS", "Provider", "Values"]
 
 KEY_LIFETIME_MS = 24 * 3_600_000
 """How long after its admit a provider lets a consumer wait for the key at most."""
 
-Row = Mapping[str, Value]
+Values = Mapping[str, Value]
 """One subject's data: a value, or the code of why it is missing, by field."""
 
 
@@ -96,7 +96,7 @@ class Provider:
         vault: Vault,
         ledger: Ledger,
         entropy: Entropy,
-        source: Mapping[str, Row],
+        source: Mapping[str, Values],
         *,
         audit_key: bytes | None = None,
         mandates: Mandates | None = None,
@@ -372,7 +372,7 @@ class Provider:
         """What this provider says in disputes."""
         return Complainant(self._key, self._entropy, self._ledger.suite)
 
-    def correct(self, intent: bytes, product: str, values: Row) -> tuple[Draft, Correction]:
+    def correct(self, intent: bytes, product: str, values: Values) -> tuple[Draft, Correction]:
         """Tell whoever still has what was delivered that values of it are others now."""
         pairs = [(field, _one_form(value)) for field, value in values.items()]
         correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))

@@ -25,7 +25,7 @@ from ledgercore.entropy import Entropy
 from ledgercore.errors import CorruptError, LimitError
 from ledgercore.passphrase import KEY_BYTES
 
-__all__ = ["ID_BYTES", "Cipher", "Row"]
+__all__ = ["ID_BYTES", "Cipher", "SealedItem"]
 
 ID_BYTES = 16
 _PART_BYTES = 16
@@ -33,7 +33,7 @@ _NONCE_BYTES = 12
 _ZERO_NONCE = bytes(_NONCE_BYTES)
 
 
-class Row(NamedTuple):
+class SealedItem(NamedTuple):
     """An item as it is stored: ``wrapped`` holds its data key and its name."""
 
     slot: bytes
@@ -73,26 +73,28 @@ class Cipher:
         begin = self.slot(name) if name else b""
         return begin, begin + b"\xff" * (_PART_BYTES + 1)
 
-    def seal(self, name: str, version: int, value: bytes, entropy: Entropy) -> Row:
+    def seal(self, name: str, version: int, value: bytes, entropy: Entropy) -> SealedItem:
         """An item under a new data key."""
         drawn = entropy.bytes(KEY_BYTES + _NONCE_BYTES)
         key, nonce = drawn[:KEY_BYTES], drawn[KEY_BYTES:]
         sealed = AESGCM(key).encrypt(_ZERO_NONCE, value, self._bound(version, name.encode()))
         slot = self.slot(name)
-        return Row(slot, version, self._wrapped(nonce, key + name.encode(), version, slot), sealed)
+        return SealedItem(
+            slot, version, self._wrapped(nonce, key + name.encode(), version, slot), sealed
+        )
 
-    def rewrap(self, to: Cipher, row: Row, entropy: Entropy) -> tuple[bytes, bytes]:
+    def rewrap(self, to: Cipher, row: SealedItem, entropy: Entropy) -> tuple[bytes, bytes]:
         """The slot and the wrapped key that another cipher gives; what is sealed stays."""
         key, name = self._unwrap(row)
         slot = to.slot(name)
         nonce = entropy.bytes(_NONCE_BYTES)
         return slot, to._wrapped(nonce, key + name.encode(), row.version, slot)
 
-    def name(self, row: Row) -> str:
+    def name(self, row: SealedItem) -> str:
         """An item's name."""
         return self._unwrap(row)[1]
 
-    def open(self, row: Row, name: str) -> bytes:
+    def open(self, row: SealedItem, name: str) -> bytes:
         """An item's value, or ``CorruptError`` if it is not what was stored under the name."""
         key, found = self._unwrap(row)
         if found != name:
@@ -111,7 +113,7 @@ class Cipher:
     def _wrapped(self, nonce: bytes, content: bytes, version: int, slot: bytes) -> bytes:
         return nonce + self._wrap.encrypt(nonce, content, self._bound(version, slot))
 
-    def _unwrap(self, row: Row) -> tuple[bytes, str]:
+    def _unwrap(self, row: SealedItem) -> tuple[bytes, str]:
         nonce, wrapped = row.wrapped[:_NONCE_BYTES], row.wrapped[_NONCE_BYTES:]
         try:
             content = self._wrap.decrypt(nonce, wrapped, self._bound(row.version, row.slot))

@@ -37,7 +37,7 @@ from ledgercore.errors import (
 )
 from ledgercore.keyfile import load_vault_key, store_vault_key
 from ledgercore.passphrase import KEY_BYTES
-from ledgercore.vault.cipher import ID_BYTES, Cipher, Row
+from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
 from ledgercore.wording import name_of
 
 __all__ = ["NAME_BYTES", "WRAPS", "Vault"]
@@ -99,7 +99,7 @@ class Vault:
         self._stopped: BaseException | None = None
         # Of the transaction that is open: the header that it ends with, and rows to be inserted.
         self._pending: tuple[int, int] | None = None
-        self._sealed: list[Row] = []
+        self._sealed: list[SealedItem] = []
         key = _find_key(self._path, passphrase, self._entropy) if key is None else key
         if not exists(path):
             make_private(path)
@@ -342,12 +342,12 @@ class Vault:
             raise CorruptError("its header is missing")
         return _checked(row, types)
 
-    def _rows(self, query: str, *values: bytes) -> list[Row]:
+    def _rows(self, query: str, *values: bytes) -> list[SealedItem]:
         self._insert()
         rows: Iterable[Any] = self._connection.execute(query, values)
-        return [Row(*_checked(row, (bytes, int, bytes, bytes))) for row in rows]
+        return [SealedItem(*_checked(row, (bytes, int, bytes, bytes))) for row in rows]
 
-    def _check_version(self, row: Row) -> None:
+    def _check_version(self, row: SealedItem) -> None:
         """An item that is newer than the header shows that the header is an older one."""
         version = self._checked[0]
         if row.version > version:
