@@ -15,7 +15,7 @@ from typing import TypeVar
 from ledgercore import records
 from ledgercore._core import Anchor, Record, StateProof, VerifiedRecord, hash_domain
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
-from ledgercore.exchange.membership import MEMBER_KINDS, VOTES, Membership, is_enacted
+from ledgercore.exchange.membership import MEMBER_KINDS, VOTES, Entry, Membership, is_enacted
 from ledgercore.proofs import check_complete, verify_note, verify_records
 from ledgercore.records import (
     DATA,
@@ -37,8 +37,6 @@ __all__ = ["AGREEMENT_ROWS", "Evidence", "concerns"]
 
 BodyT = TypeVar("BodyT", bound=RecordBody)
 StateT = TypeVar("StateT", bound=BusinessState)
-
-Entry = tuple[int, Record, RecordBody]
 
 
 AGREEMENT_ROWS = {row.kind: row for row in agreement.FAMILY.rows}

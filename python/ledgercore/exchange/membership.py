@@ -30,7 +30,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules import MemberState
 
-__all__ = ["MEMBER_KINDS", "VOTES", "Membership", "Tenure", "is_enacted"]
+__all__ = ["MEMBER_KINDS", "VOTES", "Entry", "Membership", "Tenure", "is_enacted"]
 
 MEMBER_KINDS = (
     MemberAdmit,
@@ -47,6 +47,7 @@ VOTES = (GovernancePropose, GovernanceApprove, GovernanceReport)
 """Bodies that a proposal is made and carried by."""
 
 Entry = tuple[int, Record, RecordBody]
+"""A record of a pack, with its index and its decoded body."""
 
 
 def is_enacted(body: RecordBody) -> bool:

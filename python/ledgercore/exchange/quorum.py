@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from ledgercore._core import Equivocation, Record
 from ledgercore.errors import InvalidProof, UntrustedError
 from ledgercore.exchange.case import Case, Claim
-from ledgercore.exchange.membership import MEMBER_KINDS, is_enacted
+from ledgercore.exchange.membership import MEMBER_KINDS, Entry, is_enacted
 from ledgercore.records import (
     Genesis,
     GovernanceApprove,
@@ -32,8 +32,6 @@ from ledgercore.rules import (
 )
 
 __all__ = ["prove_quorums"]
-
-Entry = tuple[int, Record, RecordBody]
 
 
 def prove_quorums(case: Case) -> list[Claim]:
