@@ -31,6 +31,8 @@ _KEYS = {"origin": str, "network": str, "suite": str, "operator": str, "quorum":
 
 def format_anchor(anchor: Anchor) -> str:
     """The anchor as TOML; ``parse_anchor`` gives the same anchor back."""
+    if not isinstance(anchor, Anchor):
+        raise TypeError(f"anchor is {type(anchor).__name__}, want an Anchor")
     lines = [
         f'origin = "{_quoted(anchor.origin)}"',
         f'network = "{anchor.network.hex()}"',
@@ -46,6 +48,8 @@ def format_anchor(anchor: Anchor) -> str:
 
 def parse_anchor(text: str) -> Anchor:
     """The anchor in a text, or ``MalformedError`` with the line's name and what is wanted."""
+    if not isinstance(text, str):
+        raise TypeError(f"anchor is {type(text).__name__}, want str: decode the file's bytes")
     table = _table(text)
     entries = table.pop("witness", [])
     _check_keys("anchor", table, _KEYS)

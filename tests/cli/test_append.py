@@ -129,8 +129,20 @@ def test_append_answers_each_line_before_the_next_one_comes(ledger: Path) -> Non
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("answers", [1, 7, 300])
-def test_append_that_is_killed_has_kept_what_it_reported(ledger: Path, answers: int) -> None:
+@pytest.mark.parametrize(
+    ("answers", "ended_by"),
+    [
+        (1, signal.SIGKILL),
+        (7, signal.SIGKILL),
+        (300, signal.SIGKILL),
+        (1, signal.SIGTERM),
+        (300, signal.SIGTERM),
+    ],
+)
+def test_append_that_is_killed_has_kept_what_it_reported(
+    ledger: Path, answers: int, ended_by: signal.Signals
+) -> None:
+    """SIGTERM ends it as it ends a program that never heard of it: 143 in a shell."""
     command = [*COMMAND, "append", str(ledger), "--lines", "-", "--json"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
@@ -138,9 +150,9 @@ def test_append_that_is_killed_has_kept_what_it_reported(ledger: Path, answers: 
     process.stdin.flush()
     reported = [json.loads(process.stdout.readline()) for _ in range(answers)]
 
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(ended_by)
     rest = process.stdout.read()
-    process.wait()
+    assert process.wait() == -ended_by
     process.stdin.close()
     process.stdout.close()
 

@@ -2,7 +2,8 @@
 
 Each command is a file of its own and is imported when it is called, so that help is quick. Exit
 codes: 0 done; 1 it does not verify, or is damaged; 2 wrong usage; 3 refused by a rule; 4 busy,
-missing, locked, or input and output failed; 5 malformed input; 130 interrupted.
+missing, locked, or input and output failed; 5 malformed input; 130 interrupted; 143, as a shell
+says it, ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     epilog="Exit codes: 0 done, 1 not verified or damaged, 2 usage, "
-    "3 refused by a rule, 4 busy or unavailable, 5 malformed input, 130 interrupted.",
+    "3 refused by a rule, 4 busy or unavailable, 5 malformed input, 130 interrupted, "
+    "143 terminated.",
 )
 @click.version_option(package_name="ledgercore")
 def root() -> None:

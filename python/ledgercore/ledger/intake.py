@@ -52,6 +52,10 @@ def check_list(what: str, items: object, one: str) -> None:
             f"{what} are {type(items).__name__}, want a list of bytes: {one} takes one alone, and "
             "list makes a list of an iterator"
         )
+    for kind in {*map(type, items)} - {bytes, bytearray}:
+        if not issubclass(kind, bytes | bytearray):
+            how = ": its encode() gives them" if hasattr(kind, "encode") else ""
+            raise TypeError(f"{what} hold {kind.__name__}, want bytes{how}")
 
 
 def verify_records(records: Sequence[bytes], entropy: Entropy) -> list[VerifiedBatch]:

@@ -41,6 +41,14 @@ from ledgercore.errors import (
 )
 from ledgercore.keyfile import load_key, store_key
 from ledgercore.keys import Signer
+from ledgercore.ledger.arguments import (
+    check_bytes,
+    check_created,
+    check_indices,
+    check_key,
+    check_text,
+    index_of,
+)
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
@@ -111,6 +119,8 @@ class Ledger:
         Without it an operator's key is made in ``<path>.key``, readable by its owner only,
         and sealed under the passphrase if there is one.
         """
+        check_created(path, origin, suite, members, witnesses, quorum)
+        check_key(key, passphrase)
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
         address = parse_address(path)
         files = files_beside(address)
@@ -161,6 +171,7 @@ class Ledger:
         Raises ``BusyError`` where another writer holds it, ``RollbackError`` where it is behind
         what it once acknowledged, ``CorruptError`` where it is not what was signed.
         """
+        check_key(key, passphrase)
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
         address = parse_address(path)
         check_there(address)
@@ -210,6 +221,7 @@ class Ledger:
 
         The same record again gives the receipt of the first time.
         """
+        check_bytes("record", record)
         (outcome,) = self.submit_many([record])
         if isinstance(outcome, RefusedError):
             raise outcome
@@ -245,6 +257,7 @@ class Ledger:
         passed over; raises ``UntrustedError`` where the checkpoint is not one of this ledger,
         ``InvalidSignature`` where a witness's cosignature is wrong.
         """
+        check_text("checkpoint", note)
         writer = self._writing()
         with self._reader.lock:
             height = Checkpoint.parse(note).height
@@ -258,6 +271,7 @@ class Ledger:
 
     def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have."""
+        check_bytes("key", key)
         with self._reader.lock:
             return rules.next_position(View(self._reader.state), key)
 
@@ -281,39 +295,47 @@ class Ledger:
 
         With ``state_of`` under the newest checkpoint, and with a proof of that object's state.
         """
+        if state_of is not None:
+            check_bytes("object's name", state_of)
         states_of = () if state_of is None else (state_of,)
-        return self._reader.receipts([index], states_of)[0]
+        return self._reader.receipts([index_of("index", index)], states_of)[0]
 
     def receipts(self, indices: Sequence[int], *, states_of: Sequence[bytes] = ()) -> list[Receipt]:
         """The receipts of many records, as ``receipt`` makes each, and many times faster.
 
         ``states_of`` has an object for each record, or none at all.
         """
+        check_indices("indices", indices)
         return self._reader.receipts(indices, states_of)
 
     def record(self, index: int) -> Record:
         """The record at an index."""
-        return self._reader.record(index)
+        return self._reader.record(index_of("index", index))
 
     def find(self, record_id: bytes) -> int | None:
         """The index of the record with an id."""
+        check_bytes("id", record_id)
         return self._reader.find(record_id)
 
     def records(self, begin: int = 0, end: int | None = None) -> Iterator[Record]:
         """Records ``[begin, end)`` in order; up to the newest without ``end``."""
         size = self.size
-        return self._reader.records(begin, size if end is None else min(end, size))
+        begin, end = index_of("begin", begin), size if end is None else index_of("end", end)
+        return self._reader.records(begin, min(end, size))
 
     def state(self, name: bytes) -> bytes | None:
         """The encoded state of an object such as ``consent/<id>``."""
+        check_bytes("object's name", name)
         return self._reader.state(name)
 
     def states(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Every object's name and encoded state, of those whose name begins so."""
+        check_bytes("prefix", prefix)
         return self._reader.states(prefix)
 
     def prove_state(self, name: bytes) -> StateProof:
         """Prove an object's state, or its absence, under the newest checkpoint."""
+        check_bytes("object's name", name)
         return self._reader.prove_state(name)
 
     def state_receipt(self, name: bytes) -> StateReceipt:
@@ -321,6 +343,7 @@ class Ledger:
 
         It is of the newest checkpoint: older states are not kept, so keep the receipt.
         """
+        check_bytes("object's name", name)
         return state_receipt(self._reader, name)
 
     def history(self, name: bytes) -> list[tuple[int, Record]]:
@@ -328,6 +351,7 @@ class Ledger:
 
         The list is complete: it is held to the count and the running hash in the signed state.
         """
+        check_bytes("object's name", name)
         return read_history(self._reader, name)
 
     def prove_history(self, name: bytes, *, height: int | None = None) -> HistoryProof:
@@ -336,14 +360,19 @@ class Ledger:
         With ``height`` the proof also holds the records that came later: what makes the earlier
         part complete is that the whole is.
         """
+        check_bytes("object's name", name)
+        height = None if height is None else index_of("height", height)
         return prove_history(self._reader, name, height)
 
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records under the newest checkpoint; indices ascend."""
+        check_indices("indices", indices)
         return self._reader.prove_records(indices)
 
     def prove_consistency(self, first_size: int, second_size: int | None = None) -> list[bytes]:
         """Prove that what stood at the first size still stands at the second, or the newest."""
+        first_size = index_of("size", first_size)
+        second_size = None if second_size is None else index_of("size", second_size)
         return self._reader.prove_consistency(first_size, second_size)
 
     def blocks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -351,7 +380,8 @@ class Ledger:
         without ``end``.
         """
         newest = self.height + 1
-        for height in range(begin, newest if end is None else min(end, newest)):
+        begin, end = index_of("begin", begin), newest if end is None else index_of("end", end)
+        for height in range(begin, min(end, newest)):
             yield encode_transfer(self._reader.stored_block(height))
 
     def snapshot(self, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
@@ -364,11 +394,11 @@ class Ledger:
 
     def block(self, height: int) -> Block:
         """The header of a block."""
-        return self._reader.block(height)
+        return self._reader.block(index_of("height", height))
 
     def note(self, height: int) -> str:
         """The signed checkpoint of a height."""
-        return self._reader.note(height)
+        return self._reader.note(index_of("height", height))
 
     @property
     def checkpoint(self) -> str:
@@ -425,6 +455,13 @@ class Ledger:
         """The newest block's time, which is the ledger's."""
         return self._reader.head.block.time_ms
 
+    def __repr__(self) -> str:
+        """Where it is, and its size as it was looked at last: nothing is read, nothing raised."""
+        how = "read only" if self._writer is None else "to write"
+        size = self._reader.newest.checkpoint.size
+        how = "closed" if self._reader.is_closed else how
+        return f"<ledger {self.origin} in {self._address.name}: {size} records, {how}>"
+
     def __len__(self) -> int:
         return self.size
 
@@ -450,6 +487,7 @@ class Ledger:
 
         Raises ``RollbackError`` where it is shorter, ``ForkError`` where its history is another.
         """
+        check_text("checkpoint", note)
         kept = self.trust_anchor.verify_operator(note)
         check_continues(self._reader, kept, "an older ledger stands in its place")
         return kept

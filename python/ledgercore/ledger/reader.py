@@ -115,6 +115,10 @@ class Reader:
         """The head as it stands, for a writer that holds the lock."""
         return self._head
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     def check_open(self) -> None:
         """Refuse what a closed ledger, or one of the parent process, cannot do."""
         if self._closed:

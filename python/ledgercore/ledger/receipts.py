@@ -19,6 +19,10 @@ class Receipts(Sequence[Receipt]):
         self._make = make
         self.indices = indices
 
+    def __repr__(self) -> str:
+        begin, end = self.indices.start, self.indices.stop
+        return f"<receipts of {len(self)} records: indices {begin} to below {end}>"
+
     def __len__(self) -> int:
         return len(self.indices)
 

@@ -1,0 +1,82 @@
+"""Hold what callers pass to a ledger to its type, before anything is done with it.
+
+A wrong type is the caller's mistake and a ``TypeError``: it says what was got, what is wanted, and
+where one makes the other. A value of the right type that is not fit is an error of ours.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from os import PathLike
+
+from ledgercore.errors import MalformedError
+from ledgercore.records import Member, Witness
+
+__all__ = ["check_bytes", "check_created", "check_indices", "check_key", "check_text", "index_of"]
+
+
+def index_of(what: str, value: object) -> int:
+    """A number of a record, a block or a size, also where it is another library's integer."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # that is what is found out
+    except TypeError:
+        raise TypeError(f"{what} is {type(value).__name__}, want int") from None
+
+
+def check_indices(what: str, values: object) -> None:
+    """Many of them."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{what} are {type(values).__name__}, want a list of int")
+    if isinstance(values, Sequence) and not isinstance(values, range):
+        for kind in {*map(type, values)} - {int}:
+            if not hasattr(kind, "__index__"):
+                raise TypeError(f"{what} hold {kind.__name__}, want int")
+
+
+def check_bytes(what: str, value: object) -> None:
+    """An id, an object's name, a key."""
+    if not isinstance(value, bytes | bytearray):
+        how = ": its encode() gives them" if hasattr(value, "encode") else ""
+        raise TypeError(f"{what} is {type(value).__name__}, want bytes{how}")
+
+
+def check_text(what: str, value: object) -> None:
+    """An origin, a suite, a signed checkpoint."""
+    if not isinstance(value, str):
+        how = ": its decode() gives it" if isinstance(value, bytes) else ""
+        raise TypeError(f"{what} is {type(value).__name__}, want str{how}")
+
+
+def check_key(key: object, passphrase: object) -> None:
+    """The operator's key, or None, and what opens its file."""
+    if key is not None and not (hasattr(key, "public_key") and hasattr(key, "sign")):
+        raise TypeError(
+            f"key is {type(key).__name__}, want a SigningKey or another signer: "
+            "ledgercore.keys.load_signer takes one from where it is kept"
+        )
+    if passphrase is not None:
+        check_bytes("passphrase", passphrase)
+
+
+def check_created(
+    path: object,
+    origin: object,
+    suite: object,
+    members: object,
+    witnesses: object,
+    quorum: object,
+) -> None:
+    """What a ledger is made with."""
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path is {type(path).__name__}, want str or Path")
+    check_text("origin", origin)
+    check_text("suite", suite)
+    for what, given, kind in (("members", members, Member), ("witnesses", witnesses, Witness)):
+        if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+            raise TypeError(f"{what} are {type(given).__name__}, want a list of {kind.__name__}")
+        for each in given:
+            if not isinstance(each, kind):
+                raise TypeError(f"{what} hold {type(each).__name__}, want {kind.__name__}")
+    if index_of("quorum", quorum) < 0:
+        raise MalformedError(f"quorum is {quorum}, want 0 or more")
