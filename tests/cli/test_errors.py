@@ -30,6 +30,12 @@ from tests.cli.command import COMMAND, DOCUMENT, objects, run, run_well
         (2, ("prove", "a.ledger", "--index", "0", "--since", "1")),
         (2, ("demo", "--data", "table.csv")),
         (2, ("demo", "--firms", "0")),
+        (2, ("show", "")),
+        (2, ("demo", "--directory", "")),
+        (4, ("append", "missing", "--lines", "record")),
+        (4, ("append", "record", "--lines", "record")),
+        (4, ("renew", "a.ledger", "missing")),
+        (4, ("renew", "missing", "a.ledger")),
         (4, ("show", "a.ledger", "--index", "7")),
         (4, ("show", "a.ledger", "--index", "-1")),
         (4, ("show", "a.ledger", "--index", "9" * 40)),
@@ -169,6 +175,9 @@ def test_missing_directory_is_named_as_the_user_named_it(case: Path) -> None:
         assert re.search(r"cannot make \S*(missing|raw)/x: ", message), (arguments, message)
         assert "make it, or choose another place" in message
     assert "is not a directory" in said["init raw/x --origin a"]
+    bench = run("bench", "--directory", "missing", "--seconds", 1, directory=case)
+    assert bench.returncode == 4
+    assert b"missing does not exist: make it" in bench.stderr
     assert not (case / "x").exists()
 
 
@@ -187,6 +196,13 @@ def test_damage_names_its_remedy(case: Path) -> None:
         assert "restore a backup, or on a node run ledgercore node repair" in said
         assert "docs/cli.md, Restore" in objects(machine.stderr)[0]["remedy"]
         assert not re.search(r"\('|',\)|\\\\n|CREATE TABLE|b'", said), said
+
+
+@pytest.mark.parametrize("place", ["missing", "record"])
+def test_what_is_no_ledger_is_said_before_its_key_is_missed(case: Path, place: str) -> None:
+    for given in (("append", place, "--lines", "record"), ("renew", "a.ledger", place)):
+        said = run(*given, directory=case).stderr
+        assert b"ledgercore init makes" in said and b".key" not in said
 
 
 def test_unreadable_file_is_no_misuse(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ledgercore._core import BODY_BYTES
-from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passphrase
+from ledgercore.cli.files import (
+    PATH,
+    check_operator,
+    key_option,
+    passphrase_option,
+    read_passphrase,
+)
 from ledgercore.cli.output import json_option, print_json
-from ledgercore.disk import exists, file_bytes, open_lines
-from ledgercore.errors import LimitError, MalformedError, StoreError, UnavailableError
+from ledgercore.disk import open_lines
+from ledgercore.errors import LimitError, UnavailableError
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
@@ -46,8 +52,7 @@ def command(
 
     if source == "-" and sys.stdin is None:
         raise UnavailableError("standard input is closed, want lines on it")
-    if key_place is None:
-        _check_key(ledger)
+    check_operator(ledger, key_place)
     passphrase = read_passphrase(passphrase_file)
     key = None if key_place is None else load_signer(key_place, passphrase)
     with (
@@ -78,19 +83,6 @@ def _append(ledger: Ledger, lines: list[bytes], as_json: bool) -> None:
             print_json({"index": receipt.index, "id": record.id.hex(), "receipt": encoded})
         else:
             click.echo(f"{receipt.index} {record.id.hex()}")
-
-
-def _check_key(ledger: str) -> None:
-    """Say where the operator's key must be; whether it is the right one shows when it is read."""
-    from ledgercore.store import parse_address
-
-    address = parse_address(ledger)
-    key = f"{address.beside()}.key"
-    remedy = "bring back the operator's key, or name where it is with --key"
-    if (address.server or exists(ledger)) and not exists(key):
-        raise StoreError(f"{key} does not exist: {remedy}")
-    if exists(key) and not file_bytes(key):
-        raise MalformedError(f"{key} is empty: {remedy}")
 
 
 def _fitting(lines: list[bytes]) -> int:

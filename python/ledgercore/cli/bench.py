@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,9 +31,10 @@ def command(directory: str, seconds: int, as_json: bool) -> None:
     """
     from ledgercore._core import build_info
     from ledgercore.clock import SystemClock
-    from ledgercore.disk import core_count
+    from ledgercore.disk import check_directory, core_count
     from ledgercore.evaluation import evaluate
 
+    check_directory(Path(directory) / "ledger")
     with progress_bars() as progress:
         found = evaluate(directory, seconds, SystemClock(), progress)
     info = build_info()

@@ -59,8 +59,6 @@ def command(
         raise click.UsageError("--data and --mapping go together")
     if data is not None and firms is not None:
         raise click.UsageError("--firms is for generated firms: leave it out with --data")
-    if directory == "":
-        raise click.UsageError("--directory is empty, want the name of a new directory")
     if nodes is not None:
         from ledgercore.cli.node import check_extra
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from ledgercore.disk import read_bytes
-from ledgercore.errors import MalformedError
+from ledgercore.disk import exists, file_bytes, read_bytes
+from ledgercore.errors import MalformedError, StoreError
 
 __all__ = [
     "CONSISTENCY_LOOK",
     "PATH",
+    "check_operator",
     "key_option",
     "looks_like",
     "passphrase_option",
@@ -38,6 +39,8 @@ class _Path(click.Path):
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> Any:
+        if not value:
+            self.fail("path is empty, want the name of a file or a directory", parameter, context)
         if "\0" in str(value):
             self.fail(f"path is {value!r}, want one without NUL", parameter, context)
         return super().convert(value, parameter, context)
@@ -58,6 +61,25 @@ key_option = click.option(
     envvar="LEDGERCORE_KEY",
     help="Where the operator's key is: a file, a PKCS#12 file (.p12), or a token (pkcs11:...).",
 )
+
+
+def check_operator(ledger: str, key_place: str | None) -> None:
+    """Say that there is no ledger, or where its key must be unless it is said to be elsewhere.
+
+    Whether it is the right one shows when it is read.
+    """
+    from ledgercore.store import check_there, parse_address
+
+    address = parse_address(ledger)
+    check_there(address)
+    if key_place is not None:
+        return
+    key = f"{address.beside()}.key"
+    remedy = "bring back the operator's key, or name where it is with --key"
+    if not exists(key):
+        raise StoreError(f"{key} does not exist: {remedy}")
+    if not file_bytes(key):
+        raise MalformedError(f"{key} is empty: {remedy}")
 
 
 def read_anchor(path: str) -> bytes:

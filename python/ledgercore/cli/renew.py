@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from ledgercore.cli.files import PATH, key_option, passphrase_option, read_passphrase
+from ledgercore.cli.files import (
+    PATH,
+    check_operator,
+    key_option,
+    passphrase_option,
+    read_passphrase,
+)
 from ledgercore.cli.output import json_option, print_facts, progress_bars
 
 
@@ -39,6 +45,7 @@ def command(
     from ledgercore.records import encode
     from ledgercore.store import parse_address
 
+    check_operator(newer, key_place)
     passphrase = read_passphrase(passphrase_file)
     key = load_signer(key_place or f"{parse_address(newer).beside()}.key", passphrase)
     member = key if member_place is None else load_signer(member_place, passphrase)

@@ -27,6 +27,7 @@ from ledgercore.disk import (
     HeadFile,
     WriterLock,
     check_directory,
+    check_writable,
     exists,
     remove,
     rename,
@@ -502,8 +503,8 @@ class Ledger:
         """
         self._reader.check_open()
         path = Path(path)
-        check_directory(path)
         _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
+        check_writable(path)  # by its own name, and before all is copied
         new = path.with_name(path.name + ".new")
         leftovers: list[str | Path] = [new, f"{new}-wal", f"{new}-shm"]
         for leftover in leftovers:

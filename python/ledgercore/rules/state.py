@@ -474,6 +474,8 @@ def parse_object(text: str) -> bytes:
     Raises MalformedError for what can have no state.
     """
     family, slash, rest = text.partition("/")
+    if not text:
+        raise MalformedError("object's name is empty, want one such as member/bank-a")
     name = text.encode()
     if slash and _has_id(family.encode()):
         if not _ID.fullmatch(rest):
