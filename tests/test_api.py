@@ -206,6 +206,20 @@ def test_records_for_tests_are_accepted_and_repeatable(tmp_path: Path) -> None:
     assert len({*made[0]}) == 14
 
 
+def test_states_are_verified_together_without_a_ledger(tmp_path: Path) -> None:
+    with ledgercore.Ledger.create(tmp_path / "a.ledger", origin="test.example") as ledger:
+        names = [b"network", b"member/nobody"]
+        proofs = [ledger.prove_state(name).encode() for name in names]
+        root = ledgercore.Checkpoint.parse(ledger.checkpoint).state_root
+
+        states = primitives.verify_states(ledger.suite, proofs, root)
+
+    assert [each.object for each in states] == names
+    assert [each.value is None for each in states] == [False, True]
+    with pytest.raises(ledgercore.InvalidProof):
+        primitives.verify_states("std", proofs, bytes(32))
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import ledgercore, sys; print(*sorted(sys.modules))"
     loaded = subprocess.run(

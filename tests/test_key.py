@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledgercore import SigningKey
-from ledgercore._core import check_public_key, verify_signature
 from ledgercore.errors import InvalidSignature, MalformedError
+from ledgercore.primitives import check_public_key, verify_signature
 from tests.test_checkpoint import NAMES
 from tests.test_receipt import anchor
 

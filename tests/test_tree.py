@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledgercore import InvalidProof, LimitError, MalformedError, _core
+from ledgercore import InvalidProof, LimitError, MalformedError, _core, primitives
 from ledgercore._core import Frontier, TileTree
 from ledgercore.proofs.wire import split_hashes
 from tests import reference
@@ -65,7 +65,7 @@ def test_hashes_agree_with_the_reference(suite: str) -> None:
     for length in (0, 1, 55, 56, 57, 63, 64, 65, 120, 1016, 1017, 1024, 1025, 5000):
         data = bytes(range(256)) * 20
         assert _core.leaf_hash(suite, data[:length]) == reference.leaf(suite, data[:length])
-    assert _core.node_hash(suite, b"l" * 32, b"r" * 32) == reference.node(
+    assert primitives.node_hash(suite, b"l" * 32, b"r" * 32) == reference.node(
         suite, b"l" * 32, b"r" * 32
     )
 
@@ -306,11 +306,11 @@ def test_many_inclusions_name_the_first_that_fails() -> None:
     frontier, tiles = grow("std", leaves)
     root = frontier.root()
     proofs = [_core.prove_inclusion("std", index, 50, tiles) for index in range(50)]
-    _core.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs, root)
+    primitives.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs, root)
     for wrong in (31, 40, 5):
         proofs[wrong] = proofs[wrong - 1]
         first = min(wrong, 31)
         with pytest.raises(InvalidProof, match=f"^proof {first}: root is .*, want "):
-            _core.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs, root)
+            primitives.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs, root)
     with pytest.raises(MalformedError, match="batch has 50 leaves and 49 proofs, want 50 each"):
-        _core.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs[1:], root)
+        primitives.verify_inclusions("std", joined(leaves), [*range(50)], 50, proofs[1:], root)

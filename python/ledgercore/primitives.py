@@ -1,4 +1,4 @@
-"""Check signatures, leaves, proofs and receipts without a ledger.
+"""Check keys, signatures, leaves, proofs, states and receipts without a ledger.
 
 The same functions that the ledger itself calls, over raw bytes. A suite is ``"std"`` or
 ``"c2sp"``; hashes and proofs are ``bytes`` and sequences of ``bytes``. Every ``verify`` raises;
@@ -13,20 +13,28 @@ from ledgercore import _core
 from ledgercore._core import (
     Anchor,
     VerifiedBatch,
+    check_public_key,
     leaf_hash,
+    node_hash,
     verify_consistency,
     verify_inclusion,
+    verify_inclusions,
     verify_signature,
+    verify_states,
 )
 from ledgercore.entropy import SystemEntropy
 
 __all__ = [
+    "check_public_key",
     "leaf_hash",
+    "node_hash",
     "verify_consistency",
     "verify_inclusion",
+    "verify_inclusions",
     "verify_receipts",
     "verify_signature",
     "verify_signatures",
+    "verify_states",
 ]
 
 
