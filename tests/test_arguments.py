@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledgercore import (
+    AsyncLedger,
     Checkpoint,
     Ledger,
     MalformedError,
@@ -18,6 +19,8 @@ from ledgercore import (
     parse_anchor,
     testing,
 )
+from ledgercore.keyfile import store_key, store_vault_key
+from ledgercore.keys import load_signer
 
 ORIGIN = "tax.example/log"
 SEED = bytes(range(32))
@@ -102,6 +105,11 @@ CALLS: list[tuple[Callable[[Any], object], str]] = [
     (lambda ledger: ledger.add_cosignatures(b"x"), "checkpoint is bytes, want str: its decode"),
     (lambda ledger: ledger.verify_since(b"x"), "checkpoint is bytes, want str: its decode"),
     (lambda ledger: ledger.next_position("x"), "key is str, want bytes"),
+    (lambda ledger: Ledger.open(b"x"), "path is bytes, want str or Path"),  # type: ignore[arg-type]
+    (lambda ledger: Ledger.open(3), "path is int, want str or Path"),  # type: ignore[arg-type]
+    (lambda ledger: ledger.backup(None), "path is NoneType, want str or Path"),
+    (lambda ledger: load_signer(b"x"), "place of a key is bytes, want str"),  # type: ignore[arg-type]
+    (lambda ledger: store_key("x", "y"), "seed is str, want bytes"),  # type: ignore[arg-type]
     (lambda ledger: parse_anchor(b"x"), "anchor is bytes, want str"),  # type: ignore[arg-type]
     (lambda ledger: format_anchor("x"), "anchor is str, want an Anchor"),  # type: ignore[arg-type]
 ]
@@ -118,6 +126,24 @@ def test_wrong_type_is_said_and_nothing_is_lost(
 
     assert ledger.size == size
     ledger.append(b"it goes on")
+
+
+@pytest.mark.parametrize("store", [store_key, store_vault_key])
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+def test_a_key_that_no_file_would_give_back_is_not_stored(
+    tmp_path: Path, store: Callable[..., None], passphrase: bytes | None
+) -> None:
+    with pytest.raises(MalformedError, match="has 31 bytes, want 32"):
+        store(tmp_path / "key", SEED[1:], passphrase, cost=10)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_loaded_from_a_path(tmp_path: Path) -> None:
+    store_key(tmp_path / "key", SEED)
+
+    for place in (tmp_path / "key", str(tmp_path / "key")):
+        assert load_signer(place).public_key == SigningKey(SEED).public_key
 
 
 def test_another_librarys_integer_is_an_index(ledger: Ledger) -> None:
@@ -137,6 +163,7 @@ def test_what_is_shown_in_a_session_is_short_and_holds_no_secret(tmp_path: Path)
         receipts = ledger.append_many([b"a private payload", b"another"])
         shown = {
             "ledger": repr(ledger),
+            "asyncio": repr(AsyncLedger(ledger)),
             "receipts": repr(receipts),
             "receipt": repr(receipts[0]),
             "record": repr(ledger.record(1)),

@@ -86,6 +86,9 @@ class AsyncLedger:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._appends = _Appends(ledger)
 
+    def __repr__(self) -> str:
+        return f"<asyncio's {self._ledger!r}>"
+
     @classmethod
     async def open(
         cls, path: str | Path, *, read_only: bool = False, key: Signer | None = None

@@ -45,6 +45,7 @@ def store_key(
     cost: int = COST,
 ) -> None:
     """Store a signing key in a new file by its 32-byte seed; durable when it returns."""
+    _check_secret("seed", seed)
     if passphrase is None:
         private = Ed25519PrivateKey.from_private_bytes(seed)
         text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -82,6 +83,7 @@ def store_vault_key(
     cost: int = COST,
 ) -> None:
     """Store a vault's key of 32 bytes in a new file; durable when it returns."""
+    _check_secret("vault's key", key)
     if passphrase is None:
         text = key.hex().encode() + b"\n"
     else:
@@ -102,6 +104,14 @@ def load_vault_key(path: str | Path, passphrase: bytes | None = None) -> bytes:
     if len(key) != KEY_BYTES or text != key.hex().encode() + b"\n":
         raise MalformedError(f"{path} is no vault's key, want 64 hex digits: restore it")
     return key
+
+
+def _check_secret(what: str, secret: object) -> None:
+    """Refuse what no file would give back: sealed, it would be found out when it is opened."""
+    if not isinstance(secret, bytes):
+        raise TypeError(f"{what} is {type(secret).__name__}, want bytes")
+    if len(secret) != KEY_BYTES:
+        raise MalformedError(f"{what} has {len(secret)} bytes, want {KEY_BYTES}")
 
 
 def _open_sealed(path: str | Path, text: bytes, use: str, passphrase: bytes | None) -> bytes | None:

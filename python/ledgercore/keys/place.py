@@ -22,8 +22,9 @@ __all__ = ["ensure_signer", "load_signer"]
 _PKCS12 = (".p12", ".pfx")
 
 
-def load_signer(place: str, passphrase: bytes | None = None) -> Signer:
+def load_signer(place: str | Path, passphrase: bytes | None = None) -> Signer:
     """The key that is there."""
+    place = _text(place)
     if place.startswith(TOKEN_SCHEME):
         return open_token_key(place, passphrase)
     if Path(place).suffix.lower() in _PKCS12:
@@ -31,8 +32,9 @@ def load_signer(place: str, passphrase: bytes | None = None) -> Signer:
     return load_key(place, passphrase)
 
 
-def ensure_signer(place: str, passphrase: bytes | None, entropy: Entropy) -> Signer:
+def ensure_signer(place: str | Path, passphrase: bytes | None, entropy: Entropy) -> Signer:
     """The key that is there, or a new one that is made there."""
+    place = _text(place)
     if place.startswith(TOKEN_SCHEME):
         return open_token_key(place, passphrase, make=True)
     if exists(place):
@@ -45,3 +47,9 @@ def ensure_signer(place: str, passphrase: bytes | None, entropy: Entropy) -> Sig
     else:
         store_key(place, seed, passphrase, entropy=entropy)
     return SigningKey(seed)
+
+
+def _text(place: object) -> str:
+    if not isinstance(place, str | Path):
+        raise TypeError(f"place of a key is {type(place).__name__}, want str or Path")
+    return str(place)

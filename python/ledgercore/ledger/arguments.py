@@ -13,7 +13,15 @@ from os import PathLike
 from ledgercore.errors import MalformedError
 from ledgercore.records import Member, Witness
 
-__all__ = ["check_bytes", "check_created", "check_indices", "check_key", "check_text", "index_of"]
+__all__ = [
+    "check_bytes",
+    "check_created",
+    "check_indices",
+    "check_key",
+    "check_path",
+    "check_text",
+    "index_of",
+]
 
 
 def index_of(what: str, value: object) -> int:
@@ -48,6 +56,12 @@ def check_text(what: str, value: object) -> None:
         raise TypeError(f"{what} is {type(value).__name__}, want str{how}")
 
 
+def check_path(path: object) -> None:
+    """Where a ledger is."""
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path is {type(path).__name__}, want str or Path")
+
+
 def check_key(key: object, passphrase: object) -> None:
     """The operator's key, or None, and what opens its file."""
     if key is not None and not (hasattr(key, "public_key") and hasattr(key, "sign")):
@@ -68,8 +82,7 @@ def check_created(
     quorum: object,
 ) -> None:
     """What a ledger is made with."""
-    if not isinstance(path, str | PathLike):
-        raise TypeError(f"path is {type(path).__name__}, want str or Path")
+    check_path(path)
     check_text("origin", origin)
     check_text("suite", suite)
     for what, given, kind in (("members", members, Member), ("witnesses", witnesses, Witness)):

@@ -47,6 +47,7 @@ from ledgercore.ledger.arguments import (
     check_created,
     check_indices,
     check_key,
+    check_path,
     check_text,
     index_of,
 )
@@ -172,6 +173,7 @@ class Ledger:
         Raises ``BusyError`` where another writer holds it, ``RollbackError`` where it is behind
         what it once acknowledged, ``CorruptError`` where it is not what was signed.
         """
+        check_path(path)
         check_key(key, passphrase)
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
         address = parse_address(path)
@@ -501,6 +503,7 @@ class Ledger:
         The report is of the copy. The key and the head file are not copied. A crash leaves
         ``<path>.new`` at most.
         """
+        check_path(path)
         self._reader.check_open()
         path = Path(path)
         _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
