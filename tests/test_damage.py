@@ -211,7 +211,7 @@ def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> No
         ("UPDATE touch SET previous = 1", "block 0: touch 1 is damaged"),
         ("DELETE FROM touch", "block 0: touch 1 is damaged or missing"),
         ("INSERT INTO touch VALUES (2, 3, 0)", "2 rows of touch, want 1"),
-        ("UPDATE state SET touch = 0", "newest touch of b'member/operator' is not"),
+        ("UPDATE state SET touch = 0", "newest touch of member/operator is not"),
         ("DELETE FROM block WHERE height = 2", "block 1: bundle is of block 2 from record 124"),
         ("DELETE FROM bundle WHERE height = 2", "block 2: 0 records are stored, want 123"),
         ("INSERT INTO bundle VALUES (-5, 0, x'90')", "8 rows of bundle, want 7"),
