@@ -123,7 +123,7 @@ def test_an_assessment_explains_itself_without_the_values() -> None:
         ({"refer_from": 31}, "refer_from is 31, want at most approve_from, which is 30"),
         ({"characteristics": ()}, "at least 1|length >= 1"),
         ({"characteristics": (STAFF, STAFF)}, "two characteristics have one field"),
-        ({"name": "Small Firms"}, "matching|regex"),
+        ({"name": "Small Firms"}, "an id of lower-case"),
         ({"base": 10**7}, "<= 1000000"),
         ({"version": 2}, "version|2"),
     ],
