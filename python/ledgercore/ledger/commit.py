@@ -55,30 +55,26 @@ def commit_block(
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     """
-    draft = held or draft_block(head, batch, states, time_ms)
-    height, first_index = draft.block.height, draft.block.first_index
-    ids = batch.ids()
+    block, frontier, tiles, after = held or draft_block(head, batch, states, time_ms)
+    height, first_index, header, ids = block.height, block.first_index, block.encode(), batch.ids()
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
-        store.add_tiles(draft.tiles)
+        store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
         store.add_runs(runs.added)
         links = add_touches(store, touches)
         store.put_states(height, states, links.newest)
         check_touches(store, links)
-        again = draft.block
-        if held is None:
-            again = _look_again(store, head, states, time_ms)
-        if again != draft.block:
-            raise _mismatch(height, "header", again.encode(), draft.block.encode())
-        checkpoint = _checkpoint(anchor, draft.block)
+        again = block if held else _look_again(store, head, states, time_ms)
+        if again != block:
+            raise _mismatch(height, "header", again.encode(), header)
+        checkpoint = _checkpoint(anchor, block)
         note = sign(checkpoint)
-        store.add_header(height, first_index, draft.block.encode(), note)
+        store.add_header(height, first_index, header, note)
         _look_at_header(store, anchor, again, checkpoint)
         for level, run in runs.merged:
             store.remove_run(level, run)
-    recent = recent_ids(head.recent, ids)
-    return Head(draft.block, checkpoint, note, draft.frontier, draft.states, recent)
+    return Head(block, checkpoint, note, frontier, after, recent_ids(head.recent, ids))
 
 
 def draft_block(head: Head, batch: VerifiedBatch, states: States, time_ms: int) -> Draft:
@@ -103,14 +99,19 @@ def _look_again(store: Store, head: Head, states: States, time_ms: int) -> Block
         raise CorruptError(f"block {height}: what was stored: {error}") from error
     if block.parent != head.checkpoint.block_hash:
         raise _mismatch(height, "parent", block.parent, head.checkpoint.block_hash)
-    places = [(level, index) for level, index, _ in tiles]
-    for (level, index, made), hashes in zip(tiles, store.tiles_of(places), strict=True):
-        if hashes != made:
-            raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
+    if tiles:
+        _look_at_tiles(store, height, tiles)
     for run, buckets in _extend_runs(store, head, ids).added.items():
         if store.run(*run) != buckets:
             raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
     return block
+
+
+def _look_at_tiles(store: Store, height: int, tiles: Sequence[tuple[int, int, bytes]]) -> None:
+    places = [(level, index) for level, index, _ in tiles]
+    for (level, index, made), hashes in zip(tiles, store.tiles_of(places), strict=True):
+        if hashes != made:
+            raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
 
 
 def _kept_states(store: Store, names: Sequence[bytes]) -> list[tuple[bytes, bytes]]:

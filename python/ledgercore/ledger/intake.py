@@ -18,6 +18,7 @@ __all__ = [
     "check_list",
     "check_payload",
     "cut",
+    "fits",
     "verify_records",
     "weight",
 ]
@@ -108,10 +109,15 @@ def weight(items: Sequence[bytes]) -> int:
     return sum(map(len, items)) + _HEADER_BYTES * len(items)
 
 
+def fits(count: int, total: int) -> bool:
+    """Whether so many items of that weight make one block."""
+    return 0 < count <= BLOCK_RECORDS and total <= BLOCK_BYTES
+
+
 def cut(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     """Pieces of consecutive items, each small enough for a block."""
-    if len(items) <= BLOCK_RECORDS and weight(items) <= BLOCK_BYTES:
-        return [items] if items else []
+    if fits(len(items), weight(items)):
+        return [items]
     pieces: list[Sequence[bytes]] = []
     begin = total = 0
     for at, item in enumerate(items):

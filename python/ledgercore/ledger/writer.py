@@ -40,6 +40,7 @@ from ledgercore.ledger.intake import (
     check_list,
     check_payload,
     cut,
+    fits,
     verify_records,
     weight,
 )
@@ -77,13 +78,13 @@ class Writer:
         check_list("payloads", payloads, "append")
         for payload in payloads:
             check_payload(payload)
-        pieces = cut(payloads)
-        if len(pieces) == 1:
-            first = self._group.write(Waiting(weight(payloads), payloads))[0]
-            if isinstance(first, RefusedError):
-                raise first
-            return range(first, first + len(payloads))
-        return self._append_pieces(pieces)
+        total = weight(payloads)
+        if not fits(len(payloads), total):
+            return self._append_pieces(cut(payloads))
+        first = self._group.write(Waiting(total, payloads))[0]
+        if isinstance(first, RefusedError):
+            raise first
+        return range(first, first + len(payloads))
 
     def append_one(self, payload: bytes) -> Receipt:
         """Append one payload as a record of the operator; its receipt, durable and published."""
@@ -185,6 +186,9 @@ class Writer:
 
     def _joined(self, some: Sequence[Waiting]) -> VerifiedBatch:
         """One batch of what all want: payloads are signed as one chain."""
+        if len(some) == 1:
+            (alone,) = some
+            return self._sign(alone.payloads) if alone.batch is None else alone.batch
         payloads = [payload for waiting in some for payload in waiting.payloads]
         signed = self._sign(payloads) if payloads else None
         if signed is not None and len(signed) == sum(map(len, some)):
@@ -197,7 +201,7 @@ class Writer:
                 end = at + len(waiting)
                 batches.append(signed.select(range(at, end)))
                 at = end
-        return batches[0] if len(batches) == 1 else VerifiedBatch.join(batches)
+        return VerifiedBatch.join(batches)
 
     def _order(self, batch: VerifiedBatch) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""

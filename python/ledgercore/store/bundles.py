@@ -15,8 +15,9 @@ def bundle_rows(
     height: int, first_index: int, bundles: Sequence[bytes]
 ) -> list[tuple[int, int, bytes]]:
     """First index, height and records of each bundle of a block."""
-    indices = count(first_index, BUNDLE_RECORDS)
-    return [(index, height, records) for index, records in zip(indices, bundles, strict=False)]
+    return [
+        (first_index + at * BUNDLE_RECORDS, height, records) for at, records in enumerate(bundles)
+    ]
 
 
 def with_bundles(block: StoredBlock, rows: Iterable[tuple[int, int, bytes]]) -> StoredBlock:

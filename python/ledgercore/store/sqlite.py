@@ -317,7 +317,9 @@ class SqliteStore:
         return self._all_checked(rows, types)
 
     def _all_checked(self, rows: list[Any], types: tuple[type, ...]) -> list[Any]:
-        """The rows, each as ``_checked``: column by column, for there are many."""
+        """The rows, each as ``_checked``: many column by column."""
+        if len(rows) == 1:
+            return [self._checked(rows[0], types)]
         for at, want in enumerate(types):
             if set(map(type, map(itemgetter(at), rows))) - {want}:
                 return [self._checked(row, types) for row in rows]
