@@ -1,19 +1,23 @@
 """Append records one by one, each durable before the next: beside loops that only store.
 
 Two rows: one caller, whose every record waits for a flush of its own; and a crowd of threads, who
-share flushes.
+share flushes. One caller's peers are a bare file, SQLite, another log, and our own store with the
+rows that our blocks have, which nobody signs, hashes or looks at: what is left is ours.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 import peers
 from ledgercore import Ledger
+from ledgercore.ledger.transfer import decode_transfer
+from ledgercore.rules import signer_object
+from ledgercore.store import SqliteStore
 from measure import OURS, Floor, Goal, Operation, Skipped, Way, timed
 
 __all__ = ["OPERATIONS"]
@@ -41,11 +45,40 @@ def prepare(directory: Path) -> Mapping[str, Way | Skipped]:
     return {
         OURS: append,
         "write and fdatasync": timed(lambda: peers.write_and_flush(next(paths), items), COUNT),
+        "same store, storing only": storing_only(directory, items),
         "SQLite, a row each": timed(lambda: peers.store_sqlite_each(next(paths), items), COUNT),
         "checkpointed-local-log, hashes": timed(
             lambda: peers.append_local_log(next(paths), digests), COUNT
         ),
     }
+
+
+def storing_only(directory: Path, items: Sequence[bytes]) -> Way:
+    """The rows of as many blocks, made before, in the same store: a transaction a block."""
+    with Ledger.create(directory / "made.ledger", origin="bench.example") as ledger:
+        for item in items:
+            ledger.append_many([item])
+        signer = signer_object(ledger.trust_anchor.operator_key)
+        state = ledger.state(signer)
+        assert state is not None, "the operator has signed"
+        decoded = [decode_transfer(data) for data in ledger.blocks(1)]
+    names = count()
+
+    def store_each() -> tuple[int, float]:
+        store = SqliteStore.create(directory / f"store-{next(names)}.ledger")
+        store.take_room()
+        begin = time.perf_counter()
+        for transfer, block, _ in decoded:
+            height, first_index = block.height, block.first_index
+            with store.transaction():
+                store.add_bundles(height, first_index, transfer.bundles)
+                store.put_states(height, [(signer, state)], {})
+                store.add_header(height, first_index, transfer.header, transfer.note)
+        seconds = time.perf_counter() - begin
+        store.close()
+        return len(items), seconds
+
+    return store_each
 
 
 def prepare_crowd(directory: Path) -> Mapping[str, Way | Skipped]:
