@@ -77,11 +77,13 @@ impl Anchor {
 
     /// The checkpoint of a block, once the operator is found to have signed it and no other.
     pub fn verify_block(&self, block: &Block, note: &str) -> Result<Checkpoint> {
-        let signed = self.verify_operator(note)?;
-        if signed != self.checkpoint(block) {
+        let (note, checkpoint) = (Note::parse(note)?, self.checkpoint(block));
+        if note.text != checkpoint.format() {
+            self.verify_signed(&note)?;
             return Err(Error::Untrusted("header is not the one that was signed".into()));
         }
-        Ok(signed)
+        note.verify(&self.origin, &self.operator_key)?;
+        Ok(checkpoint)
     }
 
     fn verify_signed(&self, note: &Note) -> Result<Checkpoint> {

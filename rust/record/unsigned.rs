@@ -3,7 +3,9 @@
 //! An id does not cover the signature, so that a whole chain can be drafted before any of it is
 //! signed, and a batch crosses to its signer and back once.
 
-use super::{Draft, Record, signed_bytes};
+use std::sync::Arc;
+
+use super::{Draft, Fields, Record, signed_bytes};
 use crate::error::{Result, at_most, malformed};
 use crate::key::{PublicKey, Signature};
 use crate::limits;
@@ -31,7 +33,9 @@ impl Unsigned {
         writer.array(2);
         writer.raw(&self.header);
         writer.bin(signature);
-        Record::decode(&writer.into_bytes())
+        let bytes = writer.into_bytes();
+        let fields = Fields::decode(&bytes)?;
+        Ok(Record { span: 0..bytes.len(), buffer: Arc::new(bytes), fields, id: self.id })
     }
 }
 

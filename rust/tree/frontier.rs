@@ -113,12 +113,14 @@ impl Frontier {
 /// The perfect subtrees over a tail, the widest first.
 fn peaks(suite: Suite, tail: &[Hash]) -> Vec<Hash> {
     let mut peaks = Vec::with_capacity(tail.len().count_ones() as usize);
-    let mut begin = 0;
-    while begin < tail.len() {
-        let end = begin + (1 << (tail.len() - begin).ilog2());
-        peaks.push(fold(suite, &tail[begin..end]));
-        begin = end;
+    let mut row = tail.to_vec();
+    while !row.is_empty() {
+        if row.len() % 2 == 1 {
+            peaks.extend(row.pop());
+        }
+        row = suite.nodes(&row); // all subtrees side by side, level by level
     }
+    peaks.reverse();
     peaks
 }
 
