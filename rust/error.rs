@@ -29,6 +29,9 @@ pub enum Error {
     /// A checkpoint, receipt or record that is sound but not of this network, signer or policy.
     #[error("{0}")]
     Untrusted(String),
+    /// Part of a state map that is not in memory.
+    #[error("a page of the state map is absent: fill what is absent for these objects before")]
+    Absent,
 }
 
 fn signature_message(indices: &[usize], count: usize) -> String {

@@ -207,7 +207,7 @@ def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> No
         ("DELETE FROM bucket WHERE run = 1", r"1 rows of bucket, want 2"),
         ("UPDATE bucket SET run = 7 WHERE run = 1", r"run \(0, 1\) of ids: bucket 0 is damaged"),
         ("INSERT INTO bucket VALUES (0, 5, 0, x'')", "3 rows of bucket, want 2"),
-        ("INSERT INTO state VALUES (x'00', x'00', 1, 0)", "state"),
+        ("INSERT INTO state VALUES (x'00', x'00', x'00', 1, 0)", "state"),
         ("UPDATE touch SET previous = 1", "block 0: touch 1 is damaged"),
         ("DELETE FROM touch", "block 0: touch 1 is damaged or missing"),
         ("INSERT INTO touch VALUES (2, 3, 0)", "2 rows of touch, want 1"),
@@ -219,6 +219,7 @@ def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> No
         ("UPDATE bundle SET first_index = first_index + 1 WHERE height = 2", "from record 125 on"),
         ("UPDATE bundle SET height = 3 WHERE height = 2", "block 2: bundle is of block 3"),
         ("UPDATE state SET height = height + 1", "state of .* is not the one"),
+        ("UPDATE state SET key = x'00' WHERE touch > 0", "state of .* is not the one"),
     ],
 )
 def test_the_audit_finds(path: Path, statement: str, message: str) -> None:

@@ -29,7 +29,15 @@ from ledgercore import (
     rules,
     verify_history,
 )
-from ledgercore._core import Frontier, Map, TileTree, leaf_hash, prove_multi, sign_checkpoint
+from ledgercore._core import (
+    Frontier,
+    Map,
+    TileTree,
+    leaf_hash,
+    prove_multi,
+    sign_checkpoint,
+    state_keys,
+)
 from ledgercore.clock import ManualClock
 from ledgercore.proofs import HISTORY_BYTES, check_complete
 from ledgercore.proofs.wire import split_hashes
@@ -262,7 +270,7 @@ def test_a_damaged_index_gives_an_error_and_no_shorter_list(
     damaged: Ledger, statement: str, message: str
 ) -> None:
     store = damaged._reader.store
-    (number,) = store.newest_touches([CONSENT_OBJECT])
+    (number,) = store.newest_touches(state_keys(damaged.suite, [CONSENT_OBJECT]))
     if "UPDATE state" not in statement:
         for _ in range(3):
             number = store.touch(number).previous
@@ -279,7 +287,7 @@ def test_a_damaged_index_gives_an_error_and_no_shorter_list(
 
 def test_a_history_that_goes_on_before_its_first_record_is_damage(damaged: Ledger) -> None:
     store = damaged._reader.store
-    (number,) = store.newest_touches([CONSENT_OBJECT])
+    (number,) = store.newest_touches(state_keys(damaged.suite, [CONSENT_OBJECT]))
     while previous := store.touch(number).previous:
         number = previous
     store._connection.execute("UPDATE touch SET previous = 1 WHERE number = ?", (number,))
@@ -298,9 +306,9 @@ def test_a_touch_that_is_not_stored_as_made_is_not_signed(
         wrong = {part: getattr(touches[0], part) ^ 1} if part != "newest" else {}
         add(store, first, [touches[0]._replace(**wrong), *touches[1:]])
 
-    def put_wrong(store: SqliteStore, height: int, states: Any, touches: Any) -> None:
+    def put_wrong(store: SqliteStore, height: int, keys: Any, states: Any, touches: Any) -> None:
         wrong = {name: number ^ 1 for name, number in touches.items()} if part == "newest" else {}
-        put(store, height, states, {**touches, **wrong})
+        put(store, height, keys, states, {**touches, **wrong})
 
     with create(tmp_path / "a.ledger") as ledger:
         before = ledger.checkpoint

@@ -114,13 +114,13 @@ def test_buckets_come_and_go_by_run(store: Store) -> None:
 
 def test_a_state_is_replaced_and_knows_its_block(store: Store) -> None:
     with store.transaction():
-        store.put_states(0, [(b"a", b"1"), (b"b", b"1")], {b"b": 7})
-        store.put_states(4, [(b"b", b"2")], {b"b": 9})
+        store.put_states(0, [b"k", b"l"], [(b"a", b"1"), (b"b", b"1")], {b"b": 7})
+        store.put_states(4, [b"l"], [(b"b", b"2")], {b"b": 9})
 
-    assert store.state(b"b") == b"2"
-    assert list(store.states()) == [(b"a", b"1", 0, 0), (b"b", b"2", 4, 9)]
-    assert list(store.states(after_height=3)) == [(b"b", b"2", 4, 9)]
-    assert store.newest_touches([b"a", b"b", b"c"]) == [0, 9, 0]
+    assert store.state(b"l") == b"2"
+    assert list(store.states()) == [(b"k", b"a", b"1", 0, 0), (b"l", b"b", b"2", 4, 9)]
+    assert list(store.states(after_height=3)) == [(b"l", b"b", b"2", 4, 9)]
+    assert store.newest_touches([b"k", b"l", b"b"]) == [0, 9, 0]
 
 
 def test_touches_are_kept_by_number(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_what_is_empty_may_be_written(store: Store) -> None:
         store.add_tiles([])
         store.add_runs({})
         store.add_touches(1, [])
-        store.put_states(0, [], {})
+        store.put_states(0, [], [], {})
         store.remove_run(3, 9)
 
     assert set(store.counts().values()) == {0}
@@ -178,15 +178,18 @@ def test_a_tile_and_a_note_come_back(store: Store) -> None:
 
 def test_many_are_read_in_one_call(store: Store) -> None:
     with store.transaction():
-        store.put_states(0, [(b"a", b"1"), (b"b", b"2"), (b"", b"none")], {})
+        states = [(b"a", b"1"), (b"b", b"2"), (b"", b"none")]
+        store.put_states(0, [b"m", b"k", b"n"], states, {})
         store.add_tiles([(0, 7, bytes(8192)), (1, 0, b"\1" * 8192)])
         store.add_runs({(1, 2): [b"a", b"b", b""], (1, 3): [b"c"]})
 
-    assert store.states_of([b"b", b"x", b"a", b"b", b""]) == [b"2", None, b"1", b"2", b"none"]
+    a, b, none = states
+    assert store.states_of([b"k", b"x", b"m", b"k", b"n"]) == [b, None, a, b, none]
+    assert sorted(store.states_in([(b"k", b"l"), (b"ma", b"mz"), (b"m", b"n")])) == [none, a, b]
     assert store.tiles_of([(1, 0), (0, 6), (0, 7)]) == [b"\1" * 8192, None, bytes(8192)]
     assert (store.run(1, 2), store.run(1, 4)) == ([b"a", b"b", b""], [])
-    assert store.states_of([]) == store.tiles_of([]) == []
-    assert [state.name for state in store.states()] == [b"", b"a", b"b"]
+    assert store.states_of([]) == store.states_in([]) == store.tiles_of([]) == []
+    assert [state.name for state in store.states()] == [b"b", b"a", b""]
 
 
 def test_what_was_committed_is_there_for_the_next(store: Store, place: Place) -> None:
@@ -223,11 +226,14 @@ def test_a_reader_cannot_write(store: Store, place: Place) -> None:
 
 
 def test_many_states_come_in_order(store: Store) -> None:
-    names = sorted(number.to_bytes(3, "big") * 7 for number in range(10_000))
+    keys = sorted(number.to_bytes(3, "big") * 7 for number in range(10_000))
     with store.transaction():
-        store.put_states(2, [(name, name[::-1]) for name in reversed(names)], {})
+        store.put_states(2, keys[::-1], [(key[::-1], key) for key in reversed(keys)], {})
 
-    assert [state.name for state in store.states()] == names
+    assert [state.key for state in store.states()] == keys
+    assert [key for _, key in sorted(store.states_in([(keys[9], keys[9_000])]))] == sorted(
+        keys[9:9_001], key=lambda key: key[::-1]
+    )
     assert list(store.states(after_height=2)) == []
 
 
@@ -245,7 +251,7 @@ def test_a_backup_holds_the_same_rows(store: Store, tmp_path: Path) -> None:
     with store.transaction():
         store.add_tiles([(0, 0, bytes(8192))])
         store.add_runs({(0, 0): [b"a"]})
-        store.put_states(1, [(b"a", b"1")], {b"a": 1})
+        store.put_states(1, [b"k"], [(b"a", b"1")], {b"a": 1})
         store.add_touches(1, [StoredTouch(3, 0)])
     store.check()
 

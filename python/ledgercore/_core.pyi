@@ -71,6 +71,7 @@ __all__ = [
     "prove_multi",
     "sign_checkpoint",
     "sort_ids",
+    "state_keys",
     "tree_root",
     "verify_consistency",
     "verify_inclusion",
@@ -420,6 +421,32 @@ class Map:
     def update(self, changes: Sequence[tuple[bytes, bytes | None]]) -> Map:
         """Set each object's state, or remove it with None."""
 
+    def replace(self, changes: Sequence[tuple[bytes, bytes | None]]) -> Map:
+        """As ``update``, where an absent page is replaced by all that it holds from now on."""
+
+    def absent(self, objects: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        """The first and last key of each page that these objects need and that is not in memory."""
+
+    def fill(
+        self, pages: Sequence[tuple[bytes, bytes]], states: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        """Fill absent pages, for all versions of the map that share them.
+
+        ``states`` are the names and states of all objects whose keys belong in them; raise
+        InvalidProof where they are not those that the map holds.
+        """
+
+    def forget(self, limit: int, but: bytes | None = None) -> None:
+        """Forget all pages but that of one object, where more entries than the limit are in memory.
+
+        What this version holds must be stored by then. Whatever meets an absent page raises
+        UnavailableError.
+        """
+
+    @property
+    def in_memory(self) -> int:
+        """How many entries are in memory, of this version."""
+
     def value_hash(self, object: bytes) -> bytes | None: ...
     def prove(self, object: bytes, value: bytes | None) -> StateProof:
         """Prove that the object has this state, or with None that it has none.
@@ -443,6 +470,9 @@ class StateProof:
     @property
     def value(self) -> bytes | None: ...
     def verify(self, suite: str, state_root: bytes) -> None: ...
+
+def state_keys(suite: str, objects: Sequence[bytes]) -> list[bytes]:
+    """The keys under which objects stand in the map: hashes of their names."""
 
 def verify_states(suite: str, proofs: Sequence[bytes], state_root: bytes) -> list[StateProof]:
     """Decode and verify encoded state proofs under a root; the error names the first that fails."""

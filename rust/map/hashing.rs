@@ -34,7 +34,9 @@ impl Plan {
         if let Some(hash) = place.known() {
             return Source::Known(hash);
         }
-        let source = match place.content(depth) {
+        let mut opened = None;
+        let content = place.content(depth, &mut opened).expect("what an update made is in memory");
+        let source = match content {
             Content::Nothing => Source::Known(EMPTY),
             Content::One(entry) => {
                 self.leaves.push(*entry);

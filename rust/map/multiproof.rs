@@ -58,7 +58,8 @@ impl StateMultiproof {
             self.hashes.push(place.hash(suite, depth));
             return Ok(());
         }
-        let end = match place.content(depth) {
+        let mut opened = None;
+        let end = match place.content(depth, &mut opened)? {
             Content::Halves([left, right]) => {
                 self.shape.push(true);
                 let (below, above) = split(wanted, depth);

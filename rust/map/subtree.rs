@@ -3,25 +3,17 @@
 //! A few entries stand in one sorted row, a bucket; more are a branch over two halves. The halves
 //! of a bucket are slices of it, so that little is kept beside the entries themselves, and keys
 //! that part late take no room for the bits they share. What stands where follows from the
-//! entries alone.
+//! entries alone. In a map these are the inside of its pages, which `page` puts together.
 
 use std::sync::Arc;
 
-use super::hashing::missing;
+use super::page::{Opened, Page};
 use super::{EMPTY, bit, node_hash};
+use crate::error::Result;
 use crate::suite::{Domain, Hash, Suite};
 
 /// Entries in one bucket. Fewer take more memory, more take more hashes for each proof.
 const BUCKET: usize = 8;
-
-/// Changes below which what is new is hashed in turn: side by side gains nothing.
-const FEW: usize = 8;
-
-/// Changes that are made and hashed together: so few that what they touch stays in the cache.
-const GROUP: usize = 64;
-
-/// Changes from which on both halves of a subtree are updated at the same time.
-const THREADS: usize = 1024;
 
 /// A key, and the hash of its value.
 pub type Entry = [Hash; 2];
@@ -33,14 +25,16 @@ pub type Change = (Hash, Option<Hash>);
 /// reads nothing beside the way. While an update is at work the hash of what it made is `EMPTY`.
 #[derive(Debug, Clone)]
 pub struct Subtree {
-    node: Node,
-    hash: Hash,
+    pub(super) node: Node,
+    pub(super) hash: Hash,
 }
 
+/// Below a page there is no other.
 #[derive(Debug, Clone)]
-enum Node {
+pub enum Node {
     Bucket(Arc<[Entry]>),
     Branch(Arc<[Subtree; 2]>),
+    Page(Page),
 }
 
 /// A place in the map: a subtree of its own, or a part of a bucket.
@@ -62,57 +56,16 @@ impl Subtree {
         Self::new(Node::Bucket(Arc::default()))
     }
 
+    pub(super) fn new(node: Node) -> Self {
+        Self { node, hash: EMPTY }
+    }
+
     pub fn hash(&self) -> Hash {
         self.hash
     }
 
-    /// The subtree at `depth` after sorted changes that all belong below it, and how many entries
-    /// it has more.
-    pub fn updated(&self, suite: Suite, changes: &[Change], depth: usize) -> (Self, isize) {
-        let (mut subtree, more) = match changes.len() <= GROUP {
-            true => self.rebuilt(changes, depth),
-            false => {
-                let [left, right] = self.halves(depth);
-                let (below, above) = split(changes, depth);
-                let update_left = || left.updated(suite, below, depth + 1);
-                let update_right = || right.updated(suite, above, depth + 1);
-                let ((left, more_left), (right, more_right)) = match changes.len() < THREADS {
-                    true => (update_left(), update_right()),
-                    false => rayon::join(update_left, update_right),
-                };
-                (Self::join(left, right), more_left + more_right)
-            }
-        };
-        match FEW <= changes.len() && changes.len() <= GROUP {
-            true => subtree.fill(&mut missing(suite, Place::Subtree(&subtree), depth).into_iter()),
-            false => subtree.hash_in_turn(suite, depth),
-        }
-        (subtree, more)
-    }
-
-    /// The same, not hashed. Recursion ends where few entries are left, 256 levels down at the
-    /// latest.
-    fn rebuilt(&self, changes: &[Change], depth: usize) -> (Self, isize) {
-        if changes.is_empty() {
-            return (self.clone(), 0);
-        }
-        match &self.node {
-            Node::Bucket(entries) => {
-                let merged = merge(entries, changes);
-                let more = merged.len() as isize - entries.len() as isize;
-                (Self::made(&merged, depth), more)
-            }
-            Node::Branch(halves) => {
-                let (below, above) = split(changes, depth);
-                let (left, more_left) = halves[0].rebuilt(below, depth + 1);
-                let (right, more_right) = halves[1].rebuilt(above, depth + 1);
-                (Self::join(left, right), more_left + more_right)
-            }
-        }
-    }
-
-    /// A subtree at `depth` of sorted entries.
-    fn made(entries: &[Entry], depth: usize) -> Self {
+    /// A subtree at `depth` of sorted entries, not hashed.
+    pub(super) fn made(entries: &[Entry], depth: usize) -> Self {
         if entries.len() <= BUCKET {
             return Self::new(Node::Bucket(entries.into()));
         }
@@ -121,7 +74,7 @@ impl Subtree {
     }
 
     /// One bucket where there is room for both, otherwise a branch.
-    fn join(left: Self, right: Self) -> Self {
+    pub(super) fn joined(left: Self, right: Self) -> Self {
         if let (Node::Bucket(below), Node::Bucket(above)) = (&left.node, &right.node)
             && below.len() + above.len() <= BUCKET
         {
@@ -130,42 +83,17 @@ impl Subtree {
         Self::new(Node::Branch(Arc::new([left, right])))
     }
 
-    fn new(node: Node) -> Self {
-        Self { node, hash: EMPTY }
-    }
-
-    fn halves(&self, depth: usize) -> [Self; 2] {
-        match &self.node {
-            Node::Branch(halves) => halves.as_ref().clone(),
-            Node::Bucket(entries) => parts(entries, depth).map(|half| Self::made(half, depth + 1)),
-        }
-    }
-
     /// The entry of a key.
-    pub fn find(&self, key: &Hash) -> Option<&Entry> {
-        let (mut at, mut depth) = (self, 0);
-        loop {
-            match &at.node {
-                Node::Branch(halves) => at = &halves[usize::from(bit(key, depth))],
-                Node::Bucket(entries) => return entries.iter().find(|[stored, _]| stored == key),
-            }
-            depth += 1;
-        }
+    pub fn find(&self, key: &Hash) -> Result<Option<Entry>> {
+        let mut opened = None;
+        let entries = self.row(key, &mut opened, |_| ())?;
+        Ok(entries.iter().find(|[stored, _]| stored == key).copied())
     }
 
     /// The hashes beside the way to a key, root first, and the entry where the way ends.
-    pub fn descend(&self, suite: Suite, key: &Hash) -> (Vec<Hash>, Option<&Entry>) {
-        let (mut siblings, mut at) = (Vec::with_capacity(32), self);
-        let entries = loop {
-            match &at.node {
-                Node::Branch(halves) => {
-                    let right = bit(key, siblings.len());
-                    siblings.push(halves[usize::from(!right)].hash());
-                    at = &halves[usize::from(right)];
-                }
-                Node::Bucket(entries) => break entries,
-            }
-        };
+    pub fn descend(&self, suite: Suite, key: &Hash) -> Result<(Vec<Hash>, Option<Entry>)> {
+        let (mut siblings, mut opened) = (Vec::with_capacity(32), None);
+        let entries = self.row(key, &mut opened, |hash| siblings.push(hash))?;
         let leaves = leaf_hashes(suite, entries);
         let mut row = Row { entries, leaves: &leaves };
         while row.entries.len() > 1 {
@@ -177,56 +105,152 @@ impl Subtree {
             siblings.push(beside.hash(suite, siblings.len() + 1));
             row = next;
         }
-        (siblings, row.entries.first())
+        Ok((siblings, row.entries.first().copied()))
     }
 
-    /// Set the missing hashes, which come in the order of `missing`.
-    fn fill(&mut self, hashes: &mut impl Iterator<Item = Hash>) {
+    /// The bucket on the way to a key; `beside` takes the hashes beside the way, and `opened` the
+    /// inside of the page that the way goes through.
+    fn row<'a: 'b, 'b>(
+        &'a self,
+        key: &Hash,
+        opened: &'b mut Option<Opened<'a>>,
+        mut beside: impl FnMut(Hash),
+    ) -> Result<&'b [Entry]> {
+        let (end, depth) = way(&self.node, key, 0, &mut beside);
+        let end: &'b Node = match end {
+            Node::Page(page) => way(opened.insert(page.open()?), key, depth, &mut beside).0,
+            other => other,
+        };
+        match end {
+            Node::Bucket(entries) => Ok(entries),
+            _ => unreachable!("{NO_PAGE}"),
+        }
+    }
+
+    /// Set the missing hashes, which come in the order of `hashing::missing`.
+    pub(super) fn set(&mut self, hashes: &mut impl Iterator<Item = Hash>) {
         if self.hash != EMPTY {
             return;
         }
-        if let Some(halves) = self.fresh() {
-            halves.iter_mut().for_each(|half| half.fill(hashes));
+        if let Node::Branch(halves) = self.node.fresh() {
+            unshared(halves).iter_mut().for_each(|half| half.set(hashes));
         }
         self.hash = hashes.next().expect("a hash for each subtree that has none");
     }
 
     /// Set the missing hashes, one after the other.
-    fn hash_in_turn(&mut self, suite: Suite, depth: usize) {
+    pub(super) fn hash_in_turn(&mut self, suite: Suite, depth: usize) {
         if self.hash != EMPTY {
             return;
         }
-        if let Some(halves) = self.fresh() {
-            halves.iter_mut().for_each(|half| half.hash_in_turn(suite, depth + 1));
-            self.hash = node_hash(suite, &halves[0].hash, &halves[1].hash);
-        } else if let Node::Bucket(entries) = &self.node {
-            self.hash = Place::Part(entries).hash(suite, depth);
+        self.hash = match self.node.fresh() {
+            Node::Branch(halves) => {
+                let halves = unshared(halves);
+                halves.iter_mut().for_each(|half| half.hash_in_turn(suite, depth + 1));
+                node_hash(suite, &halves[0].hash, &halves[1].hash)
+            }
+            Node::Bucket(entries) => Place::Part(entries).hash(suite, depth),
+            Node::Page(_) => unreachable!("{NO_PAGE}"),
+        };
+    }
+}
+
+const NO_PAGE: &str = "below a page there is no other";
+
+impl Node {
+    /// The inside of a page at `depth` after sorted changes that all belong below it, not hashed,
+    /// and how many entries it has more. Recursion ends where few entries are left, 256 levels
+    /// down at the latest.
+    pub(super) fn changed(&self, changes: &[Change], depth: usize) -> (Subtree, isize) {
+        match self {
+            Self::Bucket(entries) => {
+                let merged = merge(entries, changes);
+                let more = merged.len() as isize - entries.len() as isize;
+                (Subtree::made(&merged, depth), more)
+            }
+            Self::Branch(halves) => {
+                let (below, above) = split(changes, depth);
+                let changed = |half: &Subtree, changes: &[Change]| match changes.is_empty() {
+                    true => (half.clone(), 0),
+                    false => half.node.changed(changes, depth + 1),
+                };
+                let (left, more_left) = changed(&halves[0], below);
+                let (right, more_right) = changed(&halves[1], above);
+                (Subtree::joined(left, right), more_left + more_right)
+            }
+            Self::Page(_) => unreachable!("{NO_PAGE}"),
         }
     }
 
-    /// The halves of a branch that an update made and no other version has yet.
-    fn fresh(&mut self) -> Option<&mut [Self; 2]> {
-        match &mut self.node {
-            Node::Bucket(_) => None,
-            Node::Branch(halves) => Some(Arc::get_mut(halves).expect("one version has it")),
+    /// The halves of the inside of a page.
+    pub(super) fn halved(&self, depth: usize) -> [Subtree; 2] {
+        match self {
+            Self::Branch(halves) => halves.as_ref().clone(),
+            Self::Bucket(entries) => {
+                parts(entries, depth).map(|half| Subtree::made(half, depth + 1))
+            }
+            Self::Page(_) => unreachable!("{NO_PAGE}"),
+        }
+    }
+
+    /// How many entries the inside of a page has.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Bucket(entries) => entries.len(),
+            Self::Branch(halves) => halves.iter().map(|half| half.node.count()).sum(),
+            Self::Page(_) => unreachable!("{NO_PAGE}"),
+        }
+    }
+
+    /// What an update made and no other version has yet, looked at through its page.
+    fn fresh(&mut self) -> &mut Self {
+        match self {
+            Self::Page(page) => page.fresh(),
+            other => other,
         }
     }
 }
 
+fn unshared(halves: &mut Arc<[Subtree; 2]>) -> &mut [Subtree; 2] {
+    Arc::get_mut(halves).expect("one version has it")
+}
+
+/// Where the branches on the way to a key end, and at what depth.
+pub(super) fn way<'a>(
+    mut node: &'a Node,
+    key: &Hash,
+    mut depth: usize,
+    mut beside: impl FnMut(Hash),
+) -> (&'a Node, usize) {
+    while let Node::Branch(halves) = node {
+        let right = bit(key, depth);
+        beside(halves[usize::from(!right)].hash());
+        node = &halves[usize::from(right)].node;
+        depth += 1;
+    }
+    (node, depth)
+}
+
 impl<'a> Place<'a> {
-    pub fn content(self, depth: usize) -> Content<'a> {
-        let entries = match self {
-            Self::Part(entries) => entries,
-            Self::Subtree(Subtree { node: Node::Bucket(entries), .. }) => entries,
-            Self::Subtree(Subtree { node: Node::Branch(halves), .. }) => {
-                return Content::Halves([Self::Subtree(&halves[0]), Self::Subtree(&halves[1])]);
-            }
+    /// What stands here; `opened` takes the inside of a page.
+    pub fn content<'b>(
+        self,
+        depth: usize,
+        opened: &'b mut Option<Opened<'a>>,
+    ) -> Result<Content<'b>>
+    where
+        'a: 'b,
+    {
+        let node = match self {
+            Self::Part(entries) => return Ok(Content::of(entries, depth)),
+            Self::Subtree(Subtree { node: Node::Page(page), .. }) => opened.insert(page.open()?),
+            Self::Subtree(Subtree { node, .. }) => node,
         };
-        match entries {
-            [] => Content::Nothing,
-            [entry] => Content::One(entry),
-            _ => Content::Halves(parts(entries, depth).map(Self::Part)),
-        }
+        Ok(match node {
+            Node::Bucket(entries) => Content::of(entries, depth),
+            Node::Branch(halves) => Content::Halves(halves.each_ref().map(Place::Subtree)),
+            Node::Page(_) => unreachable!("{NO_PAGE}"),
+        })
     }
 
     /// The hash of a subtree, once it is set.
@@ -244,6 +268,16 @@ impl<'a> Place<'a> {
                 let leaves = leaf_hashes(suite, entries);
                 Row { entries, leaves: &leaves }.hash(suite, depth)
             }
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    fn of(entries: &'a [Entry], depth: usize) -> Self {
+        match entries {
+            [] => Self::Nothing,
+            [entry] => Self::One(entry),
+            _ => Self::Halves(parts(entries, depth).map(Place::Part)),
         }
     }
 }
@@ -278,7 +312,7 @@ fn leaf_hashes(suite: Suite, entries: &[Entry]) -> Vec<Hash> {
 }
 
 /// The changes in the left half at `depth`, and those in the right.
-fn split(changes: &[Change], depth: usize) -> (&[Change], &[Change]) {
+pub(super) fn split(changes: &[Change], depth: usize) -> (&[Change], &[Change]) {
     changes.split_at(changes.partition_point(|(key, _)| !bit(key, depth)))
 }
 
@@ -306,6 +340,7 @@ fn merge(entries: &[Entry], changes: &[Change]) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::super::leaf_hash;
+    use super::super::page::Update;
     use super::*;
 
     const SUITE: Suite = Suite::Std;
@@ -318,7 +353,8 @@ mod tests {
     }
 
     fn update(subtree: &Subtree, changes: &[Change]) -> (Subtree, isize) {
-        subtree.updated(SUITE, changes, 0)
+        let update = Update { suite: SUITE, replaces: false, replaced: Default::default() };
+        subtree.updated(&update, changes, 0).unwrap()
     }
 
     fn naive_root(changes: &[Change], depth: usize) -> Hash {
@@ -338,7 +374,11 @@ mod tests {
     /// has more than a bucket has room for.
     fn branches(subtree: &Subtree) -> usize {
         fn count(subtree: &Subtree) -> (usize, usize) {
-            match &subtree.node {
+            count_node(&subtree.node)
+        }
+        fn count_node(node: &Node) -> (usize, usize) {
+            match node {
+                Node::Page(page) => count_node(&page.open().unwrap()),
                 Node::Bucket(entries) => {
                     assert!(entries.len() <= BUCKET && entries.is_sorted());
                     (0, entries.len())
@@ -376,8 +416,8 @@ mod tests {
         let entries = [([0; 32], Some([1; 32])), (key(255), Some([2; 32]))];
         let (root, more) = update(&Subtree::empty(), &entries);
         assert_eq!((more, root.hash()), (2, naive_root(&entries, 0)));
-        let (siblings, end) = root.descend(SUITE, &key(255));
-        assert_eq!((siblings.len(), end), (256, Some(&[key(255), [2; 32]])));
+        let (siblings, end) = root.descend(SUITE, &key(255)).unwrap();
+        assert_eq!((siblings.len(), end), (256, Some([key(255), [2; 32]])));
 
         let (one, more) = update(&root, &[(key(255), None)]);
         assert_eq!((more, one.hash()), (-1, leaf_hash(SUITE, &[0; 32], &[1; 32])));
@@ -440,12 +480,19 @@ mod tests {
 
     /// The subtrees of a version that are not those of the version before.
     fn made(old: &Subtree, new: &Subtree) -> usize {
-        match (&old.node, &new.node) {
+        made_node(&old.node, &new.node)
+    }
+
+    fn made_node(old: &Node, new: &Node) -> usize {
+        match (old, new) {
             (Node::Bucket(old), Node::Bucket(new)) => usize::from(!Arc::ptr_eq(old, new)),
             (Node::Branch(old), Node::Branch(new)) if !Arc::ptr_eq(old, new) => {
                 1 + made(&old[0], &new[0]) + made(&old[1], &new[1])
             }
             (Node::Branch(_), Node::Branch(_)) => 0,
+            (Node::Page(old), Node::Page(new)) => {
+                made_node(&old.open().unwrap(), &new.open().unwrap())
+            }
             _ => panic!("one change made another shape"),
         }
     }

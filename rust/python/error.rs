@@ -9,6 +9,7 @@ import_exception!(ledgercore.errors, InvalidProof);
 import_exception!(ledgercore.errors, InvalidSignature);
 import_exception!(ledgercore.errors, LimitError);
 import_exception!(ledgercore.errors, MalformedError);
+import_exception!(ledgercore.errors, UnavailableError);
 import_exception!(ledgercore.errors, UntrustedError);
 
 impl From<Error> for PyErr {
@@ -29,6 +30,7 @@ impl From<Error> for PyErr {
             Error::NoteSignature(_) => InvalidSignature::new_err(message),
             Error::Proof(_) => InvalidProof::new_err(message),
             Error::Untrusted(_) => UntrustedError::new_err(message),
+            Error::Absent => UnavailableError::new_err(message),
         }
     }
 }

@@ -4,7 +4,7 @@ use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, slices};
+use super::bytes::{array, list, slices};
 use super::pool::detach;
 use crate::map;
 use crate::suite::Suite;
@@ -31,8 +31,50 @@ impl Map {
         Ok(Self(detach(py, || self.0.update(&claims(&changes)))?))
     }
 
-    fn value_hash<'py>(&self, py: Python<'py>, object: &[u8]) -> Option<Bound<'py, PyBytes>> {
-        self.0.value_hash(object).map(|hash| PyBytes::new(py, &hash))
+    fn replace(&self, py: Python<'_>, changes: Vec<PyClaim>) -> PyResult<Self> {
+        Ok(Self(detach(py, || self.0.replace(&claims(&changes)))?))
+    }
+
+    fn absent<'py>(&self, py: Python<'py>, objects: Vec<PyBackedBytes>) -> Vec<PyRange<'py>> {
+        let ranges = detach(py, || self.0.absent(&slices(&objects)));
+        ranges
+            .iter()
+            .map(|[first, last]| (PyBytes::new(py, first), PyBytes::new(py, last)))
+            .collect()
+    }
+
+    fn fill(
+        &self,
+        py: Python<'_>,
+        pages: Vec<(PyBackedBytes, PyBackedBytes)>,
+        states: Vec<(PyBackedBytes, PyBackedBytes)>,
+    ) -> PyResult<()> {
+        let range = |(first, last): &(PyBackedBytes, PyBackedBytes)| -> crate::Result<_> {
+            Ok([array("first key", first)?, array("last key", last)?])
+        };
+        let pages = pages.iter().map(range).collect::<crate::Result<Vec<_>>>()?;
+        let states: Vec<_> = states.iter().map(|(name, state)| (&**name, &**state)).collect();
+        Ok(detach(py, || self.0.fill(&pages, &states))?)
+    }
+
+    #[pyo3(signature = (limit, but=None))]
+    fn forget(&self, py: Python<'_>, limit: usize, but: Option<&[u8]>) {
+        if self.0.in_memory() > limit {
+            detach(py, || self.0.forget(limit, but));
+        }
+    }
+
+    #[getter]
+    fn in_memory(&self) -> usize {
+        self.0.in_memory()
+    }
+
+    fn value_hash<'py>(
+        &self,
+        py: Python<'py>,
+        object: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(self.0.value_hash(object)?.map(|hash| PyBytes::new(py, &hash)))
     }
 
     fn prove(&self, object: &[u8], value: Option<&[u8]>) -> PyResult<StateProof> {
@@ -48,6 +90,8 @@ impl Map {
         Ok(StateMultiproof(detach(py, || self.0.prove_multi(&self::claims(&claims)))?))
     }
 }
+
+type PyRange<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
 /// An object's name, and its state or None.
 pub type PyClaim = (PyBackedBytes, Option<PyBackedBytes>);
@@ -84,6 +128,17 @@ impl StateProof {
         let state_root = array("state root", state_root)?;
         Ok(self.0.verify(Suite::from_name(suite)?, &state_root)?)
     }
+}
+
+#[pyfunction]
+pub fn state_keys<'py>(
+    py: Python<'py>,
+    suite: &str,
+    objects: Vec<PyBackedBytes>,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let suite = Suite::from_name(suite)?;
+    let keys = detach(py, || map::keys(suite, &slices(&objects)));
+    Ok(list(py, &keys))
 }
 
 #[pyfunction]

@@ -63,7 +63,7 @@ mod _core {
     #[pymodule_export]
     use super::hashing::{check_canonical, hash_domain, leaf_hash, leaf_hashes, node_hash};
     #[pymodule_export]
-    use super::map::{Map, StateMultiproof, StateProof, verify_states};
+    use super::map::{Map, StateMultiproof, StateProof, state_keys, verify_states};
     #[pymodule_export]
     use super::receipt::{Receipt, make_receipts, verify_receipts};
     #[pymodule_export]

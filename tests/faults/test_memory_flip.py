@@ -158,8 +158,9 @@ def id_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
 def state_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
     put = SqliteStore.put_states
 
-    def flip_and_put(store: SqliteStore, height: int, states: Any, touches: Any) -> None:
-        put(store, height, [(name, flipped(value, choose)) for name, value in states], touches)
+    def flip_and_put(store: SqliteStore, height: int, keys: Any, states: Any, touches: Any) -> None:
+        flipped_states = [(name, flipped(value, choose)) for name, value in states]
+        put(store, height, keys, flipped_states, touches)
 
     patch.setattr(SqliteStore, "put_states", flip_and_put)
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledgercore import rules
-from ledgercore._core import Batch, Block, Frontier, Map, VerifiedBatch
+from ledgercore._core import Batch, Block, Frontier, Map, VerifiedBatch, state_keys
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
 from ledgercore.errors import CorruptError, LedgerError, RefusedError
 from ledgercore.ledger.head import TILE_WIDTH, Head, stored_block, verify_block
 from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
+from ledgercore.ledger.pages import STATES_AT_ONCE, in_pieces
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
 from ledgercore.ledger.touches import link_touches
@@ -200,14 +201,17 @@ class _Walk:
                 raise CorruptError(f"store has {counts[part]} rows of {part}, want {count}")
         for run, buckets in self._runs.items():
             self._check_run(run, buckets)
-        for name, value, height, touch in self._store.states():
-            if (self._values.get(name), self._heights.get(name)) != (value, height):
-                raise CorruptError(
-                    f"state of {format_object(name)} is not the one that the rules make"
-                )
-            if self._newest.get(name, 0) != touch:
-                raise CorruptError(
-                    f"newest touch of {format_object(name)} is not the one that records make"
-                )
+        for states in in_pieces(self._store.states(), STATES_AT_ONCE):
+            keys = state_keys(self._anchor.suite, [state.name for state in states])
+            for made, (key, name, value, height, touch) in zip(keys, states, strict=True):
+                put = (made, self._values.get(name), self._heights.get(name))
+                if put != (key, value, height):
+                    raise CorruptError(
+                        f"state of {format_object(name)} is not the one that the rules make"
+                    )
+                if self._newest.get(name, 0) != touch:
+                    raise CorruptError(
+                        f"newest touch of {format_object(name)} is not the one that records make"
+                    )
         if self.frontier.root() != head.checkpoint.root:
             raise CorruptError("newest checkpoint is not the one that the records lead to")

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, VerifiedBatch
+from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, VerifiedBatch, state_keys
 from ledgercore.errors import CorruptError, LedgerError, UnavailableError
 from ledgercore.ledger.head import Head, stored_header, verify_block
 from ledgercore.ledger.ids import Run, Runs, extend_runs, read_run, recent_ids
+from ledgercore.ledger.pages import fill_pages
 from ledgercore.ledger.touches import add_touches, check_touches
-from ledgercore.rules import Touch
+from ledgercore.rules import Touch, format_object
 from ledgercore.store import Store
 
 __all__ = ["Draft", "commit_block", "draft_block"]
@@ -55,17 +56,18 @@ def commit_block(
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     """
-    block, frontier, tiles, after = held or draft_block(head, batch, states, time_ms)
+    block, frontier, tiles, after = held or draft_block(store, head, batch, states, time_ms)
     height, first_index, header, ids = block.height, block.first_index, block.encode(), batch.ids()
+    keys = state_keys(anchor.suite, [name for name, _ in states])
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
         store.add_runs(runs.added)
-        links = add_touches(store, touches)
-        store.put_states(height, states, links.newest)
-        check_touches(store, links)
-        again = block if held else _look_again(store, head, states, time_ms)
+        links = add_touches(store, anchor.suite, touches)
+        store.put_states(height, keys, states, links.newest)
+        check_touches(store, anchor.suite, links)
+        again = block if held else _look_again(store, head, keys, states, time_ms)
         if again != block:
             raise _mismatch(height, "header", again.encode(), header)
         checkpoint = _checkpoint(anchor, block)
@@ -77,21 +79,23 @@ def commit_block(
     return Head(block, checkpoint, note, frontier, after, recent_ids(head.recent, ids))
 
 
-def draft_block(head: Head, batch: VerifiedBatch, states: States, time_ms: int) -> Draft:
+def draft_block(
+    store: Store, head: Head, batch: VerifiedBatch, states: States, time_ms: int
+) -> Draft:
     """The next block, and what it leads to; nothing is stored."""
-    return _draft(head, batch.leaf_hashes(), states, time_ms)
-
-
-def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> Draft:
+    fill_pages(store, head.states, [name for name, _ in states])
+    leaves = batch.leaf_hashes()
     return Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
 
 
-def _look_again(store: Store, head: Head, states: States, time_ms: int) -> Block:
+def _look_again(
+    store: Store, head: Head, keys: Sequence[bytes], states: States, time_ms: int
+) -> Block:
     """The header as it follows from what is stored, and from the last signed checkpoint."""
     height = head.block.height + 1
     try:
         bundles = store.bundles_from(head.checkpoint.size)
-        kept = _kept_states(store, [name for name, _ in states])
+        kept = _kept_states(store, keys, [name for name, _ in states])
         block, tiles, ids = head.block.again(head.frontier, head.states, bundles, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
@@ -114,12 +118,14 @@ def _look_at_tiles(store: Store, height: int, tiles: Sequence[tuple[int, int, by
             raise CorruptError(f"block {height}: tile ({level}, {index}) was not stored as made")
 
 
-def _kept_states(store: Store, names: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+def _kept_states(
+    store: Store, keys: Sequence[bytes], names: Sequence[bytes]
+) -> list[tuple[bytes, bytes]]:
     kept: list[tuple[bytes, bytes]] = []
-    for name, value in zip(names, store.states_of(names), strict=True):
-        if value is None:
-            raise CorruptError(f"state of {name!r} was not stored")
-        kept.append((name, value))
+    for name, state in zip(names, store.states_of(keys), strict=True):
+        if state is None or state[0] != name:
+            raise CorruptError(f"state of {format_object(name)} was not stored")
+        kept.append(state)
     return kept
 
 

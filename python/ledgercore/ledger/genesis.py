@@ -19,6 +19,7 @@ from ledgercore._core import (
     Map,
     VerifiedBatch,
     hash_domain,
+    state_keys,
 )
 from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
@@ -33,8 +34,9 @@ __all__ = ["FirstBlock", "create_filled", "create_store", "make_first_block"]
 
 
 class FirstBlock(NamedTuple):
-    """All that a new ledger's store holds."""
+    """All that a new ledger's store holds, and its suite."""
 
+    suite: str
     block: Block
     batch: VerifiedBatch
     states: list[tuple[bytes, bytes]]
@@ -72,7 +74,7 @@ def make_first_block(genesis: Genesis, key: Signer, entropy: Entropy) -> FirstBl
         block_hash=block.hash(suite),
         state_root=block.state_root,
     )
-    return FirstBlock(block, batch, states, view.touches(), sign_checkpoint(checkpoint, key))
+    return FirstBlock(suite, block, batch, states, view.touches(), sign_checkpoint(checkpoint, key))
 
 
 def create_store(address: Address, first: FirstBlock, vfs: str | None) -> None:
@@ -81,7 +83,9 @@ def create_store(address: Address, first: FirstBlock, vfs: str | None) -> None:
     def fill(store: Store) -> None:
         store.add_bundles(0, 0, first.batch.bundles())
         store.add_header(0, 0, first.block.encode(), first.note)
-        store.put_states(0, first.states, add_touches(store, first.touches).newest)
+        links = add_touches(store, first.suite, first.touches)
+        keys = state_keys(first.suite, [name for name, _ in first.states])
+        store.put_states(0, keys, first.states, links.newest)
 
     create_filled(address, fill, vfs)
 

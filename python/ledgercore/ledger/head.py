@@ -22,6 +22,7 @@ from ledgercore._core import (
 )
 from ledgercore.errors import CorruptError, ForkError, LedgerError, RollbackError
 from ledgercore.ledger.ids import recent_ids
+from ledgercore.ledger.pages import read_states
 from ledgercore.records import Genesis
 from ledgercore.records import decode as decode_body
 from ledgercore.store import Store, StoredBlock
@@ -93,7 +94,7 @@ def load_head(store: Store, anchor: Anchor) -> Head:
     block, checkpoint = verify_block(stored, anchor)
     leaves, recent = _load_recent(store, checkpoint.size)
     frontier = _load_frontier(store, anchor.suite, checkpoint.size, leaves)
-    states = Map(anchor.suite).update([(name, value) for name, value, *_ in store.states()])
+    states = read_states(store, Map(anchor.suite))
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 
@@ -130,8 +131,7 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
         verify_block(stored, anchor)
         return replace(head, note=stored.note)
     block, checkpoint = verify_block(stored, anchor)
-    changed = store.states(after_height=head.block.height)
-    states = head.states.update([(name, value) for name, value, *_ in changed])
+    states = read_states(store, head.states, head.block.height)
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 

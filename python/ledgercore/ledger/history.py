@@ -32,7 +32,7 @@ def read_history(reader: Reader, name: bytes) -> list[tuple[int, Record]]:
             return []
         state = decode_object(name, value)
         assert isinstance(state, BusinessState)
-        indices = list(walk_touches(reader.store, name, state.count))
+        indices = list(walk_touches(reader.store, reader.anchor.suite, name, state.count))
         entries = [(index, reader.record(index)) for index in reversed(indices)]
     try:
         ids = [record.id for _, record in entries]

@@ -30,6 +30,7 @@ from ledgercore._core import (
     multiproof_tiles,
     prove_consistency,
     prove_multi,
+    state_keys,
     verify_consistency,
 )
 from ledgercore.disk import process_id
@@ -44,6 +45,7 @@ from ledgercore.ledger.head import (
     verify_block,
 )
 from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
+from ledgercore.ledger.pages import STATES_AT_ONCE, fill_pages, forget_pages, in_pieces
 from ledgercore.ledger.published import Published
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.proofs.wire import split_hashes
@@ -153,6 +155,7 @@ class Reader:
     def set_head(self, head: Head, states: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Go on from a block that this process has committed, which set these states."""
         self._head = head
+        forget_pages(head.states)
         for name, value in states[-_STATES:]:
             self._states.put(name, value)
 
@@ -177,6 +180,7 @@ class Reader:
         self._depth -= 1
         try:
             if self._depth == 0:
+                forget_pages(self._head.states)
                 self._snapshot.close()
         finally:
             self.lock.release()
@@ -259,6 +263,7 @@ class Reader:
         if states_of:
             checkpoint, note = head.checkpoint, head.note
             names = states_of[: len(here)]
+            fill_pages(self.store, head.states, names)
             states = head.states.prove_all([(name, self._state(head, name)) for name in names])
         elif not self._published.holds(note):
             later = self._published.newest(head.block.height)
@@ -380,12 +385,13 @@ class Reader:
             return self._state(head, name)
 
     def _state(self, head: Head, name: bytes) -> bytes | None:
+        fill_pages(self.store, head.states, [name])
         want = head.states.value_hash(name)
         if want is None:
             return None
         value = self._states.get(name)
         if value is None or hash_domain(self.anchor.suite, "state-value", value) != want:
-            value = self.store.state(name)
+            value = self.store.state(*state_keys(self.anchor.suite, [name]))
             if value is None:
                 raise CorruptError(
                     f"state of {format_object(name)} is missing: restore it from a backup"
@@ -402,14 +408,17 @@ class Reader:
         """The name and state of every object whose name begins so, in the order of names."""
         with self.moment() as head:
             found, count = [], 0
-            for name, value, *_ in self.store.states():
-                count += 1
-                self._check_state(head, name, value)
-                if name.startswith(prefix):
-                    found.append((name, value))
+            for states in in_pieces(self.store.states(), STATES_AT_ONCE):
+                count += len(states)
+                fill_pages(self.store, head.states, [state.name for state in states])
+                for _, name, value, *_ in states:
+                    self._check_state(head, name, value)
+                    if name.startswith(prefix):
+                        found.append((name, value))
+                forget_pages(head.states)
             if count != len(head.states):
                 raise CorruptError(f"store has {count} states, want {len(head.states)}")
-        return iter(found)
+        return iter(sorted(found))
 
     def prove_state(self, name: bytes) -> StateProof:
         """Prove an object's state, or that it has none, under the newest checkpoint."""

@@ -88,7 +88,9 @@ class Replica:
         suite, states = anchor.suite, view.changes()
         frontier, _ = Frontier(suite).append(received.batch.leaf_hashes())
         _check_roots(received, frontier.root(), Map(suite).update(states).root())
-        made = FirstBlock(received.block, received.batch, states, view.touches(), received.note)
+        made = FirstBlock(
+            suite, received.block, received.batch, states, view.touches(), received.note
+        )
         cls._make(path, lambda address: create_store(address, made, vfs))
         return cls.open(path, anchor, entropy=entropy, vfs=vfs)
 
@@ -266,7 +268,7 @@ class Replica:
         if not rules.apply_plain(view, received.batch):
             _apply_each(view, received)
         states = view.changes()
-        draft = draft_block(head, received.batch, states, block.time_ms)
+        draft = draft_block(reader.store, head, received.batch, states, block.time_ms)
         _check_roots(received, draft.block.tree_root, draft.block.state_root)
         with self._stopping():
             after = commit_block(

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from ledgercore._core import Anchor, Checkpoint, Frontier, Map, tree_root
+from ledgercore._core import Anchor, Checkpoint, Frontier, Map, state_keys, tree_root
 from ledgercore.entropy import Entropy
 from ledgercore.errors import LimitError, MalformedError, UnavailableError, UntrustedError
 from ledgercore.ledger.head import TILE_WIDTH, Head
@@ -127,6 +127,7 @@ def _tile_names(size: int, first_index: int) -> Iterator[tuple[int, int]]:
 class Snapshot:
     """A snapshot whose every part was found to lead to the newest signed checkpoint."""
 
+    suite: str
     blocks: list[Received]
     """Block 0, then consecutive ones up to the newest."""
     tiles: Tiles
@@ -148,7 +149,7 @@ class Snapshot:
         states = _verify_states(rest, head.states, checkpoint, anchor.suite)
         if next(rest, None) is not None:
             raise MalformedError("snapshot goes on after its last item")
-        return cls(blocks, tiles, states)
+        return cls(anchor.suite, blocks, tiles, states)
 
     def fill(self, store: Store) -> None:
         """Write all of it to an empty store, in the store's transaction.
@@ -163,7 +164,8 @@ class Snapshot:
         store.add_tiles([(*name, hashes) for name, hashes in self.tiles.items()])
         size = newest.first_index + newest.count
         store.add_runs({run: [b""] * count for run, count in unmerged_runs(size)})
-        store.put_states(newest.height, self.states, {})
+        keys = state_keys(self.suite, [name for name, _ in self.states])
+        store.put_states(newest.height, keys, self.states, {})
 
 
 PartT = TypeVar("PartT", bound=Part)

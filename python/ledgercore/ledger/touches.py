@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ledgercore._core import state_keys
 from ledgercore.errors import CorruptError
 from ledgercore.rules import Touch, format_object
 from ledgercore.store import Store, StoredTouch
@@ -39,33 +40,34 @@ def link_touches(first: int, touches: Sequence[Touch], newest: Mapping[bytes, in
     return Links(first, rows, last)
 
 
-def add_touches(store: Store, touches: Sequence[Touch]) -> Links:
+def add_touches(store: Store, suite: str, touches: Sequence[Touch]) -> Links:
     """Add a block's touches; what touches nothing asks the store for nothing."""
     if not touches:
         return _NONE
     names = list({touch.name for touch in touches})
-    newest = dict(zip(names, store.newest_touches(names), strict=True))
+    newest = dict(zip(names, store.newest_touches(state_keys(suite, names)), strict=True))
     links = link_touches(store.touch_count() + 1, touches, newest)
     store.add_touches(links.first, links.rows)
     return links
 
 
-def check_touches(store: Store, links: Links) -> None:
+def check_touches(store: Store, suite: str, links: Links) -> None:
     """Look at what was stored; raise CorruptError where it is not what was made."""
     if not links.rows:
         return
     if store.touches_from(links.first) != links.rows:
         raise CorruptError(f"touches from {links.first} on were not stored as made")
-    if store.newest_touches(list(links.newest)) != list(links.newest.values()):
+    newest = store.newest_touches(state_keys(suite, list(links.newest)))
+    if newest != list(links.newest.values()):
         raise CorruptError("newest touches of the block's objects were not stored as made")
 
 
-def walk_touches(store: Store, name: bytes, count: int) -> Iterator[int]:
+def walk_touches(store: Store, suite: str, name: bytes, count: int) -> Iterator[int]:
     """The indices of the records that touched an object, the newest first; ``count`` of them.
 
     Raises CorruptError where the way breaks off, goes on, or does not descend.
     """
-    (number,), last = store.newest_touches([name]), None
+    (number,), last = store.newest_touches(state_keys(suite, [name])), None
     for _ in range(count):
         touch = store.touch(number)
         if touch is None or touch.previous >= number or (last is not None and touch.record >= last):

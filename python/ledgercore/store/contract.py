@@ -43,8 +43,12 @@ class StoredBundle(NamedTuple):
 
 
 class StoredState(NamedTuple):
-    """An object's newest state, the height of the block that put it, and its newest touch, or 0."""
+    """An object's newest state, the height of the block that put it, and its newest touch, or 0.
 
+    It stands under its key in the state map, so that a part of the map is a range of rows.
+    """
+
+    key: bytes
     name: bytes
     value: bytes
     height: int
@@ -105,9 +109,16 @@ class Store(Protocol):
         ...
 
     def put_states(
-        self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
+        self,
+        height: int,
+        keys: Sequence[bytes],
+        states: Sequence[tuple[bytes, bytes]],
+        touches: Mapping[bytes, int],
     ) -> None:
-        """Put a block's states; ``touches`` has the newest touch of each object that has one."""
+        """Put a block's states, by name, under their keys.
+
+        ``touches`` has the newest touch of each object, by name, that has one.
+        """
         ...
 
     def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
@@ -154,17 +165,21 @@ class Store(Protocol):
         """All buckets of a run that are there, in order, in one call."""
         ...
 
-    def state(self, name: bytes) -> bytes | None: ...
+    def state(self, key: bytes) -> bytes | None: ...
 
-    def states_of(self, names: Sequence[bytes]) -> list[bytes | None]:
-        """The state of each object, in one call."""
+    def states_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
+        """The name and state of each object, in one call."""
+        ...
+
+    def states_in(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The names and states of all objects from a first key to a last one, in one call."""
         ...
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
-        """Every state that was put by a block above a height."""
+        """Every state that was put by a block above a height, in the order of keys."""
         ...
 
-    def newest_touches(self, names: Sequence[bytes]) -> list[int]:
+    def newest_touches(self, keys: Sequence[bytes]) -> list[int]:
         """The number of each object's newest touch, or 0."""
         ...
 

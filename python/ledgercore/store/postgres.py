@@ -42,7 +42,7 @@ _KEYS = {
     "bundle": "first_index",
     "tile": "level, position",
     "bucket": "level, run, position",
-    "state": "name",
+    "state": "key",
     "touch": "number",
 }
 
@@ -207,12 +207,20 @@ class PostgresStore:
         self._run("DELETE FROM bucket WHERE level = %s AND run = %s", level, run)
 
     def put_states(
-        self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
+        self,
+        height: int,
+        keys: Sequence[bytes],
+        states: Sequence[tuple[bytes, bytes]],
+        touches: Mapping[bytes, int],
     ) -> None:
         self._session.run_many(
-            "INSERT INTO state VALUES (%s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET "
-            "value = excluded.value, height = excluded.height, touch = excluded.touch",
-            [(name, value, height, touches.get(name, 0)) for name, value in states],
+            "INSERT INTO state VALUES (%s, %s, %s, %s, %s) ON CONFLICT (key) DO UPDATE SET "
+            "name = excluded.name, value = excluded.value, height = excluded.height, "
+            "touch = excluded.touch",
+            [
+                (key, name, value, height, touches.get(name, 0))
+                for key, (name, value) in zip(keys, states, strict=True)
+            ],
         )
 
     def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
@@ -295,23 +303,32 @@ class PostgresStore:
         )
         return [entries for (entries,) in rows]
 
-    def states_of(self, names: Sequence[bytes]) -> list[bytes | None]:
+    def states_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
         rows = self._run(
-            "SELECT value FROM unnest(%s::bytea[]) WITH ORDINALITY AS asked (name, at) "
-            "LEFT JOIN state USING (name) ORDER BY at",
-            list(names),
+            "SELECT name, value FROM unnest(%s::bytea[]) WITH ORDINALITY AS asked (key, at) "
+            "LEFT JOIN state USING (key) ORDER BY at",
+            list(keys),
         )
-        return [value for (value,) in rows]
+        return [None if name is None else (name, value) for name, value in rows]
 
-    def state(self, name: bytes) -> bytes | None:
-        return self._blob("SELECT value FROM state WHERE name = %s", name)
+    def states_in(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        rows = self._run(
+            "SELECT name, value FROM unnest(%s::bytea[], %s::bytea[]) AS asked (first, last) "
+            "JOIN state ON key BETWEEN first AND last",
+            [first for first, _ in ranges],
+            [last for _, last in ranges],
+        )
+        return [(name, value) for name, value in rows]
+
+    def state(self, key: bytes) -> bytes | None:
+        return self._blob("SELECT value FROM state WHERE key = %s", key)
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
         """In pieces: whoever goes through them holds a snapshot, or is the one writer."""
         least = b""
         while rows := self._run(
-            "SELECT name, value, height, touch FROM state WHERE name >= %s AND height > %s "
-            "ORDER BY name LIMIT %s",
+            "SELECT key, name, value, height, touch FROM state WHERE key >= %s AND height > %s "
+            "ORDER BY key LIMIT %s",
             least,
             after_height,
             _STATES_AT_ONCE,
@@ -319,11 +336,11 @@ class PostgresStore:
             yield from map(StoredState._make, rows)
             least = rows[-1][0] + b"\0"
 
-    def newest_touches(self, names: Sequence[bytes]) -> list[int]:
+    def newest_touches(self, keys: Sequence[bytes]) -> list[int]:
         rows = self._run(
-            "SELECT coalesce(touch, 0) FROM unnest(%s::bytea[]) WITH ORDINALITY AS asked (name, at)"
-            " LEFT JOIN state USING (name) ORDER BY at",
-            list(names),
+            "SELECT coalesce(touch, 0) FROM unnest(%s::bytea[]) WITH ORDINALITY AS asked (key, at)"
+            " LEFT JOIN state USING (key) ORDER BY at",
+            list(keys),
         )
         return [touch for (touch,) in rows]
 

@@ -65,7 +65,8 @@ CREATE TABLE bucket (
     PRIMARY KEY (level, run, position)
 ) STRICT;
 CREATE TABLE state (
-    name BLOB PRIMARY KEY,
+    key BLOB PRIMARY KEY,
+    name BLOB NOT NULL,
     value BLOB NOT NULL,
     height INTEGER NOT NULL,
     touch INTEGER NOT NULL
@@ -394,10 +395,17 @@ class SqliteStore:
         self._run("DELETE FROM bucket WHERE level = ? AND run = ?", (level, run))
 
     def put_states(
-        self, height: int, states: Sequence[tuple[bytes, bytes]], touches: Mapping[bytes, int]
+        self,
+        height: int,
+        keys: Sequence[bytes],
+        states: Sequence[tuple[bytes, bytes]],
+        touches: Mapping[bytes, int],
     ) -> None:
-        rows = [(name, value, height, touches.get(name, 0)) for name, value in states]
-        self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?,?)", rows)
+        rows = [
+            (key, name, value, height, touches.get(name, 0))
+            for key, (name, value) in zip(keys, states, strict=True)
+        ]
+        self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", rows)
 
     def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
         rows = [(number, *touch) for number, touch in enumerate(touches, first)]
@@ -485,25 +493,33 @@ class SqliteStore:
         )
         return [entries for (entries,) in rows]
 
-    def states_of(self, names: Sequence[bytes]) -> list[bytes | None]:
-        statement = "SELECT (SELECT value FROM state WHERE name = ?)"
-        return self._blobs(statement, [(name,) for name in names])
+    def states_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
+        statement = "SELECT key, name, value FROM state WHERE key = ?"
+        rows = self._many_rows(statement, [(key,) for key in keys])
+        checked = self._all_checked(rows, (bytes, bytes, bytes))
+        found = {key: (name, value) for key, name, value in checked}
+        return [found.get(key) for key in keys]
 
-    def state(self, name: bytes) -> bytes | None:
-        return self._blob("SELECT value FROM state WHERE name = ?", (name,))
+    def states_in(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        statement = "SELECT name, value FROM state WHERE key BETWEEN ? AND ?"
+        return self._all_checked(self._many_rows(statement, ranges), (bytes, bytes))
+
+    def state(self, key: bytes) -> bytes | None:
+        return self._blob("SELECT value FROM state WHERE key = ?", (key,))
 
     def states(self, after_height: int = -1) -> Iterator[StoredState]:
         with translating(self._path):
             rows = self._connection.execute(
-                "SELECT name, value, height, touch FROM state WHERE height > ? ORDER BY name",
+                "SELECT key, name, value, height, touch FROM state WHERE height > ? ORDER BY key",
                 (after_height,),
             )
             while some := list(islice(rows, _STATES)):
-                yield from map(StoredState._make, self._all_checked(some, (bytes, bytes, int, int)))
+                checked = self._all_checked(some, (bytes, bytes, bytes, int, int))
+                yield from map(StoredState._make, checked)
 
-    def newest_touches(self, names: Sequence[bytes]) -> list[int]:
-        statement = "SELECT coalesce((SELECT touch FROM state WHERE name = ?), 0)"
-        rows = self._many_rows(statement, [(name,) for name in names])
+    def newest_touches(self, keys: Sequence[bytes]) -> list[int]:
+        statement = "SELECT coalesce((SELECT touch FROM state WHERE key = ?), 0)"
+        rows = self._many_rows(statement, [(key,) for key in keys])
         return [touch for (touch,) in self._all_checked(rows, (int,))]
 
     def touch(self, number: int) -> StoredTouch | None:

@@ -9,7 +9,13 @@ TABLES: dict[str, dict[str, str]] = {
     "bundle": {"first_index": "bigint", "height": "bigint", "records": "bytea"},
     "tile": {"level": "bigint", "position": "bigint", "hashes": "bytea"},
     "bucket": {"level": "bigint", "run": "bigint", "position": "bigint", "entries": "bytea"},
-    "state": {"name": "bytea", "value": "bytea", "height": "bigint", "touch": "bigint"},
+    "state": {
+        "key": "bytea",
+        "name": "bytea",
+        "value": "bytea",
+        "height": "bigint",
+        "touch": "bigint",
+    },
     "touch": {"number": "bigint", "record": "bigint", "previous": "bigint"},
 }
 """Each table's columns with their types in SQL, in the order of a row."""
