@@ -67,7 +67,7 @@ def test_forgetting_and_filling_changes_no_root_and_no_proof(
         after = changed(states, changes)
         if way == "replace":  # as whoever follows does, who has only the states after
             pages = map_.absent(names)
-            map_ = map_.replace(changes + within(after, pages, suite))
+            map_ = map_.overwrite(changes + within(after, pages, suite))
         else:
             fill(map_, states, names, suite)
             map_ = map_.update(changes)

@@ -421,7 +421,7 @@ class Map:
     def update(self, changes: Sequence[tuple[bytes, bytes | None]]) -> Map:
         """Set each object's state, or remove it with None."""
 
-    def replace(self, changes: Sequence[tuple[bytes, bytes | None]]) -> Map:
+    def overwrite(self, changes: Sequence[tuple[bytes, bytes | None]]) -> Map:
         """As ``update``, where an absent page is replaced by all that it holds from now on."""
 
     def absent(self, objects: Sequence[bytes]) -> list[tuple[bytes, bytes]]:

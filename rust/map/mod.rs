@@ -79,7 +79,7 @@ impl Map {
 
     /// The same, where an absent page is replaced: by the changes to its objects, which have to be
     /// all that it holds from now on.
-    pub fn replace(&self, changes: &[Claim]) -> Result<Self> {
+    pub fn overwrite(&self, changes: &[Claim]) -> Result<Self> {
         self.changed(changes, true)
     }
 

@@ -31,8 +31,8 @@ impl Map {
         Ok(Self(detach(py, || self.0.update(&claims(&changes)))?))
     }
 
-    fn replace(&self, py: Python<'_>, changes: Vec<PyClaim>) -> PyResult<Self> {
-        Ok(Self(detach(py, || self.0.replace(&claims(&changes)))?))
+    fn overwrite(&self, py: Python<'_>, changes: Vec<PyClaim>) -> PyResult<Self> {
+        Ok(Self(detach(py, || self.0.overwrite(&claims(&changes)))?))
     }
 
     fn absent<'py>(&self, py: Python<'py>, objects: Vec<PyBackedBytes>) -> Vec<PyRange<'py>> {

@@ -84,7 +84,10 @@ def draft_block(
 ) -> Draft:
     """The next block, and what it leads to; nothing is stored."""
     fill_pages(store, head.states, [name for name, _ in states])
-    leaves = batch.leaf_hashes()
+    return _draft(head, batch.leaf_hashes(), states, time_ms)
+
+
+def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> Draft:
     return Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
 
 

@@ -64,7 +64,7 @@ def read_states(store: Store, states: Map, after_height: int = -1) -> Map:
         changes: list[tuple[bytes, bytes | None]] = [(each.name, each.value) for each in some]
         for pages in in_pieces(states.absent([name for name, _ in changes]), PAGES_AT_ONCE):
             changes += store.states_in(pages)
-        states = states.replace(changes)
+        states = states.overwrite(changes)
         # The next states may belong in the page of the last, whose range is wide while what
         # comes behind it is not there.
         states.forget(ENTRIES_IN_MEMORY, some[-1].name)
