@@ -34,15 +34,17 @@ from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.node.warrant import sign_request
 from ledgercore.passphrase import seal_with_passphrase
 from ledgercore.profiles import Characteristic, Scorecard, encode_scorecard
-from ledgercore.proofs import HistoryProof, SplitView, StateReceipt
+from ledgercore.proofs import BrokenPromise, HistoryProof, Promise, SplitView, StateReceipt
 from ledgercore.proofs.wire import split_hashes
-from ledgercore.records import ProductPublish, ProductWithdraw, encode
+from ledgercore.records import ConsentRevoke, ProductPublish, ProductWithdraw, encode
 from ledgercore.rules import (
     EMPTY_HISTORY,
     ProductState,
+    SignerState,
     encode_state,
     extend_history,
     product_object,
+    signer_object,
 )
 from ledgercore.store import StoredBlock
 from ledgercore.vault import Vault
@@ -166,7 +168,44 @@ def examples() -> dict[str, str]:
         **stream_examples(),
         "warrant": warrant_example(),
         "split-view": hexdump(split_view(anchor, checkpoint)),
+        **promise_examples(anchor, block, checkpoint),
     }
+
+
+def promise_examples(anchor: Anchor, block: Block, checkpoint: Checkpoint) -> dict[str, str]:
+    """A promise of a revocation, and a later block as of which its key has signed one record."""
+    consent_key = SigningKey(bytes([2]) * 32)
+    body = encode(ConsentRevoke(bytes(32)))
+    record = consent_key.sign_record(
+        "std", NETWORK, ConsentRevoke.KIND, body, sequence=1, previous=bytes(32)
+    )
+    promise = Promise.sign(KEY, record, block.time_ms - 1)
+    name, value = signer_object(record.key), encode_state(SignerState(1, bytes(32)))
+    states = Map("std").update([(name, value)])
+    header = Block(
+        height=block.height,
+        parent=block.parent,
+        time_ms=block.time_ms,
+        first_index=block.first_index,
+        count=block.count,
+        tree_root=block.tree_root,
+        state_root=states.root(),
+    )
+    later = Checkpoint(
+        origin=ORIGIN,
+        size=checkpoint.size,
+        root=checkpoint.root,
+        height=header.height,
+        block_hash=header.hash("std"),
+        state_root=header.state_root,
+    )
+    note = _core.cosign_checkpoint(
+        _core.sign_checkpoint(later, KEY), "witness.example", WITNESS, 1_700_000_000
+    )
+    receipt = StateReceipt(1, note.encode(), states.prove(name, value).encode())
+    broken = BrokenPromise.of(anchor, promise, header.encode(), receipt)
+    assert broken is not None
+    return {"promise": hexdump(promise.encode()), "broken-promise": hexdump(broken.encode())}
 
 
 def split_view(anchor: Anchor, checkpoint: Checkpoint) -> bytes:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,11 +66,11 @@ from tests.network import (
     request,
     sign,
 )
+from tests.node.promised import one_kept_and_one_held_back
 from tests.test_history import create
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 
 INVOICES = "not yet: needs the invoice profile"
-UNPROMISED = "not yet: nobody signs that a record was received before it is ordered"
 CASES = {
     1: "test_case_1_a_replayed_record_is_refused",
     2: "test_case_2_a_record_of_another_network_is_refused",
@@ -85,7 +86,7 @@ CASES = {
     **dict.fromkeys(range(12, 19), INVOICES),
     19: "test_case_19_two_records_of_one_sequence_convict_their_signer",
     20: "test_case_20_an_operator_that_shows_two_histories_is_convicted",
-    21: UNPROMISED,
+    21: "test_case_21_a_revocation_that_is_held_back_leaves_evidence",
     22: "test_case_22_a_rotation_mid_way_leaves_what_was_signed_and_goes_on",
     23: "test_case_23_a_compromise_is_not_dated_back",
     24: "test_case_24_a_clock_that_is_off_is_refused_by_the_ledgers_time",
@@ -302,6 +303,15 @@ def test_case_20_an_operator_that_shows_two_histories_is_convicted(tmp_path: Pat
     assert (first.size == second.size, first.root == second.root) == (True, False)
     assert SplitView.of(anchor, before, notes[0]) is None
     assert SplitView.of(anchor, notes[0], notes[0]) is None
+
+
+def test_case_21_a_revocation_that_is_held_back_leaves_evidence(town: Town, tmp_path: Path) -> None:
+    anchor = town.parties.ledger.trust_anchor
+
+    kept, broken = asyncio.run(one_kept_and_one_held_back(town, tmp_path))
+
+    assert kept is None and broken is not None
+    assert broken.verify(anchor).promise.sequence == 1  # after the authorisation
 
 
 def test_case_22_a_rotation_mid_way_leaves_what_was_signed_and_goes_on() -> None:

@@ -234,7 +234,7 @@ def test_a_pack_that_looks_like_another_kind_of_evidence_is_refused_by_both(
                 assert agreed(bytes([first]) + data[1:], anchor) is None, first
 
 
-OFFLINE = ("states", "histories", "totals", "openings")
+OFFLINE = ("states", "histories", "totals", "openings", "promises")
 """Families of evidence that is verified with the anchor alone, and is small."""
 
 

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from ledgercore import _core, format_anchor
-from ledgercore._core import Receipt
+from ledgercore._core import Map, Receipt
+from ledgercore.proofs import Promise
 from ledgercore.proofs.wire import split_hashes
+from ledgercore.rules import SignerState, encode_state, signer_object
 from tests.vector_histories import histories, states, totals
 from tests.vector_openings import openings
 from tests.vector_packs import packs
@@ -27,6 +30,7 @@ from tests.vector_world import (
     LEAVES,
     MEMBER,
     NETWORK,
+    OPERATOR,
     ORDER,
     PROVEN,
     RECORD,
@@ -192,6 +196,65 @@ def splits(world: World) -> Iterator[Vector]:
     }
     for name, (data, want) in wrong.items():
         yield Vector(f"split-bad-{name}", data, want)
+
+
+def promises(world: World) -> Iterator[Vector]:
+    """The operator's promise of the member's record 3, and a ledger that goes on without it."""
+    claim, suite, key = [("broken-promise", PROVEN)], world.suite, MEMBER.public_key
+    record, by_ms = _core.Record.decode(world.records[3]).verify(), 5_000
+    good = Promise.sign(OPERATOR, record, by_ms)
+    parts: dict[str, Any] = {"first_index": 2, "count": 1, "tree_root": ZERO, "state_root": ZERO}
+
+    def block(time_ms: int, height: int = 7) -> bytes:
+        return _core.Block(height=height, parent=ZERO, time_ms=time_ms, **parts).encode()
+
+    def receipt(sequence: int | None, header: bytes, of: bytes = key, **changes: Any) -> bytes:
+        name, states, value = signer_object(of), Map(suite), None
+        if sequence is not None:
+            value = encode_state(SignerState(sequence, ZERO))
+            states = states.update([(name, value)])
+        parts = {"block_hash": _core.hash_domain(suite, "block", header)}
+        note = world.note(**parts | {"state_root": states.root()} | changes)
+        return encode([1, note.encode(), states.prove(name, value).encode()])
+
+    def broken(
+        sequence: int | None = 3,
+        promise: Promise = good,
+        header: bytes = block(5_001),
+        **changes: Any,
+    ) -> bytes:
+        shown = changes.pop("shown", header)
+        return encode([1, promise.encode(), shown, receipt(sequence, header, **changes)])
+
+    first = Promise.sign(OPERATOR, _core.Record.decode(world.records[0]).verify(), by_ms)
+    yield Vector("promise-broken", broken(), claim)
+    yield Vector("promise-broken-long-since", broken(header=block(2**53 - 1)), claim)
+    yield Vector("promise-broken-below", broken(2), claim)
+    yield Vector("promise-broken-without-a-record", broken(None), claim)
+    yield Vector("promise-broken-of-a-first-record", broken(None, first), claim)
+    other = structs.replace(good, network=bytes(16))
+    late = structs.replace(good, by_ms=by_ms - 1)
+    foreign = Promise.sign(MEMBER, record, by_ms)
+    data = broken()
+    wrong: dict[str, tuple[bytes, str]] = {
+        "kept": (broken(4), "invalid-proof"),
+        "first-record-kept": (broken(1, first), "invalid-proof"),
+        "not-due": (broken(header=block(by_ms)), "invalid-proof"),
+        "of-another-signer": (broken(of=STRANGER.public_key), "invalid-proof"),
+        "header-of-another-block": (broken(shown=block(5_002)), "invalid-proof"),
+        "header-of-another-height": (broken(header=block(5_001, 6)), "invalid-proof"),
+        "header-malformed": (broken(shown=block(5_001) + b"\0"), "malformed"),
+        "state-of-another-root": (broken(state_root=ZERO), "invalid-proof"),
+        "not-cosigned": (broken(cosigners=""), "untrusted"),
+        "network": (broken(promise=other), "untrusted"),
+        "time-changed": (broken(promise=late), "invalid-signature"),
+        "of-a-member": (broken(promise=foreign), "invalid-signature"),
+        "version": (broken(promise=structs.replace(good, version=2)), "malformed"),  # type: ignore[arg-type]
+        "goes-on": (data + b"\0", "malformed"),
+        "cut-off": (data[:-1], "malformed"),
+    }
+    for name, (bad, want) in wrong.items():
+        yield Vector(f"promise-bad-{name}", bad, want)
 
 
 def checkpoints(world: World) -> Iterator[Vector]:
@@ -441,7 +504,7 @@ def renewals(world: World) -> Iterator[Vector]:
 
 
 FAMILIES = (
-    *(records, equivocations, splits, checkpoints, trees, receipts, maps),
+    *(records, equivocations, splits, promises, checkpoints, trees, receipts, maps),
     *(states, histories, totals, openings, renewals),
 )
 

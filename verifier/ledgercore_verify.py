@@ -6,10 +6,10 @@
 FILE is a receipt (with --record: the record's body), a state receipt, the history of an object,
 totals, an opening by order, an evidence pack, a checkpoint, a state proof or a consistency proof
 (both with --checkpoint: the one it is held to), a record of this or a former ledger, an
-equivocation, or a split view. The anchor says whom to trust: ``ledgercore anchor`` prints it, and
-it must have come from somewhere else than the evidence. Each claim is printed, and the exit code is
-0; or one line says why not, and it is 1 (does not verify), 5 (malformed), 4 (cannot be read) or 2
-(wrong usage).
+equivocation, a split view, or a broken promise. The anchor says whom to trust: ``ledgercore
+anchor`` prints it, and it must have come from somewhere else than the evidence. Each claim is
+printed, and the exit code is 0; or one line says why not, and it is 1 (does not verify), 5
+(malformed), 4 (cannot be read) or 2 (wrong usage).
 
 Written from docs/spec alone, for Python 3.11 and its standard library. It shares no code with the
 package that makes the evidence, so that the two can judge each other. It is to be read from top to
@@ -2744,6 +2744,59 @@ def check_parents(suite: Suite, first: Checkpoint, second: Checkpoint, header: b
     need(block["parent"] != first.block, INVALID_PROOF, "the second block follows the first")
 
 
+PROMISE = row(
+    version=VERSION,
+    network=bytes_of(16),
+    record=HASH,
+    key=HASH,
+    sequence=COUNT,
+    by_ms=COUNT,
+    signature=bytes_of(64),
+)
+PROMISE_BYTES = 512
+BROKEN_PROMISE_BYTES = STATE_RECEIPT_BYTES + 1024
+BROKEN_PROMISE = row(version=VERSION, promise=ANY_BYTES, header=ANY_BYTES, receipt=ANY_BYTES)
+
+
+def verify_promise(data: bytes, anchor: Anchor) -> dict[str, Any]:
+    """What the operator promised, by the name of each field."""
+    need(len(data) <= PROMISE_BYTES, MALFORMED, f"promise is above {PROMISE_BYTES} bytes")
+    items = decode(data, "promise")
+    promise: dict[str, Any] = PROMISE(items, "promise")
+    need(promise["network"] == anchor.network, UNTRUSTED, "promise is of another network")
+    message = b"ledgercore promise v1\n" + encode(items[:-1])
+    verify_signature(anchor.operator, message, promise["signature"], "promise")
+    return promise
+
+
+def show_broken_promise(data: bytes, given: Given) -> list[Claim]:
+    """A record that the operator promised, and that a later block's state does not have."""
+    limit, anchor = BROKEN_PROMISE_BYTES, given.anchor
+    need(len(data) <= limit, MALFORMED, f"broken promise is above {limit} bytes")
+    broken = BROKEN_PROMISE(decode(data, "broken promise"), "broken promise")
+    promise = verify_promise(broken["promise"], anchor)
+    signer = verify_state_receipt(broken["receipt"], anchor)
+    checkpoint, block = signer.checkpoint, BLOCK(decode(broken["header"], "header"), "header")
+    need(block["count"] > 0, MALFORMED, "block has no records")
+    hashed = anchor.suite.hash("block", broken["header"])
+    same = (hashed, block["height"]) == (checkpoint.block, checkpoint.height)
+    need(same, INVALID_PROOF, "header is not that of the checkpoint's block")
+    own = signer.object == b"signer/" + promise["key"]
+    need(own, INVALID_PROOF, "state is not that of the promised record's signer")
+    by_ms, time_ms = promise["by_ms"], block["time_ms"]
+    need(time_ms > by_ms, INVALID_PROOF, f"block's time is {time_ms}, want one after {by_ms}")
+    following = 0 if signer.state is None else signer.state["sequence"]
+    kept = following > promise["sequence"]
+    need(not kept, INVALID_PROOF, f"signer has gone on to {following}: the promise may be kept")
+    promised = f"{checkpoint.origin} promised record {promise['record'].hex()} by {by_ms} ms"
+    return [Claim("broken-promise", f"{promised}, and did not have it at {time_ms} ms")]
+
+
+def show_of_four(data: bytes, given: Given) -> list[Claim]:
+    """A broken promise begins with its version, and a state proof with bytes."""
+    return (show_broken_promise if data[1:2] == b"\x01" else show_state)(data, given)
+
+
 def show_state(data: bytes, given: Given) -> list[Claim]:
     proof, checkpoint = decode_state_proof(data), given.held_to()
     verify_state(given.anchor.suite, proof, checkpoint.state_root)
@@ -2862,7 +2915,7 @@ def show_consistency(data: bytes, given: Given) -> list[Claim]:
 KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x92: show_record,
     0x93: show_of_three,
-    0x94: show_state,
+    0x94: show_of_four,
     0x95: show_split_view,
     0x96: show_receipt,
     0x97: show_history,
@@ -2906,7 +2959,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Verify evidence of a ledgercore ledger: a receipt, a state receipt, a "
         "history, totals, an opening, an evidence pack, a checkpoint, a state proof, a "
-        "consistency proof, a record, an equivocation or a split view."
+        "consistency proof, a record, an equivocation, a split view or a broken promise."
     )
     parser.add_argument("file", metavar="FILE", help="the evidence")
     parser.add_argument("--anchor", required=True, metavar="FILE", help="whom to trust")

@@ -38,6 +38,7 @@ from ledgercore.exchange.opened import verify_opening
 from ledgercore.exchange.totals import verify_totals_proof
 from ledgercore.proofs import (
     holds_records,
+    verify_broken_promise,
     verify_history,
     verify_renewed,
     verify_split_view,
@@ -130,7 +131,14 @@ def _split_view(data: bytes, anchor: Anchor, _: bytes, __: bytes) -> Claims:
     return [("split-view", "proven")]
 
 
-def _state(data: bytes, anchor: Anchor, _: bytes, checkpoint: bytes) -> Claims:
+def _of_four(data: bytes, anchor: Anchor, _: bytes, checkpoint: bytes) -> Claims:
+    if data[1:2] != b"\x01":
+        return _state(data, anchor, checkpoint)
+    verify_broken_promise(data, anchor)
+    return [("broken-promise", "proven")]
+
+
+def _state(data: bytes, anchor: Anchor, checkpoint: bytes) -> Claims:
     proof = StateProof.decode(data)
     proof.verify(anchor.suite, anchor.verify_checkpoint(_text(checkpoint)).state_root)
     return [_claim_of(proof)]
@@ -189,7 +197,7 @@ def _is_of(line: str, name: str, anchor: Anchor) -> bool:
 _DECISIONS: dict[bytes, Callable[[bytes, Anchor, bytes, bytes], Claims]] = {
     b"\x92": _record,
     b"\x93": _of_three,
-    b"\x94": _state,
+    b"\x94": _of_four,
     b"\x95": _split_view,
     b"\x96": _receipt,
     b"\x97": _history,

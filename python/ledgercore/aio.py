@@ -27,7 +27,7 @@ from ledgercore.keys import Signer
 from ledgercore.ledger import Ledger, Receipts, Report
 from ledgercore.ledger.intake import check_payload
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES
-from ledgercore.proofs import HistoryProof, StateReceipt
+from ledgercore.proofs import HistoryProof, Promise, StateReceipt
 
 __all__ = ["AsyncLedger"]
 
@@ -138,6 +138,9 @@ class AsyncLedger:
         submitted = await self._run(self._ledger.submit_batches, batches)
         while (outcomes := await self._run(next, submitted, None)) is not None:
             yield outcomes
+
+    async def promise(self, record: bytes, within_ms: int) -> Promise:
+        return await self._run(self._ledger.promise, record, within_ms)
 
     async def add_cosignatures(self, note: str) -> str:
         return await self._run(self._ledger.add_cosignatures, note)

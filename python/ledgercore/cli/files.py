@@ -129,6 +129,7 @@ _BEGINNINGS = (
     (b"-----BEGIN ", "a key"),
     (b"origin = ", "a trust anchor"),
     (b"\x93", "a state receipt or an equivocation"),
+    (b"\x94", "evidence of a broken promise, or a state proof"),
     (b"\x95", "evidence of a split view"),
     (b"\x96", "a receipt"),
     (b"\x97", "a history"),

@@ -52,8 +52,8 @@ def command(
     With --record FILE it is a receipt, and FILE is the record's body. With --checkpoint FILE it
     is what prove --since wrote, and FILE the checkpoint that was kept. Otherwise it is a state
     receipt, the history of an object, totals with the history that they are held to, an opening by
-    order, an evidence pack, evidence that a member or the operator signed two histories, or a
-    record of a former ledger; what it proves is printed.
+    order, an evidence pack, evidence that a member or the operator signed two histories or that
+    the operator broke a promise, or a record of a former ledger; what it proves is printed.
     """
     from ledgercore.anchor import parse_anchor
 
@@ -185,6 +185,17 @@ def _verify_split_view(data: bytes, anchor: Anchor, as_json: bool) -> None:
     print_facts(facts, as_json=as_json)
 
 
+def _verify_broken_promise(data: bytes, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore.proofs import verify_broken_promise
+
+    promise, checkpoint, time_ms = verify_broken_promise(data, anchor)
+    facts = {"verified": True, "broken_promise": True, "origin": anchor.origin}
+    facts |= {"record": promise.record.hex(), "key": promise.key.hex()}
+    facts |= {"sequence": promise.sequence, "promised_by_ms": promise.by_ms}
+    facts |= {"size": checkpoint.size, "height": checkpoint.height, "time_ms": time_ms}
+    print_facts(facts, as_json=as_json)
+
+
 def _verify_history(data: bytes, anchor: Anchor, as_json: bool) -> None:
     from ledgercore.proofs import verify_history
 
@@ -286,6 +297,7 @@ def _verify_pack(data: bytes, anchor: Anchor, as_json: bool) -> None:
 
 _VERIFIERS = {
     b"\x93": _verify_three,
+    b"\x94": _verify_broken_promise,
     b"\x95": _verify_split_view,
     b"\x97": _verify_history,
     b"\x98": _verify_renewed,
@@ -293,4 +305,4 @@ _VERIFIERS = {
     b"\x9a": _verify_opening,
     b"\x9b": _verify_pack,
 }
-"""By how they begin: arrays of three, five, seven to eleven."""
+"""By how they begin: arrays of three to five, seven to eleven."""

@@ -23,7 +23,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
 from ledgercore.vault import Vault
 
-__all__ = ["Accepted", "Draft", "Submitted", "resume", "submit"]
+__all__ = ["Accepted", "Draft", "Submitted", "resume", "sign", "submit"]
 
 
 class Draft(NamedTuple):
@@ -90,6 +90,14 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
             outcomes.append(Accepted(record.id, result))
     _release(ledger, refused.values())
     return outcomes
+
+
+def sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[Record]:
+    """The records that ``submit`` orders of the same drafts, each kept before it is signed.
+
+    So a revocation can be promised before it is submitted: ``docs/spec/promise.md``.
+    """
+    return [record for _, record in _sign(ledger, drafts)]
 
 
 def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:

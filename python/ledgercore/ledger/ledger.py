@@ -60,7 +60,7 @@ from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
-from ledgercore.proofs import HistoryProof, StateReceipt
+from ledgercore.proofs import HistoryProof, Promise, StateReceipt
 from ledgercore.records import Genesis, Member, Witness
 from ledgercore.rules import View
 from ledgercore.store import (
@@ -252,6 +252,16 @@ class Ledger:
         a batch raises, those before it are durable.
         """
         return self._writing().submit_batches(batches)
+
+    def promise(self, record: bytes, within_ms: int) -> Promise:
+        """Sign that a revocation will be on the ledger; whoever has it signed orders it then.
+
+        It is to be in a block at most ``within_ms`` milliseconds of the ledger's time after now.
+        Raises ``RefusedError`` where the rules would not take it now, and ``MalformedError`` where
+        it is no ``consent.revoke``: other records may be refused later with good reason.
+        """
+        check_bytes("record", record)
+        return self._writing().promise(record, index_of("within_ms", within_ms))
 
     def add_cosignatures(self, note: str) -> str:
         """Keep the cosignatures that a checkpoint of this ledger came back with; the whole note.

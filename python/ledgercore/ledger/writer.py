@@ -15,6 +15,7 @@ from functools import partial
 from ledgercore import rules
 from ledgercore._core import (
     Receipt,
+    Record,
     VerifiedBatch,
     VerifiedRecord,
 )
@@ -26,6 +27,7 @@ from ledgercore.errors import (
     CorruptError,
     DiskFullError,
     LedgerError,
+    MalformedError,
     RefusedError,
     StoreError,
 )
@@ -45,7 +47,8 @@ from ledgercore.ledger.intake import (
     weight,
 )
 from ledgercore.ledger.reader import Reader
-from ledgercore.records import DATA
+from ledgercore.proofs import Promise
+from ledgercore.records import DATA, ConsentRevoke
 from ledgercore.rules import Position, View
 
 __all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
@@ -155,6 +158,25 @@ class Writer:
                 outcomes += self._order(batch)
         return outcomes
 
+    def promise(self, data: bytes, within_ms: int) -> Promise:
+        """Sign that a revocation will be on the ledger, if the rules would take it now.
+
+        They would take it later too: no rule refuses a revocation that they take now, but where its
+        key goes on with another record. So nothing else is promised.
+        """
+        record = Record.decode(data).verify()
+        if record.kind != ConsentRevoke.KIND:
+            raise MalformedError(
+                f"record is {record.kind}, want {ConsentRevoke.KIND}: nothing else is promised, "
+                "submit it"
+            )
+        with self._reader.lock:
+            self._reader.check_open()
+            self._check_running()
+            position = self._next()
+            rules.apply(self._committed.fork(), record, position)
+            return Promise.sign(self._key, record, position.time_ms + within_ms)
+
     def put_note(self, height: int, note: str) -> None:
         """Keep a block's note with more cosignatures; durable when it returns."""
         with self._reader.lock:
@@ -220,9 +242,8 @@ class Writer:
                 raise
 
     def _order_block(self, batch: VerifiedBatch) -> list[Outcome]:
-        head = self._reader.newest
-        time_ms = max(self._clock.now_ms(), head.block.time_ms)
-        height, size = head.block.height + 1, head.checkpoint.size
+        head, first = self._reader.newest, self._next()
+        height, size, time_ms = first.height, first.index, first.time_ms
         view = self._committed.fork()
         if rules.apply_plain(view, batch):
             self._commit(head, batch, view, time_ms)
@@ -245,6 +266,12 @@ class Writer:
             chosen = batch if len(positions) == len(batch) else batch.select(positions)
             self._commit(head, chosen, view, time_ms)
         return outcomes
+
+    def _next(self) -> Position:
+        """Where a record is ordered that comes now."""
+        head = self._reader.newest
+        time_ms = max(self._clock.now_ms(), head.block.time_ms)
+        return Position(head.block.height + 1, head.checkpoint.size, time_ms)
 
     def _known(
         self,

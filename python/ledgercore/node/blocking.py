@@ -17,7 +17,7 @@ from ledgercore.errors import UnavailableError
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.channel import Caller
 from ledgercore.node.client import NodeClient, Patience
-from ledgercore.proofs import History, VerifiedState
+from ledgercore.proofs import BrokenPromise, History, Promise, VerifiedState
 
 __all__ = ["BlockingClient"]
 
@@ -51,6 +51,12 @@ class BlockingClient:
 
     def submit_many(self, records: Sequence[bytes]) -> list[Outcome]:
         return self._run(self._client.submit_many(records))
+
+    def promise(self, record: bytes) -> Promise:
+        return self._run(self._client.promise(record))
+
+    def broken_promise(self, promise: Promise) -> BrokenPromise | None:
+        return self._run(self._client.broken_promise(promise))
 
     def next_position(self, key: bytes) -> tuple[int, bytes]:
         return self._run(self._client.next_position(key))

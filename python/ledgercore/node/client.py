@@ -4,6 +4,8 @@
 * ``checkpoint``, ``state``, ``next_position``, ``history``: the same, and that the checkpoint goes
   on from the newest that this client had seen when it asked.
 * ``events``: each under the anchor, of one history with the newest seen, and not going back.
+* ``promise``: the operator's signature, and that it is of the record.
+* ``broken_promise``: all that a third party verifies again.
 * ``find``: the record's id and signature, not that it is on the ledger.
 * ``submit_many``, ``receipts``, ``blocks``, ``ready``: nothing; that is for who uses the receipts,
   with the records' bodies, or takes the blocks into a copy. Until then it is the node's word.
@@ -41,11 +43,19 @@ from ledgercore.errors import (
     UnavailableError,
     UntrustedError,
 )
+from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.answers import error_of
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.submission import Submitted, check_receipt, decode_submitted
-from ledgercore.proofs import History, StateReceipt, VerifiedState, verify_history
+from ledgercore.proofs import (
+    BrokenPromise,
+    History,
+    Promise,
+    StateReceipt,
+    VerifiedState,
+    verify_history,
+)
 from ledgercore.rules import SignerState, format_object, signer_object
 from ledgercore.rules.governance import FIRST_POSITION
 from ledgercore.sync.messages import (
@@ -130,6 +140,26 @@ class NodeClient:
         frames = encode_frames(records, limit_bytes=2**62)
         body = await self.fetch("POST", "/v1/records", frames)
         return decode_submitted(body, records, self.anchor)
+
+    async def promise(self, record: bytes) -> Promise:
+        """The operator's promise that a revocation will be on the ledger; keep it till it is."""
+        frames = encode_frames([record], limit_bytes=2**62)
+        made = Promise.decode(await self.fetch("POST", "/v1/promises", frames)).verify(self.anchor)
+        asked = Record.decode(record).verify()
+        if (made.record, made.key, made.sequence) != (asked.id, asked.key, asked.sequence):
+            raise UntrustedError("promise is of another record than was sent")
+        return made
+
+    async def broken_promise(self, promise: Promise) -> BrokenPromise | None:
+        """Evidence that a promise was not kept, as of this node's newest block; None if it is kept,
+        or if its time is not over. Ask a node that the operator does not run.
+        """
+        name = quote(format_object(signer_object(promise.key)))
+        receipt = StateReceipt.decode(await self.fetch("GET", f"/v1/states/{name}"))
+        height = receipt.verify(self.anchor).checkpoint.height
+        (encoded,) = await self.blocks(height, height + 1)
+        transfer, _, _ = decode_transfer(encoded)
+        return BrokenPromise.of(self.anchor, promise, transfer.header, receipt)
 
     async def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have, proven."""

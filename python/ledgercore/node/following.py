@@ -39,7 +39,7 @@ from ledgercore.node.client import NodeClient
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.node.submission import Submitted
-from ledgercore.proofs import SplitView
+from ledgercore.proofs import Promise, SplitView
 from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Evidence, Follower, begin_copy
 from ledgercore.sync.messages import NOTE_BYTES, Response, ask_checkpoint
@@ -293,6 +293,10 @@ class Relay:
             await self._has(max(places))
             await self._node.ask(partial(self._check, records, submitted.outcomes))
         return submitted
+
+    async def promise(self, record: bytes) -> Promise:
+        """The operator's: a node that does not order could not keep its own."""
+        return await self._operator.promise(record)
 
     async def _has(self, index: int) -> None:
         feed = self._node.feed

@@ -28,6 +28,10 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Bytes of all bodies that are being read or answered: 503."""
     records_at_once: _Count = 16_384
     """Records in one submission: 413."""
+    promises: _Count = 1_024
+    """Promised records that are not ordered yet: 503."""
+    promise_s: _Seconds = 60.0
+    """From a promise to the time by which its record is on the ledger."""
     receipts_at_once: _Count = 4_096
     """Receipts or records in one answer: 400."""
     snapshot_bytes: _Count = 256 * 1024 * 1024

@@ -27,12 +27,14 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.membership import Membership
 from ledgercore.node.metrics import Metrics
+from ledgercore.node.promising import Promises
 from ledgercore.node.submission import Submitted
+from ledgercore.proofs import Promise
 from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
 
-__all__ = ["Background", "Connections", "Node", "Ordering"]
+__all__ = ["Background", "Connections", "Node", "Ordering", "Promising"]
 
 THREADS = 8
 """Calls of the ledger at a time: those that submit share blocks."""
@@ -60,6 +62,14 @@ class Ordering(Protocol):
         Where the records end the key that the node itself asks with, its file may not have them:
         then there are receipts. To submit the same records again gives the same outcomes.
         """
+        ...
+
+
+class Promising(Protocol):
+    """Whoever has the operator promise that a revocation will be on the ledger."""
+
+    async def promise(self, record: bytes) -> Promise:
+        """The operator's promise; the record is ordered meanwhile."""
         ...
 
 
@@ -109,6 +119,8 @@ class Node:
         self.drawing = asyncio.Lock()
         """Held while a part of the snapshot is answered: one thread at a time waits for it."""
         self.ordering: Ordering = _Writer(self)
+        self._promises = Promises(self)
+        self.promising: Promising = self._promises
         self.failed = asyncio.Event()
         """Set when something beside answering has ended for good: the node must be started anew."""
         self.ready: Callable[[], bool] = lambda: not self.failed.is_set()
@@ -144,6 +156,7 @@ class Node:
             if self.witness is not None:
                 closing.push_async_callback(asyncio.to_thread, self.witness.close)
             closing.push_async_callback(asyncio.to_thread, self._threads.shutdown)
+            closing.push_async_callback(self._promises.stop)
             for each in reversed(self.background):
                 closing.push_async_callback(each.stop)
 

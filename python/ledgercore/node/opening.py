@@ -114,7 +114,7 @@ async def _open_follower(
     assert operator is not None, "a follower's settings name the operator"
     following = Following(node, copy, channels, caller.entropy)
     relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
-    node.ordering = relay
+    node.ordering = node.promising = relay
     node.background = [following, relay]
     node.ready = lambda: following.caught_up and not node.failed.is_set()
     return node

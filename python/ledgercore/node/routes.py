@@ -139,6 +139,15 @@ async def submit(request: Request) -> Response:
     return Response(encode_submitted(submitted), media_type=JSON)
 
 
+async def promise(request: Request) -> Response:
+    node = _node(request)
+    frames = decode_frames(await request.body(), node.limits.records_at_once)
+    if len(frames) != 1:
+        raise MalformedError(f"body has {len(frames)} records, want one")
+    made = await node.promising.promise(frames[0])
+    return Response(made.encode(), media_type=BINARY)
+
+
 async def record(request: Request) -> Response:
     node = _node(request)
     if "index" in request.path_params:
@@ -336,6 +345,14 @@ ROUTES = (
         submit,
         "Order signed records, in frames; durable here when it answers, or proven by receipts.",
         JSON,
+        takes=BINARY,
+    ),
+    RouteRow(
+        "POST",
+        "/v1/promises",
+        promise,
+        "The operator's signed promise to order a revocation, before it does.",
+        BINARY,
         takes=BINARY,
     ),
     RouteRow("GET", "/v1/records", record, "The record with an id.", BINARY, (_ID,), absent=True),

@@ -1,4 +1,4 @@
-"""Prove offline states, histories, growth, split views, and records of a ledger of another suite.
+"""Prove offline states, histories, growth, broken promises, split views, and former records.
 
 All carry the signed checkpoints that they lead to, and are verified with the trust anchor alone;
 growth is held to a checkpoint that was kept as well. They need no ledger: whoever only verifies
@@ -17,6 +17,13 @@ from ledgercore.proofs.history import (
     check_complete,
     verify_history,
 )
+from ledgercore.proofs.promise import (
+    BROKEN_PROMISE_BYTES,
+    BrokenPromise,
+    Promise,
+    Unkept,
+    verify_broken_promise,
+)
 from ledgercore.proofs.records import verify_records
 from ledgercore.proofs.renewal import RENEWED_BYTES, Renewed, RenewedRecord, verify_renewed
 from ledgercore.proofs.split_view import (
@@ -29,24 +36,29 @@ from ledgercore.proofs.state import STATE_RECEIPT_BYTES, StateReceipt, VerifiedS
 from ledgercore.proofs.wire import decode_part, holds_records, verify_note
 
 __all__ = [
+    "BROKEN_PROMISE_BYTES",
     "CONSISTENCY_BYTES",
     "HISTORY_BYTES",
     "RENEWED_BYTES",
     "SPLIT_VIEW_BYTES",
     "STATE_RECEIPT_BYTES",
+    "BrokenPromise",
     "ConsistencyProof",
     "History",
     "HistoryProof",
+    "Promise",
     "Renewed",
     "RenewedRecord",
     "SplitView",
     "StateReceipt",
+    "Unkept",
     "VerifiedConsistency",
     "VerifiedSplit",
     "VerifiedState",
     "check_complete",
     "decode_part",
     "holds_records",
+    "verify_broken_promise",
     "verify_history",
     "verify_note",
     "verify_records",
