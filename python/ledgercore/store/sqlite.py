@@ -22,7 +22,7 @@ from typing import Any
 import apsw
 
 from ledgercore.disk import exists, reserve
-from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, StoreError
+from ledgercore.errors import CorruptError, StoreError
 from ledgercore.store.bundles import bundle_rows, with_bundles
 from ledgercore.store.contract import (
     StoredBlock,
@@ -31,10 +31,11 @@ from ledgercore.store.contract import (
     StoredTouch,
 )
 from ledgercore.store.log import BUSY_MS, LogMover, remove_empty_log
+from ledgercore.store.sqlite_errors import DAMAGE, SQLITE_ERRORS, translated, translating
 from ledgercore.store.tables import TABLES
 from ledgercore.wording import name_of
 
-__all__ = ["SqliteStore", "translating"]
+__all__ = ["SqliteStore"]
 
 _APPLICATION_ID = 0x4C444752  # "LDGR"
 _FORMAT_VERSION = 1
@@ -98,43 +99,6 @@ _LONGEST_LOG = 4 * _LOG_PAGES
 
 _LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
 """Bytes that those pages take, with the log's header and theirs."""
-
-_DAMAGE = (
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.FormatError,
-    apsw.SQLError,  # the statements here are right, so the schema is not
-    apsw.ConstraintError,  # a key is taken that no intact table holds
-    apsw.MismatchError,
-    UnicodeDecodeError,  # a text that is none
-)
-
-_ERRORS = (apsw.Error, UnicodeDecodeError)
-
-
-def _translated(path: str, error: Exception) -> LedgerError:
-    """SQLite's error as ours, with its remedy."""
-    if isinstance(error, apsw.FullError):
-        return DiskFullError(f"disk of {path} is full: free space, then go on")
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return BusyError(f"{path} is locked by another process: try again")
-    if isinstance(error, _DAMAGE):
-        return CorruptError(f"{path} is damaged: {error}; restore from a backup")
-    if isinstance(error, apsw.ReadOnlyError):
-        return StoreError(
-            f"cannot write beside {path}: give write permission there, or copy it elsewhere"
-        )
-    if isinstance(error, apsw.CantOpenError):
-        return StoreError(f"cannot open {path}: {error}")
-    return StoreError(f"cannot use {path}: {error}")
-
-
-@contextmanager
-def translating(path: str) -> Iterator[None]:
-    try:
-        yield
-    except _ERRORS as error:
-        raise _translated(path, error) from error
 
 
 class _Transaction:
@@ -253,8 +217,8 @@ class SqliteStore:
             else:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._log_pages = 0
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
 
     def take_room(self) -> None:
         """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log."""
@@ -285,36 +249,36 @@ class SqliteStore:
     def _value(self, statement: str) -> Any:
         try:
             return self._connection.execute(statement).get
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
 
     def _run(self, statement: str, bindings: tuple[Any, ...] = ()) -> None:
         try:
             self._cursor.execute(statement, bindings)
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
 
     def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
         try:
             self._cursor.executemany(statement, rows)
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
 
     def _row(self, statement: str, bindings: tuple[Any, ...], *types: type) -> Any:
         """The first row that there is, or None."""
         try:
             rows = self._cursor.execute(statement, bindings).fetchall()
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
         return self._checked(rows[0], types) if rows else None
 
     def _rows(self, statement: str, bindings: tuple[Any, ...], *types: type) -> list[Any]:
         try:
             rows = self._cursor.execute(statement, bindings).fetchall()
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
         return self._all_checked(rows, types)
 
     def _all_checked(self, rows: list[Any], types: tuple[type, ...]) -> list[Any]:
@@ -550,8 +514,8 @@ class SqliteStore:
             return []
         try:
             return self._cursor.executemany(statement, bindings).fetchall()
-        except _ERRORS as error:
-            raise _translated(self._path, error) from error
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
         row = self._row(statement, bindings, bytes)
@@ -585,8 +549,8 @@ class SqliteStore:
                     # All pages in one step are of one moment, and no writer waits for them.
                     try:
                         copy.step(-1)
-                    except _DAMAGE as error:  # of what is read: the target is new
-                        raise _translated(self._path, error) from error
+                    except DAMAGE as error:  # of what is read: the target is new
+                        raise translated(self._path, error) from error
                 target.execute("PRAGMA journal_mode=WAL")
             finally:
                 target.close()

@@ -16,7 +16,7 @@ import apsw
 from ledgercore.disk import exists
 from ledgercore.errors import BusyError, CorruptError, StoreError
 from ledgercore.store.log import BUSY_MS
-from ledgercore.store.sqlite import translating
+from ledgercore.store.sqlite_errors import translating
 
 __all__ = ["WitnessStore"]
 

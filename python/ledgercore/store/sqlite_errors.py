@@ -1,0 +1,52 @@
+"""Raise SQLite's errors as the library's own, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apsw
+
+from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, StoreError
+
+__all__ = ["DAMAGE", "SQLITE_ERRORS", "translated", "translating"]
+
+DAMAGE = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.FormatError,
+    apsw.SQLError,  # the statements here are right, so the schema is not
+    apsw.ConstraintError,  # a key is taken that no intact table holds
+    apsw.MismatchError,
+    UnicodeDecodeError,  # a text that is none
+)
+"""What SQLite raises of a file that is damaged."""
+
+SQLITE_ERRORS = (apsw.Error, UnicodeDecodeError)
+"""What SQLite raises."""
+
+
+def translated(path: str, error: Exception) -> LedgerError:
+    """SQLite's error as ours, with its remedy."""
+    if isinstance(error, apsw.FullError):
+        return DiskFullError(f"disk of {path} is full: free space, then go on")
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return BusyError(f"{path} is locked by another process: try again")
+    if isinstance(error, DAMAGE):
+        return CorruptError(f"{path} is damaged: {error}; restore from a backup")
+    if isinstance(error, apsw.ReadOnlyError):
+        return StoreError(
+            f"cannot write beside {path}: give write permission there, or copy it elsewhere"
+        )
+    if isinstance(error, apsw.CantOpenError):
+        return StoreError(f"cannot open {path}: {error}")
+    return StoreError(f"cannot use {path}: {error}")
+
+
+@contextmanager
+def translating(path: str) -> Iterator[None]:
+    """Raise what SQLite raises inside as ours."""
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        raise translated(path, error) from error
