@@ -330,9 +330,11 @@ def test_readers_leave_no_log_beside_a_ledger(ledger: Ledger, path: Path) -> Non
 
 
 def test_a_log_that_holds_blocks_stays_when_readers_close(ledger: Ledger, path: Path) -> None:
-    reader = Ledger.open(path, read_only=True)
-    ledger.append(b"one")
     ledger.close()
+    reader = Ledger.open(path, read_only=True)
+    program = "import os, sys; from ledgercore import Ledger; "
+    program += "Ledger.open(sys.argv[1]).append(b'one'); os._exit(0)"  # as if it were killed
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
     log = path.with_name(f"{path.name}-wal").read_bytes()
 
     reader.close()

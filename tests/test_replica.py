@@ -323,3 +323,18 @@ def test_what_is_too_large_is_not_decoded(ledger: Ledger, tmp_path: Path) -> Non
         pytest.raises(LimitError, match="want at most"),
     ):
         replica.append([bytes(TRANSFER_BYTES + 1)])
+
+
+def test_the_main_file_of_a_closed_copy_is_whole_beside_a_reader(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    replica = copied(ledger, tmp_path / "copy.ledger")
+    with Ledger.open(tmp_path / "copy.ledger", read_only=True) as reader:
+        assert reader.size == ledger.size
+        replica.close()
+        alone = tmp_path / "elsewhere.ledger"
+        alone.write_bytes((tmp_path / "copy.ledger").read_bytes())
+    with Ledger.open(alone, read_only=True) as ledger_alone:
+        ledger_alone.verify()
+        assert ledger_alone.checkpoint == ledger.checkpoint
+    assert not (tmp_path / "copy.ledger-wal").exists()

@@ -573,6 +573,12 @@ class SqliteStore:
     def close(self) -> None:
         if self._mover is not None:
             self._mover.close()
+        if not self._read_only:
+            # Whoever reads on would be the last to close and may not move the log: without this
+            # the main file alone would be an older ledger, which audits well.
+            with suppress(apsw.Error):  # the log is still there, and read by all who open both
+                self._connection.set_busy_timeout(0)
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with translating(self._path):
             self._connection.close()
         if self._read_only and self._vfs is None:
