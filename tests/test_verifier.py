@@ -538,3 +538,14 @@ def test_no_text_of_a_pack_can_be_taken_for_a_claim(tmp_path: Path) -> None:
 
         assert names == [f"{claim.name}:" for claim in claims]
         assert "\x1b" not in output
+
+
+@pytest.mark.parametrize("option", ["record", "checkpoint"])
+def test_what_is_not_compared_is_not_passed_over(option: str) -> None:
+    vectors = conformance.load_vectors(conformance.VECTORS / "std-packs.json")
+    pack = next(vector for vector in vectors if vector.want.startswith("accepted"))
+    anchor = ledgercore_verify.parse_anchor(pack.anchor)
+
+    assert ledgercore_verify.verify(pack.data, Given(anchor))
+    with pytest.raises(Refusal, match=f"not compared with --{option}"):
+        ledgercore_verify.verify(pack.data, Given(anchor, **{option: b"kept"}))

@@ -31,7 +31,7 @@ import sys
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -2634,14 +2634,23 @@ class Given:
     anchor: Anchor
     record: bytes | None = None
     checkpoint: bytes | None = None
+    compared: set[str] = field(default_factory=set)
 
     def body(self) -> bytes:
+        self.compared.add("--record")
         return self._given(self.record, "--record FILE, with the record's body")
 
     def held_to(self) -> Checkpoint:
         """The checkpoint that the evidence is held to, verified."""
+        self.compared.add("--checkpoint")
         data = self._given(self.checkpoint, "--checkpoint FILE, with the one to hold it to")
         return verify_checkpoint(data, self.anchor)[0]
+
+    def check_compared(self) -> None:
+        """Refuse what was given and not looked at: nobody may think that it was compared."""
+        for option, data in (("--record", self.record), ("--checkpoint", self.checkpoint)):
+            if data is not None and option not in self.compared:
+                refuse(MALFORMED, f"evidence of this kind is not compared with {option}")
 
     def _given(self, data: bytes | None, option: str) -> bytes:
         if data is None:
@@ -2934,7 +2943,9 @@ def verify(data: bytes, given: Given) -> list[Claim]:
     if not data:
         refuse(MALFORMED, "file is empty")
     show = KINDS.get(data[0], show_checkpoint)
-    return show(data, given)
+    claims = show(data, given)
+    given.check_compared()
+    return claims
 
 
 def unwrap(data: bytes) -> bytes:
