@@ -16,7 +16,7 @@ from ledgercore import RefusedError, records, rules
 from ledgercore.demo.parties import TAX
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.submission import submit
-from ledgercore.rules import View
+from ledgercore.rules import View, authorisation
 from ledgercore.rules.amounts import NOTHING
 from ledgercore.rules.lint import RULES, WORDS
 from tests.network import (
@@ -228,6 +228,46 @@ def test_every_input_of_a_row_of_amounts_is_authorised() -> None:
     for schema in (TAX_SCHEMA, other):
         name = rules.authorisation_object(rules.schema_hash("std", schema))
         assert view.get(name, rules.AuthorisationState).uses == 1
+
+
+def test_a_row_of_amounts_on_two_products_of_a_schema_takes_one_use() -> None:
+    """Or its record is twice in the history of the authorisation, which nobody can walk then."""
+    view = begin()
+    act(view, "provider", product("second.v1"))
+    exchanges = []
+    for consent, key, offered in (
+        (CONSENT, "consent key", "tax.v1"),
+        (NEW_CONSENT, "new consent key", "second.v1"),
+    ):
+        act(view, "consumer", request(consent, key, product=offered))
+        act(view, key, authorise(view, consent, key))
+        intent = records.ExchangeIntent(consent, ROOT, ROOT, FAR)
+        exchanges.append(act(view, "consumer", intent))
+        act(view, "provider", admit(exchanges[-1]))
+        act(view, "consumer", records.ExchangeAcknowledge(exchanges[-1]))
+    act(view, "authority", grant(TAX_SCHEMA, max_uses=1))
+    body = structs.replace(decision(*exchanges), amount_commitment=NOTHING)
+
+    assert refusal(view, "consumer", body) == ""
+
+    name = rules.authorisation_object(rules.schema_hash("std", TAX_SCHEMA))
+    state = view.get(name, rules.AuthorisationState)
+    assert (state.uses, state.count) == (1, 2)
+    assert len([touch for touch in view.touches() if touch.name == name]) == 2
+    assert refusal(view, "consumer", body) == "E_AUTHORISATION"
+
+
+def test_a_rule_that_touches_an_object_twice_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def grant_twice(case: Any) -> rules.AuthorisationState:
+        granted = authorisation.grant(case)
+        case.touch(rules.authorisation_object(HASH), granted)
+        return granted
+
+    kind = records.AuthorisationGrant.KIND
+    monkeypatch.setitem(authorisation.FAMILY.effects, kind, grant_twice)
+
+    with pytest.raises(AssertionError, match="grant touches an object twice"):
+        granted()
 
 
 def test_a_reserved_word_is_authorised_too():

@@ -9,6 +9,7 @@ so do the ways out of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import structs
@@ -72,9 +73,14 @@ def check_transfer(case: Case[Any, Any], found: Finding, product: str) -> None:
     _check_issue(case, state, what, _product(case, product).provider)
 
 
-def take_transfer(case: Case[Any, Any], product: str) -> None:
-    """Take a use of the authorisation that a row of amounts was allowed by."""
-    _take(case, _schema_of(case, product)[0])
+def take_transfer(case: Case[Any, Any], products: Iterable[str]) -> None:
+    """Take a use of each authorisation that a row of amounts was allowed by.
+
+    A decision is one use of a schema, of however many products of it.
+    """
+    schemas = (_schema_of(case, product)[0] for product in products)
+    for schema in {schema.hash: schema for schema in schemas}.values():
+        _take(case, schema)
 
 
 def check_issue(case: Case[Any, Any], schema: SchemaState, what: str) -> None:

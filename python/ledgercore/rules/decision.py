@@ -165,8 +165,7 @@ def _products(case: RecordCase) -> tuple[str, ...]:
 def _enter(case: RecordCase, commitment: bytes) -> None:
     """Add the decision to its consumer's book, whose history is what totals are held to."""
     if _transfer(case) is not None:
-        for product in _products(case):
-            authorisation.take_transfer(case, product)
+        authorisation.take_transfer(case, _products(case))
     add_amount(case, commitment)
     name = book_object(case.member)
     book = case.view.get(name, BookState) or BookState("OPEN", 0, EMPTY_HISTORY, NOTHING)

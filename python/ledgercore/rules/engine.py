@@ -177,6 +177,9 @@ def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None
         family.checks[check](case)
     moved = family.effects[row.kind](case)
     case.touch(name, structs.replace(moved, status=row.end or moved.status))
+    touches = fork.touches()
+    # A history that has a record twice is damaged to whoever walks it: such a rule is wrong.
+    assert len(set(touches)) == len(touches), f"{row.kind} touches an object twice"
     fork.put(signer_name, signer)
     fork.merge()
 
