@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -55,6 +56,59 @@ def test_a_disk_that_fails_at_any_call_loses_nothing(
                 vault = Vault(path, KEY, vfs=name)
         assert failed > 0
     assert len(vault.names("item/")) == 20
+    vault.close()
+    vfs.unregister()
+
+
+SPILT = [(f"spilt/{number}", bytes(200_000)) for number in range(12)]
+"""More than SQLite holds in memory: it is written, and a full disk found, before the commit."""
+
+
+@pytest.mark.parametrize("index", [0, 1, 5, 20, 40])
+def test_a_disk_that_is_full_before_the_commit_passes(path: Path, index: int) -> None:
+    """Where SQLite takes the whole transaction back by itself."""
+    Vault(path, KEY).close()
+    vfs = FailingVFS("vault-spilt", apsw.FullError)
+    vault = Vault(path, KEY, vfs="vault-spilt")
+    vault.store([("kept", SECRET)])
+    vfs.fail("write", index)
+
+    with pytest.raises(DiskFullError, match="free space and try again"):
+        vault.store(SPILT)
+    with pytest.raises(DiskFullError), vault.transaction():
+        vault.store([("outer", SECRET)])
+        with vault.transaction():
+            vault.store(SPILT)
+
+    vfs.mend()
+    assert (vault.names(), vault.version) == (["kept"], 1)
+    vault.store(SPILT)
+    assert len(vault.names("spilt/")) == len(SPILT)
+    vault.close()
+    vfs.unregister()
+
+
+def test_a_transaction_that_a_full_disk_took_back_is_not_gone_on_with(path: Path) -> None:
+    Vault(path, KEY).close()
+    vfs = FailingVFS("vault-lost", apsw.FullError)
+    vault = Vault(path, KEY, vfs="vault-lost")
+    calls: list[Callable[[], object]] = [
+        lambda: vault.store([("later", SECRET)]),
+        lambda: vault.load("first"),
+        lambda: vault.names(),
+        lambda: None,
+    ]
+    for call in calls:
+        with pytest.raises(DiskFullError, match="begin it again"), vault.transaction():
+            vault.store([("first", SECRET)])
+            vfs.fail("write", 0)
+            with suppress(DiskFullError), vault.transaction():
+                vault.store(SPILT)
+            vfs.mend()
+            call()
+        assert (vault.names(), vault.version) == ([], 0)
+    vault.store([("later", SECRET)])
+    assert vault.names() == ["later"]
     vault.close()
     vfs.unregister()
 

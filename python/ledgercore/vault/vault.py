@@ -97,7 +97,9 @@ class Vault:
         self._checked: tuple[Any, ...] = (0, 0, b"")
         self._log_pages = 0
         self._stopped: BaseException | None = None
-        # Of the transaction that is open: the header that it ends with, and rows to be inserted.
+        # Of the transaction that is open: that it is, the header that it ends with, and rows to be
+        # inserted. SQLite itself may have rolled it back meanwhile, where the disk was full.
+        self._inside = False
         self._pending: tuple[int, int] | None = None
         self._sealed: list[SealedItem] = []
         key = _find_key(self._path, passphrase, self._entropy) if key is None else key
@@ -176,33 +178,32 @@ class Vault:
         ``StoreError``, like all that writes, once a write of this vault has failed.
         """
         with self._lock:
+            nested = self._inside
             with self._writing():
-                nested = self._connection.in_transaction
-                if not nested:
-                    self._move_log()
-                    self._connection.execute("BEGIN IMMEDIATE")
-                else:
-                    self._insert()
-            before = self._pending
-            try:
                 if nested:
-                    with self._connection:
-                        yield
-                        with self._writing():
-                            self._insert()
+                    self._insert()
                 else:
-                    yield
-                    with self._writing():
-                        self._insert()
+                    self._move_log()
+                self._connection.execute("SAVEPOINT nested" if nested else "BEGIN IMMEDIATE")
+            before, self._inside = self._pending, True
+            try:
+                yield
+                with self._writing():
+                    self._insert()
+                    if not nested:
                         self._store_header()
-                        self._connection.execute("COMMIT")
+                    self._connection.execute("RELEASE nested" if nested else "COMMIT")
+                if not nested:
                     self._pending = None
             except BaseException:
                 self._sealed.clear()
                 self._pending = before
-                if not nested and self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    undo = "ROLLBACK TO nested; RELEASE nested" if nested else "ROLLBACK"
+                    self._connection.execute(undo)
                 raise
+            finally:
+                self._inside = nested
 
     def store(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Keep items under their names, all durable together on return.
@@ -211,9 +212,9 @@ class Vault:
         write-ahead log until something is.
         """
         with self._lock:
-            with self._writing():
-                inside = self._connection.in_transaction
-            if inside:
+            if self._inside:
+                with self._writing():
+                    self._check_transaction()
                 self._seal(items)
             else:
                 with self.transaction():
@@ -239,12 +240,22 @@ class Vault:
 
     def _insert(self) -> None:
         """Insert what was sealed since the last time: before anything is read, and at the end."""
+        self._check_transaction()
         if self._sealed:
-            with self._connection:
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO item VALUES (?,?,?,?)", self._sealed
-                )
+            # Without a savepoint of its own: a full disk may take back the whole transaction, and
+            # what is inserted in part is inserted again, or rolled back with the rest.
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO item VALUES (?,?,?,?)", self._sealed
+            )
             self._sealed.clear()
+
+    def _check_transaction(self) -> None:
+        """Whoever goes on after a full disk has lost what was stored before, and is told so."""
+        if self._inside and not self._connection.in_transaction:
+            raise DiskFullError(
+                f"transaction of vault {self._path} was rolled back when the disk was full: free "
+                "space and begin it again"
+            )
 
     def _store_header(self) -> None:
         """Count what the transaction that ends has written."""
@@ -357,9 +368,7 @@ class Vault:
 
     def _refuse_inside_transaction(self, doing: str) -> None:
         """The log is cut after the commit: before it nothing is durable, nor gone from the file."""
-        with self._translated(doing):
-            inside = self._connection.in_transaction
-        if inside:
+        if self._inside:
             raise StoreError(
                 f"cannot {doing} vault {self._path} inside a transaction, since its log is cut "
                 "after the commit: end the transaction first"
