@@ -26,6 +26,7 @@ from ledgercore._core import Record
 from ledgercore.cli import root
 from ledgercore.clock import ManualClock
 from ledgercore.keyfile import store_key
+from ledgercore.ledger import renewal
 from ledgercore.ledger.renewal import prove_renewed, renew
 from ledgercore.proofs import RenewedRecord, verify_renewed
 from ledgercore.rules import View
@@ -286,6 +287,19 @@ def test_the_command_proves_nothing_by_an_anchor_of_another_history(directory: P
         call(*proven)
 
     assert call(*proven, "--anchored-at", good)["index"] == 1
+
+
+def test_the_command_leaves_the_newer_ledger_to_others_while_it_verifies(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renew_while_others_write(*given: Any) -> records.RenewalAnchor:
+        with Ledger.open(directory / "newer.ledger") as newer:
+            newer.append(b"meanwhile")
+        return renew(*given)
+
+    monkeypatch.setattr(renewal, "renew", renew_while_others_write)
+
+    assert call("renew", directory / "former.ledger", directory / "newer.ledger")["index"] == 2
 
 
 def test_the_command_renews_only_what_a_member_answers_for(directory: Path) -> None:

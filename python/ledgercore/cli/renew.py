@@ -36,8 +36,9 @@ def command(
     """Verify all of FORMER, hash it anew, and anchor it in NEWER as a member's record.
 
     Whoever keeps a record of FORMER shows from then on, under the anchor of NEWER alone, that it
-    stood there: ledgercore prove FORMER --index N --renewed-in NEWER. NEWER is opened to write, so
-    its node is stopped meanwhile, and nothing else may sign with the member's key.
+    stood there: ledgercore prove FORMER --index N --renewed-in NEWER. NEWER is opened to write
+    before and after FORMER is verified, so its node is stopped then, and nothing else may sign with
+    the member's key at the end.
     """
     from ledgercore.keys import load_signer, sign_record
     from ledgercore.ledger import Ledger
@@ -49,12 +50,13 @@ def command(
     passphrase = read_passphrase(passphrase_file)
     key = load_signer(key_place or f"{parse_address(newer).beside()}.key", passphrase)
     member = key if member_place is None else load_signer(member_place, passphrase)
-    with (
-        Ledger.open(former, read_only=True) as old,
-        Ledger.open(newer, key=key) as new,
-        progress_bars() as progress,
-    ):
-        body = renew(old, new.suite, lambda done, total: progress("verifying", done, total))
+    # Whether it can be written shows before the former one is verified, which takes long: others
+    # write it meanwhile.
+    with Ledger.open(newer, key=key) as new:
+        suite = new.suite
+    with Ledger.open(former, read_only=True) as old, progress_bars() as progress:
+        body = renew(old, suite, lambda done, total: progress("verifying", done, total))
+    with Ledger.open(newer, key=key) as new:
         sequence, previous = new.next_position(member.public_key)
         record = sign_record(
             member,
