@@ -112,7 +112,7 @@ class AsyncLedger:
         # Without a shield, what is cancelled before its turn would be dropped.
         return await asyncio.shield(future)
 
-    # Append: durable and published when the call returns.
+    # Append: durable and signed when the call returns.
 
     async def append(self, payload: bytes) -> Receipt:
         """Appends that follow each other while the ledger is busy share one block."""

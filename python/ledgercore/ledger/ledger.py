@@ -1,8 +1,9 @@
 """Open a ledger, append to it, and prove what is in it: the pipeline on one screen.
 
 A record is *received* when it is handed over, *durable* when its block is committed, *published*
-when a signed checkpoint covers it. Here the last two are one step: every method that appends
-returns after both.
+when a signed checkpoint covers it which, where the network has a quorum, its witnesses cosigned.
+Every method that appends returns when the record is durable and the checkpoint over it is signed:
+with a quorum it is published later.
 """
 
 from __future__ import annotations
@@ -208,11 +209,11 @@ class Ledger:
     # Append.
 
     def append(self, payload: bytes) -> Receipt:
-        """Append one payload as a record of the operator: durable and published on return."""
+        """Append one payload as a record of the operator: durable and signed on return."""
         return self._writing().append_one(payload)
 
     def append_many(self, payloads: Sequence[bytes]) -> Receipts:
-        """Append payloads, one record each: all durable and published on return.
+        """Append payloads, one record each: all durable and signed on return.
 
         Many payloads take more than one block; a crash between two leaves the whole first ones,
         and an error says how many payloads those hold.

@@ -77,7 +77,7 @@ class Writer:
         self._committed = View(reader.state)
 
     def append(self, payloads: Sequence[bytes]) -> range:
-        """Append payloads as records of the operator; their indices, durable and published."""
+        """Append payloads as records of the operator; their indices, durable and signed."""
         check_list("payloads", payloads, "append")
         for payload in payloads:
             check_payload(payload)
@@ -90,7 +90,7 @@ class Writer:
         return range(first, first + len(payloads))
 
     def append_one(self, payload: bytes) -> Receipt:
-        """Append one payload as a record of the operator; its receipt, durable and published."""
+        """Append one payload as a record of the operator; its receipt, durable and signed."""
         check_payload(payload)
         waiting = Waiting(weight([payload]), [payload], wants_receipt=True)
         (outcome,) = self._group.write(waiting)
@@ -132,7 +132,7 @@ class Writer:
         return batch.verify(self._entropy.bytes(32))
 
     def submit(self, records: Sequence[bytes]) -> list[Outcome]:
-        """Order signed records of any signers; durable and published when it returns.
+        """Order signed records of any signers; durable and signed when it returns.
 
         A malformed record or a bad signature refuses all of them, and nothing is appended.
         """
