@@ -139,7 +139,8 @@ impl Map {
     }
 
     /// Forget all pages but that of one object, where more entries than the limit are in memory.
-    /// What this version holds has to be kept elsewhere by now.
+    /// What this version holds has to be kept elsewhere by now, unless `overwrite` makes its absent
+    /// pages anew: so it is while states are read, whose versions in between nothing else keeps.
     pub fn forget(&self, limit: usize, but: Option<&[u8]>) {
         if self.in_memory() > limit {
             self.forgot.store(true, Ordering::Relaxed);
