@@ -1,8 +1,8 @@
 """Read what a party acts on, each thing held to what it must be before anything is done with it.
 
 States come from a ledger and are there, or the record that names them is refused. An admit comes
-with a receipt that shows the exchange admitted by it: a release rests on that, an opening does, and
-an evidence pack. What an admit commits to is the ciphertext, the payload in it and the audit copy.
+with a receipt that shows the exchange admitted by it: a release rests on that, and an evidence
+pack. What an admit commits to is the ciphertext, the payload in it and the audit copy.
 """
 
 from __future__ import annotations
