@@ -14,6 +14,7 @@ from tidy.shape import (
     long_files,
     long_functions,
     machine_paths,
+    ragged_rows,
     wide_lines,
 )
 from tidy.tree import REPOSITORY, Source, sources
@@ -37,6 +38,7 @@ __all__ = [
     "long_rust_functions",
     "machine_paths",
     "module_of",
+    "ragged_rows",
     "second_limits",
     "sources",
     "upward_imports",

@@ -12,6 +12,7 @@ __all__ = [
     "long_files",
     "long_functions",
     "machine_paths",
+    "ragged_rows",
     "wide_lines",
 ]
 
@@ -26,6 +27,7 @@ _BANNED_WORDS = {
 _MACHINE_PATH = re.compile(r"(?<![\w.*}>\])])/(?:home|Users|root|work|opt|mnt|srv)/\w")
 _COMMENTED_TABLE = re.compile(r"^\s*(?://[/!]|#) \|")
 _PRAGMA = re.compile(r" +# (?:noqa|type: ignore).*$")
+_BAR = re.compile(r"(?<!\\)\|")
 _FENCE = re.compile(r"^ *(```|~~~)")
 
 
@@ -77,6 +79,22 @@ def headings(path: str, text: str) -> list[str]:
     if first_level == [1]:
         return []
     return [f"{path}: first-level headings on lines {first_level}, want one, on line 1"]
+
+
+def ragged_rows(path: str, text: str) -> list[str]:
+    """Rows of a Markdown table with other cells than its head, mostly for a bar not escaped."""
+    fenced, width, found = False, 0, []
+    for number, line in enumerate(text.splitlines(), 1):
+        if _FENCE.match(line):
+            fenced = not fenced
+        if fenced or not line.startswith("|"):
+            width = 0
+            continue
+        cells = len(_BAR.findall(line)) - 1
+        width = width or cells
+        if cells != width:
+            found.append(f"{path}:{number}: {cells} cells, want {width}: a bar in a cell is \\|")
+    return found
 
 
 def banned_names(path: str) -> list[str]:
