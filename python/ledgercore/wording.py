@@ -39,6 +39,7 @@ FORMS = {
     r"\A[a-z.-]+\Z": "a kind of lower-case letters, dots and hyphens",
     r"\A[A-Z]{1,16}\Z": "1 to 16 upper-case letters",
     r"\A[0-9a-f]{64}\Z": "64 lower-case hexadecimal digits",
+    r"\A([0-9a-f]{64})?\Z": "64 lower-case hexadecimal digits, or empty text",
     "^[0-9a-f]{64}$": "64 lower-case hexadecimal digits",
     r"\A(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z": "an address and a port",
     r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?\Z": "an address that begins with https://",

@@ -163,7 +163,7 @@ def _explained(reason: str) -> str:
     if "matching regex" in what:
         what = "text of another form"
     name = path.rstrip("`").lstrip(".").replace("[...]", "")
-    top = name.split(".")[0]
+    top = name.split(".")[0].partition("[")[0]
     if not top:
         # It stands in the reason: a key that is missing, or is of no use.
         quoted = what.split("`")
