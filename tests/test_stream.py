@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ledgercore import _core
 from ledgercore.demo.parties import BANK
@@ -330,8 +331,11 @@ def test_another_delivery_or_stream_than_was_admitted_is_refused(town: Town) -> 
         made.append((provider.delivery(intent), provider.release(intent, place), files))
     (delivery, release, (_, sealed, hashes)), (other, _, (_, other_sealed, other_hashes)) = made
 
-    with pytest.raises(InvalidError, match="delivery is not the ciphertext that was admitted"):
+    with pytest.raises(InvalidError, match="delivery and release are of two exchanges"):
         consumer.open_stream(other, release, other_sealed)
+    renamed = structs.replace(other, exchange=delivery.exchange)
+    with pytest.raises(InvalidError, match="delivery is not the ciphertext that was admitted"):
+        consumer.open_stream(renamed, release, other_sealed)
     with pytest.raises(InvalidError, match="chunk 0 is not what was sealed there"):
         consumer.open_stream(delivery, release, other_sealed)
     with pytest.raises(InvalidError, match="hashes of the chunks do not lead to the root"):
