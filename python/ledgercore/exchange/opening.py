@@ -8,7 +8,6 @@ nothing else; the shares stay where they are, and the key is never made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from ledgercore import keys
 from ledgercore._core import (
@@ -47,8 +46,6 @@ from ledgercore.rules.audit import scope_commitment
 from ledgercore.vault import Vault
 
 __all__ = ["Holder", "OpeningPart", "Scope", "open_content"]
-
-StateT = TypeVar("StateT", AuditState, AuditKeyState, ExchangeState)
 
 
 class Scope(Part, frozen=True):
