@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # who verifies a pack needs neither
     from ledgercore.ledger import Ledger
     from ledgercore.vault import Vault
 
-__all__ = ["keep_proposal", "kept_proposal"]
+__all__ = ["consent_asked", "keep_proposal", "kept_proposal"]
 
 
 def keep_proposal(vault: Vault, ledger: Ledger | None, proposal: Proposal) -> None:
@@ -27,11 +27,8 @@ def keep_proposal(vault: Vault, ledger: Ledger | None, proposal: Proposal) -> No
 
     Once the consent is on the ledger it is held to that; until then the first one stays.
     """
-    name = consent_object(proposal.consent)
-    if ledger is not None and ledger.state(name) is not None:
-        consent = read_state(ledger, name, ConsentState)
-        if consent.consent_key != proposal.consent_key:
-            raise UntrustedError("consent on the ledger is under another key than the proposal's")
+    if ledger is not None and ledger.state(consent_object(proposal.consent)) is not None:
+        consent = consent_asked(ledger, proposal)
         leaves_of_root(ledger, proposal, consent.terms_root)
     elif (kept := kept_proposal(vault, proposal.consent)) is not None and kept != proposal:
         raise UntrustedError(
@@ -39,6 +36,14 @@ def keep_proposal(vault: Vault, ledger: Ledger | None, proposal: Proposal) -> No
             "propose it under an id of its own"
         )
     vault.store([(_name(proposal.consent), encode_message(proposal))])
+
+
+def consent_asked(ledger: Ledger, proposal: Proposal) -> ConsentState:
+    """The consent on the ledger that a proposal is for, which must be under the proposal's key."""
+    consent = read_state(ledger, consent_object(proposal.consent), ConsentState)
+    if consent.consent_key != proposal.consent_key:
+        raise UntrustedError("consent on the ledger is under another key than the proposal's")
+    return consent
 
 
 def kept_proposal(vault: Vault, consent: bytes) -> Proposal | None:

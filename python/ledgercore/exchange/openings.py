@@ -18,7 +18,7 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
-from ledgercore.exchange.reading import read_admit
+from ledgercore.exchange.reading import check_payload, read_admit
 from ledgercore.exchange.salted import FIELD, check_leaves, commit
 from ledgercore.records import ExchangeIntent
 from ledgercore.rules import ProductState, product_object
@@ -93,8 +93,7 @@ def prove_payload(case: Case) -> list[Claim]:
     if payload is None:
         return [case.missing("payload", "the payload")]
     check_leaves(payload, FIELD)
-    if commit(case.suite, payload) != admission.disclosure_root:
-        raise InvalidProof("payload is not what the provider committed to")
+    check_payload(case.suite, payload, admission)
     count = len(payload)
     claim = Claim("payload", f"{case.state.provider} committed to these {count} values, unchanged")
     if case.request is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ledgercore._core import Receipt, VerifiedRecord, hash_domain
-from ledgercore.errors import InvalidError, UntrustedError
+from ledgercore.errors import InvalidError, InvalidProof, UntrustedError
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash
 from ledgercore.exchange.messages import Delivery, Release, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, commit, decode_leaves
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # who verifies a pack needs none
 __all__ = [
     "admitted_state",
     "check_ciphertext",
+    "check_payload",
     "read_admit",
     "read_copy",
     "read_payload",
@@ -73,9 +74,14 @@ def check_ciphertext(suite: str, delivery: Delivery, admission: Admission) -> No
 def read_payload(suite: str, data: bytes, admission: Admission) -> tuple[Leaf, ...]:
     """The leaves of a payload, if it is the one that the provider committed to."""
     leaves = decode_leaves(data, FIELD)
-    if commit(suite, leaves) != admission.disclosure_root:
-        raise InvalidError("payload is not what the provider committed to")
+    check_payload(suite, leaves, admission)
     return leaves
+
+
+def check_payload(suite: str, leaves: tuple[Leaf, ...], admission: Admission) -> None:
+    """Raise ``InvalidProof`` unless the leaves are those that the provider committed to."""
+    if commit(suite, leaves) != admission.disclosure_root:
+        raise InvalidProof("payload is not what the provider committed to")
 
 
 def read_copy(suite: str, delivery: Delivery, admission: Admission) -> AuditCopy | None:

@@ -14,7 +14,7 @@ from ledgercore._core import SigningKey
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.exchange.dispute import Complainant
-from ledgercore.exchange.kept import keep_proposal
+from ledgercore.exchange.kept import consent_asked, keep_proposal
 from ledgercore.exchange.messages import Proposal, Terms, check_terms
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.reading import read_state
@@ -96,7 +96,7 @@ class Subject:
         what a processor asked for that is dropped is neither admitted nor released.
         """
         ledger = self._reading()
-        consent = self._consent(proposal, ledger)
+        consent = read_state(ledger, consent_object(proposal.consent), ConsentState)
         leaves = leaves_of_root(ledger, proposal, consent.terms_root)
         kept = consent.processors if processors is None else processors
         body = structs.replace(
@@ -136,13 +136,8 @@ class Subject:
             raise UntrustedError("this is of a ledger: give this subject one to read")
         return self._ledger
 
-    def _consent(self, proposal: Proposal, ledger: Ledger) -> ConsentState:
-        return read_state(ledger, consent_object(proposal.consent), ConsentState)
-
     def _check_asked(self, proposal: Proposal, ledger: Ledger) -> None:
-        consent = self._consent(proposal, ledger)
-        if consent.consent_key != proposal.consent_key:
-            raise UntrustedError("consent on the ledger is under another key than the proposal's")
+        consent = consent_asked(ledger, proposal)
         if consent.terms_root != proposal.root(ledger.suite):
             raise UntrustedError("consent on the ledger commits to other terms than the proposal's")
         check_terms(Terms.from_leaves(proposal.terms), consent)
