@@ -71,7 +71,7 @@ def test_dismissed_complaint_lets_use_go_on():
     state = scene.view.get(rules.dispute_object(scene.exchange), rules.DisputeState)
     assert state is not None
     assert (state.status, state.count) == ("RULED", 3)
-    assert (state.openers, state.ruling) == (("",), "dismissed")
+    assert (state.complainants, state.ruling) == (("",), "dismissed")
 
 
 def test_a_dismissed_complaint_bars_no_other_partys_and_each_opens_one():

@@ -1311,7 +1311,7 @@ STATES: dict[str, Shape] = {
         disclosed=one_of(False, True),
     ),
     "dispute": row(
-        **BEGIN, openers=list_of(ANY_TEXT, PACK_BYTES), grounds=ANY_TEXT, ruling=ANY_TEXT
+        **BEGIN, complainants=list_of(ANY_TEXT, PACK_BYTES), grounds=ANY_TEXT, ruling=ANY_TEXT
     ),
     "decision": row(
         **BEGIN,
@@ -2430,7 +2430,7 @@ def show_uses(case: Case) -> Iterator[Claim]:
 def show_dispute(case: Case) -> Iterator[Claim]:
     kinds = ("dispute.open", "dispute.evidence", "dispute.rule")
     own = sorted((entry for kind in kinds for entry in case.own(kind)), key=lambda each: each.index)
-    openers, grounds, ruling = list[str](), "", "dismissed"
+    complainants, grounds, ruling = list[str](), "", "dismissed"
     barred, claims = list[tuple[int, int]](), list[Claim]()
     for entry in own:
         opens = entry.record.kind == "dispute.open"
@@ -2446,16 +2446,18 @@ def show_dispute(case: Case) -> Iterator[Claim]:
             continue
         party = party_of(case, entry)
         if opens:
-            openers.append(party)
+            complainants.append(party)
             grounds, ruling = entry.body["grounds"], ""
             barred.append((entry.index, case.evidence.checkpoint.size))
             said = f"{party or 'the subject'} disputed the exchange ({grounds})"
             claims.append(Claim("disputed", said))
-    if not openers:
+    if not complainants:
         return
     state = case.evidence.state("dispute", case.id)
-    held = (state["openers"], state["grounds"], state["ruling"])
-    need((openers, grounds, ruling) == held, INVALID_PROOF, "dispute is not that of the ledger")
+    held = (state["complainants"], state["grounds"], state["ruling"])
+    need(
+        (complainants, grounds, ruling) == held, INVALID_PROOF, "dispute is not that of the ledger"
+    )
     for entry in case.own("exchange.use"):
         used = any(begin < entry.index < end for begin, end in barred)
         need(not used, INVALID_PROOF, "data was used while a dispute barred it")

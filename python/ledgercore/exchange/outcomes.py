@@ -96,7 +96,7 @@ def _objected(case: Case) -> str:
 def prove_dispute(case: Case) -> list[Claim]:
     """Who disputed the exchange and how it was ruled; the data was not used in between."""
     claims: list[Claim] = []
-    openers: list[str] = []
+    complainants: list[str] = []
     grounds, ruling = "", "dismissed"
     barred: list[tuple[int, int]] = []
     for index, record, body in case.evidence.entries:
@@ -115,15 +115,15 @@ def prove_dispute(case: Case) -> list[Claim]:
             continue
         party = _party(case, record)
         if isinstance(body, DisputeOpen):
-            openers.append(party)
+            complainants.append(party)
             grounds, ruling = body.grounds, ""
             barred.append((index, case.evidence.checkpoint.size))
             who = party or "the subject"
             claims.append(Claim("disputed", f"{who} disputed the exchange ({grounds})"))
-    if not openers:
+    if not complainants:
         return []
     state = case.evidence.state(dispute_object(case.exchange), DisputeState)
-    if (tuple(openers), grounds, ruling) != (state.openers, state.grounds, state.ruling):
+    if (tuple(complainants), grounds, ruling) != (state.complainants, state.grounds, state.ruling):
         raise InvalidProof("dispute is not the one that the ledger holds")
     if any(begin < at < end for at, _, _ in case.own(ExchangeUse) for begin, end in barred):
         raise InvalidProof("data was used while a dispute barred it")

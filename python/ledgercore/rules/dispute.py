@@ -57,7 +57,7 @@ def nothing_was_upheld(case: OpenCase) -> None:
 
 def party_opens_once(case: OpenCase) -> None:
     """the party has not opened a dispute of the exchange before, else E_EXISTS"""
-    if case.state is not None and case.member in case.state.openers:
+    if case.state is not None and case.member in case.state.complainants:
         who = case.member or "the subject"
         case.refuse("E_EXISTS", f"{who} has disputed the exchange before")
 
@@ -76,8 +76,8 @@ def begin(case: OpenCase) -> DisputeState:
     _touch_exchange(case)
     before = case.state
     made = NEW if before is None else (before.status, before.count, before.history)
-    openers = () if before is None else before.openers
-    return DisputeState(*made, (*openers, case.member), grounds=case.body.grounds, ruling="")
+    complainants = () if before is None else before.complainants
+    return DisputeState(*made, (*complainants, case.member), grounds=case.body.grounds, ruling="")
 
 
 def add_evidence(case: EvidenceCase) -> DisputeState:

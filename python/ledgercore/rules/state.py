@@ -285,10 +285,10 @@ class ExchangeState(BusinessState, frozen=True):
 class DisputeState(BusinessState, frozen=True):
     """The disputes of one exchange, one after the other: grounds and ruling are the newest one's.
 
-    ``openers`` are the parties that opened them, in order; the subject, by its key, is empty.
+    ``complainants`` are the parties that opened them, in order; the subject, by its key, is empty.
     """
 
-    openers: tuple[str, ...]
+    complainants: tuple[str, ...]
     grounds: str
     ruling: str
 
