@@ -22,7 +22,7 @@ from ledgercore import (
 )
 from ledgercore.ledger import published
 from ledgercore.records import Witness
-from ledgercore.store import Store
+from ledgercore.store import SqliteStore, Store, StoredBlock
 
 WITNESSES = {f"w{number}.example": testing.signing_key(50 + number) for number in range(3)}
 
@@ -116,6 +116,63 @@ def test_a_published_checkpoint_is_found_however_many_blocks_came_since(
         assert reader.published == ledger.published == note
     with Ledger.open(path, read_only=True) as later:
         assert later.published == note
+
+
+def test_a_late_cosignature_is_found_however_far_below_the_newest_block_it_is(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "_LOOKED_AT", 2)
+    ledger.append(b"one")
+    with Ledger.open(path, read_only=True) as reader:
+        assert reader.published is ledger.published is None
+        for number in range(5):
+            ledger.append(b"%d" % number)
+        for name in ("w0.example", "w1.example"):  # asked for it when it was the newest
+            note = ledger.add_cosignatures(cosigned(ledger.note(1), name))
+        for opened in (ledger, reader):
+            assert opened.published == note
+            assert opened.receipt(1).verify(b"one", ledger.trust_anchor).body == b"one"
+
+
+def test_the_writer_looks_at_each_block_once_while_its_witnesses_are_away(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    header = SqliteStore.header
+
+    def counted(self: SqliteStore, height: int) -> StoredBlock | None:
+        read.append(height)
+        return header(self, height)
+
+    for number in range(5):
+        ledger.append(b"%d" % number)
+    assert ledger.published is None
+    monkeypatch.setattr(SqliteStore, "header", counted)
+    ledger.append(b"more")
+    ledger.add_cosignatures(cosigned(ledger.checkpoint, "w0.example"))
+    assert ledger.published is None
+    assert set(read) == {6}
+
+
+def test_what_is_published_is_looked_for_again_after_an_error_that_passes(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("w0.example", "w1.example"):
+        note = ledger.add_cosignatures(cosigned(ledger.checkpoint, name))
+    ledger.append(b"one")
+    header = SqliteStore.header
+
+    def failing(self: SqliteStore, height: int) -> StoredBlock | None:
+        if height == 0:
+            raise StoreError("connection lost")
+        return header(self, height)
+
+    with Ledger.open(path, read_only=True) as reader:
+        with monkeypatch.context() as broken:
+            broken.setattr(SqliteStore, "header", failing)
+            with pytest.raises(StoreError, match="connection lost"):
+                _ = reader.published
+        assert reader.published == note
 
 
 def test_without_a_quorum_every_checkpoint_is_published(tmp_path: Path) -> None:

@@ -11,14 +11,23 @@ from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.ledger.tiles import Recent
 from ledgercore.store import Store
 
-__all__ = ["Published"]
+__all__ = ["Published", "is_published"]
 
 _KNOWN = 1024
 _SIGNATURE = "\n\u2014 "
 """How a signature's line begins (C2SP signed-note)."""
 _LOOKED_AT = 1024
-"""Blocks from the newest one down that are looked at again for a cosigned checkpoint. Witnesses
-cosign what is newest, so that one that came since the last look is among them."""
+"""Blocks below the newest one of the last look that are looked at again where another process may
+have put cosignatures. Witnesses cosign what is newest: one that came since is among them."""
+
+
+def is_published(anchor: Anchor, note: str) -> bool:
+    """Whether the anchor trusts a note: the operator signed it, and the quorum has cosigned it."""
+    try:
+        anchor.verify_checkpoint(note)
+    except (InvalidError, MalformedError):
+        return False
+    return True
 
 
 class Published:
@@ -31,13 +40,18 @@ class Published:
         self._newest = -1
         """The greatest height that was found, and stays published."""
         self._looked = -1
-        """The newest block's height at the last look; below 0 it must be looked again."""
-        self._all = True
-        """Whether there was no look yet, which must go as far down as it takes."""
+        """The newest block's height at the last look; below 0 there was none yet."""
+        self._stale = False
+        """Whether another process may have put notes since the last look."""
 
     def forget(self) -> None:
-        """Look again from now on: notes may have been cosigned."""
-        self._looked = -1
+        """Look again from now on: others may have put notes that were cosigned."""
+        self._stale = True
+
+    def tell(self, height: int, note: str) -> None:
+        """Know of a note that was put, however far below the newest block."""
+        if height > self._newest and self.holds(note):
+            self._newest = height
 
     def holds(self, note: str) -> bool:
         """Whether the quorum has cosigned a note that the operator signed."""
@@ -46,18 +60,15 @@ class Published:
             return True
         if note.count(_SIGNATURE) <= quorum:
             return False  # the operator's and too few: no signature need be checked
-        try:
-            self._anchor.verify_checkpoint(note)
-        except (InvalidError, MalformedError):
-            return False
-        return self._known.put(note, True)
+        return is_published(self._anchor, note) and self._known.put(note, True)
 
     def newest(self, height: int) -> int:
         """The newest published height up to that of the newest block; below 0 there is none."""
-        if self._looked == height:
+        if self._looked == height and not self._stale:
             return self._newest
-        lowest = self._newest if self._all else max(self._newest, height - _LOOKED_AT)
-        self._looked, self._all = height, False
+        # The first look goes as far down as it takes.
+        again = _LOOKED_AT if self._stale and self._looked >= 0 else 0
+        lowest = max(self._newest, self._looked - again)
         for each in range(height, lowest, -1):
             stored = self._store.header(each)
             if stored is None:
@@ -65,4 +76,5 @@ class Published:
             if self.holds(stored.note):
                 self._newest = each
                 break
+        self._looked, self._stale = height, False
         return self._newest

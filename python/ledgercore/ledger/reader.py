@@ -197,26 +197,24 @@ class Reader:
             version = self.store.version()
             if version != self._version:
                 self._head = advance_head(self.store, self.anchor, self._head)
-                self._forget_notes()
+                self._seals.clear()  # their notes may have been cosigned
+                self._published.forget()
                 self._version = version
             self._snapshot = begun.pop_all()
 
     def put_note(self, height: int, note: str) -> None:
         """Keep a note that has more cosignatures; durable when it returns."""
-        with self.lock, self.store.transaction():
-            self.store.put_note(height, note)
-            stored = stored_header(self.store, height)
-            verify_block(stored, self.anchor)
-            if stored.note != note:
-                raise CorruptError(f"block {height}: note was not stored as it was given")
-        self._forget_notes()
-        if height == self._head.block.height:
-            self._head = replace(self._head, note=note)
-
-    def _forget_notes(self) -> None:
-        """Read notes again, which may have been cosigned."""
-        self._seals.clear()
-        self._published.forget()
+        with self.lock:
+            with self.store.transaction():
+                self.store.put_note(height, note)
+                stored = stored_header(self.store, height)
+                verify_block(stored, self.anchor)
+                if stored.note != note:
+                    raise CorruptError(f"block {height}: note was not stored as it was given")
+            self._seals.clear()
+            self._published.tell(height, note)
+            if height == self._head.block.height:
+                self._head = replace(self._head, note=note)
 
     def published(self) -> str | None:
         """The newest note that the quorum has cosigned; None where it has cosigned none."""

@@ -20,8 +20,9 @@ from typing import Protocol, TypeVar
 from ledgercore._core import Anchor, Checkpoint, Receipt
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import InvalidError, LedgerError, RefusedError, UnavailableError
+from ledgercore.errors import LedgerError, RefusedError, UnavailableError
 from ledgercore.ledger import Ledger
+from ledgercore.ledger.published import is_published
 from ledgercore.node.feed import Feed
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
@@ -189,7 +190,9 @@ class Node:
         except RefusedError:
             places = sorted(submitted.places)[-self.limits.receipts_at_once :]
             made = await self._receipts(places)
-            holding = {each.index: each for each in made if _holds(self.anchor, each.checkpoint)}
+            holding = {
+                each.index: each for each in made if is_published(self.anchor, each.checkpoint)
+            }
             return submitted._replace(receipts=holding)
         return submitted
 
@@ -206,7 +209,7 @@ class Node:
             left_s = until_s - self.clock.elapsed_s()
             if left_s <= 0 or self.feed.closed:
                 return made
-            if all(_holds(self.anchor, each.checkpoint) for each in made):
+            if all(is_published(self.anchor, each.checkpoint) for each in made):
                 return made
             await self.feed.newer(news, left_s)
 
@@ -265,11 +268,3 @@ class _Writer:
         outcomes = await self._node.ask(partial(self._node.ledger.submit_many, records))
         await self._node.announce()
         return Submitted(outcomes, {})
-
-
-def _holds(anchor: Anchor, note: str) -> bool:
-    try:
-        anchor.verify_checkpoint(note)
-    except InvalidError:
-        return False
-    return True
