@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import Ledger, Replica, SigningKey, testing
+from ledgercore import Ledger, Replica, SigningKey, cosign_checkpoint, testing
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import (
@@ -19,6 +19,7 @@ from ledgercore.errors import (
     UnavailableError,
 )
 from ledgercore.proofs import verify_split_view
+from ledgercore.records import Witness
 from ledgercore.sync import (
     Ask,
     Follower,
@@ -435,3 +436,49 @@ def test_no_copy_begins_without_the_genesis_of_the_anchor(
     assert not (tmp_path / "b.ledger").exists()
     world.peers["c"] = Source(ledger).answer
     begin_copy(tmp_path / "b.ledger", ledger.trust_anchor, ["a", "b", "c"], world.carry).close()
+
+
+def test_an_operator_whose_first_cosigned_checkpoint_is_an_older_one_is_followed(
+    world: World, tmp_path: Path
+) -> None:
+    """Before one is cosigned it shows its newest, which nobody takes; that is no promise."""
+    witness = testing.signing_key(50)
+    named = [Witness("w.example", witness.public_key)]
+    with Ledger.create(
+        tmp_path / "a.ledger", origin=ORIGIN, key=KEY, witnesses=named, quorum=1
+    ) as ledger:
+        for number in range(3):
+            ledger.append(b"%d" % number)
+        source = Source(ledger)
+        world.peers = {"operator": source.answer}
+        with begun(ledger, tmp_path / "b.ledger") as copy:
+            follower = world.follower(copy)
+
+            def poll(asks: int) -> None:
+                while asks:
+                    what = follower.next()
+                    if isinstance(what, Ask):
+                        follower.receive(what, source.answer(what.request))
+                        asks -= 1
+                    else:
+                        world.pause(what.duration_ms / 1000)
+
+            poll(1)
+            assert [each.offence for each in follower.evidence] == ["refused"]
+            # The witness answers what it was asked before, and falls silent.
+            ledger.add_cosignatures(cosign_checkpoint(ledger.note(1), "w.example", witness, 1))
+            poll(5)
+            assert copy.height == 1
+            assert [each.offence for each in follower.evidence] == ["refused"]
+            assert not follower.standing("operator").score
+            # What was published once stays so: a peer that shows less has gone back.
+            ledger.add_cosignatures(cosign_checkpoint(ledger.note(3), "w.example", witness, 2))
+            poll(5)
+            assert copy.height == 3
+            older = source.answer(Request("GET", "/v1/checkpoint/1", 1 << 20, 1000))
+            what = follower.next()
+            while not isinstance(what, Ask):
+                world.pause(what.duration_ms / 1000)
+                what = follower.next()
+            follower.receive(what, older)
+            assert follower.evidence[-1].offence == "went-back"

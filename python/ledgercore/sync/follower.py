@@ -28,6 +28,7 @@ from ledgercore.errors import (
     UnavailableError,
     UntrustedError,
 )
+from ledgercore.ledger.published import is_published
 from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.proofs import SplitView
 from ledgercore.sync.messages import (
@@ -94,6 +95,7 @@ class _Peer:
         self.disputed: int | None = None
         """The height at which its checkpoint is compared with ours."""
         self.highest = 0
+        """The height of the newest published checkpoint that it showed."""
         self.level = False
         """Whether it had nothing new when it was asked last."""
         self.stalls = 0
@@ -235,7 +237,7 @@ class Follower:
             self._blame(peer, "forged", ask, str(error), body)
             return
         # Whoever has not cosigned it: what the operator signed can contradict what it signed.
-        contradicts = self._compare(note)
+        contradicts, published = self._compare(note), is_published(self._copy.trust_anchor, note)
         if peer.disputed is not None:
             # The proof did not hold: either that shows in two checkpoints, or the peer lied.
             peer.disputed, peer.claim = None, None
@@ -247,22 +249,16 @@ class Follower:
         elif seen.height < peer.highest:
             reason = f"newest height is {seen.height}, was {peer.highest}"
             self._blame(peer, "went-back", ask, reason, body)
-        elif seen.height > self._copy.height and not self._is_cosigned(note):
+        elif seen.height > self._copy.height and not published:
             self._blame(peer, "refused", ask, "too few witnesses have cosigned it so far", body)
         elif seen.height > self._copy.height:
             peer.claim, peer.proven_from, peer.level = note, 0, False
         else:
             peer.standing.praise()
             self._rest(peer)
-        peer.highest = max(peer.highest, seen.height)
-
-    def _is_cosigned(self, note: str) -> bool:
-        """Whether the anchor trusts a note that the operator signed."""
-        try:
-            self._copy.trust_anchor.verify_checkpoint(note)
-        except InvalidError:
-            return False
-        return True
+        if published:
+            # Before its first one is cosigned a ledger shows its newest, and then an older one.
+            peer.highest = max(peer.highest, seen.height)
 
     def _take_proof(self, peer: _Peer, ask: Ask, body: bytes) -> None:
         assert peer.claim is not None
