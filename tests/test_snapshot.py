@@ -120,6 +120,18 @@ def test_what_a_joined_copy_lacks_it_says(ledger: Ledger, tmp_path: Path) -> Non
         assert source.answer(Request("GET", "/v1/checkpoint", 99, 99)).status == 200
 
 
+def test_a_checkpoint_from_before_a_copy_began_is_refused_and_does_not_stop_it(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    items = ledger.snapshot()
+    with Replica.join(tmp_path / "b.ledger", ledger.trust_anchor, items) as copy:
+        assert copy.held_from > 3
+        with pytest.raises(UntrustedError, match=f"height 3, want 0 or at least {copy.held_from}"):
+            copy.add_cosignatures(ledger.note(3))
+        for height in (0, copy.held_from, copy.height):
+            assert copy.add_cosignatures(ledger.note(height)) == ledger.note(height)
+
+
 def test_a_joined_copy_is_filled_up_and_then_whole(ledger: Ledger, tmp_path: Path) -> None:
     path, carry = tmp_path / "b.ledger", carrying(ledger)
     with join_copy(path, ledger.trust_anchor, ["a"], carry) as copy:  # type: ignore[arg-type]

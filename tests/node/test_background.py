@@ -12,6 +12,7 @@ import pytest
 
 from ledgercore import Replica, StoreError
 from ledgercore.entropy import SeededEntropy
+from ledgercore.errors import BusyError, DiskFullError, LedgerError
 from ledgercore.node import publishing
 from ledgercore.node.channel import Channel
 from ledgercore.node.following import Following
@@ -112,6 +113,31 @@ def test_following_that_nobody_foresaw_to_end_ends_the_node(
             task.start()
             await asyncio.wait_for(there.node.failed.wait(), 10)
             assert not there.node.ready()
+            await task.stop()
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("error", [BusyError, DiskFullError])
+def test_a_cosignature_that_cannot_be_kept_now_does_not_end_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LedgerError]
+) -> None:
+    def passing(self: Replica, note: str) -> str:
+        raise error("passes")
+
+    monkeypatch.setattr(Replica, "add_cosignatures", passing)
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            ledger = there.node.ledger
+            genesis = next(ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", ledger.trust_anchor, genesis)
+            channel = Channel("https://localhost:1", "peer", there.caller(1))
+            task = Following(there.node, copy, [channel], SeededEntropy(1))
+            ask = task._follower.next()
+            assert isinstance(ask, Ask)
+            found = task._take(ask, Response(200, ledger.checkpoint.encode()))
+            assert found.caught_up and found.evidence == []
             await task.stop()
 
     asyncio.run(act())

@@ -210,11 +210,17 @@ class Replica:
     def add_cosignatures(self, note: str) -> str:
         """Keep the cosignatures of witnesses that a checkpoint of this copy came with; the whole.
 
-        Raises ``UntrustedError`` where the checkpoint is not one of this copy.
+        Raises ``UntrustedError`` where the checkpoint is not one of this copy, which may have
+        begun later.
         """
         height = Checkpoint.parse(note).height
         if height > self.height:
             raise UntrustedError(f"checkpoint is of height {height}, want at most {self.height}")
+        if 0 < height < self.held_from:
+            raise UntrustedError(
+                f"checkpoint is of height {height}, want 0 or at least {self.held_from}, where "
+                "this copy began"
+            )
         kept = self._reader.note(height)
         merged = self._anchor.merge_cosignatures(kept, note)
         if merged != kept:

@@ -24,6 +24,8 @@ import msgspec
 from ledgercore.disk import exists, make_directory, write_new
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
+    BusyError,
+    DiskFullError,
     InvalidError,
     LedgerError,
     MalformedError,
@@ -175,7 +177,9 @@ class Following:
         else:
             follower.receive(ask, answer)
             if ask.request == ask_checkpoint() and answer.status == 200:
-                with suppress(InvalidError, MalformedError, UnicodeDecodeError):
+                # What passes on the disk passes here: the peer is asked again.
+                passing = (BusyError, DiskFullError)
+                with suppress(InvalidError, MalformedError, UnicodeDecodeError, *passing):
                     self._copy.add_cosignatures(answer.body.decode())
         shut_out = frozenset(each for each in self._channels if follower.standing(each).shut_out)
         return _Found(
