@@ -88,6 +88,30 @@ def test_checkpoints_events_and_receipts_are_under_what_was_published(
     asyncio.run(act())
 
 
+def test_states_and_histories_wait_for_the_witnesses_and_are_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        async with witnessed(tmp_path) as there, there.client() as client:
+            name, (record,) = b"member/operator", there.records(1)
+            await client.submit_many([record])
+            monkeypatch.setattr(node_module, "PUBLISHED_S", 0.01)
+            for asked in (client.state, client.history):
+                with pytest.raises(UnavailableError, match="is not published yet: too few"):
+                    await asked(name)
+            monkeypatch.setattr(node_module, "PUBLISHED_S", 10.0)
+            waiting = [
+                asyncio.ensure_future(asked) for asked in (client.state(name), client.history(name))
+            ]
+            await asyncio.sleep(0.05)
+            assert not any(each.done() for each in waiting)
+            await cosign(there.node)
+            state, history = await asyncio.gather(*waiting)
+            assert state.state is not None and len(history.records) == 1
+
+    asyncio.run(act())
+
+
 def test_two_event_streams_that_are_opened_at_once_are_two(tmp_path: Path) -> None:
     async def act() -> None:
         async with running(tmp_path, Limits(streams=1)) as there:

@@ -297,7 +297,8 @@ class Provider:
     ) -> list[Release | RefusedError]:
         """The keys of many exchanges, each as ``release`` gives it, or why it is withheld.
 
-        Their receipts are made and verified together, all of one moment of the ledger.
+        Their receipts are made and verified together, all of one moment of the ledger. Raises
+        ``UnavailableError`` until the quorum has cosigned its newest checkpoint: ask again.
         """
         ledger, made = self._ledger, dict[bytes, Release | RefusedError]()
         admitted: list[tuple[bytes, int]] = []

@@ -45,6 +45,7 @@ def read_history(reader: Reader, name: bytes) -> list[tuple[int, Record]]:
 def prove_history(reader: Reader, name: bytes, height: int | None) -> HistoryProof:
     """Prove an object's history as of the newest checkpoint, or as of that of a height."""
     with reader.moment() as head:
+        reader.check_published("history")
         entries = read_history(reader, name)
         earlier, consistency = None, list[bytes]()
         if height is not None and height != head.block.height:
@@ -79,5 +80,6 @@ def state_receipt(reader: Reader, name: bytes) -> StateReceipt:
     """An object's state, or that it has none, under the newest checkpoint."""
     state_type(name)
     with reader.moment() as head:
+        reader.check_published("state")
         proof = reader.prove_state(name)
         return StateReceipt(version=1, checkpoint=head.note.encode(), proof=proof.encode())

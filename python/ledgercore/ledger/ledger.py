@@ -307,7 +307,8 @@ class Ledger:
         Where witnesses never cosigned that one, it is under the newest published one, which covers
         the record as well. It verifies as soon as there is one at or after its block.
 
-        With ``state_of`` under the newest checkpoint, and with a proof of that object's state.
+        With ``state_of`` under the newest checkpoint, and with a proof of that object's state:
+        ``UnavailableError`` until the quorum has cosigned that.
         """
         if state_of is not None:
             check_bytes("object's name", state_of)
@@ -355,7 +356,8 @@ class Ledger:
     def state_receipt(self, name: bytes) -> StateReceipt:
         """An object's state, or that it has none, as a receipt that verifies offline.
 
-        It is of the newest checkpoint: older states are not kept, so keep the receipt.
+        It is of the newest checkpoint: older states are not kept, so keep the receipt. Raises
+        ``UnavailableError`` until the quorum has cosigned that.
         """
         check_bytes("object's name", name)
         return state_receipt(self._reader, name)
@@ -372,7 +374,8 @@ class Ledger:
         """Prove that an object's history is complete, as of the newest checkpoint or a height's.
 
         With ``height`` the proof also holds the records that came later: what makes the earlier
-        part complete is that the whole is.
+        part complete is that the whole is. Raises ``UnavailableError`` until the quorum has
+        cosigned the newest checkpoint.
         """
         check_bytes("object's name", name)
         height = None if height is None else index_of("height", height)

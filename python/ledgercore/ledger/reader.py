@@ -222,6 +222,15 @@ class Reader:
             height = self._published.newest(head.block.height)
             return None if height < 0 else self._seal(head, height)[2]
 
+    def check_published(self, what: str) -> None:
+        """Refuse what stands under the newest checkpoint while nobody would trust that."""
+        with self.moment() as head:
+            if not self._published.holds(head.note):
+                raise UnavailableError(
+                    f"{what} is not published yet: too few witnesses have cosigned block "
+                    f"{head.block.height} so far; ask again"
+                )
+
     def record(self, index: int) -> Record:
         """The record at an index."""
         with self.moment() as head:
@@ -232,7 +241,7 @@ class Reader:
         same; but under the newest published one where its own never was cosigned.
 
         With ``states_of``, an object for each record, they are under the newest checkpoint, whose
-        states can be proven.
+        states can be proven: ``UnavailableError`` until the quorum has cosigned that.
         """
         if states_of and len(states_of) != len(indices):
             got, want = len(states_of), len(indices)
@@ -240,6 +249,8 @@ class Reader:
         made: list[Receipt] = []
         indices = [as_integer(index) for index in indices]
         with self.moment() as head:
+            if states_of:
+                self.check_published("state")
             while len(made) < len(indices):
                 some = slice(len(made), len(made) + BUNDLE_RECORDS)
                 made += self._receipts_of_bundle(head, indices[some], states_of[some])

@@ -41,7 +41,7 @@ THREADS = 8
 """Calls of the ledger at a time: those that submit share blocks."""
 
 PUBLISHED_S = 5.0
-"""How long a receipt is waited for until witnesses have cosigned."""
+"""How long a receipt or a proof of states is waited for until witnesses have cosigned."""
 
 LOOK_S = 1.0
 """How often a node looks for blocks and cosignatures that others have put into its ledger."""
@@ -202,15 +202,35 @@ class Node:
 
     async def _receipts(self, places: Sequence[int]) -> list[Receipt]:
         """The receipts of these records, once the witnesses have cosigned all, or time is up."""
+
+        def made(late: bool) -> list[Receipt] | None:
+            receipts = self.ledger.receipts(places)
+            holds = all(is_published(self.anchor, each.checkpoint) for each in receipts)
+            return receipts if late or holds else None
+
+        return await self._once_cosigned(made)
+
+    async def prove(self, proof: Callable[[], ResultT]) -> ResultT:
+        """A proof from the newest states, once the witnesses have cosigned them.
+
+        Raises ``UnavailableError`` where time is up before: older states are not kept.
+        """
+        ledger = self.ledger
+
+        def made(late: bool) -> ResultT | None:
+            with ledger.moment():
+                return proof() if late or ledger.published == ledger.checkpoint else None
+
+        return await self._once_cosigned(made)
+
+    async def _once_cosigned(self, made: Callable[[bool], ResultT | None]) -> ResultT:
+        """What is made of the ledger when it is there, or when time is up, which it is told."""
         until_s = self.clock.elapsed_s() + PUBLISHED_S
         while True:
-            news = self.feed.news
-            made = await self.ask(partial(self.ledger.receipts, places))
-            left_s = until_s - self.clock.elapsed_s()
-            if left_s <= 0 or self.feed.closed:
-                return made
-            if all(is_published(self.anchor, each.checkpoint) for each in made):
-                return made
+            news, left_s = self.feed.news, until_s - self.clock.elapsed_s()
+            found = await self.ask(partial(made, left_s <= 0 or self.feed.closed))
+            if found is not None:
+                return found
             await self.feed.newer(news, left_s)
 
     async def member_of(self, key: bytes) -> str:

@@ -194,7 +194,7 @@ async def _check_there(node: Node, index: int) -> None:
 
 async def state(request: Request) -> Response:
     node, name = _node(request), parse_object(request.path_params["name"])
-    made = await node.ask(partial(node.ledger.state_receipt, name))
+    made = await node.prove(partial(node.ledger.state_receipt, name))
     return Response(made.encode(), media_type=BINARY)
 
 
@@ -207,7 +207,7 @@ async def history(request: Request) -> Response:
     newest = await node.ask(lambda: node.ledger.height)
     if height > newest:
         raise AbsentError(f"block {height} is not there, want at most {newest}")
-    made = await node.ask(partial(node.ledger.prove_history, name, height=at))
+    made = await node.prove(partial(node.ledger.prove_history, name, height=at))
     return Response(made.encode(), media_type=BINARY)
 
 
