@@ -16,13 +16,23 @@ from ledgercore import Checkpoint, Ledger, UntrustedError, cosign_checkpoint, te
 from ledgercore.demo.authority import Authority
 from ledgercore.errors import UnavailableError
 from ledgercore.node import node as node_module
+from ledgercore.node.client import NodeClient
+from ledgercore.node.following import Relay
 from ledgercore.node.guard import KEY
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
 from ledgercore.node.routes import events
-from ledgercore.records import Witness
-from tests.node.running import MEMBERS, OPERATOR, Running, running, serving
+from ledgercore.records import KeyCompromise, Witness, encode
+from tests.node.running import (
+    IMPATIENT,
+    MEMBERS,
+    OPERATOR,
+    Running,
+    following,
+    running,
+    serving,
+)
 
 WITNESS = testing.signing_key(50)
 
@@ -108,6 +118,38 @@ def test_states_and_histories_wait_for_the_witnesses_and_are_refused_in_words(
             await cosign(there.node)
             state, history = await asyncio.gather(*waiting)
             assert state.state is not None and len(history.records) == 1
+
+    asyncio.run(act())
+
+
+def test_a_submission_that_ends_its_key_is_answered_while_the_witnesses_are_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the member's own node too, whose copy cannot have the block: it waits for nothing."""
+    monkeypatch.setattr(node_module, "PUBLISHED_S", 0.01)
+
+    async def act() -> None:
+        async with witnessed(tmp_path) as there:
+            await cosign(there.node)
+            caller, key = there.caller(1), testing.signing_key(1)
+            async with following(there, caller, tmp_path) as own:
+                relay = own.node.ordering
+                assert isinstance(relay, Relay)
+                relay._operator._patience = IMPATIENT
+                body = KeyCompromise("member-1")
+                record = key.sign_record(
+                    suite=there.node.ledger.suite,
+                    network=there.node.ledger.network,
+                    kind=body.KIND,
+                    body=encode(body),
+                    sequence=0,
+                    previous=bytes(32),
+                ).encode()
+                client = NodeClient(own.url, "member-1", there.caller(1), IMPATIENT)
+                async with client, asyncio.timeout(10):
+                    with pytest.raises(UnavailableError, match="ask any other member's node"):
+                        await client.submit(record)
+            assert there.node.ledger.size == 2
 
     asyncio.run(act())
 

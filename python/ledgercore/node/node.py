@@ -190,10 +190,12 @@ class Node:
         except RefusedError:
             places = sorted(submitted.places)[-self.limits.receipts_at_once :]
             made = await self._receipts(places)
-            holding = {
-                each.index: each for each in made if is_published(self.anchor, each.checkpoint)
-            }
-            return submitted._replace(receipts=holding)
+            if not all(is_published(self.anchor, each.checkpoint) for each in made):
+                raise UnavailableError(
+                    "records are ordered and end the key that asked, but too few witnesses have "
+                    "cosigned them so far: ask any other member's node for their receipts"
+                ) from None
+            return submitted._replace(receipts={each.index: each for each in made})
         return submitted
 
     async def receipt(self, index: int) -> Receipt:
