@@ -19,11 +19,13 @@ from ledgercore import (
     SigningKey,
     UnavailableError,
     UntrustedError,
+    cosign_checkpoint,
     testing,
 )
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SystemEntropy
 from ledgercore.ledger.snapshot import Snapshot, decode_head
+from ledgercore.records import Witness
 from ledgercore.sync import Request, Response, Source, join_copy, rebuild_copy
 from ledgercore.sync.messages import decode_frames, encode_frames
 
@@ -185,6 +187,42 @@ def test_a_snapshot_is_of_the_anchors_network_and_cosigned(ledger: Ledger, tmp_p
     )
     with pytest.raises(UntrustedError, match="cosigned by 0"):
         Replica.join(tmp_path / "b.ledger", wanting, items)
+
+
+def test_no_snapshot_is_drawn_while_the_newest_block_waits_for_its_witnesses(
+    tmp_path: Path,
+) -> None:
+    witness = testing.signing_key(9)
+    with Ledger.create(
+        tmp_path / "a.ledger",
+        origin=ORIGIN,
+        key=KEY,
+        witnesses=[Witness("w.example", witness.public_key)],
+        quorum=1,
+    ) as ledger:
+
+        def cosign() -> None:
+            note = cosign_checkpoint(ledger.checkpoint, "w.example", witness, 1)
+            ledger.add_cosignatures(note)
+
+        def asked(height: int) -> Response:
+            return source.answer(Request("GET", f"/v1/snapshot/{height}?part=0", 1 << 20, 1000))
+
+        source, carry = Source(ledger), carrying(ledger)
+        for _ in range(3):
+            ledger.append_many([b"%d" % number for number in range(300)])
+        assert asked(1).status == 503 and b"waits for its witnesses" in asked(1).body
+        with pytest.raises(UnavailableError, match="not published yet"):
+            ledger.snapshot()
+        cosign()
+        kept = asked(1)
+        assert kept.status == 200
+        ledger.append(b"waits")
+        assert asked(4).status == 503
+        assert asked(3) == kept, "whoever has begun with it goes on"
+        cosign()
+        with join_copy(tmp_path / "b.ledger", ledger.trust_anchor, ["a"], carry) as copy:  # type: ignore[arg-type]
+            assert copy.checkpoint == ledger.checkpoint
 
 
 def test_a_short_ledger_has_no_snapshot(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_snapshot_is_drawn_once_a_node_and_bounded(tmp_path: Path) -> None:
             assert decode_head(decode_frames(answers[0], 1 << 20)[0])[0] == height
             for wrong, reason in {
                 f"/v1/snapshot/{height + 9}?part=0": "not here yet",
-                f"/v1/snapshot/{height}?part=99": "list index",
+                f"/v1/snapshot/{height}?part=99": "part is 99, want less than 1",
                 f"/v1/snapshot/{height}": "part",
                 "/v1/snapshot/x?part=0": "height",
             }.items():

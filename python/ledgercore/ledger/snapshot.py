@@ -74,10 +74,12 @@ def decode_head(item: bytes) -> tuple[int, int]:
 def snapshot_items(reader: Reader, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
     """The items of the newest moment, all drawn before the ledger goes on.
 
-    Raises ``LimitError`` where they have more bytes than the limit.
+    Raises ``LimitError`` where they have more bytes than the limit, ``UnavailableError`` until
+    the quorum has cosigned that moment's checkpoint.
     """
     items, total = list[bytes](), 0
     with reader.moment() as head:
+        reader.check_published("snapshot")
         for item in _items(reader, head):
             total += len(item)
             if total > limit_bytes:

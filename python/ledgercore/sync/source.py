@@ -126,10 +126,17 @@ class Source:
                 self._parts, self._height = self._draw()
             if part and height != self._height:
                 raise IndexError(f"snapshot of {height} is not kept any more: begin again")
+            if part >= len(self._parts):
+                raise IndexError(f"part is {part}, want less than {len(self._parts)}")
             return Response(200, self._parts[part], BINARY)
 
     def _draw(self) -> tuple[list[bytes], int]:
-        """The pages of a new snapshot, and its height; the one before is let go first."""
+        """The pages of a new snapshot, and its height; the one before is let go first.
+
+        Nobody begins at a checkpoint that is not published: while there is none, that one stays.
+        """
+        if self._ledger.published != self._ledger.checkpoint:
+            raise UnavailableError("newest block waits for its witnesses: ask again")
         self._parts, self._height = [], -1
         try:
             items = self._ledger.snapshot(self._snapshot_bytes)
