@@ -220,7 +220,6 @@ async def run_node(
         try:
             await serve(server, node)
         finally:
-            loop.remove_signal_handler(signal.SIGHUP)
             for each in watching:
                 each.cancel()
     if node.failed.is_set():
@@ -229,14 +228,15 @@ async def run_node(
 
 @contextmanager
 def _told() -> Iterator[asyncio.Event]:
-    """What is set by SIGTERM or SIGINT."""
+    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to renew."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # its default ends the process
     for each in STOP_SIGNALS:
         loop.add_signal_handler(each, told.set)
     try:
         yield told
     finally:
-        for each in STOP_SIGNALS:
+        for each in (signal.SIGHUP, *STOP_SIGNALS):
             loop.remove_signal_handler(each)
 
 
