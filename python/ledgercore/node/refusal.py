@@ -2,7 +2,7 @@
 
 ::
 
-    {"code": "E_MEMBER", "message": "key is no member's", "remedy": "sign with ...", "record": ""}
+    {"code": "E_MEMBER", "message": "key is no member's", "remedy": "sign with ..."}
 
 ``record`` is the id of the record at fault in hexadecimal, and is left out where there is none.
 """
