@@ -368,6 +368,16 @@ def test_no_key_by_the_deadline_gives_the_use_back(town: Town) -> None:
     assert consumer.open(*town.deliver(*town.intend(proposal)))  # by the use that came back
 
 
+def test_what_was_opened_is_not_timed_out(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    consumer = town.parties.consumer
+    consumer.open(*town.deliver(intent, request))
+    town.later(DAY_MS)
+
+    with pytest.raises(RefusedError, match="opened here: acknowledge it"):
+        consumer.time_out(intent)
+
+
 def test_a_sent_key_is_on_record_and_can_be_shown(town: Town) -> None:
     """A consumer that claims it has no key is shown the one that the provider committed to."""
     intent, request = town.intend(town.consent())

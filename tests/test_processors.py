@@ -168,6 +168,7 @@ def received(town: Town) -> bytes:
 
 def test_what_a_processor_received_the_consumer_decides_on_and_erases(town: Town) -> None:
     intent = received(town)
+    handover = town.processor().hand_over(intent)
     agency, consumer, ledger = town.processor(), town.parties.consumer, town.parties.ledger
 
     values = consumer.take_over(agency.hand_over(intent))
@@ -186,6 +187,8 @@ def test_what_a_processor_received_the_consumer_decides_on_and_erases(town: Town
     with pytest.raises(UntrustedError, match="nothing of exchange"):
         agency.hand_over(intent)
     town.accept(consumer.erase([intent], "purpose-achieved"))
+    with pytest.raises(RefusedError, match="exchange is ERASED"):
+        consumer.take_over(handover)
 
 
 def other_value(handover: Handover) -> Handover:

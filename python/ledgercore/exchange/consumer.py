@@ -96,6 +96,8 @@ class Consumer(Recipient):
         state = self._state(intent)
         if (state.consumer, bool(state.processor)) != (self.member, True):
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not received for {self.member}")
+        if state.status == "ERASED":
+            refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing is taken back", intent)
         release, request = handover.release, encode_message(handover.request)
         _, admitted = read_admit(release, intent, self._ledger.trust_anchor)
         if request_commitment(suite, handover.request) != state.request_commitment:

@@ -279,6 +279,8 @@ class Recipient:
         status = exchange_status_at(state, self._now_ms())
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
+        if self._vault.load(f"exchange/{intent.hex()}/release") is not None:
+            refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
         self._vault.erase([_delivery_key(state)])
         return Draft(self._key, ExchangeTimeOut(intent))
 
