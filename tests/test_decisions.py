@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import InvalidProof, RefusedError, records, rules
+from ledgercore import InvalidProof, MalformedError, RefusedError, records, rules
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.messages import Proposal
@@ -118,3 +118,19 @@ def test_review_that_is_late_is_seen_and_still_accepted() -> None:
         decision_status_at(state, time_ms) for time_ms in (REVIEW_ENDS - 1, REVIEW_ENDS)
     ]
     assert "" == code_of(scene.view, sign(scene.view, "consumer", body), REVIEW_ENDS)
+
+
+@pytest.mark.parametrize(
+    ("amount", "error"), [(-1, MalformedError), (2**64, MalformedError), (1.5, TypeError)]
+)
+def test_an_amount_that_is_none_is_refused_and_nothing_is_kept(
+    town: Town, amount: int, error: type[Exception]
+) -> None:
+    town.consent()
+    vault = town.parties.vaults[BANK]
+    before = sorted(vault.names("explanation/"))
+
+    with pytest.raises(error, match=r"amount is .*, want"):
+        town.parties.consumer.decide([bytes(32)], "approved", b"model", [], amount=amount)
+
+    assert sorted(vault.names("explanation/")) == before

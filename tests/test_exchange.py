@@ -236,6 +236,24 @@ def test_an_intent_that_cannot_be_answered_is_refused_and_the_others_are_admitte
     assert all(isinstance(outcome, Accepted) for outcome in submit(town.parties.ledger, drafts))
 
 
+@pytest.mark.parametrize("value", [1.5, None, ["a"], b"a", "a" * 70_000, -(2**64)])
+def test_a_value_that_no_payload_can_carry_is_refused_and_the_others_are_admitted(
+    town: Town, value: object
+) -> None:
+    first, last = town.intend(town.consent()), town.intend(town.consent())
+    source = town.parties.provider._source
+    kept = source[town.firm]
+    source[town.firm] = kept | {FIELDS[0]: value}
+    (bad,) = town.parties.provider.answer([first])
+    source[town.firm] = kept
+    (good,) = town.parties.provider.answer([last])
+
+    assert bad.body.code == "E_CANON"
+    assert all(
+        isinstance(outcome, Accepted) for outcome in submit(town.parties.ledger, [bad, good])
+    )
+
+
 def test_a_refused_record_does_not_take_its_signers_later_ones_with_it(town: Town) -> None:
     proposals = [town.consent() for _ in range(4)]
     intents = [town.intend(proposal) for proposal in proposals]

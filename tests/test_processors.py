@@ -191,6 +191,15 @@ def test_what_a_processor_received_the_consumer_decides_on_and_erases(town: Town
         consumer.take_over(handover)
 
 
+def test_nothing_is_handed_over_once_the_consumer_signed_that_it_is_erased(town: Town) -> None:
+    intent = received(town)
+    town.parties.consumer.take_over(town.processor().hand_over(intent))
+    town.accept(town.parties.consumer.erase([intent], "purpose-achieved"))
+
+    with pytest.raises(RefusedError, match="exchange is ERASED"):
+        town.processor().hand_over(intent)
+
+
 def other_value(handover: Handover) -> Handover:
     leaf, *rest = decode_leaves(handover.payload, FIELD)
     payload = encode_leaves((structs.replace(leaf, value=9), *rest))

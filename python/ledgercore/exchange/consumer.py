@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import group_commit, group_number, hash_domain
-from ledgercore.errors import InvalidError, UntrustedError
+from ledgercore.errors import InvalidError, MalformedError, UntrustedError
 from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
@@ -44,6 +44,7 @@ from ledgercore.rules import (
     decision_object,
     refuse,
 )
+from ledgercore.wording import name_of
 
 __all__ = ["Consumer"]
 
@@ -144,13 +145,14 @@ class Consumer(Recipient):
 
         So does the amount, if there is one; ``report_totals`` adds it up.
         """
+        kept_amount = None if amount is None else self._keep_amount(amount)
         body = DecisionRecord(
             inputs=tuple(inputs),
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
             explanation_commitment=self._keep_explanation("\n".join(reasons)),
-            amount_commitment=None if amount is None else self._keep_amount(amount),
+            amount_commitment=kept_amount,
         )
         return Draft(self._key, body)
 
@@ -166,6 +168,10 @@ class Consumer(Recipient):
         return add_up(self.member, begin, end, opened)
 
     def _keep_amount(self, amount: int) -> bytes:
+        if isinstance(amount, bool) or not isinstance(amount, int):
+            raise TypeError(f"amount is {name_of(type(amount))}, want a whole number")
+        if not 0 <= amount < 1 << 64:
+            raise MalformedError(f"amount is {amount}, want 0 to {(1 << 64) - 1}")
         opening = Amount(amount, group_number(self._entropy.bytes(64)))
         (commitment,) = group_commit([amount], [opening.blinding])
         self._vault.store([(f"amount/{commitment.hex()}", encode_message(opening))])

@@ -44,5 +44,8 @@ class Processor(Recipient):
         payload, release = self._vault.load(f"{kept}/payload"), self._vault.load(f"{kept}/release")
         if payload is None or release is None:
             raise UntrustedError(f"nothing of exchange {intent.hex()[:16]} was opened here")
-        request = self._requested(self._state(intent))
+        state = self._state(intent)
+        if state.status == "ERASED":
+            refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing is handed over", intent)
+        request = self._requested(state)
         return Handover(intent, request, payload, decode_message(release, Release))

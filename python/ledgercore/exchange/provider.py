@@ -14,7 +14,7 @@ from ledgercore import keys
 from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, RefusedError, UntrustedError
+from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
@@ -35,7 +35,14 @@ from ledgercore.exchange.messages import (
 )
 from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.reading import admitted_state, read_state
-from ledgercore.exchange.salted import FIELD, Leaf, commit, encode_leaves, make_leaves
+from ledgercore.exchange.salted import (
+    FIELD,
+    Leaf,
+    commit,
+    decode_leaves,
+    encode_leaves,
+    make_leaves,
+)
 from ledgercore.exchange.sealing import (
     check_delivery_key,
     release_info,
@@ -76,6 +83,7 @@ from ledgercore.rules import (
 )
 from ledgercore.rules.consent import why_uncovered
 from ledgercore.vault import Vault
+from ledgercore.wording import in_words
 
 __all__ = ["KEY_LIFETIME_MS", "Provider", "Values"]
 
@@ -236,7 +244,8 @@ class Provider:
         leaves = make_leaves(FIELD, terms.product, values, self._entropy)
         key = self._entropy.bytes(32)
         context = self._ledger.network + intent
-        ciphertext = seal_payload(encode_leaves(leaves), key, context, self._entropy)
+        payload = _encode_readable(leaves, intent)
+        ciphertext = seal_payload(payload, key, context, self._entropy)
         return self._admit(intent, leaves, key, ciphertext, len(ciphertext))
 
     def _admit(
@@ -460,6 +469,16 @@ def _check_sealable(state: ExchangeState) -> None:
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:
     """Where a vault keeps what was sealed for an exchange, or one ciphertext of it."""
     return f"exchange/{intent.hex()}/sealed/{ciphertext_hash.hex()}"
+
+
+def _encode_readable(leaves: Sequence[Leaf], intent: bytes) -> bytes:
+    """The payload, read as its consumer will read it: an admit of what nobody can open is final."""
+    try:
+        payload = encode_leaves(leaves)
+        decode_leaves(payload, FIELD)
+    except (LedgerError, OverflowError, TypeError) as error:
+        refuse("E_CANON", f"values of the subject cannot be sent: {in_words(error)}", intent)
+    return payload
 
 
 def _one_form(value: Value) -> Value:
