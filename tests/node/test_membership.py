@@ -41,3 +41,15 @@ def test_what_was_looked_up_before_a_block_is_forgotten_with_it(ledger: Ledger) 
         assert len(asked) == again
         with pytest.raises(RefusedError):
             membership.member_of(bytes(32))
+
+
+def test_a_refusal_that_is_remembered_does_not_grow_with_those_who_ask(ledger: Ledger) -> None:
+    def frames() -> int:
+        with pytest.raises(RefusedError, match="is not a member's") as caught:
+            membership.member_of(bytes(32))
+        return len(caught.traceback)
+
+    with ledger:
+        membership = Membership(ledger.state)
+        frames()
+        assert frames() == frames() == frames()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -122,5 +124,33 @@ def test_probes_figures_and_the_document_are_there(tmp_path: Path) -> None:
             assert 'ledgercore_records_total{outcome="accepted"} 2.0' in figures
             assert 'route="submit",status="200"' in figures
             assert b'"/v1/states/{name}"' in await client.fetch("GET", "/openapi.json")
+
+    asyncio.run(act())
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_not_told_by_asyncio(tmp_path: Path) -> None:
+    async def act() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: told.append(context["message"])
+        )
+        async with running(tmp_path) as there:
+            begun, going_on = Event(), Event()
+
+            def refuse_late() -> None:
+                begun.set()
+                going_on.wait(10)
+                raise AbsentError("it is not there")
+
+            asking = asyncio.create_task(there.node.ask(refuse_late))
+            await asyncio.to_thread(begun.wait, 10)
+            asking.cancel()
+            await asyncio.wait([asking])
+            going_on.set()
+            await there.node.ask(lambda: None)
+        del asking
+        gc.collect()
+        await asyncio.sleep(0)
+        assert told == []
 
     asyncio.run(act())

@@ -8,6 +8,7 @@ retired. Answers are kept until the next block, which may change them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from threading import Lock
 
 from ledgercore.errors import RefusedError
@@ -50,7 +51,8 @@ class Membership:
                     known.clear()
                 known[key] = found
         if isinstance(found, RefusedError):
-            raise found
+            # Another one each time: one that is raised again and again keeps every caller's frames.
+            raise copy(found)
         return found
 
     def _look_up(self, key: bytes) -> str | RefusedError:

@@ -175,6 +175,8 @@ class Node:
             future = loop.run_in_executor(self._threads, call)
         except RuntimeError as error:
             raise UnavailableError("node is stopping: ask again, or ask another one") from error
+        # Where nobody waits any more, asyncio would write of an error to the log in its own words.
+        future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(future)
 
     async def submit(self, records: Sequence[bytes], key: bytes) -> Submitted:
