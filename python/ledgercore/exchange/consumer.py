@@ -145,14 +145,15 @@ class Consumer(Recipient):
 
         So does the amount, if there is one; ``report_totals`` adds it up.
         """
-        kept_amount = None if amount is None else self._keep_amount(amount)
+        if amount is not None:
+            _check_amount(amount)  # before anything of the decision is kept
         body = DecisionRecord(
             inputs=tuple(inputs),
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
             explanation_commitment=self._keep_explanation("\n".join(reasons)),
-            amount_commitment=kept_amount,
+            amount_commitment=None if amount is None else self._keep_amount(amount),
         )
         return Draft(self._key, body)
 
@@ -168,10 +169,6 @@ class Consumer(Recipient):
         return add_up(self.member, begin, end, opened)
 
     def _keep_amount(self, amount: int) -> bytes:
-        if isinstance(amount, bool) or not isinstance(amount, int):
-            raise TypeError(f"amount is {name_of(type(amount))}, want a whole number")
-        if not 0 <= amount < 1 << 64:
-            raise MalformedError(f"amount is {amount}, want 0 to {(1 << 64) - 1}")
         opening = Amount(amount, group_number(self._entropy.bytes(64)))
         (commitment,) = group_commit([amount], [opening.blinding])
         self._vault.store([(f"amount/{commitment.hex()}", encode_message(opening))])
@@ -244,3 +241,10 @@ class Consumer(Recipient):
             if state.admission is None:
                 refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
         return self._kept(intents)
+
+
+def _check_amount(amount: int) -> None:
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise TypeError(f"amount is {name_of(type(amount))}, want a whole number")
+    if not 0 <= amount < 1 << 64:
+        raise MalformedError(f"amount is {amount}, want 0 to {(1 << 64) - 1}")
