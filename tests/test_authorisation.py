@@ -201,16 +201,12 @@ def test_every_rule_under_every_authorisation(rule: str, state: str) -> None:
     assert ([] if after is None else [after.uses]) == uses
 
 
-def test_every_input_of_a_row_of_amounts_is_authorised() -> None:
-    """A decision on two products, of which the schema of one alone is authorised."""
-    view = begin()
-    other = records.SchemaRegister("other", 1, "Other", ())
-    act(view, "provider", other)
-    act(view, "provider", product("other.v1", schema="other", codes=()))
+def acknowledged(view: View, second: str) -> list[bytes]:
+    """One exchange on the first product and one on a second, both acknowledged."""
     exchanges = []
     for consent, key, offered in (
         (CONSENT, "consent key", "tax.v1"),
-        (NEW_CONSENT, "new consent key", "other.v1"),
+        (NEW_CONSENT, "new consent key", second),
     ):
         act(view, "consumer", request(consent, key, product=offered))
         act(view, key, authorise(view, consent, key))
@@ -218,6 +214,16 @@ def test_every_input_of_a_row_of_amounts_is_authorised() -> None:
         exchanges.append(act(view, "consumer", intent))
         act(view, "provider", admit(exchanges[-1]))
         act(view, "consumer", records.ExchangeAcknowledge(exchanges[-1]))
+    return exchanges
+
+
+def test_every_input_of_a_row_of_amounts_is_authorised() -> None:
+    """A decision on two products, of which the schema of one alone is authorised."""
+    view = begin()
+    other = records.SchemaRegister("other", 1, "Other", ())
+    act(view, "provider", other)
+    act(view, "provider", product("other.v1", schema="other", codes=()))
+    exchanges = acknowledged(view, "other.v1")
     body = structs.replace(decision(*exchanges), amount_commitment=NOTHING)
 
     act(view, "authority", grant(TAX_SCHEMA))
@@ -234,17 +240,7 @@ def test_a_row_of_amounts_on_two_products_of_a_schema_takes_one_use() -> None:
     """Or its record is twice in the history of the authorisation, which nobody can walk then."""
     view = begin()
     act(view, "provider", product("second.v1"))
-    exchanges = []
-    for consent, key, offered in (
-        (CONSENT, "consent key", "tax.v1"),
-        (NEW_CONSENT, "new consent key", "second.v1"),
-    ):
-        act(view, "consumer", request(consent, key, product=offered))
-        act(view, key, authorise(view, consent, key))
-        intent = records.ExchangeIntent(consent, ROOT, ROOT, FAR)
-        exchanges.append(act(view, "consumer", intent))
-        act(view, "provider", admit(exchanges[-1]))
-        act(view, "consumer", records.ExchangeAcknowledge(exchanges[-1]))
+    exchanges = acknowledged(view, "second.v1")
     act(view, "authority", grant(TAX_SCHEMA, max_uses=1))
     body = structs.replace(decision(*exchanges), amount_commitment=NOTHING)
 
