@@ -15,6 +15,7 @@ from pathlib import Path
 
 import peers
 from ledgercore import Ledger
+from ledgercore._core import state_keys
 from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.rules import signer_object
 from ledgercore.store import SqliteStore
@@ -61,6 +62,7 @@ def storing_only(directory: Path, items: Sequence[bytes]) -> Way:
         signer = signer_object(ledger.trust_anchor.operator_key)
         state = ledger.state(signer)
         assert state is not None, "the operator has signed"
+        keys = state_keys(ledger.trust_anchor.suite, [signer])
         decoded = [decode_transfer(data) for data in ledger.blocks(1)]
     names = count()
 
@@ -72,7 +74,7 @@ def storing_only(directory: Path, items: Sequence[bytes]) -> Way:
             height, first_index = block.height, block.first_index
             with store.transaction():
                 store.add_bundles(height, first_index, transfer.bundles)
-                store.put_states(height, [(signer, state)], {})
+                store.put_states(height, keys, [(signer, state)], {})
                 store.add_header(height, first_index, transfer.header, transfer.note)
         seconds = time.perf_counter() - begin
         store.close()
