@@ -42,6 +42,7 @@ check: $(VENV)/built ## run what CI runs before the tests: format, lints, types,
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy --strict
 	$(BIN)/mypy --strict verifier/ledgercore_verify.py
+	$(BIN)/mypy --strict benches
 	$(BIN)/python -m mypy.stubtest ledgercore._core
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import peers
 from ledgercore._core import (
@@ -26,6 +27,9 @@ from ledgercore._core import (
     verify_multi,
 )
 from measure import OURS, Floor, Goal, Operation, Skipped, Way, timed
+
+if TYPE_CHECKING:
+    import pymerkle
 
 __all__ = ["COUNT", "OPERATIONS", "SIZE", "Tree", "prove", "verify"]
 
@@ -89,7 +93,7 @@ def prove_stored(tree: Tree, indices: list[int]) -> bytes:
     return prove_multi(SUITE, indices, tree.size, build(names, tree.hashes))
 
 
-def make_peer_tree() -> object:
+def make_peer_tree() -> pymerkle.InmemoryTree:
     """The same tree on both sides: the roots are compared before anything is measured."""
     ours = Tree(PEER_SIZE)
     tree = peers.append_pymerkle(ours.items)

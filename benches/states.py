@@ -27,7 +27,7 @@ def name(number: int) -> bytes:
     return b"consent/" + number.to_bytes(32, "big")
 
 
-def states(begin: int, end: int) -> list[tuple[bytes, bytes | None]]:
+def states(begin: int, end: int) -> list[tuple[bytes, bytes]]:
     return [(name(number), number.to_bytes(STATE_BYTES, "big")) for number in range(begin, end)]
 
 

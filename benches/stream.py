@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -105,10 +106,10 @@ def main() -> None:
         directory = Path(name)
         for _ in range(given.rounds):
             timed("AES-256-GCM alone", lambda: cipher_alone(given.mib))
-            stream = timed("seal", lambda: seal(directory, given.mib))
+            stream = timed("seal", partial(seal, directory, given.mib))
             assert isinstance(stream, Sealed)
-            timed("receive", lambda stream=stream: receive(directory, stream))
-            timed("open", lambda stream=stream: open_all(directory, stream))
+            timed("receive", partial(receive, directory, stream))
+            timed("open", partial(open_all, directory, stream))
     best = statistics.median(seconds["AES-256-GCM alone"])
     for what, times in seconds.items():
         median = statistics.median(times)
