@@ -1,12 +1,14 @@
 """Verify a whole ledger from its records alone.
 
 Nothing that is stored is taken on trust: headers, signatures, leaves, tiles, ids and states are
-all made again from the records and compared. Memory is bounded by one block and the state.
+all made again from the records and compared. What the rules make stands in a store of its own,
+which is gone afterwards: in memory are one block, and the hashes of the state map's pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from ledgercore import rules
@@ -16,11 +18,12 @@ from ledgercore.entropy import Entropy
 from ledgercore.errors import CorruptError, LedgerError, RefusedError
 from ledgercore.ledger.head import TILE_WIDTH, Head, stored_block, verify_block
 from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
-from ledgercore.ledger.pages import STATES_AT_ONCE, in_pieces
+from ledgercore.ledger.pages import fill_pages, forget_pages
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
 from ledgercore.ledger.touches import link_touches
 from ledgercore.rules import Position, Touch, View, format_object
+from ledgercore.store import SqliteStore, Store
 
 __all__ = ["Progress", "Report", "audit"]
 
@@ -45,18 +48,19 @@ def audit(
     reader.check_whole("an audit")
     begin = clock.elapsed_s()
     reader.store.check()
-    walk = _Walk(reader, entropy)
-    newest = reader.head
-    while walk.height < newest.block.height:
-        with reader.moment():
-            walk.next_block()
-        if progress is not None:
-            progress(walk.frontier.size, newest.checkpoint.size)
-    # Blocks that came meanwhile, and then the whole: no other may come now.
-    with reader.moment() as head:
-        while walk.height < head.block.height:
-            walk.next_block()
-        walk.finish(head)
+    with closing(SqliteStore.temporary()) as made:
+        walk = _Walk(reader, made, entropy)
+        newest = reader.head
+        while walk.height < newest.block.height:
+            with reader.moment():
+                walk.next_block()
+            if progress is not None:
+                progress(walk.frontier.size, newest.checkpoint.size)
+        # Blocks that came meanwhile, and then the whole: no other may come now.
+        with reader.moment() as head:
+            while walk.height < head.block.height:
+                walk.next_block()
+            walk.finish(head)
     if progress is not None:
         progress(walk.frontier.size, walk.frontier.size)
     seconds = clock.elapsed_s() - begin
@@ -66,17 +70,15 @@ def audit(
 class _Walk:
     """Everything a ledger must hold, made again block by block."""
 
-    def __init__(self, reader: Reader, entropy: Entropy) -> None:
+    def __init__(self, reader: Reader, made: Store, entropy: Entropy) -> None:
         self._store = reader.store
+        self._made = made
         self._anchor = reader.anchor
         self._entropy = entropy
         self._parent = bytes(32)
         self._time_ms = 0
         self._tiles = self._bundles = 0
-        self._values: dict[bytes, bytes] = {}
-        self._heights: dict[bytes, int] = {}
         self._touches = 0
-        self._newest: dict[bytes, int] = {}
         self._recent: list[bytes] = []
         self._runs: dict[Run, list[bytes]] = {}
         self._top_buckets = 0
@@ -158,24 +160,34 @@ class _Walk:
                 raise CorruptError(f"run {run} of ids: bucket {position} is damaged or missing")
 
     def _check_states(self, block: Block, batch: VerifiedBatch) -> None:
-        view = View(self._values.get)
+        view = View(self._state)
         if not rules.apply_plain(view, batch):
             self._apply_each(view, block, batch)
-        self._check_touches(block, view.touches())
+        newest = self._check_touches(block, view.touches())
         changes = view.changes()
-        self._values.update(changes)
-        self._heights.update(dict.fromkeys((name for name, _ in changes), block.height))
-        self.states = self.states.update(changes)
+        names = [name for name, _ in changes]
+        fill_pages(self._made, self.states, names)
+        self._made.put_states(block.height, self._keys(names), changes, newest)
+        self.states = self.states.update(list(changes))
+        forget_pages(self.states)
         if self.states.root() != block.state_root:
             raise CorruptError(f"block {block.height}: rules lead to another state root")
 
-    def _check_touches(self, block: Block, touches: list[Touch]) -> None:
-        links = link_touches(self._touches + 1, touches, self._newest)
+    def _state(self, name: bytes) -> bytes | None:
+        return self._made.state(*self._keys([name]))
+
+    def _keys(self, names: list[bytes]) -> list[bytes]:
+        return state_keys(self._anchor.suite, names)
+
+    def _check_touches(self, block: Block, touches: list[Touch]) -> dict[bytes, int]:
+        names = list({touch.name for touch in touches})
+        newest = dict(zip(names, self._made.newest_touches(self._keys(names)), strict=True))
+        links = link_touches(self._touches + 1, touches, newest)
         for number, touch in enumerate(links.rows, links.first):
             if self._store.touch(number) != touch:
                 raise CorruptError(f"block {block.height}: touch {number} is damaged or missing")
         self._touches += len(links.rows)
-        self._newest.update(links.newest)
+        return links.newest
 
     def _apply_each(self, view: View, block: Block, batch: VerifiedBatch) -> None:
         for at in range(block.count):
@@ -193,7 +205,7 @@ class _Walk:
             "bundle": self._bundles,
             "tile": self._tiles,
             "bucket": sum(map(len, self._runs.values())) + self._top_buckets,
-            "state": len(self._values),
+            "state": len(self.states),
             "touch": self._touches,
         }
         for part, count in want.items():
@@ -201,17 +213,12 @@ class _Walk:
                 raise CorruptError(f"store has {counts[part]} rows of {part}, want {count}")
         for run, buckets in self._runs.items():
             self._check_run(run, buckets)
-        for states in in_pieces(self._store.states(), STATES_AT_ONCE):
-            keys = state_keys(self._anchor.suite, [state.name for state in states])
-            for made, (key, name, value, height, touch) in zip(keys, states, strict=True):
-                put = (made, self._values.get(name), self._heights.get(name))
-                if put != (key, value, height):
-                    raise CorruptError(
-                        f"state of {format_object(name)} is not the one that the rules make"
-                    )
-                if self._newest.get(name, 0) != touch:
-                    raise CorruptError(
-                        f"newest touch of {format_object(name)} is not the one that records make"
-                    )
+        for got, made in zip(self._store.states(), self._made.states(), strict=False):
+            if got == made:
+                continue
+            what = "state" if got._replace(touch=made.touch) != made else "newest touch"
+            raise CorruptError(
+                f"{what} of {format_object(got.name)} is not the one that the rules make"
+            )
         if self.frontier.root() != head.checkpoint.root:
             raise CorruptError("newest checkpoint is not the one that the records lead to")

@@ -32,58 +32,17 @@ from ledgercore.store.contract import (
 )
 from ledgercore.store.log import BUSY_MS, LogMover, remove_empty_log
 from ledgercore.store.sqlite_errors import DAMAGE, SQLITE_ERRORS, translated, translating
+from ledgercore.store.sqlite_tables import (
+    APPLICATION_ID,
+    FORMAT_VERSION,
+    PAGE_BYTES,
+    SCHEMA,
+    make_tables,
+)
 from ledgercore.store.tables import TABLES
 from ledgercore.wording import name_of
 
 __all__ = ["SqliteStore"]
-
-_APPLICATION_ID = 0x4C444752  # "LDGR"
-_FORMAT_VERSION = 1
-
-_TABLES = """
-CREATE TABLE block (
-    height INTEGER PRIMARY KEY,
-    first_index INTEGER NOT NULL,
-    header BLOB NOT NULL,
-    note TEXT NOT NULL
-) STRICT;
-CREATE TABLE bundle (
-    first_index INTEGER PRIMARY KEY,
-    height INTEGER NOT NULL,
-    records BLOB NOT NULL
-) STRICT;
-CREATE TABLE tile (
-    level INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    hashes BLOB NOT NULL,
-    PRIMARY KEY (level, position)
-) STRICT;
-CREATE TABLE bucket (
-    level INTEGER NOT NULL,
-    run INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    entries BLOB NOT NULL,
-    PRIMARY KEY (level, run, position)
-) STRICT;
-CREATE TABLE state (
-    key BLOB PRIMARY KEY,
-    name BLOB NOT NULL,
-    value BLOB NOT NULL,
-    height INTEGER NOT NULL,
-    touch INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE touch (
-    number INTEGER PRIMARY KEY,
-    record INTEGER NOT NULL,
-    previous INTEGER NOT NULL
-) STRICT;
-"""
-
-_SCHEMA = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
-"""What the database must say of itself, and nothing else: no trigger, view, index or column."""
-
-_PAGE_BYTES = 8192
-"""A full tile takes one page and a few bytes, and a block of many records half the calls."""
 
 _CACHE_KIB = 4096
 """Pages kept in memory between transactions; those that one has changed stay until it ends."""
@@ -97,8 +56,11 @@ _LOG_PAGES = 1000
 _LONGEST_LOG = 4 * _LOG_PAGES
 """Pages from which on a transaction waits until all of the log is moved, and it begins anew."""
 
-_LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
+_LOG_BYTES = 32 + _LOG_PAGES * (24 + PAGE_BYTES)
 """Bytes that those pages take, with the log's header and theirs."""
+
+_TEMPORARY = ""
+"""What SQLite opens as a database of its own, which is gone when it is closed."""
 
 
 class _Transaction:
@@ -144,7 +106,7 @@ class SqliteStore:
         self._read_only = read_only
         self._vfs = vfs
         self._log_pages = 0
-        self._mover = LogMover(self._path) if vfs is None else None
+        self._mover = LogMover(self._path) if vfs is None and self._path != _TEMPORARY else None
         self._transaction = _Transaction(self._begin, self._commit, self._roll_back)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
@@ -161,6 +123,8 @@ class SqliteStore:
         self._connection = apsw.Connection(name, flags=flags, vfs=self._vfs)
         self._name = name
         try:
+            if self._path == _TEMPORARY:
+                make_tables(self._connection)
             if self._vfs is not None:
                 self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._configure()
@@ -178,26 +142,33 @@ class SqliteStore:
         with translating(str(path)):
             connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
             try:
-                connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-                connection.execute("PRAGMA journal_mode=WAL")
-                with connection:
-                    connection.execute(_TABLES)
-                    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-                    connection.execute(f"PRAGMA user_version={_FORMAT_VERSION}")
+                make_tables(connection)
             finally:
                 connection.close()
         return cls(path, vfs=vfs)
+
+    @classmethod
+    def temporary(cls) -> SqliteStore:
+        """Make an empty store that nothing else opens and that is gone when it is closed.
+
+        Its pages are in memory up to a bound, and then in a file of the system's without a name.
+        Nothing in it is durable, and a transaction that has begun cannot be taken back.
+        """
+        return cls(_TEMPORARY)
 
     def _configure(self) -> None:
         connection = self._connection
         connection.set_busy_timeout(BUSY_MS)
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.set_wal_hook(self._count_log_pages)  # in the place of SQLite's own hook
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-        connection.execute("PRAGMA cache_spill=OFF")
         connection.execute("PRAGMA temp_store=MEMORY")
+        if self._path == _TEMPORARY:
+            connection.execute("PRAGMA journal_mode=OFF")
+            return
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_spill=OFF")
+        connection.set_wal_hook(self._count_log_pages)  # in the place of SQLite's own hook
 
     def _count_log_pages(self, connection: object, database: str, pages: int) -> int:
         self._log_pages = pages
@@ -227,12 +198,12 @@ class SqliteStore:
 
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
-        if application_id != _APPLICATION_ID:
+        if application_id != APPLICATION_ID:
             raise StoreError(f"{self._path} is not a ledger: ledgercore init makes one")
         version = self._value("PRAGMA user_version")
-        if version != _FORMAT_VERSION:
+        if version != FORMAT_VERSION:
             raise StoreError(
-                f"{self._path} has format {version}, want {_FORMAT_VERSION}: "
+                f"{self._path} has format {version}, want {FORMAT_VERSION}: "
                 "open it with the release that wrote it"
             )
         self._check_schema(self._connection)
@@ -241,7 +212,7 @@ class SqliteStore:
         with translating(self._path):
             rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
         made = {sql for name, sql in rows if not str(name).startswith("sqlite_autoindex_")}
-        for statement in made ^ _SCHEMA:
+        for statement in made ^ SCHEMA:
             words = " ".join(str(statement).split()[1:3]).partition("(")[0].lower()
             what = f"its schema {'has another' if statement in made else 'lacks its'} {words}"
             raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")

@@ -1,0 +1,65 @@
+"""The tables of a ledger's SQLite file: docs/spec/storage.md says what each of them holds."""
+
+from __future__ import annotations
+
+import apsw
+
+__all__ = ["APPLICATION_ID", "FORMAT_VERSION", "PAGE_BYTES", "SCHEMA", "make_tables"]
+
+APPLICATION_ID = 0x4C444752  # "LDGR"
+FORMAT_VERSION = 1
+
+_TABLES = """
+CREATE TABLE block (
+    height INTEGER PRIMARY KEY,
+    first_index INTEGER NOT NULL,
+    header BLOB NOT NULL,
+    note TEXT NOT NULL
+) STRICT;
+CREATE TABLE bundle (
+    first_index INTEGER PRIMARY KEY,
+    height INTEGER NOT NULL,
+    records BLOB NOT NULL
+) STRICT;
+CREATE TABLE tile (
+    level INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, position)
+) STRICT;
+CREATE TABLE bucket (
+    level INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    entries BLOB NOT NULL,
+    PRIMARY KEY (level, run, position)
+) STRICT;
+CREATE TABLE state (
+    key BLOB PRIMARY KEY,
+    name BLOB NOT NULL,
+    value BLOB NOT NULL,
+    height INTEGER NOT NULL,
+    touch INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE touch (
+    number INTEGER PRIMARY KEY,
+    record INTEGER NOT NULL,
+    previous INTEGER NOT NULL
+) STRICT;
+"""
+
+SCHEMA = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
+"""What the database must say of itself, and nothing else: no trigger, view, index or column."""
+
+PAGE_BYTES = 8192
+"""A full tile takes one page and a few bytes, and a block of many records half the calls."""
+
+
+def make_tables(connection: apsw.Connection) -> None:
+    """Make the tables of a ledger in an empty database."""
+    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    with connection:
+        connection.execute(_TABLES)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
