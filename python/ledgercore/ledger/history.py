@@ -49,6 +49,7 @@ def prove_history(reader: Reader, name: bytes, height: int | None) -> HistoryPro
         entries = read_history(reader, name)
         earlier, consistency = None, list[bytes]()
         if height is not None and height != head.block.height:
+            reader.check_published("history", height)
             block, earlier = reader.block(height), reader.note(height).encode()
             consistency = reader.prove_consistency(block.first_index + block.count, None)
         return HistoryProof(

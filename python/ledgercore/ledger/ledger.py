@@ -375,7 +375,7 @@ class Ledger:
 
         With ``height`` the proof also holds the records that came later: what makes the earlier
         part complete is that the whole is. Raises ``UnavailableError`` until the quorum has
-        cosigned the newest checkpoint.
+        cosigned the newest checkpoint, and where it has not cosigned that of the height.
         """
         check_bytes("object's name", name)
         height = None if height is None else index_of("height", height)

@@ -222,13 +222,17 @@ class Reader:
             height = self._published.newest(head.block.height)
             return None if height < 0 else self._seal(head, height)[2]
 
-    def check_published(self, what: str) -> None:
-        """Refuse what stands under the newest checkpoint while nobody would trust that."""
+    def check_published(self, what: str, height: int | None = None) -> None:
+        """Refuse what stands under a checkpoint, or the newest, while nobody would trust that."""
         with self.moment() as head:
-            if not self._published.holds(head.note):
+            if height is None:
+                height, note, remedy = head.block.height, head.note, "ask again"
+            else:
+                note, remedy = self._seal(head, height)[2], "ask as of another height"
+            if not self._published.holds(note):
                 raise UnavailableError(
-                    f"{what} is not published yet: too few witnesses have cosigned block "
-                    f"{head.block.height} so far; ask again"
+                    f"{what} is not published yet: too few witnesses have cosigned block {height} "
+                    f"so far; {remedy}"
                 )
 
     def record(self, index: int) -> Record:
