@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -33,7 +34,10 @@ from machine import describe_machine
 
 MEMBERS = {"operator": (), "north": ("provider",), "south": ("consumer",), "west": ("supervisor",)}
 RECORDS, BODY_BYTES = 1_000, 400
+ALONE = 100
+"""Records that are submitted one by one."""
 GOAL_RECORDS_S = 5_000
+GOAL_ALONE_MS = 50.0
 GOAL_P99_MS = 250.0
 GOAL_RSS_MIB = 256
 GROWTH_MIB = 16
@@ -46,6 +50,8 @@ class Course:
 
     due: dict[int, float] = field(default_factory=dict)
     """When the block that ends at a size was due."""
+    alone_s: list[float] = field(default_factory=list)
+    """How long each record took that was submitted alone, at its member's own node."""
     answered: dict[int, float] = field(default_factory=dict)
     reached: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     """Sizes that a node's events have shown, with their moments."""
@@ -61,10 +67,10 @@ class Chain:
         self._key, self._network = key, network
         self._sequence, self._previous = 0, bytes(32)
 
-    def next(self) -> list[bytes]:
+    def next(self, count: int = RECORDS) -> list[bytes]:
         bodies = [
             (self._sequence + at).to_bytes(8, "big") + os.urandom(16) * ((BODY_BYTES - 8) // 16)
-            for at in range(RECORDS)
+            for at in range(count)
         ]
         batch = sign_batch(
             self._key,
@@ -75,9 +81,9 @@ class Chain:
             sequence=self._sequence,
             previous=self._previous,
         )
-        self._sequence += RECORDS
-        self._previous = batch[RECORDS - 1].id
-        return [batch[at].encode() for at in range(RECORDS)]
+        self._sequence += count
+        self._previous = batch[count - 1].id
+        return [batch[at].encode() for at in range(count)]
 
 
 async def hold(
@@ -88,12 +94,15 @@ async def hold(
     caller = places[1].caller()
     clients = [NodeClient(place.url, place.member, caller, Patience()) for place in places]
     chain = Chain(caller.key, caller.anchor.network)
+    for _ in range(ALONE):
+        (record,) = chain.next(1)
+        course.alone_s.append(await seconds_of(clients[1].submit(record)))
     watching = [asyncio.create_task(watch(client, course)) for client in clients]
     ids = {process.place.member: process.id for process in processes}
     sampling = asyncio.create_task(sample(ids, course))
     submitting: list[asyncio.Task[None]] = []
     turn = asyncio.Lock()
-    begin, size = time.perf_counter() + 0.5, 1
+    begin, size = time.perf_counter() + 0.5, 1 + ALONE
     blocks = int(rate * seconds / RECORDS)
     for number in range(blocks):
         due = begin + number * RECORDS / rate
@@ -114,6 +123,12 @@ async def hold(
     for client in clients:
         await client.close()
     return course
+
+
+async def seconds_of(call: Awaitable[object]) -> float:
+    begin = time.perf_counter()
+    await call
+    return time.perf_counter() - begin
 
 
 async def submit(
@@ -177,6 +192,7 @@ def report(course: Course) -> dict[str, Any]:
     to_all = [1000 * (everywhere[size] - due) for size, due in course.due.items()]
     until = max(course.due.values())
     queue = [float(count) for at, count in course.behind if first <= at <= until]
+    alone = [1000 * each for each in course.alone_s]
     growth = {member: quarters(values) for member, values in course.memory.items()}
     return {
         "seconds": round(last - first, 1),
@@ -189,6 +205,10 @@ def report(course: Course) -> dict[str, Any]:
         "on_all_ms": {
             "p50": round(percentile(to_all, 0.5), 1),
             "p99": round(percentile(to_all, 0.99), 1),
+        },
+        "alone_ms": {
+            "p50": round(percentile(alone, 0.5), 1),
+            "p99": round(percentile(alone, 0.99), 1),
         },
         "behind_records": [round(each) for each in quarters(queue)],
         "memory_mib": {member: [round(each) for each in pair] for member, pair in growth.items()},
@@ -206,6 +226,9 @@ def misses(course: Course, found: dict[str, Any]) -> list[str]:
     p99 = found["durable_ms"]["p99"]
     if p99 > GOAL_P99_MS:
         missed.append(f"p99 until durable is {p99} ms, want at most {GOAL_P99_MS}")
+    p50 = found["alone_ms"]["p50"]
+    if p50 > GOAL_ALONE_MS:
+        missed.append(f"half of the lone records take {p50} ms or more, want {GOAL_ALONE_MS}")
     if found["highest_memory_mib"] > GOAL_RSS_MIB:
         missed.append(f"memory is {found['highest_memory_mib']} MiB, want at most {GOAL_RSS_MIB}")
     third, fourth = found["behind_records"]

@@ -33,6 +33,7 @@ from ledgercore.sync import (
 )
 from ledgercore.sync.messages import (
     ask_blocks,
+    ask_checkpoint,
     decode_frames,
     decode_hashes,
     encode_frames,
@@ -482,3 +483,52 @@ def test_an_operator_whose_first_cosigned_checkpoint_is_an_older_one_is_followed
                 what = follower.next()
             follower.receive(what, older)
             assert follower.evidence[-1].offence == "went-back"
+
+
+def test_news_that_comes_while_a_peer_is_asked_is_asked_for_at_once(
+    ledger: Ledger, world: World, tmp_path: Path
+) -> None:
+    source = Source(ledger)
+    world.peers = {"a": source.answer}
+    with begun(ledger, tmp_path / "b.ledger") as copy:
+        follower = world.follower(copy)
+        catch_up(follower, world.carry, world.pause)
+        asked = resting(follower, world)
+        answer = source.answer(asked.request)
+        grow(ledger, 1)
+
+        follower.wake("a", ledger.checkpoint)
+        follower.receive(asked, answer)
+
+        while copy.height < ledger.height:
+            what = follower.next()
+            assert isinstance(what, Ask), what
+            follower.receive(what, world.carry(*what))
+
+
+def test_what_a_peer_tells_late_is_no_offence_and_what_it_tells_falsely_is(
+    ledger: Ledger, world: World, tmp_path: Path
+) -> None:
+    world.peers = {"a": Source(ledger).answer}
+    with begun(ledger, tmp_path / "b.ledger") as copy:
+        follower = world.follower(copy)
+        catch_up(follower, world.carry, world.pause)
+        for note in (ledger.note(2), ledger.checkpoint, "no checkpoint"):
+            follower.wake("a", note)
+        assert follower.evidence == []
+        follower.receive(resting(follower, world), Source(ledger).answer(ask_checkpoint()))
+        forged = ledger.checkpoint
+        grow(ledger, 1)
+        lines = ledger.checkpoint.split("\n")
+        forged = "\n".join([*lines[:-2], forged.split("\n")[-2], ""])
+
+        follower.wake("a", forged)
+
+        assert [each.offence for each in follower.evidence] == ["forged"]
+
+
+def resting(follower: Follower, world: World) -> Ask:
+    """What is asked next, when it may be."""
+    while not isinstance(what := follower.next(), Ask):
+        world.pause(what.duration_ms / 1000)
+    return what

@@ -66,6 +66,9 @@ class Entrance:
                 await sleep(AGAIN_S)
                 continue
             many = len(self._under_way) >= limits.handshakes
+            # Else the end of an answer waits for the caller's acknowledgement, which is 40 ms late.
+            # asyncio sees to that only where a listening socket was made with a protocol's number.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if many or self._of_address[host] >= limits.handshakes_of_address:
                 connection.close()
                 self._refused()

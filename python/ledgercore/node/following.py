@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -171,16 +171,24 @@ class Following:
 
         For the copy's thread. There is a reason in the place of an answer that has not come.
         """
-        follower = self._follower
         if isinstance(answer, str):
-            follower.fail(ask, answer)
+            self._follower.fail(ask, answer)
         else:
-            follower.receive(ask, answer)
+            self._follower.receive(ask, answer)
             if ask.request == ask_checkpoint() and answer.status == 200:
                 # What passes on the disk passes here: the peer is asked again.
                 passing = (BusyError, DiskFullError)
                 with suppress(InvalidError, MalformedError, UnicodeDecodeError, *passing):
                     self._copy.add_cosignatures(answer.body.decode())
+        return self._found()
+
+    def _told(self, peer: str, note: str) -> _Found:
+        """The same of what a peer's event stream says."""
+        self._follower.wake(peer, note)
+        return self._found()
+
+    def _found(self) -> _Found:
+        follower = self._follower
         shut_out = frozenset(each for each in self._channels if follower.standing(each).shut_out)
         return _Found(
             self._copy.checkpoint,
@@ -191,20 +199,24 @@ class Following:
         )
 
     async def _ask(self, ask: Ask) -> None:
-        loop = asyncio.get_running_loop()
         answer: Response | str
         try:
             answer = await self._channels[ask.peer].send(ask.request)
         except LedgerError as error:
             answer = str(error)
         self._hear(ask.peer, answer)
+        await self._decide(ask.peer, partial(self._take, ask, answer))
+
+    async def _decide(self, peer: str, take: Callable[[], _Found]) -> None:
+        """Take what has come of a peer, on the copy's thread, and go on from there."""
+        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._thread, self._take, ask, answer)
+            found = await loop.run_in_executor(self._thread, take)
         except LedgerError as error:
             self._node.log.error("copy cannot be written", error=type(error).__name__)
             self._node.failed.set()
             return
-        self._look(ask.peer, found)
+        self._look(peer, found)
         self._wake.set()
         if found.note != self._note:
             self._note = found.note
@@ -263,11 +275,8 @@ class Following:
         """Have a peer tell when it has something new; without it the follower asks now and then."""
         while channel.member not in self._shut_out:
             with suppress(LedgerError):
-                async for _ in channel.events(SILENCE_S, NOTE_BYTES):
-                    loop = asyncio.get_running_loop()
-                    wake = partial(self._follower.wake, channel.member)
-                    await loop.run_in_executor(self._thread, wake)
-                    self._wake.set()
+                async for note in channel.events(SILENCE_S, NOTE_BYTES):
+                    await self._decide(channel.member, partial(self._told, channel.member, note))
             await sleep(_drawn(2 * RETRY_S, self._entropy))
 
 
@@ -303,11 +312,12 @@ class Relay:
         return await self._operator.promise(record)
 
     async def _has(self, index: int) -> None:
-        feed = self._node.feed
+        feed, news = self._node.feed, self._node.feed.news
         while await self._node.ask(lambda: self._node.ledger.size) <= index:
             if feed.closed:
                 raise UnavailableError("node is stopping: ask again, which is safe")
-            await feed.newer(feed.news, RETRY_S)
+            # What came while the size was looked up is news as well.
+            news = await feed.newer(news, RETRY_S)
 
     def _check(self, records: Sequence[bytes], outcomes: Sequence[Outcome]) -> None:
         for record, outcome in zip(records, outcomes, strict=True):

@@ -13,6 +13,7 @@ For one thread. Errors of the copy's own disk are raised from ``receive``; then 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from ledgercore._core import Anchor, Checkpoint, verify_consistency
@@ -98,6 +99,8 @@ class _Peer:
         """The height of the newest published checkpoint that it showed."""
         self.level = False
         """Whether it had nothing new when it was asked last."""
+        self.woken = False
+        """Whether it has said that it has something new since it was asked for that last."""
         self.stalls = 0
         """How often it kept us waiting for blocks in vain since it gave some, whatever else it
         answered meanwhile."""
@@ -145,11 +148,28 @@ class Follower:
         """A peer's score."""
         return self._peers[peer].standing
 
-    def wake(self, peer: str) -> None:
-        """Ask a peer now that has said that it has something new; one that failed waits on."""
-        standing = self._peers[peer].standing
-        if not standing.failures:
-            standing.ready_ms = min(standing.ready_ms, self._now_ms())
+    def wake(self, peer: str, note: str) -> None:
+        """Take the newer checkpoint that a peer tells by itself, as it does on its event stream.
+
+        Where that cannot be now it is asked for it as soon as it may be; one that failed waits on.
+        """
+        found = self._peers[peer]
+        if found.standing.failures:
+            return
+        found.standing.ready_ms = min(found.standing.ready_ms, self._now_ms())
+        if self._is_idle(found) and self._is_news(found, note):
+            self._take_checkpoint(found, Ask(peer, ask_checkpoint()), note.encode())
+        else:
+            found.woken = True
+
+    def _is_idle(self, peer: _Peer) -> bool:
+        return self._is_free(peer) and peer.claim is None and peer.disputed is None
+
+    def _is_news(self, peer: _Peer, note: str) -> bool:
+        """An older note is no offence: what is told and what is answered come by different ways."""
+        with suppress(MalformedError):
+            return Checkpoint.parse(note).height > max(peer.highest, self._copy.height)
+        return False
 
     def next(self) -> Ask | Wait:
         """What to fetch next; each peer is asked one thing at a time.
@@ -184,11 +204,13 @@ class Follower:
         if peer.claim is not None:
             ours, claim = self._own(), Checkpoint.parse(peer.claim)
             if claim.height > ours.height:
-                if not peer.proven_from:
+                # The next block names ours itself, and is as good evidence where it does not.
+                if claim.height > ours.height + 1 and not peer.proven_from:
                     return ask_consistency(ours.size, claim.size)
                 return self._next_blocks(claim)
             self._compare(peer.claim)
             peer.claim, peer.proven_from = None, 0
+        peer.woken = False
         return ask_checkpoint()
 
     def _next_blocks(self, claim: Checkpoint) -> Request:
@@ -332,7 +354,7 @@ class Follower:
 
     def _rest(self, peer: _Peer) -> None:
         peer.level = True
-        peer.standing.ready_ms = self._now_ms() + POLL_MS
+        peer.standing.ready_ms = self._now_ms() + (0 if peer.woken else POLL_MS)
 
     def _blame(self, peer: _Peer, kind: str, ask: Ask, reason: str, answer: bytes = b"") -> None:
         peer.level = False
