@@ -251,6 +251,32 @@ def test_a_new_follower_that_waits_for_its_peers_ends_when_it_is_told(
     assert lines[-1]["event"] == "stopped"
 
 
+def held_signals(process: NodeProcess) -> int:
+    """The signals that wait in a process, as a mask."""
+    status = Path(f"/proc/{process.id}/status").read_text()
+    return int(status.split("SigBlk:")[1].split()[0], 16)
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_that_is_told_to_end_before_it_listens_ends_as_it_would_later(
+    places: list[Place], told: signal.Signals
+) -> None:
+    process = NodeProcess(places[0])
+    process.start()
+    try:
+        while not held_signals(process) >> (told - 1) & 1:
+            assert process.runs and not process.log.read_bytes(), "it listens already"
+            time.sleep(0.001)
+        process.renew()
+
+        assert process.stop(told) == 0
+    finally:
+        if process.runs:
+            process.kill()
+    events = [json.loads(line)["event"] for line in process.log.read_text().splitlines()]
+    assert events[-1] == "stopped"
+
+
 def test_a_listening_socket_is_closed_without_waiting_for_what_is_under_way(
     places: list[Place],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +24,17 @@ OPERATOR = ("operator", "https://localhost:7443")
 """Whom settings name until somebody writes in who it is."""
 
 
+HELD = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""What a node that runs takes by handlers of its own."""
+
+
 @click.group("node")
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Run one member's node: the operator's orders, the others follow and verify."""
+    if context.invoked_subcommand == "run":
+        # To import what a node needs takes most of a second: until it has its handlers they wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     check_extra()
 
 

@@ -228,15 +228,21 @@ async def run_node(
 
 @contextmanager
 def _told() -> Iterator[asyncio.Event]:
-    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to renew."""
+    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to renew.
+
+    Those that were held back until now come as soon as they are listened to.
+    """
     loop, told = asyncio.get_running_loop(), asyncio.Event()
+    listened_to = (signal.SIGHUP, *STOP_SIGNALS)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # its default ends the process
     for each in STOP_SIGNALS:
         loop.add_signal_handler(each, told.set)
+    held = signal.pthread_sigmask(signal.SIG_UNBLOCK, listened_to)
     try:
         yield told
     finally:
-        for each in (signal.SIGHUP, *STOP_SIGNALS):
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        for each in listened_to:
             loop.remove_signal_handler(each)
 
 
