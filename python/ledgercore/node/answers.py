@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response as Answer
 
 from ledgercore.errors import (
     AbsentError,
@@ -27,19 +27,25 @@ from ledgercore.errors import (
 )
 from ledgercore.node.rates import TooManyError
 from ledgercore.node.refusal import Refusal
+from ledgercore.sync.messages import Response
 
 __all__ = [
     "JSON",
+    "REASON_CHARACTERS",
     "STATUSES",
     "SlowError",
     "TooLargeError",
     "error_answer",
     "error_of",
     "json_answer",
+    "refusal_in",
     "status_of",
 ]
 
 JSON = "application/json"
+
+REASON_CHARACTERS = 500
+"""What is shown of another node's words at most."""
 
 
 class SlowError(LedgerError):
@@ -73,12 +79,12 @@ def status_of(error: LedgerError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
-def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """A value as JSON."""
-    return Response(msgspec.json.encode(value), status, headers, JSON)
+    return Answer(msgspec.json.encode(value), status, headers, JSON)
 
 
-def error_answer(error: LedgerError, status: int | None = None) -> Response:
+def error_answer(error: LedgerError, status: int | None = None) -> Answer:
     """An error as an answer; what went wrong inside the node is not told in detail."""
     status = status_of(error) if status is None else status
     body: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
@@ -137,6 +143,20 @@ def error_of(status: int, body: bytes) -> LedgerError:
     if status == 404 or said.error == "AbsentError":
         return AbsentError(message)
     return UnavailableError(message) if status >= 500 else MalformedError(message)
+
+
+def refusal_in(answer: Response) -> LedgerError | None:
+    """Why a node does not let whoever asks ask, with its remedy; None where it does."""
+    if answer.status not in (401, 403):
+        return None
+    error = error_of(answer.status, answer.body)
+    if isinstance(error, RefusedError):
+        return RefusedError(error.code, _short(error.message), remedy=_short(error.remedy))
+    return UntrustedError(_short(str(error)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= REASON_CHARACTERS else f"{text[:REASON_CHARACTERS]}..."
 
 
 def _refused(body: bytes) -> LedgerError:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 from ledgercore.errors import UnavailableError
+from ledgercore.node.answers import refusal_in
 from ledgercore.node.channel import Channel
 from ledgercore.sync import Request, Response, Transport
 
@@ -61,9 +62,13 @@ async def carry_on_thread(
         answer = asyncio.run_coroutine_threadsafe(by_member[peer].send(request), loop)
         asked.add(answer)
         try:
-            return answer.result()
+            found = answer.result()
         finally:
             asked.discard(answer)
+        refusal = refusal_in(found)
+        if refusal is not None:
+            raise refusal  # it says more than its status
+        return found
 
     def stop() -> None:
         nonlocal stopped

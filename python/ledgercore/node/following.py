@@ -35,6 +35,7 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger import Replica
 from ledgercore.ledger.writer import Outcome
+from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
@@ -126,7 +127,8 @@ class Following:
         self._asking: set[asyncio.Task[None]] = set()
         self._note = copy.checkpoint
         self._shut_out: frozenset[str] = frozenset()
-        self._silent: set[str] = set()
+        self._heard: dict[str, str] = {}
+        """What was logged of a peer last; nothing where it answers."""
         self._kept: set[Evidence | bytes] = set()
         self._files = 0
         self.caught_up = False
@@ -223,14 +225,18 @@ class Following:
             await self._node.announce()
 
     def _hear(self, peer: str, answer: Response | str) -> None:
-        """Log when a peer falls silent, and when it answers again."""
-        if isinstance(answer, Response):
-            if peer in self._silent:
-                self._silent.remove(peer)
-                self._node.log.info("peer answers again", peer=peer)
-        elif peer not in self._silent:
-            self._silent.add(peer)
-            self._node.log.warning("peer does not answer", peer=peer, reason=answer)
+        """Log when a peer falls silent or refuses this node, and when it answers again."""
+        event, said = "", dict[str, str]()
+        if isinstance(answer, str):
+            event, said = "peer does not answer", {"reason": answer}
+        elif (refusal := refusal_in(answer)) is not None:
+            event, said = "peer refuses this node", {"reason": str(refusal)}
+        before = self._heard.get(peer, "")
+        self._heard[peer] = event
+        if event and event != before:
+            self._node.log.warning(event, peer=peer, **said)
+        elif before and not event:
+            self._node.log.info("peer answers again", peer=peer)
 
     def _look(self, peer: str, found: _Found) -> None:
         """Notice what the follower has found out."""

@@ -10,6 +10,7 @@ from typing import Any
 from ledgercore._core import Checkpoint
 from ledgercore.errors import LedgerError, StoreError, UnavailableError
 from ledgercore.ledger import Replica
+from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
@@ -103,8 +104,8 @@ async def repair_copy(settings: Settings, caller: Caller) -> dict[str, Any]:
 
 
 async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Channel]) -> None:
-    """Until no peer that is still asked has anything new, or none can be reached."""
-    silent = 0
+    """Until no peer that is still asked has anything new, or none answers."""
+    silent, reasons = 0, dict[str, str]()
     while not follower.level and silent < ATTEMPTS * len(channels):
         what = follower.next()
         if not isinstance(what, Ask):
@@ -112,14 +113,19 @@ async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Chann
             continue
         try:
             answer = await channels[what.peer].send(what.request)
+            if (refusal := refusal_in(answer)) is not None:
+                raise refusal
         except LedgerError as error:
-            silent += 1
+            silent, reasons[what.peer] = silent + 1, str(error)
             follower.fail(what, str(error))
         else:
             silent = 0
             await asyncio.to_thread(follower.receive, what, answer)
     if silent and all(each.offence == "unreachable" for each in follower.evidence):
-        raise UnavailableError(f"no peer answers any more: the copy is at height {copy.height}")
+        told = "; ".join(f"{peer}: {reason}" for peer, reason in reasons.items())
+        raise UnavailableError(
+            f"no peer answers any more: the copy is at height {copy.height}: {told}"
+        )
 
 
 async def node_status(url: str, member: str, caller: Caller) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.membership import Membership
 from ledgercore.node.metrics import Metrics
+from ledgercore.node.own_key import KeyFault
 from ledgercore.node.promising import Promises
 from ledgercore.node.submission import Submitted
 from ledgercore.proofs import Promise
@@ -124,7 +125,11 @@ class Node:
         self.promising: Promising = self._promises
         self.failed = asyncio.Event()
         """Set when something beside answering has ended for good: the node must be started anew."""
-        self.ready: Callable[[], bool] = lambda: not self.failed.is_set()
+        self.caught_up: Callable[[], bool] = lambda: True
+        """Whether a copy once was level with its peers."""
+        self.look_at_key: Callable[[], KeyFault | None] = lambda: None
+        """What the ledger has against the key that the node asks others with; it reads."""
+        self._key_fault: KeyFault | None = None
         self.connections: Connections | None = None
         self.background: list[Background] = []
         self.witness: Witness | None = None
@@ -138,6 +143,10 @@ class Node:
     def anchor(self) -> Anchor:
         """Whom the node trusts."""
         return self.ledger.trust_anchor
+
+    def ready(self) -> bool:
+        """Whether what is asked here is answered from a whole copy, and by whom it should be."""
+        return self.caught_up() and self._key_fault is None and not self.failed.is_set()
 
     async def start(self) -> None:
         """Begin to look at the ledger."""
@@ -185,18 +194,14 @@ class Node:
         accepted = len(submitted.places)
         self.metrics.records.labels("accepted").inc(accepted)
         self.metrics.records.labels("refused").inc(len(submitted.outcomes) - accepted)
-        if not accepted or submitted.receipts:
-            return submitted
-        try:
-            await self.member_of(key)
-        except RefusedError:
+        if accepted and not submitted.receipts and not await self.admits(key):
             places = sorted(submitted.places)[-self.limits.receipts_at_once :]
             made = await self._receipts(places)
             if not all(is_published(self.anchor, each.checkpoint) for each in made):
                 raise UnavailableError(
                     "records are ordered and end the key that asked, but too few witnesses have "
                     "cosigned them so far: ask any other member's node for their receipts"
-                ) from None
+                )
             return submitted._replace(receipts={each.index: each for each in made})
         return submitted
 
@@ -244,6 +249,22 @@ class Node:
             known = await self.ask(partial(self._membership.member_of, key))
         return known
 
+    async def admits(self, key: bytes) -> bool:
+        """Whether a key may ask here now, as of the newest block."""
+        try:
+            await self.member_of(key)
+        except RefusedError:
+            return False
+        return True
+
+    def mind(self, fault: KeyFault | None) -> None:
+        """Take what the ledger now has against the node's own key, and say it once."""
+        if fault is not None and fault != self._key_fault:
+            self.log.warning("own key is not the member's", reason=fault.reason)
+        elif fault is None and self._key_fault is not None:
+            self.log.info("own key is the member's")
+        self._key_fault = fault
+
     async def announce(self) -> None:
         """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""
         ledger = self.ledger
@@ -258,6 +279,7 @@ class Node:
         self.metrics.size.set(checkpoint.size)
         if grown:
             self._membership.forget()
+            self.mind(await self.ask(self.look_at_key))
             await self._cut_suspended()
 
     async def _cut_suspended(self) -> None:
@@ -265,9 +287,7 @@ class Node:
         if connections is None:
             return
         for key in connections.bound_keys():
-            try:
-                await self.member_of(key)
-            except RefusedError:
+            if not await self.admits(key):
                 count = connections.cut(key)
                 self.metrics.cut.inc(count)
                 self.log.warning("connections cut", key=key.hex()[:16], count=count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
@@ -12,22 +12,23 @@ from ledgercore.anchor import parse_anchor
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import read_bytes
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import LedgerError, StoreError, UntrustedError
+from ledgercore.errors import LedgerError, RefusedError, StoreError, UntrustedError
 from ledgercore.keys import Signer, load_signer
 from ledgercore.ledger import Ledger
+from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import Following, Relay, open_copy
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
+from ledgercore.node.own_key import KeyFault, key_fault
 from ledgercore.node.publishing import Publishing
 from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings, WitnessRole
 from ledgercore.node.tls import client_context, pinned_contexts, server_context
-from ledgercore.rules import KeyState, key_object
-from ledgercore.rules.view import decode_state
 from ledgercore.store import WitnessStore
+from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
 
 __all__ = ["caller_of", "open_channels", "open_node", "renew", "run_node"]
@@ -89,7 +90,7 @@ async def _open_operator(
         raise UntrustedError(
             f"{settings.ledger} is not of the network of {settings.anchor}: give its own anchor"
         )
-    _check_member(settings, ledger, caller.key)
+    await _check_own_key(settings, ledger, caller, ())
     node = _node(settings, ledger, caller, log)
     cosigning = _cosigning(settings, caller, log)
     if caller.anchor.witnesses:
@@ -109,6 +110,7 @@ async def _open_follower(
     held.callback(copy.close)
     ledger = await run_on_thread(partial(Ledger.open, settings.ledger, read_only=True))
     held.callback(ledger.close)
+    await _check_own_key(settings, ledger, caller, channels)
     node = _node(settings, ledger, caller, log)
     operator = settings.operator
     assert operator is not None, "a follower's settings name the operator"
@@ -116,19 +118,47 @@ async def _open_follower(
     relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
     node.ordering = node.promising = relay
     node.background = [following, relay]
-    node.ready = lambda: following.caught_up and not node.failed.is_set()
+    node.caught_up = lambda: following.caught_up
+    node.look_at_key = lambda: _fault_of(settings, ledger, caller.key)
     return node
 
 
-def _check_member(settings: Settings, ledger: Ledger, key: Signer) -> None:
-    """What is signed for this node is signed for its member: that must be whose key it has."""
-    data = ledger.state(key_object(key.public_key))
-    member = "" if data is None else decode_state(data, KeyState).member
-    if member != settings.member:
-        raise UntrustedError(
-            f"settings: member is {settings.member!r}, but {settings.key} is the key of "
-            f"{member or 'no member'!r}"
-        )
+def _fault_of(settings: Settings, ledger: Ledger, key: Signer) -> KeyFault | None:
+    return key_fault(ledger.state, settings.member, key.public_key, settings.key)
+
+
+async def _check_own_key(
+    settings: Settings, ledger: Ledger, caller: Caller, channels: Sequence[Channel]
+) -> None:
+    """Refuse a key that is not the member's, where that is sure.
+
+    One that a copy does not know may be new: it is refused where peers do so, of whom none takes
+    it. Where none answers the node begins, and is not ready before its copy knows the key.
+    """
+    fault = await run_on_thread(partial(_fault_of, settings, ledger, caller.key))
+    if fault is None or fault.kind == "inactive":
+        return
+    refused = [] if fault.kind == "over" else await _refusals(channels)
+    if fault.kind == "over" or refused or settings.role == "operator":
+        raise UntrustedError("; ".join([fault.reason, *refused]))
+
+
+async def _refusals(channels: Sequence[Channel]) -> list[str]:
+    """Why peers do not let this key ask; nothing where one of them does, or none says so."""
+    answers = await asyncio.gather(
+        *(channel.send(ask_checkpoint()) for channel in channels), return_exceptions=True
+    )
+    refused = []
+    for channel, answer in zip(channels, answers, strict=True):
+        if isinstance(answer, Response):
+            if answer.status == 200:
+                return []
+            error = refusal_in(answer)
+            if isinstance(error, RefusedError):
+                refused.append(f"{channel.member} says: {error}")
+        elif not isinstance(answer, LedgerError):
+            raise answer
+    return refused
 
 
 def _node(settings: Settings, ledger: Ledger, caller: Caller, log: Log) -> Node:
@@ -216,7 +246,7 @@ async def run_node(
             raise
         watching = [asyncio.create_task(_stop_when(event, server)) for event in (told, node.failed)]
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, renew, settings, caller, server, log, passphrase)
+        loop.add_signal_handler(signal.SIGHUP, renew, settings, caller, node, server, passphrase)
         try:
             await serve(server, node)
         finally:
@@ -259,24 +289,34 @@ async def _unless(told: asyncio.Event, opening: Coroutine[None, None, Node]) -> 
 
 
 def renew(
-    settings: Settings, caller: Caller, server: NodeServer, log: Log, passphrase: bytes | None
+    settings: Settings, caller: Caller, node: Node, server: NodeServer, passphrase: bytes | None
 ) -> None:
     """Read the signing key and the certificates anew, while the node runs; all of them or none.
 
-    What is under way ends as it began. The operator's key is the network's and stays.
+    What is under way ends as it began. The operator's key is the network's and stays; a follower's
+    new one is known to its copy only once that has the block that gives it.
     """
     try:
         key = load_signer(settings.key, passphrase)
         listening, asking = server_context(settings.tls), client_context(settings.tls)
         pinned = pinned_contexts(settings.tls, settings.peer)
-        if settings.role == "operator" and key.public_key != caller.key.public_key:
-            raise UntrustedError(f"{settings.key} is another key than the operator's: put it back")
+        fault = _fault_of(settings, node.ledger, key)
+        if key.public_key != caller.key.public_key:
+            if settings.role == "operator":
+                raise UntrustedError(
+                    f"{settings.key} is another key than the operator's: put it back"
+                )
+            if fault is not None and fault.kind == "over":
+                raise UntrustedError(fault.reason)
     except LedgerError as error:
-        log.error("not renewed", error=type(error).__name__, reason=str(error))
+        node.log.error("not renewed", error=type(error).__name__, reason=str(error))
         return
     caller.key, caller.context, caller.pinned = key, asking, pinned
     server.renew(listening)
-    log.info("renewed", key=key.public_key.hex()[:16], certificate=asking.certificate.hex()[:16])
+    certificate = asking.certificate.hex()[:16]
+    node.log.info("renewed", key=key.public_key.hex()[:16], certificate=certificate)
+    if settings.role == "follower":
+        node.mind(fault)
 
 
 async def _stop_when(event: asyncio.Event, server: NodeServer) -> None:

@@ -19,7 +19,6 @@ from ledgercore.errors import (
     AbsentError,
     LimitError,
     MalformedError,
-    RefusedError,
     UnavailableError,
 )
 from ledgercore.node.answers import TooLargeError, json_answer
@@ -248,9 +247,7 @@ async def _events(node: Node, scope: Scope) -> AsyncIterator[bytes]:
     connection = _connection(scope)
     while not (node.feed.closed or connection.get("leaves")):
         seen = await node.feed.newer(seen, node.limits.heartbeat_s)
-        try:
-            await node.member_of(key)
-        except RefusedError:
+        if not await node.admits(key):
             return
         note = node.feed.published
         if note is None or note == sent:
@@ -271,7 +268,7 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     node = _node(request)
     if not node.ready():
-        raise UnavailableError("node is not caught up yet: wait")
+        raise UnavailableError("node is not caught up, or has not its member's key: see its log")
     await node.ask(lambda: node.ledger.checkpoint)
     return _text("ready\n")
 
