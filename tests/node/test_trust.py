@@ -360,6 +360,30 @@ def test_a_record_that_ends_the_key_that_asks_is_answered_with_its_receipt(
         asyncio.run(act(own))
 
 
+def test_records_that_neither_the_copy_nor_a_receipt_bears_out_are_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    """More of them than receipts come of end the key by which the copy would fetch their block."""
+
+    async def act() -> None:
+        async with running(tmp_path, Limits(receipts_at_once=2)) as there:
+            caller = there.caller(1)
+            async with (
+                following(there, caller, tmp_path) as node,
+                NodeClient(node.url, node.node.member, there.caller(1), IMPATIENT) as client,
+            ):
+                others = testing.signed_records(there.node.ledger, signers=1, count=2)
+                batch = [*others, typed(there, 1, ENDING["rotated"](there))]
+
+                async with asyncio.timeout(10):
+                    with pytest.raises(UnavailableError, match="of the newest 2 alone: ask any"):
+                        await client.submit_many(batch)
+
+                assert there.node.ledger.size == 4
+
+    asyncio.run(act())
+
+
 def test_a_receipt_of_another_record_does_not_pass_for_an_answer(tmp_path: Path) -> None:
     async def act() -> None:
         async with running(tmp_path) as there, there.client() as client:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -29,12 +29,10 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     MalformedError,
-    RefusedError,
     StoreError,
     UnavailableError,
 )
 from ledgercore.ledger import Replica
-from ledgercore.ledger.writer import Outcome
 from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
@@ -307,11 +305,25 @@ class Relay:
         has another key: they are borne out by receipts.
         """
         submitted = await self._operator.submit_all(records)
-        places = submitted.places
-        if places and not submitted.receipts.keys() >= set(places):
-            await self._has(max(places))
-            await self._node.ask(partial(self._check, records, submitted.outcomes))
+        by_index = dict(zip(submitted.outcomes, records, strict=True))
+        left = {place: by_index[place] for place in submitted.places}
+        for place in submitted.receipts:
+            left.pop(place, None)
+        if left and submitted.receipts:
+            await self._check_here(len(submitted.receipts), max(left))
+        if left:
+            await self._has(max(left))
+            await self._node.ask(partial(self._check, left))
         return submitted
+
+    async def _check_here(self, receipts: int, index: int) -> None:
+        """Refuse to wait for what the copy cannot fetch any more, and no receipt came of."""
+        if await self._node.ask(lambda: self._node.ledger.size) <= index:
+            raise UnavailableError(
+                f"records are ordered, says the operator's node, and end the key that this one "
+                f"asks with; receipts came of the newest {receipts} alone: ask any other member's "
+                "node for those of the others"
+            )
 
     async def promise(self, record: bytes) -> Promise:
         """The operator's: a node that does not order could not keep its own."""
@@ -325,12 +337,10 @@ class Relay:
             # What came while the size was looked up is news as well.
             news = await feed.newer(news, RETRY_S)
 
-    def _check(self, records: Sequence[bytes], outcomes: Sequence[Outcome]) -> None:
-        for record, outcome in zip(records, outcomes, strict=True):
-            if isinstance(outcome, RefusedError):
-                continue
-            if self._node.ledger.record(outcome).encode() != record:
+    def _check(self, records: Mapping[int, bytes]) -> None:
+        for index, record in records.items():
+            if self._node.ledger.record(index).encode() != record:
                 raise UnavailableError(
-                    f"operator's node says that a record is at {outcome}, where another one is: "
+                    f"operator's node says that a record is at {index}, where another one is: "
                     "ask again, and tell the operator"
                 )
