@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import disk
+from ledgercore import Ledger, SigningKey, disk
 from ledgercore.errors import BusyError, StoreError
 
 
@@ -145,3 +145,18 @@ def test_a_note_that_fills_its_slot_leaves_the_other_as_it_is(tmp_path: Path) ->
     head.close()
 
     assert disk.HeadFile.load(tmp_path / "a.head") == notes
+
+
+def test_a_pipe_in_the_place_of_a_secret_or_a_ledger_is_refused_and_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+
+    with pytest.raises(StoreError, match="is a pipe or a device, want a file"):
+        disk.read_private(pipe)
+    with pytest.raises(StoreError, match="is a pipe or a device, want a file"):
+        disk.check_one_name(pipe)
+    for options in ({"read_only": True}, {"key": SigningKey(bytes(32))}):
+        with pytest.raises(StoreError, match="is a pipe or a device, want a file"):
+            Ledger.open(pipe, **options)  # type: ignore[arg-type]

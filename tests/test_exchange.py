@@ -462,3 +462,16 @@ def test_keys_that_are_released_together_are_each_judged_alone(town: Town) -> No
     assert isinstance(revoked, RefusedError) and "key is withheld" in str(revoked)
     assert refused is places[2]
     assert provider.release_all([]) == []
+
+
+def test_what_was_declined_is_not_opened_after_all(town: Town) -> None:
+    intent, request = town.intend(town.consent())
+    consumer = town.parties.consumer
+    delivery, release = town.deliver(intent, request)
+    town.accept([consumer.decline(intent, RefusedError("E_SCOPE", "grade of another firm"))])
+
+    with pytest.raises(RefusedError, match="exchange is DECLINED: nothing of it is opened") as no:
+        consumer.open(delivery, release)
+
+    assert (no.value.code, no.value.record) == ("E_EXCHANGE_STATE", intent)
+    assert town.parties.vaults[BANK].load(f"exchange/{intent.hex()}/payload") is None

@@ -17,6 +17,7 @@ from ledgercore import (
     LedgerError,
     MalformedError,
     RefusedError,
+    UnavailableError,
     UntrustedError,
     format_anchor,
     records,
@@ -313,3 +314,20 @@ def test_the_command_renews_only_what_a_member_answers_for(directory: Path) -> N
 
     with Ledger.open(directory / "newer.ledger", read_only=True) as newer:
         assert (index, newer.size) == (1, 2)
+
+
+def test_a_ledger_that_is_anchored_whole_is_not_anchored_again_by_the_same_member(
+    directory: Path,
+) -> None:
+    given = ("renew", directory / "former.ledger", directory / "newer.ledger")
+    at = call(*given)["index"]
+
+    with pytest.raises(UnavailableError, match=f"record {at} of .* anchors all of .* already"):
+        call(*given)
+
+    with Ledger.open(directory / "newer.ledger", read_only=True) as newer:
+        assert newer.size == at + 1
+    assert call(*given, "--member-key", directory / "member.key")["index"] == at + 1
+    with Ledger.open(directory / "former.ledger", key=KEYS["operator"]) as former:
+        former.append(b"one more")
+    assert call(*given)["index"] == at + 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidProof, Ledger, UntrustedError, _core
+from ledgercore import InvalidProof, Ledger, MalformedError, UntrustedError, _core
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import decode_message
@@ -166,3 +166,9 @@ def test_totals_in_one_file_verify_without_a_ledger(town: Town) -> None:
     other = TotalsProof.of(bytes(16), report, history)
     with pytest.raises(UntrustedError, match="another network"):
         other.verify(ledger.trust_anchor)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(7, 3), (-1, 3)])
+def test_a_period_that_is_none_is_refused(town: Town, begin: int, end: int) -> None:
+    with pytest.raises(MalformedError, match=rf"period is \[{begin}, {end}\), want 0 <= begin"):
+        town.parties.consumer.report_totals(begin, end)

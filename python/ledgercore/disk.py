@@ -114,17 +114,23 @@ def check_writable(path: str | Path) -> None:
 def check_one_name(path: str | Path) -> None:
     """Refuse a file that has several names: what stands beside each would not be shared."""
     try:
-        names = Path(path).stat().st_nlink
-        directory = Path(path).is_dir()
+        found = Path(path).stat()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    if directory:
+    if stat.S_ISDIR(found.st_mode):
         raise StoreError(f"{path} is a directory, want a file: name a ledger in it")
-    if names > 1:
+    _check_regular(path, found)
+    if found.st_nlink > 1:
         raise StoreError(
-            f"{path} has {names} names (hard links), which would not share its lock and its log: "
-            "remove all but one, or copy the file"
+            f"{path} has {found.st_nlink} names (hard links), which would not share its lock and "
+            "its log: remove all but one, or copy the file"
         )
+
+
+def _check_regular(path: str | Path, found: os.stat_result) -> None:
+    """Refuse a pipe or a device, which may never end."""
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"{path} is a pipe or a device, want a file")
 
 
 def read_bytes(path: str | Path, limit_bytes: int = FILE_BYTES, of: str = "a small file") -> bytes:
@@ -141,8 +147,11 @@ def read_private(path: str | Path) -> bytes:
     The group may where the file is another user's, as where an administrator gives it to a service.
     """
     try:
-        with Path(path).open("rb") as file:
-            state = os.fstat(file.fileno())
+        # Who opens a pipe without O_NONBLOCK waits until somebody writes to it, perhaps for good.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            state = os.fstat(descriptor)
+            _check_regular(path, state)
             data = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import ForkError, Ledger, RollbackError, UntrustedError
+from ledgercore import ForkError, Ledger, MalformedError, RollbackError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.node import Node
 from ledgercore.rules import member_object
@@ -101,5 +101,14 @@ def test_a_history_of_another_object_is_refused(
             monkeypatch.setattr(client, "fetch", fetch)
             with pytest.raises(UntrustedError, match="history is of b'member/member-2'"):
                 await client.history(NAME)
+
+    asyncio.run(act())
+
+
+def test_an_address_without_tls_is_refused_as_one(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            with pytest.raises(MalformedError, match="url is 'http://localhost:1', want https://"):
+                NodeClient("http://localhost:1", "operator", there.caller())
 
     asyncio.run(act())

@@ -85,6 +85,7 @@ def test_what_init_writes_is_the_members_table_and_names_the_operator(tmp_path: 
 
     assert done.exit_code == 0, done.output
     assert [each.member for each in parse_members(done.stdout)] == ["bank"]
+    assert "bank has no role, and may put nothing but data on the ledger" in done.stderr
     (operator,) = load_settings(tmp_path / "bank" / "node.toml").peer
     assert (operator.member, operator.url, operator.operator) == ("tax", url, True)
     for wrong in ("tax", "tax=http://tax.example", '"=https://tax.example:1'):

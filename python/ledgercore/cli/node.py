@@ -61,7 +61,7 @@ settings_argument = click.argument("settings", type=PATH)
 @click.option(
     "--roles",
     default="",
-    help="For members.toml: provider, consumer, processor, ...",
+    help="For members.toml: provider, consumer, processor, ...; without any it signs data alone.",
 )
 @click.option("--listen", default="127.0.0.1:7443", help="Address and port (127.0.0.1:7443).")
 @click.option("--operator", help="Whose node orders, and where: MEMBER=https://HOST:PORT.")
@@ -90,6 +90,7 @@ def init(
     authorities' certificates.
     """
     from ledgercore.node.founding import found_network, load_members, make_node
+    from ledgercore.rules import ROLES
 
     passphrase = read_passphrase(passphrase_file)
     held = tuple(role for role in roles.replace(",", " ").split() if role)
@@ -109,6 +110,12 @@ def init(
         print_facts(facts, as_json=False)
     else:
         told = f"keys and {made.settings} are made; for the operator's members.toml:"
+        if not held:
+            # A member keeps the roles that it was admitted with.
+            told = (
+                f"{member} has no role, and may put nothing but data on the ledger: for more, "
+                f"write roles into the table now ({', '.join(ROLES)})\n{told}"
+            )
         click.echo(told, err=True)
         click.echo(made.table, nl=False)
 

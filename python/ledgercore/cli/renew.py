@@ -12,6 +12,7 @@ from ledgercore.cli.files import (
     read_passphrase,
 )
 from ledgercore.cli.output import json_option, print_facts, progress_bars
+from ledgercore.errors import UnavailableError
 
 
 @click.command("renew")
@@ -42,7 +43,7 @@ def command(
     """
     from ledgercore.keys import load_signer, sign_record
     from ledgercore.ledger import Ledger
-    from ledgercore.ledger.renewal import renew
+    from ledgercore.ledger.renewal import anchored_whole, renew
     from ledgercore.records import encode
     from ledgercore.store import parse_address
 
@@ -52,8 +53,13 @@ def command(
     member = key if member_place is None else load_signer(member_place, passphrase)
     # Whether it can be written shows before the former one is verified, which takes long: others
     # write it meanwhile.
-    with Ledger.open(newer, key=key) as new:
-        suite = new.suite
+    with Ledger.open(newer, key=key) as new, Ledger.open(former, read_only=True) as old:
+        suite, there = new.suite, anchored_whole(old, new, member.public_key)
+        if there is not None:
+            raise UnavailableError(
+                f"record {there} of {newer} anchors all of {former} already, in the name of this "
+                "member: renew when there are newer records, or another member's word is wanted"
+            )
     with Ledger.open(former, read_only=True) as old, progress_bars() as progress:
         body = renew(old, suite, lambda done, total: progress("verifying", done, total))
     with Ledger.open(newer, key=key) as new:

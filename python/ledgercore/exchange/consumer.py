@@ -23,7 +23,7 @@ from ledgercore.exchange.messages import (
     request_commitment,
 )
 from ledgercore.exchange.reading import read_admit, read_state
-from ledgercore.exchange.recipient import Recipient, check_payload
+from ledgercore.exchange.recipient import Recipient, check_not_ended, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import SALT_BYTES, keep_statement
 from ledgercore.exchange.submission import Draft
@@ -97,8 +97,7 @@ class Consumer(Recipient):
         state = self._state(intent)
         if (state.consumer, bool(state.processor)) != (self.member, True):
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not received for {self.member}")
-        if state.status == "ERASED":
-            refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing is taken back", intent)
+        check_not_ended(intent, state)
         release, request = handover.release, encode_message(handover.request)
         _, admitted = read_admit(release, intent, self._ledger.trust_anchor)
         if request_commitment(suite, handover.request) != state.request_commitment:
@@ -159,6 +158,8 @@ class Consumer(Recipient):
 
     def report_totals(self, begin: int, end: int) -> TotalsReport:
         """The sum of amounts decided on by records ``[begin, end)``, and what shows it."""
+        if not 0 <= begin <= end:
+            raise MalformedError(f"period is [{begin}, {end}), want 0 <= begin <= end")
         opened = []
         for index, commitment in booked(self._ledger.history(book_object(self.member))):
             if begin <= index < end:

@@ -16,7 +16,7 @@ from ledgercore.exchange.messages import (
     Terms,
     decode_message,
 )
-from ledgercore.exchange.recipient import Recipient
+from ledgercore.exchange.recipient import Recipient, check_not_ended
 from ledgercore.rules import refuse
 
 __all__ = ["Processor"]
@@ -45,7 +45,6 @@ class Processor(Recipient):
         if payload is None or release is None:
             raise UntrustedError(f"nothing of exchange {intent.hex()[:16]} was opened here")
         state = self._state(intent)
-        if state.status == "ERASED":
-            refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing is handed over", intent)
+        check_not_ended(intent, state)
         request = self._requested(state)
         return Handover(intent, request, payload, decode_message(release, Release))

@@ -61,7 +61,7 @@ from ledgercore.records.base import Value
 from ledgercore.rules import ExchangeState, exchange_object, exchange_status_at, refuse
 from ledgercore.vault import Vault
 
-__all__ = ["INTENT_LIFETIME_MS", "Recipient", "check_payload"]
+__all__ = ["INTENT_LIFETIME_MS", "Recipient", "check_not_ended", "check_payload"]
 
 INTENT_LIFETIME_MS = 24 * 3_600_000
 """How long an intent waits for its provider."""
@@ -110,7 +110,8 @@ class Recipient:
         """Check and open a payload, keep it, and give its values by field.
 
         Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
-        with ``E_SCOPE`` if the provider sent other fields than were asked for.
+        with ``E_SCOPE`` if the provider sent other fields than were asked for, and with
+        ``E_EXCHANGE_STATE`` once it was declined.
         """
         state, key = self._open_key(delivery, release)
         self._check_copy(delivery, key, state)
@@ -209,6 +210,7 @@ class Recipient:
         private = self._vault.load(_delivery_key(state))
         if private is None:
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
+        check_not_ended(intent, self._state(intent))
         receipt_hash = hash_domain(ledger.suite, "commitment", release.receipt)
         info = release_info(ledger.network, intent, admit.id, receipt_hash)
         return state, open_key(release.sealed_key, private, info)
@@ -307,6 +309,16 @@ class Recipient:
 
     def _state(self, intent: bytes) -> ExchangeState:
         return read_state(self._ledger, exchange_object(intent), ExchangeState)
+
+
+def check_not_ended(intent: bytes, state: ExchangeState) -> None:
+    """Refuse to open what its recipient said on the ledger that it does not keep or will not use.
+
+    The release's receipt is of the admit, and shows nothing of what came after.
+    """
+    if state.status in ("DECLINED", "ERASED"):
+        message = f"exchange is {state.status}: nothing of it is opened or handed over"
+        refuse("E_EXCHANGE_STATE", message, intent)
 
 
 def check_payload(

@@ -25,9 +25,10 @@ from ledgercore.ledger.ledger import Ledger
 from ledgercore.proofs.renewal import RenewedRecord
 from ledgercore.proofs.wire import split_hashes
 from ledgercore.records import RenewalAnchor, decode
-from ledgercore.rules import RenewalState, decode_object
+from ledgercore.rules import KeyState, RenewalState, decode_object, key_object
+from ledgercore.rules.view import decode_state
 
-__all__ = ["find_renewal", "prove_renewed", "renew"]
+__all__ = ["anchored_whole", "find_renewal", "prove_renewed", "renew"]
 
 BATCH = 4096
 """Records that are hashed together."""
@@ -51,6 +52,22 @@ def renew(former: Ledger, suite: str, progress: Progress | None = None) -> Renew
         former_checkpoint=note.encode(),
         root=root,
     )
+
+
+def anchored_whole(former: Ledger, newer: Ledger, key: bytes) -> int | None:
+    """Where the member of a key has anchored all that a former ledger has now, if it has."""
+    owner = newer.state(key_object(key))
+    member = "" if owner is None else decode_state(owner, KeyState).member
+    for name, value in newer.states(b"renewal/"):
+        state = decode_object(name, value)
+        assert isinstance(state, RenewalState)
+        if (state.former_network, state.former_size, state.member) == (
+            former.network,
+            former.size,
+            member,
+        ):
+            return newer.find(name.removeprefix(b"renewal/"))
+    return None
 
 
 def find_renewal(former: Ledger, newer: Ledger, index: int) -> int:

@@ -18,7 +18,7 @@ import aiohttp
 from ledgercore._core import Anchor
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import LimitError, UnavailableError
+from ledgercore.errors import LimitError, MalformedError, UnavailableError
 from ledgercore.keys import Signer
 from ledgercore.node.tls import Context
 from ledgercore.node.warrant import sign_request
@@ -74,6 +74,10 @@ class Channel:
     """
 
     def __init__(self, url: str, member: str, caller: Caller) -> None:
+        if not url.startswith("https://"):
+            raise MalformedError(
+                f"url is {url!r:.80}, want https://HOST:PORT: nodes speak TLS alone"
+            )
         self.member = member
         self.caller = caller
         self._url = url.rstrip("/")
