@@ -144,14 +144,47 @@ def test_the_writer_looks_at_each_block_once_while_its_witnesses_are_away(
         read.append(height)
         return header(self, height)
 
+    def counted_too(self: SqliteStore, begin: int, end: int) -> list[tuple[int, str]]:
+        read.extend(range(begin, end))
+        return notes(self, begin, end)
+
+    notes = SqliteStore.notes
     for number in range(5):
         ledger.append(b"%d" % number)
     assert ledger.published is None
     monkeypatch.setattr(SqliteStore, "header", counted)
+    monkeypatch.setattr(SqliteStore, "notes", counted_too)
     ledger.append(b"more")
     ledger.add_cosignatures(cosigned(ledger.checkpoint, "w0.example"))
     assert ledger.published is None
     assert set(read) == {6}
+
+
+def test_a_reader_asks_for_many_notes_at_once_while_its_witnesses_are_away(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counting(name: str) -> None:
+        call = getattr(SqliteStore, name)
+
+        def counted(*given: int) -> object:
+            asked.append(name)
+            return call(*given)
+
+        monkeypatch.setattr(SqliteStore, name, counted)
+
+    for number in range(100):
+        ledger.append(b"%d" % number)
+    with Ledger.open(path, read_only=True) as reader:
+        assert reader.published is None
+        ledger.append(b"more")
+        for name in ("header", "notes"):
+            counting(name)
+        assert reader.published is None
+
+    # The head is read, and of 102 notes 1, 4, 16, 64 and the rest.
+    assert asked.count("header") < 5 and asked.count("notes") == 5
 
 
 def test_what_is_published_is_looked_for_again_after_an_error_that_passes(
@@ -160,16 +193,16 @@ def test_what_is_published_is_looked_for_again_after_an_error_that_passes(
     for name in ("w0.example", "w1.example"):
         note = ledger.add_cosignatures(cosigned(ledger.checkpoint, name))
     ledger.append(b"one")
-    header = SqliteStore.header
+    notes = SqliteStore.notes
 
-    def failing(self: SqliteStore, height: int) -> StoredBlock | None:
-        if height == 0:
+    def failing(self: SqliteStore, begin: int, end: int) -> list[tuple[int, str]]:
+        if begin == 0:
             raise StoreError("connection lost")
-        return header(self, height)
+        return notes(self, begin, end)
 
     with Ledger.open(path, read_only=True) as reader:
         with monkeypatch.context() as broken:
-            broken.setattr(SqliteStore, "header", failing)
+            broken.setattr(SqliteStore, "notes", failing)
             with pytest.raises(StoreError, match="connection lost"):
                 _ = reader.published
         assert reader.published == note

@@ -103,6 +103,16 @@ def test_a_record_is_found_in_its_bundle(
     assert (bundle.first_index, bundle.height) == (first_index, height)
 
 
+def test_notes_come_from_the_highest_down_as_far_as_they_are_there(store: Store) -> None:
+    with store.transaction():
+        add_block(store, BLOCK)
+        add_block(store, NEXT)
+
+    assert store.notes(0, 2) == [(1, NEXT.note), (0, BLOCK.note)]
+    assert store.notes(1, 9) == [(1, NEXT.note)]
+    assert store.notes(2, 9) == []
+
+
 def test_buckets_come_and_go_by_run(store: Store) -> None:
     with store.transaction():
         store.add_runs({(1, 0): [b"a", b"b"], (1, 1): [b"c"]})

@@ -6,6 +6,8 @@ most blocks' own checkpoints are never cosigned. A later one that is covers thei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ledgercore._core import Anchor
 from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.ledger.tiles import Recent
@@ -14,6 +16,8 @@ from ledgercore.store import Store
 __all__ = ["Published", "is_published"]
 
 _KNOWN = 1024
+_NOTES = 1024
+"""Notes that are read at once at most."""
 _SIGNATURE = "\n\u2014 "
 """How a signature's line begins (C2SP signed-note)."""
 _LOOKED_AT = 1024
@@ -69,12 +73,25 @@ class Published:
         # The first look goes as far down as it takes.
         again = _LOOKED_AT if self._stale and self._looked >= 0 else 0
         lowest = max(self._newest, self._looked - again)
-        for each in range(height, lowest, -1):
-            stored = self._store.header(each)
-            if stored is None:
-                break  # a copy that began later
-            if self.holds(stored.note):
-                self._newest = each
-                break
+        self._newest = next(
+            (at for at, note in self._notes(height, lowest) if self.holds(note)), self._newest
+        )
         self._looked, self._stale = height, False
         return self._newest
+
+    def _notes(self, height: int, lowest: int) -> Iterator[tuple[int, str]]:
+        """Notes from a height down to above the lowest, or to where a copy began.
+
+        Most often the first ones will do; where none does, many are read at once.
+        """
+        count = 1
+        while height > lowest:
+            begin = max(height - count, lowest) + 1
+            for at, note in self._store.notes(begin, height + 1):
+                if at != height:
+                    return
+                yield at, note
+                height -= 1
+            if height >= begin:
+                return
+            count = min(4 * count, _NOTES)

@@ -141,6 +141,10 @@ class Store(Protocol):
         """A block without its bundles."""
         ...
 
+    def notes(self, begin: int, end: int) -> list[tuple[int, str]]:
+        """The heights and notes of blocks ``[begin, end)`` that are there, the highest first."""
+        ...
+
     def bundles_from(self, first_index: int) -> list[bytes]:
         """The bundles of every record from an index on, where one begins."""
         ...

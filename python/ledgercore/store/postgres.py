@@ -261,6 +261,12 @@ class PostgresStore:
         number, first_index, header, note = rows[0]
         return StoredBlock(number, first_index, header, note, [])
 
+    def notes(self, begin: int, end: int) -> list[tuple[int, str]]:
+        statement = (
+            "SELECT height, note FROM block WHERE height >= %s AND height < %s ORDER BY height DESC"
+        )
+        return [(height, note) for height, note in self._run(statement, begin, end)]
+
     def bundles_from(self, first_index: int) -> list[bytes]:
         rows = self._run(
             "SELECT records FROM bundle WHERE first_index >= %s ORDER BY first_index", first_index

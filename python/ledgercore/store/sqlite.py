@@ -385,6 +385,12 @@ class SqliteStore:
         number, first_index, header, note = row
         return StoredBlock(number, first_index, header, note, [])
 
+    def notes(self, begin: int, end: int) -> list[tuple[int, str]]:
+        statement = (
+            "SELECT height, note FROM block WHERE height >= ? AND height < ? ORDER BY height DESC"
+        )
+        return self._rows(statement, (begin, end), int, str)
+
     def bundles_from(self, first_index: int) -> list[bytes]:
         rows = self._rows(
             "SELECT records FROM bundle WHERE first_index >= ? ORDER BY first_index",
