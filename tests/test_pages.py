@@ -5,7 +5,7 @@ A limit of no entries at all has every page forgotten whenever nobody needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -213,3 +213,42 @@ def test_a_large_ledger_is_opened_within_the_bound(
         assert len(states) == OBJECTS
         assert states.root() == states_of(ledger).root()
         assert states.in_memory <= 64 < states_of(ledger).in_memory == OBJECTS
+
+
+def test_a_reader_reads_of_all_states_those_that_new_blocks_put(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    states_of_keys = SqliteStore.states_of
+
+    def counted(self: SqliteStore, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
+        read.append(len(keys))
+        return states_of_keys(self, keys)
+
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        ledger.append(b"of one signer")
+        monkeypatch.setattr(SqliteStore, "states", lambda self: pytest.fail("all are read"))
+        monkeypatch.setattr(SqliteStore, "states_of", counted)
+
+        assert reader.size == ledger.size
+
+    assert read == [1]
+    connection = apsw.Connection(str(ledger.path))
+    statement = "EXPLAIN QUERY PLAN SELECT keys FROM block WHERE height > 3"
+    (plan,) = [row[-1] for row in connection.execute(statement)]
+    connection.close()
+    assert plan == "SEARCH block USING INTEGER PRIMARY KEY (rowid>?)"
+
+
+@pytest.mark.parametrize("keys", [b"", bytes(32), b"short"])
+def test_a_reader_reads_all_states_where_a_block_does_not_say_which_it_put(
+    ledger: Ledger, keys: bytes
+) -> None:
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        ledger.append(b"of one signer")
+        connection = apsw.Connection(str(ledger.path))
+        connection.execute("UPDATE block SET keys = ? WHERE height = ?", (keys, ledger.height))
+        connection.close()
+
+        assert reader.checkpoint == ledger.checkpoint
+        assert dict(reader.states(b"")) == dict(ledger.states(b""))

@@ -210,8 +210,8 @@ def test_what_is_no_ledger_is_refused(server: Server, place: Place, schema: str)
     Ledger.create(place(), origin=ORIGIN, key=KEY).close()
     with pytest.raises(StoreError, match="choose another schema"):
         Ledger.create(place("two"), origin=ORIGIN, key=KEY)
-    server.execute(f"UPDATE {schema}.lease SET format = 2")
-    with pytest.raises(StoreError, match="format 2, want 1"):
+    server.execute(f"UPDATE {schema}.lease SET format = 3")
+    with pytest.raises(StoreError, match="format 3, want 2"):
         Ledger.open(place(), key=KEY)
 
 

@@ -203,9 +203,9 @@ def test_another_file_is_not_a_store(path: Path) -> None:
 
 def test_another_format_is_refused(store: SqliteStore, path: Path) -> None:
     store.close()
-    write(path, "PRAGMA user_version=2")
+    write(path, "PRAGMA user_version=3")
 
-    with pytest.raises(StoreError, match="format 2, want 1"):
+    with pytest.raises(StoreError, match="format 3, want 2"):
         SqliteStore(path)
 
 

@@ -128,9 +128,9 @@ def header_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Ra
     add = SqliteStore.add_header
 
     def flip_and_add(
-        store: SqliteStore, height: int, first_index: int, header: bytes, note: str
+        store: SqliteStore, height: int, first_index: int, header: bytes, note: str, keys: Any
     ) -> None:
-        add(store, height, first_index, flipped(header, choose), note)
+        add(store, height, first_index, flipped(header, choose), note, keys)
 
     patch.setattr(SqliteStore, "add_header", flip_and_add)
 
@@ -169,9 +169,9 @@ def note_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Rand
     add = SqliteStore.add_header
 
     def flip_and_add(
-        store: SqliteStore, height: int, first_index: int, header: bytes, note: str
+        store: SqliteStore, height: int, first_index: int, header: bytes, note: str, keys: Any
     ) -> None:
-        add(store, height, first_index, header, flipped_text(note, choose))
+        add(store, height, first_index, header, flipped_text(note, choose), keys)
 
     patch.setattr(SqliteStore, "add_header", flip_and_add)
 

@@ -72,7 +72,7 @@ def commit_block(
             raise _mismatch(height, "header", again.encode(), header)
         checkpoint = _checkpoint(anchor, block)
         note = sign(checkpoint)
-        store.add_header(height, first_index, header, note)
+        store.add_header(height, first_index, header, note, keys)
         _look_at_header(store, anchor, again, checkpoint)
         for level, run in runs.merged:
             store.remove_run(level, run)

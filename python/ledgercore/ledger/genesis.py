@@ -82,9 +82,9 @@ def create_store(address: Address, first: FirstBlock, vfs: str | None) -> None:
 
     def fill(store: Store) -> None:
         store.add_bundles(0, 0, first.batch.bundles())
-        store.add_header(0, 0, first.block.encode(), first.note)
-        links = add_touches(store, first.suite, first.touches)
         keys = state_keys(first.suite, [name for name, _ in first.states])
+        store.add_header(0, 0, first.block.encode(), first.note, keys)
+        links = add_touches(store, first.suite, first.touches)
         store.put_states(0, keys, first.states, links.newest)
 
     create_filled(address, fill, vfs)

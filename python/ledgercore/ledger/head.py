@@ -131,7 +131,10 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
         verify_block(stored, anchor)
         return replace(head, note=stored.note)
     block, checkpoint = verify_block(stored, anchor)
-    states = read_states(store, head.states, head.block.height)
+    states = read_states(store, head.states, store.keys_after(head.block.height))
+    if states.root() != checkpoint.state_root:
+        # What blocks say that they put may be damaged where the states are not.
+        states = read_states(store, Map(suite))
     return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
 
 

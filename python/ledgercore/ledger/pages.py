@@ -54,21 +54,31 @@ def forget_pages(states: Map) -> None:
     states.forget(ENTRIES_IN_MEMORY)
 
 
-def read_states(store: Store, states: Map, after_height: int = -1) -> Map:
-    """The map after the blocks above that of the height, which have put the states that are stored.
+def read_states(store: Store, states: Map, keys: Sequence[bytes] | None = None) -> Map:
+    """The map with all states that are stored, or with those of ascending keys.
 
     A page that is absent is not what it was: it is made anew from all that is stored of it. That
     is right where the root is the signed one, to which whoever calls holds it.
     """
-    for some in in_pieces(store.states(after_height), STATES_AT_ONCE):
-        changes: list[tuple[bytes, bytes | None]] = [(each.name, each.value) for each in some]
+    stored = _all_states(store) if keys is None else _states_of(store, keys)
+    for some in in_pieces(stored, STATES_AT_ONCE):
+        changes: list[tuple[bytes, bytes | None]] = list(some)
         for pages in in_pieces(states.absent([name for name, _ in changes]), PAGES_AT_ONCE):
             changes += store.states_in(pages)
         states = states.overwrite(changes)
         # The next states may belong in the page of the last, whose range is wide while what
         # comes behind it is not there.
-        states.forget(ENTRIES_IN_MEMORY, some[-1].name)
+        states.forget(ENTRIES_IN_MEMORY, some[-1][0])
     return states
+
+
+def _all_states(store: Store) -> Iterator[tuple[bytes, bytes]]:
+    return ((state.name, state.value) for state in store.states())
+
+
+def _states_of(store: Store, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    for some in in_pieces(keys, STATES_AT_ONCE):
+        yield from filter(None, store.states_of(some))
 
 
 def in_pieces(items: Iterable[Item], most: int) -> Iterator[list[Item]]:

@@ -90,8 +90,10 @@ class Store(Protocol):
         """Add a block's records in bundles that are full but for the last one."""
         ...
 
-    def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
-        """Add a block's header and its signed checkpoint."""
+    def add_header(
+        self, height: int, first_index: int, header: bytes, note: str, keys: Sequence[bytes] = ()
+    ) -> None:
+        """Add a block's header and its signed checkpoint, with the keys of the states it put."""
         ...
 
     def put_note(self, height: int, note: str) -> None:
@@ -179,8 +181,12 @@ class Store(Protocol):
         """The names and states of all objects from a first key to a last one, in one call."""
         ...
 
-    def states(self, after_height: int = -1) -> Iterator[StoredState]:
-        """Every state that was put by a block above a height, in the order of keys."""
+    def keys_after(self, height: int) -> list[bytes]:
+        """The keys of 32 bytes that came with the headers of blocks above a height, ascending."""
+        ...
+
+    def states(self) -> Iterator[StoredState]:
+        """Every state, in the order of keys."""
         ...
 
     def newest_touches(self, keys: Sequence[bytes]) -> list[int]:

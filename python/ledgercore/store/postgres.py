@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Identifier
 from ledgercore.errors import CorruptError, LedgerError, StoreError
 from ledgercore.store.address import Address
 from ledgercore.store.bundles import bundle_rows, with_bundles
+from ledgercore.store.changed import split_keys
 from ledgercore.store.contract import (
     StoredBlock,
     StoredBundle,
@@ -186,8 +187,11 @@ class PostgresStore:
         rows = bundle_rows(height, first_index, bundles)
         self._copy("bundle", rows)
 
-    def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
-        self._run("INSERT INTO block VALUES (%s, %s, %s, %s)", height, first_index, header, note)
+    def add_header(
+        self, height: int, first_index: int, header: bytes, note: str, keys: Sequence[bytes] = ()
+    ) -> None:
+        row = (height, first_index, header, note, b"".join(keys))
+        self._run("INSERT INTO block VALUES (%s, %s, %s, %s, %s)", *row)
 
     def put_note(self, height: int, note: str) -> None:
         self._run("UPDATE block SET note = %s WHERE height = %s", note, height)
@@ -329,14 +333,17 @@ class PostgresStore:
     def state(self, key: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE key = %s", key)
 
-    def states(self, after_height: int = -1) -> Iterator[StoredState]:
+    def keys_after(self, height: int) -> list[bytes]:
+        rows = self._run("SELECT keys FROM block WHERE height > %s", height)
+        return split_keys(keys for (keys,) in rows)
+
+    def states(self) -> Iterator[StoredState]:
         """In pieces: whoever goes through them holds a snapshot, or is the one writer."""
         least = b""
         while rows := self._run(
-            "SELECT key, name, value, height, touch FROM state WHERE key >= %s AND height > %s "
+            "SELECT key, name, value, height, touch FROM state WHERE key >= %s "
             "ORDER BY key LIMIT %s",
             least,
-            after_height,
             _STATES_AT_ONCE,
         ):
             yield from map(StoredState._make, rows)

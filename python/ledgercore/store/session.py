@@ -39,7 +39,7 @@ __all__ = ["FORMAT_VERSION", "LOCK_CLASS", "Session", "Translated", "bounded", "
 
 LOCK_CLASS = 0x4C444752  # "LDGR"
 """The first number of the advisory lock; the second is the schema's."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CONNECT_S = 10
 CONFIRM_S = 30

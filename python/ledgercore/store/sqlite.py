@@ -24,6 +24,7 @@ import apsw
 from ledgercore.disk import exists, reserve
 from ledgercore.errors import CorruptError, StoreError
 from ledgercore.store.bundles import bundle_rows, with_bundles
+from ledgercore.store.changed import split_keys
 from ledgercore.store.contract import (
     StoredBlock,
     StoredBundle,
@@ -309,8 +310,11 @@ class SqliteStore:
         rows = bundle_rows(height, first_index, bundles)
         self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
-    def add_header(self, height: int, first_index: int, header: bytes, note: str) -> None:
-        self._run("INSERT INTO block VALUES (?,?,?,?)", (height, first_index, header, note))
+    def add_header(
+        self, height: int, first_index: int, header: bytes, note: str, keys: Sequence[bytes] = ()
+    ) -> None:
+        row = (height, first_index, header, note, b"".join(keys))
+        self._run("INSERT INTO block VALUES (?,?,?,?,?)", row)
 
     def put_note(self, height: int, note: str) -> None:
         self._run("UPDATE block SET note = ? WHERE height = ?", (note, height))
@@ -448,11 +452,14 @@ class SqliteStore:
     def state(self, key: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE key = ?", (key,))
 
-    def states(self, after_height: int = -1) -> Iterator[StoredState]:
+    def keys_after(self, height: int) -> list[bytes]:
+        rows = self._rows("SELECT keys FROM block WHERE height > ?", (height,), bytes)
+        return split_keys(keys for (keys,) in rows)
+
+    def states(self) -> Iterator[StoredState]:
         with translating(self._path):
             rows = self._connection.execute(
-                "SELECT key, name, value, height, touch FROM state WHERE height > ? ORDER BY key",
-                (after_height,),
+                "SELECT key, name, value, height, touch FROM state ORDER BY key"
             )
             while some := list(islice(rows, _STATES)):
                 checked = self._all_checked(some, (bytes, bytes, bytes, int, int))

@@ -7,14 +7,15 @@ import apsw
 __all__ = ["APPLICATION_ID", "FORMAT_VERSION", "PAGE_BYTES", "SCHEMA", "make_tables"]
 
 APPLICATION_ID = 0x4C444752  # "LDGR"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _TABLES = """
 CREATE TABLE block (
     height INTEGER PRIMARY KEY,
     first_index INTEGER NOT NULL,
     header BLOB NOT NULL,
-    note TEXT NOT NULL
+    note TEXT NOT NULL,
+    keys BLOB NOT NULL
 ) STRICT;
 CREATE TABLE bundle (
     first_index INTEGER PRIMARY KEY,

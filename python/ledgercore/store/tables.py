@@ -5,7 +5,13 @@ from __future__ import annotations
 __all__ = ["TABLES"]
 
 TABLES: dict[str, dict[str, str]] = {
-    "block": {"height": "bigint", "first_index": "bigint", "header": "bytea", "note": "text"},
+    "block": {
+        "height": "bigint",
+        "first_index": "bigint",
+        "header": "bytea",
+        "note": "text",
+        "keys": "bytea",
+    },
     "bundle": {"first_index": "bigint", "height": "bigint", "records": "bytea"},
     "tile": {"level": "bigint", "position": "bigint", "hashes": "bytea"},
     "bucket": {"level": "bigint", "run": "bigint", "position": "bigint", "entries": "bytea"},
