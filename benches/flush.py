@@ -75,7 +75,7 @@ def storing_only(directory: Path, items: Sequence[bytes]) -> Way:
             with store.transaction():
                 store.add_bundles(height, first_index, transfer.bundles)
                 store.put_states(height, keys, [(signer, state)], {})
-                store.add_header(height, first_index, transfer.header, transfer.note)
+                store.add_header(height, first_index, transfer.header, transfer.note, keys)
         seconds = time.perf_counter() - begin
         store.close()
         return len(items), seconds
