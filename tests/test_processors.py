@@ -236,7 +236,7 @@ def test_processors_of_terms_and_consent_are_the_same(town: Town) -> None:
     proposal = town.ask(town.terms(), processors=(OTHER_AGENCY,))
     with pytest.raises(InvalidError, match="processors of the consent"):
         town.authorise(proposal)
-    blind = Subject(town.firm, town.parties.vaults["enterprises"], town.parties.entropy)
+    blind = Subject(town.firm, town.parties.vaults["enterprises"])
     town.authorise(proposal, blind)
     intent, asked = town.intend(proposal)
 

@@ -64,7 +64,7 @@ class Town:
     def firm_named(self, name: str) -> Subject:
         """A firm that sees the ledger; all firms have one agent, who keeps their vault."""
         parties = self.parties
-        return Subject(name, parties.vaults["enterprises"], parties.entropy, parties.ledger)
+        return Subject(name, parties.vaults["enterprises"], parties.ledger, parties.entropy)
 
     def authority(self) -> Authority:
         """The regulator, where it signs."""
@@ -154,7 +154,8 @@ class Town:
         terms = self.terms(expires_ms=self.clock.now_ms() + HOUR_MS)
         expires_ms = self.clock.now_ms() + 9999 * DAY_MS
         proposal = self.ask(terms, expires_ms=expires_ms, max_uses=1000)
-        blind = Subject(self.firm, self.parties.vaults["enterprises"], self.parties.entropy)
+        vault, entropy = self.parties.vaults["enterprises"], self.parties.entropy
+        blind = Subject(self.firm, vault, entropy=entropy)
         return self.authorise(proposal, blind)
 
     def intend(

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UntrustedError,
     )
+    from ledgercore.keys import ensure_signer, load_signer
     from ledgercore.ledger import Ledger, Receipts, Replica, Report
     from ledgercore.proofs import (
         History,
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
         verify_history,
         verify_state,
     )
+    from ledgercore.records import Member
+    from ledgercore.vault import Vault
 
 __all__ = [
     "AbsentError",
@@ -81,6 +84,7 @@ __all__ = [
     "LedgerError",
     "LimitError",
     "MalformedError",
+    "Member",
     "PassphraseError",
     "Receipt",
     "Receipts",
@@ -95,11 +99,14 @@ __all__ = [
     "StoreError",
     "UnavailableError",
     "UntrustedError",
+    "Vault",
     "VerifiedRecord",
     "VerifiedState",
     "build_info",
     "cosign_checkpoint",
+    "ensure_signer",
     "format_anchor",
+    "load_signer",
     "parse_anchor",
     "verify_history",
     "verify_state",
@@ -110,12 +117,16 @@ _HOMES = {
     "History": "ledgercore.proofs",
     "HistoryProof": "ledgercore.proofs",
     "Ledger": "ledgercore.ledger",
+    "Member": "ledgercore.records",
     "Receipts": "ledgercore.ledger",
     "Replica": "ledgercore.ledger",
     "Report": "ledgercore.ledger",
     "StateReceipt": "ledgercore.proofs",
+    "Vault": "ledgercore.vault",
     "VerifiedState": "ledgercore.proofs",
+    "ensure_signer": "ledgercore.keys",
     "format_anchor": "ledgercore.anchor",
+    "load_signer": "ledgercore.keys",
     "parse_anchor": "ledgercore.anchor",
     "verify_history": "ledgercore.proofs",
     "verify_state": "ledgercore.proofs",

@@ -84,7 +84,7 @@ class Tax(Desk):
         settle: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(ledger, vault, settle)
-        self.provider = Provider(TAX, key, vault, ledger, self.entropy, source)
+        self.provider = Provider(TAX, key, vault, ledger, source, self.entropy)
 
     def register(self, schemas: Sequence[SchemaRegister]) -> list[Answer]:
         """Say which fields there are."""
@@ -304,7 +304,7 @@ class Agent(Desk):
 
     def _subject(self, name: str) -> Subject:
         """An enterprise; its name matters only where terms are read."""
-        return Subject(name, self.vault, self.entropy, self.ledger)
+        return Subject(name, self.vault, self.ledger, self.entropy)
 
 
 class Regulator(Desk):

@@ -62,7 +62,7 @@ class Parties:
 
     def subject(self, name: str) -> Subject:
         """One enterprise; the enterprises' vault is kept by their agent."""
-        return Subject(name, self.vaults[ENTERPRISES], self.entropy, self.ledgers[ENTERPRISES])
+        return Subject(name, self.vaults[ENTERPRISES], self.ledgers[ENTERPRISES], self.entropy)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -131,7 +131,7 @@ def set_up(
     vaults = {name: Vault(directory / f"{name}.vault") for name in names}
     ledger = create_ledger(directory, members, clock, entropy, suite)
     source = {row.subject: row.values for row in table.rows}
-    provider = Provider(TAX, keys[TAX], vaults[TAX], ledger, entropy, source)
+    provider = Provider(TAX, keys[TAX], vaults[TAX], ledger, source, entropy)
     consumer = Consumer(BANK, keys[BANK], vaults[BANK], ledger, entropy)
     authority = Authority(REGULATOR, keys[REGULATOR], vaults[REGULATOR], ledger, entropy)
     ledgers = dict.fromkeys(names, ledger)

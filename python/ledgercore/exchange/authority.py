@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore import keys
-from ledgercore.entropy import Entropy
+from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.opening import Scope
 from ledgercore.exchange.signer import RecordSigner
@@ -42,13 +42,18 @@ class Authority:
     """
 
     def __init__(
-        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
+        self,
+        member: str,
+        key: keys.Signer,
+        vault: Vault,
+        ledger: Ledger,
+        entropy: Entropy | None = None,
     ) -> None:
         self.member = member
         self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
-        self._entropy = entropy
+        self._entropy = entropy or SystemEntropy()
 
     def rule(self, exchange: bytes, ruling: str, reasons: str) -> Draft:
         """Uphold or dismiss the complaint in a dispute: ``upheld`` or ``dismissed``."""

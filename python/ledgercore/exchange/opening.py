@@ -15,7 +15,7 @@ from ledgercore._core import (
     group_open_part,
     group_verify_part,
 )
-from ledgercore.entropy import Entropy
+from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import UntrustedError
 from ledgercore.exchange.audit_copy import AuditCopy, open_copy
 from ledgercore.exchange.messages import Delivery
@@ -69,13 +69,18 @@ class Holder:
     """A member that holds one share of an audit key."""
 
     def __init__(
-        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
+        self,
+        member: str,
+        key: keys.Signer,
+        vault: Vault,
+        ledger: Ledger,
+        entropy: Entropy | None = None,
     ) -> None:
         self.member = member
         self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
-        self._entropy = entropy
+        self._entropy = entropy or SystemEntropy()
 
     def keep_share(self, audit_key: bytes, share: bytes) -> None:
         """Keep the share of a key, sealed as all else in the vault."""

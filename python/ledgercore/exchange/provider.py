@@ -13,7 +13,7 @@ from unicodedata import normalize
 from ledgercore import keys
 from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.disk import flush
-from ledgercore.entropy import Entropy
+from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
@@ -103,13 +103,15 @@ class Provider:
         key: keys.Signer,
         vault: Vault,
         ledger: Ledger,
-        entropy: Entropy,
         source: Mapping[str, Values],
+        entropy: Entropy | None = None,
         *,
         audit_key: bytes | None = None,
         mandates: Mandates | None = None,
     ) -> None:
-        """With an audit key, what is sealed can be opened by order of a supervisor.
+        """``source`` gives each subject's values by field; it is read when an intent is answered.
+
+        With an audit key, what is sealed can be opened by order of a supervisor.
 
         ``mandates`` is read whenever terms name a signatory: without it each of them is refused.
         """
@@ -118,7 +120,7 @@ class Provider:
         self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
-        self._entropy = entropy
+        self._entropy = entropy or SystemEntropy()
         self._source = source
         self._mandates: Mandates = {} if mandates is None else mandates
 

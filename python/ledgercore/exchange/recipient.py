@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from ledgercore import keys
 from ledgercore._core import hash_domain
-from ledgercore.entropy import Entropy
+from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     InvalidError,
     LedgerError,
@@ -71,13 +71,18 @@ class Recipient:
     """One member that data is delivered to."""
 
     def __init__(
-        self, member: str, key: keys.Signer, vault: Vault, ledger: Ledger, entropy: Entropy
+        self,
+        member: str,
+        key: keys.Signer,
+        vault: Vault,
+        ledger: Ledger,
+        entropy: Entropy | None = None,
     ) -> None:
         self.member = member
         self._key = RecordSigner(key, vault)
         self._vault = vault
         self._ledger = ledger
-        self._entropy = entropy
+        self._entropy = entropy or SystemEntropy()
 
     def intend(
         self, requests: Sequence[Request], *, lifetime_ms: int = INTENT_LIFETIME_MS

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from msgspec import structs
 
 from ledgercore._core import SigningKey
-from ledgercore.entropy import Entropy
+from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.kept import consent_asked, keep_proposal
@@ -42,11 +42,15 @@ class Subject:
     """
 
     def __init__(
-        self, name: str, vault: Vault, entropy: Entropy, ledger: Ledger | None = None
+        self,
+        name: str,
+        vault: Vault,
+        ledger: Ledger | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
         self.name = name
         self._vault = vault
-        self._entropy = entropy
+        self._entropy = entropy or SystemEntropy()
         self._ledger = ledger
 
     def new_consent_key(self) -> bytes:

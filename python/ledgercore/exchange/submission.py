@@ -23,7 +23,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
 from ledgercore.vault import Vault
 
-__all__ = ["Accepted", "Draft", "Submitted", "resume", "sign", "submit"]
+__all__ = ["Accepted", "Draft", "Submitted", "resume", "sign", "submit", "submit_one"]
 
 
 class Draft(NamedTuple):
@@ -71,6 +71,14 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
         _release(ledger, refused.values())
         waiting = again
     return [outcomes[at] for at in range(len(drafts))]
+
+
+def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
+    """Sign and order one draft, durable on return; raises the ``RefusedError`` of a rule."""
+    (outcome,) = submit(ledger, [draft])
+    if isinstance(outcome, RefusedError):
+        raise outcome
+    return outcome
 
 
 def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:

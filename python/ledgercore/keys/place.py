@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ledgercore._core import SigningKey
 from ledgercore.disk import exists
-from ledgercore.entropy import Entropy
+from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import PassphraseError
 from ledgercore.keyfile import load_key, store_key
 from ledgercore.keys.pkcs12 import load_pkcs12, store_pkcs12
@@ -32,9 +32,11 @@ def load_signer(place: str | Path, passphrase: bytes | None = None) -> Signer:
     return load_key(place, passphrase)
 
 
-def ensure_signer(place: str | Path, passphrase: bytes | None, entropy: Entropy) -> Signer:
+def ensure_signer(
+    place: str | Path, passphrase: bytes | None = None, entropy: Entropy | None = None
+) -> Signer:
     """The key that is there, or a new one that is made there."""
-    place = _text(place)
+    place, entropy = _text(place), entropy or SystemEntropy()
     if place.startswith(TOKEN_SCHEME):
         return open_token_key(place, passphrase, make=True)
     if exists(place):

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Self
 
 import apsw
 
@@ -332,6 +332,12 @@ class Vault:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _header(self) -> tuple[int, int]:
         """How often the vault was written, and where its key began."""
