@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -138,6 +140,16 @@ class Town:
         draft = consumer.request_consent(proposal, lapses_ms, agreement)
         self.accept([draft._replace(body=structs.replace(draft.body, **changes))])
         return proposal
+
+    @contextmanager
+    def unheld(self) -> Iterator[None]:
+        """Consumer and subject run other programs, which hold terms to no product."""
+        homes = ("ledgercore.exchange.consumer", "ledgercore.exchange.subject")
+        with ExitStack() as stack:
+            for home in homes:
+                stack.enter_context(mock.patch(f"{home}.check_offered"))
+                stack.enter_context(mock.patch(f"{home}.check_workable"))
+            yield
 
     def authorise(self, proposal: Proposal, subject: Subject | None = None) -> Proposal:
         subject = subject or self.subject

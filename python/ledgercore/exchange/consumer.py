@@ -28,6 +28,7 @@ from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import SALT_BYTES, keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
+from ledgercore.exchange.workable import check_agreed, check_offered, check_workable
 from ledgercore.records import (
     ConsentRequest,
     DecisionExplain,
@@ -53,7 +54,15 @@ class Consumer(Recipient):
     """One member that asks for data, decides on it, and accounts for its use."""
 
     def propose(self, terms: Terms, consent_key: bytes) -> Proposal:
-        """Put terms to a subject, under a key that it made for this consent."""
+        """Put terms to a subject, under a key that it made for this consent.
+
+        Raises ``RefusedError`` for terms that could never work, such as a field that the product
+        does not have or an end that has passed, and ``UntrustedError`` for another consumer's.
+        """
+        check_workable(terms)
+        if terms.consumer != self.member:
+            raise UntrustedError(f"terms are for consumer {terms.consumer!r}, want {self.member!r}")
+        check_offered(self._ledger, terms)
         consent = self._entropy.bytes(32)
         proposal = Proposal(consent, consent_key, terms.leaves(self._entropy))
         keep_proposal(self._vault, None, proposal)
@@ -69,9 +78,14 @@ class Consumer(Recipient):
     ) -> Draft:
         """Ask for consent on the ledger, which learns the purpose and the salted terms.
 
-        A product that needs an agreement is asked for under one that is in force.
+        A product that needs an agreement is asked for under one that is in force. Raises
+        ``RefusedError`` for terms that could never work, by now or under that agreement.
         """
         terms = Terms.from_leaves(proposal.terms)
+        check_workable(terms)
+        check_offered(self._ledger, terms)
+        if agreement is not None:
+            check_agreed(self._ledger, terms, agreement)
         body = ConsentRequest(
             consent=proposal.consent,
             product=terms.product,

@@ -50,6 +50,7 @@ from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.transfer import Receiver
+from ledgercore.exchange.workable import check_asked
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ExchangeAcknowledge,
@@ -102,7 +103,12 @@ class Recipient:
         return drafts
 
     def request(self, consent: bytes, fields: Sequence[str], purpose: str) -> Request:
-        """A request for fields, over the whole period of the consent's terms."""
+        """A request for fields, over the whole period of the consent's terms.
+
+        Whether the consent covers fields and purpose the provider says. Raises ``RefusedError``
+        for no fields, or one that is named twice.
+        """
+        check_asked(fields)
         proposal = kept_proposal(self._vault, consent)
         if proposal is None:
             raise UntrustedError(f"consent {consent.hex()[:16]} is not known here")

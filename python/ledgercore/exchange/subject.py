@@ -21,6 +21,7 @@ from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement, open_statement
 from ledgercore.exchange.submission import Draft
+from ledgercore.exchange.workable import check_offered, check_workable
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentAuthorise,
@@ -63,11 +64,15 @@ class Subject:
     def agree(self, proposal: Proposal) -> Terms:
         """Read the terms of a proposal, and keep them; raise if they are not for this subject.
 
-        Raises ``UntrustedError``, too, for terms in the place of others of the same consent.
+        Raises ``UntrustedError``, too, for terms in the place of others of the same consent, and
+        ``RefusedError`` for terms that could never work: on no ledger, by themselves alone.
         """
         terms = Terms.from_leaves(proposal.terms)
         if terms.subject != self.name:
             raise UntrustedError(f"terms are for {terms.subject!r}, want {self.name!r}")
+        check_workable(terms)
+        if self._ledger is not None:
+            check_offered(self._ledger, terms)
         keep_proposal(self._vault, self._ledger, proposal)
         return terms
 

@@ -1,0 +1,101 @@
+"""Refuse terms under which nothing could ever be done, before anyone signs for them.
+
+The ledger sees no more of the terms than their root, purpose, end and number of uses, so its rules
+cannot see that a consent asks for a field that the product does not have, or for a period that
+ends before it begins. What the rules do see is refused here with their codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from msgspec import structs
+
+from ledgercore.exchange.messages import Terms
+from ledgercore.exchange.reading import read_state
+from ledgercore.rules import AgreementState, ProductState, agreement_object, product_object, refuse
+
+if TYPE_CHECKING:
+    from ledgercore.ledger import Ledger
+
+__all__ = ["check_agreed", "check_asked", "check_offered", "check_workable"]
+
+_LISTS = ("fields", "processors")
+_NUMBERS = ("expires_ms", "max_uses", "retain_until_ms")
+
+
+def check_workable(terms: Terms) -> None:
+    """Raise ``RefusedError`` where the terms by themselves leave nothing to be done.
+
+    ``TypeError`` where one of them has a wrong type, such as text for a list of fields.
+    """
+    _check_types(terms)
+    check_asked(terms.fields)
+    if terms.period_begin > terms.period_end:
+        refuse(
+            "E_SCOPE", f"period is {terms.period_begin} to {terms.period_end}, want its begin first"
+        )
+    if terms.max_uses < 1:
+        refuse("E_USES", f"max_uses is {terms.max_uses}, want at least 1")
+    if terms.retain_until_ms < terms.expires_ms:
+        want = f"at least expires_ms, which is {terms.expires_ms}"
+        refuse("E_CLOCK", f"retain_until_ms is {terms.retain_until_ms}, want {want}")
+
+
+def check_asked(fields: Sequence[str]) -> None:
+    """Raise ``RefusedError`` unless there are fields, each named once."""
+    if isinstance(fields, str) or not isinstance(fields, Sequence):
+        _wrong("fields", fields, "a tuple of their codes")
+    for field in fields:
+        if not isinstance(field, str):
+            raise TypeError(f"fields hold {type(field).__name__}, want str")
+    if not fields:
+        refuse("E_SCOPE", "fields are none, want at least one")
+    twice = sorted({field for field in fields if fields.count(field) > 1})
+    if twice:
+        refuse("E_CANON", f"fields {twice} are named more than once")
+
+
+def check_offered(ledger: Ledger, terms: Terms) -> None:
+    """Hold terms to the product on the ledger and to its time, or raise ``RefusedError``."""
+    offer = read_state(ledger, product_object(terms.product), ProductState)
+    if terms.provider != offer.provider:
+        refuse("E_RECIPIENT", f"provider is {terms.provider}, want {offer.provider} of the product")
+    offered = [code for code, _, _ in offer.fields]
+    unknown = [field for field in terms.fields if field not in offered]
+    if unknown:
+        refuse("E_SCOPE", f"fields {unknown} are not in product {terms.product}, want {offered}")
+    if terms.purpose not in offer.purposes:
+        want = list(offer.purposes)
+        refuse("E_PURPOSE", f"purpose is {terms.purpose}, want one of {want}")
+    now_ms = ledger.time_ms
+    if terms.expires_ms <= now_ms:
+        refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want more than {now_ms}")
+
+
+def check_agreed(ledger: Ledger, terms: Terms, agreement: bytes) -> None:
+    """Raise ``RefusedError`` for terms that outlast the agreement which they are under."""
+    end_ms = read_state(ledger, agreement_object(agreement), AgreementState).expires_ms
+    if terms.expires_ms > end_ms:
+        refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want at most {end_ms} as agreed")
+
+
+def _check_types(terms: Terms) -> None:
+    for name, value in structs.asdict(terms).items():
+        if name in _LISTS:
+            if not isinstance(value, tuple):
+                _wrong(name, value, "a tuple of str")
+            for each in value:
+                if not isinstance(each, str):
+                    raise TypeError(f"{name} hold {type(each).__name__}, want str")
+        elif name in _NUMBERS:
+            if isinstance(value, bool) or not isinstance(value, int):
+                _wrong(name, value, "int")
+        elif not isinstance(value, str):
+            _wrong(name, value, "str")
+
+
+def _wrong(name: str, value: object, want: str) -> NoReturn:
+    verb = "are" if name in _LISTS else "is"
+    raise TypeError(f"{name} {verb} {type(value).__name__}, want {want}")

@@ -1,0 +1,171 @@
+"""Terms that could never work are refused by consumer and subject, before anyone signs for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from ledgercore import RefusedError, UntrustedError, Vault
+from ledgercore.exchange import Proposal, Subject, Terms
+from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """None of these tests leaves anything behind: each looks for that."""
+    town = Town(tmp_path_factory.mktemp("town"))
+    yield town
+    town.parties.close()
+
+
+ALONE: list[tuple[dict[str, Any], str]] = [
+    ({"fields": ()}, "E_SCOPE: fields are none, want at least one"),
+    ({"fields": (*FIELDS, FIELDS[0])}, r"E_CANON: fields \['cr.grade'\] are named more than once"),
+    ({"period_begin": "2026-01"}, "E_SCOPE: period is 2026-01 to 2025-12, want its begin first"),
+    ({"max_uses": 0}, "E_USES: max_uses is 0, want at least 1"),
+    ({"retain_until_ms": 1}, r"E_CLOCK: retain_until_ms is 1, want at least expires_ms, which is"),
+]
+"""What no ledger is needed for."""
+
+OFFERED: list[tuple[dict[str, Any], str]] = [
+    ({"fields": ("cr.grade", "tax.lost")}, r"E_SCOPE: fields \['tax.lost'\] are not in product"),
+    ({"purpose": "marketing"}, r"E_PURPOSE: purpose is marketing, want one of \['credit.assess"),
+    ({"expires_ms": 1}, "E_CLOCK: expires_ms is 1, want more than 17"),
+    ({"product": "tax.none"}, "E_UNKNOWN: product tax.none does not exist"),
+    ({"provider": "registry"}, "E_RECIPIENT: provider is registry, want tax-authority of the prod"),
+]
+"""What the ledger says."""
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"fields": "cr.grade"}, "fields are str, want a tuple of str"),
+    ({"fields": ["cr.grade"]}, "fields are list, want a tuple of str"),
+    ({"fields": ("cr.grade", 7)}, "fields hold int, want str"),
+    ({"processors": "agency"}, "processors are str, want a tuple of str"),
+    ({"expires_ms": "tomorrow"}, "expires_ms is str, want int"),
+    ({"max_uses": True}, "max_uses is bool, want int"),
+    ({"purpose": None}, "purpose is NoneType, want str"),
+]
+
+
+def kept(town: Town) -> tuple[int, list[int]]:
+    """What would show that something was made: records, and what the vaults ever wrote."""
+    return town.parties.ledger.size, [vault.version for vault in town.parties.vaults.values()]
+
+
+@pytest.mark.parametrize(("change", "message"), ALONE + OFFERED)
+def test_the_consumer_proposes_nothing_that_could_never_work(
+    town: Town, change: dict[str, Any], message: str
+) -> None:
+    key = town.subject.new_consent_key()
+    before = kept(town)
+
+    with pytest.raises(RefusedError, match=message) as caught:
+        town.parties.consumer.propose(town.terms(**change), key)
+
+    assert caught.value.remedy
+    assert kept(town) == before
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_terms_of_a_wrong_type_are_said_to_be_so(
+    town: Town, change: dict[str, Any], message: str
+) -> None:
+    before = kept(town)
+
+    with pytest.raises(TypeError, match=message):
+        town.parties.consumer.propose(town.terms(**change), bytes(32))
+
+    assert kept(town) == before
+
+
+def proposed_elsewhere(town: Town, terms: Terms) -> Proposal:
+    """What a consumer with another program sends."""
+    entropy = town.parties.entropy
+    return Proposal(entropy.bytes(32), town.subject.new_consent_key(), terms.leaves(entropy))
+
+
+@pytest.mark.parametrize(("change", "message"), ALONE + OFFERED)
+def test_the_subject_agrees_to_nothing_that_could_never_work(
+    town: Town, change: dict[str, Any], message: str
+) -> None:
+    proposal = proposed_elsewhere(town, town.terms(**change))
+    before = kept(town)
+
+    with pytest.raises(RefusedError, match=message):
+        town.subject.agree(proposal)
+
+    assert kept(town) == before
+
+
+@pytest.mark.parametrize(("change", "message"), ALONE)
+def test_a_subject_without_a_ledger_looks_at_the_terms_alone(
+    town: Town, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with Vault(tmp_path / "firm.vault") as vault:
+        blind = Subject(town.firm, vault)
+
+        with pytest.raises(RefusedError, match=message):
+            blind.agree(proposed_elsewhere(town, town.terms(**change)))
+
+        assert blind.agree(proposed_elsewhere(town, town.terms(purpose="unknown")))
+
+
+def test_terms_for_another_consumer_are_not_proposed(town: Town) -> None:
+    with pytest.raises(UntrustedError, match="terms are for consumer 'shop', want 'bank'"):
+        town.parties.consumer.propose(town.terms(consumer="shop"), bytes(32))
+
+
+def test_a_consent_that_outlasts_its_agreement_is_not_asked_for(town: Town) -> None:
+    agreement = town.negotiate(town.clock.now_ms() + DAY_MS)
+    terms = town.terms(expires_ms=town.clock.now_ms() + 2 * DAY_MS)
+    consumer = town.parties.consumer
+    proposal = consumer.propose(terms, town.subject.new_consent_key())
+    lapses_ms = town.clock.now_ms() + HOUR_MS
+
+    with pytest.raises(RefusedError, match=r"E_CLOCK: expires_ms is .* as agreed"):
+        consumer.request_consent(proposal, lapses_ms, agreement)
+
+    assert consumer.request_consent(proposal, lapses_ms, town.agreement)
+
+
+def test_what_has_expired_since_it_was_proposed_is_not_asked_for(town: Town) -> None:
+    consumer = town.parties.consumer
+    terms = town.terms(expires_ms=town.clock.now_ms() + HOUR_MS)
+    proposal = consumer.propose(terms, town.subject.new_consent_key())
+    assert town.subject.agree(proposal) == terms
+    town.later(HOUR_MS)
+
+    with pytest.raises(RefusedError, match="E_CLOCK: expires_ms is"):
+        consumer.request_consent(proposal, town.clock.now_ms() + 1, town.agreement)
+    with pytest.raises(RefusedError, match="E_CLOCK: expires_ms is"):
+        town.subject.agree(proposal)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ("cr.grade", TypeError, "fields are str, want a tuple of their codes"),
+        (7, TypeError, "fields are int, want a tuple of their codes"),
+        ([7], TypeError, "fields hold int, want str"),
+        ([], RefusedError, "E_SCOPE: fields are none"),
+        (["cr.grade", "cr.grade"], RefusedError, "E_CANON: fields .* more than once"),
+    ],
+)
+def test_a_request_names_some_fields_and_each_once(
+    town: Town, fields: Any, error: type[Exception], message: str
+) -> None:
+    proposal = town.consent()
+
+    with pytest.raises(error, match=message):
+        town.parties.consumer.request(proposal.consent, fields, "credit.assess")
+
+
+def test_every_term_is_held_to_its_type(town: Town) -> None:
+    """A term that is added is looked at without anybody remembering to."""
+    for name in structs.asdict(town.terms()):
+        with pytest.raises(TypeError, match=f"{name} (is|are) bytes, want"):
+            town.parties.consumer.propose(town.terms(**{name: b"x"}), bytes(32))
