@@ -34,10 +34,9 @@ def command(
     Without a vault the pack proves all but the content, of which it has no openings.
     """
     from ledgercore.disk import exists, write_new
-    from ledgercore.errors import AbsentError, StoreError
+    from ledgercore.errors import StoreError
     from ledgercore.exchange.pack import build_pack, verify_pack
     from ledgercore.ledger import Ledger
-    from ledgercore.rules import exchange_object
     from ledgercore.vault import Vault
 
     exchange_id = parse_hex("exchange id", exchange.removeprefix("exchange/"))
@@ -47,11 +46,6 @@ def command(
     if vault is not None and not exists(vault):
         raise StoreError(f"{vault} does not exist, want a party's vault")
     with Ledger.open(place, read_only=True) as ledger:
-        if ledger.state(exchange_object(exchange_id)) is None:
-            raise AbsentError(
-                f"exchange {exchange_id.hex()} does not exist: "
-                "ledgercore show LEDGER --objects exchange/ lists those that do"
-            )
         passphrase = read_passphrase(passphrase_file)
         opened = None if vault is None else Vault(vault, passphrase=passphrase)
         try:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ledgercore import records
 from ledgercore._core import Anchor, Record
+from ledgercore.errors import AbsentError, UntrustedError
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
+from ledgercore.exchange.chains import networks_of
 from ledgercore.exchange.claims import prove_claims
 from ledgercore.exchange.evidence import Evidence
 from ledgercore.exchange.kept import kept_proposal
@@ -52,6 +54,7 @@ from ledgercore.rules import (
     product_object,
     proposal_object,
 )
+from ledgercore.rules.view import decode_state
 
 if TYPE_CHECKING:  # who verifies a pack needs neither
     from ledgercore.ledger import Ledger
@@ -82,15 +85,18 @@ class Pack(Part, frozen=True):
 def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     """The pack of an exchange, with the openings in one party's vault, if there is one.
 
-    It is of one moment of the ledger, whoever appends meanwhile.
+    It is of one moment of the ledger, whoever appends meanwhile. Raises ``AbsentError`` for an
+    exchange that is not on the ledger, and ``UntrustedError`` for a vault of other networks.
     """
-    state = read_state(ledger, exchange_object(exchange), ExchangeState)
+    state = _exchange(ledger, exchange)
     kept = f"exchange/{exchange.hex()}"
     proposal = None if vault is None else kept_proposal(vault, state.consent)
     release = _opening(vault, f"{kept}/release", Release)
     request = _opening(vault, f"request/{state.request_commitment.hex()}", Request)
     payload = _payload(vault, f"{kept}/payload")
     objection = _opening(vault, f"{kept}/objection", Objection)
+    if vault is not None and not any((proposal, release, request, payload, objection)):
+        _check_network(vault, ledger.network)
     with ledger.moment():
         trail = _Trail(ledger, state)
         indices = sorted(trail.found)
@@ -109,6 +115,30 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
             objection=objection,
         )
     return encode_part(pack)
+
+
+def _exchange(ledger: Ledger, exchange: bytes) -> ExchangeState:
+    value = ledger.state(exchange_object(exchange))
+    if value is None:
+        raise AbsentError(
+            f"exchange {exchange.hex()} does not exist on this ledger: ledgercore show LEDGER "
+            "--objects exchange/ lists those that do"
+        )
+    return decode_state(value, ExchangeState)
+
+
+def _check_network(vault: Vault, network: bytes) -> None:
+    """A vault that opens nothing may be a party's on another ledger: say so, and withhold nothing.
+
+    Whoever signed on this network too may well have no part in the exchange.
+    """
+    networks = networks_of(vault)
+    if networks and network.hex() not in networks:
+        raise UntrustedError(
+            f"vault {vault.path} is of network {', '.join(networks)}, and the ledger of "
+            f"{network.hex()}: give the vault of a party to the exchange, or none, for a pack "
+            "without content"
+        )
 
 
 class _Trail:

@@ -25,6 +25,7 @@ from operator import itemgetter
 from ledgercore import keys
 from ledgercore._core import Record
 from ledgercore.errors import InconsistentError, RollbackError
+from ledgercore.exchange.chains import chain_name
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
 from ledgercore.records.base import Bytes32, Count, Part
@@ -85,7 +86,7 @@ class RecordSigner:
         return signed
 
     def _name(self, network: bytes) -> str:
-        return f"chain/{network.hex()}/{self.public_key.hex()}"
+        return chain_name(network, self.public_key)
 
 
 def reserve(

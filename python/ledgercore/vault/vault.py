@@ -165,6 +165,11 @@ class Vault:
         self._connection.execute(f"PRAGMA user_version={_FORMAT}")
 
     @property
+    def path(self) -> Path:
+        """Where the vault is."""
+        return Path(self._path)
+
+    @property
     def version(self) -> int:
         """How many items were ever written; never goes back but with the whole vault."""
         with self._translated("read"):
