@@ -2919,7 +2919,10 @@ def show_consistency(data: bytes, given: Given) -> list[Claim]:
         refuse(MALFORMED, "consistency proof is not JSON with checkpoint and proof")
     need(len(path) <= PROOF_HASHES, MALFORMED, f"proof is above {PROOF_HASHES} hashes")
     old, (new, _) = given.held_to(), verify_checkpoint(newer, given.anchor)
-    verify_consistency(given.anchor.suite, old.size, new.size, path, old.root, new.root)
+    try:
+        verify_consistency(given.anchor.suite, old.size, new.size, path, old.root, new.root)
+    except Refusal as error:
+        refuse(error.kind, f"{error}: a proof for the kept checkpoint is of size {old.size}")
     return [Claim("consistency", f"{new.size} records go on from the {old.size} of the older one")]
 
 

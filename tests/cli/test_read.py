@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from ledgercore.cli.backup import command
 from ledgercore.proofs import ConsistencyProof, VerifiedConsistency
 from ledgercore.rules import format_object, parse_object
 from tests.cli.command import objects, run, run_well, verify
+
+VERIFIER = Path(__file__).resolve().parents[2] / "verifier" / "ledgercore_verify.py"
 
 
 def test_audit_says_what_it_verified(ledger: Path) -> None:
@@ -225,6 +229,52 @@ def test_growth_that_was_changed_is_refused(
     assert verify(proof).newer.size == 4
     with pytest.raises((InvalidError, MalformedError)):
         verify(change(proof))
+
+
+@pytest.mark.parametrize(
+    ("since", "kept", "message"),
+    [
+        (
+            3,
+            2,
+            "proof was made for size 3, and the kept checkpoint has size 2: make it with ledgerc",
+        ),
+        (
+            2,
+            7,
+            "kept checkpoint has size 7, and the proof's has 4, which is older: give the checkpo",
+        ),
+        (
+            None,
+            2,
+            "history of 4 records does not go on from the kept checkpoint of 2: it is another",
+        ),
+    ],
+)
+def test_growth_from_another_size_is_refused_with_what_to_do(
+    tmp_path: Path, since: int | None, kept: int, message: str
+) -> None:
+    path, notes, proof = tmp_path / "a.ledger", {}, tmp_path / "proof"
+    with Ledger.create(path, origin="test.example/log") as ledger:
+        for count in (1, 2, 3):
+            ledger.append_many([b"one"] * count)
+            notes[ledger.size] = ledger.checkpoint
+        hashes = ledger.prove_consistency(3 if since is None else since, 4)
+        shown = {"checkpoint": notes[4], "proof": [each.hex() for each in hashes]}
+        (tmp_path / "anchor").write_text(format_anchor(ledger.trust_anchor))
+    proof.write_text(json.dumps(shown if since is None else shown | {"first_size": since}))
+    (tmp_path / "kept").write_text(notes[kept])
+    options = ("--anchor", tmp_path / "anchor", "--checkpoint", tmp_path / "kept")
+
+    done = run("verify", proof, *options)
+    independent = subprocess.run(
+        [sys.executable, VERIFIER, proof, *options], capture_output=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert message in done.stderr.decode()
+    assert independent.returncode == 1
+    assert f"a proof for the kept checkpoint is of size {kept}" in independent.stderr.decode()
 
 
 def test_backup_is_a_ledger_that_verifies(ledger: Path, tmp_path: Path) -> None:

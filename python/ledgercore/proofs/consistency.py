@@ -4,18 +4,19 @@
 
 A consistency proof (RFC 9162 section 2.1.4) with the newer signed checkpoint that it leads to, as
 JSON, its hashes in hexadecimal. It is held to the older checkpoint, which whoever verifies kept.
-Other members of the object are for people to read, and are held to nothing.
+Other members of the object are for people to read, and are held to nothing: the size
+that a proof was made for, ``first_size``, is shown where it does not lead from the kept one.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from ledgercore._core import PROOF_HASHES, Anchor, Checkpoint, verify_consistency
-from ledgercore.errors import LimitError, MalformedError
+from ledgercore.errors import InvalidProof, LimitError, MalformedError
 from ledgercore.proofs.wire import verify_note
 from ledgercore.wording import in_words
 
@@ -39,6 +40,7 @@ class ConsistencyProof(msgspec.Struct, frozen=True):
 
     checkpoint: str
     proof: Annotated[tuple[_Hash, ...], Meta(max_length=PROOF_HASHES)]
+    first_size: Any = None
 
     @staticmethod
     def decode(data: bytes) -> ConsistencyProof:
@@ -56,9 +58,32 @@ class ConsistencyProof(msgspec.Struct, frozen=True):
         """Both checkpoints, if the anchor trusts both and the proof leads from one to the other.
 
         ``kept`` is the older signed checkpoint. Raises ``InvalidProof`` where the newer one is of
-        another history, or is the older one.
+        another history, is the older one, or where the proof was made for another size.
         """
         older, newer = verify_note(anchor, kept), verify_note(anchor, self.checkpoint.encode())
         hashes = [bytes.fromhex(each) for each in self.proof]
-        verify_consistency(anchor.suite, older.size, newer.size, hashes, older.root, newer.root)
+        sizes = older.size, newer.size
+        try:
+            verify_consistency(anchor.suite, *sizes, hashes, older.root, newer.root)
+        except InvalidProof as error:
+            raise InvalidProof(f"{self._why(*sizes)} ({error})") from error
         return VerifiedConsistency(older, newer)
+
+    def _why(self, kept: int, newest: int) -> str:
+        """What may be wrong where the proof does not lead from one size to the other."""
+        if kept > newest:
+            return (
+                f"kept checkpoint has size {kept}, and the proof's has {newest}, which is older: "
+                "give the checkpoint that was kept first"
+            )
+        made = self.first_size
+        if isinstance(made, int) and made != kept:
+            return (
+                f"proof was made for size {made}, and the kept checkpoint has size {kept}: make it "
+                f"with ledgercore prove LEDGER --since {kept}"
+            )
+        return (
+            f"history of {newest} records does not go on from the kept checkpoint of {kept}: it is "
+            "another one, or the proof is not that of ledgercore prove LEDGER --since "
+            f"{kept}: keep both checkpoints as evidence"
+        )
