@@ -47,7 +47,7 @@ def test_each_party_is_a_process_and_orders_through_this_one(stage: ProcessStage
 
 
 def test_a_desk_that_fails_says_why_and_goes_on(stage: ProcessStage) -> None:
-    with pytest.raises(UnavailableError, match=r"bank, pack: RefusedError: E_UNKNOWN"):
+    with pytest.raises(UnavailableError, match=r"bank, pack: AbsentError: exchange "):
         stage.bank.pack(bytes(32))
 
     assert len(stage.agent.new_keys(3)) == 3

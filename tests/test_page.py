@@ -59,6 +59,12 @@ def test_the_page_stands_alone(result: DemoResult) -> None:
     assert "@import" not in text
 
 
+def test_the_page_says_why_its_times_are_ahead(result: DemoResult) -> None:
+    assert f"Times on this ledger are up to {result.told['clock_ahead_hours']} hours ahead" in (
+        render_page(result)
+    )
+
+
 def test_every_receipt_on_the_page_verifies(result: DemoResult) -> None:
     read = Reader(render_page(result))
     (anchor_text,) = read.texts["anchor"]

@@ -68,3 +68,8 @@ class OffsetClock:
     def advance(self, duration_ms: int) -> None:
         """Move the clock on."""
         self._offset_ms += duration_ms
+
+    @property
+    def offset_ms(self) -> int:
+        """How far it is ahead of the other."""
+        return self._offset_ms

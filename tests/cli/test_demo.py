@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledgercore import Ledger
 from tests.cli.command import objects, run, run_well
 
 DEMO_KEYS = {
@@ -62,6 +65,17 @@ def test_demo_runs_each_party_as_a_process_and_has_its_packs_verified_by_another
     proven = summary["independently_proven"]
     assert set(proven) == {*(Path(pack).stem for pack in summary["packs"]), "total"}
     assert proven["dispute"] > proven["revoke-early"] > 0
+
+
+def test_demo_says_why_its_times_are_ahead(tmp_path: Path) -> None:
+    """A reader of the ledger would else take its newest times for a fault."""
+    shown = run_well("demo", "--firms", "2", "--directory", tmp_path / "run").decode()
+
+    with Ledger.open(tmp_path / "run" / "exchange.ledger", read_only=True) as ledger:
+        ahead_ms = ledger.time_ms - time.time() * 1000
+    assert 0 < 2 * 3_600_000 - ahead_ms < 600_000
+    assert "Times on this ledger are up to 2 hours ahead: its clock was set forward" in shown
+    assert re.search("^clock ahead hours +2$", shown, re.MULTILINE)
 
 
 def test_demo_ends_with_a_total_that_the_regulator_verified(

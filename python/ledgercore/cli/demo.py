@@ -106,5 +106,7 @@ def _print_result(result: DemoResult) -> None:
             click.echo(f"  {claim.status:8} {claim.name}: {claim.statement}")
         if name == "plain":
             break
+    if result.note_of_time:
+        click.echo(f"\n{result.note_of_time}")
     if packs:
         click.echo(f"\nTry: ledgercore verify {packs[-1]} --anchor {facts['anchor']}")

@@ -77,6 +77,7 @@ def render_page(result: DemoResult) -> str:
         _bars("Consents", result.totals.consents),
         _bars("Exchanges", result.totals.exchanges),
         _bars("Decisions", result.totals.decisions),
+        f"<p>{escape(result.note_of_time)}</p>",
         *(_example(name, steps, result.claims.get(name, ())) for name, steps in examples.items()),
         "<h2>The trust anchor</h2>",
         "<p>All that a verifier must be given; it checks every receipt on this page.</p>",

@@ -84,6 +84,17 @@ class DemoResult:
     told: dict[str, Any]
     """What is to tell of the processes or the nodes."""
 
+    @property
+    def note_of_time(self) -> str:
+        """Why times on the ledger are later than this machine's; empty where they are not."""
+        hours = self.told.get("clock_ahead_hours", 0)
+        if not hours:
+            return ""
+        return (
+            f"Times on this ledger are up to {hours} hours ahead: its clock was set forward, so "
+            "that consents could expire without anybody waiting."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The summary that programs read."""
         return {

@@ -49,6 +49,11 @@ class LeapingCalendar:
     def __init__(self, clock: OffsetClock) -> None:
         self._clock = clock
 
+    @property
+    def ahead_hours(self) -> int:
+        """How far it was set forward so far, and the newest times on the ledger with it."""
+        return self._clock.offset_ms // HOUR_MS
+
     def now_ms(self) -> int:
         return self._clock.now_ms()
 
@@ -109,7 +114,7 @@ class ProcessStage(Stage):
         clock: OffsetClock,
         entropy: Entropy,
     ) -> None:
-        self.calendar = LeapingCalendar(clock)
+        self.calendar = self._leaping = LeapingCalendar(clock)
         source = {row.subject: row.values for row in table.rows}
         given = {TAX: (source,), BANK: (scorecard,), ENTERPRISES: (), REGULATOR: ()}
         # The ledger is closed last: the last to close its file moves the log into it.
@@ -134,8 +139,9 @@ class ProcessStage(Stage):
         self.regulator = cast(Regulator, self._desks[REGULATOR])
 
     def end(self) -> dict[str, Any]:
-        """Which processes took part."""
-        return {"processes": {party: desk.id for party, desk in self._desks.items()}}
+        """Which processes took part, and how far the clock was set forward."""
+        processes = {party: desk.id for party, desk in self._desks.items()}
+        return {"processes": processes, "clock_ahead_hours": self._leaping.ahead_hours}
 
     def close(self) -> None:
         """End the processes, and close the ledger."""
