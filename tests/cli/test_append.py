@@ -7,11 +7,14 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from ledgercore import Ledger, Receipt
-from ledgercore._core import BODY_BYTES
+from ledgercore._core import BODY_BYTES, verify_receipts
+from ledgercore.cli import append
 from tests.cli.command import COMMAND, objects, run, run_well
 
 
@@ -102,6 +105,41 @@ def test_append_reads_a_file_whose_last_newline_ends_a_line(ledger: Path, tmp_pa
     printed = run_well("append", ledger, "--lines", tmp_path / "lines")
 
     assert len(printed.splitlines()) == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_append_verifies_and_reports_many_lines_at_once(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    counts: list[int] = []
+
+    def verify(receipts: list[bytes], bodies: list[bytes], *more: Any) -> Any:
+        counts.append(len(receipts))
+        return verify_receipts(receipts, bodies, *more)
+
+    monkeypatch.setattr(append, "verify_receipts", verify)
+    lines = [b"line %d" % number for number in range(2500)]
+    (tmp_path / "lines").write_bytes(b"\n".join(lines))
+
+    done = CliRunner().invoke(
+        append.command, [str(ledger), "--lines", str(tmp_path / "lines"), *options]
+    )
+
+    assert sum(counts) == 2500
+    # The reader's first list ends with its last newline: one line more comes by itself.
+    assert counts == [1024, 1024, 451, 1]
+    shown = done.stdout.splitlines()
+    with Ledger.open(ledger, read_only=True) as opened:
+        for number, line in enumerate(lines, 1):
+            record = opened.record(number)
+            assert record.body == line
+            if options:
+                found = json.loads(shown[number - 1])
+                assert (found["index"], found["id"]) == (number, record.id.hex())
+                Receipt.decode(base64.b64decode(found["receipt"])).verify(line, opened.trust_anchor)
+            else:
+                assert shown[number - 1] == f"{number} {record.id.hex()}"
+    assert len(shown) == 2500
 
 
 def test_append_of_nothing_appends_nothing(ledger: Path) -> None:
