@@ -148,8 +148,8 @@ def test_what_has_expired_since_it_was_proposed_is_not_asked_for(town: Town) -> 
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ("cr.grade", TypeError, "fields are str, want a tuple of their codes"),
-        (7, TypeError, "fields are int, want a tuple of their codes"),
+        ("cr.grade", TypeError, "fields are str, want a list of str"),
+        (7, TypeError, "fields are int, want a list of str"),
         ([7], TypeError, "fields hold int, want str"),
         ([], RefusedError, "E_SCOPE: fields are none"),
         (["cr.grade", "cr.grade"], RefusedError, "E_CANON: fields .* more than once"),

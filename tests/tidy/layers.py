@@ -14,6 +14,7 @@ PACKAGE = "ledgercore"
 LAYERS = (
     "errors",
     "wording",
+    "arguments",
     "_core",
     "clock",
     "entropy",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledgercore._core import hash_domain
+from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, UntrustedError
 from ledgercore.exchange.messages import decode_message, encode_message
@@ -62,6 +63,7 @@ def contract_commitment(suite: str, contract: Contract) -> bytes:
     return hash_domain(suite, "commitment", encode_message(contract))
 
 
+@typed_methods
 @dataclass(frozen=True)
 class Negotiator:
     """One party of agreements: who signs, and the ledger that it reads."""
@@ -127,6 +129,7 @@ class Negotiator:
         return self._keep(contract).agreement
 
 
+@typed_methods
 class ConsumerAgreements(Negotiator):
     """A consumer's part of agreements."""
 
@@ -151,6 +154,7 @@ class ConsumerAgreements(Negotiator):
         return Draft(self.key, AgreementVerify(self._take(self.contract(agreement))))
 
 
+@typed_methods
 class ProviderAgreements(Negotiator):
     """A provider's part of agreements."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore import keys
+from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.opening import Scope
@@ -35,6 +36,7 @@ from ledgercore.vault import Vault
 __all__ = ["Authority"]
 
 
+@typed_methods
 class Authority:
     """One member with the role ``supervisor``. Its methods give drafts.
 

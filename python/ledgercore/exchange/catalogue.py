@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ledgercore.arguments import typed
 from ledgercore.ledger import Ledger
 from ledgercore.rules import ProductState
 from ledgercore.rules.view import decode_state
@@ -34,6 +35,7 @@ class Offer:
     needs_agreement: bool
 
 
+@typed
 def find_products(
     ledger: Ledger,
     *,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import group_commit, group_number, hash_domain
+from ledgercore.arguments import typed_methods
 from ledgercore.errors import InvalidError, MalformedError, UntrustedError
 from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.dispute import Complainant
@@ -45,11 +46,11 @@ from ledgercore.rules import (
     decision_object,
     refuse,
 )
-from ledgercore.wording import name_of
 
 __all__ = ["Consumer"]
 
 
+@typed_methods
 class Consumer(Recipient):
     """One member that asks for data, decides on it, and accounts for its use."""
 
@@ -259,7 +260,5 @@ class Consumer(Recipient):
 
 
 def _check_amount(amount: int) -> None:
-    if isinstance(amount, bool) or not isinstance(amount, int):
-        raise TypeError(f"amount is {name_of(type(amount))}, want a whole number")
     if not 0 <= amount < 1 << 64:
         raise MalformedError(f"amount is {amount}, want 0 to {(1 << 64) - 1}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
@@ -13,6 +14,7 @@ from ledgercore.records import DisputeEvidence, DisputeOpen
 __all__ = ["Complainant"]
 
 
+@typed_methods
 @dataclass(frozen=True)
 class Complainant:
     """A party that disputes: who signs, and the suite that its commitments are of."""

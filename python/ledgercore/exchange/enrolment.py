@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore import keys
+from ledgercore.arguments import typed
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.records import Member
@@ -17,6 +18,7 @@ from ledgercore.vault import Vault
 __all__ = ["make_member"]
 
 
+@typed
 def make_member(
     member: str,
     roles: Sequence[str],

@@ -15,6 +15,7 @@ from ledgercore._core import (
     group_open_part,
     group_verify_part,
 )
+from ledgercore.arguments import typed, typed_methods
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import UntrustedError
 from ledgercore.exchange.audit_copy import AuditCopy, open_copy
@@ -65,6 +66,7 @@ class OpeningPart(Part, frozen=True):
     proof: Bytes64
 
 
+@typed_methods
 class Holder:
     """A member that holds one share of an audit key."""
 
@@ -116,6 +118,7 @@ class Holder:
         return OpeningPart(audit, delivery.exchange, holder, part, proof)
 
 
+@typed
 def open_content(
     ledger: Ledger, audit: bytes, scope: Scope, delivery: Delivery, parts: Sequence[OpeningPart]
 ) -> dict[str, Value]:

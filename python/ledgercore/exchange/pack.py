@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ledgercore import records
 from ledgercore._core import Anchor, Record
+from ledgercore.arguments import typed
 from ledgercore.errors import AbsentError, UntrustedError
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.chains import networks_of
@@ -82,6 +83,7 @@ class Pack(Part, frozen=True):
     objection: Objection | None
 
 
+@typed
 def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     """The pack of an exchange, with the openings in one party's vault, if there is one.
 
@@ -241,6 +243,7 @@ def _payload(vault: Vault | None, name: str) -> tuple[Leaf, ...] | None:
     return None if kept is None else decode_leaves(kept, FIELD)
 
 
+@typed
 def verify_pack(data: bytes, anchor: Anchor) -> tuple[Claim, ...]:
     """What a pack proves, claim by claim; raises if anything in it is not as it should be."""
     pack = decode_part(data, Pack, "pack", PACK_BYTES)

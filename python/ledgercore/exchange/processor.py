@@ -7,6 +7,7 @@ destroys its own part first.
 
 from __future__ import annotations
 
+from ledgercore.arguments import typed_methods
 from ledgercore.errors import UntrustedError
 from ledgercore.exchange.kept import keep_proposal
 from ledgercore.exchange.messages import (
@@ -22,6 +23,7 @@ from ledgercore.rules import refuse
 __all__ = ["Processor"]
 
 
+@typed_methods
 class Processor(Recipient):
     """One member that receives data for consumers."""
 

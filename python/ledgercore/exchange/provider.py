@@ -12,6 +12,7 @@ from unicodedata import normalize
 
 from ledgercore import keys
 from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
+from ledgercore.arguments import typed_methods
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
@@ -94,6 +95,7 @@ Values = Mapping[str, Value]
 """One subject's data: a value, or the code of why it is missing, by field."""
 
 
+@typed_methods
 class Provider:
     """One member that gives data out of its own records of its subjects."""
 

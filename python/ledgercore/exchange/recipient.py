@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from ledgercore import keys
 from ledgercore._core import hash_domain
+from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     InvalidError,
@@ -68,6 +69,7 @@ INTENT_LIFETIME_MS = 24 * 3_600_000
 """How long an intent waits for its provider."""
 
 
+@typed_methods
 class Recipient:
     """One member that data is delivered to."""
 

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from msgspec import structs
 
 from ledgercore._core import SigningKey
+from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.exchange.dispute import Complainant
@@ -35,6 +36,7 @@ from ledgercore.vault import Vault
 __all__ = ["Subject"]
 
 
+@typed_methods
 class Subject:
     """One enterprise. Its methods give drafts, which are submitted with everyone else's.
 

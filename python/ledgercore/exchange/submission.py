@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from ledgercore import records
 from ledgercore._core import Record
+from ledgercore.arguments import typed
 from ledgercore.errors import RefusedError
 from ledgercore.exchange.signer import Content, RecordSigner, outstanding, release, reserve
 from ledgercore.ledger import Ledger
@@ -47,6 +48,7 @@ _Signed = tuple[RecordSigner, Record]
 T = TypeVar("T")
 
 
+@typed
 def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     """Sign and order the drafts; each one's place, or why it was refused. Durable on return.
 
@@ -73,6 +75,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     return [outcomes[at] for at in range(len(drafts))]
 
 
+@typed
 def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
     """Sign and order one draft, durable on return; raises the ``RefusedError`` of a rule."""
     (outcome,) = submit(ledger, [draft])
@@ -81,6 +84,7 @@ def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
     return outcome
 
 
+@typed
 def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     """Submit again what the signers had reserved, and what the ledger has not ordered.
 
@@ -100,6 +104,7 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     return outcomes
 
 
+@typed
 def sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[Record]:
     """The records that ``submit`` orders of the same drafts, each kept before it is signed.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ledgercore.arguments import typed_methods
 from ledgercore.exchange.monitor import Findings, count, states_of, watch
 from ledgercore.exchange.totals import TotalsReport, verify_totals
 from ledgercore.ledger import Ledger, Report
@@ -36,6 +37,7 @@ class Totals:
     decisions: dict[str, int]
 
 
+@typed_methods
 class Supervisor:
     """An observer with a ledger that is open for reading."""
 

@@ -25,6 +25,7 @@ from msgspec import structs
 
 from ledgercore import records
 from ledgercore._core import Anchor, Record, group_add_numbers, group_add_points, group_commit
+from ledgercore.arguments import typed
 from ledgercore.errors import InvalidProof, UntrustedError
 from ledgercore.proofs import HISTORY_BYTES, History, HistoryProof
 from ledgercore.proofs.wire import decode_part, encode_part
@@ -126,6 +127,7 @@ class TotalsProof:
         return VerifiedTotals(self.report, history)
 
 
+@typed
 def verify_totals_proof(data: bytes, anchor: Anchor) -> VerifiedTotals:
     """Verify an encoded report with its history, or raise with what is wrong."""
     return TotalsProof.decode(data).verify(anchor)

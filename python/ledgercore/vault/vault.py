@@ -24,6 +24,7 @@ from typing import Any, Self
 
 import apsw
 
+from ledgercore.arguments import described, typed_methods
 from ledgercore.disk import exists, make_private
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
@@ -68,6 +69,7 @@ CREATE TABLE item (
 """
 
 
+@typed_methods
 class Vault:
     """Items of bytes by name, sealed at rest; safe to share between threads.
 
@@ -230,7 +232,7 @@ class Vault:
         with self._translated("write"):
             version, since = self._header()
             rows = []
-            for name, value in items:
+            for name, value in map(_item, items):
                 if not 0 < len(name.encode()) <= NAME_BYTES:
                     raise LimitError(f"name has {len(name.encode())} bytes, want 1 to {NAME_BYTES}")
                 version += 1
@@ -296,7 +298,7 @@ class Vault:
         """
         with self._lock:
             self._refuse_inside_transaction("erase in")
-            slots = [(self._cipher.slot(name),) for name in names]
+            slots = [(self._cipher.slot(_name(name)),) for name in names]
             with self.transaction(), self._writing("erase in"):
                 before = self._connection.total_changes()
                 self._connection.executemany("DELETE FROM item WHERE slot = ?", slots)
@@ -456,6 +458,19 @@ def _checked(row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
         if isinstance(value, int) and value < 0:
             raise CorruptError(f"a number is {value}, want at least 0")
     return row
+
+
+def _item(item: object) -> tuple[str, bytes]:
+    match item:
+        case (str(name), bytes(value)):
+            return name, value
+    raise TypeError(f"items hold {described(item)}, want (str, bytes)")
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"names hold {type(name).__name__}, want str")
+    return name
 
 
 def _find_key(path: str, passphrase: bytes | None, entropy: Entropy) -> bytes:
