@@ -13,9 +13,9 @@ from ledgercore import InvalidError, InvalidProof, RefusedError, UntrustedError,
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.audit_copy import make_copy
+from ledgercore.exchange.holder import Holder, Scope, open_content
 from ledgercore.exchange.messages import Delivery, encode_message
-from ledgercore.exchange.opened import prove_opening, verify_opening
-from ledgercore.exchange.opening import Holder, Scope, open_content
+from ledgercore.exchange.opening_proof import prove_opening, verify_opening
 from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.rules import AuditState, audit_object, consent_object, disclosure_is_due
 from ledgercore.rules.view import decode_state

@@ -15,8 +15,8 @@ from ledgercore.demo.negotiation import ASKED, OFFERED
 from ledgercore.demo.parties import BANK, REGULATOR, TAX, Parties, set_up
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Authority, Processor, Subject
+from ledgercore.exchange.holder import Holder
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
-from ledgercore.exchange.opening import Holder
 from ledgercore.exchange.sharing import audit_key_of, deal, share_of
 from ledgercore.exchange.submission import Accepted, submit
 from ledgercore.keyfile import load_key

@@ -34,7 +34,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange import verify_pack
-from ledgercore.exchange.opened import verify_opening
+from ledgercore.exchange.opening_proof import verify_opening
 from ledgercore.exchange.totals import verify_totals_proof
 from ledgercore.proofs import (
     holds_records,

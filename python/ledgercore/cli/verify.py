@@ -235,7 +235,7 @@ def _verify_totals(data: bytes, anchor: Anchor, as_json: bool) -> None:
 
 
 def _verify_opening(data: bytes, anchor: Anchor, as_json: bool) -> None:
-    from ledgercore.exchange.opened import verify_opening
+    from ledgercore.exchange.opening_proof import verify_opening
 
     opened = verify_opening(data, anchor)
     facts = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ledgercore.exchange.catalogue import Offer, find_products
     from ledgercore.exchange.consumer import Consumer
     from ledgercore.exchange.enrolment import make_member
+    from ledgercore.exchange.holder import Holder
     from ledgercore.exchange.messages import (
         Correction,
         Delivery,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         decode_message,
         encode_message,
     )
-    from ledgercore.exchange.opening import Holder
     from ledgercore.exchange.pack import Claim, build_pack, verify_pack
     from ledgercore.exchange.processor import Processor
     from ledgercore.exchange.provider import Provider
@@ -60,7 +60,7 @@ _HOMES = {
     "Draft": "exchange.submission",
     "Field": "records",
     "Handover": "exchange.messages",
-    "Holder": "exchange.opening",
+    "Holder": "exchange.holder",
     "Offer": "exchange.catalogue",
     "Processor": "exchange.processor",
     "ProductPublish": "records",

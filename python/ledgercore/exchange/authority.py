@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from ledgercore import keys
 from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.exchange.holder import Scope
 from ledgercore.exchange.messages import encode_message
-from ledgercore.exchange.opening import Scope
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.submission import Draft

@@ -16,7 +16,7 @@ from ledgercore.exchange.agreed import prove_agreement
 from ledgercore.exchange.case import Case, Claim
 from ledgercore.exchange.consented import bounds_at, prove_consent, revocations, stays_of
 from ledgercore.exchange.decided import prove_decisions
-from ledgercore.exchange.openings import (
+from ledgercore.exchange.delivered import (
     prove_payload,
     prove_release,
     prove_request,

@@ -38,7 +38,7 @@ from ledgercore.rules import (
 from ledgercore.rules.audit import scope_commitment
 
 if TYPE_CHECKING:  # who verifies an opening needs neither
-    from ledgercore.exchange.opening import OpeningPart, Scope
+    from ledgercore.exchange.holder import OpeningPart, Scope
     from ledgercore.ledger import Ledger
 
 __all__ = [

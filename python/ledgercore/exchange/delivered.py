@@ -1,4 +1,4 @@
-"""State what the openings in an evidence pack prove: request, terms, payload and release.
+"""State what an evidence pack opens of what was delivered: request, terms, payload and release.
 
 Each opening is held to its commitment whatever else is opened. What is not opened is ``withheld``,
 or ``erased`` where the consumer has promised so on the ledger.
