@@ -3,7 +3,7 @@
 Each claim is proven or it is an error: a pack that contradicts itself proves nothing. A claim
 about content is ``withheld`` where the pack's maker did not open it, and ``erased`` where the
 consumer has promised on the ledger that it is destroyed. Claims about what is opened are made in
-``openings``, those about what went wrong in ``outcomes``; the others, which need the ledger's
+``delivered``, those about what went wrong in ``sequel``; the others, which need the ledger's
 records alone, here.
 """
 
@@ -22,7 +22,8 @@ from ledgercore.exchange.delivered import (
     prove_request,
     prove_scope,
 )
-from ledgercore.exchange.outcomes import (
+from ledgercore.exchange.quorum import prove_quorums
+from ledgercore.exchange.sequel import (
     prove_audits,
     prove_corrections,
     prove_dispute,
@@ -30,7 +31,6 @@ from ledgercore.exchange.outcomes import (
     prove_key,
     prove_objection,
 )
-from ledgercore.exchange.quorum import prove_quorums
 from ledgercore.records import (
     ExchangeAcknowledge,
     ExchangeAdmit,

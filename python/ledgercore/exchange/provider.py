@@ -300,10 +300,10 @@ class Provider:
         with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back, and
         with ``E_AUTHORISATION`` where a token-like schema is authorised no more.
         """
-        (outcome,) = self.release_all([(intent, admit)])
-        if isinstance(outcome, RefusedError):
-            raise outcome
-        return outcome
+        (release,) = self.release_all([(intent, admit)])
+        if isinstance(release, RefusedError):
+            raise release
+        return release
 
     def release_all(
         self, admits: Sequence[tuple[bytes, Submitted]]

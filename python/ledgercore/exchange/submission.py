@@ -55,7 +55,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     What an earlier call kept and did not bring to its end, because of a crash, is submitted first;
     where these are the same drafts again, as the same records.
     """
-    outcomes: dict[int, Submitted] = {}
+    answers: dict[int, Submitted] = {}
     waiting = list(range(len(drafts)))
     while waiting:
         signed = _sign(ledger, [drafts[at] for at in waiting])
@@ -67,21 +67,21 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
                 again.append(at)
             elif isinstance(result, RefusedError):
                 refused[record.key] = signer, record
-                outcomes[at] = result
+                answers[at] = result
             else:
-                outcomes[at] = Accepted(record.id, result)
+                answers[at] = Accepted(record.id, result)
         _release(ledger, refused.values())
         waiting = again
-    return [outcomes[at] for at in range(len(drafts))]
+    return [answers[at] for at in range(len(drafts))]
 
 
 @typed
 def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
     """Sign and order one draft, durable on return; raises the ``RefusedError`` of a rule."""
-    (outcome,) = submit(ledger, [draft])
-    if isinstance(outcome, RefusedError):
-        raise outcome
-    return outcome
+    (answer,) = submit(ledger, [draft])
+    if isinstance(answer, RefusedError):
+        raise answer
+    return answer
 
 
 @typed
@@ -92,16 +92,16 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     """
     left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
     results = ledger.submit_many([record.encode() for _, record in left])
-    outcomes: list[Submitted] = []
+    answers: list[Submitted] = []
     refused: dict[bytes, _Signed] = {}
     for (signer, record), result in zip(left, results, strict=True):
         if isinstance(result, RefusedError):
             refused.setdefault(record.key, (signer, record))
-            outcomes.append(result)
+            answers.append(result)
         else:
-            outcomes.append(Accepted(record.id, result))
+            answers.append(Accepted(record.id, result))
     _release(ledger, refused.values())
-    return outcomes
+    return answers
 
 
 @typed

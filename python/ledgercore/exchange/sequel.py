@@ -1,4 +1,4 @@
-"""State what an evidence pack proves of how an exchange went on: key, objection, dispute, promise.
+"""State what an evidence pack proves of an exchange's sequel: key, objection, dispute, promise.
 
 Each claim here is a party's signed word; whose word it must be is held to the ledger's members.
 """
