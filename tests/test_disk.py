@@ -78,6 +78,23 @@ def test_room_is_reserved_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not (tmp_path / "missing").exists()
 
 
+def test_room_is_filled_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[int, int]] = []
+    write = os.pwrite
+
+    def recorded(descriptor: int, data: bytes, begin: int) -> int:
+        written.append((begin, len(data)))
+        return write(descriptor, data, begin)
+
+    monkeypatch.setattr(os, "pwrite", recorded)
+    path = tmp_path / "a.ledger-wal"
+    path.touch()
+    disk.reserve(path, 150_000)
+
+    assert written == [(0, 65_536), (65_536, 65_536), (131_072, 18_928)]
+    assert path.read_bytes() == bytes(150_000)
+
+
 @pytest.mark.parametrize("fails", ["fstat", "pwrite", "ftruncate", "open"])
 def test_reserving_room_never_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
