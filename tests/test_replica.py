@@ -33,6 +33,7 @@ from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.ledger import replica as replica_module
 from ledgercore.ledger.transfer import TRANSFER_BYTES
+from ledgercore.rules import View
 from ledgercore.sync import Source, begin_copy
 from tests.town import Town
 
@@ -103,6 +104,29 @@ def test_a_copy_of_whole_exchanges_decides_as_the_ledger_did(tmp_path: Path) -> 
         name = b"exchange/" + intent
         assert copy.prove_history(name).encode() == ledger.prove_history(name).encode()
     town.parties.close()
+
+
+def test_a_copy_reads_a_state_once_and_forgets_when_it_knows_many(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *rest = ledger.blocks()
+    with Replica.create(tmp_path / "copy.ledger", ledger.trust_anchor, first) as replica:
+        asked: list[bytes] = []
+        load = replica._reader.state
+
+        def state(name: bytes) -> bytes | None:
+            asked.append(name)
+            return load(name)
+
+        replica._committed = View(state)
+        replica.append(rest)
+        assert len(asked) == len(set(asked)) > SIGNERS
+        monkeypatch.setattr(replica_module, "REMEMBERED_STATES", 1)
+        grow(ledger, 3)
+        replica.append(ledger.blocks(replica.height + 1))
+        assert len(replica._committed) <= 2 * (SIGNERS + 1) + 1
+        assert replica.checkpoint == ledger.checkpoint
+    assert content(tmp_path / "copy.ledger") == content(tmp_path / "a.ledger")
 
 
 def test_every_changed_byte_of_a_block_is_refused_and_nothing_kept(

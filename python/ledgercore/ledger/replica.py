@@ -48,6 +48,10 @@ __all__ = ["Replica"]
 BLOCKS_AHEAD = 2
 """Blocks whose signatures are checked while one is made durable, and held in memory, at most."""
 
+REMEMBERED_STATES = 16_384
+"""Objects whose states the copy keeps decoded at most, but for one block's: those that it made or
+has held to the signed map."""
+
 
 class Replica:
     """One copy in one file or on a server; for one thread, and the only writer there."""
@@ -68,6 +72,7 @@ class Replica:
         self._head_file = head_file
         self._entropy = entropy
         self._stopped: BaseException | None = None
+        self._committed = View(reader.state)
 
     @classmethod
     def create(
@@ -270,7 +275,9 @@ class Replica:
             )
         if block.time_ms < head.block.time_ms:
             raise UntrustedError(f"block {block.height}: time is before that of its parent")
-        view = View(reader.state)
+        if len(self._committed) > REMEMBERED_STATES:
+            self._committed = View(reader.state)
+        view = self._committed.fork()
         if not rules.apply_plain(view, received.batch):
             _apply_each(view, received)
         states = view.changes()
@@ -288,8 +295,9 @@ class Replica:
                 block.time_ms,
                 held=draft,
             )
-            reader.set_head(after)
+            reader.set_head(after, states)
             self._head_file.store(after.note)
+            view.settle()
 
     def close(self) -> None:
         """Close the file; closing again does nothing."""
