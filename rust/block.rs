@@ -74,7 +74,7 @@ impl Block {
         let frontier = &frontier.again();
         hold("tree root", &frontier.root(), &self.tree_root)?;
         hold("state root", &states.root(), &self.state_root)?;
-        let (ids, leaves) = record::hash_all(&record::split_bundles(bundles)?)?;
+        let (ids, leaves) = record::hash_bundles(bundles)?;
         Ok((self.next(frontier, states, &leaves, changes, time_ms)?, ids))
     }
 

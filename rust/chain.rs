@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::key::PublicKey;
-use crate::record::{DATA, Network, Record, VerifiedRecord};
+use crate::record::{Network, Record, VerifiedRecord};
 use crate::suite::{Hash, Suite};
 
 /// A signer's records in a batch, each of which follows the one before it.
@@ -52,5 +52,5 @@ pub fn chains(records: &[VerifiedRecord], network: &Network, suite: Suite) -> Op
 }
 
 fn is_plain(record: &Record) -> bool {
-    record.kind() == DATA && record.not_before_ms() == 0 && record.expiry_ms() == 0
+    record.is_data() && record.not_before_ms() == 0 && record.expiry_ms() == 0
 }

@@ -21,29 +21,45 @@ const FAN_OUT_BITS: u32 = FAN_OUT.ilog2();
 
 type Entry = [u8; ENTRY_BYTES];
 
-/// The one bucket of each run of level 0 over these ids, a multiple of 256 of them.
-pub fn sort_ids(ids: &[Hash]) -> Vec<Vec<u8>> {
+/// The buckets of each run of `level` over these ids, a run after the other.
+pub fn sort_ids(level: u32, ids: &[Hash]) -> Result<Vec<Vec<u8>>> {
+    if level >= 4 || !ids.len().is_multiple_of(run_records(level)) {
+        let count = ids.len();
+        return malformed(format!("{count} ids make no whole runs of level {level}, want 0 to 3"));
+    }
     let sort = |ids: &[Hash]| {
-        let entry = |(offset, id): (usize, &Hash)| {
-            let mut entry = [0; ENTRY_BYTES];
-            entry[..8].copy_from_slice(&id[..8]);
-            entry[8..].copy_from_slice(&(offset as u32).to_be_bytes());
-            entry
-        };
-        let mut entries: Vec<Entry> = ids.iter().enumerate().map(entry).collect();
-        entries.sort_unstable();
-        entries.concat()
+        let number = |(offset, id): (u32, &Hash)| (prefix(id), offset);
+        let mut numbers: Vec<(u64, u32)> = (0..).zip(ids).map(number).collect();
+        numbers.sort_unstable();
+        let mut buckets = vec![Vec::with_capacity(2 * RUN_RECORDS * ENTRY_BYTES); buckets(level)];
+        for (prefix, offset) in numbers {
+            let bucket = &mut buckets[bucket_in(level, prefix) as usize];
+            bucket.extend_from_slice(&prefix.to_be_bytes());
+            bucket.extend_from_slice(&offset.to_be_bytes());
+        }
+        buckets
     };
-    ids.par_chunks(RUN_RECORDS).with_min_len(FAN_OUT).map(sort).collect()
+    let runs_a_task = if level == 0 { FAN_OUT } else { 1 };
+    let runs = ids.par_chunks(run_records(level)).with_min_len(runs_a_task);
+    Ok(runs.flat_map_iter(sort).collect())
 }
 
-/// Merge the same bucket of sixteen consecutive runs into the sixteen buckets of a run of `level`,
-/// which is 1 or more.
+/// Merge buckets of sixteen consecutive runs into the buckets of a run of `level`, which is 1 or
+/// more: the first of each, then the second of each, and so on.
 pub fn merge_buckets(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-    if buckets.len() != FAN_OUT || !(1..16).contains(&level) {
+    if buckets.is_empty() || !buckets.len().is_multiple_of(FAN_OUT) || !(1..16).contains(&level) {
         let got = buckets.len();
-        return malformed(format!("merge is of {got} runs to level {level}, want 16 to 1 or more"));
+        return malformed(format!(
+            "merge is of {got} buckets to level {level}, want sixteen of each to 1 or more"
+        ));
     }
+    let merged: Vec<Result<Vec<Vec<u8>>>> =
+        buckets.par_chunks(FAN_OUT).map(|same| merge_same(level, same)).collect();
+    Ok(merged.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// Merge the same bucket of sixteen runs into sixteen buckets.
+fn merge_same(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     let run_records = (RUN_RECORDS as u64) << (FAN_OUT_BITS * (level - 1));
     let mut merged = vec![Vec::new(); FAN_OUT];
     for (number, bucket) in (0..).zip(buckets) {
@@ -54,7 +70,7 @@ pub fn merge_buckets(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
             };
             let mut moved = *entry;
             moved[8..].copy_from_slice(&offset.to_be_bytes());
-            let position = prefix >> (64 - FAN_OUT_BITS * level) & (FAN_OUT as u64 - 1);
+            let position = bucket_in(level, prefix) & (FAN_OUT as u64 - 1);
             merged[position as usize].push(moved);
         }
     }
@@ -65,10 +81,27 @@ pub fn merge_buckets(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     Ok(sorted.collect())
 }
 
+/// Records of a run.
+fn run_records(level: u32) -> usize {
+    RUN_RECORDS << (FAN_OUT_BITS * level)
+}
+
+fn buckets(level: u32) -> usize {
+    1 << (FAN_OUT_BITS * level)
+}
+
+fn prefix(id: &Hash) -> u64 {
+    u64::from_be_bytes(*id.first_chunk().expect("8 of 32 bytes"))
+}
+
+/// The bucket of the entries that begin so, in a run of `level`.
+fn bucket_in(level: u32, prefix: u64) -> u64 {
+    prefix.checked_shr(64 - FAN_OUT_BITS * level).unwrap_or(0)
+}
+
 /// The bucket that an id's entry stands in, in a run of `level`.
 pub fn bucket_of(level: u32, id: &Hash) -> u64 {
-    let prefix = u64::from_be_bytes(id[..8].try_into().expect("8 of 32 bytes"));
-    prefix.checked_shr(64 - FAN_OUT_BITS * level).unwrap_or(0)
+    bucket_in(level, prefix(id))
 }
 
 /// The offsets of the entries that may be an id's: others' ids may begin as it does.

@@ -32,19 +32,20 @@ class Index:
 
     def __init__(self) -> None:
         self.ids: list[bytes] = []
-        self.recent: list[bytes] = []
+        self.recent = b""
         self.runs: dict[Run, list[bytes]] = {}
 
     def read(self, run: Run, bucket: int) -> bytes:
         return self.runs[run][bucket]
 
     def add(self, ids: Sequence[bytes]) -> None:
-        changed = extend_runs(len(self.ids), self.recent, ids, self.read)
+        joined = b"".join(ids)
+        changed = extend_runs(len(self.ids), self.recent, joined, self.read)
         for run in changed.merged:
             del self.runs[run]
         assert not self.runs.keys() & changed.added.keys()
         self.runs |= changed.added
-        self.recent = recent_ids(self.recent, ids)
+        self.recent = recent_ids(self.recent, joined)
         self.ids += ids
 
     def find(self, record_id: bytes) -> list[int]:
@@ -68,7 +69,7 @@ def test_every_id_is_found_whatever_the_blocks(seed: int) -> None:
         count = choose.choice([1, 1, 2, 255, 256, 257, 700, 4096])
         index.add(record_ids(len(index.ids), len(index.ids) + count))
         assert set(index.runs) == expected_runs(len(index.ids))
-        assert index.recent == index.ids[len(index.ids) // 256 * 256 :]
+        assert index.recent == b"".join(index.ids[len(index.ids) // 256 * 256 :])
 
     assert [index.find(record_id) for record_id in index.ids] == [
         [at] for at in range(len(index.ids))
@@ -113,8 +114,10 @@ def test_ids_that_begin_alike_are_all_named_newest_first() -> None:
 @pytest.mark.parametrize(
     ("level", "buckets", "message"),
     [
-        (1, [b""] * 15, "15 runs to level 1"),
-        (0, [b""] * 16, "16 runs to level 0"),
+        (1, [], "0 buckets to level 1"),
+        (1, [b""] * 15, "15 buckets to level 1"),
+        (2, [b""] * 33, "33 buckets to level 2"),
+        (0, [b""] * 16, "16 buckets to level 0"),
         (1, [b"x" * 13] + [b""] * 15, "13 bytes, want a multiple of 12"),
         (1, [b""] * 15 + [b"\xff" * 12], "offset"),
     ],
@@ -122,6 +125,12 @@ def test_ids_that_begin_alike_are_all_named_newest_first() -> None:
 def test_damaged_buckets_are_not_merged(level: int, buckets: list[bytes], message: str) -> None:
     with pytest.raises(MalformedError, match=message):
         _core.merge_buckets(level, buckets)
+
+
+@pytest.mark.parametrize(("level", "count"), [(0, 255), (1, 4095), (1, 256), (4, 0)])
+def test_ids_that_make_no_whole_runs_are_not_sorted(level: int, count: int) -> None:
+    with pytest.raises(MalformedError, match=f"{count} ids make no whole runs of level {level}"):
+        _core.sort_ids(level, bytes(32 * count))
 
 
 def test_a_ledger_finds_its_records_and_tells_a_missing_bucket(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -18,7 +19,14 @@ from ledgercore import (
     SigningKey,
     _core,
 )
-from ledgercore._core import Batch, Equivocation, Record, VerifiedRecord, bundle_record
+from ledgercore._core import (
+    Batch,
+    Equivocation,
+    Record,
+    VerifiedBatch,
+    VerifiedRecord,
+    bundle_record,
+)
 from tests import reference
 
 SECRET = bytes(range(32))
@@ -271,6 +279,42 @@ def test_bundles_hold_256_records_each(count: int) -> None:
     assert Batch.decode_bundles(bundles).ids() == batch.ids()
     for at in range(0, count, 97):
         assert bundle_record(bundles[at // 256], at % 256) == records[at]
+
+
+@pytest.mark.parametrize("by", ["decoded", "signed", "bundles"])
+def test_records_make_the_same_bundles_wherever_they_come_from(by: str) -> None:
+    """Those that stand as a bundle already, and those that are chosen or joined out of others."""
+    records = encoded(chain(600))
+    pieces = [records[:256], records[256:266], records[266:522], records[522:]]
+    whole = {
+        "decoded": Batch.decode(records),
+        "signed": chain(600),
+        "bundles": Batch.decode_bundles([msgpack.packb(piece) for piece in pieces]),
+    }[by].verify(SEED)
+
+    def bundles(chosen: Sequence[int]) -> list[bytes]:
+        some = [records[at] for at in chosen]
+        return [msgpack.packb(some[begin : begin + 256]) for begin in range(0, len(some), 256)]
+
+    assert whole.bundles() == bundles(range(600))
+    assert [whole[at].encode() for at in range(600)] == records
+    for chosen in ([*range(256)], [*range(255)], [*range(1, 257)], [*range(255, -1, -1)], [3], []):
+        assert whole.select(chosen).bundles() == bundles(chosen)
+    twice = VerifiedBatch.join([whole, whole.select(range(7))])
+    assert twice.bundles() == bundles([*range(600), *range(7)])
+    assert b"".join(whole.ids()) == whole.joined_ids()
+
+
+def test_bundles_name_the_first_malformed_record() -> None:
+    records = encoded(chain(600))
+    bundles = [msgpack.packb(records[:256]), msgpack.packb([*records[256:300], b"", b""])]
+    bundles.append(msgpack.packb([b"", *records[400:]]))
+
+    with pytest.raises(MalformedError, match="record 300: ") as caught:
+        Batch.decode_bundles(bundles)
+    assert caught.value.index == 300
+    with pytest.raises(LimitError, match="records in a batch is 65792, want at most 65536"):
+        Batch.decode_bundles([msgpack.packb([b""] * 256)] * 257)
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,9 @@ class Batch:
         """Raise InvalidSignature with .indices of every bad signature."""
 
     def ids(self) -> list[bytes]: ...
+    def joined_ids(self) -> bytes:
+        """The ids one after the other, for whoever needs no object of each."""
+
     def leaf_hashes(self) -> bytes:
         """For looking again at records that are stored already."""
 
@@ -282,6 +285,9 @@ class VerifiedBatch:
         """Canonical arrays of up to 256 encoded records each, as a block stores them."""
 
     def ids(self) -> list[bytes]: ...
+    def joined_ids(self) -> bytes:
+        """The ids one after the other, for whoever needs no object of each."""
+
     def leaf_hashes(self) -> bytes: ...
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> VerifiedRecord: ...
@@ -291,11 +297,13 @@ def bundle_record(bundle: bytes, position: int) -> bytes:
 
 # Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
 
-def sort_ids(ids: Sequence[bytes]) -> list[bytes]:
-    """The one bucket of each run of 256 ids, a run after the other."""
+def sort_ids(level: int, ids: bytes) -> list[bytes]:
+    """The buckets of each run of a level, 0 to 3, over joined ids, a run after the other. Raises
+    MalformedError where the ids make no whole runs."""
 
 def merge_buckets(level: int, buckets: Sequence[bytes]) -> list[bytes]:
-    """Sixteen runs' same bucket as the sixteen buckets of a run of the level, 1 or more."""
+    """Sixteen runs' buckets as those of the run of the level, 1 or more, that the sixteen make: the
+    first bucket of each, then the second of each, and so on."""
 
 def bucket_of(level: int, id: bytes) -> int:
     """The bucket that an id stands in, in a run of a level."""
@@ -524,10 +532,10 @@ class Block:
         bundles: Sequence[bytes],
         changes: Sequence[tuple[bytes, bytes]],
         time_ms: int,
-    ) -> tuple[Block, list[tuple[int, int, bytes]], list[bytes]]:
+    ) -> tuple[Block, list[tuple[int, int, bytes]], bytes]:
         """The block after this one as it follows from its stored records and states: the block, the
-        tiles that it filled, and its records' ids. Raises MalformedError where records are none, or
-        where tree and states are not those that this block left."""
+        tiles that it filled, and its records' ids, joined. Raises MalformedError where records are
+        none, or where tree and states are not those that this block left."""
 
     @staticmethod
     def decode(data: bytes) -> Block: ...

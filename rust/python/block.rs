@@ -4,7 +4,7 @@ use pyo3::prelude::{Bound, PyResult, Python, pyclass, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, joined_hashes, list, slices};
+use super::bytes::{array, join, joined_hashes, slices};
 use super::map::{self, Map, PyClaim};
 use super::pool::detach;
 use super::tree::{Frontier, PyTile, named};
@@ -66,11 +66,11 @@ impl Block {
         bundles: Vec<PyBackedBytes>,
         changes: Vec<PyClaim>,
         time_ms: u64,
-    ) -> PyResult<(Self, Vec<PyTile<'py>>, Vec<Bound<'py, PyBytes>>)> {
+    ) -> PyResult<(Self, Vec<PyTile<'py>>, Bound<'py, PyBytes>)> {
         let (bundles, changes) = (slices(&bundles), map::claims(&changes));
         let again = || self.0.again(&frontier.0, &states.0, &bundles, &changes, time_ms);
         let (draft, ids) = detach(py, again)?;
-        Ok((Self(draft.block), named(py, &draft.tiles), list(py, &ids)))
+        Ok((Self(draft.block), named(py, &draft.tiles), join(py, &ids)))
     }
 
     #[staticmethod]

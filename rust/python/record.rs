@@ -13,7 +13,7 @@ use super::pool::{detach, verifying};
 use crate::chain::{self, Chain};
 use crate::error::malformed;
 use crate::suite::Suite;
-use crate::{equivocation, limits, record};
+use crate::{equivocation, record};
 
 #[pyclass(frozen, subclass, module = "ledgercore._core")]
 pub struct Record(pub record::Record);
@@ -141,8 +141,7 @@ impl Batch {
 
     #[staticmethod]
     fn decode_bundles(py: Python<'_>, bundles: Vec<PyBackedBytes>) -> PyResult<Self> {
-        let decode = || record::decode_all(&record::split_bundles(&slices(&bundles))?);
-        Ok(Self(detach(py, decode)?))
+        Ok(Self(detach(py, || record::decode_bundles(&slices(&bundles)))?))
     }
 
     fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
@@ -152,6 +151,11 @@ impl Batch {
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         self.0.iter().map(|record| PyBytes::new(py, record.id())).collect()
+    }
+
+    fn joined_ids<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let ids: Vec<_> = self.0.iter().map(|record| *record.id()).collect();
+        join(py, &ids)
     }
 
     fn leaf_hashes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -203,15 +207,16 @@ impl VerifiedBatch {
     }
 
     fn bundles<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        let chunks = self.0.chunks(limits::BUNDLE_RECORDS);
-        let records = |chunk: &[record::VerifiedRecord]| {
-            record::encode_bundle(chunk.iter().map(record::VerifiedRecord::record))
-        };
-        chunks.map(|chunk| PyBytes::new(py, &records(chunk))).collect()
+        record::encode_bundles(&self.0).map(|bundle| PyBytes::new(py, &bundle)).collect()
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         self.0.iter().map(|record| PyBytes::new(py, record.record().id())).collect()
+    }
+
+    fn joined_ids<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let ids: Vec<_> = self.0.iter().map(|record| *record.record().id()).collect();
+        join(py, &ids)
     }
 
     fn leaf_hashes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -4,18 +4,19 @@ use pyo3::prelude::{Bound, PyResult, Python, pyfunction};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, hashes, slices};
+use super::bytes::{array, joined_hashes, slices};
 use super::pool::detach;
 use crate::run;
 
 #[pyfunction]
 pub fn sort_ids<'py>(
     py: Python<'py>,
-    ids: Vec<PyBackedBytes>,
+    level: u32,
+    ids: &[u8],
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let ids = hashes("id", &ids)?;
-    let runs = detach(py, || run::sort_ids(&ids));
-    Ok(runs.iter().map(|run| PyBytes::new(py, run)).collect())
+    let ids = joined_hashes("ids", ids)?;
+    let buckets = detach(py, || run::sort_ids(level, ids))?;
+    Ok(buckets.iter().map(|bucket| PyBytes::new(py, bucket)).collect())
 }
 
 #[pyfunction]

@@ -1,13 +1,15 @@
 //! Decode, verify and sign many records at once, and keep them in bundles.
 //!
-//! The records of a batch share one buffer; what each hash is over lies in it, so that hashes of
-//! equal length go side by side.
+//! The records of a bundle share their bytes; what each hash is over lies in them, so that hashes
+//! of equal length go side by side.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Draft, Fields, Record, Unsigned, VerifiedRecord, draft_chain};
+use super::{Decoded, Draft, Entry, Fields, Record, Unsigned, VerifiedRecord, draft_chain};
 use crate::error::{Error, Result, at_most};
 use crate::key::SigningKey;
 use crate::limits;
@@ -15,44 +17,97 @@ use crate::signature::{self, Claim};
 use crate::suite::{Domain, Hash, Suite};
 use crate::wire::{Reader, Writer};
 
-/// Records decoded by one task.
-const TASK: usize = 256;
+/// Records for which it is worth waking another thread where little is done with each.
+const TASK: usize = 1024;
 
 /// Decode the records of a batch over all threads; the error names the first that is malformed.
+///
+/// A thread decodes, copies and hashes the records of one bundle after the other, so that they stay
+/// in its cache meanwhile, and stand in memory as they will be stored.
 pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
-    let fields = map_decoded(records, |fields| fields)?;
+    at_most("records in a batch", records.len(), limits::BATCH_RECORDS)?;
+    let decode = |(number, records): (usize, &[&[u8]])| {
+        let fields = decode_each(number * limits::BUNDLE_RECORDS, records, |fields| fields)?;
+        let mut writer = bundle_writer(records.iter().map(|record| record.len()));
+        let span = |record: &&[u8]| {
+            writer.bin(record);
+            writer.len() - record.len()..writer.len()
+        };
+        let spans = records.iter().map(span).collect();
+        Ok(share(writer.into_bytes(), spans, fields))
+    };
+    let pieces = records.par_chunks(limits::BUNDLE_RECORDS).enumerate().map(decode);
+    in_order(pieces.collect())
+}
+
+/// Decode the records of bundles that follow each other, as `decode_all` would.
+pub fn decode_bundles(bundles: &[&[u8]]) -> Result<Vec<Record>> {
+    in_order(each_bundle(bundles, |begin, bundle, spans| {
+        let fields = decode_each(begin, &parts(bundle, &spans), |fields| fields)?;
+        Ok(share(bundle.to_vec(), spans, fields))
+    })?)
+}
+
+/// The ids and the leaf hashes of stored bundles' records, for looking at them again.
+pub fn hash_bundles(bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
+    let hashes = each_bundle(bundles, |begin, bundle, spans| {
+        let records = parts(bundle, &spans);
+        let kept = decode_each(begin, &records, |fields| (fields.suite, fields.header))?;
+        let suites: Vec<Suite> = kept.iter().map(|(suite, _)| *suite).collect();
+        let both = records.iter().zip(kept);
+        let headers: Vec<&[u8]> = both.map(|(bytes, (_, header))| &bytes[header]).collect();
+        let leaves = by_suite(&suites, &records, Suite::leaves);
+        Ok(hash_ids(&suites, &headers).into_iter().zip(leaves).collect())
+    })?;
+    Ok(in_order(hashes)?.into_iter().unzip())
+}
+
+/// Work on each bundle over all threads: the position of its first record, its bytes, and where
+/// its records stand in them.
+fn each_bundle<T: Send>(
+    bundles: &[&[u8]],
+    work: impl Fn(usize, &[u8], Vec<Range<usize>>) -> Result<T> + Sync,
+) -> Result<Vec<Result<T>>> {
+    let (mut begins, mut end) = (Vec::with_capacity(bundles.len()), 0);
+    for bundle in bundles {
+        begins.push(end);
+        end += bundle_count(&mut Reader::new(bundle))?;
+    }
+    at_most("records in a batch", end, limits::BATCH_RECORDS)?;
+    let each = bundles.par_iter().zip(begins);
+    Ok(each.map(|(bundle, begin)| work(begin, bundle, split(bundle)?)).collect())
+}
+
+/// What the pieces give, or the error of the first one that has one.
+fn in_order<T>(pieces: Vec<Result<Vec<T>>>) -> Result<Vec<T>> {
+    let pieces = pieces.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(pieces.into_iter().flatten().collect())
+}
+
+/// What is kept of each record, once it is decoded; the first one stands at `begin`.
+fn decode_each<T>(begin: usize, records: &[&[u8]], keep: impl Fn(Fields) -> T) -> Result<Vec<T>> {
+    let named = |(index, bytes): (usize, &&[u8])| match Fields::decode(bytes) {
+        Ok(fields) => Ok(keep(fields)),
+        Err(error) => Err(Error::MalformedItem { index, reason: error.to_string() }),
+    };
+    (begin..).zip(records).map(named).collect()
+}
+
+/// Records that share their bytes.
+fn share(bytes: Vec<u8>, spans: Vec<Range<usize>>, fields: Vec<Fields>) -> Vec<Record> {
     let suites: Vec<Suite> = fields.iter().map(|fields| fields.suite).collect();
-    let both = records.iter().zip(&fields);
+    let both = parts(&bytes, &spans).into_iter().zip(&fields);
     let headers: Vec<&[u8]> = both.map(|(bytes, fields)| &bytes[fields.header.clone()]).collect();
     let ids = hash_ids(&suites, &headers);
-    let buffer = Arc::new(records.concat());
-    let mut begin = 0;
-    let record = |((fields, id), bytes): ((Fields, Hash), &&[u8])| {
-        let span = begin..begin + bytes.len();
-        begin = span.end;
-        Record { buffer: buffer.clone(), span, fields, id }
-    };
-    Ok(fields.into_iter().zip(ids).zip(records).map(record).collect())
+    let entry = |((span, fields), id)| Entry { span, fields, id };
+    let entries: Vec<Entry> = spans.into_iter().zip(fields).zip(ids).map(entry).collect();
+    let count = entries.len();
+    let decoded = Arc::new(Decoded { bytes, entries });
+    (0..count).map(|at| Record { decoded: decoded.clone(), at }).collect()
 }
 
-/// The ids and the leaf hashes of records that are stored already, for looking at them again.
-pub fn hash_all(records: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
-    let parts = map_decoded(records, |fields| (fields.suite, fields.header))?;
-    let suites: Vec<Suite> = parts.iter().map(|(suite, _)| *suite).collect();
-    let both = records.iter().zip(parts);
-    let headers: Vec<&[u8]> = both.map(|(bytes, (_, header))| &bytes[header]).collect();
-    Ok((hash_ids(&suites, &headers), by_suite(&suites, records, Suite::leaves)))
-}
-
-/// What is kept of each record, once it is decoded.
-fn map_decoded<T: Send>(records: &[&[u8]], keep: impl Fn(Fields) -> T + Sync) -> Result<Vec<T>> {
-    at_most("records in a batch", records.len(), limits::BATCH_RECORDS)?;
-    let decode = |bytes: &&[u8]| Fields::decode(bytes).map(&keep);
-    let decoded: Vec<Result<T>> = records.par_iter().with_min_len(TASK).map(decode).collect();
-    let named = |(index, result): (usize, Result<T>)| {
-        result.map_err(|error| Error::MalformedItem { index, reason: error.to_string() })
-    };
-    decoded.into_iter().enumerate().map(named).collect()
+fn parts<'a>(bytes: &'a [u8], spans: &[Range<usize>]) -> Vec<&'a [u8]> {
+    spans.iter().map(|span| &bytes[span.clone()]).collect()
 }
 
 fn hash_ids(suites: &[Suite], headers: &[&[u8]]) -> Vec<Hash> {
@@ -75,7 +130,8 @@ fn by_suite<'a>(
 
 /// Verify every record of a batch, or name all whose signature does not hold.
 pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRecord>> {
-    let messages: Vec<[u8; 69]> = records.iter().map(Record::signed_bytes).collect();
+    let each = records.par_iter().with_min_len(TASK);
+    let messages: Vec<[u8; 69]> = each.map(Record::signed_bytes).collect();
     let claim = |(record, message): (_, _)| -> Claim {
         let record: &Record = record;
         let message: &[u8; 69] = message;
@@ -100,32 +156,62 @@ pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<V
     chain.par_iter().with_min_len(16).map(sign).collect()
 }
 
-/// A bundle: one canonical array of up to 256 encoded records, which are stored as one value.
+/// Records as bundles, each of which is one canonical array of up to 256 encoded records and is
+/// stored as one value. Those that were decoded as one bundle stand so already.
+pub fn encode_bundles(records: &[VerifiedRecord]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    records.chunks(limits::BUNDLE_RECORDS).map(|bundle| {
+        whole(bundle).map_or_else(
+            || Cow::Owned(encode_bundle(bundle.iter().map(VerifiedRecord::record))),
+            Cow::Borrowed,
+        )
+    })
+}
+
+/// The bytes of a bundle, where these are its records and no others.
+fn whole(records: &[VerifiedRecord]) -> Option<&[u8]> {
+    let decoded = &records.first()?.record.decoded;
+    let mut each = records.iter().map(VerifiedRecord::record).enumerate();
+    let are_its = each.all(|(at, record)| record.at == at && Arc::ptr_eq(&record.decoded, decoded));
+    // A record alone stands at the beginning of its bytes.
+    let is_bundle = decoded.entries[0].span.start > 0;
+    (are_its && is_bundle && decoded.entries.len() == records.len()).then_some(&decoded.bytes)
+}
+
+/// One bundle of these records.
 pub fn encode_bundle<'a>(records: impl ExactSizeIterator<Item = &'a Record> + Clone) -> Vec<u8> {
-    let bytes = records.clone().map(|record| record.span.len() + 5).sum::<usize>() + 5;
-    let mut writer = Writer::with_capacity(bytes);
-    writer.array(records.len());
+    let mut writer = bundle_writer(records.clone().map(|record| record.encode().len()));
     records.for_each(|record| writer.bin(record.encode()));
     writer.into_bytes()
 }
 
-/// The encoded records of a bundle.
-pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>> {
-    let mut reader = Reader::new(bundle);
-    let count = reader.array()?;
-    at_most("records in a bundle", count, limits::BUNDLE_RECORDS)?;
-    let records = (0..count)
-        .map(|_| reader.bin("record bytes", limits::RECORD_BYTES))
-        .collect::<Result<Vec<_>>>()?;
-    reader.finish()?;
-    Ok(records)
+/// A bundle that has no records yet, with room for records of these lengths.
+fn bundle_writer(lengths: impl ExactSizeIterator<Item = usize>) -> Writer {
+    let count = lengths.len();
+    let mut writer = Writer::with_capacity(lengths.map(|length| length + 5).sum::<usize>() + 5);
+    writer.array(count);
+    writer
 }
 
-/// The encoded records of bundles that follow each other.
-pub fn split_bundles<'a>(bundles: &[&'a [u8]]) -> Result<Vec<&'a [u8]>> {
-    let mut records = Vec::new();
-    for bundle in bundles {
-        records.append(&mut split_bundle(bundle)?);
+/// The encoded records of a bundle.
+pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>> {
+    Ok(parts(bundle, &split(bundle)?))
+}
+
+/// Where the records of a bundle stand in it.
+fn split(bundle: &[u8]) -> Result<Vec<Range<usize>>> {
+    let mut reader = Reader::new(bundle);
+    let count = bundle_count(&mut reader)?;
+    let mut spans = Vec::with_capacity(count);
+    for _ in 0..count {
+        let record = reader.bin("record bytes", limits::RECORD_BYTES)?;
+        spans.push(reader.position() - record.len()..reader.position());
     }
-    Ok(records)
+    reader.finish()?;
+    Ok(spans)
+}
+
+fn bundle_count(reader: &mut Reader) -> Result<usize> {
+    let count = reader.array()?;
+    at_most("records in a bundle", count, limits::BUNDLE_RECORDS)?;
+    Ok(count)
 }

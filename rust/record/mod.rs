@@ -23,8 +23,8 @@ use crate::suite::{Domain, Hash, Suite};
 use crate::wire::{self, Reader, Writer};
 
 pub use batch::{
-    decode_all, encode_bundle, hash_all, leaf_hashes, sign_chain, split_bundle, split_bundles,
-    verify_all,
+    decode_all, decode_bundles, encode_bundle, encode_bundles, hash_bundles, leaf_hashes,
+    sign_chain, split_bundle, verify_all,
 };
 pub use unsigned::{Unsigned, draft_chain};
 
@@ -40,11 +40,23 @@ pub const DATA: &str = "data";
 /// Sixteen bytes that name a network: the hash of its genesis, cut.
 pub type Network = [u8; 16];
 
-/// A decoded record: well formed, its signature not yet checked. Cloning shares the bytes, and so
-/// do the records of a batch.
+/// A decoded record: well formed, its signature not yet checked. Cloning shares its bytes, and
+/// what was decoded from them.
 #[derive(Debug, Clone)]
 pub struct Record {
-    buffer: Arc<Vec<u8>>,
+    decoded: Arc<Decoded>,
+    at: usize,
+}
+
+/// Bytes with the records in them: one record alone, or a bundle.
+#[derive(Debug)]
+struct Decoded {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
     span: Range<usize>,
     fields: Fields,
     id: Hash,
@@ -55,6 +67,7 @@ pub struct Record {
 struct Fields {
     network: Network,
     kind: Range<usize>,
+    is_data: bool,
     suite: Suite,
     key: PublicKey,
     sequence: u64,
@@ -111,10 +124,14 @@ impl Fields {
         let header = header..reader.position();
         let signature = reader.bin_of("signature")?;
         reader.finish()?;
-        check_body(&bytes[kind.clone()], &bytes[body.clone()])?;
+        let is_data = bytes[kind.clone()] == *DATA.as_bytes();
+        if !is_data {
+            check_body(&bytes[body.clone()])?;
+        }
         Ok(Self {
             network,
             kind,
+            is_data,
             suite,
             key,
             sequence,
@@ -134,13 +151,25 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let fields = Fields::decode(bytes)?;
         let id = fields.suite.hash(Domain::Record, &bytes[fields.header.clone()]);
-        Ok(Self { buffer: Arc::new(bytes.to_vec()), span: 0..bytes.len(), fields, id })
+        Ok(Self::of(bytes.to_vec(), fields, id))
     }
 
-    /// The same record in a buffer of its own, for whoever keeps it longer than its batch.
+    fn of(bytes: Vec<u8>, fields: Fields, id: Hash) -> Self {
+        let entries = vec![Entry { span: 0..bytes.len(), fields, id }];
+        Self { decoded: Arc::new(Decoded { bytes, entries }), at: 0 }
+    }
+
+    /// The same record in bytes of its own, for whoever keeps it longer than its batch.
     pub fn alone(&self) -> Self {
-        let bytes = self.encode();
-        Self { buffer: Arc::new(bytes.to_vec()), span: 0..bytes.len(), ..self.clone() }
+        Self::of(self.encode().to_vec(), self.fields().clone(), *self.id())
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.decoded.entries[self.at]
+    }
+
+    fn fields(&self) -> &Fields {
+        &self.entry().fields
     }
 
     /// Restore a record from its envelope, which has nil where the body was.
@@ -165,12 +194,12 @@ impl Record {
     }
 
     pub fn encode(&self) -> &[u8] {
-        &self.buffer[self.span.clone()]
+        &self.decoded.bytes[self.entry().span.clone()]
     }
 
     /// The record without its body.
     pub fn envelope(&self) -> Vec<u8> {
-        let (bytes, body) = (self.encode(), &self.fields.body);
+        let (bytes, body) = (self.encode(), &self.fields().body);
         let marker = match body.len() {
             0..=0xff => 2,
             0x100..=0xffff => 3,
@@ -190,55 +219,61 @@ impl Record {
     }
 
     fn signed_bytes(&self) -> [u8; 69] {
-        signed_bytes(&self.fields.network, &self.id)
+        signed_bytes(self.network(), self.id())
     }
 
     pub fn id(&self) -> &Hash {
-        &self.id
+        &self.entry().id
     }
 
     pub fn network(&self) -> &Network {
-        &self.fields.network
+        &self.fields().network
     }
 
     pub fn kind(&self) -> &str {
-        std::str::from_utf8(&self.encode()[self.fields.kind.clone()]).expect("checked when decoded")
+        std::str::from_utf8(&self.encode()[self.fields().kind.clone()])
+            .expect("checked when decoded")
+    }
+
+    /// Whether its kind is `DATA`.
+    pub fn is_data(&self) -> bool {
+        self.fields().is_data
     }
 
     pub fn suite(&self) -> Suite {
-        self.fields.suite
+        self.fields().suite
     }
 
     pub fn key(&self) -> &PublicKey {
-        &self.fields.key
+        &self.fields().key
     }
 
     pub fn sequence(&self) -> u64 {
-        self.fields.sequence
+        self.fields().sequence
     }
 
     pub fn previous(&self) -> &Hash {
-        &self.fields.previous
+        &self.fields().previous
     }
 
     pub fn references(&self) -> &[Hash] {
-        &self.fields.references
+        &self.fields().references
     }
 
     pub fn not_before_ms(&self) -> u64 {
-        self.fields.not_before_ms
+        self.fields().not_before_ms
     }
 
     pub fn expiry_ms(&self) -> u64 {
-        self.fields.expiry_ms
+        self.fields().expiry_ms
     }
 
     pub fn body(&self) -> &[u8] {
-        &self.encode()[self.fields.body.clone()]
+        &self.encode()[self.fields().body.clone()]
     }
 
     pub fn signature(&self) -> &Signature {
-        &self.fields.signature
+        &self.fields().signature
     }
 }
 
@@ -293,10 +328,7 @@ fn check_kind(kind: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_body(kind: &[u8], body: &[u8]) -> Result<()> {
-    if kind == DATA.as_bytes() {
-        return Ok(());
-    }
+fn check_body(body: &[u8]) -> Result<()> {
     if !matches!(body.first(), Some(0x90..=0x9f | 0xdc | 0xdd)) {
         return malformed("body is not an array, which every kind but data has");
     }

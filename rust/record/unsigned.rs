@@ -3,8 +3,6 @@
 //! An id does not cover the signature, so that a whole chain can be drafted before any of it is
 //! signed, and a batch crosses to its signer and back once.
 
-use std::sync::Arc;
-
 use super::{Draft, Fields, Record, signed_bytes};
 use crate::error::{Result, at_most, malformed};
 use crate::key::{PublicKey, Signature};
@@ -35,7 +33,7 @@ impl Unsigned {
         writer.bin(signature);
         let bytes = writer.into_bytes();
         let fields = Fields::decode(&bytes)?;
-        Ok(Record { span: 0..bytes.len(), buffer: Arc::new(bytes), fields, id: self.id })
+        Ok(Record::of(bytes, fields, self.id))
     }
 }
 

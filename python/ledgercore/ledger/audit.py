@@ -79,7 +79,7 @@ class _Walk:
         self._time_ms = 0
         self._tiles = self._bundles = 0
         self._touches = 0
-        self._recent: list[bytes] = []
+        self._recent = b""
         self._runs: dict[Run, list[bytes]] = {}
         self._top_buckets = 0
         self.height = -1
@@ -96,7 +96,7 @@ class _Walk:
             self._check_header(block, len(batch))
             self._check_tree(block, batch)
             verified = batch.verify(self._entropy.bytes(32))
-            self._check_ids(block, verified.ids())
+            self._check_ids(block, verified.joined_ids())
             self._check_states(block, verified)
         except CorruptError:
             raise
@@ -139,7 +139,7 @@ class _Walk:
                 return f"record {first_index + at} is not the one that was signed"
         return "records are not those that were signed"
 
-    def _check_ids(self, block: Block, ids: list[bytes]) -> None:
+    def _check_ids(self, block: Block, ids: bytes) -> None:
         """Make the index again; runs of the top level are final, and compared as they come."""
         runs = extend_runs(
             block.first_index, self._recent, ids, lambda run, at: self._runs[run][at]

@@ -57,7 +57,8 @@ def commit_block(
     does not make all of it again from what was stored, which every read does.
     """
     block, frontier, tiles, after = held or draft_block(store, head, batch, states, time_ms)
-    height, first_index, header, ids = block.height, block.first_index, block.encode(), batch.ids()
+    height, first_index, header = block.height, block.first_index, block.encode()
+    ids = batch.joined_ids()
     keys = state_keys(anchor.suite, [name for name, _ in states])
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
@@ -132,7 +133,7 @@ def _kept_states(
     return kept
 
 
-def _extend_runs(store: Store, head: Head, ids: Sequence[bytes]) -> Runs:
+def _extend_runs(store: Store, head: Head, ids: bytes) -> Runs:
     runs: dict[Run, list[bytes]] = {}
 
     def read(run: Run, bucket: int) -> bytes:

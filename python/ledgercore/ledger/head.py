@@ -51,8 +51,8 @@ class Head:
     note: str
     frontier: Frontier
     states: Map
-    recent: list[bytes]
-    """The ids of the newest records, which are in no run of the index yet."""
+    recent: bytes
+    """The ids of the newest records, which are in no run of the index yet, joined."""
 
     @cached_property
     def tails(self) -> list[bytes]:
@@ -124,7 +124,7 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
             raise ForkError(f"block {number} does not follow from block {number - 1}")
         batch = _batch(number, stored.bundles)
         frontier, _ = frontier.append(batch.leaf_hashes())
-        recent = recent_ids(recent, batch.ids())
+        recent = recent_ids(recent, batch.joined_ids())
         block = after
     if block is head.block:
         # No new block: what was written may be cosignatures of the newest one.
@@ -199,18 +199,18 @@ def _tile_root(store: Store, suite: str, level: int, index: int) -> bytes:
     return tree_root(suite, tile)
 
 
-def _load_recent(store: Store, size: int) -> tuple[bytes, list[bytes]]:
+def _load_recent(store: Store, size: int) -> tuple[bytes, bytes]:
     """The leaves and ids of the unfinished tile and run, which are not stored."""
-    begin, leaves, ids = size // TILE_WIDTH * TILE_WIDTH, b"", list[bytes]()
+    begin, leaves, ids = size // TILE_WIDTH * TILE_WIDTH, b"", b""
     index = size
     while index > begin:
         bundle = store.bundle_of(index - 1)
         if bundle is None or bundle.first_index >= index:
             raise CorruptError(f"record {index - 1} is missing: restore the ledger from a backup")
         batch = _batch(bundle.height, [bundle.records])
-        leaves, ids = batch.leaf_hashes() + leaves, batch.ids() + ids
+        leaves, ids = batch.leaf_hashes() + leaves, batch.joined_ids() + ids
         index = bundle.first_index
-    return leaves[(begin - index) * 32 :], ids[begin - index :]
+    return leaves[(begin - index) * 32 :], ids[(begin - index) * 32 :]
 
 
 def _checked(head: Head) -> Head:

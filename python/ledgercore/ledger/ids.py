@@ -7,7 +7,7 @@ head. The index says nothing that the records do not: what it finds is held to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ledgercore._core import bucket_of, find_id, merge_buckets, sort_ids
@@ -36,6 +36,10 @@ TOP_LEVEL = 3
 
 _FAN_OUT = 16
 
+_ID_BYTES = 32
+
+_RUN_BYTES = RUN_RECORDS * _ID_BYTES
+
 Run = tuple[int, int]
 """A level, and the number of a run in it."""
 
@@ -53,19 +57,23 @@ class Runs(NamedTuple):
 _NONE = Runs({}, [])
 
 
-def extend_runs(size: int, recent: Sequence[bytes], ids: Sequence[bytes], read: Read) -> Runs:
-    """The runs that the next ids complete, after ``size`` records of which some are recent."""
-    if len(recent) + len(ids) < RUN_RECORDS:
+def extend_runs(size: int, recent: bytes, ids: bytes, read: Read) -> Runs:
+    """The runs that the next ids complete, after ``size`` records of which some are recent.
+
+    Ids are joined, 32 bytes each.
+    """
+    if len(recent) + len(ids) < _RUN_BYTES:
         return _NONE
-    waiting = [*recent, *ids]
+    waiting = recent + ids
     begin = size // RUN_RECORDS
-    end = begin + len(waiting) // RUN_RECORDS
-    full = sort_ids(waiting[: (end - begin) * RUN_RECORDS])
-    added = {(0, begin + number): [bucket] for number, bucket in enumerate(full)}
+    end = begin + len(waiting) // _RUN_BYTES
+    added = _sorted_runs(begin, end, waiting)
     merged: list[Run] = []
     for level in range(1, TOP_LEVEL + 1):
         begin, end = begin // _FAN_OUT, end // _FAN_OUT
         for number in range(begin, end):
+            if (level, number) in added:
+                continue
             parts = []
             for part in range(number * _FAN_OUT, (number + 1) * _FAN_OUT):
                 buckets = added.pop((level - 1, part), None)
@@ -75,8 +83,27 @@ def extend_runs(size: int, recent: Sequence[bytes], ids: Sequence[bytes], read: 
                     buckets = [read((level - 1, part), bucket) for bucket in range(count)]
                 parts.append(buckets)
             same = zip(*parts, strict=True)
-            added[level, number] = [each for some in same for each in merge_buckets(level, some)]
+            added[level, number] = merge_buckets(level, [each for some in same for each in some])
     return Runs(added, merged)
+
+
+def _sorted_runs(begin: int, end: int, ids: bytes) -> dict[Run, list[bytes]]:
+    """The ids of the runs ``[begin, end)`` of level 0, as runs of level 1 where these are whole."""
+    whole, rest = -(-begin // _FAN_OUT), end // _FAN_OUT
+    if whole >= rest:
+        pieces = [(0, begin, end)]
+    else:
+        pieces = [(0, begin, whole * _FAN_OUT), (1, whole, rest), (0, rest * _FAN_OUT, end)]
+    runs: dict[Run, list[bytes]] = {}
+    at = 0
+    for level, first, last in pieces:
+        count = _FAN_OUT**level
+        until = at + (last - first) * count * _RUN_BYTES
+        buckets = sort_ids(level, ids[at:until])
+        for number in range(first, last):
+            runs[level, number] = buckets[(number - first) * count :][:count]
+        at = until
+    return runs
 
 
 def run_end(run: Run) -> int:
@@ -113,20 +140,18 @@ def read_run(store: Store, run: Run) -> list[bytes]:
     return buckets
 
 
-def recent_ids(recent: Sequence[bytes], ids: Sequence[bytes]) -> list[bytes]:
-    """The ids that fill no run yet, after more have come."""
-    waiting = [*recent, *ids]
-    if len(waiting) < RUN_RECORDS:
-        return waiting
-    return waiting[len(waiting) // RUN_RECORDS * RUN_RECORDS :]
+def recent_ids(recent: bytes, ids: bytes) -> bytes:
+    """The ids that fill no run yet, joined, after more have come."""
+    waiting = recent + ids
+    return waiting[len(waiting) // _RUN_BYTES * _RUN_BYTES :]
 
 
-def candidates(size: int, recent: Sequence[bytes], record_id: bytes, read: Read) -> Iterator[int]:
+def candidates(size: int, recent: bytes, record_id: bytes, read: Read) -> Iterator[int]:
     """The indices of the records that may have an id, the newest first."""
     newest = size // RUN_RECORDS * RUN_RECORDS
-    for offset in range(len(recent) - 1, -1, -1):
-        if recent[offset] == record_id:
-            yield newest + offset
+    for begin in range(len(recent) - _ID_BYTES, -1, -_ID_BYTES):
+        if recent.startswith(record_id, begin):
+            yield newest + begin // _ID_BYTES
     end = size // RUN_RECORDS
     for level in range(TOP_LEVEL + 1):
         begin = 0 if level == TOP_LEVEL else end // _FAN_OUT * _FAN_OUT
