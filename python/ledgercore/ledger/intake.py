@@ -59,11 +59,11 @@ def check_list(what: str, items: object, one: str) -> None:
             raise TypeError(f"{what} hold {kind.__name__}, want bytes{how}")
 
 
-def verify_records(records: Sequence[bytes], entropy: Entropy) -> list[VerifiedBatch]:
-    """The records, verified, cut into one batch a block."""
-    pieces = cut(records)
+def verify_records(records: Sequence[bytes], entropy: Entropy) -> tuple[int, list[VerifiedBatch]]:
+    """What the records weigh, and the records, verified, cut into one batch a block."""
+    total = weight(records)
     batches, malformed = [], False
-    for piece in pieces:
+    for piece in cut(records, total):
         try:
             batches.append(Batch.decode(piece))
         except MalformedError:
@@ -82,7 +82,7 @@ def verify_records(records: Sequence[bytes], entropy: Entropy) -> list[VerifiedB
     if bad:
         message = f"{len(bad)} of {len(records)} signatures do not verify: at {_shown(bad)}"
         raise InvalidSignature(message, tuple(bad))
-    return verified
+    return total, verified
 
 
 def _malformed(records: Sequence[bytes]) -> MalformedError:
@@ -114,9 +114,9 @@ def fits(count: int, total: int) -> bool:
     return 0 < count <= BLOCK_RECORDS and total <= BLOCK_BYTES
 
 
-def cut(items: Sequence[bytes]) -> list[Sequence[bytes]]:
-    """Pieces of consecutive items, each small enough for a block."""
-    if fits(len(items), weight(items)):
+def cut(items: Sequence[bytes], total: int) -> list[Sequence[bytes]]:
+    """Pieces of consecutive items, which weigh so much, each small enough for a block."""
+    if fits(len(items), total):
         return [items]
     pieces: list[Sequence[bytes]] = []
     begin = total = 0

@@ -83,7 +83,7 @@ class Writer:
             check_payload(payload)
         total = weight(payloads)
         if not fits(len(payloads), total):
-            return self._append_pieces(cut(payloads))
+            return self._append_pieces(cut(payloads, total))
         first = self._group.write(Waiting(total, payloads))[0]
         if isinstance(first, RefusedError):
             raise first
@@ -146,7 +146,7 @@ class Writer:
     def _verify(self, records: Sequence[bytes]) -> tuple[int, list[VerifiedBatch]]:
         """What records weigh, and the records verified, in one batch a block."""
         check_list("records", records, "submit")
-        return weight(records), verify_records(records, self._entropy)
+        return verify_records(records, self._entropy)
 
     def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
         total, batches = verified
