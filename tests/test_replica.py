@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
+import msgspec
 import pytest
 
 from ledgercore import (
@@ -32,7 +33,12 @@ from ledgercore._core import Batch, Frontier, Map, sign_checkpoint
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.ledger import replica as replica_module
-from ledgercore.ledger.transfer import TRANSFER_BYTES
+from ledgercore.ledger.transfer import (
+    TRANSFER_BYTES,
+    Transfer,
+    _canonical_bytes,
+    decode_transfer,
+)
 from ledgercore.rules import View
 from ledgercore.sync import Source, begin_copy
 from tests.town import Town
@@ -127,6 +133,35 @@ def test_a_copy_reads_a_state_once_and_forgets_when_it_knows_many(
         assert len(replica._committed) <= 2 * (SIGNERS + 1) + 1
         assert replica.checkpoint == ledger.checkpoint
     assert content(tmp_path / "copy.ledger") == content(tmp_path / "a.ledger")
+
+
+def test_a_block_has_one_form(ledger: Ledger) -> None:
+    """Whatever one changed byte makes of a block is its canonical form, or refused."""
+    data, encode = next(ledger.blocks(1)), msgspec.msgpack.Encoder().encode
+    longer = [
+        b"\xdc\x00\x03" + data[1:],
+        data[:1] + b"\xc5\x00" + data[2:],
+        data + b"\x00",
+    ]
+    for other in longer:
+        with pytest.raises(MalformedError, match=r"canonical form|trailing"):
+            decode_transfer(other)
+    for at in range(len(data)):
+        for value in {data[at] ^ 0x1D, data[at] ^ 1, data[at] + 1 & 0xFF, 0xC4, 0xD9, 0xDC, 0}:
+            other = data[:at] + bytes([value]) + data[at + 1 :]
+            try:
+                transfer, _, _ = decode_transfer(other)
+            except LedgerError:
+                continue
+            assert encode(transfer) == other
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 64])
+@pytest.mark.parametrize("size", [0, 31, 32, 255, 256, 65_535, 65_536])
+def test_the_bytes_of_a_block_are_counted_as_they_are_encoded(count: int, size: int) -> None:
+    transfer = Transfer(b"h" * size, "n" * size, (b"x" * size,) * count)
+
+    assert _canonical_bytes(transfer) == len(msgspec.msgpack.encode(transfer))
 
 
 def test_every_changed_byte_of_a_block_is_refused_and_nothing_kept(
