@@ -5,6 +5,7 @@ A limit of no entries at all has every page forgotten whenever nobody needs it.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ledgercore import CorruptError, Ledger, Replica, SigningKey, StateProof, te
 from ledgercore._core import Map, state_keys
 from ledgercore.clock import ManualClock
 from ledgercore.ledger import pages
+from ledgercore.ledger.pages import read_states
 from ledgercore.store import SqliteStore
 from tests.town import Town
 
@@ -106,6 +108,39 @@ def test_a_reader_follows_blocks_that_changed_what_it_has_forgotten(forgetful: L
             assert states_of(reader).in_memory == 0
             prove_everything(reader)
         reader.verify()
+
+
+def test_many_changes_are_followed_in_the_memory_of_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control takes all changes at once, and with them every page that they are in."""
+    store, names = SqliteStore.create(tmp_path / "a.store"), [b"%d" % at for at in range(20_000)]
+    put_states(store, 1, names, bytes(200))
+    few, many = names[:400], names[:4_000]
+
+    def peak_mib(height: int, changed: list[bytes]) -> float:
+        before = read_states(store, Map("std"))
+        before.forget(0)
+        put_states(store, height, changed, bytes([height]) * 200)
+        tracemalloc.start()
+        after = read_states(store, before, height - 1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert after.root() == read_states(store, Map("std")).root() != before.root()
+        return peak / 2**20
+
+    monkeypatch.setattr(pages, "ENTRIES_IN_MEMORY", 0)
+    small, large = peak_mib(2, few), peak_mib(3, many)
+    monkeypatch.setattr(pages, "STATES_AT_ONCE", len(many))
+    control = peak_mib(4, many)
+    assert large < 1.5 * small < control
+    store.close()
+
+
+def put_states(store: SqliteStore, height: int, names: list[bytes], value: bytes) -> None:
+    keys = state_keys("std", names)
+    with store.transaction():
+        store.put_states(height, keys, [(name, value) for name in names], {})
 
 
 def test_a_copy_begins_at_a_snapshot(forgetful: Ledger, tmp_path: Path) -> None:

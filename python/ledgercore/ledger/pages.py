@@ -31,8 +31,9 @@ ENTRIES_IN_MEMORY = 65_536
 PAGES_AT_ONCE = 128
 """Pages whose states are in memory while they are hashed."""
 
-STATES_AT_ONCE = 4_096
-"""States that are taken at once where all are read."""
+STATES_AT_ONCE = 512
+"""States that are taken at once where all are read, each with those of its page where it changes
+one that is absent: what they all take once stays with the interpreter, so it has to be little."""
 
 Item = TypeVar("Item")
 
