@@ -20,6 +20,7 @@ LAYERS = (
     "entropy",
     "waiting",
     "disk",
+    "heaps",
     "passphrase",
     "keyfile",
     "keys",

@@ -66,7 +66,9 @@ def command(
     if page is not None:
         check_writable(page)  # and not at the end of all the work
     from ledgercore.demo import render_page, run_demo
+    from ledgercore.heaps import share_heaps
 
+    share_heaps()
     with progress_bars() as progress:
         result = run_demo(
             directory or _fresh_directory(),

@@ -162,10 +162,12 @@ def run(settings: str, passphrase_file: str | None) -> None:
 
     A follower without a copy begins one with a peer's genesis.
     """
+    from ledgercore.heaps import share_heaps
     from ledgercore.node.logs import make_log
     from ledgercore.node.opening import caller_of, run_node
     from ledgercore.node.settings import load_settings
 
+    share_heaps()
     loaded = load_settings(settings)
     passphrase = read_passphrase(passphrase_file)
     caller, log = caller_of(loaded, passphrase), make_log(sys.stderr, member=loaded.member)

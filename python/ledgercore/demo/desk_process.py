@@ -31,6 +31,7 @@ from ledgercore.demo.parties import ROLES, make_member
 from ledgercore.entropy import SystemEntropy
 from ledgercore.errors import LedgerError, UnavailableError
 from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.heaps import share_heaps
 from ledgercore.ledger import Ledger
 from ledgercore.ledger.beside import LedgerBeside
 from ledgercore.ledger.writer import Outcome
@@ -157,6 +158,7 @@ class _Pipe:
 
 def _serve(connection: Connection, party: str, directory: Path, given: Sequence[Any]) -> None:
     """Be a party until told to end, or until whoever calls has ended."""
+    share_heaps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever calls is interrupted, and then ends this
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     entropy = SystemEntropy()
