@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import tracemalloc
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,11 @@ from ledgercore.ledger.ids import (
     Run,
     candidates,
     extend_runs,
+    read_run,
     recent_ids,
+    unmerged_runs,
 )
+from ledgercore.store import SqliteStore
 from ledgercore.testing import signing_key
 
 TOP_RECORDS = RUN_RECORDS * 16**TOP_LEVEL
@@ -40,11 +45,12 @@ class Index:
 
     def add(self, ids: Sequence[bytes]) -> None:
         joined = b"".join(ids)
-        changed = extend_runs(len(self.ids), self.recent, joined, self.read)
+        changed = extend_runs(len(self.ids), self.recent, joined, self.runs.__getitem__)
+        added = {run: list(buckets) for run, buckets in changed.added.items()}
+        assert not self.runs.keys() & added.keys()
+        self.runs |= added
         for run in changed.merged:
             del self.runs[run]
-        assert not self.runs.keys() & changed.added.keys()
-        self.runs |= changed.added
         self.recent = recent_ids(self.recent, joined)
         self.ids += ids
 
@@ -145,3 +151,26 @@ def test_a_ledger_finds_its_records_and_tells_a_missing_bucket(tmp_path: Path) -
         ledger._reader.store._connection.execute("DELETE FROM bucket WHERE level = 1")
         with pytest.raises(CorruptError, match=r"run \(1, 0\) of ids: bucket \d+ is missing"):
             ledger.find(ids[17])
+
+
+def test_a_run_is_merged_some_buckets_at_a_time(tmp_path: Path) -> None:
+    """One of the top level has 12 MiB, which the control holds."""
+    choose, store = random.Random(1), SqliteStore.create(tmp_path / "a.store")
+    bucket = b"".join(sorted(choose.randbytes(8) + bytes(4) for _ in range(RUN_RECORDS)))
+    waiting = TOP_RECORDS - RUN_RECORDS
+    with store.transaction():
+        for (level, number), count in unmerged_runs(waiting):
+            store.add_buckets([(level, number, at, bucket) for at in range(count)])
+    runs = extend_runs(waiting, b"", b"".join(record_ids(0, RUN_RECORDS)), partial(read_run, store))
+
+    tracemalloc.start()
+    sizes = [len(entries) // 12 for *_, entries in runs.buckets()]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    whole = list(runs.buckets())
+    control = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (len(sizes), sum(sizes), len(whole)) == (4096, TOP_RECORDS, 4096)
+    assert peak < 2 * 2**20 < 12 * 2**20 < control
+    store.close()

@@ -115,7 +115,7 @@ def test_notes_come_from_the_highest_down_as_far_as_they_are_there(store: Store)
 
 def test_buckets_come_and_go_by_run(store: Store) -> None:
     with store.transaction():
-        store.add_runs({(1, 0): [b"a", b"b"], (1, 1): [b"c"]})
+        store.add_buckets([(1, 0, 0, b"a"), (1, 0, 1, b"b"), (1, 1, 0, b"c")])
         store.remove_run(1, 0)
 
     assert [store.bucket(1, 0, 0), store.bucket(1, 0, 1)] == [None, None]
@@ -175,7 +175,7 @@ def test_what_is_empty_may_be_written(store: Store) -> None:
     with store.transaction():
         store.add_bundles(0, 0, [])
         store.add_tiles([])
-        store.add_runs({})
+        store.add_buckets([])
         store.add_touches(1, [])
         store.put_states(0, [], [], {})
         store.remove_run(3, 9)
@@ -201,13 +201,14 @@ def test_many_are_read_in_one_call(store: Store) -> None:
         states = [(b"a", b"1"), (b"b", b"2"), (b"", b"none")]
         store.put_states(0, [b"m", b"k", b"n"], states, {})
         store.add_tiles([(0, 7, bytes(8192)), (1, 0, b"\1" * 8192)])
-        store.add_runs({(1, 2): [b"a", b"b", b""], (1, 3): [b"c"]})
+        store.add_buckets([(1, 2, 0, b"a"), (1, 2, 1, b"b"), (1, 2, 2, b""), (1, 3, 0, b"c")])
 
     a, b, none = states
     assert store.states_of([b"k", b"x", b"m", b"k", b"n"]) == [b, None, a, b, none]
     assert sorted(store.states_in([(b"k", b"l"), (b"ma", b"mz"), (b"m", b"n")])) == [none, a, b]
     assert store.tiles_of([(1, 0), (0, 6), (0, 7)]) == [b"\1" * 8192, None, bytes(8192)]
-    assert (store.run(1, 2), store.run(1, 4)) == ([b"a", b"b", b""], [])
+    assert (store.buckets(1, 2, 0, 9), store.buckets(1, 2, 1, 2)) == ([b"a", b"b", b""], [b"b"])
+    assert store.buckets(1, 4, 0, 9) == []
     assert store.states_of([]) == store.states_in([]) == store.tiles_of([]) == []
     assert [state.name for state in store.states()] == [b"b", b"a", b""]
 
@@ -269,7 +270,7 @@ def test_a_backup_holds_the_same_rows(store: Store, tmp_path: Path) -> None:
     add_two_blocks(store)
     with store.transaction():
         store.add_tiles([(0, 0, bytes(8192))])
-        store.add_runs({(0, 0): [b"a"]})
+        store.add_buckets([(0, 0, 0, b"a")])
         store.put_states(1, [b"k"], [(b"a", b"1")], {b"a": 1})
         store.add_touches(1, [StoredTouch(3, 0)])
     store.check()

@@ -7,7 +7,7 @@ checkpoint to signature, and each of them to the store.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,13 +146,13 @@ def tile_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Rand
 
 
 def id_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    add = SqliteStore.add_runs
+    add = SqliteStore.add_buckets
 
-    def flip_and_add(store: SqliteStore, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
-        assert runs, "the block must complete a run"
-        add(store, {run: [flipped(each, choose) for each in runs[run]] for run in runs})
+    def flip_and_add(store: SqliteStore, buckets: Sequence[tuple[int, int, int, bytes]]) -> None:
+        assert buckets, "the block must complete a run"
+        add(store, [(*place, flipped(entries, choose)) for *place, entries in buckets])
 
-    patch.setattr(SqliteStore, "add_runs", flip_and_add)
+    patch.setattr(SqliteStore, "add_buckets", flip_and_add)
 
 
 def state_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:

@@ -7,7 +7,7 @@ which is gone afterwards: in memory are one block, and the hashes of the state m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -141,23 +141,24 @@ class _Walk:
 
     def _check_ids(self, block: Block, ids: bytes) -> None:
         """Make the index again; runs of the top level are final, and compared as they come."""
-        runs = extend_runs(
-            block.first_index, self._recent, ids, lambda run, at: self._runs[run][at]
-        )
+        runs = extend_runs(block.first_index, self._recent, ids, self._runs.__getitem__)
         self._recent = recent_ids(self._recent, ids)
-        for run in runs.merged:
-            del self._runs[run]
         for run, buckets in runs.added.items():
             if run[0] == TOP_LEVEL:
-                self._check_run(run, buckets)
-                self._top_buckets += len(buckets)
+                self._top_buckets += self._check_run(run, buckets)
             else:
-                self._runs[run] = buckets
+                self._runs[run] = list(buckets)
+        for run in runs.merged:
+            del self._runs[run]
 
-    def _check_run(self, run: Run, buckets: list[bytes]) -> None:
+    def _check_run(self, run: Run, buckets: Iterable[bytes]) -> int:
+        """Hold a run's buckets to those that are stored; how many there are."""
+        count = 0
         for position, entries in enumerate(buckets):
             if self._store.bucket(*run, position) != entries:
                 raise CorruptError(f"run {run} of ids: bucket {position} is damaged or missing")
+            count = position + 1
+        return count
 
     def _check_states(self, block: Block, batch: VerifiedBatch) -> None:
         view = View(self._state)

@@ -9,13 +9,14 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, VerifiedBatch, state_keys
 from ledgercore.errors import CorruptError, LedgerError, UnavailableError
 from ledgercore.ledger.head import Head, stored_header, verify_block
-from ledgercore.ledger.ids import Run, Runs, extend_runs, read_run, recent_ids
-from ledgercore.ledger.pages import fill_pages
+from ledgercore.ledger.ids import BUCKETS_AT_ONCE, Runs, extend_runs, read_run, recent_ids
+from ledgercore.ledger.pages import fill_pages, in_pieces
 from ledgercore.ledger.touches import add_touches, check_touches
 from ledgercore.rules import Touch, format_object
 from ledgercore.store import Store
@@ -64,7 +65,8 @@ def commit_block(
         store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
-        store.add_runs(runs.added)
+        for buckets in in_pieces(runs.buckets(), BUCKETS_AT_ONCE):
+            store.add_buckets(buckets)
         links = add_touches(store, anchor.suite, touches)
         store.put_states(height, keys, states, links.newest)
         check_touches(store, anchor.suite, links)
@@ -110,8 +112,10 @@ def _look_again(
     if tiles:
         _look_at_tiles(store, height, tiles)
     for run, buckets in _extend_runs(store, head, ids).added.items():
-        if store.run(*run) != buckets:
-            raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
+        for begin, some in enumerate(in_pieces(buckets, BUCKETS_AT_ONCE)):
+            at = begin * BUCKETS_AT_ONCE
+            if store.buckets(*run, at, at + BUCKETS_AT_ONCE) != some:
+                raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
     return block
 
 
@@ -134,14 +138,7 @@ def _kept_states(
 
 
 def _extend_runs(store: Store, head: Head, ids: bytes) -> Runs:
-    runs: dict[Run, list[bytes]] = {}
-
-    def read(run: Run, bucket: int) -> bytes:
-        if run not in runs:  # a run at once: a server is asked as seldom as can be
-            runs[run] = read_run(store, run)
-        return runs[run][bucket]
-
-    return extend_runs(head.checkpoint.size, head.recent, ids, read)
+    return extend_runs(head.checkpoint.size, head.recent, ids, partial(read_run, store))
 
 
 def _checkpoint(anchor: Anchor, block: Block) -> Checkpoint:

@@ -3,11 +3,14 @@
 A run of level ``n`` covers ``256 * 16**n`` consecutive records and has ``16**n`` buckets. Runs of
 the top level stay as they are. The ids of the newest records, which fill no run yet, are in the
 head. The index says nothing that the records do not: what it finds is held to the record itself.
+
+A run that others are merged into is made bucket after bucket, as it is asked for, from some buckets
+of each at a time: one of the top level has 12 MiB, and no more of it than that is in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ledgercore._core import bucket_of, find_id, merge_buckets, sort_ids
@@ -15,8 +18,10 @@ from ledgercore.errors import CorruptError
 from ledgercore.store import Store
 
 __all__ = [
+    "BUCKETS_AT_ONCE",
     "RUN_RECORDS",
     "TOP_LEVEL",
+    "Bucket",
     "Run",
     "Runs",
     "candidates",
@@ -34,6 +39,9 @@ RUN_RECORDS = 256
 TOP_LEVEL = 3
 """A run of it covers 2^20 records, so that a merge never takes long."""
 
+BUCKETS_AT_ONCE = 16
+"""Buckets of a run that are read or written together, of about 3 KiB each."""
+
 _FAN_OUT = 16
 
 _ID_BYTES = 32
@@ -46,18 +54,53 @@ Run = tuple[int, int]
 Read = Callable[[Run, int], bytes]
 """Gives one bucket of a run."""
 
+ReadRun = Callable[[Run], Iterable[bytes]]
+"""Gives the buckets of a run in order."""
+
+Bucket = tuple[int, int, int, bytes]
+"""A run's level and number, the bucket's position in it, and its entries."""
+
 
 class Runs(NamedTuple):
     """How the index changes: runs to add, with their buckets, and runs that went into them."""
 
-    added: dict[Run, list[bytes]]
+    added: dict[Run, Iterable[bytes]]
     merged: list[Run]
+
+    def buckets(self) -> Iterator[Bucket]:
+        """Every bucket to add. Made as it is taken: the runs that are merged must be there."""
+        for (level, number), buckets in self.added.items():
+            for position, entries in enumerate(buckets):
+                yield level, number, position, entries
 
 
 _NONE = Runs({}, [])
 
 
-def extend_runs(size: int, recent: bytes, ids: bytes, read: Read) -> Runs:
+class _Merged:
+    """The buckets of a run that sixteen others are merged into, made anew each time."""
+
+    def __init__(self, level: int, parts: Sequence[Iterable[bytes]]) -> None:
+        self._level = level
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        for same in zip(*self._parts, strict=True):
+            yield from merge_buckets(self._level, same)
+
+
+class _Stored:
+    """The buckets of a run that is there, read when they are asked for."""
+
+    def __init__(self, run: Run, read: ReadRun) -> None:
+        self._run = run
+        self._read = read
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._read(self._run))
+
+
+def extend_runs(size: int, recent: bytes, ids: bytes, read: ReadRun) -> Runs:
     """The runs that the next ids complete, after ``size`` records of which some are recent.
 
     Ids are joined, 32 bytes each.
@@ -67,7 +110,7 @@ def extend_runs(size: int, recent: bytes, ids: bytes, read: Read) -> Runs:
     waiting = recent + ids
     begin = size // RUN_RECORDS
     end = begin + len(waiting) // _RUN_BYTES
-    added = _sorted_runs(begin, end, waiting)
+    added: dict[Run, Iterable[bytes]] = {**_sorted_runs(begin, end, waiting)}
     merged: list[Run] = []
     for level in range(1, TOP_LEVEL + 1):
         begin, end = begin // _FAN_OUT, end // _FAN_OUT
@@ -79,11 +122,9 @@ def extend_runs(size: int, recent: bytes, ids: bytes, read: Read) -> Runs:
                 buckets = added.pop((level - 1, part), None)
                 if buckets is None:
                     merged.append((level - 1, part))
-                    count = _FAN_OUT ** (level - 1)
-                    buckets = [read((level - 1, part), bucket) for bucket in range(count)]
+                    buckets = _Stored((level - 1, part), read)
                 parts.append(buckets)
-            same = zip(*parts, strict=True)
-            added[level, number] = merge_buckets(level, [each for some in same for each in some])
+            added[level, number] = _Merged(level, parts)
     return Runs(added, merged)
 
 
@@ -129,15 +170,19 @@ def read_bucket(store: Store, run: Run, bucket: int) -> bytes:
     return entries
 
 
-def read_run(store: Store, run: Run) -> list[bytes]:
-    """All buckets of a run that must be there."""
-    buckets = store.run(*run)
-    want = _FAN_OUT ** run[0]
-    if len(buckets) != want:
-        raise CorruptError(
-            f"run {run} of ids has {len(buckets)} buckets, want {want}; restore from a backup"
-        )
-    return buckets
+def read_run(store: Store, run: Run) -> Iterator[bytes]:
+    """The buckets of a run that must be there, read some at a time."""
+    level, number = run
+    count = _FAN_OUT**level
+    for begin in range(0, count, BUCKETS_AT_ONCE):
+        end = min(begin + BUCKETS_AT_ONCE, count)
+        buckets = store.buckets(level, number, begin, end)
+        if len(buckets) != end - begin:
+            raise CorruptError(
+                f"run {run} of ids has {len(buckets)} buckets from {begin} on, want "
+                f"{end - begin}; restore from a backup"
+            )
+        yield from buckets
 
 
 def recent_ids(recent: bytes, ids: bytes) -> bytes:

@@ -20,7 +20,8 @@ from ledgercore._core import Anchor, Checkpoint, Frontier, Map, state_keys, tree
 from ledgercore.entropy import Entropy
 from ledgercore.errors import LimitError, MalformedError, UnavailableError, UntrustedError
 from ledgercore.ledger.head import TILE_WIDTH, Head
-from ledgercore.ledger.ids import unmerged_runs
+from ledgercore.ledger.ids import BUCKETS_AT_ONCE, unmerged_runs
+from ledgercore.ledger.pages import in_pieces
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.received import Received, check_genesis, receive
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
@@ -165,7 +166,9 @@ class Snapshot:
             store.add_header(block.height, block.first_index, block.encode(), note)
         store.add_tiles([(*name, hashes) for name, hashes in self.tiles.items()])
         size = newest.first_index + newest.count
-        store.add_runs({run: [b""] * count for run, count in unmerged_runs(size)})
+        empty = ((*run, at, b"") for run, count in unmerged_runs(size) for at in range(count))
+        for buckets in in_pieces(empty, BUCKETS_AT_ONCE):
+            store.add_buckets(buckets)
         keys = state_keys(self.suite, [name for name, _ in self.states])
         store.put_states(newest.height, keys, self.states, {})
 

@@ -102,8 +102,8 @@ class Store(Protocol):
 
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None: ...
 
-    def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
-        """Add runs of the index of ids: the buckets of each, by its level and number."""
+    def add_buckets(self, buckets: Sequence[tuple[int, int, int, bytes]]) -> None:
+        """Add buckets of the index of ids: a run's level and number, a position in it, entries."""
         ...
 
     def remove_run(self, level: int, run: int) -> None:
@@ -167,8 +167,8 @@ class Store(Protocol):
         """The entries of one bucket of the index of ids."""
         ...
 
-    def run(self, level: int, run: int) -> list[bytes]:
-        """All buckets of a run that are there, in order, in one call."""
+    def buckets(self, level: int, run: int, begin: int, end: int) -> list[bytes]:
+        """Those of a run's buckets ``[begin, end)`` that are there, in order, in one call."""
         ...
 
     def state(self, key: bytes) -> bytes | None: ...

@@ -199,13 +199,8 @@ class PostgresStore:
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._copy("tile", tiles)
 
-    def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
-        rows = [
-            (level, run, position, entries)
-            for (level, run), buckets in runs.items()
-            for position, entries in enumerate(buckets)
-        ]
-        self._copy("bucket", rows)
+    def add_buckets(self, buckets: Sequence[tuple[int, int, int, bytes]]) -> None:
+        self._copy("bucket", buckets)
 
     def remove_run(self, level: int, run: int) -> None:
         self._run("DELETE FROM bucket WHERE level = %s AND run = %s", level, run)
@@ -307,9 +302,14 @@ class PostgresStore:
             bucket,
         )
 
-    def run(self, level: int, run: int) -> list[bytes]:
+    def buckets(self, level: int, run: int, begin: int, end: int) -> list[bytes]:
         rows = self._run(
-            "SELECT entries FROM bucket WHERE level = %s AND run = %s ORDER BY position", level, run
+            "SELECT entries FROM bucket WHERE level = %s AND run = %s AND position >= %s "
+            "AND position < %s ORDER BY position",
+            level,
+            run,
+            begin,
+            end,
         )
         return [entries for (entries,) in rows]
 

@@ -322,13 +322,8 @@ class SqliteStore:
     def add_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         self._run_many("INSERT INTO tile VALUES (?,?,?)", tiles)
 
-    def add_runs(self, runs: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
-        rows = [
-            (level, run, position, entries)
-            for (level, run), buckets in runs.items()
-            for position, entries in enumerate(buckets)
-        ]
-        self._run_many("INSERT INTO bucket VALUES (?,?,?,?)", rows)
+    def add_buckets(self, buckets: Sequence[tuple[int, int, int, bytes]]) -> None:
+        self._run_many("INSERT INTO bucket VALUES (?,?,?,?)", buckets)
 
     def remove_run(self, level: int, run: int) -> None:
         self._run("DELETE FROM bucket WHERE level = ? AND run = ?", (level, run))
@@ -430,10 +425,11 @@ class SqliteStore:
             (level, run, bucket),
         )
 
-    def run(self, level: int, run: int) -> list[bytes]:
+    def buckets(self, level: int, run: int, begin: int, end: int) -> list[bytes]:
         rows = self._rows(
-            "SELECT entries FROM bucket WHERE level = ? AND run = ? ORDER BY position",
-            (level, run),
+            "SELECT entries FROM bucket WHERE level = ? AND run = ? AND position >= ? "
+            "AND position < ? ORDER BY position",
+            (level, run, begin, end),
             bytes,
         )
         return [entries for (entries,) in rows]
