@@ -55,7 +55,7 @@ bench-full: $(VENV)/built $(VENV)/bench ## the same with Go's logs beside us, an
 load: $(VENV)/built ## hold four nodes under 5,500 records/s for 60 s: make load LOAD='--seconds 600'
 	$(BIN)/python benches/load.py $(LOAD)
 
-exchanges: $(VENV)/built ## run 10,000 full exchanges: make exchanges EXCHANGES='--count 2000'
+exchanges: $(VENV)/built ## run 30,000 full exchanges: make exchanges EXCHANGES='--count 2000'
 	$(BIN)/python benches/exchanges.py $(EXCHANGES)
 
 guard: $(VENV)/built $(VENV)/bench ## fail where ours falls behind beside its peers
