@@ -58,8 +58,8 @@ for the holes that replaced nodes leave: by what runs showed, not by a count.
 """
 HASHES_BYTES = 9
 """What it takes always: a branch and a page, 128 and 64 bytes, for some 22 objects."""
-ROOM_MIB = 8
-"""What caches that are not full yet and an allocator take: 2 a process that follows the ledger."""
+ROOM_MIB = 12
+"""What caches that are not full yet and an allocator take: 3 a process that follows the ledger."""
 
 RECORDS = 8
 FIRST = 9
