@@ -380,9 +380,11 @@ def test_a_peer_that_stalls_on_blocks_alone_is_left_for_another(
                 there.client(0) as client,
                 asyncio.timeout(60),
             ):
-                records, begin = there.records(100), len(asked)
+                records, begin = there.records(400), len(asked)
                 while len(asked) < begin + 1:
-                    await client.submit(records.pop(0))
+                    # Behind by some blocks: of who tells of the next one first it is asked alone.
+                    for _ in range(10):
+                        await client.submit(records.pop(0))
                     await asyncio.sleep(0.1)
                 await client.submit(records.pop(0))
                 until = time.monotonic() + HONEST_S
