@@ -22,7 +22,7 @@ from typing import Any
 
 from ledgercore._core import Anchor, format_verifier_key, parse_verifier_key
 from ledgercore.errors import MalformedError
-from ledgercore.wording import name_of
+from ledgercore.wording import type_in_words
 
 __all__ = ["format_anchor", "parse_anchor"]
 
@@ -95,10 +95,10 @@ def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
 def _check_keys(what: str, table: dict[str, Any], keys: dict[str, type]) -> None:
     for key, kind in keys.items():
         if key not in table:
-            raise MalformedError(f"{what} has no {key}, want one that is {name_of(kind)}")
+            raise MalformedError(f"{what} has no {key}, want one that is {type_in_words(kind)}")
         if type(table[key]) is not kind:
-            got = name_of(type(table[key]))
-            raise MalformedError(f"{what} has {key} that is {got}, want {name_of(kind)}")
+            got = type_in_words(type(table[key]))
+            raise MalformedError(f"{what} has {key} that is {got}, want {type_in_words(kind)}")
     for key in table.keys() - keys.keys():
         raise MalformedError(f"{what} has {key}, want only {', '.join(keys)}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["FORMS", "in_words", "name_of"]
+__all__ = ["FORMS", "in_words", "type_in_words"]
 
 _TYPES = {
     "array": "a list",
@@ -68,7 +68,7 @@ def in_words(error: Exception) -> str:
     return f"{place}: {what}" if place else what
 
 
-def name_of(kind: type) -> str:
+def type_in_words(kind: type) -> str:
     """A type's name in what a user reads, such as ``a whole number``."""
     return _NAMES.get(kind, kind.__name__)
 

@@ -41,7 +41,7 @@ from ledgercore.store.sqlite_tables import (
     make_tables,
 )
 from ledgercore.store.tables import TABLES
-from ledgercore.wording import name_of
+from ledgercore.wording import type_in_words
 
 __all__ = ["SqliteStore"]
 
@@ -269,8 +269,8 @@ class SqliteStore:
         found = ((type(value), want) for value, want in zip(row, types, strict=True))
         got, want = next((got, want) for got, want in found if got is not want)
         raise CorruptError(
-            f"{self._path} is damaged: a value is {name_of(got)}, want {name_of(want)}; "
-            "restore from a backup"
+            f"{self._path} is damaged: a value is {type_in_words(got)}, want "
+            f"{type_in_words(want)}; restore from a backup"
         )
 
     def transaction(self) -> AbstractContextManager[None]:

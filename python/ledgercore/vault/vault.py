@@ -39,7 +39,7 @@ from ledgercore.errors import (
 from ledgercore.keyfile import load_vault_key, store_vault_key
 from ledgercore.passphrase import KEY_BYTES
 from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
-from ledgercore.wording import name_of
+from ledgercore.wording import type_in_words
 
 __all__ = ["NAME_BYTES", "WRAPS", "Vault"]
 
@@ -454,7 +454,9 @@ def _checked(row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
     """The row, if its values are what the tables say: in a damaged page they may be anything."""
     for value, want in zip(row, types, strict=True):
         if type(value) is not want:
-            raise CorruptError(f"a value is {name_of(type(value))}, want {name_of(want)}")
+            raise CorruptError(
+                f"a value is {type_in_words(type(value))}, want {type_in_words(want)}"
+            )
         if isinstance(value, int) and value < 0:
             raise CorruptError(f"a number is {value}, want at least 0")
     return row
