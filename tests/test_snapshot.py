@@ -236,7 +236,7 @@ def test_a_short_ledger_has_no_snapshot(tmp_path: Path) -> None:
 def test_parts_come_from_one_moment_and_from_another_peer_where_one_lies(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledgercore.sync.messages.PAGE_BYTES", 20_000)
+    monkeypatch.setattr("ledgercore.sync.messages.ANSWER_BYTES", 20_000)
     source, asked = Source(ledger), list[str]()
 
     def carry(peer: str, request: Request) -> Response:

@@ -18,10 +18,10 @@ from ledgercore.errors import LimitError, MalformedError
 from ledgercore.ledger.transfer import TRANSFER_BYTES
 
 __all__ = [
+    "ANSWER_BYTES",
     "BINARY",
     "BLOCKS_AT_ONCE",
     "NOTE_BYTES",
-    "PAGE_BYTES",
     "SIZE",
     "TEXT",
     "Request",
@@ -34,16 +34,16 @@ __all__ = [
     "decode_frames",
     "decode_hashes",
     "decode_text",
+    "encode_answers",
     "encode_frames",
     "encode_hashes",
-    "encode_pages",
 ]
 
-PAGE_BYTES = 8 * 1024 * 1024
+ANSWER_BYTES = 8 * 1024 * 1024
 """Bytes of an answer from which on no further frame is put in it."""
 
-FRAMES_BYTES = max(PAGE_BYTES, 4 + TRANSFER_BYTES)
-"""Bytes of an answer in frames at most: a page, or one block that is larger."""
+FRAMES_BYTES = max(ANSWER_BYTES, 4 + TRANSFER_BYTES)
+"""Bytes of an answer in frames at most: one so filled, or one block that is larger."""
 
 NOTE_BYTES = 64 * 1024
 """Bytes of a checkpoint or of an anchor at most."""
@@ -146,7 +146,7 @@ def _decode_hash(line: bytes) -> bytes:
     return data
 
 
-def encode_frames(items: Iterable[bytes], limit_bytes: int = PAGE_BYTES) -> bytes:
+def encode_frames(items: Iterable[bytes], limit_bytes: int = ANSWER_BYTES) -> bytes:
     """The first item, and those after it that fit below the limit; nothing of no items.
 
     No item is drawn after the one that did not fit.
@@ -159,16 +159,16 @@ def encode_frames(items: Iterable[bytes], limit_bytes: int = PAGE_BYTES) -> byte
     return bytes(body)
 
 
-def encode_pages(items: Iterable[bytes]) -> list[bytes]:
-    """All items in frames, on as many pages as they take."""
-    pages, page = list[bytes](), bytearray()
+def encode_answers(items: Iterable[bytes]) -> list[bytes]:
+    """All items in frames, in as many answers as they take."""
+    answers, answer = list[bytes](), bytearray()
     for item in items:
         frame = len(item).to_bytes(_LENGTH_BYTES, "big") + item
-        if page and len(page) + len(frame) > PAGE_BYTES:
-            pages.append(bytes(page))
-            page.clear()
-        page += frame
-    return [*pages, bytes(page)] if page else pages
+        if answer and len(answer) + len(frame) > ANSWER_BYTES:
+            answers.append(bytes(answer))
+            answer.clear()
+        answer += frame
+    return [*answers, bytes(answer)] if answer else answers
 
 
 def decode_frames(body: bytes, most: int) -> list[bytes]:

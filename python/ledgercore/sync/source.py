@@ -28,9 +28,9 @@ from ledgercore.sync.messages import (
     TEXT,
     Request,
     Response,
+    encode_answers,
     encode_frames,
     encode_hashes,
-    encode_pages,
 )
 
 __all__ = ["Readable", "Source"]
@@ -131,7 +131,7 @@ class Source:
             return Response(200, self._parts[part], BINARY)
 
     def _draw(self) -> tuple[list[bytes], int]:
-        """The pages of a new snapshot, and its height; the one before is let go first.
+        """The parts of a new snapshot, and its height; the one before is let go first.
 
         Nobody begins at a checkpoint that is not published: while there is none, that one stays.
         """
@@ -142,7 +142,7 @@ class Source:
             items = self._ledger.snapshot(self._snapshot_bytes)
         except LimitError as error:
             raise UnavailableError(str(error)) from error  # nothing is wrong with what was asked
-        return encode_pages(items), decode_head(items[0])[0]
+        return encode_answers(items), decode_head(items[0])[0]
 
 
 def _split(path: str) -> tuple[str, dict[str, str]]:
