@@ -240,7 +240,7 @@ def test_a_new_follower_that_waits_for_its_peers_ends_when_it_is_told(
             assert process.runs and time.monotonic() < until
             time.sleep(0.02)
 
-        process.renew()  # there is nothing to renew yet, and no reason to end
+        process.reload()  # there is nothing to reload yet, and no reason to end
         time.sleep(0.05)
         assert process.runs
         assert process.stop(told) == 0

@@ -110,7 +110,7 @@ def put_key(load: Load, seed: bytes) -> None:
     store_key(new, seed)
     new.replace(file)
     load.caller.key = SigningKey(seed)
-    load.process.renew()
+    load.process.reload()
 
 
 def rotate(load: Load, number: int, *, told: bool = True) -> None:
@@ -149,13 +149,13 @@ def put_certificate(load: Load, authority: Authority, directory: Path) -> None:
     made = authority.issue(place.member, directory=directory)
     Path(made.certificate).replace(place.directory / f"{place.member}.crt")
     Path(made.key).replace(place.directory / f"{place.member}.tls.key")
-    load.process.renew()
+    load.process.reload()
 
 
-def renewed(process: NodeProcess) -> int:
+def reloaded(process: NodeProcess) -> int:
     events = [json.loads(line)["event"] for line in process.log.read_text().splitlines()]
-    assert "not renewed" not in events
-    return events.count("renewed")
+    assert "not reloaded" not in events
+    return events.count("reloaded")
 
 
 def test_rotation_and_compromise_under_load_lose_nothing_and_stop_nothing(tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_rotation_and_compromise_under_load_lose_nothing_and_stop_nothing(tmp_pa
         assert longest_s < STOPPED_S
         assert [process.id for process in processes] == numbers
         assert (
-            renewed(processes[1]) == 1 + ROTATIONS
-            and renewed(processes[0]) == 1 + ROTATIONS * 2 // 5
+            reloaded(processes[1]) == 1 + ROTATIONS
+            and reloaded(processes[0]) == 1 + ROTATIONS * 2 // 5
         )
         with processes[0].place.client() as client:
             wait_for(client, 1 + max(map(max, (load.acknowledged for load in loads))))
@@ -227,7 +227,7 @@ class Reissuing:
         for process in processes:
             with (process.place.directory / "authority.crt").open("a") as trusted:
                 trusted.write(self._authority.path.read_text())
-            process.renew()
+            process.reload()
         for process in processes:
             process.wait()
 

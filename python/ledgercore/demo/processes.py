@@ -73,7 +73,7 @@ class NodeProcess:
                     )
                 pause.wait(0.05)
 
-    def renew(self) -> None:
+    def reload(self) -> None:
         """Have the node read its key and certificates anew."""
         assert self._process is not None, "node was started"
         self._process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Accept connections, with bounds on handshakes, and certificates that are renewed while it does.
+"""Accept connections, with bounds on handshakes, and certificates that are reloaded while it does.
 
 A handshake costs the node more than its caller, who may never end it: so many are under way at a
 time, and of one address fewer, so that one caller does not take all places. What comes beyond is

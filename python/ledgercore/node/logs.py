@@ -2,7 +2,7 @@
 
 What a node logs is chosen word by word: names of events, members, routes, heights, counts and types
 of errors. Messages of errors are not logged, for they quote what they refuse; but those are that
-say why a node cannot begin, renew its key or reach a peer: they are of settings and connections.
+say why a node cannot begin, reload its key or reach a peer: they are of settings and connections.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from ledgercore.store import WitnessStore
 from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
 
-__all__ = ["caller_of", "open_channels", "open_node", "renew", "run_node"]
+__all__ = ["caller_of", "open_channels", "open_node", "reload", "run_node"]
 
 ANCHOR_BYTES = 64 * 1024
 
@@ -246,7 +246,7 @@ async def run_node(
             raise
         watching = [asyncio.create_task(_stop_when(event, server)) for event in (told, node.failed)]
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, renew, settings, caller, node, server, passphrase)
+        loop.add_signal_handler(signal.SIGHUP, reload, settings, caller, node, server, passphrase)
         try:
             await serve(server, node)
         finally:
@@ -258,7 +258,7 @@ async def run_node(
 
 @contextmanager
 def _told() -> Iterator[asyncio.Event]:
-    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to renew.
+    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to reload.
 
     Those that were held back until now come as soon as they are listened to.
     """
@@ -288,7 +288,7 @@ async def _unless(told: asyncio.Event, opening: Coroutine[None, None, Node]) -> 
         await asyncio.gather(task, waiting, return_exceptions=True)
 
 
-def renew(
+def reload(
     settings: Settings, caller: Caller, node: Node, server: NodeServer, passphrase: bytes | None
 ) -> None:
     """Read the signing key and the certificates anew, while the node runs; all of them or none.
@@ -309,12 +309,12 @@ def renew(
             if fault is not None and fault.kind == "over":
                 raise UntrustedError(fault.reason)
     except LedgerError as error:
-        node.log.error("not renewed", error=type(error).__name__, reason=str(error))
+        node.log.error("not reloaded", error=type(error).__name__, reason=str(error))
         return
     caller.key, caller.context, caller.pinned = key, asking, pinned
-    server.renew(listening)
+    server.reload(listening)
     certificate = asking.certificate.hex()[:16]
-    node.log.info("renewed", key=key.public_key.hex()[:16], certificate=certificate)
+    node.log.info("reloaded", key=key.public_key.hex()[:16], certificate=certificate)
     if settings.role == "follower":
         node.mind(fault)
 

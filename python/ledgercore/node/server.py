@@ -190,7 +190,7 @@ class NodeServer(uvicorn.Server):
         """The port that is listened on."""
         return int(self.servers[0].sockets[0].getsockname()[1])
 
-    def renew(self, context: Context) -> None:
+    def reload(self, context: Context) -> None:
         """Take what connects from now on with other certificates, and have the others do so too."""
         self._context = context
         for server in self.servers:
