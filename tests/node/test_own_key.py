@@ -183,9 +183,9 @@ def test_another_members_key_is_not_taken_while_the_node_runs(nodes: list[NodePr
     _, bank, regulator = nodes
     take_key(bank, regulator)
 
-    bank.renew()
+    bank.reload()
 
-    assert "of 'regulator', want" in line_of(bank, "not renewed")["reason"]
+    assert "of 'regulator', want" in line_of(bank, "not reloaded")["reason"]
 
 
 def test_what_a_ledger_has_against_a_key_says_whether_that_can_pass() -> None:
