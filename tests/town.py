@@ -143,9 +143,10 @@ class Town:
 
     @contextmanager
     def unheld(self) -> Iterator[None]:
-        """Consumer and subject run other programs, which hold terms to no product."""
+        """Consumer and subject run other programs, which hold terms to nothing."""
         homes = ("ledgercore.exchange.consumer", "ledgercore.exchange.subject")
         with ExitStack() as stack:
+            stack.enter_context(mock.patch("ledgercore.exchange.consumer.check_agreed"))
             for home in homes:
                 stack.enter_context(mock.patch(f"{home}.check_offered"))
                 stack.enter_context(mock.patch(f"{home}.check_workable"))

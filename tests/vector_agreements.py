@@ -154,7 +154,7 @@ def _unnamed(town: Town) -> Pack:
 
 
 def _beyond(town: Town) -> Pack:
-    with _lax("agreement_is_in_force"):
+    with _lax("agreement_is_in_force"), town.unheld():
         late = town.clock.now_ms() + 10**12
         proposal = town.authorise(town.ask(town.terms(expires_ms=late)))
     return _delivered(town, proposal.consent)
