@@ -384,6 +384,23 @@ def test_records_that_neither_the_copy_nor_a_receipt_bears_out_are_not_waited_fo
     asyncio.run(act())
 
 
+def test_two_records_are_not_at_one_index(tmp_path: Path) -> None:
+    """Also where it has a receipt, or the copy has one of them there."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client() as client:
+            first, second = there.records(2)
+            receipt = await client.submit(second)
+            for receipts in ({}, {receipt.index: receipt}):
+                said = encode_submitted(Submitted([receipt.index] * 2, receipts))
+                for records in ([first, second], [second, first]):
+                    with pytest.raises(UntrustedError, match="two records are said to be at"):
+                        decode_submitted(said, records, client.anchor)
+                assert decode_submitted(said, [second, second], client.anchor).outcomes
+
+    asyncio.run(act())
+
+
 def test_a_receipt_of_another_record_does_not_pass_for_an_answer(tmp_path: Path) -> None:
     async def act() -> None:
         async with running(tmp_path) as there, there.client() as client:

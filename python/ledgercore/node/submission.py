@@ -62,11 +62,10 @@ def decode_submitted(body: bytes, records: Sequence[bytes], anchor: Anchor) -> S
     outcomes: list[Outcome] = [
         each if isinstance(each, int) else each.error() for each in said.outcomes
     ]
-    by_index = {
-        outcome: record
-        for outcome, record in zip(outcomes, records, strict=True)
-        if isinstance(outcome, int)
-    }
+    by_index: dict[int, bytes] = {}
+    for outcome, record in zip(outcomes, records, strict=True):
+        if isinstance(outcome, int) and by_index.setdefault(outcome, record) != record:
+            raise UntrustedError(f"two records are said to be at {outcome}: one is there at most")
     receipts = {receipt.index: receipt for receipt in map(Receipt.decode, said.receipts)}
     for index, receipt in receipts.items():
         check_receipt(receipt, by_index.get(index, b""), anchor)
