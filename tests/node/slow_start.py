@@ -1,20 +1,16 @@
-"""Run the command line as ``python -m ledgercore``, slowly: imports wait until a signal does."""
+"""Run the command line as ``python -m ledgercore``, slowly: imports wait until a signal comes."""
 
 from __future__ import annotations
 
-import signal
 import time
 
 from ledgercore.cli import main, node
 
-check_extra = node.check_extra
-
 
 def check_late() -> None:
     """What imports the most."""
-    while not signal.sigpending():
+    while True:
         time.sleep(0.01)
-    check_extra()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import signal
 import time
 from dataclasses import dataclass
@@ -251,30 +252,42 @@ def test_a_new_follower_that_waits_for_its_peers_ends_when_it_is_told(
     assert lines[-1]["event"] == "stopped"
 
 
-def held_signals(process: NodeProcess) -> int:
-    """The signals that wait in a process, as a mask."""
+def caught_signals(process: NodeProcess) -> int:
+    """The signals that a process has handlers for, as a mask."""
     status = Path(f"/proc/{process.id}/status").read_text()
-    return int(status.split("SigBlk:")[1].split()[0], 16)
+    return int(status.split("SigCgt:")[1].split()[0], 16)
+
+
+def stop_once_it_listens(process: NodeProcess, told: signal.Signals) -> int:
+    try:
+        until = time.monotonic() + 30
+        while not caught_signals(process) >> (signal.SIGTERM - 1) & 1:
+            assert process.runs and time.monotonic() < until
+            time.sleep(0.02)
+        return process.stop(told)
+    finally:
+        if process.runs:
+            process.kill()
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_a_node_that_is_told_to_end_before_it_listens_ends_as_it_would_later(
+def test_a_node_that_is_told_to_end_while_it_imports_ends_as_it_would_later(
     places: list[Place], told: signal.Signals
 ) -> None:
     process = NodeProcess(places[0])
     process.start("tests.node.slow_start")
-    try:
-        until = time.monotonic() + 30
-        while not held_signals(process) >> (told - 1) & 1:
-            assert process.runs and time.monotonic() < until
-            time.sleep(0.02)
+    assert stop_once_it_listens(process, told) == 0
+    assert process.log.read_text() == ""
 
-        assert process.stop(told) == 0
-    finally:
-        if process.runs:
-            process.kill()
-    events = [json.loads(line)["event"] for line in process.log.read_text().splitlines()]
-    assert events[-1] == "stopped"
+
+def test_a_node_that_waits_for_its_settings_can_be_told_to_end(
+    places: list[Place],
+) -> None:
+    places[0].settings.unlink()
+    os.mkfifo(places[0].settings)
+    process = NodeProcess(places[0])
+    process.start()
+    assert stop_once_it_listens(process, signal.SIGTERM) == 0
 
 
 def test_a_listening_socket_is_closed_without_waiting_for_what_is_under_way(

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -24,18 +25,21 @@ OPERATOR = ("operator", "https://localhost:7443")
 """Whom settings name until somebody writes in who it is."""
 
 
-HELD = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""What a node that runs takes by handlers of its own."""
-
-
 @click.group("node")
 @click.pass_context
 def command(context: click.Context) -> None:
     """Run one member's node: the operator's orders, the others follow and verify."""
     if context.invoked_subcommand == "run":
-        # To import what a node needs takes most of a second: until it has its handlers they wait.
-        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        # To import what a node needs takes most of a second, and to read its settings, passphrase
+        # and key as long as they take: told to end before it has its handlers it ends as it will.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, _end)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # all of it is read anyway
     check_extra()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def check_extra() -> None:

@@ -245,8 +245,12 @@ async def run_node(
             await node.stop()
             raise
         watching = [asyncio.create_task(_stop_when(event, server)) for event in (told, node.failed)]
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, reload, settings, caller, node, server, passphrase)
+
+        def told_to_reload() -> None:
+            given = settings, caller, node, server, passphrase
+            watching.append(asyncio.create_task(reload(*given)))
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told_to_reload)
         try:
             await serve(server, node)
         finally:
@@ -258,21 +262,15 @@ async def run_node(
 
 @contextmanager
 def _told() -> Iterator[asyncio.Event]:
-    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to reload.
-
-    Those that were held back until now come as soon as they are listened to.
-    """
+    """What is set by SIGTERM or SIGINT; SIGHUP does nothing while there is nothing to reload."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    listened_to = (signal.SIGHUP, *STOP_SIGNALS)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # its default ends the process
     for each in STOP_SIGNALS:
         loop.add_signal_handler(each, told.set)
-    held = signal.pthread_sigmask(signal.SIG_UNBLOCK, listened_to)
     try:
         yield told
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        for each in listened_to:
+        for each in (signal.SIGHUP, *STOP_SIGNALS):
             loop.remove_signal_handler(each)
 
 
@@ -288,7 +286,7 @@ async def _unless(told: asyncio.Event, opening: Coroutine[None, None, Node]) -> 
         await asyncio.gather(task, waiting, return_exceptions=True)
 
 
-def reload(
+async def reload(
     settings: Settings, caller: Caller, node: Node, server: NodeServer, passphrase: bytes | None
 ) -> None:
     """Read the signing key and the certificates anew, while the node runs; all of them or none.
@@ -300,14 +298,13 @@ def reload(
         key = load_signer(settings.key, passphrase)
         listening, asking = server_context(settings.tls), client_context(settings.tls)
         pinned = pinned_contexts(settings.tls, settings.peer)
-        fault = _fault_of(settings, node.ledger, key)
-        if key.public_key != caller.key.public_key:
-            if settings.role == "operator":
-                raise UntrustedError(
-                    f"{settings.key} is another key than the operator's: put it back"
-                )
-            if fault is not None and fault.kind == "over":
-                raise UntrustedError(fault.reason)
+        changed, fault = key.public_key != caller.key.public_key, None
+        if settings.role == "follower":
+            fault = await node.ask(partial(_fault_of, settings, node.ledger, key))
+        elif changed:
+            raise UntrustedError(f"{settings.key} is another key than the operator's: put it back")
+        if changed and fault is not None and fault.kind == "over":
+            raise UntrustedError(fault.reason)
     except LedgerError as error:
         node.log.error("not reloaded", error=type(error).__name__, reason=str(error))
         return
