@@ -156,6 +156,25 @@ def test_a_block_has_one_form(ledger: Ledger) -> None:
             assert encode(transfer) == other
 
 
+def test_the_bundles_of_a_block_are_cut_in_one_way(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "a.ledger", origin="a.example") as ledger:
+        ledger.append_many([b"%d" % number for number in range(300)])
+        data = next(ledger.blocks(1))
+    header, note, bundles = msgspec.msgpack.decode(data)
+    full, rest = map(msgpack.unpackb, bundles)
+    ways = [
+        [full[:255], full[255:] + rest],
+        [full, rest[:1], rest[1:]],
+        [full, rest, []],
+        [[], full, rest],
+    ]
+    for way in ways:
+        cut = msgspec.msgpack.encode((header, note, [msgpack.packb(each) for each in way]))
+        with pytest.raises(MalformedError, match="its bundles are cut otherwise"):
+            decode_transfer(cut)
+    assert msgspec.msgpack.encode((header, note, [*map(msgpack.packb, (full, rest))])) == data
+
+
 @pytest.mark.parametrize("count", [1, 15, 16, 64])
 @pytest.mark.parametrize("size", [0, 31, 32, 255, 256, 65_535, 65_536])
 def test_the_bytes_of_a_block_are_counted_as_they_are_encoded(count: int, size: int) -> None:

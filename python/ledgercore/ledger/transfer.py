@@ -35,6 +35,9 @@ class Transfer(Part, frozen=True):
     ]
 
 
+_FULL = b"\xdc" + BUNDLE_RECORDS.to_bytes(2, "big")
+"""How a bundle begins that has all the records that it can."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Transfer)
 
@@ -54,12 +57,17 @@ def decode_transfer(data: bytes) -> tuple[Transfer, Block, Batch]:
         raise MalformedError(f"block: {error}") from error
     if _canonical_bytes(transfer) != len(data):
         raise MalformedError("block is not in its canonical form")
-    return transfer, Block.decode(transfer.header), Batch.decode_bundles(transfer.bundles)
+    block, batch = Block.decode(transfer.header), Batch.decode_bundles(transfer.bundles)
+    *full, _ = transfer.bundles
+    last = len(batch) - BUNDLE_RECORDS * len(full)
+    if not (0 < last <= BUNDLE_RECORDS and all(each.startswith(_FULL) for each in full)):
+        raise MalformedError("block is not in its canonical form: its bundles are cut otherwise")
+    return transfer, block, batch
 
 
 def _canonical_bytes(transfer: Transfer) -> int:
-    """How many bytes the canonical form has. Any other one of the same value is longer, so that
-    what was decoded from as many is that form; to make it would copy all records once more."""
+    """How many bytes the canonical form of these parts has. Any other one is longer, so that what
+    was decoded from as many is that form; to make it would copy all records once more."""
     head = len(_ENCODER.encode((transfer.header, transfer.note, ())))
     markers = len(_ENCODER.encode([b""] * len(transfer.bundles))) - 2 * len(transfer.bundles) - 1
     return head + markers + sum(map(_bin_bytes, map(len, transfer.bundles)))
