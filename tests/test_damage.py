@@ -24,7 +24,9 @@ from ledgercore import (
 )
 from ledgercore._core import sign_checkpoint
 from ledgercore.clock import ManualClock
+from ledgercore.errors import DiskFullError
 from ledgercore.rules import signer_object
+from ledgercore.store import SqliteStore
 
 ORIGIN = "test.example/log"
 KEY = SigningKey(bytes(32))
@@ -199,6 +201,20 @@ def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> No
 # The audit.
 
 
+def test_an_audit_whose_own_file_fails_says_nothing_of_the_ledger(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(store: SqliteStore, *given: object) -> None:
+        raise DiskFullError(f"disk of {store._path} is full")
+
+    with Ledger.open(path, read_only=True) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteStore, "put_states", fail)
+            with pytest.raises(DiskFullError, match=r"disk of a temporary file \(SQLITE_TMPDIR"):
+                ledger.verify()
+        assert ledger.verify().records == ledger.size
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
@@ -220,6 +236,7 @@ def test_an_id_that_leads_nowhere_is_found_out(opened: Ledger, path: Path) -> No
         ("UPDATE bundle SET height = 3 WHERE height = 2", "block 2: bundle is of block 3"),
         ("UPDATE state SET height = height + 1", "state of .* is not the one"),
         ("UPDATE state SET key = x'00' WHERE touch > 0", "state of .* is not the one"),
+        ("UPDATE block SET keys = x'' WHERE height = 2", "block 2: it names other states than it"),
     ],
 )
 def test_the_audit_finds(path: Path, statement: str, message: str) -> None:

@@ -128,9 +128,9 @@ def test_blocks_say_which_states_they_put(store: Store) -> None:
         for height, keys in enumerate(([two, one], [], [three, one])):
             store.add_header(height, height, b"header", "note", keys)
 
-    assert store.keys_after(-1) == [one, two, three]
-    assert store.keys_after(0) == store.keys_after(1) == [one, three]
-    assert store.keys_after(2) == []
+    assert store.changed_keys(0, 3) == store.changed_keys(0, 9) == [one, two, three]
+    assert store.changed_keys(1, 3) == store.changed_keys(2, 3) == [one, three]
+    assert store.changed_keys(1, 2) == store.changed_keys(3, 9) == []
 
 
 def test_a_state_is_replaced_and_knows_its_block(store: Store) -> None:

@@ -83,9 +83,11 @@ async def following(
     number: int = 1,
     ledger: str = "",
     wrap: Wrap | None = None,
+    member: str = "",
 ) -> AsyncIterator[Running]:
-    """Member 1's node, which follows the operator's and others, and asks as ``caller``."""
-    member, operator = f"member-{number}", Peer(member="operator", url=there.url, operator=True)
+    """A member's node, which follows the operator's and others, and asks as ``caller``."""
+    member = member or f"member-{number}"
+    operator = Peer(member="operator", url=there.url, operator=True)
     settings = Settings(
         member=member,
         role="follower",

@@ -16,6 +16,7 @@ from ledgercore import (
     UnavailableError,
     UntrustedError,
 )
+from ledgercore.demo.parties import BANK
 from ledgercore.exchange.submission import sign
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
@@ -169,8 +170,8 @@ def test_another_members_node_brings_the_operators_promise_and_shows_that_it_is_
             there.node.ordering = Withholding()
             caller = bank(town, there)
             async with (
-                following(there, caller, tmp_path) as here,
-                NodeClient(here.url, "member-1", caller, IMPATIENT) as client,
+                following(there, caller, tmp_path, member=BANK) as here,
+                NodeClient(here.url, BANK, caller, IMPATIENT) as client,
             ):
                 promise = await client.promise(record)
                 town.later(PROMISE_MS)

@@ -1,8 +1,9 @@
 """Verify a whole ledger from its records alone.
 
 Nothing that is stored is taken on trust: headers, signatures, leaves, tiles, ids and states are
-all made again from the records and compared. What the rules make stands in a store of its own,
-which is gone afterwards: in memory are one block, and the hashes of the state map's pages.
+all made again from the records and compared. What the rules make stands in a temporary file (where
+SQLite makes them: ``SQLITE_TMPDIR``, ``/var/tmp``), which is gone afterwards: in memory are one
+block, what is bounded of the state map, the hashes of its pages, and runs of the newest ids.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ledgercore import rules
 from ledgercore._core import Batch, Block, Frontier, Map, VerifiedBatch, state_keys
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
-from ledgercore.errors import CorruptError, LedgerError, RefusedError
+from ledgercore.errors import CorruptError, LedgerError, RefusedError, UnavailableError
 from ledgercore.ledger.head import TILE_WIDTH, Head, stored_block, verify_block
 from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
 from ledgercore.ledger.pages import fill_pages, forget_pages
@@ -98,8 +99,8 @@ class _Walk:
             verified = batch.verify(self._entropy.bytes(32))
             self._check_ids(block, verified.joined_ids())
             self._check_states(block, verified)
-        except CorruptError:
-            raise
+        except (CorruptError, UnavailableError):
+            raise  # a store that fails says nothing of what is in it
         except LedgerError as error:
             raise CorruptError(f"block {height}: {error}") from error
         self._bundles += len(stored.bundles)
@@ -173,6 +174,8 @@ class _Walk:
         forget_pages(self.states)
         if self.states.root() != block.state_root:
             raise CorruptError(f"block {block.height}: rules lead to another state root")
+        if self._store.changed_keys(block.height, block.height + 1) != sorted(self._keys(names)):
+            raise CorruptError(f"block {block.height}: it names other states than it put")
 
     def _state(self, name: bytes) -> bytes | None:
         return self._made.state(*self._keys([name]))

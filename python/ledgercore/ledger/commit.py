@@ -15,7 +15,14 @@ from typing import NamedTuple
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, VerifiedBatch, state_keys
 from ledgercore.errors import CorruptError, LedgerError, UnavailableError
 from ledgercore.ledger.head import Head, stored_header, verify_block
-from ledgercore.ledger.ids import BUCKETS_AT_ONCE, Runs, extend_runs, read_run, recent_ids
+from ledgercore.ledger.ids import (
+    BUCKETS_AT_ONCE,
+    Runs,
+    extend_runs,
+    read_run,
+    recent_ids,
+    run_buckets,
+)
 from ledgercore.ledger.pages import fill_pages, in_pieces
 from ledgercore.ledger.touches import add_touches, check_touches
 from ledgercore.rules import Touch, format_object
@@ -116,6 +123,8 @@ def _look_again(
             at = begin * BUCKETS_AT_ONCE
             if store.buckets(*run, at, at + BUCKETS_AT_ONCE) != some:
                 raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
+        if store.buckets(*run, run_buckets(run), 1 << 31):
+            raise CorruptError(f"block {height}: run {run} of ids has more buckets than were made")
     return block
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "read_bucket",
     "read_run",
     "recent_ids",
+    "run_buckets",
     "run_end",
     "unmerged_runs",
 ]
@@ -153,6 +154,11 @@ def run_end(run: Run) -> int:
     return (number + 1) * RUN_RECORDS * int(_FAN_OUT**level)
 
 
+def run_buckets(run: Run) -> int:
+    """How many buckets a run has."""
+    return int(_FAN_OUT ** run[0])
+
+
 def unmerged_runs(size: int) -> Iterator[tuple[Run, int]]:
     """The runs below the top level that later records are merged with, and their buckets' count."""
     end = size // RUN_RECORDS
@@ -173,7 +179,7 @@ def read_bucket(store: Store, run: Run, bucket: int) -> bytes:
 def read_run(store: Store, run: Run) -> Iterator[bytes]:
     """The buckets of a run that must be there, read some at a time."""
     level, number = run
-    count = _FAN_OUT**level
+    count = run_buckets(run)
     for begin in range(0, count, BUCKETS_AT_ONCE):
         end = min(begin + BUCKETS_AT_ONCE, count)
         buckets = store.buckets(level, number, begin, end)

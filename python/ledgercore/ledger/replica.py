@@ -296,8 +296,8 @@ class Replica:
                 held=draft,
             )
             reader.set_head(after, states)
-            self._head_file.store(after.note)
             view.settle()
+            self._head_file.store(after.note)
 
     def close(self) -> None:
         """Close the file; closing again does nothing."""

@@ -299,8 +299,8 @@ class Writer:
             reader.store, reader.anchor, sign, head, batch, states, touches, time_ms
         )
         reader.set_head(after, states)
-        self._head_file.store(after.note)
         view.settle()
+        self._head_file.store(after.note)
 
     def _check_running(self) -> None:
         if self._stopped is None:

@@ -181,8 +181,8 @@ class Store(Protocol):
         """The names and states of all objects from a first key to a last one, in one call."""
         ...
 
-    def keys_after(self, height: int) -> list[bytes]:
-        """The keys of 32 bytes that came with the headers of blocks above a height, ascending."""
+    def changed_keys(self, begin: int, end: int) -> list[bytes]:
+        """The keys of 32 bytes that came with the headers of blocks ``[begin, end)``, ascending."""
         ...
 
     def states(self) -> Iterator[StoredState]:

@@ -333,8 +333,9 @@ class PostgresStore:
     def state(self, key: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE key = %s", key)
 
-    def keys_after(self, height: int) -> list[bytes]:
-        rows = self._run("SELECT keys FROM block WHERE height > %s", height)
+    def changed_keys(self, begin: int, end: int) -> list[bytes]:
+        statement = "SELECT keys FROM block WHERE height >= %s AND height < %s"
+        rows = self._run(statement, begin, end)
         return split_keys(keys for (keys,) in rows)
 
     def states(self) -> Iterator[StoredState]:

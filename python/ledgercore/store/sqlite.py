@@ -103,16 +103,18 @@ class SqliteStore:
     def __init__(
         self, path: str | Path, *, read_only: bool = False, vfs: str | None = None
     ) -> None:
-        self._path = str(path)
+        name = str(path)
+        self._temporary = name == _TEMPORARY
+        self._path = name or "a temporary file (SQLITE_TMPDIR says where)"
         self._read_only = read_only
         self._vfs = vfs
         self._log_pages = 0
-        self._mover = LogMover(self._path) if vfs is None and self._path != _TEMPORARY else None
+        self._mover = LogMover(self._path) if vfs is None and not self._temporary else None
         self._transaction = _Transaction(self._begin, self._commit, self._roll_back)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
             try:
-                self._open(self._path, flags)
+                self._open(name, flags)
             except apsw.ReadOnlyError:
                 # A log cannot be made beside the file. One that was closed well needs none.
                 if not read_only or exists(f"{self._path}-wal"):
@@ -124,7 +126,7 @@ class SqliteStore:
         self._connection = apsw.Connection(name, flags=flags, vfs=self._vfs)
         self._name = name
         try:
-            if self._path == _TEMPORARY:
+            if self._temporary:
                 make_tables(self._connection)
             if self._vfs is not None:
                 self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -164,7 +166,7 @@ class SqliteStore:
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute("PRAGMA temp_store=MEMORY")
-        if self._path == _TEMPORARY:
+        if self._temporary:
             connection.execute("PRAGMA journal_mode=OFF")
             return
         connection.execute("PRAGMA synchronous=FULL")
@@ -448,8 +450,9 @@ class SqliteStore:
     def state(self, key: bytes) -> bytes | None:
         return self._blob("SELECT value FROM state WHERE key = ?", (key,))
 
-    def keys_after(self, height: int) -> list[bytes]:
-        rows = self._rows("SELECT keys FROM block WHERE height > ?", (height,), bytes)
+    def changed_keys(self, begin: int, end: int) -> list[bytes]:
+        statement = "SELECT keys FROM block WHERE height >= ? AND height < ?"
+        rows = self._rows(statement, (begin, end), bytes)
         return split_keys(keys for (keys,) in rows)
 
     def states(self) -> Iterator[StoredState]:
