@@ -71,7 +71,8 @@ def line_of(process: NodeProcess, event: str) -> dict[str, Any]:
     """The newest line of a node's log that says so, when it does."""
     until = time.monotonic() + ENOUGH_S
     while True:
-        lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+        whole, _, _ = process.log.read_text().rpartition("\n")  # the last line may be half written
+        lines = [json.loads(line) for line in whole.splitlines()]
         found = [line for line in lines if line["event"] == event]
         if found:
             return dict(found[-1])
