@@ -31,7 +31,7 @@ def test_each_side_certifies_what_it_erased_and_nothing_earlier(town: Town) -> N
     provider.forget(intents)
     town.accept(consumer.erase(intents, "purpose-achieved"))
 
-    for party, count in ((consumer, 7), (provider, 1)):
+    for party, count in ((consumer, 7), (provider, 2)):
         receipt = party.certify_erasure(intents)
         key = party._key.public_key
         erasure = verify_erasure(receipt, ledger.network, ledger.suite, key)

@@ -131,6 +131,6 @@ class Authority:
         commitment = self._keep(f"audit/{audit.hex()}/findings", findings)
         return Draft(self._key, AuditReport(audit, commitment))
 
-    def _keep(self, name: str, text: str) -> bytes:
+    def _keep(self, folder: str, text: str) -> bytes:
         suite = self._ledger.suite
-        return keep_statement(self._vault, self._entropy, suite, name, text.encode())
+        return keep_statement(self._vault, self._entropy, suite, folder, text.encode())

@@ -26,7 +26,7 @@ from ledgercore.exchange.messages import (
 from ledgercore.exchange.reading import read_admit, read_state
 from ledgercore.exchange.recipient import Recipient, check_not_ended, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
-from ledgercore.exchange.statement import SALT_BYTES, keep_statement
+from ledgercore.exchange.statement import keep_statement, kept_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
 from ledgercore.exchange.workable import check_agreed, check_offered, check_workable
@@ -166,7 +166,7 @@ class Consumer(Recipient):
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
-            explanation_commitment=self._keep_explanation("\n".join(reasons)),
+            explanation_commitment=self._keep("explanation", "\n".join(reasons)),
             amount_commitment=None if amount is None else self._keep_amount(amount),
         )
         return Draft(self._key, body)
@@ -193,10 +193,7 @@ class Consumer(Recipient):
     def explanation(self, decision: bytes) -> bytes:
         """The statement that a decision's newest explanation is in, for the subject."""
         commitment = self._decision(decision).explanation_commitment
-        kept = self._vault.load(f"explanation/{commitment.hex()}")
-        if kept is None:
-            raise UntrustedError(f"no explanation of decision {decision.hex()[:16]} is kept here")
-        return kept
+        return kept_statement(self._vault, "explanation", commitment)
 
     def explain(self, decision: bytes) -> Draft:
         """Say that the subject was handed the explanation; the time to contest begins anew."""
@@ -207,22 +204,18 @@ class Consumer(Recipient):
 
         It is upheld where the outcome is the same. Who reviewed stays here, behind a commitment.
         """
-        suite, kept = self._ledger.suite, f"review/{decision.hex()}"
-        by = keep_statement(self._vault, self._entropy, suite, kept, reviewer.encode())
         body = DecisionReview(
             decision=decision,
             result="upheld" if outcome == self._decision(decision).outcome else "changed",
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
-            reviewer_commitment=by,
-            explanation_commitment=self._keep_explanation(reasons),
+            reviewer_commitment=self._keep(f"review/{decision.hex()}", reviewer),
+            explanation_commitment=self._keep("explanation", reasons),
         )
         return Draft(self._key, body)
 
-    def _keep_explanation(self, text: str) -> bytes:
-        statement = self._entropy.bytes(SALT_BYTES) + text.encode()
-        commitment = hash_domain(self._ledger.suite, "commitment", statement)
-        self._vault.store([(f"explanation/{commitment.hex()}", statement)])
-        return commitment
+    def _keep(self, folder: str, text: str) -> bytes:
+        suite = self._ledger.suite
+        return keep_statement(self._vault, self._entropy, suite, folder, text.encode())
 
     def _decision(self, decision: bytes) -> DecisionState:
         return read_state(self._ledger, decision_object(decision), DecisionState)
@@ -241,7 +234,7 @@ class Consumer(Recipient):
         With the delivery key goes whatever is sealed for it, opened before or not. Raises
         ``RefusedError``, with nothing erased, if nothing was admitted in one of the exchanges.
         """
-        self._vault.erase(self._erasable(intents))
+        self._destroy(self._erasable(intents))
         return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:

@@ -34,5 +34,5 @@ class Complainant:
         return Draft(self.key, DisputeEvidence(exchange, commitment))
 
     def _keep(self, exchange: bytes, what: str, content: bytes) -> bytes:
-        name = f"dispute/{exchange.hex()}/{self.key.public_key.hex()}/{what}"
-        return keep_statement(self.key.vault, self.entropy, self.suite, name, content)
+        folder = f"dispute/{exchange.hex()}/{self.key.public_key.hex()}/{what}"
+        return keep_statement(self.key.vault, self.entropy, self.suite, folder, content)

@@ -19,7 +19,13 @@ from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.salted import FIELD, Leaf, prove_leaves, verify_leaves
 from ledgercore.records.base import Bytes32, Code, Count, Part
 
-__all__ = ["Objection", "make_objection", "objection_commitment", "verify_objection"]
+__all__ = [
+    "Objection",
+    "make_objection",
+    "objection_commitment",
+    "objection_name",
+    "verify_objection",
+]
 
 
 class Objection(Part, frozen=True):
@@ -46,6 +52,11 @@ def make_objection(
 def objection_commitment(suite: str, objection: Objection) -> bytes:
     """What a decline says of its objection."""
     return hash_domain(suite, "commitment", encode_message(objection))
+
+
+def objection_name(intent: bytes, commitment: bytes = b"") -> str:
+    """Where a vault keeps the objection behind a commitment, or all objections of an exchange."""
+    return f"exchange/{intent.hex()}/objection/{commitment.hex()}"
 
 
 def verify_objection(

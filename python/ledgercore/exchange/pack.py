@@ -27,7 +27,7 @@ from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.membership import MEMBER_KINDS, is_enacted
 from ledgercore.exchange.messages import MessageT, Proposal, Release, Request, decode_message
 from ledgercore.exchange.narrowing import leaves_of_root
-from ledgercore.exchange.objection import Objection
+from ledgercore.exchange.objection import Objection, objection_name
 from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
@@ -36,6 +36,7 @@ from ledgercore.records import (
     ConsentRequest,
     DecisionRecord,
     DisputeOpen,
+    ExchangeDecline,
     ExchangeIntent,
 )
 from ledgercore.records.base import Bytes32, Count, Part
@@ -96,7 +97,7 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     release = _opening(vault, f"{kept}/release", Release)
     request = _opening(vault, f"request/{state.request_commitment.hex()}", Request)
     payload = _payload(vault, f"{kept}/payload")
-    objection = _opening(vault, f"{kept}/objection", Objection)
+    objection = _objection(ledger, vault, exchange, state)
     if vault is not None and not any((proposal, release, request, payload, objection)):
         _check_network(vault, ledger.network)
     with ledger.moment():
@@ -236,6 +237,20 @@ def _terms(ledger: Ledger, proposal: Proposal, exchange: ExchangeState) -> tuple
 def _opening(vault: Vault | None, name: str, kind: type[MessageT]) -> MessageT | None:
     kept = None if vault is None else vault.load(name)
     return None if kept is None else decode_message(kept, kind)
+
+
+def _objection(
+    ledger: Ledger, vault: Vault | None, exchange: bytes, state: ExchangeState
+) -> Objection | None:
+    """The objection that the decline on the ledger commits to, if there is one and it is kept."""
+    if vault is None or not state.code:  # no decline, which has a code that the state keeps
+        return None
+    for _, record in ledger.history(exchange_object(exchange)):
+        body = records.decode(record.kind, record.body)
+        if isinstance(body, ExchangeDecline):
+            name = objection_name(exchange, body.objection_commitment)
+            return _opening(vault, name, Objection)
+    return None
 
 
 def _payload(vault: Vault | None, name: str) -> tuple[Leaf, ...] | None:

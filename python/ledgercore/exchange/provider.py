@@ -366,8 +366,9 @@ class Provider:
 
         Whoever holds the release can show that it is the one: to the supervisor in a dispute.
         """
-        commitment = hash_domain(self._ledger.suite, "commitment", encode_message(release))
-        self._vault.store([(f"{_sealed(release.exchange)}sent", encode_message(release))])
+        encoded = encode_message(release)
+        commitment = hash_domain(self._ledger.suite, "commitment", encoded)
+        self._vault.store([(f"{_sealed(release.exchange)}sent/{commitment.hex()}", encoded)])
         return Draft(self._key, ExchangeRelease(release.exchange, commitment))
 
     def void(self, intent: bytes, code: str) -> Draft:
@@ -377,8 +378,8 @@ class Provider:
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
         """Revoke for a subject that lost its key; the evidence stays here, behind a commitment."""
-        name, suite = f"revocation/{consent.hex()}", self._ledger.suite
-        commitment = keep_statement(self._vault, self._entropy, suite, name, evidence)
+        folder, suite = f"revocation/{consent.hex()}", self._ledger.suite
+        commitment = keep_statement(self._vault, self._entropy, suite, folder, evidence)
         return Draft(self._key, ConsentRevokeOnBehalf(consent, commitment))
 
     @property
@@ -391,8 +392,8 @@ class Provider:
         pairs = [(field, _one_form(value)) for field, value in values.items()]
         correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))
         encoded = encode_message(correction)
-        self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
+        self._vault.store([(f"{_corrections(intent)}{commitment.hex()}", encoded)])
         return Draft(self._key, ExchangeCorrect(intent, commitment)), correction
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
@@ -401,18 +402,16 @@ class Provider:
         return [Draft(self._key, ExchangeForget(intent, basis)) for intent in intents]
 
     def forget(self, intents: Sequence[bytes]) -> int:
-        """Erase payloads and keys that the consumers have acknowledged."""
+        """Erase payloads and keys that the consumers have acknowledged, and what was corrected."""
         return self._vault.erase(
-            name for intent in intents for name in self._vault.names(_sealed(intent))
+            name for folder in _folders(intents) for name in self._vault.names(folder)
         )
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
-        """An erasure receipt: this vault keeps nothing that was sealed for these exchanges."""
+        """An erasure receipt: this vault keeps nothing sealed for these exchanges or corrected."""
         ledger = self._ledger
-        names = [_sealed(intent) for intent in intents]
-        return certify_erasure(
-            self._vault, names, self._key, ledger.network, ledger.suite, self._now_ms()
-        )
+        names, now_ms = _folders(intents), self._now_ms()
+        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _now_ms(self) -> int:
         """The ledger's time, which is its newest block's."""
@@ -473,6 +472,16 @@ def _check_sealable(state: ExchangeState) -> None:
 def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:
     """Where a vault keeps what was sealed for an exchange, or one ciphertext of it."""
     return f"exchange/{intent.hex()}/sealed/{ciphertext_hash.hex()}"
+
+
+def _corrections(intent: bytes) -> str:
+    """Where a vault keeps what it said to be otherwise in an exchange, each by its commitment."""
+    return f"exchange/{intent.hex()}/correction/"
+
+
+def _folders(intents: Sequence[bytes]) -> list[str]:
+    """Where content of exchanges is kept."""
+    return [folder(intent) for intent in intents for folder in (_sealed, _corrections)]
 
 
 def _encode_readable(leaves: Sequence[Leaf], intent: bytes) -> bytes:

@@ -32,7 +32,12 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
-from ledgercore.exchange.objection import Objection, make_objection, objection_commitment
+from ledgercore.exchange.objection import (
+    Objection,
+    make_objection,
+    objection_commitment,
+    objection_name,
+)
 from ledgercore.exchange.reading import (
     check_ciphertext,
     read_admit,
@@ -261,9 +266,9 @@ class Recipient:
             case _:
                 raise error
         objection = self._object(intent, code, fields)
-        name = f"exchange/{intent.hex()}/objection"
-        self._vault.store([(name, encode_message(objection))])
         commitment = objection_commitment(self._ledger.suite, objection)
+        # Kept under what the decline says: one that is refused takes nothing from the one ordered.
+        self._vault.store([(objection_name(intent, commitment), encode_message(objection))])
         return Draft(self._key, ExchangeDecline(intent, code, commitment))
 
     def _object(self, intent: bytes, code: str, fields: Sequence[str]) -> Objection:
@@ -304,15 +309,22 @@ class Recipient:
 
         With the delivery key goes whatever is sealed for it, opened before or not.
         """
-        return self._vault.erase(self._kept(intents))
+        return self._destroy(self._kept(intents))
+
+    def _destroy(self, names: Sequence[str]) -> int:
+        """Erase items, and all that is in a folder; how many there were."""
+        vault = self._vault
+        return vault.erase(
+            each for name in names for each in (vault.names(name) if name[-1] == "/" else [name])
+        )
 
     def _kept(self, intents: Sequence[bytes]) -> list[str]:
-        """Where content of exchanges and the keys to it are kept."""
+        """Where content of exchanges and the keys to it are kept; a folder ends with a slash."""
         names = []
         for intent in intents:
             kept = f"exchange/{intent.hex()}"
             names += [_delivery_key(self._state(intent)), f"{kept}/payload", f"{kept}/stream-key"]
-            names += [f"{kept}/unwanted", f"{kept}/objection", f"{kept}/delivery"]
+            names += [f"{kept}/unwanted", objection_name(intent), f"{kept}/delivery"]
             names.append(f"{kept}/correction")
         return names
 

@@ -1,26 +1,41 @@
 """Keep what is said off the ledger, and give the commitment that the ledger holds.
 
 A statement is 32 random bytes and then its content, so that no guess at the content can be tested.
+It is kept under its commitment: a draft that is refused or never submitted takes nothing from the
+statement that the ledger commits to, and after a crash whichever record is ordered can be opened.
 Whoever is shown a statement holds it to its commitment with ``open_statement``.
+
+    contest/<decision>/<commitment>: salt(32) and the grounds
 """
 
 from __future__ import annotations
 
 from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidProof
+from ledgercore.errors import InvalidProof, UntrustedError
 from ledgercore.vault import Vault
 
-__all__ = ["SALT_BYTES", "keep_statement", "open_statement"]
+__all__ = ["keep_statement", "kept_statement", "open_statement"]
 
 SALT_BYTES = 32
 
 
-def keep_statement(vault: Vault, entropy: Entropy, suite: str, name: str, content: bytes) -> bytes:
-    """Salt the content, keep it under a name, and give its commitment."""
+def keep_statement(
+    vault: Vault, entropy: Entropy, suite: str, folder: str, content: bytes
+) -> bytes:
+    """Salt the content, keep it in a folder under its commitment, and give that."""
     statement = entropy.bytes(SALT_BYTES) + content
-    vault.store([(name, statement)])
-    return hash_domain(suite, "commitment", statement)
+    commitment = hash_domain(suite, "commitment", statement)
+    vault.store([(f"{folder}/{commitment.hex()}", statement)])
+    return commitment
+
+
+def kept_statement(vault: Vault, folder: str, commitment: bytes) -> bytes:
+    """The statement behind a commitment, or ``UntrustedError`` if it is not kept."""
+    statement = vault.load(f"{folder}/{commitment.hex()}")
+    if statement is None:
+        raise UntrustedError(f"no statement behind {commitment.hex()[:16]} is kept in {folder}/")
+    return statement
 
 
 def open_statement(statement: bytes, commitment: bytes, suite: str) -> bytes:

@@ -119,8 +119,8 @@ class Subject:
 
     def contest(self, proposal: Proposal, decision: bytes, grounds: str) -> Draft:
         """Ask that a person look at a decision; the grounds stay here, behind a commitment."""
-        suite, name = self._reading().suite, f"contest/{decision.hex()}"
-        commitment = keep_statement(self._vault, self._entropy, suite, name, grounds.encode())
+        suite, folder = self._reading().suite, f"contest/{decision.hex()}"
+        commitment = keep_statement(self._vault, self._entropy, suite, folder, grounds.encode())
         return Draft(self._key(proposal.consent_key), DecisionContest(decision, commitment))
 
     def read_explanation(self, decision: bytes, statement: bytes) -> str:

@@ -1,0 +1,171 @@
+"""A draft that is refused, or never submitted, takes nothing from what the ledger commits to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ledgercore import RefusedError, records
+from ledgercore._core import hash_domain
+from ledgercore.demo.parties import BANK, REGULATOR, TAX
+from ledgercore.errors import InvalidError
+from ledgercore.exchange import Draft, build_pack, resume, sign, submit, verify_pack
+from ledgercore.exchange.messages import Proposal, encode_message
+from ledgercore.exchange.statement import kept_statement, open_statement
+from ledgercore.records import RecordBody
+from tests.town import Town
+
+AGENT = "enterprises"
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    yield town
+    town.parties.close()
+
+
+class Scene:
+    """A consent with an acknowledged exchange, and a decision that was contested."""
+
+    def __init__(self, town: Town) -> None:
+        consumer = town.parties.consumer
+        self.proposal: Proposal = town.consent()
+        self.intent, request = town.intend(self.proposal)
+        consumer.open(*town.deliver(self.intent, request))
+        town.accept([consumer.acknowledge(self.intent)])
+        draft = consumer.decide([self.intent], "declined", b"model", ["R_ARREARS"])
+        (place,) = town.accept([draft])
+        self.decision = place.id
+
+
+def contest(town: Town, scene: Scene, text: str) -> Draft:
+    return town.subject.contest(scene.proposal, scene.decision, text)
+
+
+def review(town: Town, scene: Scene, text: str) -> Draft:
+    return town.parties.consumer.review(scene.decision, "approved", text, "as a person sees it")
+
+
+def stay(town: Town, scene: Scene, text: str) -> Draft:
+    return town.authority().stay(scene.proposal.consent, "court-order", text)
+
+
+def revoke(town: Town, scene: Scene, text: str) -> Draft:
+    return town.parties.provider.revoke_on_behalf(scene.proposal.consent, text.encode())
+
+
+def dispute(town: Town, scene: Scene, text: str) -> Draft:
+    return town.parties.consumer.disputes.open(scene.intent, "E_PURPOSE", text)
+
+
+def show(town: Town, scene: Scene, text: str) -> Draft:
+    return town.parties.consumer.disputes.show(scene.intent, text.encode())
+
+
+def rule(town: Town, scene: Scene, text: str) -> Draft:
+    return town.authority().rule(scene.intent, "dismissed", text)
+
+
+Make = Callable[[Town, Scene, str], Draft]
+
+STATEMENTS: tuple[tuple[Make, tuple[Make, ...], str, str, str], ...] = (
+    (contest, (), "grounds_commitment", AGENT, "contest/{decision}"),
+    (review, (contest,), "reviewer_commitment", BANK, "review/{decision}"),
+    (stay, (), "order_commitment", REGULATOR, "stay/{consent}"),
+    (revoke, (), "evidence_commitment", TAX, "revocation/{consent}"),
+    (dispute, (), "statement_commitment", BANK, "dispute/{exchange}/{key}/statement"),
+    (show, (dispute,), "evidence_commitment", BANK, "dispute/{exchange}/{key}/evidence"),
+    (rule, (dispute,), "reasons_commitment", REGULATOR, "dispute/{exchange}/reasons"),
+)
+
+
+def folder_of(town: Town, scene: Scene, folder: str) -> str:
+    return folder.format(
+        decision=scene.decision.hex(),
+        consent=scene.proposal.consent.hex(),
+        exchange=scene.intent.hex(),
+        key=town.parties.consumer._key.public_key.hex(),
+    )
+
+
+def newest(town: Town, kind: str) -> RecordBody:
+    """The body of the ledger's newest record of a kind."""
+    found = [record for record in town.parties.ledger if record.kind == kind]
+    return records.decode(kind, found[-1].body)
+
+
+@pytest.mark.parametrize(
+    ("make", "before", "field", "vault", "folder"),
+    STATEMENTS,
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+@pytest.mark.parametrize("end", ["refused", "not submitted", "resumed"])
+def test_the_statement_that_the_ledger_commits_to_can_be_opened(
+    town: Town, make: Make, before: tuple[Make, ...], field: str, vault: str, folder: str, end: str
+) -> None:
+    """Whatever else is drafted: a second one, or after a crash the same one again."""
+    scene, ledger = Scene(town), town.parties.ledger
+    for each in before:
+        town.accept([each(town, scene, "before")])
+    draft = make(town, scene, "what was said")
+    sign(ledger, [draft])  # kept to be submitted: a crash comes here, or none does
+    if end == "resumed":
+        make(town, scene, "again")
+        assert len(resume(ledger, [draft.key])) == 1
+    else:
+        town.accept([draft])
+        second = make(town, scene, "another")
+        if end == "refused" and make not in (show, revoke):  # each of which may be said again
+            (outcome,) = submit(ledger, [second])
+            assert isinstance(outcome, RefusedError)
+
+    commitment = getattr(newest(town, draft.body.KIND), field)
+    kept = kept_statement(town.parties.vaults[vault], folder_of(town, scene, folder), commitment)
+    assert open_statement(kept, commitment, ledger.suite) == b"what was said"
+
+
+def test_the_correction_and_the_release_on_the_ledger_stay_beside_later_drafts(town: Town) -> None:
+    provider, ledger, vault = town.parties.provider, town.parties.ledger, town.parties.vaults[TAX]
+    intent, request = town.intend(town.consent())
+    (admit,) = town.accept(provider.answer([(intent, request)]))
+    release = provider.release(intent, admit)
+    town.accept([provider.confirm_release(release)])
+    ledger.append(b"another head, and so another receipt")
+    provider.confirm_release(provider.release(intent, admit))
+    town.parties.consumer.open(provider.delivery(intent), release)
+    town.accept([town.parties.consumer.acknowledge(intent)])
+    product = town.mapping.offer.product
+    draft, correction = provider.correct(intent, product, {"cr.grade": "D"})
+    town.accept([draft])
+    provider.correct(intent, product, {"cr.grade": "C"})
+
+    at = f"exchange/{intent.hex()}"
+    sent = newest(town, "exchange.release").release_commitment
+    assert vault.load(f"{at}/sealed/sent/{sent.hex()}") == encode_message(release)
+    said = hash_domain(ledger.suite, "commitment", encode_message(correction))
+    assert said == newest(town, "exchange.correct").correction_commitment
+    assert vault.load(f"{at}/correction/{said.hex()}") == encode_message(correction)
+    assert len(vault.names(f"{at}/correction/")) == len(vault.names(f"{at}/sealed/sent/")) == 2
+    town.accept(provider.erase([intent], "acknowledged"))
+    assert vault.names(f"{at}/") == []
+
+
+def test_the_objection_on_the_ledger_is_the_packs_though_another_was_drafted(town: Town) -> None:
+    consumer, ledger, vault = town.parties.consumer, town.parties.ledger, town.parties.vaults[BANK]
+    intent, request = town.intend(town.consent())
+    consumer.open(*town.deliver(intent, request))
+    error = RefusedError("E_SCOPE", "grade of another firm")
+    town.accept([consumer.decline(intent, error, fields=("cr.grade",))])
+
+    (outcome,) = submit(ledger, [consumer.decline(intent, InvalidError("cannot be opened"))])
+
+    assert isinstance(outcome, RefusedError)
+    pack = build_pack(ledger, vault, intent)
+    claims = {claim.name: claim for claim in verify_pack(pack, ledger.trust_anchor)}
+    assert "committed to cr.grade, as shown" in claims["objection"].statement
+    town.accept(consumer.erase([intent], "declined"))
+    assert vault.names(f"exchange/{intent.hex()}/objection/") == []
+    assert consumer.certify_erasure([intent])
