@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ledgercore._core import group_commit, group_number, hash_domain
 from ledgercore.arguments import typed_methods
 from ledgercore.errors import InvalidError, MalformedError, UntrustedError
+from ledgercore.exchange.acceptable import check_acceptable
 from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
@@ -231,11 +232,14 @@ class Consumer(Recipient):
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
         """Erase payloads, salts and keys from the vault, and promise so on the ledger.
 
-        With the delivery key goes whatever is sealed for it, opened before or not. Raises
-        ``RefusedError``, with nothing erased, if nothing was admitted in one of the exchanges.
+        With the delivery key goes whatever is sealed for it, opened before or not. Raises what the
+        ledger would refuse one of them with, with nothing erased: ``E_EXCHANGE_STATE`` where
+        nothing was admitted or it is erased already, ``MalformedError`` for a basis that is none.
         """
-        self._destroy(self._erasable(intents))
-        return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
+        bodies = [ExchangeErase(intent, basis) for intent in intents]
+        check_acceptable(self._ledger, self._key.public_key, bodies)
+        self.forget(intents)
+        return [Draft(self._key, body) for body in bodies]
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps no content of these exchanges, nor a key to any."""

@@ -16,6 +16,7 @@ from ledgercore.arguments import typed_methods
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
+from ledgercore.exchange.acceptable import check_acceptable
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
@@ -372,9 +373,15 @@ class Provider:
         return Draft(self._key, ExchangeRelease(release.exchange, commitment))
 
     def void(self, intent: bytes, code: str) -> Draft:
-        """Say that no key was sent and none will be: what was sealed is erased first."""
+        """Say that no key was sent and none will be: what was sealed is erased first.
+
+        Raises what the ledger would refuse it with, such as ``E_EXCHANGE_STATE`` after a release
+        that is on record, with nothing erased.
+        """
+        body = ExchangeVoid(intent, code)
+        check_acceptable(self._ledger, self._key.public_key, [body])
         self._vault.erase(self._vault.names(_sealed(intent)))
-        return Draft(self._key, ExchangeVoid(intent, code))
+        return Draft(self._key, body)
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
         """Revoke for a subject that lost its key; the evidence stays here, behind a commitment."""
@@ -397,9 +404,15 @@ class Provider:
         return Draft(self._key, ExchangeCorrect(intent, commitment)), correction
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
-        """Forget what was sealed for exchanges that are over, and promise so on the ledger."""
+        """Forget what was sealed for exchanges that are over, and promise so on the ledger.
+
+        Raises what the ledger would refuse one of them with, such as ``E_EXCHANGE_STATE`` before
+        it is over, or ``MalformedError`` for a basis that is none, with nothing erased.
+        """
+        bodies = [ExchangeForget(intent, basis) for intent in intents]
+        check_acceptable(self._ledger, self._key.public_key, bodies)
         self.forget(intents)
-        return [Draft(self._key, ExchangeForget(intent, basis)) for intent in intents]
+        return [Draft(self._key, body) for body in bodies]
 
     def forget(self, intents: Sequence[bytes]) -> int:
         """Erase payloads and keys that the consumers have acknowledged, and what was corrected."""
