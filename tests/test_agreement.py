@@ -13,7 +13,7 @@ from ledgercore import InvalidError, RefusedError, UntrustedError, records, rule
 from ledgercore.demo.negotiation import OFFERED
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import build_pack, find_products, verify_pack
-from ledgercore.exchange.agreement import contract_commitment
+from ledgercore.exchange.agreement import ConsumerAgreements, contract_commitment
 from ledgercore.exchange.submission import submit
 from tests.agreed import agreed, agreement_state
 from tests.agreements import AGREEMENT, requested
@@ -239,6 +239,38 @@ def test_both_keep_the_contract_that_the_ledger_commits_to(town: Town) -> None:
     assert find_products(town.parties.ledger)[0].needs_agreement
 
 
+def test_what_was_agreed_stays_whatever_is_drafted_after_it(town: Town) -> None:
+    """Drawn up and proposed, which the ledger refuses."""
+    product, end_ms = town.mapping.offer.product, town.clock.now_ms() + 1000
+    for party in (town.parties.consumer.agreements, town.parties.provider.agreements):
+        agreed = party.contract(town.agreement)
+        draft = party.draw_up(BANK, product, ("credit.assess",), "later", end_ms, town.agreement)
+        send = party.request if isinstance(party, ConsumerAgreements) else party.offer
+
+        (outcome,) = submit(town.parties.ledger, [send(draft)])
+
+        assert isinstance(outcome, RefusedError) and outcome.code == "E_AGREEMENT_STATE"
+        assert party.contract(town.agreement) == agreed and agreed.text == OFFERED
+
+
+def test_what_is_proposed_is_the_contract_until_another_is(town: Town) -> None:
+    bank, authority = town.parties.consumer.agreements, town.parties.provider.agreements
+    product, purposes = town.mapping.offer.product, ("credit.assess",)
+    end_ms = town.clock.now_ms() + 100_000
+    first = bank.draw_up(BANK, product, purposes, "first", end_ms)
+    with pytest.raises(RefusedError, match="E_UNKNOWN"):
+        bank.contract(first.agreement)
+    town.accept([bank.request(first)])
+    second = authority.draw_up(BANK, product, purposes, "second", end_ms, first.agreement)
+
+    assert bank.contract(first.agreement) == first
+    town.accept([authority.offer(second)])
+    with pytest.raises(UntrustedError, match="is not kept here: have the other party send it"):
+        bank.contract(first.agreement)
+    town.accept([bank.accept(second)])
+    assert bank.contract(first.agreement) == authority.contract(first.agreement) == second
+
+
 def test_a_party_signs_no_contract_but_the_one_that_was_proposed(town: Town) -> None:
     bank, authority = town.parties.consumer.agreements, town.parties.provider.agreements
     product, end_ms = town.mapping.offer.product, town.clock.now_ms() + DAY_MS
@@ -247,7 +279,7 @@ def test_a_party_signs_no_contract_but_the_one_that_was_proposed(town: Town) -> 
 
     with pytest.raises(InvalidError, match="not the one that the agreement commits to"):
         bank.accept(structs.replace(contract, text="for anything"))
-    with pytest.raises(UntrustedError, match="no contract of agreement"):
+    with pytest.raises(UntrustedError, match="is not kept here"):
         bank.contract(contract.agreement)
     assert "agreement.accept" == bank.accept(contract).body.KIND
 

@@ -73,10 +73,17 @@ class Negotiator:
     ledger: Ledger
 
     def contract(self, agreement: bytes) -> Contract:
-        """The newest contract of a negotiation that is kept here."""
-        kept = self.key.vault.load(_name(agreement))
+        """The contract that the agreement on the ledger commits to: proposed last, or agreed to.
+
+        Raises ``RefusedError`` with ``E_UNKNOWN`` where nothing was proposed there, and
+        ``UntrustedError`` where what was proposed is not kept here.
+        """
+        kept = self.key.vault.load(_name(agreement, self.state(agreement).contract_commitment))
         if kept is None:
-            raise UntrustedError(f"no contract of agreement {agreement.hex()[:16]} is kept here")
+            raise UntrustedError(
+                f"contract of agreement {agreement.hex()[:16]} is not kept here: have the other "
+                "party send it"
+            )
         return decode_message(kept, Contract)
 
     def state(self, agreement: bytes) -> AgreementState:
@@ -108,13 +115,17 @@ class Negotiator:
         expires_ms: int,
         agreement: bytes | None = None,
     ) -> Contract:
-        """A contract to propose, in a negotiation of its own or in one that goes on."""
+        """A contract to propose, in a negotiation of its own or in one that goes on.
+
+        It is kept beside all that were drawn up or taken before.
+        """
         agreement, salt = agreement or self.entropy.bytes(32), self.entropy.bytes(32)
         contract = Contract(agreement, consumer, product, purposes, expires_ms, text, salt)
         return self._keep(contract)
 
     def _keep(self, contract: Contract) -> Contract:
-        self.key.vault.store([(_name(contract.agreement), encode_message(contract))])
+        name = _name(contract.agreement, contract_commitment(self.ledger.suite, contract))
+        self.key.vault.store([(name, encode_message(contract))])
         return contract
 
     def _take(self, contract: Contract) -> bytes:
@@ -180,5 +191,5 @@ class ProviderAgreements(Negotiator):
         return Draft(self.key, AgreementFinalize(agreement))
 
 
-def _name(agreement: bytes) -> str:
-    return f"agreement/{agreement.hex()}/contract"
+def _name(agreement: bytes, commitment: bytes) -> str:
+    return f"agreement/{agreement.hex()}/contract/{commitment.hex()}"
