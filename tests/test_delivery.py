@@ -14,8 +14,8 @@ from ledgercore.exchange import Consumer, Provider, build_pack, verify_pack
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Accepted, Draft, submit
-from ledgercore.records import KeyRotate, key_message
-from tests.town import FIELDS, Town
+from ledgercore.records import ExchangeTimeOut, KeyRotate, key_message
+from tests.town import AGENCY, DAY_MS, FIELDS, Town
 
 
 @pytest.fixture
@@ -146,6 +146,42 @@ def test_what_is_erased_cannot_be_opened_again(town: Town, end: str) -> None:
     with pytest.raises(InvalidError):
         consumer.open(delivery, release)
     assert not [name for name in vault.names() if name.endswith(("/payload", "delivery-key"))]
+
+
+def test_what_its_provider_voided_is_not_opened_though_the_key_came(town: Town) -> None:
+    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
+    intent, request = town.intend(town.consent())
+    delivery, release = town.deliver(intent, request)
+    before = vault.names()
+    town.accept([town.parties.provider.void(intent, "E_SCOPE")])
+
+    with pytest.raises(RefusedError, match="exchange is VOIDED: nothing of it is opened") as error:
+        consumer.open(delivery, release)
+
+    assert (error.value.code, vault.names()) == ("E_EXCHANGE_STATE", before)
+
+
+def test_what_was_voided_or_timed_out_is_not_handed_over(town: Town) -> None:
+    """A processor opened it, and one of the others then signed that no key was sent, or came."""
+    agency = town.processor()
+    for end in ("VOIDED", "TIMED_OUT"):
+        proposal = town.consent(processors=(AGENCY,))
+        agency.instruct(proposal)
+        request = agency.request(proposal.consent, FIELDS, "credit.assess")
+        (place,) = town.accept(agency.intend([request]))
+        agency.open(*town.deliver(place.id, request))
+        handover = agency.hand_over(place.id)
+        if end == "VOIDED":
+            town.accept([town.parties.provider.void(place.id, "E_SCOPE")])
+        else:
+            town.later(2 * DAY_MS)
+            town.accept([Draft(town.parties.consumer._key, ExchangeTimeOut(place.id))])
+
+        message = f"exchange is {end}: nothing of it is opened"
+        with pytest.raises(RefusedError, match=message):
+            agency.hand_over(place.id)
+        with pytest.raises(RefusedError, match=message):
+            town.parties.consumer.take_over(handover)
 
 
 def test_nothing_is_erased_where_one_exchange_has_nothing_to_erase(town: Town) -> None:

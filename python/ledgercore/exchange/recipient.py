@@ -129,7 +129,7 @@ class Recipient:
 
         Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
         with ``E_SCOPE`` if the provider sent other fields than were asked for, and with
-        ``E_EXCHANGE_STATE`` once it was declined.
+        ``E_EXCHANGE_STATE`` once it was declined, erased, voided or timed out.
         """
         state, key = self._open_key(delivery, release)
         self._check_copy(delivery, key, state)
@@ -337,11 +337,13 @@ class Recipient:
 
 
 def check_not_ended(intent: bytes, state: ExchangeState) -> None:
-    """Refuse to open what its recipient said on the ledger that it does not keep or will not use.
+    """Refuse to open what was said on the ledger not to be kept, not to be used, or never sent.
 
-    The release's receipt is of the admit, and shows nothing of what came after.
+    The recipient declined it or promised to erase it, or signed that no key came; or the provider
+    signed that it sent none, and the use was given back. The release's receipt is of the admit, and
+    shows nothing of what came after.
     """
-    if state.status in ("DECLINED", "ERASED"):
+    if state.status in ("DECLINED", "ERASED", "TIMED_OUT", "VOIDED"):
         message = f"exchange is {state.status}: nothing of it is opened or handed over"
         refuse("E_EXCHANGE_STATE", message, intent)
 
