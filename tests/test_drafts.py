@@ -11,7 +11,7 @@ from ledgercore import RefusedError, records
 from ledgercore._core import hash_domain
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.errors import InvalidError
-from ledgercore.exchange import Draft, build_pack, resume, sign, submit, verify_pack
+from ledgercore.exchange import Accepted, Draft, build_pack, resume, sign, submit, verify_pack
 from ledgercore.exchange.messages import Proposal, encode_message
 from ledgercore.exchange.statement import kept_statement, open_statement
 from ledgercore.records import RecordBody
@@ -125,6 +125,37 @@ def test_the_statement_that_the_ledger_commits_to_can_be_opened(
     commitment = getattr(newest(town, draft.body.KIND), field)
     kept = kept_statement(town.parties.vaults[vault], folder_of(town, scene, folder), commitment)
     assert open_statement(kept, commitment, ledger.suite) == b"what was said"
+
+
+def test_what_a_restarted_program_resumes_is_counted_once(town: Town) -> None:
+    """It has no drafts: what it left is in the vaults, of each party under its signer."""
+    scene, parties, ledger = Scene(town), town.parties, town.parties.ledger
+    consumer = parties.consumer
+    draft = consumer.decide([scene.intent], "approved", b"model", [], amount=100)
+    said = contest(town, scene, "look again")
+    withdrawn = parties.provider.withdraw(town.mapping.offer.product)
+    drafts = [draft, said, withdrawn, stay(town, scene, "an order")]
+    sign(ledger, drafts)
+
+    signers = [consumer.signer, *town.subject.signers(), parties.provider.signer]
+    answers = resume(ledger, [*signers, town.authority().signer])
+
+    kinds = [ledger.record(each.index).kind for each in answers if isinstance(each, Accepted)]
+    assert sorted(kinds) == sorted(draft.body.KIND for draft in drafts)
+    total = consumer.report_totals(0, ledger.size)
+    assert (total.count, total.amount) == (1, 100)
+    assert resume(ledger, signers) == []
+
+
+def test_what_is_decided_again_without_resuming_is_another_decision(town: Town) -> None:
+    """The control: submit brings the one that was left to its end, and orders the other, too."""
+    scene, ledger, consumer = Scene(town), town.parties.ledger, town.parties.consumer
+    sign(ledger, [consumer.decide([scene.intent], "approved", b"model", [], amount=100)])
+
+    town.accept([consumer.decide([scene.intent], "approved", b"model", [], amount=100)])
+
+    total = consumer.report_totals(0, ledger.size)
+    assert (total.count, total.amount) == (2, 200)
 
 
 def test_the_correction_and_the_release_on_the_ledger_stay_beside_later_drafts(town: Town) -> None:

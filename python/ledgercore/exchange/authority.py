@@ -57,6 +57,11 @@ class Authority:
         self._ledger = ledger
         self._entropy = entropy or SystemEntropy()
 
+    @property
+    def signer(self) -> RecordSigner:
+        """Who signs for this supervisor: ``resume`` submits what it left when its program ended."""
+        return self._key
+
     def rule(self, exchange: bytes, ruling: str, reasons: str) -> Draft:
         """Uphold or dismiss the complaint in a dispute: ``upheld`` or ``dismissed``."""
         commitment = self._keep(f"dispute/{exchange.hex()}/reasons", reasons)

@@ -84,6 +84,11 @@ class Holder:
         self._ledger = ledger
         self._entropy = entropy or SystemEntropy()
 
+    @property
+    def signer(self) -> RecordSigner:
+        """Who signs for this member: ``resume`` submits what it left when its program ended."""
+        return self._key
+
     def keep_share(self, audit_key: bytes, share: bytes) -> None:
         """Keep the share of a key, sealed as all else in the vault."""
         self._vault.store([(f"audit-share/{audit_key.hex()}", share)])

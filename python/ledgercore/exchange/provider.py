@@ -127,6 +127,11 @@ class Provider:
         self._source = source
         self._mandates: Mandates = {} if mandates is None else mandates
 
+    @property
+    def signer(self) -> RecordSigner:
+        """Who signs for this provider: ``resume`` submits what it left when its program ended."""
+        return self._key
+
     def register_schema(self, schema: SchemaRegister) -> Draft:
         """Say which fields there are; products name the schema."""
         return Draft(self._key, schema)

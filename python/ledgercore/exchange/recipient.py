@@ -92,6 +92,11 @@ class Recipient:
         self._ledger = ledger
         self._entropy = entropy or SystemEntropy()
 
+    @property
+    def signer(self) -> RecordSigner:
+        """Who signs for this member: ``resume`` submits what it left when its program ended."""
+        return self._key
+
     def intend(
         self, requests: Sequence[Request], *, lifetime_ms: int = INTENT_LIFETIME_MS
     ) -> list[Draft]:

@@ -56,6 +56,11 @@ class Subject:
         self._entropy = entropy or SystemEntropy()
         self._ledger = ledger
 
+    def signers(self) -> list[RecordSigner]:
+        """Who signs for this subject: every consent key that its vault keeps, for ``resume``."""
+        names = self._vault.names("consent-key/")
+        return [self._key(bytes.fromhex(name.rpartition("/")[2])) for name in names]
+
     def new_consent_key(self) -> bytes:
         """Make and keep a key for one consent; its public half."""
         seed = self._entropy.bytes(32)

@@ -53,7 +53,8 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     """Sign and order the drafts; each one's place, or why it was refused. Durable on return.
 
     What an earlier call kept and did not bring to its end, because of a crash, is submitted first;
-    where these are the same drafts again, as the same records.
+    where these are the same drafts again, as the same records. A restarted program has no drafts:
+    it calls ``resume`` first.
     """
     answers: dict[int, Submitted] = {}
     waiting = list(range(len(drafts)))
@@ -88,7 +89,9 @@ def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
 def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     """Submit again what the signers had reserved, and what the ledger has not ordered.
 
-    To call it first after a crash, or after a vault was restored, tells what became of it.
+    Call it first after a restart, or after a vault was restored: with ``party.signer`` of a member
+    and ``subject.signers()``. A record that is made again is another one, with salts of its own,
+    and would be ordered beside the first. What had been ordered before is not in the answer.
     """
     left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
     results = ledger.submit_many([record.encode() for _, record in left])
