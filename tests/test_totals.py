@@ -168,6 +168,20 @@ def test_totals_in_one_file_verify_without_a_ledger(town: Town) -> None:
         other.verify(ledger.trust_anchor)
 
 
+def test_a_total_of_a_period_that_goes_on_is_neither_made_nor_accepted(town: Town) -> None:
+    """The next decision would be of the same period, and make a total wrong that was accepted."""
+    ledger, consumer = town.parties.ledger, town.parties.consumer
+    size = ledger.size
+    ended = consumer.report_totals(0, size)
+
+    with pytest.raises(MalformedError, match=rf"want 0 <= begin <= end <= {size}, the ledger's"):
+        consumer.report_totals(0, size + 1)
+    with pytest.raises(InvalidProof, match=rf"ends at record {size + 1}, and {size} are shown"):
+        Supervisor(ledger).verify_totals(structs.replace(ended, end=size + 1))
+    decide(town, 5)
+    Supervisor(ledger).verify_totals(ended)
+
+
 @pytest.mark.parametrize(("begin", "end"), [(7, 3), (-1, 3)])
 def test_a_period_that_is_none_is_refused(town: Town, begin: int, end: int) -> None:
     with pytest.raises(MalformedError, match=rf"period is \[{begin}, {end}\), want 0 <= begin"):

@@ -173,16 +173,22 @@ class Consumer(Recipient):
         return Draft(self._key, body)
 
     def report_totals(self, begin: int, end: int) -> TotalsReport:
-        """The sum of amounts decided on by records ``[begin, end)``, and what shows it."""
-        if not 0 <= begin <= end:
-            raise MalformedError(f"period is [{begin}, {end}), want 0 <= begin <= end")
-        opened = []
-        for index, commitment in booked(self._ledger.history(book_object(self.member))):
-            if begin <= index < end:
-                kept = self._vault.load(f"amount/{commitment.hex()}")
-                if kept is None:
-                    raise UntrustedError(f"amount of record {index} is not kept here")
-                opened.append(decode_message(kept, Amount))
+        """The sum of amounts decided on by records ``[begin, end)``, and what shows it.
+
+        Raises ``MalformedError`` where the period is none, or ends after the ledger's last record.
+        """
+        with self._ledger.moment():
+            size = self._ledger.size
+            if not 0 <= begin <= end <= size:
+                want = f"0 <= begin <= end <= {size}, the ledger's size"
+                raise MalformedError(f"period is [{begin}, {end}), want {want}")
+            opened = []
+            for index, commitment in booked(self._ledger.history(book_object(self.member))):
+                if begin <= index < end:
+                    kept = self._vault.load(f"amount/{commitment.hex()}")
+                    if kept is None:
+                        raise UntrustedError(f"amount of record {index} is not kept here")
+                    opened.append(decode_message(kept, Amount))
         return add_up(self.member, begin, end, opened)
 
     def _keep_amount(self, amount: int) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ledgercore.arguments import typed_methods
 from ledgercore.exchange.monitor import Findings, count, states_of, watch
-from ledgercore.exchange.totals import TotalsReport, verify_totals
+from ledgercore.exchange.totals import TotalsReport, check_ended, verify_totals
 from ledgercore.ledger import Ledger, Report
 from ledgercore.ledger.audit import Progress
 from ledgercore.rules import (
@@ -51,9 +51,12 @@ class Supervisor:
     def verify_totals(self, report: TotalsReport) -> None:
         """Hold a consumer's total to all decisions in its book, or raise ``InvalidProof``.
 
+        So does a period that ends after the last record here, which may still come or be copied.
         Without a ledger ``totals.verify_totals_proof`` does the same, of a ``TotalsProof``.
         """
-        verify_totals(report, self._ledger.history(book_object(report.consumer)))
+        with self._ledger.moment():
+            check_ended(report.end, self._ledger.size)
+            verify_totals(report, self._ledger.history(book_object(report.consumer)))
 
     def watch(self) -> Findings:
         """What should have happened and has not, at the newest block's time."""

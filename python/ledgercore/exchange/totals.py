@@ -41,6 +41,7 @@ __all__ = [
     "VerifiedTotals",
     "add_up",
     "booked",
+    "check_ended",
     "verify_totals",
     "verify_totals_proof",
 ]
@@ -117,12 +118,10 @@ class TotalsProof:
         if self.network != anchor.network:
             raise UntrustedError("totals are of another network than the anchor's")
         history = HistoryProof.decode(self.history).verify(anchor)
-        consumer, end = self.report.consumer, self.report.end
+        consumer = self.report.consumer
         if history.object != book_object(consumer):
             raise InvalidProof(f"history is of another object than the book of {consumer}")
-        size = history.checkpoint.size
-        if end > size:
-            raise InvalidProof(f"period ends at record {end}, and {size} are shown")
+        check_ended(self.report.end, history.checkpoint.size)
         verify_totals(self.report, history.records)
         return VerifiedTotals(self.report, history)
 
@@ -155,6 +154,14 @@ def booked(history: Iterable[tuple[int, Record]]) -> Iterator[tuple[int, bytes]]
         if commitment is None:
             raise InvalidProof(f"record {index} in a book commits to no amount")
         yield index, commitment
+
+
+def check_ended(end: int, size: int) -> None:
+    """Raise ``InvalidProof`` for a period that goes on: the next decision would change it."""
+    if end > size:
+        raise InvalidProof(
+            f"period ends at record {end}, and {size} are shown: end it there, or show the rest"
+        )
 
 
 def verify_totals(report: TotalsReport, history: Iterable[tuple[int, Record]]) -> None:
