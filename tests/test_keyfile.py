@@ -64,6 +64,37 @@ def test_a_key_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
         store_key(tmp_path / "key", bytes(32))
 
 
+def test_a_key_file_with_a_bit_changed_opens_to_no_other_key(tmp_path: Path) -> None:
+    """Every bit of it: with the public key before it. The control is the same file without."""
+    store_key(tmp_path / "key", SEED)
+    text, others = (tmp_path / "key").read_bytes(), {True: 0, False: 0}
+    public = SigningKey(SEED).public_key
+
+    for has_public, kept in ((True, text), (False, text.partition(b"\n")[2])):
+        for at in range(8 * len(kept)):
+            changed = bytearray(kept)
+            changed[at // 8] ^= 1 << at % 8
+            put(tmp_path / "changed", bytes(changed))
+            try:
+                others[has_public] += load_key(tmp_path / "changed").public_key != public
+            except MalformedError as error:
+                assert "restore it from a copy" in str(error) or "want Ed25519" in str(error)
+
+    assert others[True] == 0 < others[False]
+
+
+def test_a_key_file_of_another_program_opens_as_it_is(tmp_path: Path) -> None:
+    """Bare, or below what else stands before a PEM."""
+    bare = pem(Ed25519PrivateKey.from_private_bytes(SEED))
+
+    for name, text in (("bare", bare), ("named", b"Bag Attributes\n" + bare)):
+        put(tmp_path / name, text)
+        assert load_key(tmp_path / name).public_key == SigningKey(SEED).public_key
+    store_key(tmp_path / "ours", SEED)
+    begun = f"ledgercore public key {SigningKey(SEED).public_key.hex()}\n".encode()
+    assert (tmp_path / "ours").read_bytes() == begun + bare
+
+
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o602, 0o644, 0o666])
 @pytest.mark.parametrize("passphrase", [None, b"correct horse"])
 def test_a_key_that_others_may_read_is_refused(

@@ -1,7 +1,13 @@
 """Keep a signing key, or a vault's key, in a file that only its owner may read.
 
 Without a passphrase whoever reads the file has the key: a signing key is then PKCS#8 PEM, a
-vault's key 64 hexadecimal digits. With one both are sealed (``ledgercore.passphrase``). A key that
+vault's key 64 hexadecimal digits. Before the PEM stands the public key, so that a damaged file
+opens to no other key; readers of PEM pass it over, and a file of another program has none.
+
+    ledgercore public key 03a107bf…
+    -----BEGIN PRIVATE KEY-----
+
+With a passphrase both are sealed (``ledgercore.passphrase``). A key that
 a machine keeps elsewhere, such as an HSM, needs no file: ``Ledger`` and ``Vault`` take the key. A
 file that others may read or change is refused, sealed or not, as ssh does.
 """
@@ -10,7 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -34,6 +40,7 @@ from ledgercore.passphrase import (
 __all__ = ["load_key", "load_vault_key", "store_key", "store_vault_key"]
 
 _SIGNING, _VAULT = "signing", "vault"
+_PUBLIC = b"ledgercore public key "
 
 
 def store_key(
@@ -48,7 +55,8 @@ def store_key(
     _check_secret("seed", seed)
     if passphrase is None:
         private = Ed25519PrivateKey.from_private_bytes(seed)
-        text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        text = _public_line(SigningKey(seed)) + pem
     else:
         text = seal_with_passphrase(seed, _SIGNING, passphrase, entropy or SystemEntropy(), cost)
     write_new(path, text, owner_only=True)
@@ -65,13 +73,16 @@ def load_key(path: str | Path, passphrase: bytes | None = None) -> SigningKey:
         return SigningKey(sealed)
     try:
         private = load_pem_private_key(text, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
         raise MalformedError(
             f"{path} is no unencrypted PKCS#8 key as PEM: restore it from a copy"
         ) from error
     if not isinstance(private, Ed25519PrivateKey):
         raise MalformedError(f"{path} holds another kind of key, want Ed25519")
-    return SigningKey(private.private_bytes_raw())
+    key = SigningKey(private.private_bytes_raw())
+    if text.startswith(_PUBLIC) and not text.startswith(_public_line(key)):
+        raise MalformedError(f"{path} holds another key than was stored: restore it from a copy")
+    return key
 
 
 def store_vault_key(
@@ -104,6 +115,10 @@ def load_vault_key(path: str | Path, passphrase: bytes | None = None) -> bytes:
     if len(key) != KEY_BYTES or text != key.hex().encode() + b"\n":
         raise MalformedError(f"{path} is no vault's key, want 64 hex digits: restore it")
     return key
+
+
+def _public_line(key: SigningKey) -> bytes:
+    return _PUBLIC + key.public_key.hex().encode() + b"\n"
 
 
 def _check_secret(what: str, secret: object) -> None:

@@ -52,7 +52,7 @@ def store_pkcs12(path: str | Path, seed: bytes, passphrase: bytes) -> None:
 
 def load_pkcs12(path: str | Path, passphrase: bytes | None) -> SigningKey:
     """The signing key in a file; its certificates are passed over."""
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import pkcs12
 
@@ -64,7 +64,7 @@ def load_pkcs12(path: str | Path, passphrase: bytes | None) -> SigningKey:
         raise MalformedError(f"{path} is no PKCS#12 file: restore it from a copy")
     try:
         private, _, _ = pkcs12.load_key_and_certificates(data, passphrase)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as error:
         raise InvalidError(
             f"{path}: passphrase does not open the key, or its file was changed"
         ) from error
