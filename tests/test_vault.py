@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledgercore.disk import make_private
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import (
     BusyError,
@@ -247,7 +248,52 @@ def test_without_a_key_one_is_made_beside_the_vault(path: Path) -> None:
     assert not key_path.exists()
 
 
+def test_a_vault_that_was_lost_is_not_begun_anew_beside_its_key(path: Path) -> None:
+    with Vault(path) as vault:
+        vault.store([("a", SECRET)])
+    path.rename(path.with_name("backup"))
+
+    with pytest.raises(StoreError, match=r"a\.vault does not exist, but its key .* restore the"):
+        Vault(path)
+    assert not path.exists()
+
+    path.with_name("backup").rename(path)
+    with Vault(path) as vault:
+        assert vault.load("a") == SECRET
+    path.unlink()
+    path.with_name("a.vault.key").rename(path.with_name("away"))
+    with Vault(path) as vault:
+        assert vault.names() == []
+
+
+@pytest.mark.parametrize("at", ["the key", "the tables"])
+def test_a_vault_whose_making_was_cut_off_is_made_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A crash before the key is there, or before the vault has its tables, locks nobody out."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        if at == "the key":
+            cut.setattr(vault_module, "store_vault_key", fail)
+        else:
+            cut.setattr(Vault, "_make", fail)
+        with pytest.raises(KeyboardInterrupt):
+            Vault(path)
+    assert path.exists()
+    assert path.with_name("a.vault.key").exists() == (at == "the tables")
+
+    for _ in range(2):
+        with Vault(path) as vault:
+            vault.store([("a", SECRET)])
+    with Vault(path) as vault:
+        assert vault.load("a") == SECRET
+
+
 def test_a_key_file_under_a_passphrase_opens_with_it_only(path: Path) -> None:
+    make_private(path)
     store_vault_key(f"{path}.key", KEY, b"a long passphrase", cost=10)
     vault = Vault(path, passphrase=b"a long passphrase")
     vault.store([("a", SECRET)])

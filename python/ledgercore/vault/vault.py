@@ -25,7 +25,7 @@ from typing import Any, Self
 import apsw
 
 from ledgercore.arguments import described, typed_methods
-from ledgercore.disk import exists, make_private
+from ledgercore.disk import exists, file_bytes, make_private
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     BusyError,
@@ -89,9 +89,10 @@ class Vault:
         """Open a vault, or make one where there is none.
 
         The key is 32 bytes that the host keeps. Without it the key is in ``<path>.key``, made with
-        the vault, and sealed there if a passphrase is given. Raises ``UntrustedError`` for another
-        vault's key, and ``RollbackError`` where ``version`` is not at least what is given: what a
-        host remembers elsewhere shows an older vault that was put in this one's place.
+        the vault, and sealed there if a passphrase is given: of the two files alone either is
+        refused with ``StoreError``. Raises ``UntrustedError`` for another vault's key, and
+        ``RollbackError`` where ``version`` is not at least what is given: what a host remembers
+        elsewhere shows an older vault that was put in this one's place.
         """
         self._path = str(path)
         self._lock = RLock()
@@ -476,10 +477,22 @@ def _name(name: object) -> str:
 
 
 def _find_key(path: str, passphrase: bytes | None, entropy: Entropy) -> bytes:
-    """The key in the file beside a vault, which is made before the vault is."""
-    if exists(f"{path}.key"):
+    """The key in the file beside a vault.
+
+    The vault's file is made first, and empty: a crash before its key is made, or before it has its
+    tables, leaves what is made on the next time. A key alone is that of a vault that was lost.
+    """
+    has_key = exists(f"{path}.key")
+    if not exists(path):
+        if has_key:
+            raise StoreError(
+                f"{path} does not exist, but its key {path}.key does: restore the vault from a "
+                "backup, or move the key away to begin an empty one"
+            )
+        make_private(path)
+    if has_key:
         return load_vault_key(f"{path}.key", passphrase)
-    if exists(path):
+    if file_bytes(path):
         raise StoreError(f"{path}.key does not exist: give the vault's key, or restore its file")
     key = entropy.bytes(KEY_BYTES)
     store_vault_key(f"{path}.key", key, passphrase, entropy=entropy)
