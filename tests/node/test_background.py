@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from threading import Semaphore, current_thread
@@ -15,12 +16,16 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import BusyError, DiskFullError, LedgerError
 from ledgercore.node import publishing
 from ledgercore.node.channel import Channel
-from ledgercore.node.following import Following
+from ledgercore.node.following import Following, _Found
 from ledgercore.node.publishing import Publishing
-from ledgercore.sync import Ask, Follower
+from ledgercore.proofs import SplitView
+from ledgercore.sync import Ask, Evidence, Follower
 from ledgercore.sync.messages import Request, Response
 from ledgercore.sync.publisher import Publisher
+from tests.cli.command import run_well
 from tests.node.running import following, running
+from tests.vector_files import VECTORS
+from verifier import ledgercore_verify
 
 
 def test_publishing_goes_on_after_an_error_that_passes(
@@ -163,6 +168,39 @@ def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: P
     assert silent == "peer does not answer"
     assert reason.startswith("node of gone at https://localhost:1: ClientConnectorError")
     assert back == ("peer answers again", "")
+
+
+def test_a_split_view_is_kept_once_in_the_form_that_verifiers_take(tmp_path: Path) -> None:
+    """However often the node is started, and whatever else peers did wrong before."""
+    family = json.loads((VECTORS / "std-splits.json").read_text())
+    (data,) = (base64.b64decode(each["data"]) for each in family["vectors"][:1])
+    lie = Evidence("peer", "went-back", "/v1/checkpoint", "newest height is 4, was 9", b"note")
+
+    async def act() -> list[str | None]:
+        told = []
+        async with running(tmp_path) as there:
+            genesis = next(there.node.ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            for _ in range(2):
+                task = Following(there.node, copy, [], SeededEntropy(1))
+                for splits in ([], [SplitView.decode(data)]):
+                    found = _Found(copy.checkpoint, True, frozenset(), [lie], splits)
+                    task._look("peer", found)
+                    there.node.copy_fault = task.fault
+                    told.append(there.node.unready())
+            copy.close()
+        return told
+
+    before, after, *again = asyncio.run(act())
+
+    assert before is None and after is not None and again == [before, after]
+    assert after.startswith("operator signed two histories: see ")
+    (kept,) = tmp_path.glob("*.evidence")
+    assert sorted(path.name for path in kept.iterdir()) == ["0.json", "0.split-view"]
+    anchor = tmp_path / "anchor.toml"
+    anchor.write_text(family["anchor"])
+    assert b"split view     yes" in run_well("verify", kept / "0.split-view", "--anchor", anchor)
+    assert ledgercore_verify.main([str(kept / "0.split-view"), "--anchor", str(anchor)]) == 0
 
 
 def test_a_copy_and_its_follower_are_for_one_thread(

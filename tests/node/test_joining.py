@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -192,6 +193,14 @@ def test_nothing_is_repaired_where_a_peer_has_another_signed_history(tmp_path: P
         (tmp_path / "fork.ledger").rename(operator.place.ledger)
         operator.start()
         operator.wait()
+        with bank.place.client() as client:
+            while (reason := client.unready()) is None:
+                sleep(0.05)
+        assert "node is not ready: operator signed two histories: see " in reason
+        status = command("node", "status", bank.place.settings)
+        assert (status["ready"], status["reason"]) == (False, reason)
+        kept = Path(f"{bank.place.ledger}.evidence") / "0.split-view"
+        assert verify_split_view(kept.read_bytes(), bank.place.anchor)
         damaged = regulator.place.ledger
         flip(damaged, record)
         before = damaged.read_bytes()

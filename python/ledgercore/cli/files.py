@@ -120,13 +120,15 @@ def read_evidence(path: str, *, receipt: bool) -> bytes:
 
 
 def _in_base64(size: int) -> int:
-    """The bytes of as many on a line of base64, with its end."""
-    return -(-size // 3) * 4 + len("\r\n")
+    """The bytes of as many in base64, in lines of 64 characters or more with their ends."""
+    characters = -(-size // 3) * 4
+    return characters + len("\r\n") * -(-characters // 64)
 
 
 _BEGINNINGS = (
     (b"SQLite format 3\0", "a ledger or a vault"),
     (b"-----BEGIN ", "a key"),
+    (b"ledgercore public key ", "a key"),
     (b"origin = ", "a trust anchor"),
     (b"\x93", "a state receipt or an equivocation"),
     (b"\x94", "evidence of a broken promise, or a state proof"),
@@ -143,6 +145,7 @@ _OBJECTS = (
     ("proof", CONSISTENCY_LOOK),
     ("receipt", "JSON that holds a receipt: take its receipt alone"),
     ("history", "JSON that holds a history: take its history alone"),
+    ("split_view", "JSON that holds a split view: take its split_view alone"),
     ("renewed", "JSON that holds a renewed record: take its renewed alone"),
     ("checkpoint", "JSON that holds a checkpoint: take its checkpoint alone"),
     ("operator", "what anchor --json prints"),

@@ -95,6 +95,9 @@ class BlockingClient:
     def ready(self) -> bool:
         return self._run(self._client.ready())
 
+    def unready(self) -> str | None:
+        return self._run(self._client.unready())
+
     def close(self) -> None:
         """Close every connection; closing again does nothing."""
         if self._thread.is_alive():

@@ -7,8 +7,9 @@
 * ``promise``: the operator's signature, and that it is of the record.
 * ``broken_promise``: all that a third party verifies again.
 * ``find``: the record's id and signature, not that it is on the ledger.
-* ``submit_many``, ``receipts``, ``blocks``, ``ready``: nothing; that is for who uses the receipts,
-  with the records' bodies, or takes the blocks into a copy. Until then it is the node's word.
+* ``submit_many``, ``receipts``, ``blocks``, ``ready``, ``unready``: nothing; that is for who uses
+  the receipts, with the records' bodies, or takes the blocks into a copy. Until then it is the
+  node's word.
 
 What is newest is remembered as long as the client is there: keep a checkpoint to hold a later one
 to it. A request that fails for want of a connection, or that the node cannot answer now, is made
@@ -283,11 +284,15 @@ class NodeClient:
 
     async def ready(self) -> bool:
         """Whether the node says that it is caught up."""
+        return await self.unready() is None
+
+    async def unready(self) -> str | None:
+        """Why the node is not ready, as it says, or why it does not answer; None where it is."""
         try:
             await self._carry_once(ask_ready())
-        except UnavailableError:
-            return False
-        return True
+        except UnavailableError as error:
+            return str(error)
+        return None
 
     # Carry.
 

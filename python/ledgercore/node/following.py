@@ -2,7 +2,8 @@
 
 ``ledgercore.sync`` decides what to ask of whom and what to believe; here its requests are carried,
 and it is woken when a peer's event stream says that there is something new. What a peer did wrong
-is kept in files beside the copy, in ``<copy>.evidence``, and so is a split view of the operator's.
+is kept in files beside the copy, in ``<copy>.evidence``, and so is a split view of the operator's,
+as the bytes that verifiers take.
 
 The copy and what is decided about it are for one thread, which is not the loop's: the loop is told
 what has been found, and looks at neither. A crash leaves it at its newest whole block.
@@ -21,7 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledgercore.disk import exists, make_directory, write_new
+from ledgercore.disk import exists, file_bytes, make_directory, read_bytes, write_new
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     BusyError,
@@ -49,7 +50,7 @@ from ledgercore.waiting import deadline, sleep
 __all__ = ["Following", "Relay", "open_copy"]
 
 EVIDENCE_FILES = 64
-"""Files of evidence that are kept at most: a peer that lies does it again and again."""
+"""Files of each kind that are kept at most: a peer that lies does it again and again."""
 
 SILENCE_S = 60.0
 RETRY_S = 1.0
@@ -128,9 +129,17 @@ class Following:
         self._heard: dict[str, str] = {}
         """What was logged of a peer last; nothing where it answers."""
         self._kept: set[Evidence | bytes] = set()
-        self._files = 0
-        self.caught_up = False
+        self._caught_up = False
         """Whether the copy once was level with every peer that answers."""
+        self._forked = False
+
+    def fault(self) -> str | None:
+        """Why what this copy answers is not to be relied on; None where it is."""
+        if self._forked:
+            return f"operator signed two histories: see {self._evidence()}, and tell every member"
+        if not self._caught_up:
+            return "copy is not caught up with its peers yet: its log says which do not answer"
+        return None
 
     def start(self) -> None:
         """Begin to follow."""
@@ -238,7 +247,7 @@ class Following:
 
     def _look(self, peer: str, found: _Found) -> None:
         """Notice what the follower has found out."""
-        self.caught_up = self.caught_up or found.caught_up
+        self._caught_up = self._caught_up or found.caught_up
         self._shut_out |= found.shut_out
         for evidence in found.evidence:
             if evidence in self._kept or evidence.offence in ("unreachable", "refused", "behind"):
@@ -246,34 +255,38 @@ class Following:
             self._kept.add(evidence)
             self._node.metrics.refused.labels(evidence.peer).inc()
             self._node.log.warning("peer offends", peer=evidence.peer, offence=evidence.offence)
-            self._keep(
-                {
-                    "peer": evidence.peer,
-                    "offence": evidence.offence,
-                    "asked": evidence.path,
-                    "reason": evidence.reason,
-                    "answer": base64.b64encode(evidence.answer).decode(),
-                }
-            )
+            told = {
+                "peer": evidence.peer,
+                "offence": evidence.offence,
+                "asked": evidence.path,
+                "reason": evidence.reason,
+                "answer": base64.b64encode(evidence.answer).decode(),
+            }
+            self._keep(msgspec.json.encode(told) + b"\n", "json")
         for split in found.split_views:
+            self._forked = True
             data = split.encode()
             if data not in self._kept:
                 self._kept.add(data)
                 self._node.log.error("operator signed two histories", peer=peer)
-                self._keep({"split_view": base64.b64encode(data).decode()})
+                self._keep(data, "split-view")
 
-    def _keep(self, found: dict[str, str]) -> None:
-        """Write evidence down; where that fails there is the log."""
-        if self._files >= EVIDENCE_FILES:
-            return
-        directory = Path(f"{self._node.ledger.path}.evidence")
+    def _evidence(self) -> Path:
+        return Path(f"{self._node.ledger.path}.evidence")
+
+    def _keep(self, found: bytes, kind: str) -> None:
+        """Write evidence down, unless it is there since an earlier start; if that fails there is
+        the log."""
+        directory = self._evidence()
         with suppress(StoreError):
             make_directory(directory)
-            while exists(directory / f"{self._files}.json") and self._files < EVIDENCE_FILES:
-                self._files += 1
-            data = msgspec.json.encode(found) + b"\n"
-            write_new(directory / f"{self._files}.json", data, owner_only=True)
-            self._files += 1
+            for number in range(EVIDENCE_FILES):
+                path = directory / f"{number}.{kind}"
+                if not exists(path):
+                    write_new(path, found, owner_only=True)
+                    return
+                if file_bytes(path) == len(found) and read_bytes(path) == found:
+                    return
 
     async def _listen(self, channel: Channel) -> None:
         """Have a peer tell when it has something new; without it the follower asks now and then."""

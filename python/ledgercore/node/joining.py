@@ -132,11 +132,12 @@ async def node_status(url: str, member: str, caller: Caller) -> dict[str, Any]:
     """What a node says of itself, its checkpoint verified."""
     async with NodeClient(url, member, caller, Patience(attempts=2, answer_ms=5_000)) as client:
         checkpoint = Checkpoint.parse(await client.checkpoint())
-        ready = await client.ready()
+        reason = await client.unready()
+    ready = {"ready": True} if reason is None else {"ready": False, "reason": reason}
     return {
         "member": member,
         "url": url,
-        "ready": ready,
+        **ready,
         "height": checkpoint.height,
         "size": checkpoint.size,
         "root": checkpoint.root.hex(),

@@ -125,8 +125,8 @@ class Node:
         self.promising: Promising = self._promises
         self.failed = asyncio.Event()
         """Set when something beside answering has ended for good: the node must be started anew."""
-        self.caught_up: Callable[[], bool] = lambda: True
-        """Whether a copy once was level with its peers."""
+        self.copy_fault: Callable[[], str | None] = lambda: None
+        """Why what a copy answers is not to be relied on, if it is not."""
         self.look_at_key: Callable[[], KeyFault | None] = lambda: None
         """What the ledger has against the key that the node asks others with; it reads."""
         self._key_fault: KeyFault | None = None
@@ -144,9 +144,20 @@ class Node:
         """Whom the node trusts."""
         return self.ledger.trust_anchor
 
+    def unready(self) -> str | None:
+        """Why what is asked here is better asked elsewhere; None where the node is ready.
+
+        It is told to whoever asks, so that what is of the machine alone stays in the log.
+        """
+        if self.failed.is_set():
+            return "something beside answering has ended: see its log, and start the node anew"
+        if self._key_fault is not None:
+            return f"key is not {self.member}'s, says the ledger: see its log, and change the key"
+        return self.copy_fault()
+
     def ready(self) -> bool:
         """Whether what is asked here is answered from a whole copy, and by whom it should be."""
-        return self.caught_up() and self._key_fault is None and not self.failed.is_set()
+        return self.unready() is None
 
     async def start(self) -> None:
         """Begin to look at the ledger."""

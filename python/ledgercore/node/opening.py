@@ -118,7 +118,7 @@ async def _open_follower(
     relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
     node.ordering = node.promising = relay
     node.background = [following, relay]
-    node.caught_up = lambda: following.caught_up
+    node.copy_fault = following.fault
     node.look_at_key = lambda: _fault_of(settings, ledger, caller.key)
     return node
 

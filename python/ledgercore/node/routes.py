@@ -267,8 +267,8 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     node = _node(request)
-    if not node.ready():
-        raise UnavailableError("node is not caught up, or has not its member's key: see its log")
+    if (reason := node.unready()) is not None:
+        raise UnavailableError(f"node is not ready: {reason}")
     await node.ask(lambda: node.ledger.checkpoint)
     return _text("ready\n")
 
