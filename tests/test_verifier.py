@@ -150,6 +150,7 @@ def test_both_accept_a_receipt_of_a_ledger(receipt: tuple[Anchor, bytes]) -> Non
 
     assert agreed(data, anchor, b"body 3") == "accepted: record proven, state proven"
     assert agreed(base64.b64encode(data) + b"\n", anchor, b"body 3")
+    assert agreed(base64.encodebytes(data), anchor, b"body 3")  # on lines of 76
     assert agreed(data, anchor, b"body 4") is None
 
 

@@ -2954,13 +2954,16 @@ def verify(data: bytes, given: Given) -> list[Claim]:
 
 
 def unwrap(data: bytes) -> bytes:
-    """The bytes themselves, or those that one line of base64 stands for."""
-    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    """The bytes themselves, or those that base64 stands for, on lines of one length."""
+    lines = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+    text, width = b"".join(lines), len(lines[0])
+    if any(len(line) != width for line in lines[:-1]) or not 0 < len(lines[-1]) <= width:
+        return data
     try:
-        decoded = base64.b64decode(line, validate=True)
+        decoded = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return data
-    return decoded if decoded and base64.b64encode(decoded) == line else data
+    return decoded if decoded and base64.b64encode(decoded) == text else data
 
 
 def read(path: str, limit: int) -> bytes:
@@ -2992,8 +2995,8 @@ def run(options: argparse.Namespace) -> list[Claim]:
         refuse(MALFORMED, "anchor is not UTF-8")
     record = options.record and read(options.record, RECORD_BYTES)
     checkpoint = options.checkpoint and read(options.checkpoint, RECORD_BYTES)
-    # Base64 is longer than what it stands for, by a third and a newline.
-    evidence = read(options.file, PACK_BYTES // 3 * 4 + 8)
+    # Base64 is longer than what it stands for, by a third and the ends of lines of 64 characters.
+    evidence = read(options.file, PACK_BYTES // 48 * 66 + 66)
     return verify(evidence, Given(anchor, record, checkpoint))
 
 

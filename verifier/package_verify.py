@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import binascii
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from ledgercore._core import (
     format_verifier_key,
 )
 from ledgercore.anchor import parse_anchor
+from ledgercore.cli.verify import unwrapped
 from ledgercore.errors import (
     InvalidProof,
     InvalidSignature,
@@ -64,18 +64,9 @@ def kind_of(error: LedgerError) -> str:
 
 def verify(data: bytes, anchor: Anchor, record: bytes | None, checkpoint: bytes | None) -> Claims:
     """The claims of a file of any kind, with their status."""
-    data = _unwrapped(data)
+    data = unwrapped(data)
     decide = _DECISIONS.get(data[:1], _checkpoint)
     return decide(data, anchor, record or b"", checkpoint or b"")
-
-
-def _unwrapped(data: bytes) -> bytes:
-    line = data.removesuffix(b"\n")
-    try:
-        decoded = base64.b64decode(line, validate=True)
-    except binascii.Error:
-        return data
-    return decoded if decoded and base64.b64encode(decoded) == line else data
 
 
 def _text(data: bytes) -> str:

@@ -22,6 +22,18 @@ def test_verify_takes_bytes_and_base64(case: Path, form: str) -> None:
     assert b"verified  yes" in done.stdout
 
 
+@pytest.mark.parametrize(("width", "ending"), [(76, b"\n"), (64, b"\r\n"), (76, b"")])
+def test_verify_takes_base64_that_is_wrapped(case: Path, width: int, ending: bytes) -> None:
+    """As coreutils' base64 and PEM wrap it; what is no base64 in one line is none in several."""
+    text = base64.b64encode((case / "raw").read_bytes())
+    lines = [text[at : at + width] for at in range(0, len(text), width)]
+    (case / "wrapped").write_bytes((ending or b"\n").join(lines) + ending)
+    (case / "spaced").write_bytes(b"\n".join([lines[0] + b" ", *lines[1:]]))
+
+    assert verify(case, "wrapped").returncode == 0
+    assert verify(case, "spaced").returncode == 5
+
+
 def test_verify_needs_no_ledger(case: Path) -> None:
     for path in case.glob("a.ledger*"):
         path.unlink()

@@ -60,7 +60,7 @@ def command(
     if record_path is not None and kept_path is not None:
         raise click.UsageError("say one of --record and --checkpoint")
     anchor = parse_anchor(_text(read_anchor(anchor_path)))
-    data = _unwrapped(read_evidence(evidence, receipt=record_path is not None))
+    data = unwrapped(read_evidence(evidence, receipt=record_path is not None))
     if kept_path is not None:
         _verify_consistency(data, read_note(kept_path), anchor, as_json)
     elif data.startswith(RECEIPT_MARK):
@@ -85,18 +85,21 @@ def _text(data: bytes) -> str:
         raise MalformedError("anchor is not UTF-8 text") from None
 
 
-def _unwrapped(data: bytes) -> bytes:
-    """The bytes themselves, or those that one line of base64 stands for.
+def unwrapped(data: bytes) -> bytes:
+    """The bytes themselves, or those that base64 stands for, on lines of one length.
 
     Base64 is ASCII, and no evidence begins with an ASCII byte, so there is never a choice.
     """
-    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    lines = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+    text, width = b"".join(lines), len(lines[0])
+    if any(len(line) != width for line in lines[:-1]) or not 0 < len(lines[-1]) <= width:
+        return data
     try:
-        decoded = b64decode(line, validate=True)
+        decoded = b64decode(text, validate=True)
     except binascii.Error:
         return data
-    # Bits that the last letter has to spare must be zero: one receipt, one text.
-    return decoded if decoded and b64encode(decoded) == line else data
+    # Bits that the last letter has to spare must be zero: one receipt, one text but for its lines.
+    return decoded if decoded and b64encode(decoded) == text else data
 
 
 def _verify_receipt(data: bytes, body: bytes, anchor: Anchor, as_json: bool) -> None:
