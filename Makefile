@@ -108,6 +108,7 @@ $(VENV)/installed: requirements.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/built: $(VENV)/installed $(CORE)
+	@echo 'compiling the core: this takes some minutes the first time'
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -203,7 +203,7 @@ def _fetch(
             reasons.append(f"{peer}: {error}")
         if copy.height >= begin:
             return []
-    return reasons or ["there is no peer"]
+    return reasons or ["there is no peer: add a [[peer]] to the settings"]
 
 
 def _hold_to_peers(copy: Replica, peers: Sequence[str], transport: Transport, file: Path) -> None:
