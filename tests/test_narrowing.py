@@ -81,6 +81,13 @@ def test_terms_are_narrowed_step_by_step_and_known_from_the_ledger_alone(town: T
         leaves_of_root(ledger, proposal, bytes(32))
 
 
+def test_a_consent_is_not_narrowed_to_nothing(town: Town) -> None:
+    with pytest.raises(
+        RefusedError, match="E_SCOPE: fields are none, want one at least, or to rev"
+    ):
+        town.subject.narrow(town.consent(), [])
+
+
 def test_what_was_left_out_cannot_come_back(town: Town) -> None:
     proposal, ledger = town.consent(), town.parties.ledger
     town.accept([town.subject.narrow(proposal, [KEPT])])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ledgercore import RefusedError, UntrustedError, Vault
+from ledgercore import MalformedError, RefusedError, UntrustedError, Vault
 from ledgercore.exchange import Proposal, Subject, Terms
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
 
@@ -26,6 +26,10 @@ ALONE: list[tuple[dict[str, Any], str]] = [
     ({"fields": ()}, "E_SCOPE: fields are none, want at least one"),
     ({"fields": (*FIELDS, FIELDS[0])}, r"E_CANON: fields \['cr.grade'\] are named more than once"),
     ({"period_begin": "2026-01"}, "E_SCOPE: period is 2026-01 to 2025-12, want its begin first"),
+    ({"period_begin": "2025-00"}, "E_SCOPE: period_begin is '2025-00', want a month such as 2025"),
+    ({"period_end": "2025-13"}, "E_SCOPE: period_end is '2025-13', want a month such as 2025-01"),
+    ({"period_end": "zzz"}, "E_SCOPE: period_end is 'zzz', want a month such as 2025-01"),
+    ({"onward": ""}, "E_SCOPE: onward is empty, want to whom it may be passed on, or none"),
     ({"max_uses": 0}, "E_USES: max_uses is 0, want at least 1"),
     ({"retain_until_ms": 1}, r"E_CLOCK: retain_until_ms is 1, want at least expires_ms, which is"),
 ]
@@ -112,6 +116,17 @@ def test_a_subject_without_a_ledger_looks_at_the_terms_alone(
             blind.agree(proposed_elsewhere(town, town.terms(**change)))
 
         assert blind.agree(proposed_elsewhere(town, town.terms(purpose="unknown")))
+
+
+def test_terms_of_no_subject_or_under_no_key_are_not_proposed(town: Town) -> None:
+    before = kept(town)
+
+    with pytest.raises(RefusedError, match="E_SCOPE: subject is empty, want whose data it is"):
+        town.parties.consumer.propose(town.terms(subject=""), bytes(32))
+    with pytest.raises(MalformedError, match="consent_key has 31 bytes, want 32"):
+        town.parties.consumer.propose(town.terms(), bytes(31))
+
+    assert kept(town) == before
 
 
 def test_terms_for_another_consumer_are_not_proposed(town: Town) -> None:

@@ -60,7 +60,10 @@ class Consumer(Recipient):
 
         Raises ``RefusedError`` for terms that could never work, such as a field that the product
         does not have or an end that has passed, and ``UntrustedError`` for another consumer's.
+        ``MalformedError`` for a key of another length than 32 bytes.
         """
+        if len(consent_key) != 32:
+            raise MalformedError(f"consent_key has {len(consent_key)} bytes, want 32")
         check_workable(terms)
         if terms.consumer != self.member:
             raise UntrustedError(f"terms are for consumer {terms.consumer!r}, want {self.member!r}")

@@ -39,6 +39,8 @@ MessageT = TypeVar("MessageT", bound=Part)
 class Terms(Part, frozen=True):
     """What the subject agrees to: who may give whom what, for what, until when.
 
+    The period is months such as ``2025-01``, its last one included. ``onward`` says to whom the
+    data may be passed on, or ``none``.
     ``processors`` may act for the consumer. Where the subject is an institution, ``signatory`` is
     who agrees for it, and ``mandate`` the reference of what entitles that person to; both are empty
     where the subject agrees itself.

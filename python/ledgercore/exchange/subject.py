@@ -30,7 +30,7 @@ from ledgercore.records import (
     ConsentRevoke,
     DecisionContest,
 )
-from ledgercore.rules import ConsentState, DecisionState, consent_object, decision_object
+from ledgercore.rules import ConsentState, DecisionState, consent_object, decision_object, refuse
 from ledgercore.vault import Vault
 
 __all__ = ["Subject"]
@@ -109,8 +109,11 @@ class Subject:
         """Keep only some fields, and if given only some processors, an earlier end, fewer uses.
 
         Provider and consumer know from the record what is left. What was delivered is not undone;
-        what a processor asked for that is dropped is neither admitted nor released.
+        what a processor asked for that is dropped is neither admitted nor released. Raises
+        ``RefusedError`` where no field is left: what permits nothing is revoked.
         """
+        if not fields:
+            refuse("E_SCOPE", "fields are none, want one at least, or to revoke the consent")
         ledger = self._reading()
         consent = read_state(ledger, consent_object(proposal.consent), ConsentState)
         leaves = leaves_of_root(ledger, proposal, consent.terms_root)

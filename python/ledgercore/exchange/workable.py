@@ -7,6 +7,7 @@ ends before it begins. What the rules do see is refused here with their codes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +24,12 @@ __all__ = ["check_agreed", "check_asked", "check_offered", "check_workable"]
 
 _LISTS = ("fields", "processors")
 _NUMBERS = ("expires_ms", "max_uses", "retain_until_ms")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+_SAID = {
+    "subject": "whose data it is",
+    "onward": "to whom it may be passed on, or none",
+}
 
 
 def check_workable(terms: Terms) -> None:
@@ -32,6 +39,12 @@ def check_workable(terms: Terms) -> None:
     """
     _check_types(terms)
     check_asked(terms.fields)
+    for name, said in (("subject", terms.subject), ("onward", terms.onward)):
+        if not said:
+            refuse("E_SCOPE", f"{name} is empty, want {_SAID[name]}")
+    for name, month in (("begin", terms.period_begin), ("end", terms.period_end)):
+        if not _MONTH.fullmatch(month):
+            refuse("E_SCOPE", f"period_{name} is {month!r}, want a month such as 2025-01")
     if terms.period_begin > terms.period_end:
         refuse(
             "E_SCOPE", f"period is {terms.period_begin} to {terms.period_end}, want its begin first"
