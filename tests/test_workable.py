@@ -1,4 +1,4 @@
-"""Terms that could never work are refused by consumer and subject, before anyone signs for them."""
+"""Terms that could never work, and what is of no product, are refused before anyone signs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import pytest
 from msgspec import structs
 
 from ledgercore import MalformedError, RefusedError, UntrustedError, Vault
+from ledgercore._core import hash_domain
 from ledgercore.exchange import Proposal, Subject, Terms
+from ledgercore.exchange.messages import Correction, encode_message
+from ledgercore.exchange.salted import FIELD, make_leaves
+from ledgercore.exchange.submission import Draft
+from ledgercore.records import ExchangeCorrect
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
 
 
@@ -184,3 +189,26 @@ def test_every_term_is_held_to_its_type(town: Town) -> None:
     for name in structs.asdict(town.terms()):
         with pytest.raises(TypeError, match=f"{name} (is|are) bytes, want"):
             town.parties.consumer.propose(town.terms(**{name: b"x"}), bytes(32))
+
+
+def test_a_correction_names_fields_of_the_product_alone(town: Town) -> None:
+    """The consumer holds it to them, too: another provider's program may have made it."""
+    intent, asked = town.intend(town.consent())
+    consumer, provider = town.parties.consumer, town.parties.provider
+    consumer.open(*town.deliver(intent, asked))
+    town.accept([consumer.acknowledge(intent)])
+    product = town.mapping.offer.product
+
+    with pytest.raises(RefusedError, match=r"E_SCOPE: fields \['nofield'\] are not in product"):
+        provider.correct(intent, product, {"cr.grade": "D", "nofield": "A"})
+    with pytest.raises(RefusedError, match="E_SCOPE: fields are none"):
+        provider.correct(intent, product, {})
+    with pytest.raises(RefusedError, match=rf"E_PRODUCT: product is other, want {product}"):
+        provider.correct(intent, "other", {"cr.grade": "D"})
+    leaves = make_leaves(FIELD, product, [("nofield", "A")], town.parties.entropy)
+    made = Correction(intent, leaves)
+    commitment = hash_domain(town.parties.ledger.suite, "commitment", encode_message(made))
+    draft, _ = provider.correct(intent, product, {"cr.grade": "D"})
+    town.accept([Draft(draft.key, ExchangeCorrect(intent, commitment))])
+    with pytest.raises(RefusedError, match=r"E_SCOPE: fields \['nofield'\] are not in product"):
+        consumer.read_correction(made)

@@ -30,7 +30,12 @@ from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import keep_statement, kept_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
-from ledgercore.exchange.workable import check_agreed, check_offered, check_workable
+from ledgercore.exchange.workable import (
+    check_agreed,
+    check_corrected,
+    check_offered,
+    check_workable,
+)
 from ledgercore.records import (
     ConsentRequest,
     DecisionExplain,
@@ -135,13 +140,18 @@ class Consumer(Recipient):
     def read_correction(self, correction: Correction) -> dict[str, Value]:
         """The corrected values, held to the ledger's newest correction of the exchange; kept.
 
-        What was decided on the values before is to be looked at again.
+        What was decided on the values before is to be looked at again. Raises ``RefusedError``,
+        with nothing kept, for fields that the product does not have.
         """
         encoded, intent = encode_message(correction), correction.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
-        if commitment != self._state(intent).correction:
+        state = self._state(intent)
+        if commitment != state.correction:
             raise InvalidError("correction is not the newest one that the provider committed to")
         check_leaves(correction.leaves, FIELD)
+        names = [leaf.name for leaf in correction.leaves]
+        for scope in {leaf.scope for leaf in correction.leaves}:
+            check_corrected(self._ledger, state.consent, scope, names)
         self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
         return {leaf.name: leaf.value for leaf in correction.leaves}
 

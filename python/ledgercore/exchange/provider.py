@@ -56,6 +56,7 @@ from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
+from ledgercore.exchange.workable import check_corrected
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRevokeOnBehalf,
@@ -400,7 +401,12 @@ class Provider:
         return Complainant(self._key, self._entropy, self._ledger.suite)
 
     def correct(self, intent: bytes, product: str, values: Values) -> tuple[Draft, Correction]:
-        """Tell whoever still has what was delivered that values of it are others now."""
+        """Tell whoever still has what was delivered that values of it are others now.
+
+        Raises ``RefusedError`` for another product than was delivered from, and for fields that it
+        does not have. No value is held to its unit.
+        """
+        check_corrected(self._ledger, self._exchange(intent).consent, product, list(values))
         pairs = [(field, _one_form(value)) for field, value in values.items()]
         correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))
         encoded = encode_message(correction)

@@ -15,12 +15,20 @@ from msgspec import structs
 
 from ledgercore.exchange.messages import Terms
 from ledgercore.exchange.reading import read_state
-from ledgercore.rules import AgreementState, ProductState, agreement_object, product_object, refuse
+from ledgercore.rules import (
+    AgreementState,
+    ConsentState,
+    ProductState,
+    agreement_object,
+    consent_object,
+    product_object,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
 
-__all__ = ["check_agreed", "check_asked", "check_offered", "check_workable"]
+__all__ = ["check_agreed", "check_asked", "check_corrected", "check_offered", "check_workable"]
 
 _LISTS = ("fields", "processors")
 _NUMBERS = ("expires_ms", "max_uses", "retain_until_ms")
@@ -87,6 +95,20 @@ def check_agreed(ledger: Ledger, terms: Terms, agreement: bytes) -> None:
     end_ms = read_state(ledger, agreement_object(agreement), AgreementState).expires_ms
     if terms.expires_ms > end_ms:
         refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want at most {end_ms} as agreed")
+
+
+def check_corrected(ledger: Ledger, consent: bytes, product: str, fields: Sequence[str]) -> None:
+    """Raise ``RefusedError`` unless a correction names fields of the product of the consent."""
+    delivered = read_state(ledger, consent_object(consent), ConsentState).product
+    if product != delivered:
+        refuse("E_PRODUCT", f"product is {product}, want {delivered}, which was delivered from")
+    check_asked(fields)
+    offered = [
+        code for code, _, _ in read_state(ledger, product_object(product), ProductState).fields
+    ]
+    unknown = [field for field in fields if field not in offered]
+    if unknown:
+        refuse("E_SCOPE", f"fields {unknown} are not in product {product}, want {offered}")
 
 
 def _check_types(terms: Terms) -> None:
