@@ -123,6 +123,8 @@ def test_without_an_honest_peer_the_old_copy_stays_and_the_next_call_goes_on(
     path.write_bytes(damaged)
     peers.honest = False
 
+    with pytest.raises(UnavailableError, match=r"there is no peer: add a \[\[peer\]\] to the set"):
+        rebuild_copy(path, ledger.trust_anchor, [], peers.carry)
     with pytest.raises(UnavailableError, match="is damaged and no peer has it: liar"):
         rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
 
