@@ -196,7 +196,7 @@ def test_every_shape_is_taken_and_nothing_else() -> None:
         (lambda: shapes.one(1, text=b""), "text is bytes, want str"),
         (lambda: shapes.many([("a", "1")]), r"pairs hold \(str, str\), want \(str, int\)"),
         (lambda: shapes.many("ab"), r"pairs are str, want a list of \(str, int\)"),
-        (lambda: shapes.read([], (1, "2")), r"row are \(int, str\), want a tuple of int"),
+        (lambda: shapes.read([], (1, "2")), "row hold str, want int"),
         (lambda: shapes.kept(7), "file is int, want a binary file"),
         (lambda: shapes.kept(open, b"key"), "file is builtin_function_or_method, want a bin"),
         (lambda: shapes.called(7), "function is int, want a function"),

@@ -14,10 +14,11 @@ import types
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import wraps
 from inspect import Parameter, signature
-from itertools import starmap
 from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origin
 
-__all__ = ["described", "typed", "typed_methods"]
+from msgspec import Struct, structs
+
+__all__ = ["check_parts", "described", "typed", "typed_methods"]
 
 CallT = TypeVar("CallT", bound=Callable[..., Any])
 ClassT = TypeVar("ClassT", bound=type)
@@ -56,6 +57,14 @@ def typed_methods(kind: ClassT) -> ClassT:
         if isinstance(method, types.FunctionType) and (name == "__init__" or name[0] != "_"):
             setattr(kind, name, typed(method))
     return kind
+
+
+def check_parts(made: Struct) -> None:
+    """Raise ``TypeError`` for a part that it is not annotated for: a struct is made of anything."""
+    for part in structs.fields(made):
+        value = getattr(made, part.name)
+        if not _test_of(part.type)(value):
+            raise TypeError(_complaint(part.name, part.type, value))
 
 
 def _resolved(function: Callable[..., Any], name: str) -> Any:
@@ -121,13 +130,9 @@ def _test_of_tuple(parts: tuple[Any, ...]) -> Test:
 
     def test(value: Any) -> bool:
         held = isinstance(value, tuple) and len(value) == len(tests)
-        return held and all(starmap(_passes, zip(tests, value, strict=True)))
+        return held and all(test(each) for test, each in zip(tests, value, strict=True))
 
     return test
-
-
-def _passes(test: Test, value: Any) -> bool:
-    return test(value)
 
 
 def _complaint(name: str, hint: Any, value: Any) -> str:
@@ -136,7 +141,8 @@ def _complaint(name: str, hint: Any, value: Any) -> str:
     if get_origin(hint) not in (*_LISTS, tuple, Iterable):
         more = _BYTES if isinstance(value, str) and bytes in (hint, *parts) else ""
         return f"{name} is {described(value)}, want {_wanted(hint)}{more}"
-    if get_origin(hint) in _LISTS and isinstance(value, Collection):
+    alike = get_origin(hint) in _LISTS or parts[1:] == (...,)
+    if alike and isinstance(value, get_origin(hint)):
         test = _test_of(parts[0])
         wrong = [each for each in value if not test(each)]
         if wrong and not isinstance(value, str | bytes | bytearray):

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from msgspec import structs
-
+from ledgercore.arguments import check_parts
 from ledgercore.exchange.messages import Terms
 from ledgercore.exchange.reading import read_state
 from ledgercore.rules import (
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_agreed", "check_asked", "check_corrected", "check_offered", "check_workable"]
 
-_LISTS = ("fields", "processors")
-_NUMBERS = ("expires_ms", "max_uses", "retain_until_ms")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 _SAID = {
@@ -45,7 +42,7 @@ def check_workable(terms: Terms) -> None:
 
     ``TypeError`` where one of them has a wrong type, such as text for a list of fields.
     """
-    _check_types(terms)
+    check_parts(terms)
     check_asked(terms.fields)
     for name, said in (("subject", terms.subject), ("onward", terms.onward)):
         if not said:
@@ -109,23 +106,3 @@ def check_corrected(ledger: Ledger, consent: bytes, product: str, fields: Sequen
     unknown = [field for field in fields if field not in offered]
     if unknown:
         refuse("E_SCOPE", f"fields {unknown} are not in product {product}, want {offered}")
-
-
-def _check_types(terms: Terms) -> None:
-    for name, value in structs.asdict(terms).items():
-        if name in _LISTS:
-            if not isinstance(value, tuple):
-                _wrong(name, value, "a tuple of str")
-            for each in value:
-                if not isinstance(each, str):
-                    raise TypeError(f"{name} hold {type(each).__name__}, want str")
-        elif name in _NUMBERS:
-            if isinstance(value, bool) or not isinstance(value, int):
-                _wrong(name, value, "int")
-        elif not isinstance(value, str):
-            _wrong(name, value, "str")
-
-
-def _wrong(name: str, value: object, want: str) -> NoReturn:
-    verb = "are" if name in _LISTS else "is"
-    raise TypeError(f"{name} {verb} {type(value).__name__}, want {want}")
