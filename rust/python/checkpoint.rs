@@ -1,6 +1,6 @@
 //! Bind checkpoints, the notes that sign them, and the anchor that verifies them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
@@ -8,10 +8,12 @@ use pyo3::types::PyBytes;
 
 use super::block::Block;
 use super::bytes::array;
+use super::pool::Beside;
 use super::signature::SigningKey;
+use crate::error::malformed;
 use crate::note::{self, Algorithm, Note};
 use crate::suite::Suite;
-use crate::{Result, anchor, block, checkpoint};
+use crate::{Result, anchor, block, checkpoint, key};
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 #[derive(PartialEq)]
@@ -90,9 +92,23 @@ impl Checkpoint {
 
 #[pyfunction]
 pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SigningKey) -> PyResult<String> {
-    let mut note = Note::new(checkpoint.0.format());
-    note.sign(&checkpoint.0.origin, &key.0)?;
+    Ok(signed(&checkpoint.0, &key.0)?)
+}
+
+fn signed(checkpoint: &checkpoint::Checkpoint, key: &key::SigningKey) -> Result<String> {
+    let mut note = Note::new(checkpoint.format());
+    note.sign(&checkpoint.origin, key)?;
     Ok(note.format())
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct Signing(Beside<Result<String>>);
+
+#[pymethods]
+impl Signing {
+    fn note(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.0.take(py).unwrap_or_else(|| malformed("note has been taken already"))?)
+    }
 }
 
 #[pyfunction]
@@ -178,10 +194,14 @@ fn algorithm(cosigner: bool) -> Algorithm {
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 pub struct Anchor {
-    anchor: anchor::Anchor,
+    anchor: Arc<anchor::Anchor>,
     /// The note that was verified last, and its checkpoint: receipts of one block share it.
     last: Mutex<Option<(String, checkpoint::Checkpoint)>>,
+    /// The block that was verified last, and its note: one that was just signed is looked at again.
+    last_block: LastBlock,
 }
+
+type LastBlock = Arc<Mutex<Option<(block::Block, String)>>>;
 
 impl PartialEq for Anchor {
     fn eq(&self, other: &Self) -> bool {
@@ -204,6 +224,22 @@ impl Anchor {
         *last = Some((note.to_owned(), checkpoint.clone()));
         Ok(checkpoint)
     }
+}
+
+/// The checkpoint of a block whose note was verified now or just before.
+fn verified_block(
+    anchor: &anchor::Anchor,
+    last: &LastBlock,
+    block: &block::Block,
+    note: &str,
+) -> Result<checkpoint::Checkpoint> {
+    let last = || last.lock().unwrap_or_else(PoisonError::into_inner);
+    if last().as_ref().is_some_and(|(of, verified)| of == block && verified == note) {
+        return Ok(anchor.checkpoint(block));
+    }
+    let checkpoint = anchor.verify_block(block, note)?;
+    *last() = Some((block.clone(), note.to_owned()));
+    Ok(checkpoint)
 }
 
 #[pymethods]
@@ -231,7 +267,11 @@ impl Anchor {
             witnesses,
             quorum,
         };
-        Ok(Self { anchor: anchor.check()?, last: Mutex::new(None) })
+        Ok(Self {
+            anchor: Arc::new(anchor.check()?),
+            last: Mutex::default(),
+            last_block: LastBlock::default(),
+        })
     }
 
     fn merge_cosignatures(&self, note: &str, cosigned: &str) -> PyResult<String> {
@@ -292,8 +332,19 @@ impl Anchor {
 
     fn verify_block(&self, header: &[u8], note: &str) -> PyResult<(Block, Checkpoint)> {
         let block = block::Block::decode(header)?;
-        let checkpoint = self.anchor.verify_block(&block, note)?;
+        let checkpoint = verified_block(&self.anchor, &self.last_block, &block, note)?;
         Ok((Block(block), Checkpoint(checkpoint)))
+    }
+
+    fn begin_signing(&self, block: &Block, key: &SigningKey) -> Signing {
+        let (anchor, last) = (self.anchor.clone(), self.last_block.clone());
+        let (block, key) = (block.0.clone(), key.0.clone());
+        Signing(Beside::new(move || {
+            let note = signed(&anchor.checkpoint(&block), &key)?;
+            // What does not verify is found where the stored note is looked at.
+            let _ = verified_block(&anchor, &last, &block, &note);
+            Ok(note)
+        }))
     }
 
     fn __repr__(&self) -> String {

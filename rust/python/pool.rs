@@ -1,10 +1,12 @@
 //! Let go of the interpreter while the core works, and give the work its threads.
 //!
 //! Batches are verified on threads of their own, so that a block that is ordered meanwhile need not
-//! wait until a whole batch is verified before its hashes get a thread. A forked process has none
-//! of its parent's threads: what would wait for them for ever works on threads of its own.
+//! wait until a whole batch is verified before its hashes get a thread. What a caller needs later
+//! is made beside it. A forked process has none of its parent's threads: what would wait for them
+//! for ever works on threads of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use pyo3::marker::Ungil;
@@ -19,9 +21,14 @@ const MANY: usize = 64;
 /// How many forks lie between the process that loaded the core and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
-    ThreadPoolBuilder::new().thread_name(|at| format!("verify {at}")).build().ok()
-});
+static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| threads("verify"));
+
+/// For work that takes less than a hundred microseconds, which no batch may keep waiting.
+static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| threads("beside"));
+
+fn threads(name: &'static str) -> Option<ThreadPool> {
+    ThreadPoolBuilder::new().thread_name(move |at| format!("{name} {at}")).build().ok()
+}
 
 /// The threads of a forked process, by its number of forks.
 static FORKED: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
@@ -45,6 +52,27 @@ pub fn verifying<T: Ungil + Send>(
     match VERIFYING.as_ref().filter(|_| !here) {
         Some(pool) => py.detach(|| pool.install(work)),
         None => detach(py, work),
+    }
+}
+
+/// What is being made on another thread.
+pub struct Beside<T>(Mutex<Receiver<T>>);
+
+impl<T: Send + 'static> Beside<T> {
+    /// Make it while the caller goes on, or at once where there is no other thread.
+    pub fn new(make: impl FnOnce() -> T + Send + 'static) -> Self {
+        let (sender, receiver) = sync_channel(1);
+        let send = move || drop(sender.send(make())); // in vain where nobody waits any more
+        match BESIDE.as_ref().filter(|_| FORKS.load(Ordering::Relaxed) == 0) {
+            Some(pool) => pool.spawn(send),
+            None => send(),
+        }
+        Self(Mutex::new(receiver))
+    }
+
+    /// Wait for it, once; None where it has been taken.
+    pub fn take(&self, py: Python<'_>) -> Option<T> {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok())
     }
 }
 

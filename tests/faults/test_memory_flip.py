@@ -1,4 +1,4 @@
-"""Row 7: a bit that flips in memory before signing is never signed (as happened to CT's Yeti log).
+"""Row 7: what a flipped bit made is never signed and seen (as happened to CT's Yeti log).
 
 Each hook stands between two steps of a block: records to hashes to tree and states to header to
 checkpoint to signature, and each of them to the store.
@@ -16,6 +16,7 @@ import pytest
 
 from ledgercore import CorruptError, Ledger, SigningKey
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier
+from ledgercore.keys import Signer
 from ledgercore.ledger import commit as commit_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.store import SqliteStore
@@ -79,15 +80,15 @@ def states_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: ran
     ledger._reader.set_head(replace(head, states=states))
 
 
-def tree_to_header(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+def flipped_block(block: Block, choose: random.Random) -> Block:
     names = ["height", "parent", "time_ms", "first_index", "count", "tree_root", "state_root"]
+    fields = {name: getattr(block, name) for name in names}
+    name = choose.choice(["parent", "tree_root", "state_root"])
+    return Block(**{**fields, name: flipped(fields[name], choose)})
 
-    def flip(block: Block) -> Block:
-        fields = {name: getattr(block, name) for name in names}
-        name = choose.choice(["parent", "tree_root", "state_root"])
-        return Block(**{**fields, name: flipped(fields[name], choose)})
 
-    draft_once(patch, block=flip)
+def tree_to_header(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    draft_once(patch, block=lambda block: flipped_block(block, choose))
 
 
 def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -102,15 +103,25 @@ def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: rand
     patch.setattr(commit_module, "_checkpoint", make_and_flip)
 
 
+def header_to_signature(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    begin = writer_module.begin_signing
+
+    def flip_and_begin(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], str]:
+        return begin(anchor, flipped_block(block, choose), signer)
+
+    patch.setattr(writer_module, "begin_signing", flip_and_begin)
+
+
 def checkpoint_to_signature(
     patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
 ) -> None:
-    sign = writer_module.sign_checkpoint
-    patch.setattr(
-        writer_module,
-        "sign_checkpoint",
-        lambda checkpoint, signer: flipped_text(sign(checkpoint, signer), choose),
-    )
+    begin = writer_module.begin_signing
+
+    def begin_and_flip(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], str]:
+        signed = begin(anchor, block, signer)
+        return lambda: flipped_text(signed(), choose)
+
+    patch.setattr(writer_module, "begin_signing", begin_and_flip)
 
 
 def record_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -182,6 +193,7 @@ HOOKS: list[Hook] = [
     states_between_blocks,
     tree_to_header,
     header_to_checkpoint,
+    header_to_signature,
     checkpoint_to_signature,
     record_to_store,
     header_to_store,

@@ -1,7 +1,7 @@
 """Commit one block: store it, look at it again, sign it, make it durable.
 
 One transaction. What was written is read back, and everything that the checkpoint will state is
-made again from it before the operator signs; then the signed checkpoint is read back too. Any
+made again from it before a signature is stored; then the signed checkpoint is read back too. Any
 difference is a ``CorruptError`` with what was got and what was wanted, and nothing is left. A crash
 before the commit leaves the ledger as it was; after it, the block is whole.
 """
@@ -34,7 +34,7 @@ _SHOWN_BYTES = 32
 
 States = Sequence[tuple[bytes, bytes]]
 
-Sign = Callable[[Checkpoint], str]
+BeginSigning = Callable[[Block], Callable[[], str]]
 
 
 class Draft(NamedTuple):
@@ -49,7 +49,7 @@ class Draft(NamedTuple):
 def commit_block(
     store: Store,
     anchor: Anchor,
-    sign: Sign,
+    begin_signing: BeginSigning,
     head: Head,
     batch: VerifiedBatch,
     states: States,
@@ -60,7 +60,9 @@ def commit_block(
 ) -> Head:
     """Append a batch that the rules accepted; the head after it, durable.
 
-    ``sign`` gives the operator's signed note of the checkpoint that it is asked for, or raises.
+    ``begin_signing`` has the operator sign a block's checkpoint, and gives what waits for the note,
+    or raises. A key in memory signs while the block is written and looked at: where the second look
+    finds another block, its signature is dropped unseen.
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     """
@@ -68,6 +70,7 @@ def commit_block(
     height, first_index, header = block.height, block.first_index, block.encode()
     ids = batch.joined_ids()
     keys = state_keys(anchor.suite, [name for name, _ in states])
+    signed = begin_signing(block)
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(tiles)
@@ -80,8 +83,7 @@ def commit_block(
         again = block if held else _look_again(store, head, keys, states, time_ms)
         if again != block:
             raise _mismatch(height, "header", again.encode(), header)
-        checkpoint = _checkpoint(anchor, block)
-        note = sign(checkpoint)
+        checkpoint, note = _checkpoint(anchor, block), signed()
         store.add_header(height, first_index, header, note, keys)
         _look_at_header(store, anchor, again, checkpoint)
         for level, run in runs.merged:

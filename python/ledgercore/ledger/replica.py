@@ -287,7 +287,7 @@ class Replica:
             after = commit_block(
                 reader.store,
                 reader.anchor,
-                lambda checkpoint: received.note,
+                lambda block: lambda: received.note,
                 head,
                 received.batch,
                 states,
