@@ -2,17 +2,17 @@
 
 #![allow(unsafe_code)]
 
+use std::arch::asm;
 use std::arch::x86_64::{
     __m256d, __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm256_add_epi64,
-    _mm256_and_si256, _mm256_blendv_epi8, _mm256_castpd_si256, _mm256_castsi256_pd,
-    _mm256_fmadd_pd, _mm256_loadu_si256, _mm256_mul_epu32, _mm256_or_si256,
-    _mm256_permute2x128_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_set1_pd,
-    _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
-    _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
-    _mm256_xor_si256,
+    _mm256_and_si256, _mm256_castpd_si256, _mm256_castsi256_pd, _mm256_fmadd_pd,
+    _mm256_loadu_si256, _mm256_loadu2_m128i, _mm256_mul_epu32, _mm256_or_si256, _mm256_set_epi64x,
+    _mm256_set1_epi64x, _mm256_set1_pd, _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64,
+    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64,
+    _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, product_of_doubles};
+use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, MIDDLE, TOP, product_of_doubles};
 use super::point::{Addend, Point};
 use super::sha512;
 use super::steps::Steps;
@@ -73,8 +73,6 @@ const INTEGERS: f64 = 4_503_599_627_370_496.0;
 // SAFETY, of every call below: only what asked whether the processor has the instructions gets
 // here, and pointers are to arrays that are read or written within their length.
 impl Lanes<LANES> for Vector {
-    type Mask = Self;
-
     #[inline(always)]
     fn splat(value: u64) -> Self {
         Self(unsafe { _mm256_set1_epi64x(value.cast_signed()) })
@@ -132,9 +130,9 @@ impl Lanes<LANES> for Vector {
 
     #[inline(always)]
     fn times_19(self) -> Self {
-        let (twice, sixteen) =
-            unsafe { (_mm256_slli_epi64::<1>(self.0), _mm256_slli_epi64::<4>(self.0)) };
-        self.plus(Self(twice)).plus(Self(sixteen))
+        // The compiler would multiply, which takes longer.
+        let sixteen = Self(unsafe { in_order(_mm256_slli_epi64::<4>(self.0)) });
+        self.plus(self).plus(self).plus(sixteen)
     }
 
     #[inline(always)]
@@ -143,23 +141,17 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn mask(values: &[u64; LANES]) -> Self {
-        Self::load(values)
-    }
-
-    #[inline(always)]
-    fn select(mask: Self, yes: Self, no: Self) -> Self {
-        Self(unsafe { _mm256_blendv_epi8(no.0, yes.0, mask.0) })
-    }
-
-    #[inline(always)]
-    fn gather(addends: &[&Addend; LANES]) -> [Element<Self>; 3] {
-        let [a, b, c, d] = addends;
-        [
-            gather([&a.sum, &b.sum, &c.sum, &d.sum]),
-            gather([&a.difference, &b.difference, &c.difference, &d.difference]),
-            gather([&a.product, &b.product, &c.product, &d.product]),
-        ]
+    fn gather(addends: &[&Addend; LANES], swapped: &[u64; LANES]) -> [Element<Self>; 3] {
+        let mut parts = [[std::ptr::null(); LANES]; 3];
+        for lane in 0..LANES {
+            // Of an addend's fifteen words, the difference begins at the fifth.
+            let words = std::ptr::from_ref(addends[lane]).cast::<i64>();
+            let moved = (swapped[lane] & 5) as usize;
+            parts[0][lane] = words.wrapping_add(moved);
+            parts[1][lane] = words.wrapping_add(5 - moved);
+            parts[2][lane] = words.wrapping_add(10);
+        }
+        unsafe { [gather(parts[0]), gather(parts[1]), gather(parts[2])] }
     }
 
     #[inline(always)]
@@ -209,35 +201,77 @@ impl FusedMultiplyAdd<LANES> for Vector {
     fn fused(f: __m256d, g: __m256d, h: __m256d) -> __m256d {
         unsafe { _mm256_fmadd_pd(f, g, h) }
     }
-}
 
-/// The limbs of one element a lane.
-#[inline(always)]
-fn gather(elements: [&[u64; 5]; LANES]) -> Element<Vector> {
-    let mut rows = [Vector::splat(0).0; LANES];
-    let mut last = [0; LANES];
-    for lane in 0..LANES {
-        // SAFETY: as above; four of five limbs are read.
-        rows[lane] = unsafe { _mm256_loadu_si256(elements[lane].as_ptr().cast()) };
-        last[lane] = elements[lane][4].cast_signed();
+    #[inline(always)]
+    fn plus_product(lower: Self, upper: Self, f: __m256d, g: __m256d) -> (Self, Self) {
+        unsafe { plus_product(lower, upper, f, g) }
     }
-    // SAFETY: as above.
-    let [c0, c1, c2, c3] = unsafe { transpose(&rows) };
-    let c4 = unsafe { _mm256_set_epi64x(last[3], last[2], last[1], last[0]) };
-    [Vector(c0), Vector(c1), Vector(c2), Vector(c3), Vector(c4)]
 }
 
-/// The columns of four rows.
+/// The five instructions one after the other: the compiler would move all sums behind all products,
+/// and store and load every product in between.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn plus_product(
+    Vector(mut lower): Vector,
+    Vector(mut upper): Vector,
+    f: __m256d,
+    g: __m256d,
+) -> (Vector, Vector) {
+    // SAFETY: only registers are read and written.
+    unsafe {
+        asm!(
+            "vmovapd {rounded}, {top}",
+            "vfmadd231pd {rounded}, {f}, {g}",
+            "vsubpd {rest}, {both}, {rounded}",
+            "vfmadd231pd {rest}, {f}, {g}",
+            "vpaddq {upper}, {upper}, {rounded}",
+            "vpaddq {lower}, {lower}, {rest}",
+            f = in(ymm_reg) f,
+            g = in(ymm_reg) g,
+            top = in(ymm_reg) Vector::doubles(TOP),
+            both = in(ymm_reg) Vector::doubles(TOP + MIDDLE),
+            lower = inout(ymm_reg) lower,
+            upper = inout(ymm_reg) upper,
+            rounded = out(ymm_reg) _,
+            rest = out(ymm_reg) _,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    (Vector(lower), Vector(upper))
+}
+
+/// The same value, of which the compiler does not know how it was made.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn transpose(rows: &[__m256i; LANES]) -> [__m256i; 4] {
-    let [a, b, c, d] = *rows;
-    let (even_ab, odd_ab) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
-    let (even_cd, odd_cd) = (_mm256_unpacklo_epi64(c, d), _mm256_unpackhi_epi64(c, d));
-    [
-        _mm256_permute2x128_si256::<0x20>(even_ab, even_cd),
-        _mm256_permute2x128_si256::<0x20>(odd_ab, odd_cd),
-        _mm256_permute2x128_si256::<0x31>(even_ab, even_cd),
-        _mm256_permute2x128_si256::<0x31>(odd_ab, odd_cd),
-    ]
+fn in_order(mut value: __m256i) -> __m256i {
+    // SAFETY: no instruction is written.
+    unsafe {
+        asm!("/* {0} */", inout(ymm_reg) value, options(pure, nomem, nostack, preserves_flags));
+    };
+    value
+}
+
+/// The limbs of one element a lane, from where each begins.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn gather([a, b, c, d]: [*const i64; LANES]) -> Element<Vector> {
+    // SAFETY: as above; all five limbs of each are read.
+    unsafe {
+        let ([limb_0, limb_1], [limb_2, limb_3]) =
+            (pairs([a, b, c, d]), pairs([a.add(2), b.add(2), c.add(2), d.add(2)]));
+        let limb_4 = Vector(_mm256_set_epi64x(*d.add(4), *c.add(4), *b.add(4), *a.add(4)));
+        [limb_0, limb_1, limb_2, limb_3, limb_4]
+    }
+}
+
+/// Two words a lane. Halves that are loaded apart need not be moved from one half to the other.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn pairs([a, b, c, d]: [*const i64; LANES]) -> [Vector; 2] {
+    // SAFETY: as above; two words of each are read.
+    let (even, odd) = unsafe {
+        (_mm256_loadu2_m128i(c.cast(), a.cast()), _mm256_loadu2_m128i(d.cast(), b.cast()))
+    };
+    [Vector(_mm256_unpacklo_epi64(even, odd)), Vector(_mm256_unpackhi_epi64(even, odd))]
 }

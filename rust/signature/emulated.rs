@@ -19,8 +19,6 @@ pub struct Doubles([u64; 4]);
 macro_rules! plain_lanes {
     ($lanes:ident, $count:literal, $product:ident) => {
         impl Lanes<$count> for $lanes {
-            type Mask = [bool; $count];
-
             fn splat(value: u64) -> Self {
                 Self([value; $count])
             }
@@ -70,25 +68,19 @@ macro_rules! plain_lanes {
                 self.plus(small.times_19())
             }
 
-            fn mask(values: &[u64; $count]) -> Self::Mask {
-                assert!(values.iter().all(|value| [0, u64::MAX].contains(value)));
-                values.map(|value| value != 0)
-            }
-
-            fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
-                let chosen = |lane: usize| if mask[lane] { yes.0[lane] } else { no.0[lane] };
-                Self(std::array::from_fn(chosen))
-            }
-
-            fn gather(addends: &[&Addend; $count]) -> [Element<Self>; 3] {
-                let part = |part: fn(&Addend) -> &[u64; 5]| {
-                    std::array::from_fn(|at| Self(addends.map(|addend| part(addend)[at])))
-                };
-                [
-                    part(|addend| &addend.sum),
-                    part(|addend| &addend.difference),
-                    part(|addend| &addend.product),
-                ]
+            fn gather(addends: &[&Addend; $count], swapped: &[u64; $count]) -> [Element<Self>; 3] {
+                assert!(swapped.iter().all(|value| [0, u64::MAX].contains(value)));
+                let parts: [[[u64; 5]; 3]; $count] = std::array::from_fn(|lane| {
+                    let Addend { sum, difference, product } = *addends[lane];
+                    if swapped[lane] == 0 {
+                        [sum, difference, product]
+                    } else {
+                        [difference, sum, product]
+                    }
+                });
+                std::array::from_fn(|part| {
+                    std::array::from_fn(|at| Self(parts.map(|parts| parts[part][at])))
+                })
             }
 
             fn product_and(

@@ -70,8 +70,6 @@ pub(super) struct Vector(__m512i);
 // SAFETY, of every call below: only what asked whether the processor has the instructions gets
 // here, and pointers are to arrays that are read or written within their length.
 impl Lanes<LANES> for Vector {
-    type Mask = __mmask8;
-
     #[inline(always)]
     fn splat(value: u64) -> Self {
         Self(unsafe { _mm512_set1_epi64(value.cast_signed()) })
@@ -135,18 +133,7 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn mask(values: &[u64; LANES]) -> __mmask8 {
-        let values = Self::load(values);
-        unsafe { _mm512_test_epi64_mask(values.0, values.0) }
-    }
-
-    #[inline(always)]
-    fn select(mask: __mmask8, yes: Self, no: Self) -> Self {
-        Self(unsafe { _mm512_mask_blend_epi64(mask, no.0, yes.0) })
-    }
-
-    #[inline(always)]
-    fn gather(addends: &[&Addend; LANES]) -> [Element<Self>; 3] {
+    fn gather(addends: &[&Addend; LANES], swapped: &[u64; LANES]) -> [Element<Self>; 3] {
         let mut lines = [[Self::splat(0).0; LANES]; 2];
         for lane in 0..LANES {
             // An addend is two lines of a cache, of which the last word is not used.
@@ -159,7 +146,10 @@ impl Lanes<LANES> for Vector {
         let [first, second] = unsafe { lines.map(|line| transpose(line)) };
         let words = |line: [__m512i; LANES]| line.map(Self);
         let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, _]) = (words(first), words(second));
-        [[a, b, c, d, e], [f, g, h, i, j], [k, l, m, n, o]]
+        let (sum, difference) = ([a, b, c, d, e], [f, g, h, i, j]);
+        let swapped = Self::load(swapped).0;
+        let mask = unsafe { _mm512_test_epi64_mask(swapped, swapped) };
+        [select(mask, &difference, &sum), select(mask, &sum, &difference), [k, l, m, n, o]]
     }
 
     #[inline(always)]
@@ -187,6 +177,17 @@ impl MultiplyAdd for Vector {
     fn madd52hi(self, f: Self, g: Self) -> Self {
         Self(unsafe { _mm512_madd52hi_epu64(self.0, f.0, g.0) })
     }
+}
+
+/// `yes` in the lanes that are chosen, `no` in the others.
+#[inline(always)]
+fn select(mask: __mmask8, yes: &Element<Vector>, no: &Element<Vector>) -> Element<Vector> {
+    let mut selected = *no;
+    for at in 0..5 {
+        // SAFETY: as above.
+        selected[at].0 = unsafe { _mm512_mask_blend_epi64(mask, no[at].0, yes[at].0) };
+    }
+    selected
 }
 
 /// The columns of eight rows.

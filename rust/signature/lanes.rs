@@ -22,9 +22,6 @@ pub type Element<L> = [L; 5];
 
 /// Unsigned 64-bit values, one in each of `N` lanes; sums are modulo `2^64`.
 pub trait Lanes<const N: usize>: Copy {
-    /// Which lanes are chosen.
-    type Mask: Copy;
-
     /// The same value in every lane.
     fn splat(value: u64) -> Self;
 
@@ -54,14 +51,9 @@ pub trait Lanes<const N: usize>: Copy {
     /// `self + 19 small`, where `small` is below `2^32`.
     fn plus_19_times(self, small: Self) -> Self;
 
-    /// The lanes whose values have all their bits set; others have none.
-    fn mask(values: &[u64; N]) -> Self::Mask;
-
-    /// `yes` in the lanes that are chosen, `no` in the others.
-    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
-
-    /// The sum, the difference and the product of one addend a lane.
-    fn gather(addends: &[&Addend; N]) -> [Element<Self>; 3];
+    /// The sum, the difference and the product of one addend a lane. Where all bits of `swapped` are
+    /// set, sum and difference have changed places; elsewhere none is set.
+    fn gather(addends: &[&Addend; N], swapped: &[u64; N]) -> [Element<Self>; 3];
 
     /// The columns of the product of reduced elements, with an offset of even numbers added.
     fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self>;
@@ -95,6 +87,15 @@ pub trait FusedMultiplyAdd<const N: usize>: Lanes<N> {
 
     /// `f g + h`, rounded once.
     fn fused(f: Self::Doubles, g: Self::Doubles, h: Self::Doubles) -> Self::Doubles;
+
+    /// Two columns, with the product of a limb and another one added as encoded doubles.
+    #[inline(always)]
+    fn plus_product(lower: Self, upper: Self, f: Self::Doubles, g: Self::Doubles) -> (Self, Self) {
+        let (top, both) = (Self::doubles(TOP), Self::doubles(TOP + MIDDLE));
+        let rounded = Self::fused(f, g, top);
+        let rest = Self::fused(f, g, Self::difference(both, rounded));
+        (lower.plus_bits(rest), upper.plus_bits(rounded))
+    }
 }
 
 /// A multiple of the modulus, limb by limb, of which each limb has `51 + log2(times)` bits.
@@ -212,14 +213,14 @@ where
 }
 
 /// `2^103`: doubles from here to `2^104` are the multiples of `2^51`.
-const TOP: f64 = f64::from_bits(EXPONENT_103);
+pub const TOP: f64 = f64::from_bits(EXPONENT_103);
 const EXPONENT_103: u64 = (1023 + 103) << 52;
 
 /// `1.5 2^52`: doubles within `2^51` of it are the integers.
-const MIDDLE: f64 = f64::from_bits(EXPONENT_52_AND_HALF);
+pub const MIDDLE: f64 = f64::from_bits(EXPONENT_52_AND_HALF);
 const EXPONENT_52_AND_HALF: u64 = (1023 + 52) << 52 | 1 << 51;
 
-/// What is added to each folded column: it takes away the encodings of `TOP` and `MIDDLE` once for
+/// What each column begins with: once it is folded, this takes away the encodings of `TOP` and `MIDDLE` once for
 /// each time that they were added, and gives what keeps the sum above zero.
 const OFFSETS: [u64; 5] = {
     let mut encodings = [0_u64; 10];
@@ -255,25 +256,36 @@ pub fn product_of_doubles<const N: usize, L>(
 where
     L: FusedMultiplyAdd<N>,
 {
-    let (top, both) = (L::doubles(TOP), L::doubles(TOP + MIDDLE));
-    let (mut left, mut right) = ([top; 5], [top; 5]);
+    let mut right = [L::doubles(TOP); 5];
     for at in 0..5 {
-        (left[at], right[at]) = (f[at].to_doubles(), g[at].to_doubles());
+        right[at] = g[at].to_doubles();
     }
     let mut columns = [L::splat(0); 10];
-    for i in 0..5 {
-        for j in 0..5 {
-            let upper = L::fused(left[i], right[j], top);
-            let lower = L::fused(left[i], right[j], L::difference(both, upper));
-            columns[i + j] = columns[i + j].plus_bits(lower);
-            columns[i + j + 1] = columns[i + j + 1].plus_bits(upper);
-        }
-    }
-    let mut folded = fold(&columns);
     for at in 0..5 {
-        folded[at] = folded[at].plus(L::splat(OFFSETS[at].wrapping_add(offset[at])));
+        columns[at] = L::splat(OFFSETS[at].wrapping_add(offset[at]));
     }
-    folded
+    add_row::<N, L, 0>(&mut columns, f, &right);
+    add_row::<N, L, 1>(&mut columns, f, &right);
+    add_row::<N, L, 2>(&mut columns, f, &right);
+    add_row::<N, L, 3>(&mut columns, f, &right);
+    add_row::<N, L, 4>(&mut columns, f, &right);
+    fold(&columns)
+}
+
+/// The products of the limb `I`, added to the columns from there on.
+#[inline(always)]
+fn add_row<const N: usize, L, const I: usize>(
+    columns: &mut [L; 10],
+    f: &Element<L>,
+    right: &[L::Doubles; 5],
+) where
+    L: FusedMultiplyAdd<N>,
+{
+    let left = f[I].to_doubles();
+    for j in 0..5 {
+        let (lower, upper) = L::plus_product(columns[I + j], columns[I + j + 1], left, right[j]);
+        (columns[I + j], columns[I + j + 1]) = (lower, upper);
+    }
 }
 
 #[cfg(test)]
@@ -366,7 +378,10 @@ mod tests {
                 difference: g[lane],
                 product: f[N - 1 - lane],
             });
-            let (got, want) = (L::gather(&addends.each_ref()), Plain::gather(&addends.each_ref()));
+            let swapped =
+                std::array::from_fn(|lane| if f[lane][0] & 1 == 1 { u64::MAX } else { 0 });
+            let got = L::gather(&addends.each_ref(), &swapped);
+            let want = Plain::gather(&addends.each_ref(), &swapped);
             assert_eq!(got.each_ref().map(store), want.each_ref().map(store));
             let ([left, right, _], [want_left, want_right, _]) = (got, want);
             for (got, want) in [
@@ -378,8 +393,6 @@ mod tests {
             for at in 0..5 {
                 let (f, g) = (left[at], right[at]);
                 let (p, q) = (want_left[at], want_right[at]);
-                let mask =
-                    std::array::from_fn(|lane| if lane % 3 == at % 3 { u64::MAX } else { 0 });
                 let small = L::splat((1 << 13) + at as u64);
                 let want_small = Plain::splat((1 << 13) + at as u64);
                 let got = [
@@ -393,7 +406,6 @@ mod tests {
                     g.shifted::<7>(),
                     f.times_19(),
                     f.plus_19_times(small),
-                    L::select(L::mask(&mask), f, g),
                     f.minus(g).above_limb(),
                 ];
                 let want = [
@@ -407,7 +419,6 @@ mod tests {
                     q.shifted::<7>(),
                     p.times_19(),
                     p.plus_19_times(want_small),
-                    Plain::select(Plain::mask(&mask), p, q),
                     p.minus(q).above_limb(),
                 ];
                 assert_eq!(got.map(L::store), want.map(Plain::store));

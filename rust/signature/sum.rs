@@ -101,15 +101,14 @@ fn nothing<const N: usize, L: Lanes<N>>() -> Sums<L> {
 
 /// "madd-2008-hwcd-3", as in the table that the steps come from.
 #[inline(always)]
-fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Gathered<N, L>) -> Sums<L> {
+fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Gathered<L>) -> Sums<L> {
     let a = product(&sums.difference, &step.difference);
     let b = product_above(&sums.total, &step.total);
     let c = product(&sums.t, &step.product);
     let d = add(&sums.z, &sums.z);
     let (e, h) = (carry(&sub(&b, &a)), carry(&add(&b, &a)));
-    let (less, more) = (sub(&d, &c), add(&d, &c));
-    let f = carry(&select(step.opposite, &more, &less));
-    let g = carry(&select(step.opposite, &less, &more));
+    let c = negated(step.opposite, &c);
+    let (f, g) = (carry(&sub(&d, &c)), carry(&add(&d, &c)));
     let (x, y) = (product(&e, &f), product_above(&g, &h));
     let (z, t) = (product_above(&f, &g), product(&e, &h));
     Sums { difference: carry(&sub(&y, &x)), total: carry(&add(&y, &x)), z, t: carry(&t) }
@@ -117,36 +116,28 @@ fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Gathered<N, L>) -> S
 
 /// What is added in one step: `y - x`, `y + x` and `2dxy`; where the addend is taken away, the
 /// first two have changed places.
-struct Gathered<const N: usize, L: Lanes<N>> {
-    opposite: L::Mask,
+struct Gathered<L> {
+    opposite: L,
     difference: Element<L>,
     total: Element<L>,
     product: Element<L>,
 }
 
 #[inline(always)]
-fn gather<const N: usize, L: Lanes<N>>(row: Row<N>) -> Gathered<N, L> {
-    let opposite = L::mask(row.opposite);
-    let [total, difference, product] = L::gather(row.addends);
-    Gathered {
-        opposite,
-        difference: select(opposite, &total, &difference),
-        total: select(opposite, &difference, &total),
-        product,
-    }
+fn gather<const N: usize, L: Lanes<N>>(row: Row<N>) -> Gathered<L> {
+    let [total, difference, product] = L::gather(row.addends, row.opposite);
+    Gathered { opposite: L::load(row.opposite), difference, total, product }
 }
 
+/// The columns, with the other sign in lanes whose bits are all set in `opposite`: modulo `2^64`, so
+/// that they may be added to what is larger.
 #[inline(always)]
-fn select<const N: usize, L: Lanes<N>>(
-    mask: L::Mask,
-    yes: &Element<L>,
-    no: &Element<L>,
-) -> Element<L> {
-    let mut selected = *no;
+fn negated<const N: usize, L: Lanes<N>>(opposite: L, columns: &Element<L>) -> Element<L> {
+    let mut negated = *columns;
     for at in 0..5 {
-        selected[at] = L::select(mask, yes[at], no[at]);
+        negated[at] = columns[at].xor(opposite).minus(opposite);
     }
-    selected
+    negated
 }
 
 #[inline(always)]
