@@ -5,11 +5,11 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m256d, __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm256_add_epi64,
-    _mm256_and_si256, _mm256_castpd_si256, _mm256_castsi256_pd, _mm256_fmadd_pd,
-    _mm256_loadu_si256, _mm256_loadu2_m128i, _mm256_mul_epu32, _mm256_or_si256, _mm256_set_epi64x,
-    _mm256_set1_epi64x, _mm256_set1_pd, _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64,
-    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi64, _mm256_xor_si256,
+    _mm256_and_si256, _mm256_castsi256_pd, _mm256_loadu_si256, _mm256_loadu2_m128i,
+    _mm256_mul_epu32, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_set1_pd,
+    _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
+    _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
+    _mm256_xor_si256,
 };
 
 use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, MIDDLE, TOP, product_of_doubles};
@@ -144,7 +144,7 @@ impl Lanes<LANES> for Vector {
     fn gather(addends: &[&Addend; LANES], swapped: &[u64; LANES]) -> [Element<Self>; 3] {
         let mut parts = [[std::ptr::null(); LANES]; 3];
         for lane in 0..LANES {
-            // Of an addend's fifteen words, the difference begins at the fifth.
+            // Of an addend's fifteen words, five are the sum and the next five the difference.
             let words = std::ptr::from_ref(addends[lane]).cast::<i64>();
             let moved = (swapped[lane] & 5) as usize;
             parts[0][lane] = words.wrapping_add(moved);
@@ -173,69 +173,49 @@ impl FusedMultiplyAdd<LANES> for Vector {
     type Doubles = __m256d;
 
     #[inline(always)]
-    fn doubles(value: f64) -> __m256d {
-        unsafe { _mm256_set1_pd(value) }
-    }
-
-    #[inline(always)]
     fn to_doubles(self) -> __m256d {
         // The value becomes the fraction of a double from 2^52 on.
         let encoded = Self::splat(INTEGERS.to_bits());
         unsafe {
             let above = _mm256_castsi256_pd(_mm256_or_si256(self.0, encoded.0));
-            _mm256_sub_pd(above, Self::doubles(INTEGERS))
+            _mm256_sub_pd(above, _mm256_set1_pd(INTEGERS))
         }
     }
 
     #[inline(always)]
-    fn plus_bits(self, doubles: __m256d) -> Self {
-        Self(unsafe { _mm256_add_epi64(self.0, _mm256_castpd_si256(doubles)) })
-    }
-
-    #[inline(always)]
-    fn difference(f: __m256d, g: __m256d) -> __m256d {
-        unsafe { _mm256_sub_pd(f, g) }
-    }
-
-    #[inline(always)]
-    fn fused(f: __m256d, g: __m256d, h: __m256d) -> __m256d {
-        unsafe { _mm256_fmadd_pd(f, g, h) }
-    }
-
-    #[inline(always)]
-    fn plus_product(lower: Self, upper: Self, f: __m256d, g: __m256d) -> (Self, Self) {
+    fn plus_product(lower: Self, upper: Self, f: __m256d, g: &__m256d) -> (Self, Self) {
         unsafe { plus_product(lower, upper, f, g) }
     }
 }
 
-/// The five instructions one after the other: the compiler would move all sums behind all products,
-/// and store and load every product in between.
+/// The instructions in this order: the compiler would move all additions behind all products, and
+/// keep the fifty halves of products in memory until then.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 fn plus_product(
     Vector(mut lower): Vector,
     Vector(mut upper): Vector,
     f: __m256d,
-    g: __m256d,
+    g: &__m256d,
 ) -> (Vector, Vector) {
-    // SAFETY: only registers are read and written.
+    // SAFETY: of memory, only `g` is read.
     unsafe {
         asm!(
             "vmovapd {rounded}, {top}",
-            "vfmadd231pd {rounded}, {f}, {g}",
+            "vfmadd231pd {rounded}, {f}, [{g}]",
             "vsubpd {rest}, {both}, {rounded}",
-            "vfmadd231pd {rest}, {f}, {g}",
+            "vfmadd231pd {rest}, {f}, [{g}]",
             "vpaddq {upper}, {upper}, {rounded}",
             "vpaddq {lower}, {lower}, {rest}",
             f = in(ymm_reg) f,
-            g = in(ymm_reg) g,
-            top = in(ymm_reg) Vector::doubles(TOP),
-            both = in(ymm_reg) Vector::doubles(TOP + MIDDLE),
+            g = in(reg) g,
+            top = in(ymm_reg) _mm256_set1_pd(TOP),
+            both = in(ymm_reg) _mm256_set1_pd(TOP + MIDDLE),
             lower = inout(ymm_reg) lower,
             upper = inout(ymm_reg) upper,
             rounded = out(ymm_reg) _,
             rest = out(ymm_reg) _,
-            options(pure, nomem, nostack, preserves_flags),
+            options(pure, readonly, nostack, preserves_flags),
         );
     }
     (Vector(lower), Vector(upper))

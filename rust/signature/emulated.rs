@@ -1,7 +1,8 @@
 //! The lanes of each kernel as plain code, to judge the kernel's own and to test where it is not.
 
 use super::lanes::{
-    BITS, Element, FusedMultiplyAdd, Lanes, MultiplyAdd, product_of_doubles, product_of_integers,
+    BITS, Element, FusedMultiplyAdd, Lanes, MIDDLE, MultiplyAdd, TOP, product_of_doubles,
+    product_of_integers,
 };
 use super::point::Addend;
 
@@ -120,24 +121,15 @@ impl MultiplyAdd for Integers {
 impl FusedMultiplyAdd<4> for Doubles {
     type Doubles = [f64; 4];
 
-    fn doubles(value: f64) -> [f64; 4] {
-        [value; 4]
-    }
-
     fn to_doubles(self) -> [f64; 4] {
         assert!(self.0.iter().all(|value| *value <= FACTOR));
         self.0.map(|value| value as f64)
     }
 
-    fn plus_bits(self, doubles: [f64; 4]) -> Self {
-        self.plus(Self(doubles.map(f64::to_bits)))
-    }
-
-    fn difference(f: [f64; 4], g: [f64; 4]) -> [f64; 4] {
-        std::array::from_fn(|lane| f[lane] - g[lane])
-    }
-
-    fn fused(f: [f64; 4], g: [f64; 4], h: [f64; 4]) -> [f64; 4] {
-        std::array::from_fn(|lane| f[lane].mul_add(g[lane], h[lane]))
+    fn plus_product(lower: Self, upper: Self, f: [f64; 4], g: &[f64; 4]) -> (Self, Self) {
+        let rounded: [f64; 4] = std::array::from_fn(|lane| f[lane].mul_add(g[lane], TOP));
+        let rest = |lane: usize| f[lane].mul_add(g[lane], TOP + MIDDLE - rounded[lane]);
+        let encoded = |doubles: [f64; 4]| Self(doubles.map(f64::to_bits));
+        (lower.plus(encoded(std::array::from_fn(rest))), upper.plus(encoded(rounded)))
     }
 }

@@ -51,8 +51,8 @@ pub trait Lanes<const N: usize>: Copy {
     /// `self + 19 small`, where `small` is below `2^32`.
     fn plus_19_times(self, small: Self) -> Self;
 
-    /// The sum, the difference and the product of one addend a lane. Where all bits of `swapped` are
-    /// set, sum and difference have changed places; elsewhere none is set.
+    /// The sum, the difference and the product of one addend a lane. Where all bits of `swapped`
+    /// are set, sum and difference have changed places; elsewhere none is set.
     fn gather(addends: &[&Addend; N], swapped: &[u64; N]) -> [Element<Self>; 3];
 
     /// The columns of the product of reduced elements, with an offset of even numbers added.
@@ -75,27 +75,12 @@ pub trait MultiplyAdd: Copy {
 pub trait FusedMultiplyAdd<const N: usize>: Lanes<N> {
     type Doubles: Copy;
 
-    fn doubles(value: f64) -> Self::Doubles;
-
     /// The double of each value, which is below `2^52`.
     fn to_doubles(self) -> Self::Doubles;
 
-    /// `self` plus the doubles as they are encoded.
-    fn plus_bits(self, doubles: Self::Doubles) -> Self;
-
-    fn difference(f: Self::Doubles, g: Self::Doubles) -> Self::Doubles;
-
-    /// `f g + h`, rounded once.
-    fn fused(f: Self::Doubles, g: Self::Doubles, h: Self::Doubles) -> Self::Doubles;
-
-    /// Two columns, with the product of a limb and another one added as encoded doubles.
-    #[inline(always)]
-    fn plus_product(lower: Self, upper: Self, f: Self::Doubles, g: Self::Doubles) -> (Self, Self) {
-        let (top, both) = (Self::doubles(TOP), Self::doubles(TOP + MIDDLE));
-        let rounded = Self::fused(f, g, top);
-        let rest = Self::fused(f, g, Self::difference(both, rounded));
-        (lower.plus_bits(rest), upper.plus_bits(rounded))
-    }
+    /// Two columns, the upper one with `rounded = f g + TOP` added and the lower one with
+    /// `f g + (TOP + MIDDLE - rounded)`, each rounded once and added as it is encoded.
+    fn plus_product(lower: Self, upper: Self, f: Self::Doubles, g: &Self::Doubles) -> (Self, Self);
 }
 
 /// A multiple of the modulus, limb by limb, of which each limb has `51 + log2(times)` bits.
@@ -220,8 +205,8 @@ const EXPONENT_103: u64 = (1023 + 103) << 52;
 pub const MIDDLE: f64 = f64::from_bits(EXPONENT_52_AND_HALF);
 const EXPONENT_52_AND_HALF: u64 = (1023 + 52) << 52 | 1 << 51;
 
-/// What each column begins with: once it is folded, this takes away the encodings of `TOP` and `MIDDLE` once for
-/// each time that they were added, and gives what keeps the sum above zero.
+/// What each column begins with: once it is folded, this takes away the encodings of `TOP` and
+/// `MIDDLE` once for each time that they were added, and gives what keeps the sum above zero.
 const OFFSETS: [u64; 5] = {
     let mut encodings = [0_u64; 10];
     let mut at = 0;
@@ -256,36 +241,40 @@ pub fn product_of_doubles<const N: usize, L>(
 where
     L: FusedMultiplyAdd<N>,
 {
-    let mut right = [L::doubles(TOP); 5];
-    for at in 0..5 {
-        right[at] = g[at].to_doubles();
-    }
+    let (mut left, mut right) = ([f[0].to_doubles(); 5], [g[0].to_doubles(); 5]);
     let mut columns = [L::splat(0); 10];
     for at in 0..5 {
+        (left[at], right[at]) = (f[at].to_doubles(), g[at].to_doubles());
         columns[at] = L::splat(OFFSETS[at].wrapping_add(offset[at]));
     }
-    add_row::<N, L, 0>(&mut columns, f, &right);
-    add_row::<N, L, 1>(&mut columns, f, &right);
-    add_row::<N, L, 2>(&mut columns, f, &right);
-    add_row::<N, L, 3>(&mut columns, f, &right);
-    add_row::<N, L, 4>(&mut columns, f, &right);
+    // A loop over these would not be unrolled, and would keep all of them in memory.
+    add_column::<N, 0, L>(&mut columns, &left, &right);
+    add_column::<N, 1, L>(&mut columns, &left, &right);
+    add_column::<N, 2, L>(&mut columns, &left, &right);
+    add_column::<N, 3, L>(&mut columns, &left, &right);
+    add_column::<N, 4, L>(&mut columns, &left, &right);
+    add_column::<N, 5, L>(&mut columns, &left, &right);
+    add_column::<N, 6, L>(&mut columns, &left, &right);
+    add_column::<N, 7, L>(&mut columns, &left, &right);
+    add_column::<N, 8, L>(&mut columns, &left, &right);
     fold(&columns)
 }
 
-/// The products of the limb `I`, added to the columns from there on.
+/// Add the products whose lower halves are in one column. Column by column, few registers are in
+/// use at once.
 #[inline(always)]
-fn add_row<const N: usize, L, const I: usize>(
+fn add_column<const N: usize, const AT: usize, L: FusedMultiplyAdd<N>>(
     columns: &mut [L; 10],
-    f: &Element<L>,
+    left: &[L::Doubles; 5],
     right: &[L::Doubles; 5],
-) where
-    L: FusedMultiplyAdd<N>,
-{
-    let left = f[I].to_doubles();
-    for j in 0..5 {
-        let (lower, upper) = L::plus_product(columns[I + j], columns[I + j + 1], left, right[j]);
-        (columns[I + j], columns[I + j + 1]) = (lower, upper);
+) {
+    let (mut lower, mut upper) = (columns[AT], columns[AT + 1]);
+    for i in 0..5 {
+        if i <= AT && AT - i < 5 {
+            (lower, upper) = L::plus_product(lower, upper, left[i], &right[AT - i]);
+        }
     }
+    (columns[AT], columns[AT + 1]) = (lower, upper);
 }
 
 #[cfg(test)]

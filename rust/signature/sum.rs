@@ -129,8 +129,8 @@ fn gather<const N: usize, L: Lanes<N>>(row: Row<N>) -> Gathered<L> {
     Gathered { opposite: L::load(row.opposite), difference, total, product }
 }
 
-/// The columns, with the other sign in lanes whose bits are all set in `opposite`: modulo `2^64`, so
-/// that they may be added to what is larger.
+/// The columns, with the other sign in lanes whose bits are all set in `opposite`: modulo `2^64`,
+/// so that they may be added to what is larger.
 #[inline(always)]
 fn negated<const N: usize, L: Lanes<N>>(opposite: L, columns: &Element<L>) -> Element<L> {
     let mut negated = *columns;
