@@ -58,6 +58,7 @@ impl Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A malformed error with a formatted reason.
+#[cold]
 pub(crate) fn malformed<T>(reason: impl Into<String>) -> Result<T> {
     Err(Error::Malformed(reason.into()))
 }

@@ -35,16 +35,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let left = self.bytes.len() - self.position;
-        if count > left {
+        let left = &self.bytes[self.position..];
+        let Some((taken, _)) = left.split_at_checked(count) else {
+            let left = left.len();
             return malformed(format!("value ends early: {left} bytes left, want {count}"));
-        }
-        let taken = &self.bytes[self.position..self.position + count];
+        };
         self.position += count;
         Ok(taken)
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8> {
         Ok(self.take(1)?[0])
     }
@@ -54,6 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A big-endian integer of `width` bytes that must need more than `below` to be told.
+    #[inline]
     fn length(&mut self, width: usize, below: u64) -> Result<u64> {
         let value = self.take(width)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         if value < below {
@@ -63,6 +66,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of items of an array.
+    #[inline]
     pub fn array(&mut self) -> Result<usize> {
         let count = match self.byte()? {
             marker @ 0x90..=0x9f => u64::from(marker & 0x0f),
@@ -74,6 +78,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An array of exactly `count` items.
+    #[inline]
     pub fn array_of(&mut self, what: &str, count: usize) -> Result<()> {
         match self.array()? {
             got if got == count => Ok(()),
@@ -81,6 +86,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub fn uint(&mut self) -> Result<u64> {
         match self.byte()? {
             marker @ 0..=0x7f => Ok(u64::from(marker)),
@@ -93,6 +99,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A byte string of at most `limit` bytes.
+    #[inline]
     pub fn bin(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8]> {
         let count = match self.byte()? {
             0xc4 => self.length(1, 0)?,
@@ -105,6 +112,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A byte string of exactly `N` bytes.
+    #[inline]
     pub fn bin_of<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
         let bytes = self.bin(what, N)?;
         match bytes.try_into() {
@@ -114,6 +122,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text of at most `limit` bytes, in normal form C.
+    #[inline]
     pub fn text(&mut self, what: &'static str, limit: usize) -> Result<&'a str> {
         let count = match self.byte()? {
             marker @ 0xa0..=0xbf => u64::from(marker & 0x1f),

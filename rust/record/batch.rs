@@ -27,14 +27,14 @@ const TASK: usize = 1024;
 pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
     at_most("records in a batch", records.len(), limits::BATCH_RECORDS)?;
     let decode = |(number, records): (usize, &[&[u8]])| {
-        let fields = decode_each(number * limits::BUNDLE_RECORDS, records, |fields| fields)?;
+        let entries = decode_each(number * limits::BUNDLE_RECORDS, records, Entry::new)?;
         let mut writer = bundle_writer(records.iter().map(|record| record.len()));
         let span = |record: &&[u8]| {
             writer.bin(record);
             writer.len() - record.len()..writer.len()
         };
         let spans = records.iter().map(span).collect();
-        Ok(share(writer.into_bytes(), spans, fields))
+        Ok(share(writer.into_bytes(), spans, entries))
     };
     let pieces = records.par_chunks(limits::BUNDLE_RECORDS).enumerate().map(decode);
     in_order(pieces.collect())
@@ -42,16 +42,19 @@ pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
 
 /// Decode the records of bundles that follow each other, as `decode_all` would.
 pub fn decode_bundles(bundles: &[&[u8]]) -> Result<Vec<Record>> {
-    in_order(each_bundle(bundles, |begin, bundle, spans| {
-        let fields = decode_each(begin, &parts(bundle, &spans), |fields| fields)?;
-        Ok(share(bundle.to_vec(), spans, fields))
+    in_order(each_bundle(bundles, |begin, bundle| {
+        // Read once, from one end to the other, and then from the cache.
+        let bytes = bundle.to_vec();
+        let spans = split(&bytes)?;
+        let entries = decode_each(begin, &parts(&bytes, &spans), Entry::new)?;
+        Ok(share(bytes, spans, entries))
     })?)
 }
 
 /// The ids and the leaf hashes of stored bundles' records, for looking at them again.
 pub fn hash_bundles(bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
-    let hashes = each_bundle(bundles, |begin, bundle, spans| {
-        let records = parts(bundle, &spans);
+    let hashes = each_bundle(bundles, |begin, bundle| {
+        let records = split_bundle(bundle)?;
         let kept = decode_each(begin, &records, |fields| (fields.suite, fields.header))?;
         let suites: Vec<Suite> = kept.iter().map(|(suite, _)| *suite).collect();
         let both = records.iter().zip(kept);
@@ -62,11 +65,10 @@ pub fn hash_bundles(bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
     Ok(in_order(hashes)?.into_iter().unzip())
 }
 
-/// Work on each bundle over all threads: the position of its first record, its bytes, and where
-/// its records stand in them.
+/// Work on each bundle over all threads: the position of its first record, and its bytes.
 fn each_bundle<T: Send>(
     bundles: &[&[u8]],
-    work: impl Fn(usize, &[u8], Vec<Range<usize>>) -> Result<T> + Sync,
+    work: impl Fn(usize, &[u8]) -> Result<T> + Sync,
 ) -> Result<Vec<Result<T>>> {
     let (mut begins, mut end) = (Vec::with_capacity(bundles.len()), 0);
     for bundle in bundles {
@@ -75,7 +77,7 @@ fn each_bundle<T: Send>(
     }
     at_most("records in a batch", end, limits::BATCH_RECORDS)?;
     let each = bundles.par_iter().zip(begins);
-    Ok(each.map(|(bundle, begin)| work(begin, bundle, split(bundle)?)).collect())
+    Ok(each.map(|(bundle, begin)| work(begin, bundle)).collect())
 }
 
 /// What the pieces give, or the error of the first one that has one.
@@ -86,21 +88,26 @@ fn in_order<T>(pieces: Vec<Result<Vec<T>>>) -> Result<Vec<T>> {
 
 /// What is kept of each record, once it is decoded; the first one stands at `begin`.
 fn decode_each<T>(begin: usize, records: &[&[u8]], keep: impl Fn(Fields) -> T) -> Result<Vec<T>> {
-    let named = |(index, bytes): (usize, &&[u8])| match Fields::decode(bytes) {
-        Ok(fields) => Ok(keep(fields)),
-        Err(error) => Err(Error::MalformedItem { index, reason: error.to_string() }),
-    };
-    (begin..).zip(records).map(named).collect()
+    let mut kept = Vec::with_capacity(records.len());
+    for (index, bytes) in (begin..).zip(records) {
+        match Fields::decode(bytes) {
+            Ok(fields) => kept.push(keep(fields)),
+            Err(error) => return Err(Error::MalformedItem { index, reason: error.to_string() }),
+        }
+    }
+    Ok(kept)
 }
 
-/// Records that share their bytes.
-fn share(bytes: Vec<u8>, spans: Vec<Range<usize>>, fields: Vec<Fields>) -> Vec<Record> {
-    let suites: Vec<Suite> = fields.iter().map(|fields| fields.suite).collect();
-    let both = parts(&bytes, &spans).into_iter().zip(&fields);
-    let headers: Vec<&[u8]> = both.map(|(bytes, fields)| &bytes[fields.header.clone()]).collect();
+/// Records that share their bytes; where they stand and their ids are told here.
+fn share(bytes: Vec<u8>, spans: Vec<Range<usize>>, mut entries: Vec<Entry>) -> Vec<Record> {
+    let suites: Vec<Suite> = entries.iter().map(|entry| entry.fields.suite).collect();
+    let both = parts(&bytes, &spans).into_iter().zip(&entries);
+    let headers: Vec<&[u8]> =
+        both.map(|(bytes, entry)| &bytes[entry.fields.header.clone()]).collect();
     let ids = hash_ids(&suites, &headers);
-    let entry = |((span, fields), id)| Entry { span, fields, id };
-    let entries: Vec<Entry> = spans.into_iter().zip(fields).zip(ids).map(entry).collect();
+    for (entry, (span, id)) in entries.iter_mut().zip(spans.into_iter().zip(ids)) {
+        (entry.span, entry.id) = (span, id);
+    }
     let count = entries.len();
     let decoded = Arc::new(Decoded { bytes, entries });
     (0..count).map(|at| Record { decoded: decoded.clone(), at }).collect()

@@ -94,8 +94,16 @@ pub struct Draft<'a> {
     pub body: &'a [u8],
 }
 
+impl Entry {
+    /// What a record's bytes say, before it is known where in its bundle they stand.
+    fn new(fields: Fields) -> Self {
+        Self { span: 0..0, fields, id: [0; 32] }
+    }
+}
+
 impl Fields {
     /// Decode one record; its encoding is the only one it has.
+    #[inline]
     fn decode(bytes: &[u8]) -> Result<Self> {
         at_most("record bytes", bytes.len(), limits::RECORD_BYTES)?;
         let mut reader = Reader::new(bytes);
