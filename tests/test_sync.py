@@ -524,7 +524,8 @@ def test_what_a_peer_tells_late_is_no_offence_and_what_it_tells_falsely_is(
 
         follower.wake("a", forged)
 
-        assert [each.offence for each in follower.evidence] == ["forged"]
+        told = [(each.offence, each.path) for each in follower.evidence]
+        assert told == [("forged", "/v1/events")]
 
 
 def resting(follower: Follower, world: World) -> Ask:

@@ -104,15 +104,15 @@ class Channel:
         except aiohttp.ClientError as error:
             raise self._unreachable(error) from error
 
-    async def events(self, silence_s: float, limit_bytes: int) -> AsyncIterator[str]:
+    async def events(self, request: Request) -> AsyncIterator[str]:
         """The data of each event of the node's stream, until it ends.
 
         Raises ``UnavailableError`` where it breaks off, or is silent for too long.
         """
-        path = "/v1/events"
-        headers = self._signed("GET", path, b"")
+        headers = self._signed(request.method, request.path, request.body)
+        silence_s = request.timeout_ms / 1000
         try:
-            async with self._opened().get(self._url + path, headers=headers) as answer:
+            async with self._opened().get(self._url + request.path, headers=headers) as answer:
                 if answer.status != 200:
                     raise UnavailableError(f"event stream is refused with status {answer.status}")
                 data: list[str] = []
@@ -123,8 +123,8 @@ class Channel:
                         return
                     if line.startswith("data:"):
                         data.append(line.removeprefix("data:").removeprefix(" ").rstrip("\n"))
-                        if sum(map(len, data)) > limit_bytes:
-                            raise LimitError(f"event has more than {limit_bytes} bytes")
+                        if sum(map(len, data)) > request.limit_bytes:
+                            raise LimitError(f"event has more than {request.limit_bytes} bytes")
                     elif line == "\n" and data:
                         yield "\n".join(data)
                         data = []

@@ -65,6 +65,7 @@ from ledgercore.sync.messages import (
     ask_blocks,
     ask_checkpoint,
     ask_consistency,
+    ask_events,
     decode_frames,
     decode_hashes,
     decode_text,
@@ -239,7 +240,8 @@ class NodeClient:
         it; none is older than the one before.
         """
         last: Checkpoint | None = None
-        async for note in self._channel.events(self._patience.silence_s, NOTE_BYTES):
+        request = ask_events(round(self._patience.silence_s * 1000))
+        async for note in self._channel.events(request):
             now = self.anchor.verify_checkpoint(note)
             if last is not None:
                 self._check_not_back(last, now)

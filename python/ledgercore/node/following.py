@@ -44,7 +44,7 @@ from ledgercore.node.submission import Submitted
 from ledgercore.proofs import Promise, SplitView
 from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Evidence, Follower, begin_copy
-from ledgercore.sync.messages import NOTE_BYTES, Response, ask_checkpoint
+from ledgercore.sync.messages import Response, ask_checkpoint, ask_events
 from ledgercore.waiting import deadline, sleep
 
 __all__ = ["Following", "Relay", "open_copy"]
@@ -52,7 +52,6 @@ __all__ = ["Following", "Relay", "open_copy"]
 EVIDENCE_FILES = 64
 """Files of each kind that are kept at most: a peer that lies does it again and again."""
 
-SILENCE_S = 60.0
 RETRY_S = 1.0
 """Between two attempts at a peer's event stream, or the first two at its genesis, but for a random
 part."""
@@ -292,7 +291,7 @@ class Following:
         """Have a peer tell when it has something new; without it the follower asks now and then."""
         while channel.member not in self._shut_out:
             with suppress(LedgerError):
-                async for note in channel.events(SILENCE_S, NOTE_BYTES):
+                async for note in channel.events(ask_events()):
                     await self._decide(channel.member, partial(self._told, channel.member, note))
             await sleep(_drawn(2 * RETRY_S, self._entropy))
 

@@ -40,6 +40,7 @@ from ledgercore.sync.messages import (
     ask_blocks,
     ask_checkpoint,
     ask_consistency,
+    ask_events,
     decode_frames,
     decode_hashes,
     decode_text,
@@ -158,7 +159,7 @@ class Follower:
             return
         found.standing.ready_ms = min(found.standing.ready_ms, self._now_ms())
         if self._is_idle(found) and self._is_news(found, note):
-            self._take_checkpoint(found, Ask(peer, ask_checkpoint()), note.encode())
+            self._take_checkpoint(found, Ask(peer, ask_events()), note.encode())
         else:
             found.woken = True
 

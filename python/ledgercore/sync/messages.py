@@ -30,6 +30,7 @@ __all__ = [
     "ask_checkpoint",
     "ask_consistency",
     "ask_cosignature",
+    "ask_events",
     "ask_snapshot",
     "decode_frames",
     "decode_hashes",
@@ -58,6 +59,7 @@ BLOCKS_AT_ONCE = 1024
 
 SHORT_MS = 3_000
 LONG_MS = 10_000
+SILENCE_MS = 60_000
 
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
@@ -71,7 +73,10 @@ Kind = Literal["", "checkpoint", "consistency", "blocks", "snapshot", "cosignatu
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a peer: ``limit_bytes`` and ``timeout_ms`` bound the whole answer."""
+    """What is asked of a peer: ``limit_bytes`` and ``timeout_ms`` bound the whole answer.
+
+    Of a stream they bound each event, and the silence before it.
+    """
 
     method: Literal["GET", "POST"]
     path: str
@@ -95,6 +100,11 @@ def ask_checkpoint(height: int | None = None) -> Request:
     """The newest signed checkpoint, or that of a height."""
     path = "/v1/checkpoint" if height is None else f"/v1/checkpoint/{height}"
     return Request("GET", path, NOTE_BYTES, SHORT_MS, kind="checkpoint")
+
+
+def ask_events(silence_ms: int = SILENCE_MS) -> Request:
+    """Each newer checkpoint as soon as there is one, in a stream without end."""
+    return Request("GET", "/v1/events", NOTE_BYTES, silence_ms, kind="checkpoint")
 
 
 def ask_consistency(first: int, second: int) -> Request:
