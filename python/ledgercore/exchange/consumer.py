@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from ledgercore._core import group_commit, group_number, hash_domain
 from ledgercore.arguments import typed_methods
 from ledgercore.errors import InvalidError, MalformedError, UntrustedError
-from ledgercore.exchange.acceptable import check_acceptable
 from ledgercore.exchange.agreement import ConsumerAgreements
+from ledgercore.exchange.content import received_names
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.kept import keep_proposal
@@ -249,16 +249,12 @@ class Consumer(Recipient):
         return [Draft(self._key, ExchangeRestrict(intent, basis, until_ms)) for intent in intents]
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
-        """Erase payloads, salts and keys from the vault, and promise so on the ledger.
+        """Promise that payloads, salts and keys are gone: they are erased once that is ordered.
 
-        With the delivery key goes whatever is sealed for it, opened before or not. Raises what the
-        ledger would refuse one of them with, with nothing erased: ``E_EXCHANGE_STATE`` where
-        nothing was admitted or it is erased already, ``MalformedError`` for a basis that is none.
+        With the delivery key goes whatever is sealed for it, opened before or not. The ledger
+        refuses it with ``E_EXCHANGE_STATE`` where nothing was admitted or it is erased already.
         """
-        bodies = [ExchangeErase(intent, basis) for intent in intents]
-        check_acceptable(self._ledger, self._key.public_key, bodies)
-        self.forget(intents)
-        return [Draft(self._key, body) for body in bodies]
+        return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps no content of these exchanges, nor a key to any."""
@@ -272,7 +268,7 @@ class Consumer(Recipient):
             state = self._state(intent)
             if state.admission is None:
                 refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
-        return self._kept(intents)
+        return received_names(self._ledger, intents)
 
 
 def _check_amount(amount: int) -> None:

@@ -16,10 +16,15 @@ from ledgercore.arguments import typed_methods
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
-from ledgercore.exchange.acceptable import check_acceptable
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
+from ledgercore.exchange.content import (
+    corrections_folder,
+    destroy,
+    given_folders,
+    sealed_folder,
+)
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.kept import keep_proposal, kept_proposal
@@ -275,7 +280,7 @@ class Provider:
             audit_copy=None if copy is None else copy_hash(suite, copy),
         )
         # Kept under the hash that the admit names: sealing again takes nothing from this.
-        name = _sealed(intent, body.ciphertext_hash)
+        name = sealed_folder(intent, body.ciphertext_hash)
         kept = [(f"{name}/ciphertext", ciphertext), (f"{name}/key", key)]
         if copy is not None:
             kept.append((f"{name}/audit-copy", encode_message(copy)))
@@ -375,19 +380,15 @@ class Provider:
         """
         encoded = encode_message(release)
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
-        self._vault.store([(f"{_sealed(release.exchange)}sent/{commitment.hex()}", encoded)])
+        self._vault.store([(f"{sealed_folder(release.exchange)}sent/{commitment.hex()}", encoded)])
         return Draft(self._key, ExchangeRelease(release.exchange, commitment))
 
     def void(self, intent: bytes, code: str) -> Draft:
-        """Say that no key was sent and none will be: what was sealed is erased first.
+        """Say that no key was sent and none will be; once ordered, what was sealed is erased.
 
-        Raises what the ledger would refuse it with, such as ``E_EXCHANGE_STATE`` after a release
-        that is on record, with nothing erased.
+        The ledger refuses it with ``E_EXCHANGE_STATE`` after a release that is on record.
         """
-        body = ExchangeVoid(intent, code)
-        check_acceptable(self._ledger, self._key.public_key, [body])
-        self._vault.erase(self._vault.names(_sealed(intent)))
-        return Draft(self._key, body)
+        return Draft(self._key, ExchangeVoid(intent, code))
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
         """Revoke for a subject that lost its key; the evidence stays here, behind a commitment."""
@@ -411,30 +412,25 @@ class Provider:
         correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))
         encoded = encode_message(correction)
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
-        self._vault.store([(f"{_corrections(intent)}{commitment.hex()}", encoded)])
+        self._vault.store([(f"{corrections_folder(intent)}{commitment.hex()}", encoded)])
         return Draft(self._key, ExchangeCorrect(intent, commitment)), correction
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
-        """Forget what was sealed for exchanges that are over, and promise so on the ledger.
+        """Promise that nothing is kept of what was sealed for exchanges that are over.
 
-        Raises what the ledger would refuse one of them with, such as ``E_EXCHANGE_STATE`` before
-        it is over, or ``MalformedError`` for a basis that is none, with nothing erased.
+        It is erased, and what was corrected with it, once the promise is ordered. The ledger
+        refuses it with ``E_EXCHANGE_STATE`` before an exchange is over.
         """
-        bodies = [ExchangeForget(intent, basis) for intent in intents]
-        check_acceptable(self._ledger, self._key.public_key, bodies)
-        self.forget(intents)
-        return [Draft(self._key, body) for body in bodies]
+        return [Draft(self._key, ExchangeForget(intent, basis)) for intent in intents]
 
     def forget(self, intents: Sequence[bytes]) -> int:
-        """Erase payloads and keys that the consumers have acknowledged, and what was corrected."""
-        return self._vault.erase(
-            name for folder in _folders(intents) for name in self._vault.names(folder)
-        )
+        """Erase at once, with no promise, what was sealed and corrected; how many items it was."""
+        return destroy(self._vault, given_folders(intents))
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps nothing sealed for these exchanges or corrected."""
         ledger = self._ledger
-        names, now_ms = _folders(intents), self._now_ms()
+        names, now_ms = given_folders(intents), self._now_ms()
         return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _now_ms(self) -> int:
@@ -442,7 +438,7 @@ class Provider:
         return self._ledger.time_ms
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
-        kept = self._vault.load(f"{_sealed(intent, admission.ciphertext_hash)}/{part}")
+        kept = self._vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/{part}")
         if kept is None:
             raise UntrustedError(f"no {part} is kept for exchange {intent.hex()[:16]}")
         return kept
@@ -491,21 +487,6 @@ def _check_sealable(state: ExchangeState) -> None:
         check_delivery_key(state.delivery_key)
     except InvalidError as error:
         refuse("E_KEY", str(error))
-
-
-def _sealed(intent: bytes, ciphertext_hash: bytes = b"") -> str:
-    """Where a vault keeps what was sealed for an exchange, or one ciphertext of it."""
-    return f"exchange/{intent.hex()}/sealed/{ciphertext_hash.hex()}"
-
-
-def _corrections(intent: bytes) -> str:
-    """Where a vault keeps what it said to be otherwise in an exchange, each by its commitment."""
-    return f"exchange/{intent.hex()}/correction/"
-
-
-def _folders(intents: Sequence[bytes]) -> list[str]:
-    """Where content of exchanges is kept."""
-    return [folder(intent) for intent in intents for folder in (_sealed, _corrections)]
 
 
 def _encode_readable(leaves: Sequence[Leaf], intent: bytes) -> bytes:

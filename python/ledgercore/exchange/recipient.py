@@ -22,6 +22,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.audit_copy import verify_copy
+from ledgercore.exchange.content import delivery_key_name, destroy, received_names
 from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.messages import (
     Delivery,
@@ -110,7 +111,7 @@ class Recipient:
             body = ExchangeIntent(request.consent, commitment, key, lapses_ms)
             drafts.append(Draft(self._key, body))
             items.append((f"request/{commitment.hex()}", encode_message(request)))
-            items.append((_delivery_key(body), private))
+            items.append((delivery_key_name(body), private))
         self._vault.store(items)
         return drafts
 
@@ -230,7 +231,7 @@ class Recipient:
         admit, state = read_admit(release, intent, ledger.trust_anchor)
         assert state.admission is not None, "an admitted state has an admission"
         check_ciphertext(ledger.suite, delivery, state.admission)
-        private = self._vault.load(_delivery_key(state))
+        private = self._vault.load(delivery_key_name(state))
         if private is None:
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
         check_not_ended(intent, self._state(intent))
@@ -297,8 +298,8 @@ class Recipient:
     def time_out(self, intent: bytes) -> Draft:
         """Say that no key came in time, which gives the use back.
 
-        The private half of the delivery key is destroyed first: a key that came late opens nothing.
-        Raises ``E_EXCHANGE_STATE``, with nothing destroyed, before the admit's deadline.
+        Once that is ordered the private half of the delivery key is destroyed: a key that comes
+        late opens nothing. Raises ``E_EXCHANGE_STATE`` before the admit's deadline.
         """
         state = self._state(intent)
         status = exchange_status_at(state, self._now_ms())
@@ -306,7 +307,6 @@ class Recipient:
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
         if self._vault.load(f"exchange/{intent.hex()}/release") is not None:
             refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
-        self._vault.erase([_delivery_key(state)])
         return Draft(self._key, ExchangeTimeOut(intent))
 
     def forget(self, intents: Sequence[bytes]) -> int:
@@ -314,24 +314,7 @@ class Recipient:
 
         With the delivery key goes whatever is sealed for it, opened before or not.
         """
-        return self._destroy(self._kept(intents))
-
-    def _destroy(self, names: Sequence[str]) -> int:
-        """Erase items, and all that is in a folder; how many there were."""
-        vault = self._vault
-        return vault.erase(
-            each for name in names for each in (vault.names(name) if name[-1] == "/" else [name])
-        )
-
-    def _kept(self, intents: Sequence[bytes]) -> list[str]:
-        """Where content of exchanges and the keys to it are kept; a folder ends with a slash."""
-        names = []
-        for intent in intents:
-            kept = f"exchange/{intent.hex()}"
-            names += [_delivery_key(self._state(intent)), f"{kept}/payload", f"{kept}/stream-key"]
-            names += [f"{kept}/unwanted", objection_name(intent), f"{kept}/delivery"]
-            names.append(f"{kept}/correction")
-        return names
+        return destroy(self._vault, received_names(self._ledger, intents))
 
     def _now_ms(self) -> int:
         """The ledger's time, which is its newest block's."""
@@ -367,11 +350,6 @@ def check_payload(
     if got != request.fields:
         refuse("E_SCOPE", f"fields are {list(got)}, want {list(request.fields)}")
     return {leaf.name: leaf.value for leaf in leaves}
-
-
-def _delivery_key(of: ExchangeIntent | ExchangeState) -> str:
-    """Where the vault keeps the private half: of each exchange, though two have one request."""
-    return f"request/{of.request_commitment.hex()}/{of.delivery_key.hex()}/delivery-key"
 
 
 def _content_root(value: Value, manifest: Manifest) -> bytes:

@@ -13,7 +13,8 @@ and a restored backup, is settled by the ledger's view of the key's chain, which
 - behind it: everything kept was ordered, or others were in its place. The party goes on from there.
 
 A refused record does not count in its signer's chain, and the next one takes its sequence: that
-is done only once the ledger has refused the first.
+is done only once the ledger has refused the first. What an ordered one says is gone from the vault
+is destroyed before the row is written over.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from ledgercore import keys
 from ledgercore._core import Record
 from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
+from ledgercore.exchange.content import PROMISES, is_there
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.vault import Vault
 
-__all__ = ["Content", "Kept", "RecordSigner", "outstanding", "release", "reserve"]
+__all__ = ["Content", "Kept", "RecordSigner", "outstanding", "promised", "release", "reserve"]
 
 Content = tuple[str, bytes]
 """A record's kind and its encoded body."""
@@ -51,6 +53,9 @@ class RecordSigner:
     def __init__(self, key: keys.Signer, vault: Vault) -> None:
         self._key = key
         self.vault = vault
+        self.fulfilled: set[bytes] = set()
+        """Records among those kept of which all is destroyed that they say is gone. What comes
+        under the same names afterwards is not what they were about."""
 
     @property
     def public_key(self) -> bytes:
@@ -94,23 +99,25 @@ def reserve(
 ) -> dict[bytes, list[Record]] | None:
     """The records of a vault's signers by key, each kept durable before it was signed.
 
-    None where a signer has other records ``outstanding``: they go first, and nothing was kept. To
-    ask again for what is outstanding gives the same records. No two processes reserve one sequence.
+    None where a signer has other records ``outstanding``, or has ``promised`` to destroy what is
+    still there: that goes first, and nothing was kept. To ask again for what is outstanding gives
+    the same records. No two processes reserve one sequence.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
     with vault.transaction(), ledger.moment():
         for signer, contents in asked:
             left = outstanding(ledger, signer)
-            if not left:
+            if left and [(record.kind, record.body) for record in left] == list(contents):
+                signed[signer.public_key] = left
+            elif left or is_there(ledger, vault, promised(ledger, signer)):
+                return None
+            else:
                 position = ledger.next_position(signer.public_key)
                 new.append((signer, Kept(*position, tuple(contents))))
-            elif [(record.kind, record.body) for record in left] == list(contents):
-                signed[signer.public_key] = left
-            else:
-                return None
         vault.store([signer.item(ledger.network, kept) for signer, kept in new])
     for signer, kept in new:
+        signer.fulfilled.clear()
         signed[signer.public_key] = signer.records(ledger, kept)
     return signed
 
@@ -141,6 +148,16 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
     if begin and records[begin - 1].id != previous:
         return []  # refused once, and others ordered since: what is left can follow nothing
     return records[begin:]
+
+
+def promised(ledger: Ledger, signer: RecordSigner) -> list[Record]:
+    """Records that the signer kept and the ledger has, of which more is to be destroyed."""
+    kept = signer.load(ledger.network)
+    if kept is None or not any(kind in PROMISES for kind, _ in kept.contents):
+        return []
+    records = [each for each in signer.records(ledger, kept) if each.kind in PROMISES]
+    left = [each for each in records if each.id not in signer.fulfilled]
+    return [each for each in left if ledger.find(each.id) is not None]
 
 
 def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[RecordSigner, Record]]) -> None:

@@ -7,6 +7,9 @@ A refused record does not count in its signer's chain, so the signer's later one
 signed as following it, are refused with it. They are signed again and resubmitted; nothing is
 lost, and each signer's own order stays. They then stand after what others had submitted behind
 them, so that a record which builds on another signer's belongs in a later call.
+
+What an accepted record says is gone is destroyed before its call returns
+(``ledgercore.exchange.content``).
 """
 
 from __future__ import annotations
@@ -19,7 +22,15 @@ from ledgercore import records
 from ledgercore._core import Record
 from ledgercore.arguments import typed
 from ledgercore.errors import RefusedError
-from ledgercore.exchange.signer import Content, RecordSigner, outstanding, release, reserve
+from ledgercore.exchange.content import PROMISES, destroy_promised
+from ledgercore.exchange.signer import (
+    Content,
+    RecordSigner,
+    outstanding,
+    promised,
+    release,
+    reserve,
+)
 from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
 from ledgercore.vault import Vault
@@ -55,6 +66,9 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     What an earlier call kept and did not bring to its end, because of a crash, is submitted first;
     where these are the same drafts again, as the same records. A restarted program has no drafts:
     it calls ``resume`` first.
+
+    What an accepted one says is gone is gone on return. Where the vault cannot destroy it now its
+    error is raised, with the drafts ordered: ``resume`` destroys it.
     """
     answers: dict[int, Submitted] = {}
     waiting = list(range(len(drafts)))
@@ -62,6 +76,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
         signed = _sign(ledger, [drafts[at] for at in waiting])
         results = ledger.submit_many([record.encode() for _, record in signed])
         refused: dict[bytes, _Signed] = {}
+        accepted: list[_Signed] = []
         again = []
         for at, (signer, record), result in zip(waiting, signed, results, strict=True):
             if record.key in refused:
@@ -71,6 +86,8 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
                 answers[at] = result
             else:
                 answers[at] = Accepted(record.id, result)
+                accepted.append((signer, record))
+        _destroy(ledger, accepted)  # while the vault still keeps what was signed
         _release(ledger, refused.values())
         waiting = again
     return [answers[at] for at in range(len(drafts))]
@@ -89,10 +106,13 @@ def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
 def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     """Submit again what the signers had reserved, and what the ledger has not ordered.
 
+    And destroy what ordered records of theirs say is gone, where a crash came before that.
+
     Call it first after a restart, or after a vault was restored: with ``party.signer`` of a member
     and ``subject.signers()``. A record that is made again is another one, with salts of its own,
     and would be ordered beside the first. What had been ordered before is not in the answer.
     """
+    signers = list(signers)
     left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
     results = ledger.submit_many([record.encode() for _, record in left])
     answers: list[Submitted] = []
@@ -103,6 +123,7 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
             answers.append(result)
         else:
             answers.append(Accepted(record.id, result))
+    _destroy(ledger, [(signer, each) for signer in signers for each in promised(ledger, signer)])
     _release(ledger, refused.values())
     return answers
 
@@ -111,7 +132,8 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
 def sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[Record]:
     """The records that ``submit`` orders of the same drafts, each kept before it is signed.
 
-    So a revocation can be promised before it is submitted: ``docs/spec/promise.md``.
+    So a revocation can be promised before it is submitted: ``docs/spec/promise.md``. Whoever then
+    submits records otherwise calls ``resume`` after it, for what they say is gone.
     """
     return [record for _, record in _sign(ledger, drafts)]
 
@@ -131,6 +153,14 @@ def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
             resume(ledger, [signer for signer, _ in group])
         signed |= {name: iter(made) for name, made in reserved.items()}
     return [(signer, next(signed[signer.public_key])) for signer, _ in drafts]
+
+
+def _destroy(ledger: Ledger, ordered: Iterable[_Signed]) -> None:
+    for vault, group in _by_vault(ordered):
+        destroy_promised(ledger, vault, [record for _, record in group])
+        for signer, record in group:
+            if record.kind in PROMISES:
+                signer.fulfilled.add(record.id)
 
 
 def _release(ledger: Ledger, refused: Iterable[_Signed]) -> None:
