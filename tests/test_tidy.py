@@ -74,6 +74,26 @@ def test_imports_go_downward() -> None:
     assert join([tidy.upward_imports(*source) for source in [*PYTHON, *STUBS]]) == ""
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from ledgercore.node import feed\n",
+        "def f():\n    from ledgercore.node.feed import Feed\n",
+        "if TYPE_CHECKING:\n    import ledgercore.node.feed\n",
+    ],
+)
+def test_circle_rule_reports(text: str) -> None:
+    begin = "from ledgercore.node.logs import Log\n"
+    there = {"python/ledgercore/node/logs.py": "", "python/ledgercore/node/feed.py": begin}
+
+    assert tidy.circles(there) == []
+    assert tidy.circles(there | {"python/ledgercore/node/logs.py": text})
+
+
+def test_no_modules_import_each_other() -> None:
+    assert tidy.circles({source.path: source.text for source in PYTHON}) == []
+
+
 # Seams.
 
 

@@ -1,6 +1,6 @@
 """The house rules as functions: each takes a file's path and text, and lists what breaks them."""
 
-from tidy.layers import LAYERS, layer_of, upward_imports
+from tidy.layers import LAYERS, circles, layer_of, upward_imports
 from tidy.limits import limits_of_core, second_limits
 from tidy.rust import KERNELS, core_effects, module_of, upward_modules
 from tidy.rust import long_functions as long_rust_functions
@@ -27,6 +27,7 @@ __all__ = [
     "banned_names",
     "banned_words",
     "bare_refusals",
+    "circles",
     "core_effects",
     "direct_calls",
     "error_style",

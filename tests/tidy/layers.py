@@ -2,13 +2,14 @@
 
 The layers stand in ``LAYERS``, lowest first. A module may import its own layer and those before
 it, also inside functions and under ``TYPE_CHECKING``; the package's root imports any layer and no
-layer imports the root.
+layer imports the root. No modules import each other in a circle, inside a layer either.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 
-__all__ = ["LAYERS", "layer_of", "upward_imports"]
+__all__ = ["LAYERS", "circles", "layer_of", "upward_imports"]
 
 PACKAGE = "ledgercore"
 LAYERS = (
@@ -87,3 +88,36 @@ def upward_imports(path: str, text: str) -> list[str]:
         elif LAYERS.index(layer) > LAYERS.index(own):
             found.append(f"{path}:{line}: {own} imports {layer}, a layer above it")
     return found
+
+
+def _module_of(path: str) -> str:
+    """``python/ledgercore/store/__init__.py`` is ``ledgercore.store``."""
+    parts = path.removeprefix("python/").removesuffix(".py").split("/")
+    return ".".join(parts[:-1] if parts[-1] == _ROOT else parts)
+
+
+def _imported_modules(text: str, modules: Mapping[str, object]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                found.add(module if module in modules else str(node.module))
+    return found & modules.keys()
+
+
+def circles(texts: Mapping[str, str]) -> list[str]:
+    """A circle of modules that import each other, if there is one, of all texts by path.
+
+    The root is left out, which resolves names when they are first used.
+    """
+    modules = {_module_of(path): text for path, text in texts.items()}
+    modules.pop(PACKAGE, None)
+    graph = {module: _imported_modules(text, modules) for module, text in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [f"modules import each other: {' <- '.join(error.args[1])}"]
+    return []

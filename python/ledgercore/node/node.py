@@ -28,15 +28,15 @@ from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.membership import Membership
 from ledgercore.node.metrics import Metrics
+from ledgercore.node.ordering import Ordering, Promising
 from ledgercore.node.own_key import KeyFault
 from ledgercore.node.promising import Promises
 from ledgercore.node.submission import Submitted
-from ledgercore.proofs import Promise
 from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
 
-__all__ = ["Background", "Connections", "Node", "Ordering", "Promising"]
+__all__ = ["Background", "Connections", "Node"]
 
 THREADS = 8
 """Calls of the ledger at a time: those that submit share blocks."""
@@ -48,31 +48,6 @@ LOOK_S = 1.0
 """How often a node looks for blocks and cosignatures that others have put into its ledger."""
 
 ResultT = TypeVar("ResultT")
-
-
-class Ordering(Protocol):
-    """Whatever brings records in order: the ledger's one writer, or the way to it.
-
-    An engine that several members run can take its place: it decides which records come next and
-    when a block ends, and hands each block on with a signed checkpoint. That names neither the
-    engine nor a time, so that receipts, proofs and copies stay what they are.
-    """
-
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
-        """Each record's index or the rule it was refused by; durable in the node's own file.
-
-        Where the records end the key that the node itself asks with, its file may not have them:
-        then there are receipts. To submit the same records again gives the same outcomes.
-        """
-        ...
-
-
-class Promising(Protocol):
-    """Whoever has the operator promise that a revocation will be on the ledger."""
-
-    async def promise(self, record: bytes) -> Promise:
-        """The operator's promise; the record is ordered meanwhile."""
-        ...
 
 
 class Connections(Protocol):

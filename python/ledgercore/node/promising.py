@@ -8,26 +8,51 @@ one, and no receipt, sends the record again, here or to another node.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from ledgercore.errors import LedgerError, RefusedError, UnavailableError
+from ledgercore.ledger import Ledger
+from ledgercore.node.feed import Feed
+from ledgercore.node.limits import Limits
+from ledgercore.node.logs import Log
+from ledgercore.node.metrics import Metrics
+from ledgercore.node.ordering import Ordering
 from ledgercore.proofs import Promise
 from ledgercore.waiting import sleep
 
-if TYPE_CHECKING:
-    from ledgercore.node.node import Node
-
 __all__ = ["Promises"]
+
+ResultT = TypeVar("ResultT")
 
 AGAIN_S = 1.0
 """After an attempt to order that failed, as where the disk is full."""
 
 
+class Host(Protocol):
+    """The node that promises, as far as that needs it."""
+
+    ledger: Ledger
+    limits: Limits
+    log: Log
+    metrics: Metrics
+    feed: Feed
+    ordering: Ordering
+
+    async def ask(self, call: Callable[[], ResultT]) -> ResultT:
+        """Run a call of the ledger on a thread."""
+        ...
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Notice how a task ended."""
+        ...
+
+
 class Promises:
     """The operator's node: it signs and orders; any other node's ledger is open for reading."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Host) -> None:
         self._node = node
         self._ordering: set[asyncio.Task[None]] = set()
 
