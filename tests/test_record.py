@@ -223,7 +223,7 @@ def test_a_batch_keeps_ids_leaves_and_order(count: int) -> None:
     assert batch.ids() == verified.ids() == [Record.decode(record).id for record in records]
     assert batch.leaf_hashes() == verified.leaf_hashes() == leaves
     assert [verified[at].encode() for at in range(count)] == records
-    with pytest.raises(IndexError, match=f"position is {count}, want below {count}"):
+    with pytest.raises(IndexError, match=f"position is {count}, want 0 to below {count}"):
         verified[count]
 
 

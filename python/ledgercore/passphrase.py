@@ -67,6 +67,8 @@ def seal_with_passphrase(
     key: bytes, use: str, passphrase: bytes, entropy: Entropy, cost: int = COST
 ) -> bytes:
     """The text of a sealed key; ``use`` says what the key is for."""
+    if not MIN_COST <= cost <= MAX_COST:
+        raise LimitError(f"cost is {cost}, want {MIN_COST} to {MAX_COST}")
     salt = entropy.bytes(_SALT_BYTES)
     cipher = AESGCM(_stretch(passphrase, salt, cost))
     sealed = cipher.encrypt(_NONCE, key, _bound(use, cost, salt))

@@ -6,6 +6,7 @@ use pyo3::types::PyBytes;
 
 use super::bytes::{array, join, joined_hashes, slices};
 use super::map::{self, Map, PyClaim};
+use super::number;
 use super::pool::detach;
 use super::tree::{Frontier, PyTile, named};
 use crate::block;
@@ -20,11 +21,11 @@ impl Block {
     #[new]
     #[pyo3(signature = (*, height, parent, time_ms, first_index, count, tree_root, state_root))]
     fn new(
-        height: u64,
+        #[pyo3(from_py_with = number::height)] height: u64,
         parent: &[u8],
-        time_ms: u64,
-        first_index: u64,
-        count: u64,
+        #[pyo3(from_py_with = number::time_ms)] time_ms: u64,
+        #[pyo3(from_py_with = number::first_index)] first_index: u64,
+        #[pyo3(from_py_with = number::count)] count: u64,
         tree_root: &[u8],
         state_root: &[u8],
     ) -> PyResult<Self> {
@@ -48,7 +49,7 @@ impl Block {
         states: &Map,
         leaf_hashes: &[u8],
         changes: Vec<PyClaim>,
-        time_ms: u64,
+        #[pyo3(from_py_with = number::time_ms)] time_ms: u64,
     ) -> PyResult<(Self, Frontier, Vec<PyTile<'py>>, Map)> {
         let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
         let changes = map::claims(&changes);
@@ -65,7 +66,7 @@ impl Block {
         states: &Map,
         bundles: Vec<PyBackedBytes>,
         changes: Vec<PyClaim>,
-        time_ms: u64,
+        #[pyo3(from_py_with = number::time_ms)] time_ms: u64,
     ) -> PyResult<(Self, Vec<PyTile<'py>>, Bound<'py, PyBytes>)> {
         let (bundles, changes) = (slices(&bundles), map::claims(&changes));
         let again = || self.0.again(&frontier.0, &states.0, &bundles, &changes, time_ms);

@@ -8,6 +8,7 @@ use pyo3::types::PyBytes;
 
 use super::block::Block;
 use super::bytes::array;
+use super::number;
 use super::pool::Beside;
 use super::signature::SigningKey;
 use crate::error::malformed;
@@ -25,9 +26,9 @@ impl Checkpoint {
     #[pyo3(signature = (*, origin, size, root, height, block_hash, state_root))]
     fn new(
         origin: String,
-        size: u64,
+        #[pyo3(from_py_with = number::size)] size: u64,
         root: &[u8],
-        height: u64,
+        #[pyo3(from_py_with = number::height)] height: u64,
         block_hash: &[u8],
         state_root: &[u8],
     ) -> PyResult<Self> {
@@ -116,7 +117,7 @@ pub fn cosign_checkpoint(
     note: &str,
     name: &str,
     key: &SigningKey,
-    time_s: u64,
+    #[pyo3(from_py_with = number::time_s)] time_s: u64,
 ) -> PyResult<String> {
     let mut note = cosignable(note)?;
     note.cosign(name, &key.0, time_s)?;
@@ -141,7 +142,7 @@ pub fn attach_signature(
 pub fn cosigned_message<'py>(
     py: Python<'py>,
     note: &str,
-    time_s: u64,
+    #[pyo3(from_py_with = number::time_s)] time_s: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &cosignable(note)?.cosigned(time_s)?))
 }
@@ -152,7 +153,7 @@ pub fn attach_cosignature(
     note: &str,
     name: &str,
     public_key: &[u8],
-    time_s: u64,
+    #[pyo3(from_py_with = number::time_s)] time_s: u64,
     signature: &[u8],
 ) -> PyResult<String> {
     let (mut note, key) = (cosignable(note)?, array("public key", public_key)?);
@@ -253,7 +254,7 @@ impl Anchor {
         suite: &str,
         operator_key: &[u8],
         witnesses: Vec<(String, PyBackedBytes)>,
-        quorum: usize,
+        #[pyo3(from_py_with = number::quorum)] quorum: u64,
     ) -> PyResult<Self> {
         let witnesses = witnesses
             .into_iter()
@@ -265,7 +266,8 @@ impl Anchor {
             suite: Suite::from_name(suite)?,
             operator_key: array("operator key", operator_key)?,
             witnesses,
-            quorum,
+            // More than there can be witnesses is refused as such.
+            quorum: usize::try_from(quorum).unwrap_or(usize::MAX),
         };
         Ok(Self {
             anchor: Arc::new(anchor.check()?),

@@ -5,6 +5,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, hashes, list};
+use super::number;
 use super::pool::detach;
 use crate::group;
 
@@ -19,7 +20,7 @@ pub fn group_number<'py>(py: Python<'py>, wide: &[u8]) -> PyResult<Bytes<'py>> {
 pub fn group_deal<'py>(
     py: Python<'py>,
     coefficients: Vec<PyBackedBytes>,
-    holders: u64,
+    #[pyo3(from_py_with = number::holders)] holders: u64,
 ) -> PyResult<(Vec<Bytes<'py>>, Vec<Bytes<'py>>)> {
     let coefficients = coefficients
         .iter()
@@ -33,7 +34,7 @@ pub fn group_deal<'py>(
 #[pyfunction]
 pub fn group_verify_deal(
     commitments: Vec<PyBackedBytes>,
-    holder: u64,
+    #[pyo3(from_py_with = number::holder)] holder: u64,
     number: &[u8],
 ) -> PyResult<()> {
     let commitments = hashes("commitment", &commitments)?;
@@ -44,7 +45,7 @@ pub fn group_verify_deal(
 pub fn group_share_keys<'py>(
     py: Python<'py>,
     dealt: Vec<Vec<PyBackedBytes>>,
-    holders: u64,
+    #[pyo3(from_py_with = number::holders)] holders: u64,
 ) -> PyResult<(Bytes<'py>, Vec<Bytes<'py>>)> {
     let dealt =
         dealt.iter().map(|each| hashes("commitment", each)).collect::<crate::Result<Vec<_>>>()?;

@@ -11,6 +11,7 @@ mod error;
 mod group;
 mod hashing;
 mod map;
+mod number;
 mod receipt;
 mod pool;
 mod record;

@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 use super::bytes::{array, hashes, list, slices};
 use super::checkpoint::{Anchor, Checkpoint};
 use super::map::StateProof;
+use super::number;
 use super::pool::detach;
 use super::record::{VerifiedBatch, VerifiedRecord};
 use super::tree::{self, PyTiles};
@@ -22,7 +23,7 @@ impl Receipt {
     #[new]
     #[pyo3(signature = (*, index, path, checkpoint, envelope, state = None))]
     fn new(
-        index: u64,
+        #[pyo3(from_py_with = number::index)] index: u64,
         path: Vec<PyBackedBytes>,
         checkpoint: String,
         envelope: Vec<u8>,
@@ -89,8 +90,8 @@ impl Receipt {
 pub fn make_receipts(
     py: Python<'_>,
     bundle: &[u8],
-    first_index: u64,
-    indices: Vec<u64>,
+    #[pyo3(from_py_with = number::first_index)] first_index: u64,
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
     checkpoint: &Checkpoint,
     note: &str,
     tiles: PyTiles,

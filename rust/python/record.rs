@@ -2,11 +2,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use pyo3::exceptions::PyIndexError;
-use pyo3::prelude::{Bound, Py, PyRef, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::PyClassInitializer;
+use pyo3::exceptions::{PyIndexError, PyOverflowError};
+use pyo3::prelude::{
+    Bound, Py, PyAny, PyAnyMethods, PyRef, PyResult, Python, pyclass, pyfunction, pymethods,
+};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use pyo3::{PyClassInitializer, PyErr};
 
 use super::bytes::{array, join, list, slices};
 use super::pool::{detach, verifying};
@@ -166,8 +168,8 @@ impl Batch {
         self.0.len()
     }
 
-    fn __getitem__(&self, index: usize) -> PyResult<Record> {
-        Ok(Record(self.0.get(index).ok_or_else(|| out_of_range(index, self.0.len()))?.alone()))
+    fn __getitem__(&self, index: &Bound<'_, PyAny>) -> PyResult<Record> {
+        Ok(Record(at(&self.0, index)?.alone()))
     }
 }
 
@@ -199,11 +201,8 @@ impl VerifiedBatch {
         Self(batches.iter().flat_map(|batch| batch.0.iter().cloned()).collect())
     }
 
-    fn select(&self, indices: Vec<usize>) -> PyResult<Self> {
-        let pick = |index: usize| {
-            self.0.get(index).cloned().ok_or_else(|| out_of_range(index, self.0.len()))
-        };
-        Ok(Self(indices.into_iter().map(pick).collect::<PyResult<_>>()?))
+    fn select(&self, indices: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
+        Ok(Self(indices.iter().map(|index| at(&self.0, index).cloned()).collect::<PyResult<_>>()?))
     }
 
     fn bundles<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -228,14 +227,21 @@ impl VerifiedBatch {
         self.0.len()
     }
 
-    fn __getitem__(&self, py: Python<'_>, index: usize) -> PyResult<Py<VerifiedRecord>> {
-        let record = self.0.get(index).ok_or_else(|| out_of_range(index, self.0.len()))?;
-        VerifiedRecord::wrap(py, record.clone())
+    fn __getitem__(&self, index: &Bound<'_, PyAny>) -> PyResult<Py<VerifiedRecord>> {
+        VerifiedRecord::wrap(index.py(), at(&self.0, index)?.clone())
     }
 }
 
-fn out_of_range(index: usize, count: usize) -> PyErr {
-    PyIndexError::new_err(format!("position is {index}, want below {count}"))
+fn at<'a, T>(records: &'a [T], index: &Bound<'_, PyAny>) -> PyResult<&'a T> {
+    let out_of_range = || {
+        let want = format!("want 0 to below {}", records.len());
+        PyIndexError::new_err(format!("position is {index}, {want}"))
+    };
+    match index.extract::<usize>() {
+        Ok(position) => records.get(position).ok_or_else(out_of_range),
+        Err(error) if error.is_instance_of::<PyOverflowError>(index.py()) => Err(out_of_range()),
+        Err(error) => Err(error),
+    }
 }
 
 #[pyfunction]

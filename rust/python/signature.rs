@@ -7,6 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, arrays, hashes, slices};
+use super::number;
 use super::pool::detach;
 use super::record::{Batch, Record};
 use crate::error::malformed;
@@ -43,11 +44,11 @@ impl SigningKey {
         network: &[u8],
         kind: &str,
         body: &[u8],
-        sequence: u64,
+        #[pyo3(from_py_with = number::sequence)] sequence: u64,
         previous: &[u8],
         references: Vec<PyBackedBytes>,
-        not_before_ms: u64,
-        expiry_ms: u64,
+        #[pyo3(from_py_with = number::not_before_ms)] not_before_ms: u64,
+        #[pyo3(from_py_with = number::expiry_ms)] expiry_ms: u64,
     ) -> PyResult<Record> {
         let draft = Draft {
             network: array("network", network)?,
@@ -72,7 +73,7 @@ impl SigningKey {
         network: &[u8],
         kind: &str,
         bodies: Vec<PyBackedBytes>,
-        sequence: u64,
+        #[pyo3(from_py_with = number::sequence)] sequence: u64,
         previous: &[u8],
     ) -> PyResult<Batch> {
         let first = Draft {

@@ -7,6 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyBytesMethods, PyList};
 
 use super::bytes::{array, copy_hashes, hashes, join, joined_hashes, list};
+use super::number;
 use super::pool::detach;
 use crate::error::{Error, Result, at_most, malformed};
 use crate::suite::{Hash, Suite};
@@ -21,7 +22,11 @@ pub type PyTile<'py> = (u32, u64, Bound<'py, PyBytes>);
 impl Frontier {
     #[new]
     #[pyo3(signature = (suite, size = 0, tails = Vec::new()))]
-    fn new(suite: &str, size: u64, tails: Vec<PyBackedBytes>) -> PyResult<Self> {
+    fn new(
+        suite: &str,
+        #[pyo3(from_py_with = number::size)] size: u64,
+        tails: Vec<PyBackedBytes>,
+    ) -> PyResult<Self> {
         let tails = tails.iter().map(|tail| Ok(joined_hashes("unfinished tile", tail)?.to_vec()));
         let tails = tails.collect::<Result<_>>()?;
         Ok(Self(tree::Frontier::restore(Suite::from_name(suite)?, size, tails)?))
@@ -73,17 +78,26 @@ pub fn tree_root<'py>(
 }
 
 #[pyfunction]
-pub fn inclusion_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
+pub fn inclusion_tiles(
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
+    #[pyo3(from_py_with = number::size)] size: u64,
+) -> PyResult<Vec<TileId>> {
     Ok(tree::inclusion_tiles(&indices, size)?)
 }
 
 #[pyfunction]
-pub fn consistency_tiles(first_size: u64, second_size: u64) -> PyResult<Vec<TileId>> {
+pub fn consistency_tiles(
+    #[pyo3(from_py_with = number::first_size)] first_size: u64,
+    #[pyo3(from_py_with = number::second_size)] second_size: u64,
+) -> PyResult<Vec<TileId>> {
     Ok(tree::consistency_tiles(first_size, second_size)?)
 }
 
 #[pyfunction]
-pub fn multiproof_tiles(indices: Vec<u64>, size: u64) -> PyResult<Vec<TileId>> {
+pub fn multiproof_tiles(
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
+    #[pyo3(from_py_with = number::size)] size: u64,
+) -> PyResult<Vec<TileId>> {
     Ok(tree::multiproof_tiles(&indices, size)?)
 }
 
@@ -140,8 +154,8 @@ type PyProof<'py> = Vec<Bound<'py, PyBytes>>;
 pub fn prove_inclusion<'py>(
     py: Python<'py>,
     suite: &str,
-    index: u64,
-    size: u64,
+    #[pyo3(from_py_with = number::index)] index: u64,
+    #[pyo3(from_py_with = number::size)] size: u64,
     tiles: PyTiles,
 ) -> PyResult<PyProof<'py>> {
     let suite = Suite::from_name(suite)?;
@@ -153,8 +167,8 @@ pub fn prove_inclusion<'py>(
 pub fn prove_inclusions<'py>(
     py: Python<'py>,
     suite: &str,
-    indices: Vec<u64>,
-    size: u64,
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
+    #[pyo3(from_py_with = number::size)] size: u64,
     tiles: PyTiles,
 ) -> PyResult<Vec<Bound<'py, PyList>>> {
     let suite = Suite::from_name(suite)?;
@@ -188,8 +202,8 @@ impl<'a, 'py> Shared<'a, 'py> {
 pub fn prove_consistency<'py>(
     py: Python<'py>,
     suite: &str,
-    first_size: u64,
-    second_size: u64,
+    #[pyo3(from_py_with = number::first_size)] first_size: u64,
+    #[pyo3(from_py_with = number::second_size)] second_size: u64,
     tiles: PyTiles,
 ) -> PyResult<PyProof<'py>> {
     let suite = Suite::from_name(suite)?;
@@ -202,8 +216,8 @@ pub fn prove_consistency<'py>(
 pub fn prove_multi<'py>(
     py: Python<'py>,
     suite: &str,
-    indices: Vec<u64>,
-    size: u64,
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
+    #[pyo3(from_py_with = number::size)] size: u64,
     tiles: PyTiles,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
@@ -216,8 +230,8 @@ pub fn prove_multi<'py>(
 pub fn verify_inclusion(
     suite: &str,
     leaf_hash: &[u8],
-    index: u64,
-    size: u64,
+    #[pyo3(from_py_with = number::index)] index: u64,
+    #[pyo3(from_py_with = number::size)] size: u64,
     proof: Vec<PyBackedBytes>,
     root: &[u8],
 ) -> PyResult<()> {
@@ -232,8 +246,8 @@ pub fn verify_inclusions(
     py: Python<'_>,
     suite: &str,
     leaf_hashes: &[u8],
-    indices: Vec<u64>,
-    size: u64,
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
+    #[pyo3(from_py_with = number::size)] size: u64,
     proofs: Vec<Bound<'_, PyAny>>,
     root: &[u8],
 ) -> PyResult<()> {
@@ -265,8 +279,8 @@ pub fn verify_inclusions(
 #[pyfunction]
 pub fn verify_consistency(
     suite: &str,
-    first_size: u64,
-    second_size: u64,
+    #[pyo3(from_py_with = number::first_size)] first_size: u64,
+    #[pyo3(from_py_with = number::second_size)] second_size: u64,
     proof: Vec<PyBackedBytes>,
     first_root: &[u8],
     second_root: &[u8],
@@ -282,8 +296,8 @@ pub fn verify_multi(
     py: Python<'_>,
     suite: &str,
     leaf_hashes: &[u8],
-    indices: Vec<u64>,
-    size: u64,
+    #[pyo3(from_py_with = number::indices)] indices: Vec<u64>,
+    #[pyo3(from_py_with = number::size)] size: u64,
     proof: &Bound<'_, PyAny>,
     root: &[u8],
 ) -> PyResult<()> {

@@ -6,6 +6,7 @@ use pyo3::types::PyBytes;
 use rayon::prelude::*;
 
 use super::bytes::{array, hashes, slices};
+use super::number;
 use super::pool::detach;
 use super::record::Batch;
 use crate::error::{Result, malformed};
@@ -28,11 +29,11 @@ impl UnsignedBatch {
         kind: &str,
         bodies: Vec<PyBackedBytes>,
         public_key: &[u8],
-        sequence: u64,
+        #[pyo3(from_py_with = number::sequence)] sequence: u64,
         previous: &[u8],
         references: Vec<PyBackedBytes>,
-        not_before_ms: u64,
-        expiry_ms: u64,
+        #[pyo3(from_py_with = number::not_before_ms)] not_before_ms: u64,
+        #[pyo3(from_py_with = number::expiry_ms)] expiry_ms: u64,
     ) -> PyResult<Self> {
         let first = Draft {
             network: array("network", network)?,

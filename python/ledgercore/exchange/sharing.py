@@ -17,8 +17,9 @@ from ledgercore._core import (
     group_verify_deal,
 )
 from ledgercore.entropy import Entropy
+from ledgercore.errors import MalformedError
 from ledgercore.records import AuditKey, ShareHolder
-from ledgercore.records.base import Bytes32, Part
+from ledgercore.records.base import LIMIT_ITEMS, Bytes32, Part
 
 __all__ = ["Deal", "audit_key_of", "deal", "share_of"]
 
@@ -30,7 +31,13 @@ class Deal(Part, frozen=True):
 
 
 def deal(entropy: Entropy, threshold: int, holders: int) -> tuple[Deal, list[bytes]]:
-    """A holder's deal, and the secret number for each holder, in the order of holders."""
+    """A holder's deal, and the secret number for each holder, in the order of holders.
+
+    Raises ``MalformedError`` unless the threshold is 1 to all of the holders, and these a list's.
+    """
+    if not 1 <= threshold <= holders <= LIMIT_ITEMS:
+        want = f"1 <= threshold <= holders <= {LIMIT_ITEMS}"
+        raise MalformedError(f"threshold is {threshold} and holders {holders}, want {want}")
     drawn = [entropy.bytes(64) for _ in range(threshold)]
     commitments, numbers = group_deal(drawn, holders)
     return Deal(tuple(commitments)), numbers

@@ -36,6 +36,7 @@ from ledgercore.disk import (
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     LedgerError,
+    MalformedError,
     RefusedError,
     StoreError,
     UnavailableError,
@@ -262,6 +263,8 @@ class Ledger:
         it is no ``consent.revoke``: other records may be refused later with good reason.
         """
         check_bytes("record", record)
+        if index_of("within_ms", within_ms) < 0:
+            raise MalformedError(f"within_ms is {within_ms}, want 0 or more")
         return self._writing().promise(record, index_of("within_ms", within_ms))
 
     def add_cosignatures(self, note: str) -> str:

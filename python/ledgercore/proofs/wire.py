@@ -8,7 +8,7 @@ import msgspec
 
 from ledgercore._core import Anchor, Checkpoint
 from ledgercore.errors import LimitError, MalformedError
-from ledgercore.records.base import Part
+from ledgercore.records.base import Part, encode_array
 from ledgercore.wording import in_words
 
 __all__ = ["decode_part", "encode_part", "holds_records", "split_hashes", "verify_note"]
@@ -17,12 +17,10 @@ _HASH_BYTES = 32
 
 PartT = TypeVar("PartT", bound=Part)
 
-_ENCODER = msgspec.msgpack.Encoder()
-
 
 def encode_part(part: Part) -> bytes:
-    """The one encoding of an array."""
-    return _ENCODER.encode(part)
+    """The one encoding of an array; raise MalformedError where there is none."""
+    return encode_array(part, type(part).__name__.lower())
 
 
 def decode_part(data: bytes, kind: type[PartT], what: str, limit_bytes: int | None = None) -> PartT:

@@ -32,7 +32,7 @@ from ledgercore.records.audit import (
     ShareHolder,
 )
 from ledgercore.records.authorisation import AuthorisationGrant, AuthorisationRevoke
-from ledgercore.records.base import LIMIT_ITEMS, RecordBody
+from ledgercore.records.base import LIMIT_ITEMS, RecordBody, encode_array
 from ledgercore.records.consent import (
     ConsentAuthorise,
     ConsentLift,
@@ -239,10 +239,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 def encode(body: RecordBody) -> bytes:
     """The body's bytes; raise MalformedError for a body that ``decode`` would not accept."""
-    try:
-        data = _ENCODER.encode(body)
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise MalformedError(f"body of {body.KIND}: {error}") from error
+    data = encode_array(body, f"body of {body.KIND}")
     decode(body.KIND, data)
     return data
 

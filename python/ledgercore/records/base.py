@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+import msgspec
 from msgspec import Meta, Struct
+
+from ledgercore.errors import MalformedError
 
 __all__ = [
     "LIMIT_ITEMS",
@@ -26,6 +29,7 @@ __all__ = [
     "Text",
     "TimeMs",
     "Value",
+    "encode_array",
 ]
 
 LIMIT_ITEMS = 256
@@ -58,3 +62,23 @@ class RecordBody(Part, frozen=True):
     """The body of one kind of record."""
 
     KIND: ClassVar[str]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode_array(part: Part, what: str) -> bytes:
+    """An array's one encoding; raise MalformedError for a number or text in it that has none."""
+    try:
+        return _ENCODER.encode(part)
+    except UnicodeEncodeError as error:
+        raise MalformedError(f"{what}: {error}") from error
+    except OverflowError as error:
+        [got, *_] = _without_encoding(msgspec.to_builtins(part))
+        raise MalformedError(f"{what}: number is {got}, want -2^63 to below 2^64") from error
+
+
+def _without_encoding(value: object) -> list[int]:
+    if isinstance(value, list | tuple):
+        return [number for each in value for number in _without_encoding(each)]
+    return [value] if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64 else []
