@@ -23,7 +23,7 @@ from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Supervisor, build_pack, verify_pack
 from ledgercore.exchange.messages import Release, check_terms
 from ledgercore.exchange.salted import FIELD
-from ledgercore.exchange.submission import Accepted, submit
+from ledgercore.exchange.submission import Accepted, sign, submit
 from ledgercore.rules import CODES, ConsentState, consent_object
 from ledgercore.rules.view import decode_state
 from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
@@ -321,6 +321,18 @@ def test_a_voided_exchange_and_a_revocation_on_behalf_are_proven(town: Town) -> 
     assert "delivery" not in claims
     with pytest.raises(UntrustedError, match="no ciphertext is kept"):
         provider.delivery(intent)
+
+
+def test_a_promised_revocation_is_ordered_though_the_provider_revoked_meanwhile(town: Town) -> None:
+    """Were it refused, the operator would be convicted of a promise that it could not keep."""
+    proposal, ledger = town.consent(), town.parties.ledger
+    (record,) = sign(ledger, [town.subject.revoke(proposal)])
+    promise = ledger.promise(record.encode(), 1000)
+    town.accept([town.parties.provider.revoke_on_behalf(proposal.consent, b"a letter")])
+
+    (index,) = ledger.submit_many([record.encode()])
+
+    assert isinstance(index, int) and ledger.record(index).id == promise.record
 
 
 def test_a_restriction_is_a_promise_in_the_pack(town: Town) -> None:
