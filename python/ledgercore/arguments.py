@@ -18,7 +18,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origi
 
 from msgspec import Struct, structs
 
-__all__ = ["check_parts", "described", "typed", "typed_methods"]
+__all__ = ["check_argument", "check_parts", "described", "typed", "typed_methods"]
 
 CallT = TypeVar("CallT", bound=Callable[..., Any])
 ClassT = TypeVar("ClassT", bound=type)
@@ -59,12 +59,16 @@ def typed_methods(kind: ClassT) -> ClassT:
     return kind
 
 
+def check_argument(name: str, hint: Any, value: Any) -> None:
+    """Raise ``TypeError`` where a value is not what a type names."""
+    if not _test_of(hint)(value):
+        raise TypeError(_complaint(name, hint, value))
+
+
 def check_parts(made: Struct) -> None:
     """Raise ``TypeError`` for a part that it is not annotated for: a struct is made of anything."""
     for part in structs.fields(made):
-        value = getattr(made, part.name)
-        if not _test_of(part.type)(value):
-            raise TypeError(_complaint(part.name, part.type, value))
+        check_argument(part.name, part.type, getattr(made, part.name))
 
 
 def _resolved(function: Callable[..., Any], name: str) -> Any:

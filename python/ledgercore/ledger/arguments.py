@@ -2,6 +2,9 @@
 
 A wrong type is the caller's mistake and a ``TypeError``: it says what was got, what is wanted, and
 where one makes the other. A value of the right type that is not fit is an error of ours.
+
+By hand, and not as ``ledgercore.arguments`` holds what it is written above: another library's
+integer is an index here, a list of thousands is not looked at twice, and words name the remedy.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from os import PathLike
 
+from ledgercore.arguments import check_argument
 from ledgercore.errors import MalformedError
 from ledgercore.records import Member, Witness
 
@@ -85,11 +89,7 @@ def check_created(
     check_path(path)
     check_text("origin", origin)
     check_text("suite", suite)
-    for what, given, kind in (("members", members, Member), ("witnesses", witnesses, Witness)):
-        if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-            raise TypeError(f"{what} are {type(given).__name__}, want a list of {kind.__name__}")
-        for each in given:
-            if not isinstance(each, kind):
-                raise TypeError(f"{what} hold {type(each).__name__}, want {kind.__name__}")
+    check_argument("members", Sequence[Member], members)
+    check_argument("witnesses", Sequence[Witness], witnesses)
     if index_of("quorum", quorum) < 0:
         raise MalformedError(f"quorum is {quorum}, want 0 or more")
