@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledgercore import keys
 from ledgercore.arguments import typed_methods
-from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.exchange.holder import Scope
 from ledgercore.exchange.messages import encode_message
-from ledgercore.exchange.signer import RecordSigner
+from ledgercore.exchange.party import Party
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.submission import Draft
-from ledgercore.ledger import Ledger
 from ledgercore.records import (
     AuditDisclose,
     AuditKey,
@@ -31,36 +28,16 @@ from ledgercore.records import (
 )
 from ledgercore.rules import schema_hash
 from ledgercore.rules.audit import scope_commitment
-from ledgercore.vault import Vault
 
 __all__ = ["Authority"]
 
 
 @typed_methods
-class Authority:
+class Authority(Party):
     """One member with the role ``supervisor``. Its methods give drafts.
 
     To authorise token-like schemas it needs the role ``competent-authority``, from the genesis.
     """
-
-    def __init__(
-        self,
-        member: str,
-        key: keys.Signer,
-        vault: Vault,
-        ledger: Ledger,
-        entropy: Entropy | None = None,
-    ) -> None:
-        self.member = member
-        self._key = RecordSigner(key, vault)
-        self._vault = vault
-        self._ledger = ledger
-        self._entropy = entropy or SystemEntropy()
-
-    @property
-    def signer(self) -> RecordSigner:
-        """Who signs for this supervisor: ``resume`` submits what it left when its program ended."""
-        return self._key
 
     def rule(self, exchange: bytes, ruling: str, reasons: str) -> Draft:
         """Uphold or dismiss the complaint in a dispute: ``upheld`` or ``dismissed``."""

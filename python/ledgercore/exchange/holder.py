@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledgercore import keys
 from ledgercore._core import (
     group_combine,
     group_open_part,
     group_verify_part,
 )
 from ledgercore.arguments import typed, typed_methods
-from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import UntrustedError
 from ledgercore.exchange.audit_copy import AuditCopy, open_copy
 from ledgercore.exchange.messages import Delivery
+from ledgercore.exchange.party import Party
 from ledgercore.exchange.reading import (
     check_ciphertext,
     read_copy,
@@ -27,7 +26,6 @@ from ledgercore.exchange.reading import (
     read_state,
 )
 from ledgercore.exchange.sealing import open_payload
-from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
 from ledgercore.records import AuditDisclose, AuditOpen
@@ -44,7 +42,6 @@ from ledgercore.rules import (
     refuse,
 )
 from ledgercore.rules.audit import scope_commitment
-from ledgercore.vault import Vault
 
 __all__ = ["Holder", "OpeningPart", "Scope", "open_content"]
 
@@ -67,27 +64,8 @@ class OpeningPart(Part, frozen=True):
 
 
 @typed_methods
-class Holder:
+class Holder(Party):
     """A member that holds one share of an audit key."""
-
-    def __init__(
-        self,
-        member: str,
-        key: keys.Signer,
-        vault: Vault,
-        ledger: Ledger,
-        entropy: Entropy | None = None,
-    ) -> None:
-        self.member = member
-        self._key = RecordSigner(key, vault)
-        self._vault = vault
-        self._ledger = ledger
-        self._entropy = entropy or SystemEntropy()
-
-    @property
-    def signer(self) -> RecordSigner:
-        """Who signs for this member: ``resume`` submits what it left when its program ended."""
-        return self._key
 
     def keep_share(self, audit_key: bytes, share: bytes) -> None:
         """Keep the share of a key, sealed as all else in the vault."""

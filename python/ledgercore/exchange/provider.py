@@ -14,7 +14,7 @@ from ledgercore import keys
 from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.arguments import typed_methods
 from ledgercore.disk import flush
-from ledgercore.entropy import Entropy, SystemEntropy
+from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
@@ -41,6 +41,7 @@ from ledgercore.exchange.messages import (
     request_commitment,
 )
 from ledgercore.exchange.narrowing import leaves_of_root
+from ledgercore.exchange.party import Party
 from ledgercore.exchange.reading import admitted_state, read_state
 from ledgercore.exchange.salted import (
     FIELD,
@@ -57,7 +58,6 @@ from ledgercore.exchange.sealing import (
     seal_payload,
     size_bucket,
 )
-from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.statement import keep_statement
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
@@ -103,7 +103,7 @@ Values = Mapping[str, Value]
 
 
 @typed_methods
-class Provider:
+class Provider(Party):
     """One member that gives data out of its own records of its subjects."""
 
     def __init__(
@@ -124,19 +124,10 @@ class Provider:
 
         ``mandates`` is read whenever terms name a signatory: without it each of them is refused.
         """
-        self.member = member
+        super().__init__(member, key, vault, ledger, entropy)
         self._audit_key = audit_key
-        self._key = RecordSigner(key, vault)
-        self._vault = vault
-        self._ledger = ledger
-        self._entropy = entropy or SystemEntropy()
         self._source = source
         self._mandates: Mandates = {} if mandates is None else mandates
-
-    @property
-    def signer(self) -> RecordSigner:
-        """Who signs for this provider: ``resume`` submits what it left when its program ended."""
-        return self._key
 
     def register_schema(self, schema: SchemaRegister) -> Draft:
         """Say which fields there are; products name the schema."""
@@ -432,10 +423,6 @@ class Provider:
         ledger = self._ledger
         names, now_ms = given_folders(intents), self._now_ms()
         return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
-
-    def _now_ms(self) -> int:
-        """The ledger's time, which is its newest block's."""
-        return self._ledger.time_ms
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
         kept = self._vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/{part}")

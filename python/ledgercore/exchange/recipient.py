@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from ledgercore import keys
 from ledgercore._core import hash_domain
 from ledgercore.arguments import typed_methods
-from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     InvalidError,
     LedgerError,
@@ -39,6 +37,7 @@ from ledgercore.exchange.objection import (
     objection_commitment,
     objection_name,
 )
+from ledgercore.exchange.party import Party
 from ledgercore.exchange.reading import (
     check_ciphertext,
     read_admit,
@@ -53,12 +52,10 @@ from ledgercore.exchange.sealing import (
     public_delivery_key,
     release_info,
 )
-from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.transfer import Receiver
 from ledgercore.exchange.workable import check_asked
-from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ExchangeAcknowledge,
     ExchangeDecline,
@@ -67,7 +64,6 @@ from ledgercore.records import (
 )
 from ledgercore.records.base import Value
 from ledgercore.rules import ExchangeState, exchange_object, exchange_status_at, refuse
-from ledgercore.vault import Vault
 
 __all__ = ["INTENT_LIFETIME_MS", "Recipient", "check_not_ended", "check_payload"]
 
@@ -76,27 +72,8 @@ INTENT_LIFETIME_MS = 24 * 3_600_000
 
 
 @typed_methods
-class Recipient:
+class Recipient(Party):
     """One member that data is delivered to."""
-
-    def __init__(
-        self,
-        member: str,
-        key: keys.Signer,
-        vault: Vault,
-        ledger: Ledger,
-        entropy: Entropy | None = None,
-    ) -> None:
-        self.member = member
-        self._key = RecordSigner(key, vault)
-        self._vault = vault
-        self._ledger = ledger
-        self._entropy = entropy or SystemEntropy()
-
-    @property
-    def signer(self) -> RecordSigner:
-        """Who signs for this member: ``resume`` submits what it left when its program ended."""
-        return self._key
 
     def intend(
         self, requests: Sequence[Request], *, lifetime_ms: int = INTENT_LIFETIME_MS
@@ -315,10 +292,6 @@ class Recipient:
         With the delivery key goes whatever is sealed for it, opened before or not.
         """
         return destroy(self._vault, received_names(self._ledger, intents))
-
-    def _now_ms(self) -> int:
-        """The ledger's time, which is its newest block's."""
-        return self._ledger.time_ms
 
     def _state(self, intent: bytes) -> ExchangeState:
         return read_state(self._ledger, exchange_object(intent), ExchangeState)
