@@ -19,7 +19,7 @@ from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
-from ledgercore.node.submission import Submitted
+from ledgercore.node.submission import Ordered
 from ledgercore.node.tls import client_context
 from ledgercore.proofs import BrokenPromise, Promise
 from tests.node.running import IMPATIENT, Running, serving
@@ -32,8 +32,8 @@ PROMISE_MS = 60_000
 class Withholding:
     """Drops what it is to order: the operator that holds back what it promised."""
 
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
-        return Submitted([RefusedError("E_SEQUENCE", "lost") for _ in records], {})
+    async def submit(self, records: Sequence[bytes]) -> Ordered:
+        return Ordered([RefusedError("E_SEQUENCE", "lost") for _ in records], {})
 
 
 @asynccontextmanager

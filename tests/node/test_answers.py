@@ -18,7 +18,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.node.answers import TooLargeError, error_answer, error_of
-from ledgercore.node.submission import Submitted, decode_submitted, encode_submitted
+from ledgercore.node.submission import Ordered, decode_ordered, encode_ordered
 from ledgercore.rules.codes import CODES, refuse
 
 
@@ -68,7 +68,7 @@ def test_a_refusal_comes_back_as_the_ledger_raised_it(code: str) -> None:
     for error in (raised.value, bare):
         answer = error_answer(error)
         found = error_of(answer.status_code, bytes(answer.body))
-        outcomes = decode_submitted(encode_submitted(Submitted([error], {})), [b""], ANCHOR)
+        outcomes = decode_ordered(encode_ordered(Ordered([error], {})), [b""], ANCHOR)
 
         assert answer.status_code == 403
         for each in (found, *outcomes.outcomes):

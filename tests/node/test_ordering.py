@@ -12,7 +12,7 @@ from ledgercore.demo.authority import Authority
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
-from ledgercore.node.submission import Submitted
+from ledgercore.node.submission import Ordered
 from tests.node.running import MEMBERS, OPERATOR, serving
 
 
@@ -24,13 +24,13 @@ class Engine:
         self._elsewhere = elsewhere
         self._copy = copy
 
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
+    async def submit(self, records: Sequence[bytes]) -> Ordered:
         outcomes: list[Outcome] = []
         for record in reversed(records):
             outcomes += self._elsewhere.submit_many([record])
         self._copy.append(self._elsewhere.blocks(self._copy.height + 1))
         await self._node.announce()
-        return Submitted(outcomes[::-1], {})
+        return Ordered(outcomes[::-1], {})
 
 
 def test_an_engine_in_the_writers_place_leaves_receipts_as_they_are(tmp_path: Path) -> None:

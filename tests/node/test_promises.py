@@ -21,7 +21,7 @@ from ledgercore.exchange.submission import sign
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node
-from ledgercore.node.submission import Submitted
+from ledgercore.node.submission import Ordered
 from ledgercore.proofs import BrokenPromise, Promise, verify_broken_promise
 from ledgercore.records import ConsentRevoke, encode
 from ledgercore.rules import signer_object
@@ -36,7 +36,7 @@ class Full:
     def __init__(self, node: Node) -> None:
         self._ordering, self.full, self.asked = node.ordering, True, asyncio.Event()
 
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
+    async def submit(self, records: Sequence[bytes]) -> Ordered:
         self.asked.set()
         if self.full:
             raise UnavailableError("disk is full")

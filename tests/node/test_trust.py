@@ -29,7 +29,7 @@ from ledgercore.errors import InvalidError, InvalidSignature, MalformedError, Un
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
 from ledgercore.node.settings import Peer
-from ledgercore.node.submission import Submitted, decode_submitted, encode_submitted
+from ledgercore.node.submission import Ordered, decode_ordered, encode_ordered
 from ledgercore.node.tls import Context, client_context, pinned_contexts
 from ledgercore.node.warrant import Replays, parse_warrant, sign_request
 from tests.node.running import IMPATIENT, MEMBERS, Running, following, running
@@ -392,11 +392,11 @@ def test_two_records_are_not_at_one_index(tmp_path: Path) -> None:
             first, second = there.records(2)
             receipt = await client.submit(second)
             for receipts in ({}, {receipt.index: receipt}):
-                said = encode_submitted(Submitted([receipt.index] * 2, receipts))
+                said = encode_ordered(Ordered([receipt.index] * 2, receipts))
                 for records in ([first, second], [second, first]):
                     with pytest.raises(UntrustedError, match="two records are said to be at"):
-                        decode_submitted(said, records, client.anchor)
-                assert decode_submitted(said, [second, second], client.anchor).outcomes
+                        decode_ordered(said, records, client.anchor)
+                assert decode_ordered(said, [second, second], client.anchor).outcomes
 
     asyncio.run(act())
 
@@ -406,13 +406,13 @@ def test_a_receipt_of_another_record_does_not_pass_for_an_answer(tmp_path: Path)
         async with running(tmp_path) as there, there.client() as client:
             first, second = there.records(2)
             receipt = await client.submit(first)
-            said = encode_submitted(Submitted([receipt.index], {receipt.index: receipt}))
+            said = encode_ordered(Ordered([receipt.index], {receipt.index: receipt}))
 
-            assert decode_submitted(said, [first], client.anchor).receipts
+            assert decode_ordered(said, [first], client.anchor).receipts
             with pytest.raises(InvalidError):
-                decode_submitted(said, [second], client.anchor)
+                decode_ordered(said, [second], client.anchor)
             with pytest.raises(MalformedError, match="1 outcomes, want 2"):
-                decode_submitted(said, [first, second], client.anchor)
+                decode_ordered(said, [first, second], client.anchor)
 
     asyncio.run(act())
 

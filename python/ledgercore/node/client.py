@@ -48,7 +48,7 @@ from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.answers import error_of
 from ledgercore.node.channel import Caller, Channel
-from ledgercore.node.submission import Submitted, check_receipt, decode_submitted
+from ledgercore.node.submission import Ordered, check_receipt, decode_ordered
 from ledgercore.proofs import (
     BrokenPromise,
     History,
@@ -137,11 +137,11 @@ class NodeClient:
         """
         return (await self.submit_all(records)).outcomes
 
-    async def submit_all(self, records: Sequence[bytes]) -> Submitted:
+    async def submit_all(self, records: Sequence[bytes]) -> Ordered:
         """The same, with the receipts that come along where the records end the caller's key."""
         frames = encode_frames(records, limit_bytes=2**62)
         body = await self.fetch("POST", "/v1/records", frames)
-        return decode_submitted(body, records, self.anchor)
+        return decode_ordered(body, records, self.anchor)
 
     async def promise(self, record: bytes) -> Promise:
         """The operator's promise that a revocation will be on the ledger; keep it till it is."""

@@ -40,7 +40,7 @@ from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
-from ledgercore.node.submission import Submitted
+from ledgercore.node.submission import Ordered
 from ledgercore.proofs import Promise, SplitView
 from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Evidence, Follower, begin_copy
@@ -310,7 +310,7 @@ class Relay:
         """Close the connections to the operator's node."""
         await self._operator.close()
 
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
+    async def submit(self, records: Sequence[bytes]) -> Ordered:
         """The operator's outcomes, of which none is believed that the copy does not bear out.
 
         Records that end the node's own key keep the copy from fetching their block until the node

@@ -31,7 +31,7 @@ from ledgercore.node.metrics import Metrics
 from ledgercore.node.ordering import Ordering, Promising
 from ledgercore.node.own_key import KeyFault
 from ledgercore.node.promising import Promises
-from ledgercore.node.submission import Submitted
+from ledgercore.node.submission import Ordered
 from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
@@ -174,7 +174,7 @@ class Node:
         future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(future)
 
-    async def submit(self, records: Sequence[bytes], key: bytes) -> Submitted:
+    async def submit(self, records: Sequence[bytes], key: bytes) -> Ordered:
         """Have records of who asks with a key ordered: each is durable here, or has a receipt."""
         submitted = await self.ordering.submit(records)
         accepted = len(submitted.places)
@@ -294,7 +294,7 @@ class _Writer:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
+    async def submit(self, records: Sequence[bytes]) -> Ordered:
         outcomes = await self._node.ask(partial(self._node.ledger.submit_many, records))
         await self._node.announce()
-        return Submitted(outcomes, {})
+        return Ordered(outcomes, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ledgercore.node.submission import Submitted
+from ledgercore.node.submission import Ordered
 from ledgercore.proofs import Promise
 
 __all__ = ["Ordering", "Promising"]
@@ -19,7 +19,7 @@ class Ordering(Protocol):
     engine nor a time, so that receipts, proofs and copies stay what they are.
     """
 
-    async def submit(self, records: Sequence[bytes]) -> Submitted:
+    async def submit(self, records: Sequence[bytes]) -> Ordered:
         """Each record's index or the rule it was refused by; durable in the node's own file.
 
         Where the records end the key that the node itself asks with, its file may not have them:

@@ -26,7 +26,7 @@ from ledgercore.node.guard import KEY, inner_path
 from ledgercore.node.metrics import METRICS_TYPE
 from ledgercore.node.node import Node
 from ledgercore.node.openapi import document
-from ledgercore.node.submission import encode_submitted
+from ledgercore.node.submission import encode_ordered
 from ledgercore.node.table import Parameter, RouteRow
 from ledgercore.rules import parse_object
 from ledgercore.sync.messages import BINARY, TEXT, decode_frames, encode_frames
@@ -135,7 +135,7 @@ async def submit(request: Request) -> Response:
     # A connection whose own submission ends its key is closed after the answer, and not before.
     _connection(request.scope)["submits"] = True
     submitted = await node.submit(records, request.scope[KEY])
-    return Response(encode_submitted(submitted), media_type=JSON)
+    return Response(encode_ordered(submitted), media_type=JSON)
 
 
 async def promise(request: Request) -> Response:

@@ -16,10 +16,10 @@ from ledgercore.errors import MalformedError, RefusedError, UntrustedError
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.refusal import Refusal
 
-__all__ = ["Submitted", "check_receipt", "decode_submitted", "encode_submitted"]
+__all__ = ["Ordered", "check_receipt", "decode_ordered", "encode_ordered"]
 
 
-class Submitted(NamedTuple):
+class Ordered(NamedTuple):
     """Each record's index, or the rule it was refused by; receipts by index, if they came along."""
 
     outcomes: list[Outcome]
@@ -39,7 +39,7 @@ class _Answer(msgspec.Struct, omit_defaults=True):
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(_Answer)
 
 
-def encode_submitted(submitted: Submitted) -> bytes:
+def encode_ordered(submitted: Ordered) -> bytes:
     """The JSON of docs/spec/node.md; receipts in base64."""
     outcomes = [
         Refusal.of(each) if isinstance(each, RefusedError) else each for each in submitted.outcomes
@@ -48,7 +48,7 @@ def encode_submitted(submitted: Submitted) -> bytes:
     return _ENCODER.encode(_Answer(outcomes, receipts))
 
 
-def decode_submitted(body: bytes, records: Sequence[bytes], anchor: Anchor) -> Submitted:
+def decode_ordered(body: bytes, records: Sequence[bytes], anchor: Anchor) -> Ordered:
     """What a node says of these records: an index is its word, a receipt is verified.
 
     Raises ``MalformedError``, or what is wrong with a receipt: ``InvalidError``.
@@ -69,7 +69,7 @@ def decode_submitted(body: bytes, records: Sequence[bytes], anchor: Anchor) -> S
     receipts = {receipt.index: receipt for receipt in map(Receipt.decode, said.receipts)}
     for index, receipt in receipts.items():
         check_receipt(receipt, by_index.get(index, b""), anchor)
-    return Submitted(outcomes, receipts)
+    return Ordered(outcomes, receipts)
 
 
 def check_receipt(receipt: Receipt, record: bytes, anchor: Anchor) -> None:
