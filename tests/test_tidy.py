@@ -196,6 +196,22 @@ def test_rust_modules_use_only_modules_above() -> None:
 
 @pytest.mark.parametrize(
     "text",
+    ["use super::page::Page;", "use super::{EMPTY, page};", "fn f() { super::page::open() }"],
+)
+def test_rust_circle_rule_reports(text: str) -> None:
+    there = {"rust/map/page.rs": "use super::node::Node;", "rust/map/node.rs": "use super::EMPTY;"}
+    tested = "#[cfg(test)]\nmod tests {\n    use super::super::page::Page;\n}\n"
+
+    assert tidy.module_circles(there | {"rust/map/node.rs": tested}) == []
+    assert len(tidy.module_circles(there | {"rust/map/node.rs": text})) == 1
+
+
+def test_rust_modules_of_a_folder_do_not_use_each_other() -> None:
+    assert tidy.module_circles({source.path: source.text for source in RUST}) == []
+
+
+@pytest.mark.parametrize(
+    "text",
     [
         "use std::fs::File;",
         "use std::net::TcpStream;",

@@ -2,7 +2,8 @@
 //! nodes above those.
 
 use super::EMPTY;
-use super::subtree::{Content, Entry, Place};
+use super::node::Entry;
+use super::subtree::{Content, Place};
 use crate::suite::{Domain, Hash, Suite};
 
 /// The missing hashes of the subtrees at a place, those below a subtree before its own.

@@ -9,6 +9,7 @@
 
 mod hashing;
 mod multiproof;
+mod node;
 mod page;
 mod proof;
 mod subtree;
@@ -21,8 +22,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result, at_most};
 use crate::limits;
 use crate::suite::{Domain, Hash, Suite};
+use node::{Change, Subtree};
 use page::Update;
-use subtree::{Change, Subtree};
 
 pub use multiproof::StateMultiproof;
 pub use proof::{StateProof, verify_all};

@@ -9,8 +9,9 @@
 //! at one entry or none. The hashes are those of halves in which no object belongs; the last array
 //! says what stands where the way of absent objects ends. All are in the order of the way.
 
+use super::node::Subtree;
 use super::proof::same_way;
-use super::subtree::{Content, Place, Subtree};
+use super::subtree::{Content, Place};
 use super::{Claim, EMPTY, bit, check, check_state, hash_claims, leaf_hash, node_hash};
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;

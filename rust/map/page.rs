@@ -8,13 +8,13 @@
 //! Where entries were removed beside an absent page, two pages may have few enough for one: they
 //! are put together by the next update that meets both. Hashes know nothing of pages.
 
-use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::bit;
 use super::hashing::missing;
-use super::subtree::{Change, Entry, Node, Place, Subtree, split, way};
+use super::node::{Change, Entry, Node, Page, Subtree};
+use super::subtree::{Place, split, way};
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
 
@@ -30,25 +30,6 @@ const GROUP: usize = 64;
 /// Changes from which on both halves of a subtree are updated at the same time.
 const THREADS: usize = 1024;
 
-/// A shared subtree that may be absent from memory. How many entries it has stands with whoever
-/// has it, so that an update need not look at a page beside its way.
-#[derive(Debug, Clone)]
-pub struct Page {
-    len: usize,
-    inside: Arc<RwLock<Option<Node>>>,
-}
-
-/// The inside of a page, which stays in memory meanwhile.
-pub struct Opened<'a>(RwLockReadGuard<'a, Option<Node>>);
-
-impl Deref for Opened<'_> {
-    type Target = Node;
-
-    fn deref(&self) -> &Node {
-        self.0.as_ref().expect("it was there when the page was opened")
-    }
-}
-
 /// What an update works with.
 pub struct Update {
     pub suite: Suite,
@@ -57,42 +38,6 @@ pub struct Update {
     pub replaces: bool,
     /// How many entries the absent pages had that were replaced.
     pub replaced: AtomicUsize,
-}
-
-impl Page {
-    fn new(len: usize, inside: Node) -> Self {
-        Self { len, inside: Arc::new(RwLock::new(Some(inside))) }
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Option<Node>> {
-        self.inside.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the page holds; an error where it is absent.
-    pub fn open(&self) -> Result<Opened<'_>> {
-        let inside = self.read();
-        match inside.is_some() {
-            true => Ok(Opened(inside)),
-            false => Err(Error::Absent),
-        }
-    }
-
-    /// The inside of a page that an update made and no other version has yet.
-    pub fn fresh(&mut self) -> &mut Node {
-        let inside = Arc::get_mut(&mut self.inside).expect("one version has it");
-        let inside = inside.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inside.as_mut().expect("what an update made is in memory")
-    }
-
-    fn is_absent(&self) -> bool {
-        self.read().is_none()
-    }
-
-    /// Put the inside in its place, or with nothing forget it; what was there.
-    fn put(&self, inside: Option<Node>) -> Option<Node> {
-        let mut held = self.inside.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut held, inside)
-    }
 }
 
 impl Subtree {

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::subtree::Entry;
+use super::node::Entry;
 use super::{EMPTY, bit, key, leaf_hash, node_hash};
 use crate::error::{Error, Result, at_most, malformed};
 use crate::limits;

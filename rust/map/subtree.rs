@@ -7,35 +7,13 @@
 
 use std::sync::Arc;
 
-use super::page::{Opened, Page};
+use super::node::{Change, Entry, Node, Opened, Subtree};
 use super::{EMPTY, bit, node_hash};
 use crate::error::Result;
 use crate::suite::{Domain, Hash, Suite};
 
 /// Entries in one bucket. Fewer take more memory, more take more hashes for each proof.
 const BUCKET: usize = 8;
-
-/// A key, and the hash of its value.
-pub type Entry = [Hash; 2];
-
-/// A key, and the hash of its new value, or nothing where the entry goes.
-pub type Change = (Hash, Option<Hash>);
-
-/// Entries with their hash, so that a branch holds the hashes of its halves and whoever goes down
-/// reads nothing beside the way. While an update is at work the hash of what it made is `EMPTY`.
-#[derive(Debug, Clone)]
-pub struct Subtree {
-    pub(super) node: Node,
-    pub(super) hash: Hash,
-}
-
-/// Below a page there is no other.
-#[derive(Debug, Clone)]
-pub enum Node {
-    Bucket(Arc<[Entry]>),
-    Branch(Arc<[Subtree; 2]>),
-    Page(Page),
-}
 
 /// A place in the map: a subtree of its own, or a part of a bucket.
 #[derive(Clone, Copy)]
@@ -54,14 +32,6 @@ pub enum Content<'a> {
 impl Subtree {
     pub fn empty() -> Self {
         Self::new(Node::Bucket(Arc::default()))
-    }
-
-    pub(super) fn new(node: Node) -> Self {
-        Self { node, hash: EMPTY }
-    }
-
-    pub fn hash(&self) -> Hash {
-        self.hash
     }
 
     /// A subtree at `depth` of sorted entries, not hashed.

@@ -2,7 +2,7 @@
 
 from tidy.layers import LAYERS, circles, layer_of, upward_imports
 from tidy.limits import limits_of_core, second_limits
-from tidy.rust import KERNELS, core_effects, module_of, upward_modules
+from tidy.rust import KERNELS, core_effects, module_circles, module_of, upward_modules
 from tidy.rust import long_functions as long_rust_functions
 from tidy.seams import direct_calls
 from tidy.shape import (
@@ -38,6 +38,7 @@ __all__ = [
     "long_functions",
     "long_rust_functions",
     "machine_paths",
+    "module_circles",
     "module_of",
     "ragged_rows",
     "second_limits",

@@ -1,9 +1,10 @@
-"""Check the Rust modules: order, purity, and the length of functions."""
+"""Check the Rust modules: order, circles, purity, and the length of functions."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 
-__all__ = ["core_effects", "long_functions", "module_of", "upward_modules"]
+__all__ = ["core_effects", "long_functions", "module_circles", "module_of", "upward_modules"]
 
 _COMMENT_OR_STRING = re.compile(
     r"""
@@ -108,6 +109,34 @@ def upward_modules(path: str, text: str, library: str) -> list[str]:
             found.append(f"{path}:{line}: crate::{name} is no module of rust/lib.rs")
         elif modules.index(module) > modules.index(own):
             found.append(f"{path}:{line}: {own} uses {module}, which stands below it in lib.rs")
+    return found
+
+
+def module_circles(texts: Mapping[str, str]) -> list[str]:
+    """Circles of modules that use each other inside one folder, of all texts by path.
+
+    What stands in the folder's own ``mod.rs`` is for all of them; unit tests may look anywhere.
+    """
+    found = []
+    for folder in sorted({path.rpartition("/")[0] for path in texts}):
+        modules = {
+            module_of(path)[-1]: _code(text).partition("#[cfg(test)]")[0]
+            for path, text in texts.items()
+            if path.rpartition("/")[0] == folder and not path.endswith(("/mod.rs", "/lib.rs"))
+        }
+        graph = {
+            module: {
+                name
+                for match in re.finditer(r"(?<!::)\bsuper::", code)
+                for name in _first_names(code, match.end())
+            }
+            & modules.keys()
+            for module, code in modules.items()
+        }
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            found.append(f"{folder}: modules use each other: {' <- '.join(error.args[1])}")
     return found
 
 
