@@ -22,7 +22,8 @@ PACKAGE = REPOSITORY / "python" / "ledgercore"
 ALL_MODULES = [module.name for module in pkgutil.walk_packages(ledgercore.__path__, "ledgercore.")]
 MODULES = [name for name in ALL_MODULES if not name.endswith(("__main__", "._core"))]
 PUBLIC = ("anchor", "clock", "entropy", "errors", "primitives", "testing")
-HELP_SECONDS = 0.150
+HELP_TIMES = 2
+"""How much longer help may take than to start an interpreter and import click."""
 
 
 def defined_names(module: ModuleType) -> set[str]:
@@ -231,17 +232,18 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_help_is_quick() -> None:
-    """Best of several: a busy machine may spoil some, and only a slow program spoils all."""
+    """Beside a program that only imports the library for commands, best of several in turns."""
     code = (
         "import subprocess, sys, time\n"
-        "best = 9.0\n"
+        "best = {('-c', 'import click'): 9.0, ('-m', 'ledgercore', '--help'): 9.0}\n"
         "for _ in range(9):\n"
-        "    begin = time.perf_counter()\n"
-        "    subprocess.run([sys.executable, '-m', 'ledgercore', '--help'],"
-        " check=True, capture_output=True)\n"
-        "    best = min(best, time.perf_counter() - begin)\n"
-        "print(best)"
+        "    for command in best:\n"
+        "        begin = time.perf_counter()\n"
+        "        subprocess.run([sys.executable, *command], check=True, capture_output=True)\n"
+        "        best[command] = min(best[command], time.perf_counter() - begin)\n"
+        "print(*best.values())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    bare, quick = map(float, done.stdout.split())
 
-    assert float(done.stdout) < HELP_SECONDS
+    assert quick < HELP_TIMES * bare
