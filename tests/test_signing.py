@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from ledgercore import (
     UntrustedError,
     keys,
 )
-from ledgercore._core import Block
+from ledgercore._core import Block, Checkpoint
 from ledgercore.store import SqliteStore
 
 ORIGIN = "signing.example/log"
@@ -75,6 +77,51 @@ def test_a_block_is_signed_on_another_thread_as_on_this_one() -> None:
     wrong = keys.begin_signing(ANCHOR, BLOCK, SigningKey(bytes(32)))
     with pytest.raises(UntrustedError):
         ANCHOR.verify_block(BLOCK.encode(), wrong())
+
+
+def run(code: str) -> list[str]:
+    """The lines that a program prints, in which ``threads`` gives the names of its threads."""
+    head = (
+        "import os, pathlib\n"
+        "from tests.test_signing import ANCHOR, BLOCK, KEY\n"
+        "def threads():\n"
+        "    tasks = pathlib.Path('/proc/self/task').glob('*/comm')\n"
+        "    return [task.read_text().strip() for task in tasks]\n"
+    )
+    command = [sys.executable, "-c", head + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+def test_a_key_in_this_process_signs_on_a_thread_of_its_own() -> None:
+    assert run("ANCHOR.begin_signing(BLOCK, KEY).note()\nprint('beside' in threads())") == ["True"]
+
+
+def test_a_child_of_a_process_that_never_signed_signs_by_itself() -> None:
+    code = (
+        "if os.fork() == 0:\n"
+        "    print(ANCHOR.begin_signing(BLOCK, KEY).note().count('\\n'), threads())\n"
+        "else:\n"
+        "    os.wait()"
+    )
+    (line,) = run(code)
+    assert line.startswith("7 ") and "beside" not in line
+
+
+def test_a_key_elsewhere_signs_what_is_made_after_the_second_look() -> None:
+    made: list[Block] = []
+
+    class Watched:
+        """An anchor that tells when a checkpoint is made."""
+
+        def checkpoint(self, block: Block) -> Checkpoint:
+            made.append(block)
+            return ANCHOR.checkpoint(block)
+
+    signed = keys.begin_signing(Watched(), BLOCK, KeyElsewhere())  # type: ignore[arg-type]
+    before = list(made)
+    signed()
+    assert (before, made) == ([], [BLOCK])
 
 
 def test_a_block_that_was_just_verified_vouches_for_no_other() -> None:

@@ -1,6 +1,6 @@
 //! Bind checkpoints, the notes that sign them, and the anchor that verifies them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
@@ -103,12 +103,21 @@ fn signed(checkpoint: &checkpoint::Checkpoint, key: &key::SigningKey) -> Result<
 }
 
 #[pyclass(frozen, module = "ledgercore._core")]
-pub struct Signing(Beside<Result<String>>);
+pub struct Signing {
+    /// The note, and the block that it was found to sign.
+    beside: Beside<Result<(String, Option<block::Block>)>>,
+    last_block: LastBlock,
+}
 
 #[pymethods]
 impl Signing {
     fn note(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.0.take(py).unwrap_or_else(|| malformed("note has been taken already"))?)
+        let taken = || malformed("note has been taken already");
+        let (note, verified) = self.beside.take(py).unwrap_or_else(taken)?;
+        if let Some(block) = verified {
+            *lock(&self.last_block) = Some((block, note.clone()));
+        }
+        Ok(note)
     }
 }
 
@@ -204,6 +213,10 @@ pub struct Anchor {
 
 type LastBlock = Arc<Mutex<Option<(block::Block, String)>>>;
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl PartialEq for Anchor {
     fn eq(&self, other: &Self) -> bool {
         self.anchor == other.anchor
@@ -217,7 +230,7 @@ impl Anchor {
 
     /// The checkpoint of a receipt's note, verified now or just before.
     pub fn verified(&self, note: &str) -> Result<checkpoint::Checkpoint> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         if let Some((_, checkpoint)) = last.as_ref().filter(|(verified, _)| verified == note) {
             return Ok(checkpoint.clone());
         }
@@ -225,22 +238,6 @@ impl Anchor {
         *last = Some((note.to_owned(), checkpoint.clone()));
         Ok(checkpoint)
     }
-}
-
-/// The checkpoint of a block whose note was verified now or just before.
-fn verified_block(
-    anchor: &anchor::Anchor,
-    last: &LastBlock,
-    block: &block::Block,
-    note: &str,
-) -> Result<checkpoint::Checkpoint> {
-    let last = || last.lock().unwrap_or_else(PoisonError::into_inner);
-    if last().as_ref().is_some_and(|(of, verified)| of == block && verified == note) {
-        return Ok(anchor.checkpoint(block));
-    }
-    let checkpoint = anchor.verify_block(block, note)?;
-    *last() = Some((block.clone(), note.to_owned()));
-    Ok(checkpoint)
 }
 
 #[pymethods]
@@ -334,19 +331,25 @@ impl Anchor {
 
     fn verify_block(&self, header: &[u8], note: &str) -> PyResult<(Block, Checkpoint)> {
         let block = block::Block::decode(header)?;
-        let checkpoint = verified_block(&self.anchor, &self.last_block, &block, note)?;
+        let mut last = lock(&self.last_block);
+        if last.as_ref().is_some_and(|(of, verified)| *of == block && verified == note) {
+            let checkpoint = self.anchor.checkpoint(&block);
+            return Ok((Block(block), Checkpoint(checkpoint)));
+        }
+        let checkpoint = self.anchor.verify_block(&block, note)?;
+        *last = Some((block.clone(), note.to_owned()));
         Ok((Block(block), Checkpoint(checkpoint)))
     }
 
     fn begin_signing(&self, block: &Block, key: &SigningKey) -> Signing {
-        let (anchor, last) = (self.anchor.clone(), self.last_block.clone());
-        let (block, key) = (block.0.clone(), key.0.clone());
-        Signing(Beside::new(move || {
+        let (anchor, block, key) = (self.anchor.clone(), block.0.clone(), key.0.clone());
+        let beside = Beside::new(move || {
             let note = signed(&anchor.checkpoint(&block), &key)?;
             // What does not verify is found where the stored note is looked at.
-            let _ = verified_block(&anchor, &last, &block, &note);
-            Ok(note)
-        }))
+            let verified = anchor.verify_block(&block, &note).is_ok();
+            Ok((note, verified.then_some(block)))
+        });
+        Signing { beside, last_block: self.last_block.clone() }
     }
 
     fn __repr__(&self) -> String {

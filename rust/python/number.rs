@@ -37,7 +37,9 @@ pub fn indices(given: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 
 fn explained(what: &str, verb: &str, given: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyOverflowError>(given.py()) {
-        return MalformedError::new_err(format!("{what} {verb} {given}, want 0 to {}", u64::MAX));
+        // Python refuses to write integers of thousands of digits.
+        let got = given.str().map_or_else(|_| "far larger".to_owned(), |text| text.to_string());
+        return MalformedError::new_err(format!("{what} {verb} {got}, want 0 to {}", u64::MAX));
     }
     error
 }

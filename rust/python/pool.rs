@@ -5,6 +5,7 @@
 //! is made beside it. A forked process has none of its parent's threads: what would wait for them
 //! for ever works on threads of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -21,13 +22,22 @@ const MANY: usize = 64;
 /// How many forks lie between the process that loaded the core and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| threads("verify"));
+static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    ThreadPoolBuilder::new().thread_name(|at| format!("verify {at}")).build().ok()
+});
 
-/// For work that takes less than a hundred microseconds, which no batch may keep waiting.
-static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| threads("beside"));
+/// One thread for work of less than a hundred microseconds, which no batch may keep waiting.
+static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "beside".to_owned()).build().ok()
+});
 
-fn threads(name: &'static str) -> Option<ThreadPool> {
-    ThreadPoolBuilder::new().thread_name(move |at| format!("{name} {at}")).build().ok()
+/// A pool of this process, which in a forked one is not even looked at: its parent may have been
+/// starting it.
+fn unless_forked(pool: &'static LazyLock<Option<ThreadPool>>) -> Option<&'static ThreadPool> {
+    match FORKS.load(Ordering::Relaxed) {
+        0 => pool.as_ref(),
+        _ => None,
+    }
 }
 
 /// The threads of a forked process, by its number of forks.
@@ -48,31 +58,32 @@ pub fn verifying<T: Ungil + Send>(
     records: usize,
     work: impl FnOnce() -> T + Ungil + Send,
 ) -> T {
-    let here = records < MANY || FORKS.load(Ordering::Relaxed) > 0;
-    match VERIFYING.as_ref().filter(|_| !here) {
-        Some(pool) => py.detach(|| pool.install(work)),
-        None => detach(py, work),
+    match unless_forked(&VERIFYING) {
+        Some(pool) if records >= MANY => py.detach(|| pool.install(work)),
+        _ => detach(py, work),
     }
 }
 
-/// What is being made on another thread.
-pub struct Beside<T>(Mutex<Receiver<T>>);
+/// What is being made on another thread. It takes no lock there: a fork would leave it locked.
+pub struct Beside<T>(Mutex<Receiver<std::thread::Result<T>>>);
 
 impl<T: Send + 'static> Beside<T> {
     /// Make it while the caller goes on, or at once where there is no other thread.
     pub fn new(make: impl FnOnce() -> T + Send + 'static) -> Self {
         let (sender, receiver) = sync_channel(1);
-        let send = move || drop(sender.send(make())); // in vain where nobody waits any more
-        match BESIDE.as_ref().filter(|_| FORKS.load(Ordering::Relaxed) == 0) {
+        let made = move || catch_unwind(AssertUnwindSafe(make));
+        let send = move || drop(sender.send(made())); // in vain where nobody waits any more
+        match unless_forked(&BESIDE) {
             Some(pool) => pool.spawn(send),
             None => send(),
         }
         Self(Mutex::new(receiver))
     }
 
-    /// Wait for it, once; None where it has been taken.
+    /// Wait for it, once; None where it has been taken. A panic goes on in the caller.
     pub fn take(&self, py: Python<'_>) -> Option<T> {
-        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok())
+        let receive = || self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        py.detach(receive).map(|made| made.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 }
 

@@ -127,7 +127,8 @@ pub fn add<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Eleme
     sum
 }
 
-/// `f - g`, where no limb of `g` is above that of `f`.
+/// `f - g`, limb by limb modulo `2^64`: a limb of `g` may stand for less than zero, and no
+/// difference may.
 #[inline(always)]
 pub fn sub<const N: usize, L: Lanes<N>>(f: &Element<L>, g: &Element<L>) -> Element<L> {
     let mut difference = *f;

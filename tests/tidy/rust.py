@@ -120,7 +120,7 @@ def module_circles(texts: Mapping[str, str]) -> list[str]:
     found = []
     for folder in sorted({path.rpartition("/")[0] for path in texts}):
         modules = {
-            module_of(path)[-1]: _code(text).partition("#[cfg(test)]")[0]
+            module_of(path)[-1]: _code(text).partition("#[cfg(test)]\nmod ")[0]
             for path, text in texts.items()
             if path.rpartition("/")[0] == folder and not path.endswith(("/mod.rs", "/lib.rs"))
         }

@@ -11,7 +11,6 @@ anything is stored under it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 from ledgercore import _core
@@ -135,7 +134,7 @@ def begin_signing(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], 
     """
     if isinstance(signer, SigningKey):
         return anchor.begin_signing(block, signer).note
-    return partial(sign_checkpoint, anchor.checkpoint(block), signer)
+    return lambda: sign_checkpoint(anchor.checkpoint(block), signer)
 
 
 def cosign_checkpoint(note: str, name: str, signer: Signer, time_s: int) -> str:

@@ -1,4 +1,4 @@
-"""Commit one block: store it, look at it again, sign it, make it durable.
+"""Commit one block: store it, look at it again, take its signature, make it durable.
 
 One transaction. What was written is read back, and everything that the checkpoint will state is
 made again from it before a signature is stored; then the signed checkpoint is read back too. Any

@@ -74,11 +74,4 @@ def encode_array(part: Part, what: str) -> bytes:
     except UnicodeEncodeError as error:
         raise MalformedError(f"{what}: {error}") from error
     except OverflowError as error:
-        [got, *_] = _without_encoding(msgspec.to_builtins(part))
-        raise MalformedError(f"{what}: number is {got}, want -2^63 to below 2^64") from error
-
-
-def _without_encoding(value: object) -> list[int]:
-    if isinstance(value, list | tuple):
-        return [number for each in value for number in _without_encoding(each)]
-    return [value] if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64 else []
+        raise MalformedError(f"{what}: a number has no encoding, want one of 64 bits") from error
