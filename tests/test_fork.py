@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from ledgercore import Ledger, UnavailableError
+from ledgercore.threads import OwnLock
+from ledgercore.vault import Vault
 
 PAYLOADS = [b"%d" % number for number in range(2_000)]
 PATIENCE_S = 60
@@ -62,3 +66,71 @@ def test_a_child_cannot_use_what_its_parent_opened(path: Path) -> None:
                 ledger.append(b"another")
 
         assert run_in_child(work) == 0
+
+
+@contextmanager
+def held(lock: OwnLock) -> Iterator[None]:
+    """Another thread has the lock, and keeps it."""
+    taken, done = Event(), Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            done.wait(PATIENCE_S)
+
+    thread = Thread(target=hold)
+    thread.start()
+    taken.wait(PATIENCE_S)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+READS: list[Callable[[Ledger], object]] = [
+    lambda ledger: ledger.size,
+    lambda ledger: ledger.checkpoint,
+    lambda ledger: ledger.record(1),
+    lambda ledger: ledger.receipts([1]),
+    lambda ledger: ledger.state(b"network"),
+    lambda ledger: ledger.next_position(bytes(32)),
+    lambda ledger: ledger.append(b"another"),
+    lambda ledger: ledger.submit_many([ledger.record(1).encode()]),
+]
+
+
+def test_a_child_of_a_process_whose_threads_read_waits_for_none(path: Path) -> None:
+    with Ledger.open(path) as ledger, held(ledger._reader.lock):
+
+        def work() -> None:
+            for read in READS:
+                with pytest.raises(UnavailableError, match="open it anew in this one"):
+                    read(ledger)
+            ledger.close()
+
+        assert run_in_child(work) == 0
+    with Ledger.open(path) as ledger:
+        ledger.append(b"another")
+
+
+def test_a_child_leaves_its_parents_vault_alone(tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault") as vault:
+        vault.store([("a", b"1")])
+
+        def work() -> None:
+            for use in (
+                lambda: vault.store([("b", b"2")]),
+                lambda: vault.load("a"),
+                lambda: vault.erase(["a"]),
+                lambda: vault.transaction().__enter__(),
+            ):
+                with pytest.raises(UnavailableError, match="open it anew in this one"):
+                    use()
+            vault.close()
+            with Vault(tmp_path / "vault") as own:
+                own.store([("c", b"3")])
+
+        with held(vault._lock):
+            assert run_in_child(work) == 0
+        assert set(vault.names()) == {"a", "c"}

@@ -21,6 +21,7 @@ LAYERS = (
     "entropy",
     "waiting",
     "disk",
+    "threads",
     "heaps",
     "passphrase",
     "keyfile",

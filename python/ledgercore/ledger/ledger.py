@@ -9,7 +9,7 @@ with a quorum it is published later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 
@@ -541,7 +541,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and let the next writer in; closing again does nothing."""
-        with self._reader.lock:
+        with nullcontext() if self._reader.lock.is_foreign else self._reader.lock:
             self._writer = None
             try:
                 self._reader.close()

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import takewhile
 from operator import index as as_integer
-from threading import RLock
 
 from ledgercore._core import (
     Batch,
@@ -33,7 +32,6 @@ from ledgercore._core import (
     state_keys,
     verify_consistency,
 )
-from ledgercore.disk import process_id
 from ledgercore.errors import CorruptError, InvalidProof, MalformedError, UnavailableError
 from ledgercore.ledger.head import (
     Head,
@@ -51,6 +49,7 @@ from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.proofs.wire import split_hashes
 from ledgercore.rules import format_object
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
+from ledgercore.threads import OwnLock
 
 __all__ = ["Moment", "Reader"]
 
@@ -84,12 +83,11 @@ class Reader:
     def __init__(self, store: Store, *, follow: bool) -> None:
         """Load and verify the head. ``follow`` looks for other processes' blocks at each read."""
         self.store = store
-        self.lock = RLock()
+        self.lock = OwnLock("ledger")
         self._follow = follow
         self._depth = 0
         self._snapshot = ExitStack()
         self._closed = False
-        self._process = process_id()
         with store.snapshot():
             self._version = store.version()
             self.anchor, self.genesis = load_anchor(store)
@@ -125,10 +123,7 @@ class Reader:
         """Refuse what a closed ledger, or one of the parent process, cannot do."""
         if self._closed:
             raise UnavailableError("ledger is closed: open it again")
-        if process_id() != self._process:
-            raise UnavailableError(
-                f"ledger was opened in process {self._process}: open it anew in this one"
-            )
+        self.lock.check()
 
     def check_whole(self, what: str) -> None:
         """Refuse what takes every block, where older ones are not here."""
@@ -146,9 +141,11 @@ class Reader:
             )
 
     def close(self) -> None:
-        """Close the store; closing again does nothing."""
+        """Close the store; closing again, or what a parent process opened, does nothing."""
+        if self.lock.is_foreign:
+            return
         with self.lock:
-            if not self._closed and process_id() == self._process:
+            if not self._closed:
                 self.store.close()
             self._closed = True
 

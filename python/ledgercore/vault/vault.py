@@ -19,7 +19,6 @@ import hmac
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import RLock
 from typing import Any, Self
 
 import apsw
@@ -38,6 +37,7 @@ from ledgercore.errors import (
 )
 from ledgercore.keyfile import load_vault_key, store_vault_key
 from ledgercore.passphrase import KEY_BYTES
+from ledgercore.threads import OwnLock
 from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
 from ledgercore.wording import type_in_words
 
@@ -95,7 +95,7 @@ class Vault:
         elsewhere shows an older vault that was put in this one's place.
         """
         self._path = str(path)
-        self._lock = RLock()
+        self._lock = OwnLock(f"vault {path}")
         self._entropy = entropy or SystemEntropy()
         self._checked: tuple[Any, ...] = (0, 0, b"")
         self._log_pages = 0
@@ -337,7 +337,9 @@ class Vault:
             self._cut_log()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what a parent process opened stays as it is."""
+        if self._lock.is_foreign:
+            return
         with self._lock:
             self._connection.close()
 
@@ -390,7 +392,7 @@ class Vault:
 
     def _cut_log(self) -> None:
         with self._writing("cut the log of"):
-            (busy, _, _) = self._row("PRAGMA wal_checkpoint(TRUNCATE)", int, int, int)
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
         if busy:
             raise BusyError(
                 f"items of vault {self._path} are removed, but another connection reads it, and "
@@ -424,7 +426,7 @@ class _Translated:
 
     __slots__ = ("_doing", "_lock", "_path")
 
-    def __init__(self, lock: RLock, path: str, doing: str) -> None:
+    def __init__(self, lock: OwnLock, path: str, doing: str) -> None:
         self._lock = lock
         self._path = path
         self._doing = doing
