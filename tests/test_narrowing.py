@@ -91,20 +91,22 @@ def test_a_consent_is_not_narrowed_to_nothing(town: Town) -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"max_uses": 0}, "E_USES: max_uses is 0, want 1 at least, or to revoke the consent"),
+        ({"max_uses": 1}, "E_USES: max_uses is 1, want more than the 1 that are taken, or to revo"),
+        ({"max_uses": 0}, "E_USES: max_uses is 0, want more than the 1 that are taken, or to revo"),
         ({"expires_ms": 1}, "E_CLOCK: expires_ms is 1, want more than [0-9]+, or to revoke"),
     ],
 )
 def test_a_consent_is_not_narrowed_to_no_use_or_time(
     town: Town, bounds: dict[str, int], message: str
 ) -> None:
-    proposal = town.consent()
+    proposal = town.consent(max_uses=3)
+    town.deliver(*town.intend(proposal))
 
     with pytest.raises(RefusedError, match=message):
         town.subject.narrow(proposal, [KEPT], **bounds)
 
     soon_ms = town.parties.ledger.time_ms + 1
-    town.accept([town.subject.narrow(proposal, [KEPT], max_uses=1, expires_ms=soon_ms)])
+    town.accept([town.subject.narrow(proposal, [KEPT], max_uses=2, expires_ms=soon_ms)])
 
 
 def test_what_was_left_out_cannot_come_back(town: Town) -> None:

@@ -114,13 +114,14 @@ class Subject:
         """
         if not fields:
             refuse("E_SCOPE", "fields are none, want one at least, or to revoke the consent")
-        if max_uses is not None and max_uses < 1:
-            refuse("E_USES", f"max_uses is {max_uses}, want 1 at least, or to revoke the consent")
         ledger = self._reading()
         if expires_ms is not None and expires_ms <= ledger.time_ms:
             want = f"more than {ledger.time_ms}, or to revoke the consent"
             refuse("E_CLOCK", f"expires_ms is {expires_ms}, want {want}")
         consent = read_state(ledger, consent_object(proposal.consent), ConsentState)
+        if max_uses is not None and max_uses <= consent.uses:
+            want = f"more than the {consent.uses} that are taken, or to revoke the consent"
+            refuse("E_USES", f"max_uses is {max_uses}, want {want}")
         leaves = leaves_of_root(ledger, proposal, consent.terms_root)
         kept = consent.processors if processors is None else processors
         body = structs.replace(
