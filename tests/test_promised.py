@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
+import apsw
 import pytest
 
-from ledgercore import MalformedError, RefusedError, records
+from ledgercore import BusyError, MalformedError, RefusedError, keys, records
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import (
     Accepted,
@@ -20,10 +21,12 @@ from ledgercore.exchange import (
     sign,
     submit,
 )
+from ledgercore.exchange.messages import Delivery, Release
+from ledgercore.exchange.sealing import open_payload
 from ledgercore.keyfile import load_key
 from ledgercore.ledger import Ledger
 from ledgercore.vault import Vault
-from tests.town import DAY_MS, Town
+from tests.town import AGENCY, DAY_MS, FIELDS, Town
 
 
 @pytest.fixture
@@ -112,8 +115,8 @@ class CutError(Exception):
     """The program is killed."""
 
 
-def cut_off(town: Town, draft: Draft) -> None:
-    """The ledger orders a draft, and its program is killed before it hears of that."""
+def cut_off(town: Town, *drafts: Draft) -> None:
+    """The ledger orders drafts, and its program is killed before it hears of that."""
     ledger = town.parties.ledger
     submit_many = ledger.submit_many
 
@@ -122,7 +125,7 @@ def cut_off(town: Town, draft: Draft) -> None:
         raise CutError
 
     with mock.patch.object(ledger, "submit_many", submit_then_die), pytest.raises(CutError):
-        submit(ledger, [draft])
+        submit(ledger, drafts)
 
 
 def resumed(ledger: Ledger, draft: Draft) -> list[Submitted]:
@@ -159,15 +162,218 @@ def test_what_a_crash_left_is_destroyed_by_the_program_that_follows(
     assert ledger.history(b"exchange/" + intent)[-1][1].kind == draft.body.KIND
 
 
-def test_what_comes_after_a_promise_is_not_destroyed_with_it(town: Town) -> None:
+def again(town: Town) -> Provider:
+    """The provider as a program that was restarted has it, or another process."""
+    ledger, vault = town.parties.ledger, Vault(town.parties.vaults[TAX].path)
+    key = load_key(ledger.path.parent / f"{TAX}.key")
+    return Provider(TAX, key, vault, ledger, {}, town.parties.entropy)
+
+
+def corrections(town: Town, intent: bytes) -> list[str]:
+    return town.parties.vaults[TAX].names(f"exchange/{intent.hex()}/correction/")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_comes_after_a_promise_is_not_destroyed_with_it(town: Town, restarted: bool) -> None:
     """A provider forgets what it sealed, and corrects later on what the consumer still has."""
     intent, provider = moved_to(town, "ACKNOWLEDGED"), town.parties.provider
     town.accept([forget(town, intent, "acknowledged")])
+    provider = again(town) if restarted else provider
     draft, _ = provider.correct(intent, town.mapping.offer.product, {"cr.grade": "D"})
 
     town.accept([draft])
 
-    assert len(town.parties.vaults[TAX].names(f"exchange/{intent.hex()}/correction/")) == 1
+    assert len(corrections(town, intent)) == 1
+    provider._vault.close()
+
+
+def test_nothing_comes_before_a_promise_that_is_not_kept_yet(town: Town) -> None:
+    """A side crashed before it destroyed, and no program of it has resumed."""
+    intent, ledger = moved_to(town, "ACKNOWLEDGED"), town.parties.ledger
+    provider, consumer = town.parties.provider, town.parties.consumer
+    product = town.mapping.offer.product
+    cut_off(town, forget(town, intent, "acknowledged"))
+
+    with pytest.raises(RefusedError, match=r"exchange.forget of the exchange .* resume first"):
+        provider.correct(intent, product, {"cr.grade": "D"})
+    resume(ledger, [provider.signer])
+    draft, correction = provider.correct(intent, product, {"cr.grade": "E"})
+    town.accept([draft])
+    assert len(corrections(town, intent)) == 1
+
+    cut_off(town, erase(town, intent, "subject-asked"))
+    with pytest.raises(RefusedError, match=r"exchange.erase of the exchange .* resume first"):
+        consumer.read_correction(correction)
+    resume(ledger, [consumer.signer])
+    assert consumer.read_correction(correction) == {"cr.grade": "E"}
+
+
+# What is signed is not made untrue.
+
+
+def admitted(town: Town) -> tuple[bytes, Accepted]:
+    intent, request = town.intend(town.consent())
+    (place,) = town.accept(town.parties.provider.answer([(intent, request)]))
+    return intent, place
+
+
+def status(town: Town, intent: bytes) -> str:
+    return town.parties.provider._exchange(intent).status
+
+
+def test_no_key_is_released_of_what_was_signed_to_have_none(town: Town) -> None:
+    (intent, place), (other, beside) = admitted(town), admitted(town)
+    provider = town.parties.provider
+    draft = void(town, intent, "E_SCOPE")
+    sign(town.parties.ledger, [draft])
+
+    for party in (provider, again(town)):
+        withheld, released = party.release_all([(intent, place), (other, beside)])
+        assert isinstance(withheld, RefusedError) and withheld.code == "E_EXCHANGE_STATE"
+        assert withheld.message == "exchange was voided here: key is withheld"
+        assert not isinstance(released, RefusedError)
+
+    town.accept([draft])
+    assert status(town, intent) == "VOIDED"
+
+
+def undelivered(town: Town) -> tuple[bytes, Delivery, Release]:
+    """An exchange whose key came, and that is overdue."""
+    delivery, release = town.deliver(*town.intend(town.consent()))
+    town.later(2 * DAY_MS)
+    return delivery.exchange, delivery, release
+
+
+def test_nothing_is_opened_of_what_was_signed_not_to_have_come(town: Town) -> None:
+    intent, delivery, release = undelivered(town)
+    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
+    draft = consumer.time_out(intent)
+    sign(town.parties.ledger, [draft])
+
+    with pytest.raises(RefusedError, match=r"exchange.time-out of the exchange .* resume first"):
+        consumer.open(delivery, release)
+
+    town.accept([draft])
+    assert status(town, intent) == "TIMED_OUT"
+    assert not vault.names(f"exchange/{intent.hex()}/")
+
+
+def test_what_is_timed_out_while_it_is_opened_is_not_kept(town: Town) -> None:
+    """Another process of the recipient signs, after this one has looked."""
+    intent, delivery, release = undelivered(town)
+    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
+    draft = consumer.time_out(intent)
+
+    def sign_then_open(*given: bytes) -> bytes:
+        sign(town.parties.ledger, [draft])
+        return open_payload(*given)
+
+    with (
+        mock.patch("ledgercore.exchange.recipient.open_payload", sign_then_open),
+        pytest.raises(RefusedError, match=r"exchange.time-out of the exchange .* resume first"),
+    ):
+        consumer.open(delivery, release)
+
+    assert not vault.names(f"exchange/{intent.hex()}/")
+
+
+def test_what_was_opened_is_not_timed_out_by_an_older_draft(town: Town) -> None:
+    intent, delivery, release = undelivered(town)
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    draft, size = consumer.time_out(intent), ledger.size
+    values = consumer.open(delivery, release)
+
+    for act in (sign, submit):
+        with pytest.raises(RefusedError, match="E_EXCHANGE_STATE: exchange was opened here: ackn"):
+            act(ledger, [draft])
+
+    assert (ledger.size, status(town, intent)) == (size, "ADMITTED")
+    assert consumer.open(delivery, release) == values
+    town.accept([consumer.acknowledge(intent)])
+
+
+def test_what_was_timed_out_is_not_taken_over(town: Town) -> None:
+    """The processor opened it in time; the consumer says that no key came."""
+    agency, consumer = town.processor(), town.parties.consumer
+    proposal = town.consent(processors=(AGENCY,))
+    agency.instruct(proposal)
+    asked = agency.request(proposal.consent, FIELDS, "credit.assess")
+    (place,) = town.accept(agency.intend([asked]))
+    agency.open(*town.deliver(place.id, asked))
+    handover = agency.hand_over(place.id)
+    town.later(2 * DAY_MS)
+    sign(town.parties.ledger, [consumer.time_out(place.id)])
+
+    with pytest.raises(RefusedError, match=r"exchange.time-out of the exchange .* resume first"):
+        consumer.take_over(handover)
+
+
+# What could not be done is done later, and once.
+
+
+@pytest.mark.parametrize(("act", "status", "reason", "parts"), PROMISES)
+def test_a_promise_stays_until_the_log_is_cut(
+    town: Town, act: Act, status: str, reason: str, parts: set[str]
+) -> None:
+    """Somebody reads from the vault: its rows are removed, and its log has them still."""
+    intent, ledger = moved_to(town, status), town.parties.ledger
+    draft = act(town, intent, reason)
+    vault = draft.key.vault
+    before = vault.names()
+    reader = apsw.Connection(str(vault.path))
+    reader.execute("BEGIN")
+    rows = dict(reader.execute("SELECT slot, wrapped FROM item").fetchall())
+
+    with pytest.raises(BusyError):
+        submit(ledger, [draft])
+    with pytest.raises(BusyError):
+        says_more(ledger, draft)
+    removed = [rows[vault._cipher.slot(name)] for name in before if name not in vault.names()]
+    assert len(removed) >= len(parts) and all(map(held(vault), removed))
+    reader.close()
+    says_more(ledger, draft)
+
+    assert not any(map(held(vault), removed))
+    with mock.patch.object(Vault, "erase", side_effect=CutError):
+        submit(ledger, [Draft(draft.key, records.SchemaRegister("third", 1, "", ()))])
+
+
+def held(vault: Vault) -> Callable[[bytes], bool]:
+    """Whether the vault's file or its log has these bytes."""
+    files = [file.read_bytes() for file in vault.path.parent.glob(f"{vault.path.name}*")]
+    return lambda sought: any(sought in file for file in files)
+
+
+def test_a_promise_is_signed_once(town: Town) -> None:
+    """A token signs few records a second: no later reservation signs the erasure again."""
+    intents = [moved_to(town, "ACKNOWLEDGED") for _ in range(3)]
+    provider, signed = town.parties.provider, []
+    sign_batch = keys.sign_batch
+
+    def counted(*given: object, **more: object) -> object:
+        signed.extend(given[4])
+        return sign_batch(*given, **more)
+
+    with mock.patch.object(keys, "sign_batch", counted):
+        town.accept(provider.erase(intents, "acknowledged"))
+        assert len(signed) == 3
+        town.accept([provider.register_schema(records.SchemaRegister("another", 1, "", ()))])
+
+    assert len(signed) == 4
+
+
+def test_the_rest_of_a_batch_forgets_no_promise_before_it(town: Town) -> None:
+    """Of three only the first is ordered before a crash, and then only the others are asked for."""
+    intent, ledger = moved_to(town, "ACKNOWLEDGED"), town.parties.ledger
+    consumer = town.parties.consumer
+    drafts = [erase(town, intent, "subject-asked"), consumer.acknowledge(intent)]
+    before = content(town, intent)
+    cut_off(town, *drafts)
+
+    (answer,) = submit(ledger, drafts[1:])
+
+    assert isinstance(answer, RefusedError)
+    assert gone(before, content(town, intent)) == {"payload", "delivery-key"}
 
 
 def test_no_crash_is_lost_beside_a_record_that_is_refused(town: Town) -> None:

@@ -25,7 +25,7 @@ from ledgercore.exchange.messages import (
     request_commitment,
 )
 from ledgercore.exchange.reading import read_admit, read_state
-from ledgercore.exchange.recipient import Recipient, check_not_ended, check_payload
+from ledgercore.exchange.recipient import Recipient, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import keep_statement, kept_statement
 from ledgercore.exchange.submission import Draft
@@ -115,33 +115,31 @@ class Consumer(Recipient):
 
         It is checked as if it had come here: the release by its receipt, the payload by the admit,
         the request by the intent. Raises ``InvalidError`` for what is not of the exchange, and
-        ``UntrustedError`` for one of which this is not the consumer.
+        ``UntrustedError`` for one of which this is not the consumer. Refused like ``open`` is.
         """
         intent, suite = handover.exchange, self._ledger.suite
         state = self._state(intent)
         if (state.consumer, bool(state.processor)) != (self.member, True):
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not received for {self.member}")
-        check_not_ended(intent, state)
+        self._check_openable(intent)
         release, request = handover.release, encode_message(handover.request)
         _, admitted = read_admit(release, intent, self._ledger.trust_anchor)
         if request_commitment(suite, handover.request) != state.request_commitment:
             raise InvalidError("request is not the one that the intent commits to")
         values = check_payload(suite, handover.payload, admitted, handover.request)
-        kept = f"exchange/{intent.hex()}"
-        self._vault.store(
-            [
-                (f"request/{state.request_commitment.hex()}", request),
-                (f"{kept}/payload", handover.payload),
-                (f"{kept}/release", encode_message(release)),
-            ]
-        )
+        items = [
+            (f"request/{state.request_commitment.hex()}", request),
+            (f"exchange/{intent.hex()}/payload", handover.payload),
+        ]
+        self._keep_opened(release, items)
         return values
 
     def read_correction(self, correction: Correction) -> dict[str, Value]:
         """The corrected values, held to the ledger's newest correction of the exchange; kept.
 
         What was decided on the values before is to be looked at again. Raises ``RefusedError``,
-        with nothing kept, for fields that the product does not have.
+        with nothing kept, for fields that the product does not have, and while an ``erase`` of the
+        exchange is signed and not settled, which would destroy the correction with the rest.
         """
         encoded, intent = encode_message(correction), correction.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
@@ -152,7 +150,9 @@ class Consumer(Recipient):
         names = [leaf.name for leaf in correction.leaves]
         for scope in {leaf.scope for leaf in correction.leaves}:
             check_corrected(self._ledger, state.consent, scope, names)
-        self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
+        with self._vault.transaction():
+            self._key.check_unpromised(self._ledger.network, ExchangeErase.KIND, intent)
+            self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
         return {leaf.name: leaf.value for leaf in correction.leaves}
 
     @property

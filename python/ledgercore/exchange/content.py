@@ -3,7 +3,8 @@
 Such a record is a promise: nothing is destroyed before the ledger has it, for a refused one would
 have destroyed in vain, and nothing is signed after it before that is done. A crash in between
 leaves the promise in its signer's vault, as every record is kept there before it is signed, and
-``resume`` keeps it.
+``resume`` keeps it. Until it is kept there, what it bars is refused by it: what comes in between
+would be destroyed with the rest, or make it untrue.
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ from ledgercore.records import (
     ExchangeTimeOut,
     ExchangeVoid,
 )
-from ledgercore.rules import ExchangeState, exchange_object
+from ledgercore.rules import ExchangeState, exchange_object, refuse
 from ledgercore.vault import Vault
 
 __all__ = [
     "PROMISES",
+    "check_unopened",
     "corrections_folder",
     "delivery_key_name",
     "destroy",
     "destroy_promised",
     "given_folders",
-    "is_there",
+    "named_exchange",
+    "opened_name",
     "received_names",
     "sealed_folder",
 ]
@@ -56,6 +59,11 @@ def given_folders(intents: Iterable[bytes]) -> list[str]:
 def delivery_key_name(of: ExchangeIntent | ExchangeState) -> str:
     """Where a recipient keeps the private half: of each exchange, though two have one request."""
     return f"request/{of.request_commitment.hex()}/{of.delivery_key.hex()}/delivery-key"
+
+
+def opened_name(intent: bytes) -> str:
+    """Where a recipient keeps the release with which it opened an exchange."""
+    return f"exchange/{intent.hex()}/release"
 
 
 def received_names(ledger: Ledger, intents: Iterable[bytes]) -> list[str]:
@@ -82,9 +90,17 @@ PROMISES: dict[str, Callable[[Ledger, bytes], list[str]]] = {
 """What each kind of record says is gone from its signer's vault, of the exchange that it names."""
 
 
-def is_there(ledger: Ledger, vault: Vault, promised: Iterable[Record]) -> bool:
-    """Whether a vault still has anything that these records say is gone."""
-    return any(item in vault.names(item) for item in _items(vault, _named(ledger, promised)))
+def named_exchange(kind: str, body: bytes) -> bytes:
+    """The exchange that a promise is about."""
+    promise = records.decode(kind, body)
+    assert isinstance(promise, ExchangeErase | ExchangeForget | ExchangeTimeOut | ExchangeVoid)
+    return promise.exchange
+
+
+def check_unopened(vault: Vault, intent: bytes) -> None:
+    """Refuse a time-out of what a vault shows to have been opened."""
+    if vault.load(opened_name(intent)) is not None:
+        refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
 
 
 def destroy_promised(ledger: Ledger, vault: Vault, ordered: Iterable[Record]) -> None:
@@ -102,9 +118,7 @@ def destroy(vault: Vault, names: Sequence[str]) -> int:
 def _named(ledger: Ledger, promised: Iterable[Record]) -> list[str]:
     names = []
     for record in promised:
-        body = records.decode(record.kind, record.body)
-        assert isinstance(body, ExchangeErase | ExchangeForget | ExchangeTimeOut | ExchangeVoid)
-        names += PROMISES[record.kind](ledger, body.exchange)
+        names += PROMISES[record.kind](ledger, named_exchange(record.kind, record.body))
     return names
 
 

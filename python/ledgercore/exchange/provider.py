@@ -6,7 +6,7 @@ the admit was ordered while the consent was live. Whatever revocation comes firs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import BinaryIO
 from unicodedata import normalize
 
@@ -301,7 +301,8 @@ class Provider(Party):
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
         revoked since or has expired: then the key is withheld although the admit stands. So it is,
         with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back, and
-        with ``E_AUTHORISATION`` where a token-like schema is authorised no more.
+        once a ``void`` of it was signed here, and with ``E_AUTHORISATION`` where a token-like
+        schema is authorised no more.
         """
         (release,) = self.release_all([(intent, admit)])
         if isinstance(release, RefusedError):
@@ -318,10 +319,13 @@ class Provider(Party):
         """
         ledger, made = self._ledger, dict[bytes, Release | RefusedError]()
         admitted: list[tuple[bytes, int]] = []
+        # Read before the states are: a void that is kept no more shows there.
+        voided = self._key.promises(ledger.network, ExchangeVoid.KIND)
         with ledger.moment():
             for intent, admit in admits:
                 try:
                     if isinstance(admit, Accepted):
+                        _check_unvoided(intent, voided)
                         _check_admitted(self._exchange(intent), intent, admit.index)
                         admitted.append((intent, admit.index))
                 except RefusedError as refusal:
@@ -395,15 +399,18 @@ class Provider(Party):
     def correct(self, intent: bytes, product: str, values: Values) -> tuple[Draft, Correction]:
         """Tell whoever still has what was delivered that values of it are others now.
 
-        Raises ``RefusedError`` for another product than was delivered from, and for fields that it
-        does not have. No value is held to its unit.
+        Raises ``RefusedError`` for another product than was delivered from, for fields that it does
+        not have, and while an ``erase`` of the exchange is signed and not settled, which would
+        destroy the correction with the rest. No value is held to its unit.
         """
         check_corrected(self._ledger, self._exchange(intent).consent, product, list(values))
         pairs = [(field, _one_form(value)) for field, value in values.items()]
         correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))
         encoded = encode_message(correction)
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
-        self._vault.store([(f"{corrections_folder(intent)}{commitment.hex()}", encoded)])
+        with self._vault.transaction():
+            self._key.check_unpromised(self._ledger.network, ExchangeForget.KIND, intent)
+            self._vault.store([(f"{corrections_folder(intent)}{commitment.hex()}", encoded)])
         return Draft(self._key, ExchangeCorrect(intent, commitment)), correction
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
@@ -447,6 +454,12 @@ def _check_admitted(state: ExchangeState, intent: bytes, index: int) -> None:
     if state.admission is None or state.admission.index != index:
         message = f"exchange is {state.status}, and was not admitted by record {index}"
         refuse("E_EXCHANGE_STATE", message, intent)
+
+
+def _check_unvoided(intent: bytes, voided: Container[bytes]) -> None:
+    """Withhold the key of what is signed to have none, whether that is ordered yet or not."""
+    if intent in voided:
+        refuse("E_EXCHANGE_STATE", "exchange was voided here: key is withheld", intent)
 
 
 def _check_in_time(state: ExchangeState, now_ms: int) -> None:

@@ -20,7 +20,13 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.exchange.audit_copy import verify_copy
-from ledgercore.exchange.content import delivery_key_name, destroy, received_names
+from ledgercore.exchange.content import (
+    check_unopened,
+    delivery_key_name,
+    destroy,
+    opened_name,
+    received_names,
+)
 from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.messages import (
     Delivery,
@@ -112,16 +118,14 @@ class Recipient(Party):
 
         Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
         with ``E_SCOPE`` if the provider sent other fields than were asked for, and with
-        ``E_EXCHANGE_STATE`` once it was declined, erased, voided or timed out.
+        ``E_EXCHANGE_STATE`` once it was declined, erased, voided or timed out, or a ``time_out``
+        of it was signed here.
         """
         state, key = self._open_key(delivery, release)
         self._check_copy(delivery, key, state)
         payload = open_payload(delivery.ciphertext, key, self._ledger.network + release.exchange)
         values = self._check_payload(release.exchange, payload, state)
-        kept = f"exchange/{release.exchange.hex()}"
-        self._vault.store(
-            [(f"{kept}/payload", payload), (f"{kept}/release", encode_message(release))]
-        )
+        self._keep_opened(release, [(f"exchange/{release.exchange.hex()}/payload", payload)])
         return values
 
     def receive_stream(self, delivery: Delivery, hashes: BinaryIO, partial: BinaryIO) -> Receiver:
@@ -162,13 +166,8 @@ class Recipient(Party):
         reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
         reader.verify(content_root, self._ledger.suite, output)
         kept = f"exchange/{release.exchange.hex()}"
-        self._vault.store(
-            [
-                (f"{kept}/payload", payload),
-                (f"{kept}/release", encode_message(release)),
-                (f"{kept}/stream-key", chunk_key),
-            ]
-        )
+        items = [(f"{kept}/payload", payload), (f"{kept}/stream-key", chunk_key)]
+        self._keep_opened(release, items)
         return reader
 
     def stream(self, delivery: Delivery, sealed: BinaryIO) -> StreamReader:
@@ -211,10 +210,23 @@ class Recipient(Party):
         private = self._vault.load(delivery_key_name(state))
         if private is None:
             raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
-        check_not_ended(intent, self._state(intent))
+        self._check_openable(intent)
         receipt_hash = hash_domain(ledger.suite, "commitment", release.receipt)
         info = release_info(ledger.network, intent, admit.id, receipt_hash)
         return state, open_key(release.sealed_key, private, info)
+
+    def _check_openable(self, intent: bytes) -> None:
+        """Refuse to open what has ended, or what was signed here never to have come."""
+        # In this order: a time-out that is kept no more shows in the state.
+        self._key.check_unpromised(self._ledger.network, ExchangeTimeOut.KIND, intent)
+        check_not_ended(intent, self._state(intent))
+
+    def _keep_opened(self, release: Release, items: Sequence[tuple[str, bytes]]) -> None:
+        """Keep what was opened and by which release, unless another process timed it out now."""
+        with self._vault.transaction():
+            self._check_openable(release.exchange)
+            opened = (opened_name(release.exchange), encode_message(release))
+            self._vault.store([*items, opened])
 
     def _check_payload(
         self, intent: bytes, payload: bytes, state: ExchangeState
@@ -276,14 +288,14 @@ class Recipient(Party):
         """Say that no key came in time, which gives the use back.
 
         Once that is ordered the private half of the delivery key is destroyed: a key that comes
-        late opens nothing. Raises ``E_EXCHANGE_STATE`` before the admit's deadline.
+        late opens nothing, from when it is signed. Raises ``E_EXCHANGE_STATE`` before the admit's
+        deadline, and where the exchange was opened here; so does ``submit``, if it was since.
         """
         state = self._state(intent)
         status = exchange_status_at(state, self._now_ms())
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
-        if self._vault.load(f"exchange/{intent.hex()}/release") is not None:
-            refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
+        check_unopened(self._vault, intent)
         return Draft(self._key, ExchangeTimeOut(intent))
 
     def forget(self, intents: Sequence[bytes]) -> int:

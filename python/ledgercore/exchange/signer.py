@@ -14,7 +14,8 @@ and a restored backup, is settled by the ledger's view of the key's chain, which
 
 A refused record does not count in its signer's chain, and the next one takes its sequence: that
 is done only once the ledger has refused the first. What an ordered one says is gone from the vault
-is destroyed before the row is written over.
+is destroyed before the row is written over; then the row is, so that what comes under the same
+names afterwards is not destroyed with it.
 """
 
 from __future__ import annotations
@@ -27,13 +28,24 @@ from ledgercore import keys
 from ledgercore._core import Record
 from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
-from ledgercore.exchange.content import PROMISES, is_there
+from ledgercore.exchange.content import PROMISES, check_unopened, named_exchange
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
+from ledgercore.records import ExchangeTimeOut
 from ledgercore.records.base import Bytes32, Count, Part
+from ledgercore.rules import refuse
 from ledgercore.vault import Vault
 
-__all__ = ["Content", "Kept", "RecordSigner", "outstanding", "promised", "release", "reserve"]
+__all__ = [
+    "Content",
+    "Kept",
+    "RecordSigner",
+    "outstanding",
+    "promised",
+    "release",
+    "reserve",
+    "settle",
+]
 
 Content = tuple[str, bytes]
 """A record's kind and its encoded body."""
@@ -53,9 +65,6 @@ class RecordSigner:
     def __init__(self, key: keys.Signer, vault: Vault) -> None:
         self._key = key
         self.vault = vault
-        self.fulfilled: set[bytes] = set()
-        """Records among those kept of which all is destroyed that they say is gone. What comes
-        under the same names afterwards is not what they were about."""
 
     @property
     def public_key(self) -> bytes:
@@ -69,6 +78,23 @@ class RecordSigner:
         """What the key was last to sign on a network."""
         data = self.vault.load(self._name(network))
         return None if data is None else decode_message(data, Kept)
+
+    def promises(self, network: bytes, kind: str) -> set[bytes]:
+        """The exchanges of the promises of a kind that are kept: each may be ordered at any time.
+
+        Once one is, and is fulfilled, the exchange's state says so in its place.
+        """
+        data = self.vault.load(self._name(network))
+        if data is None or kind.encode() not in data:  # of many records, at the price of none
+            return set()
+        contents = decode_message(data, Kept).contents
+        return {named_exchange(kind, body) for each, body in contents if each == kind}
+
+    def check_unpromised(self, network: bytes, kind: str, intent: bytes) -> None:
+        """Refuse what a promise of a kind bars, from when it is kept, before it is signed."""
+        if intent in self.promises(network, kind):
+            message = f"{kind} of the exchange was signed here and is not settled: resume first"
+            refuse("E_EXCHANGE_STATE", message, intent)
 
     def item(self, network: bytes, kept: Kept) -> tuple[str, bytes]:
         """What the vault keeps before the key signs it."""
@@ -99,25 +125,29 @@ def reserve(
 ) -> dict[bytes, list[Record]] | None:
     """The records of a vault's signers by key, each kept durable before it was signed.
 
-    None where a signer has other records ``outstanding``, or has ``promised`` to destroy what is
-    still there: that goes first, and nothing was kept. To ask again for what is outstanding gives
-    the same records. No two processes reserve one sequence.
+    None where a signer has other records ``outstanding``, or has ``promised`` to destroy something:
+    that goes first, and nothing was kept. To ask again for what is outstanding gives the same
+    records. No two processes reserve one sequence. Raises ``RefusedError`` with
+    ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
     with vault.transaction(), ledger.moment():
         for signer, contents in asked:
-            left = outstanding(ledger, signer)
-            if left and [(record.kind, record.body) for record in left] == list(contents):
+            left, owed = outstanding(ledger, signer), promised(ledger, signer)
+            again = [(record.kind, record.body) for record in left] == list(contents)
+            if left and again and not owed:
                 signed[signer.public_key] = left
-            elif left or is_there(ledger, vault, promised(ledger, signer)):
+            elif left or owed:
                 return None
             else:
+                for kind, body in contents:
+                    if kind == ExchangeTimeOut.KIND:
+                        check_unopened(vault, named_exchange(kind, body))
                 position = ledger.next_position(signer.public_key)
                 new.append((signer, Kept(*position, tuple(contents))))
         vault.store([signer.item(ledger.network, kept) for signer, kept in new])
     for signer, kept in new:
-        signer.fulfilled.clear()
         signed[signer.public_key] = signer.records(ledger, kept)
     return signed
 
@@ -150,14 +180,38 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
     return records[begin:]
 
 
-def promised(ledger: Ledger, signer: RecordSigner) -> list[Record]:
-    """Records that the signer kept and the ledger has, of which more is to be destroyed."""
+def promised(
+    ledger: Ledger, signer: RecordSigner, destroyed: Iterable[Record] = ()
+) -> list[Record]:
+    """Records that the signer kept and the ledger has, of which not all is destroyed."""
     kept = signer.load(ledger.network)
-    if kept is None or not any(kind in PROMISES for kind, _ in kept.contents):
+    if kept is None:
         return []
-    records = [each for each in signer.records(ledger, kept) if each.kind in PROMISES]
-    left = [each for each in records if each.id not in signer.fulfilled]
-    return [each for each in left if ledger.find(each.id) is not None]
+    done = {(record.sequence, record.kind, record.body) for record in destroyed}
+    left = [
+        at
+        for at, (kind, body) in enumerate(kept.contents)
+        if kind in PROMISES and (kept.sequence + at, kind, body) not in done
+    ]
+    records = signer.records(ledger, kept) if left else []
+    return [records[at] for at in left if ledger.find(records[at].id) is not None]
+
+
+def settle(
+    ledger: Ledger, vault: Vault, destroyed: Iterable[tuple[RecordSigner, Sequence[Record]]]
+) -> None:
+    """Forget the promises of a vault's signers, once all is destroyed that they say is gone.
+
+    What is still to be ordered or destroyed stays, and what another process reserved meanwhile.
+    """
+    with vault.transaction(), ledger.moment():
+        for signer, records in destroyed:
+            kept = signer.load(ledger.network)
+            if kept is None or not any(kind in PROMISES for kind, _ in kept.contents):
+                continue
+            if not outstanding(ledger, signer) and not promised(ledger, signer, records):
+                settled = Kept(*ledger.next_position(signer.public_key), ())
+                vault.store([signer.item(ledger.network, settled)])
 
 
 def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[RecordSigner, Record]]) -> None:

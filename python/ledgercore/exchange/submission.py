@@ -30,6 +30,7 @@ from ledgercore.exchange.signer import (
     promised,
     release,
     reserve,
+    settle,
 )
 from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
@@ -68,7 +69,9 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     it calls ``resume`` first.
 
     What an accepted one says is gone is gone on return. Where the vault cannot destroy it now its
-    error is raised, with the drafts ordered: ``resume`` destroys it.
+    error is raised at once, and ``resume`` destroys it: the accepted ones are ordered by then, and
+    those that followed a refused one are not signed again. Raises ``RefusedError``, with nothing
+    signed, for a time-out of what was opened since it was drafted.
     """
     answers: dict[int, Submitted] = {}
     waiting = list(range(len(drafts)))
@@ -87,8 +90,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
             else:
                 answers[at] = Accepted(record.id, result)
                 accepted.append((signer, record))
-        _destroy(ledger, accepted)  # while the vault still keeps what was signed
-        _release(ledger, refused.values())
+        _finish(ledger, accepted, refused.values())
         waiting = again
     return [answers[at] for at in range(len(drafts))]
 
@@ -123,8 +125,8 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
             answers.append(result)
         else:
             answers.append(Accepted(record.id, result))
-    _destroy(ledger, [(signer, each) for signer in signers for each in promised(ledger, signer)])
-    _release(ledger, refused.values())
+    ordered = [(signer, each) for signer in signers for each in promised(ledger, signer)]
+    _finish(ledger, ordered, refused.values())
     return answers
 
 
@@ -155,17 +157,18 @@ def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
     return [(signer, next(signed[signer.public_key])) for signer, _ in drafts]
 
 
-def _destroy(ledger: Ledger, ordered: Iterable[_Signed]) -> None:
-    for vault, group in _by_vault(ordered):
+def _finish(ledger: Ledger, ordered: Iterable[_Signed], refused: Iterable[_Signed]) -> None:
+    """Destroy what ordered records say is gone, and then forget both: what is left is sent."""
+    promises = _by_vault(each for each in ordered if each[1].kind in PROMISES)
+    for vault, group in promises:
         destroy_promised(ledger, vault, [record for _, record in group])
+    for vault, given_back in _by_vault(refused):
+        release(ledger, vault, given_back)
+    for vault, group in promises:
+        by_key: dict[bytes, tuple[RecordSigner, list[Record]]] = {}
         for signer, record in group:
-            if record.kind in PROMISES:
-                signer.fulfilled.add(record.id)
-
-
-def _release(ledger: Ledger, refused: Iterable[_Signed]) -> None:
-    for vault, group in _by_vault(refused):
-        release(ledger, vault, group)
+            by_key.setdefault(signer.public_key, (signer, []))[1].append(record)
+        settle(ledger, vault, by_key.values())
 
 
 def _by_vault(
