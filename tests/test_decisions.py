@@ -121,7 +121,8 @@ def test_review_that_is_late_is_seen_and_still_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "error"), [(-1, MalformedError), (2**64, MalformedError), (1.5, TypeError)]
+    ("amount", "error"),
+    [(-1, MalformedError), (2**53, MalformedError), (2**64, MalformedError), (1.5, TypeError)],
 )
 def test_an_amount_that_is_none_is_refused_and_nothing_is_kept(
     town: Town, amount: int, error: type[Exception]

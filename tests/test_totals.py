@@ -105,6 +105,20 @@ def test_periods_add_up_to_the_whole(town: Town) -> None:
     assert (first.amount, second.amount) == (sum(AMOUNTS[:2]), sum(AMOUNTS[2:]))
 
 
+def test_the_greatest_amounts_add_up_beyond_what_one_may_be(town: Town) -> None:
+    ledger, begin = town.parties.ledger, town.parties.ledger.size
+    for _ in range(2):
+        decide(town, 2**53 - 1)
+    report = town.parties.consumer.report_totals(begin, ledger.size)
+    history = ledger.prove_history(book_object(BANK))
+    data = TotalsProof.of(ledger.network, report, history).encode()
+
+    Supervisor(ledger).verify_totals(report)
+
+    assert report.amount == 2**54 - 2
+    assert verify_totals_proof(data, ledger.trust_anchor).report == report
+
+
 def test_whoever_holds_the_books_history_verifies_a_total_offline(town: Town) -> None:
     ledger = town.parties.ledger
     report = town.parties.consumer.report_totals(0, ledger.size)

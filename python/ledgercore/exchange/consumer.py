@@ -29,7 +29,7 @@ from ledgercore.exchange.recipient import Recipient, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import keep_statement, kept_statement
 from ledgercore.exchange.submission import Draft
-from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
+from ledgercore.exchange.totals import LIMIT_AMOUNT, Amount, TotalsReport, add_up, booked
 from ledgercore.exchange.workable import (
     check_agreed,
     check_corrected,
@@ -171,7 +171,8 @@ class Consumer(Recipient):
     ) -> Draft:
         """Record a decision on exchanges; the explanation stays here, behind a commitment.
 
-        So does the amount, if there is one; ``report_totals`` adds it up.
+        So does the amount, if there is one, of 0 to 2^53 - 1; ``report_totals`` adds it up. Raises
+        ``MalformedError`` for another.
         """
         if amount is not None:
             _check_amount(amount)  # before anything of the decision is kept
@@ -272,5 +273,5 @@ class Consumer(Recipient):
 
 
 def _check_amount(amount: int) -> None:
-    if not 0 <= amount < 1 << 64:
-        raise MalformedError(f"amount is {amount}, want 0 to {(1 << 64) - 1}")
+    if not 0 <= amount < LIMIT_AMOUNT:
+        raise MalformedError(f"amount is {amount}, want 0 to {LIMIT_AMOUNT - 1}")

@@ -34,6 +34,7 @@ from ledgercore.records.base import Bytes16, Bytes32, Count, Identifier, Part
 from ledgercore.rules import book_object
 
 __all__ = [
+    "LIMIT_AMOUNT",
     "TOTALS_BYTES",
     "Amount",
     "TotalsProof",
@@ -46,7 +47,11 @@ __all__ = [
     "verify_totals_proof",
 ]
 
+LIMIT_AMOUNT = 2**53
+"""Every amount is below this: its opening is kept as a number that every language holds exactly."""
+
 LIMIT_TOTAL = 2**64
+"""Every sum of amounts is below this."""
 
 TOTALS_BYTES = HISTORY_BYTES
 """Bytes of a report with its history at most."""
