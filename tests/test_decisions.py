@@ -135,3 +135,25 @@ def test_an_amount_that_is_none_is_refused_and_nothing_is_kept(
         town.parties.consumer.decide([bytes(32)], "approved", b"model", [], amount=amount)
 
     assert sorted(vault.names("explanation/")) == before
+
+
+def test_words_that_are_no_text_are_refused_and_nothing_is_kept(town: Town) -> None:
+    """A lone surrogate has no encoding: a source in another language may have cut a pair."""
+    proposal, intent, decision = decided(town)
+    consumer, bad = town.parties.consumer, "a\ud800"
+    before = [vault.names("") for vault in town.parties.vaults.values()]
+
+    with pytest.raises(MalformedError, match="reasons: lone surrogate at 1, want text"):
+        consumer.decide([intent], "approved", b"model", [bad], amount=5)
+    with pytest.raises(MalformedError, match="reviewer: lone surrogate"):
+        consumer.review(decision, "approved", bad, "read")
+    with pytest.raises(MalformedError, match="reasons: lone surrogate"):
+        consumer.review(decision, "approved", "officer 7", bad)
+    with pytest.raises(MalformedError, match="grounds: lone surrogate"):
+        town.subject.contest(proposal, decision, bad)
+    with pytest.raises(MalformedError, match="statement: lone surrogate"):
+        consumer.disputes.open(intent, "WRONG", bad)
+    with pytest.raises(MalformedError, match="text: lone surrogate"):
+        town.authority().rule(intent, "upheld", bad)
+
+    assert [vault.names("") for vault in town.parties.vaults.values()] == before

@@ -237,7 +237,7 @@ def test_an_intent_that_cannot_be_answered_is_refused_and_the_others_are_admitte
     assert all(isinstance(outcome, Accepted) for outcome in submit(town.parties.ledger, drafts))
 
 
-@pytest.mark.parametrize("value", [1.5, None, ["a"], b"a", "a" * 70_000, -(2**64)])
+@pytest.mark.parametrize("value", [1.5, None, ["a"], b"a", "a" * 70_000, -(2**64), "\ud800"])
 def test_a_value_that_no_payload_can_carry_is_refused_and_the_others_are_admitted(
     town: Town, value: object
 ) -> None:

@@ -12,7 +12,7 @@ from ledgercore.arguments import typed_methods
 from ledgercore.exchange.holder import Scope
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.party import Party
-from ledgercore.exchange.statement import keep_statement
+from ledgercore.exchange.statement import encode_text, keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
     AuditDisclose,
@@ -115,4 +115,4 @@ class Authority(Party):
 
     def _keep(self, folder: str, text: str) -> bytes:
         suite = self._ledger.suite
-        return keep_statement(self._vault, self._entropy, suite, folder, text.encode())
+        return keep_statement(self._vault, self._entropy, suite, folder, encode_text("text", text))

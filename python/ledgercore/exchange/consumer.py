@@ -27,7 +27,7 @@ from ledgercore.exchange.messages import (
 from ledgercore.exchange.reading import read_admit, read_state
 from ledgercore.exchange.recipient import Recipient, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
-from ledgercore.exchange.statement import keep_statement, kept_statement
+from ledgercore.exchange.statement import encode_text, keep_statement, kept_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.totals import LIMIT_AMOUNT, Amount, TotalsReport, add_up, booked
 from ledgercore.exchange.workable import (
@@ -176,12 +176,13 @@ class Consumer(Recipient):
         """
         if amount is not None:
             _check_amount(amount)  # before anything of the decision is kept
+        explanation = encode_text("reasons", "\n".join(reasons))
         body = DecisionRecord(
             inputs=tuple(inputs),
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
-            explanation_commitment=self._keep("explanation", "\n".join(reasons)),
+            explanation_commitment=self._keep("explanation", explanation),
             amount_commitment=None if amount is None else self._keep_amount(amount),
         )
         return Draft(self._key, body)
@@ -225,18 +226,19 @@ class Consumer(Recipient):
 
         It is upheld where the outcome is the same. Who reviewed stays here, behind a commitment.
         """
+        said_by, said = encode_text("reviewer", reviewer), encode_text("reasons", reasons)
         body = DecisionReview(
             decision=decision,
             result="upheld" if outcome == self._decision(decision).outcome else "changed",
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
-            reviewer_commitment=self._keep(f"review/{decision.hex()}", reviewer),
-            explanation_commitment=self._keep("explanation", reasons),
+            reviewer_commitment=self._keep(f"review/{decision.hex()}", said_by),
+            explanation_commitment=self._keep("explanation", said),
         )
         return Draft(self._key, body)
 
-    def _keep(self, folder: str, text: str) -> bytes:
+    def _keep(self, folder: str, content: bytes) -> bytes:
         suite = self._ledger.suite
-        return keep_statement(self._vault, self._entropy, suite, folder, text.encode())
+        return keep_statement(self._vault, self._entropy, suite, folder, content)
 
     def _decision(self, decision: bytes) -> DecisionState:
         return read_state(self._ledger, decision_object(decision), DecisionState)

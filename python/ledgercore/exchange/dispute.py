@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy
 from ledgercore.exchange.signer import RecordSigner
-from ledgercore.exchange.statement import keep_statement
+from ledgercore.exchange.statement import encode_text, keep_statement
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import DisputeEvidence, DisputeOpen
 
@@ -25,7 +25,7 @@ class Complainant:
 
     def open(self, exchange: bytes, grounds: str, statement: str) -> Draft:
         """Contest an exchange, on grounds that are a code."""
-        commitment = self._keep(exchange, "statement", statement.encode())
+        commitment = self._keep(exchange, "statement", encode_text("statement", statement))
         return Draft(self.key, DisputeOpen(exchange, grounds, commitment))
 
     def show(self, exchange: bytes, evidence: bytes) -> Draft:

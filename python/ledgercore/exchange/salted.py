@@ -26,7 +26,7 @@ from ledgercore._core import (
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
 from ledgercore.proofs.wire import split_hashes
-from ledgercore.records.base import Count, Part, Value
+from ledgercore.records.base import Count, Part, Value, encode_array
 
 __all__ = [
     "FIELD",
@@ -101,8 +101,11 @@ def encode_leaf(leaf: Leaf) -> bytes:
 
 
 def encode_leaves(leaves: Sequence[Leaf]) -> bytes:
-    """The leaves with their salts, for a vault or a sealed payload."""
-    return _ENCODER.encode(tuple(leaves))
+    """The leaves with their salts, for a vault or a sealed payload.
+
+    Raises ``MalformedError`` for text or a number that has no encoding.
+    """
+    return encode_array(tuple(leaves), "leaves")
 
 
 def decode_leaves(data: bytes, use: str) -> tuple[Leaf, ...]:

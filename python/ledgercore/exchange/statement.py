@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from ledgercore._core import hash_domain
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidProof, UntrustedError
+from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.vault import Vault
 
-__all__ = ["keep_statement", "kept_statement", "open_statement"]
+__all__ = ["encode_text", "keep_statement", "kept_statement", "open_statement"]
 
 SALT_BYTES = 32
 
@@ -23,11 +23,22 @@ SALT_BYTES = 32
 def keep_statement(
     vault: Vault, entropy: Entropy, suite: str, folder: str, content: bytes
 ) -> bytes:
-    """Salt the content, keep it in a folder under its commitment, and give that."""
+    """Salt the content, keep it in a folder under its commitment, and give that.
+
+    Text is made content by ``encode_text``.
+    """
     statement = entropy.bytes(SALT_BYTES) + content
     commitment = hash_domain(suite, "commitment", statement)
     vault.store([(f"{folder}/{commitment.hex()}", statement)])
     return commitment
+
+
+def encode_text(what: str, text: str) -> bytes:
+    """A statement's text as UTF-8, or ``MalformedError`` where it holds what is no character."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedError(f"{what}: lone surrogate at {error.start}, want text") from error
 
 
 def kept_statement(vault: Vault, folder: str, commitment: bytes) -> bytes:

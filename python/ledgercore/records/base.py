@@ -67,7 +67,7 @@ class RecordBody(Part, frozen=True):
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def encode_array(part: Part, what: str) -> bytes:
+def encode_array(part: Part | tuple[Part, ...], what: str) -> bytes:
     """An array's one encoding; raise MalformedError for a number or text in it that has none."""
     try:
         return _ENCODER.encode(part)
