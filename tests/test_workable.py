@@ -11,6 +11,8 @@ from msgspec import structs
 
 from ledgercore import MalformedError, RefusedError, UntrustedError, Vault
 from ledgercore._core import hash_domain
+from ledgercore.demo.parties import BANK, TAX
+from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Proposal, Subject, Terms
 from ledgercore.exchange.messages import Correction, encode_message
 from ledgercore.exchange.salted import FIELD, make_leaves
@@ -189,6 +191,30 @@ def test_every_term_is_held_to_its_type(town: Town) -> None:
     for name in structs.asdict(town.terms()):
         with pytest.raises(TypeError, match=f"{name} (is|are) bytes, want"):
             town.parties.consumer.propose(town.terms(**{name: b"x"}), bytes(32))
+
+
+@pytest.mark.parametrize("value", [True, 1.5, None, [1], b"x", "x" * 70_000, "\ud800"])
+def test_a_correction_that_nobody_could_read_is_neither_signed_nor_taken(
+    town: Town, value: Any
+) -> None:
+    intent, asked = town.intend(town.consent())
+    consumer, provider = town.parties.consumer, town.parties.provider
+    consumer.open(*town.deliver(intent, asked))
+    town.accept([consumer.acknowledge(intent)])
+    product, vaults = town.mapping.offer.product, town.parties.vaults
+
+    with pytest.raises(RefusedError, match="E_CANON: values of the subject cannot be sent"):
+        provider.correct(intent, product, {"cr.grade": value})
+    assert not vaults[TAX].names(f"exchange/{intent.hex()}/correction/")
+
+    made = Correction(intent, make_leaves(FIELD, product, [("cr.grade", value)], SeededEntropy(1)))
+    if value != "\ud800":  # which has no bytes that a provider could commit to
+        commitment = hash_domain(town.parties.ledger.suite, "commitment", encode_message(made))
+        draft, _ = provider.correct(intent, product, {"cr.grade": "D"})
+        town.accept([Draft(draft.key, ExchangeCorrect(intent, commitment))])
+    with pytest.raises(MalformedError):
+        consumer.read_correction(made)
+    assert not vaults[BANK].names(f"exchange/{intent.hex()}/correction")
 
 
 def test_a_correction_names_fields_of_the_product_alone(town: Town) -> None:

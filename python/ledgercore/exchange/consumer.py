@@ -139,21 +139,23 @@ class Consumer(Recipient):
 
         What was decided on the values before is to be looked at again. Raises ``RefusedError``,
         with nothing kept, for fields that the product does not have, and while an ``erase`` of the
-        exchange is signed and not settled, which would destroy the correction with the rest.
+        exchange is signed and not settled, which would destroy the correction with the rest; and
+        ``MalformedError`` for values that are none.
         """
         encoded, intent = encode_message(correction), correction.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
         state = self._state(intent)
         if commitment != state.correction:
             raise InvalidError("correction is not the newest one that the provider committed to")
-        check_leaves(correction.leaves, FIELD)
-        names = [leaf.name for leaf in correction.leaves]
-        for scope in {leaf.scope for leaf in correction.leaves}:
+        leaves = decode_message(encoded, Correction).leaves  # one made here may hold anything
+        check_leaves(leaves, FIELD)
+        names = [leaf.name for leaf in leaves]
+        for scope in {leaf.scope for leaf in leaves}:
             check_corrected(self._ledger, state.consent, scope, names)
         with self._vault.transaction():
             self._key.check_unpromised(self._ledger.network, ExchangeErase.KIND, intent)
             self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
-        return {leaf.name: leaf.value for leaf in correction.leaves}
+        return {leaf.name: leaf.value for leaf in leaves}
 
     @property
     def disputes(self) -> Complainant:

@@ -400,12 +400,15 @@ class Provider(Party):
         """Tell whoever still has what was delivered that values of it are others now.
 
         Raises ``RefusedError`` for another product than was delivered from, for fields that it does
-        not have, and while an ``erase`` of the exchange is signed and not settled, which would
-        destroy the correction with the rest. No value is held to its unit.
+        not have, with ``E_CANON`` for a value that cannot be sent, and while an ``erase`` of the
+        exchange is signed and not settled, which would destroy the correction with the rest. No
+        value is held to its unit.
         """
         check_corrected(self._ledger, self._exchange(intent).consent, product, list(values))
         pairs = [(field, _one_form(value)) for field, value in values.items()]
-        correction = Correction(intent, make_leaves(FIELD, product, pairs, self._entropy))
+        leaves = make_leaves(FIELD, product, pairs, self._entropy)
+        _encode_readable(leaves, intent)
+        correction = Correction(intent, leaves)
         encoded = encode_message(correction)
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
         with self._vault.transaction():
@@ -490,7 +493,7 @@ def _check_sealable(state: ExchangeState) -> None:
 
 
 def _encode_readable(leaves: Sequence[Leaf], intent: bytes) -> bytes:
-    """The payload, read as its consumer will read it: an admit of what nobody can open is final."""
+    """The leaves, read as their consumer will read them: what nobody can open is said for good."""
     try:
         payload = encode_leaves(leaves)
         decode_leaves(payload, FIELD)
