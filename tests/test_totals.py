@@ -200,3 +200,30 @@ def test_a_total_of_a_period_that_goes_on_is_neither_made_nor_accepted(town: Tow
 def test_a_period_that_is_none_is_refused(town: Town, begin: int, end: int) -> None:
     with pytest.raises(MalformedError, match=rf"period is \[{begin}, {end}\), want 0 <= begin"):
         town.parties.consumer.report_totals(begin, end)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"begin": -1}, "begin is -1, want a whole number >= 0"),
+        ({"begin": -(2**70)}, f"begin is -{2**70}, want a whole number >= 0"),
+        ({"begin": 0.5}, "begin is 0.5, want a whole number, got a number"),
+        ({"begin": 2, "end": 1}, r"period is \[2, 1\), want its begin first"),
+        ({"end": True}, "end is True, want a whole number, got true or false"),
+        ({"count": None}, "count is None, want a whole number, got nothing"),
+        ({"amount": 7.0}, "amount is 7.0, want a whole number, got a number"),
+        ({"consumer": 5}, "consumer is 5, want text, got a whole number"),
+        ({"blinding": b"x"}, "blinding is b'x', want bytes of length >= 32"),
+    ],
+)
+def test_a_report_that_is_none_is_refused_before_anything_else(
+    town: Town, change: dict, message: str
+) -> None:
+    ledger = town.parties.ledger
+    report = TotalsReport(BANK, 0, 1, 0, 0, bytes(32))
+    wrong, history = structs.replace(report, **change), ledger.prove_history(book_object(BANK))
+
+    with pytest.raises(MalformedError, match=message):
+        Supervisor(ledger).verify_totals(wrong)
+    with pytest.raises(MalformedError, match=message):
+        TotalsProof.of(bytes(16), wrong, history).verify(ledger.trust_anchor)

@@ -325,6 +325,7 @@ def totals(world: World) -> Iterator[Vector]:
         "one-left-out": (told(fewer), "invalid-proof"),
         "one-left-out-and-counted": (told(fewer, count=3), "invalid-proof"),
         "period": (told(report, begin=2), "invalid-proof"),
+        "period-that-ends-first": (told(add_up(BANK, 7, 3, [])), "malformed"),
         "period-that-is-not-over": (told(report, end=9), "invalid-proof"),
         "period-after-the-earlier": (told(report, earlier), "invalid-proof"),
         "consumer": (told(report, consumer="other"), "invalid-proof"),

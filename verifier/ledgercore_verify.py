@@ -1522,6 +1522,8 @@ def verify_totals(data: bytes, anchor: Anchor) -> dict[str, Any]:
     """A report that is the sum of all decisions of its period in the consumer's book."""
     need(len(data) <= HISTORY_BYTES, MALFORMED, f"totals are above {HISTORY_BYTES} bytes")
     report: dict[str, Any] = TOTALS(decode(data, "totals"), "totals")
+    none = f"period is [{report['begin']}, {report['end']}), want its begin first"
+    need(report["begin"] <= report["end"], MALFORMED, none)
     need(report["network"] == anchor.network, UNTRUSTED, "totals are of another network")
     history = verify_history(report["history"], anchor)
     book = b"book/" + report["consumer"].encode()

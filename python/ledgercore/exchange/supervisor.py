@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ledgercore.arguments import typed_methods
 from ledgercore.exchange.monitor import Findings, count, states_of, watch
-from ledgercore.exchange.totals import TotalsReport, check_ended, verify_totals
+from ledgercore.exchange.totals import TotalsReport, check_ended, check_report, verify_totals
 from ledgercore.ledger import Ledger, Report
 from ledgercore.ledger.audit import Progress
 from ledgercore.rules import (
@@ -52,8 +52,10 @@ class Supervisor:
         """Hold a consumer's total to all decisions in its book, or raise ``InvalidProof``.
 
         So does a period that ends after the last record here, which may still come or be copied.
+        Raises ``MalformedError`` where the period is none, or a number or name in the report.
         Without a ledger ``totals.verify_totals_proof`` does the same, of a ``TotalsProof``.
         """
+        check_report(report)
         with self._ledger.moment():
             check_ended(report.end, self._ledger.size)
             verify_totals(report, self._ledger.history(book_object(report.consumer)))

@@ -26,12 +26,13 @@ from msgspec import structs
 from ledgercore import records
 from ledgercore._core import Anchor, Record, group_add_numbers, group_add_points, group_commit
 from ledgercore.arguments import typed
-from ledgercore.errors import InvalidProof, UntrustedError
+from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.proofs import HISTORY_BYTES, History, HistoryProof
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import DecisionRecord
 from ledgercore.records.base import Bytes16, Bytes32, Count, Identifier, Part
 from ledgercore.rules import book_object
+from ledgercore.wording import in_words
 
 __all__ = [
     "LIMIT_AMOUNT",
@@ -43,6 +44,7 @@ __all__ = [
     "add_up",
     "booked",
     "check_ended",
+    "check_report",
     "verify_totals",
     "verify_totals_proof",
 ]
@@ -120,6 +122,7 @@ class TotalsProof:
 
     def verify(self, anchor: Anchor) -> VerifiedTotals:
         """The report, if the book that the anchor leads to adds up to it; or raise."""
+        check_report(self.report)
         if self.network != anchor.network:
             raise UntrustedError("totals are of another network than the anchor's")
         history = HistoryProof.decode(self.history).verify(anchor)
@@ -159,6 +162,21 @@ def booked(history: Iterable[tuple[int, Record]]) -> Iterator[tuple[int, bytes]]
         if commitment is None:
             raise InvalidProof(f"record {index} in a book commits to no amount")
         yield index, commitment
+
+
+def check_report(report: TotalsReport) -> None:
+    """Raise ``MalformedError`` for a report that has no encoding, or whose period is none.
+
+    One that is not decoded may hold anything.
+    """
+    for part in structs.fields(TotalsReport):
+        got = getattr(report, part.name)
+        try:
+            msgspec.convert(got, part.type)
+        except msgspec.ValidationError as error:
+            raise MalformedError(f"{part.name} is {got!r}, {in_words(error)}") from error
+    if report.begin > report.end:
+        raise MalformedError(f"period is [{report.begin}, {report.end}), want its begin first")
 
 
 def check_ended(end: int, size: int) -> None:
