@@ -155,6 +155,7 @@ def test_another_librarys_integer_is_an_index(ledger: Ledger) -> None:
 
     assert ledger.record(number) == ledger.record(1)
     assert ledger.receipt(number) == ledger.receipt(1)
+    assert ledger.prove_records([number]) == ledger.prove_records([1])
 
 
 def test_what_is_shown_in_a_session_is_short_and_holds_no_secret(tmp_path: Path) -> None:

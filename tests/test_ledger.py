@@ -305,7 +305,7 @@ def test_consistency_is_proven_between_any_two_sizes(ledger: Ledger) -> None:
                 proof = ledger.prove_consistency(first, second)
                 verify_consistency(ledger.suite, first, second, proof, first_root, second_root)
     assert ledger.prove_consistency(1) == ledger.prove_consistency(1, ledger.size)
-    with pytest.raises(InvalidProof, match="want at most"):
+    with pytest.raises(InvalidProof, match=r"second size is .* and at most"):
         ledger.prove_consistency(1, ledger.size + 1)
 
 
@@ -323,6 +323,8 @@ def test_places_that_are_none_are_refused_as_such(ledger: Ledger) -> None:
             call()
     with pytest.raises(InvalidProof, match="first size is -1, want 0 or more"):
         ledger.prove_consistency(-1)
+    with pytest.raises(InvalidProof, match="second size is -1, want 0 or more and at most 2"):
+        ledger.prove_consistency(1, -1)
     with pytest.raises(InvalidProof, match="first size is 2, want 0 or more and at most 1"):
         ledger.prove_consistency(2, 1)
 

@@ -441,6 +441,7 @@ class Reader:
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records, whose indices ascend, under the newest checkpoint."""
         with self.moment() as head:
+            indices = [as_integer(index) for index in indices]
             for index in indices:
                 self._check_index(head, index)
             size = head.checkpoint.size
@@ -452,8 +453,9 @@ class Reader:
         with self.moment() as head:
             newest = head.checkpoint.size
             second = newest if second is None else second
-            if second > newest:
-                raise InvalidProof(f"size is {second}, want at most {newest}")
+            if not 0 <= second <= newest:
+                want = f"0 or more and at most {newest}"
+                raise InvalidProof(f"second size is {second}, want {want}")
             if not 0 <= first <= second:
                 raise InvalidProof(f"first size is {first}, want 0 or more and at most {second}")
             for size in (first, second):
