@@ -237,3 +237,27 @@ def test_terms_that_are_not_in_normal_form_c_are_not_agreed_to(town: Town) -> No
 
     with pytest.raises(MalformedError):
         town.subject.agree(proposal)
+
+
+@pytest.mark.parametrize(
+    ("intent", "shown"),
+    [
+        (b"\x1b[31mEVIL\n\x00", "1b5b33316d455649"),
+        (b"\xff", "ff"),
+        ("\u202e".encode(), "e280ae"),
+        (bytes(32), "00" * 8),
+    ],
+)
+def test_an_exchange_that_there_is_not_is_named_in_digits(
+    town: Town, intent: bytes, shown: str
+) -> None:
+    """Bytes from elsewhere could steer the terminal that an error is read on."""
+    with pytest.raises(RefusedError, match=f"E_UNKNOWN: exchange {shown} does not exist"):
+        town.parties.provider.delivery(intent)
+
+
+@pytest.mark.parametrize("intent", [b"", bytes(32)])
+def test_nothing_is_certified_of_an_exchange_that_there_is_not(town: Town, intent: bytes) -> None:
+    for party in (town.parties.provider, town.parties.consumer):
+        with pytest.raises(RefusedError, match=r"E_UNKNOWN: exchange .* does not exist"):
+            party.certify_erasure([intent])

@@ -429,8 +429,13 @@ class Provider(Party):
         return destroy(self._vault, given_folders(intents))
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
-        """An erasure receipt: this vault keeps nothing sealed for these exchanges or corrected."""
+        """An erasure receipt: this vault keeps nothing sealed for these exchanges or corrected.
+
+        Raises ``RefusedError`` with ``E_UNKNOWN`` for an exchange that there is not.
+        """
         ledger = self._ledger
+        for intent in intents:
+            self._exchange(intent)
         names, now_ms = given_folders(intents), self._now_ms()
         return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 

@@ -7,6 +7,7 @@ pack. What an admit commits to is the ciphertext, the payload in it and the audi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from ledgercore._core import Receipt, VerifiedRecord, hash_domain
@@ -34,13 +35,16 @@ __all__ = [
 
 StateT = TypeVar("StateT", bound=State)
 
+_NAME = re.compile(rb"[!-~]+")
+"""What may be shown as it is; other bytes could steer a terminal."""
+
 
 def read_state(ledger: Ledger, name: bytes, kind: type[StateT]) -> StateT:
     """The state of an object; raises ``RefusedError`` with ``E_UNKNOWN`` where there is none."""
     value = ledger.state(name)
     if value is None:
         family, _, rest = name.partition(b"/")
-        shown = rest.hex()[:16] if len(rest) == 32 else rest.decode()
+        shown = rest.decode() if len(rest) != 32 and _NAME.fullmatch(rest) else rest.hex()[:16]
         refuse("E_UNKNOWN", f"{family.decode()} {shown} does not exist")
     return decode_state(value, kind)
 
