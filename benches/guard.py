@@ -34,7 +34,8 @@ __all__ = ["GUARDS", "Guard", "check", "measure_ratio"]
 
 TURNS = 5
 CHANCES = 3
-SLOWED = 4
+SLOWED = 8
+"""Where a peer is slow beside the processor, a quarter of our rate may still be above a limit."""
 
 Work = tuple[Callable[[], object], int]
 """What is done once, and how many items that is."""
