@@ -380,7 +380,7 @@ def test_a_peer_that_stalls_on_blocks_alone_is_left_for_another(
                 there.client(0) as client,
                 asyncio.timeout(60),
             ):
-                records, begin = there.records(400), len(asked)
+                records, begin = there.records(2_000), len(asked)
                 while len(asked) < begin + 1:
                     # Behind by some blocks: of who tells of the next one first it is asked alone.
                     for _ in range(10):
