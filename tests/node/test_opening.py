@@ -280,6 +280,20 @@ def test_a_node_that_is_told_to_end_while_it_imports_ends_as_it_would_later(
     assert process.log.read_text() == ""
 
 
+def test_a_node_that_is_told_to_end_inside_a_callback_is_told_again(places: list[Place]) -> None:
+    """Python prints what is raised there, and goes on: here to wait for settings for ever."""
+    places[0].settings.unlink()
+    os.mkfifo(places[0].settings)
+    process = NodeProcess(places[0])
+    process.start("tests.node.told_in_callback")
+    try:
+        assert process._process is not None and process._process.wait(30) == 0
+    finally:
+        if process.runs:
+            process.kill()
+    assert "Exception ignored in" in process.log.read_text()
+
+
 def test_a_node_that_waits_for_its_settings_can_be_told_to_end(
     places: list[Place],
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import signal
 import sys
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["check_extra", "command"]
 
 EVERY_ADDRESS = ("0.0.0.0", "::")
+AGAIN_S = 1.0
+"""After which a program that was told to end, and has not ended, is told again."""
+
 OPERATOR = ("operator", "https://localhost:7443")
 """Whom settings name until somebody writes in who it is."""
 
@@ -39,7 +44,14 @@ def command(context: click.Context) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    # Python passes over what is raised in a callback, as imports have them: it is told again then.
+    _thread.start_new_thread(_tell_again, (_thread.get_ident(), number))
     raise SystemExit(0)
+
+
+def _tell_again(thread: int, number: int) -> None:
+    Event().wait(AGAIN_S)
+    signal.pthread_kill(thread, number)  # which also ends a wait of the system's
 
 
 def check_extra() -> None:
