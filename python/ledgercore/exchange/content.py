@@ -34,6 +34,7 @@ __all__ = [
     "destroy",
     "destroy_promised",
     "given_folders",
+    "holds_content",
     "named_exchange",
     "opened_name",
     "received_names",
@@ -101,6 +102,11 @@ def check_unopened(vault: Vault, intent: bytes) -> None:
     """Refuse a time-out of what a vault shows to have been opened."""
     if vault.load(opened_name(intent)) is not None:
         refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
+
+
+def holds_content(vault: Vault) -> bool:
+    """Whether a vault keeps anything of an exchange, or of a request for one."""
+    return any(vault.names(folder) for folder in ("exchange/", "request/"))
 
 
 def destroy_promised(ledger: Ledger, vault: Vault, ordered: Iterable[Record]) -> None:

@@ -15,12 +15,13 @@ and a restored backup, is settled by the ledger's view of the key's chain, which
 A refused record does not count in its signer's chain, and the next one takes its sequence: that
 is done only once the ledger has refused the first. What an ordered one says is gone from the vault
 is destroyed before the row is written over; then the row is, so that what comes under the same
-names afterwards is not destroyed with it.
+names afterwards is not destroyed with it. Which were ordered says the ledger, from ``sequence`` on:
+a restored backup has content of which its row says nothing, and later records that it is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -28,7 +29,12 @@ from ledgercore import keys
 from ledgercore._core import Record
 from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
-from ledgercore.exchange.content import PROMISES, check_unopened, named_exchange
+from ledgercore.exchange.content import (
+    PROMISES,
+    check_unopened,
+    holds_content,
+    named_exchange,
+)
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
 from ledgercore.records import ExchangeTimeOut
@@ -57,6 +63,11 @@ class Kept(Part, frozen=True):
     sequence: Count
     previous: Bytes32
     contents: tuple[Content, ...]
+
+    @property
+    def end(self) -> int:
+        """The sequence after all that is kept."""
+        return self.sequence + len(self.contents)
 
 
 class RecordSigner:
@@ -134,7 +145,8 @@ def reserve(
     new = []
     with vault.transaction(), ledger.moment():
         for signer, contents in asked:
-            left, owed = outstanding(ledger, signer), promised(ledger, signer)
+            left = outstanding(ledger, signer)
+            owed = [] if _owes_nothing(ledger, signer) else promised(ledger, signer)
             again = [(record.kind, record.body) for record in left] == list(contents)
             if left and again and not owed:
                 signed[signer.public_key] = left
@@ -171,7 +183,7 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
         raise InconsistentError(
             f"ledger's record {sequence - 1} of key {key} is another than the one it once had"
         )
-    if sequence >= kept.sequence + len(kept.contents):
+    if sequence >= kept.end:
         return []
     records = signer.records(ledger, kept)
     begin = sequence - kept.sequence
@@ -183,18 +195,42 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
 def promised(
     ledger: Ledger, signer: RecordSigner, destroyed: Iterable[Record] = ()
 ) -> list[Record]:
-    """Records that the signer kept and the ledger has, of which not all is destroyed."""
+    """Records of the signer on the ledger that say what is gone, where not all of it is yet.
+
+    They are those from where the signer kept what it was to sign, whether it knows of them or not.
+    Raises ``UnavailableError`` where this copy of the ledger began after one of them.
+    """
     kept = signer.load(ledger.network)
-    if kept is None:
+    position = ledger.next_position(signer.public_key)
+    if kept is None and (position[0] == 0 or not holds_content(signer.vault)):
         return []
-    done = {(record.sequence, record.kind, record.body) for record in destroyed}
-    left = [
-        at
-        for at, (kind, body) in enumerate(kept.contents)
-        if kind in PROMISES and (kept.sequence + at, kind, body) not in done
-    ]
-    records = signer.records(ledger, kept) if left else []
-    return [records[at] for at in left if ledger.find(records[at].id) is not None]
+    done = {record.id for record in destroyed}
+    ordered = _ordered(ledger, position, 0 if kept is None else kept.sequence)
+    return [each for each in ordered if each.kind in PROMISES and each.id not in done]
+
+
+def _owes_nothing(ledger: Ledger, signer: RecordSigner) -> bool:
+    """Whether as many records are on the ledger as were kept, and none of those is a promise.
+
+    What stands there is not read again each time: others are in its place only where the vault was
+    restored, and ``resume`` reads them.
+    """
+    kept = signer.load(ledger.network)
+    sequence, _ = ledger.next_position(signer.public_key)
+    if kept is None:
+        return sequence == 0
+    return sequence == kept.end and not any(kind in PROMISES for kind, _ in kept.contents)
+
+
+def _ordered(ledger: Ledger, position: tuple[int, bytes], begin: int) -> Iterator[Record]:
+    """A key's records on the ledger from a sequence to its next position, the newest first."""
+    sequence, previous = position
+    while sequence > begin:
+        index = ledger.find(previous)
+        assert index is not None, "a key's state names a record that was ordered"
+        record = ledger.record(index)
+        sequence, previous = record.sequence, record.previous
+        yield record
 
 
 def settle(
@@ -206,9 +242,6 @@ def settle(
     """
     with vault.transaction(), ledger.moment():
         for signer, records in destroyed:
-            kept = signer.load(ledger.network)
-            if kept is None or not any(kind in PROMISES for kind, _ in kept.contents):
-                continue
             if not outstanding(ledger, signer) and not promised(ledger, signer, records):
                 settled = Kept(*ledger.next_position(signer.public_key), ())
                 vault.store([signer.item(ledger.network, settled)])

@@ -108,11 +108,13 @@ def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
 def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     """Submit again what the signers had reserved, and what the ledger has not ordered.
 
-    And destroy what ordered records of theirs say is gone, where a crash came before that.
+    And destroy what ordered records of theirs say is gone, where a crash came before that, or the
+    vault is of before.
 
     Call it first after a restart, or after a vault was restored: with ``party.signer`` of a member
-    and ``subject.signers()``. A record that is made again is another one, with salts of its own,
-    and would be ordered beside the first. What had been ordered before is not in the answer.
+    and ``subject.signers()``, and then with the signers of former keys of that time, too. A record
+    that is made again is another one, with salts of its own, and would be ordered beside the first.
+    What had been ordered before is not in the answer.
     """
     signers = list(signers)
     left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
