@@ -153,7 +153,7 @@ def test_what_its_provider_voided_is_not_opened_though_the_key_came(town: Town) 
     intent, request = town.intend(town.consent())
     delivery, release = town.deliver(intent, request)
     before = vault.names()
-    town.accept([town.parties.provider.void(intent, "E_SCOPE")])
+    town.void_untruly(intent)
 
     with pytest.raises(RefusedError, match="exchange is VOIDED: nothing of it is opened") as error:
         consumer.open(delivery, release)
@@ -172,7 +172,7 @@ def test_what_was_voided_or_timed_out_is_not_handed_over(town: Town) -> None:
         agency.open(*town.deliver(place.id, request))
         handover = agency.hand_over(place.id)
         if end == "VOIDED":
-            town.accept([town.parties.provider.void(place.id, "E_SCOPE")])
+            town.void_untruly(place.id)
         else:
             town.later(2 * DAY_MS)
             town.accept([Draft(town.parties.consumer._key, ExchangeTimeOut(place.id))])

@@ -163,9 +163,10 @@ def test_the_correction_and_the_release_on_the_ledger_stay_beside_later_drafts(t
     intent, request = town.intend(town.consent())
     (admit,) = town.accept(provider.answer([(intent, request)]))
     release = provider.release(intent, admit)
-    town.accept([provider.confirm_release(release)])
+    confirmed = provider.confirm_release(release)
     ledger.append(b"another head, and so another receipt")
     provider.confirm_release(provider.release(intent, admit))
+    town.accept([confirmed])
     town.parties.consumer.open(provider.delivery(intent), release)
     town.accept([town.parties.consumer.acknowledge(intent)])
     product = town.mapping.offer.product

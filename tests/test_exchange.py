@@ -277,7 +277,9 @@ def test_a_refused_record_does_not_take_its_signers_later_ones_with_it(town: Tow
     ],
 )
 def test_a_delivery_is_declined_with_a_code_of_the_rules(town: Town, error: LedgerError) -> None:
-    draft = town.parties.consumer.decline(bytes(32), error)
+    intent, _ = town.intend(town.consent())
+
+    draft = town.parties.consumer.decline(intent, error)
 
     assert draft.body.code in CODES
 

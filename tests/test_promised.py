@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
 import apsw
 import pytest
-from msgspec import structs
 
 from ledgercore import BusyError, MalformedError, RefusedError, keys, records
 from ledgercore.demo.parties import BANK, TAX
@@ -23,12 +21,26 @@ from ledgercore.exchange import (
     sign,
     submit,
 )
-from ledgercore.exchange.messages import Delivery, Release, encode_message
+from ledgercore.exchange.content import released_name
+from ledgercore.exchange.messages import Delivery, Release
 from ledgercore.exchange.sealing import open_payload
-from ledgercore.exchange.signer import Kept, RecordSigner
 from ledgercore.keyfile import load_key
 from ledgercore.ledger import Ledger
 from ledgercore.vault import Vault
+from tests.promises import (
+    PROMISES,
+    Act,
+    CutError,
+    content,
+    cut_off,
+    erase,
+    forget,
+    gone,
+    moved_to,
+    resumed,
+    says_more,
+    void,
+)
 from tests.town import AGENCY, DAY_MS, FIELDS, Town
 
 
@@ -37,66 +49,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
     town = Town(tmp_path)
     yield town
     town.parties.close()
-
-
-Act = Callable[[Town, bytes, str], Draft]
-
-
-def void(town: Town, intent: bytes, code: str) -> Draft:
-    return town.parties.provider.void(intent, code)
-
-
-def forget(town: Town, intent: bytes, basis: str) -> Draft:
-    return town.parties.provider.erase([intent], basis)[0]
-
-
-def erase(town: Town, intent: bytes, basis: str) -> Draft:
-    return town.parties.consumer.erase([intent], basis)[0]
-
-
-def time_out(town: Town, intent: bytes, _: str) -> Draft:
-    return town.parties.consumer.time_out(intent)
-
-
-def moved_to(town: Town, status: str) -> bytes:
-    """An exchange that was delivered, and then went on to a status."""
-    intent, request = town.intend(town.consent())
-    if status == "INTENDED":
-        town.parties.provider.answer([(intent, request)])
-        return intent
-    delivery, release = town.deliver(intent, request)
-    provider, consumer = town.parties.provider, town.parties.consumer
-    if status == "RELEASED":
-        town.accept([provider.confirm_release(release)])
-    if status == "OVERDUE":
-        town.later(2 * DAY_MS)
-        return intent
-    consumer.open(delivery, release)
-    if status in ("ACKNOWLEDGED", "ERASED"):
-        town.accept([consumer.acknowledge(intent)])
-    if status == "ERASED":
-        town.accept(consumer.erase([intent], "subject-asked"))
-    return intent
-
-
-def content(town: Town, intent: bytes) -> list[str]:
-    """Items of content in the vaults of both sides, and keys to it."""
-    names = [name for member in (TAX, BANK) for name in town.parties.vaults[member].names()]
-    ends = ("/payload", "/key", "/ciphertext", "/delivery-key")
-    return [name for name in names if name.endswith(ends) and "chain/" not in name]
-
-
-PROMISES: tuple[tuple[Act, str, str, set[str]], ...] = (
-    (void, "ADMITTED", "E_SCOPE", {"key", "ciphertext"}),
-    (forget, "ACKNOWLEDGED", "acknowledged", {"key", "ciphertext"}),
-    (erase, "ACKNOWLEDGED", "subject-asked", {"payload", "delivery-key"}),
-    (time_out, "OVERDUE", "", {"delivery-key"}),
-)
-
-
-def gone(before: list[str], after: list[str]) -> set[str]:
-    assert set(after) <= set(before)
-    return {name.rpartition("/")[2] for name in set(before) - set(after)}
 
 
 @pytest.mark.parametrize(("act", "status", "reason", "parts"), PROMISES)
@@ -112,35 +64,6 @@ def test_a_draft_destroys_nothing_and_its_record_on_the_ledger_does(
 
     town.accept([draft])
     assert gone(before, content(town, intent)) == parts
-
-
-class CutError(Exception):
-    """The program is killed."""
-
-
-def cut_off(town: Town, *drafts: Draft) -> None:
-    """The ledger orders drafts, and its program is killed before it hears of that."""
-    ledger = town.parties.ledger
-    submit_many = ledger.submit_many
-
-    def submit_then_die(encoded: list[bytes]) -> list[object]:
-        submit_many(encoded)
-        raise CutError
-
-    with mock.patch.object(ledger, "submit_many", submit_then_die), pytest.raises(CutError):
-        submit(ledger, drafts)
-
-
-def resumed(ledger: Ledger, draft: Draft) -> list[Submitted]:
-    return resume(ledger, [draft.key])
-
-
-def says_more(ledger: Ledger, draft: Draft) -> list[Submitted]:
-    """The restarted program does not resume, and goes on with something else."""
-    schema = records.SchemaRegister("another", 1, "", ())
-    (answer,) = submit(ledger, [Draft(draft.key, schema)])
-    assert isinstance(answer, Accepted) == (draft.key.vault.path.name == f"{TAX}.vault")
-    return []
 
 
 @pytest.mark.parametrize(("act", "status", "reason", "parts"), PROMISES)
@@ -163,84 +86,6 @@ def test_what_a_crash_left_is_destroyed_by_the_program_that_follows(
 
     assert gone(before, content(town, intent)) == parts
     assert ledger.history(b"exchange/" + intent)[-1][1].kind == draft.body.KIND
-
-
-# A restored vault has content that its party has said is gone, and no memory of saying so.
-
-
-def backed_up(vault: Vault) -> Path:
-    """A copy of a vault and of its key, as it stands."""
-    vault.erase([])  # moves its log into the file
-    directory = vault.path.parent / "backup"
-    directory.mkdir()
-    for name in (vault.path.name, f"{vault.path.name}.key"):
-        shutil.copy(vault.path.parent / name, directory / name)
-    return directory / vault.path.name
-
-
-def everything(ledger: Ledger, vault: Vault, before: Kept) -> None:
-    """The backup is of a moment at which nothing was on its way."""
-
-
-def no_row(ledger: Ledger, vault: Vault, before: Kept) -> None:
-    """It is of a moment before the key had signed anything."""
-    (row,) = vault.names(f"chain/{ledger.network.hex()}/")
-    vault.erase([row])
-
-
-def another_on_its_way(ledger: Ledger, vault: Vault, before: Kept) -> None:
-    """What was on its way then was refused, and the promise took its place."""
-    (row,) = vault.names(f"chain/{ledger.network.hex()}/")
-    refused = (("schema.retire", records.encode(records.SchemaRetire("none", 1))),)
-    vault.store([(row, encode_message(structs.replace(before, contents=refused)))])
-
-
-Moment = Callable[[Ledger, Vault, Kept], None]
-ANYWAY = [(moment, go_on) for moment in (everything, no_row) for go_on in (resumed, says_more)]
-
-
-@pytest.mark.parametrize(("act", "status", "reason", "parts"), PROMISES)
-@pytest.mark.parametrize(("moment", "go_on"), [*ANYWAY, (another_on_its_way, resumed)])
-def test_what_the_ledger_says_is_gone_is_gone_from_a_restored_vault(
-    town: Town,
-    act: Act,
-    status: str,
-    reason: str,
-    parts: set[str],
-    moment: Moment,
-    go_on: Callable[[Ledger, Draft], list[Submitted]],
-) -> None:
-    intent, ledger = moved_to(town, status), town.parties.ledger
-    draft = act(town, intent, reason)
-    kept = Kept(*ledger.next_position(draft.key.public_key), ())
-    backup = backed_up(draft.key.vault)
-    town.accept([draft])
-    vault = Vault(backup)
-    moment(ledger, vault, kept)
-    signer = RecordSigner(draft.key._key, vault)
-    before = vault.names("exchange/") + vault.names("request/")
-
-    assert go_on(ledger, draft._replace(key=signer)) == []
-
-    assert parts <= gone(before, vault.names("exchange/") + vault.names("request/"))
-    with mock.patch.object(Vault, "erase", side_effect=CutError):  # it is settled, and done once
-        submit(ledger, [Draft(signer, records.SchemaRegister("third", 1, "", ()))])
-    vault.close()
-
-
-def test_a_new_vault_reads_nothing_of_what_its_key_has_signed(town: Town) -> None:
-    """A copy that began from a snapshot may not have it."""
-    ledger, key = town.parties.ledger, town.parties.provider.signer._key
-    vault = Vault(ledger.path.parent / "new.vault")
-
-    with mock.patch.object(ledger, "record", side_effect=CutError):
-        (answer,) = submit(
-            ledger,
-            [Draft(RecordSigner(key, vault), records.SchemaRegister("another", 1, "", ()))],
-        )
-
-    assert isinstance(answer, Accepted)
-    vault.close()
 
 
 def again(town: Town) -> Provider:
@@ -286,7 +131,11 @@ def test_nothing_comes_before_a_promise_that_is_not_kept_yet(town: Town) -> None
     with pytest.raises(RefusedError, match=r"exchange.erase of the exchange .* resume first"):
         consumer.read_correction(correction)
     resume(ledger, [consumer.signer])
-    assert consumer.read_correction(correction) == {"cr.grade": "E"}
+    with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is kept"):
+        consumer.read_correction(correction)
+    with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is kept"):
+        consumer.decline(intent, RefusedError("E_SCOPE", "too late"))
+    assert consumer.certify_erasure([intent])
 
 
 # What is signed is not made untrue.
@@ -316,6 +165,100 @@ def test_no_key_is_released_of_what_was_signed_to_have_none(town: Town) -> None:
 
     town.accept([draft])
     assert status(town, intent) == "VOIDED"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_released_is_not_voided_by_an_older_draft(town: Town, restarted: bool) -> None:
+    (intent, place), (other, beside) = admitted(town), admitted(town)
+    provider, ledger = town.parties.provider, town.parties.ledger
+    draft, size, kept = void(town, intent, "E_SCOPE"), ledger.size, content(town, intent)
+    release = provider.release(intent, place)
+    provider = again(town) if restarted else provider
+
+    with pytest.raises(RefusedError, match="E_EXCHANGE_STATE: key of the exchange was released"):
+        provider.void(intent, "E_SCOPE")
+    for act in (sign, submit):
+        with pytest.raises(RefusedError, match="E_EXCHANGE_STATE: key of the exchange was releas"):
+            act(ledger, [draft])
+
+    assert (ledger.size, content(town, intent)) == (size, kept)
+    town.accept([provider.void(other, "E_SCOPE")])
+    withheld, *_ = provider.release_all([(other, beside)])
+    assert isinstance(withheld, RefusedError)
+    assert town.parties.consumer.open(provider.delivery(intent), release)
+    town.accept([provider.confirm_release(release)])
+
+
+def test_what_is_forgotten_is_not_voided_while_that_would_be_untrue(town: Town) -> None:
+    intent, place = admitted(town)
+    provider, vault = town.parties.provider, town.parties.vaults[TAX]
+    delivery, release = provider.delivery(intent), provider.release(intent, place)
+
+    provider.forget([intent])
+    with pytest.raises(RefusedError, match="key of the exchange was released here"):
+        provider.void(intent, "E_SCOPE")
+    town.parties.consumer.open(delivery, release)
+    town.accept([town.parties.consumer.acknowledge(intent)])
+    provider.forget([intent])
+
+    assert vault.names("exchange/") == []
+
+
+def test_what_is_voided_while_its_key_is_withheld_stays_so(town: Town) -> None:
+    """No key was given out: so nothing bars the void."""
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    provider = town.parties.provider
+    (place,) = town.accept(provider.answer([(intent, request)]))
+    town.accept([town.subject.revoke(proposal)])
+
+    with pytest.raises(RefusedError, match="E_CONSENT_STATE"):
+        provider.release(intent, place)
+    town.accept([provider.void(intent, "E_CONSENT_STATE")])
+
+    assert status(town, intent) == "VOIDED"
+
+
+@pytest.mark.parametrize("end", ["RELEASED", "ACKNOWLEDGED", "ERASED", "OVERDUE", "VOIDED"])
+def test_a_release_that_the_ledger_would_refuse_is_not_kept(town: Town, end: str) -> None:
+    provider, vault = town.parties.provider, town.parties.vaults[TAX]
+    intent, place = admitted(town)
+    release = provider.release(intent, place)
+    if end == "RELEASED":
+        town.accept([provider.confirm_release(release)])
+    elif end == "OVERDUE":
+        town.later(2 * DAY_MS)
+    elif end == "VOIDED":
+        town.void_untruly(intent)
+    else:
+        town.parties.consumer.open(provider.delivery(intent), release)
+        town.accept([town.parties.consumer.acknowledge(intent)])
+    if end == "ERASED":
+        town.accept(town.parties.consumer.erase([intent], "subject-asked"))
+        town.accept(provider.erase([intent], "subject-asked"))
+    before = vault.names("exchange/")
+
+    with pytest.raises(RefusedError, match=f"E_EXCHANGE_STATE: exchange is {end}, want ADMITTED"):
+        provider.confirm_release(release)
+
+    assert vault.names("exchange/") == before
+    if end == "ERASED":
+        assert provider.certify_erasure([intent])
+
+
+def test_no_release_is_confirmed_of_what_was_signed_to_have_none(town: Town) -> None:
+    """A key that was released where this vault does not see it."""
+    intent, place = admitted(town)
+    provider, vault = town.parties.provider, town.parties.vaults[TAX]
+    release = provider.release(intent, place)
+    vault.erase([released_name(intent)])
+    sign(town.parties.ledger, [void(town, intent, "E_SCOPE")])
+    before = vault.names("exchange/")
+
+    with pytest.raises(RefusedError, match=r"exchange.void of the exchange .* resume first"):
+        provider.confirm_release(release)
+
+    assert vault.names("exchange/") == before
 
 
 def undelivered(town: Town) -> tuple[bytes, Delivery, Release]:
@@ -475,9 +418,6 @@ def test_no_crash_is_lost_beside_a_record_that_is_refused(town: Town) -> None:
     ("act", "status", "reason"),
     [
         (void, "INTENDED", "E_SCOPE"),
-        (void, "RELEASED", "E_SCOPE"),
-        (void, "ACKNOWLEDGED", "E_SCOPE"),
-        (void, "ERASED", "E_SCOPE"),
         (forget, "INTENDED", "acknowledged"),
         (forget, "ADMITTED", "acknowledged"),
         (forget, "RELEASED", "acknowledged"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -18,9 +18,11 @@ from ledgercore.exchange import Authority, Processor, Subject
 from ledgercore.exchange.holder import Holder
 from ledgercore.exchange.messages import Delivery, Proposal, Release, Request, Terms
 from ledgercore.exchange.sharing import audit_key_of, deal, share_of
-from ledgercore.exchange.submission import Accepted, submit
+from ledgercore.exchange.signer import RecordSigner
+from ledgercore.exchange.submission import Accepted, Draft, submit
 from ledgercore.keyfile import load_key
-from ledgercore.records import ProductPublish
+from ledgercore.records import ExchangeVoid, ProductPublish
+from ledgercore.vault import Vault
 
 AGENCY, OTHER_AGENCY = "agency", "other-agency"
 """Processors: what a consent does not name is refused to them."""
@@ -189,6 +191,12 @@ class Town:
             provider, "_values", lambda subject, fields: values(subject, [*fields, extra])
         ):
             return self.deliver(intent, request)
+
+    def void_untruly(self, intent: bytes) -> None:
+        """The provider's key signs that no key was sent, where its vault does not see it."""
+        ledger, signer = self.parties.ledger, self.parties.provider.signer
+        with closing(Vault(ledger.path.parent / f"{intent.hex()[:8]}.vault")) as vault:
+            self.accept([Draft(RecordSigner(signer._key, vault), ExchangeVoid(intent, "E_SCOPE"))])
 
     def deliver(self, intent: bytes, request: Request) -> tuple[Delivery, Release]:
         provider = self.parties.provider

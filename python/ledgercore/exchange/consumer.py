@@ -138,9 +138,9 @@ class Consumer(Recipient):
         """The corrected values, held to the ledger's newest correction of the exchange; kept.
 
         What was decided on the values before is to be looked at again. Raises ``RefusedError``,
-        with nothing kept, for fields that the product does not have, and while an ``erase`` of the
-        exchange is signed and not settled, which would destroy the correction with the rest; and
-        ``MalformedError`` for values that are none.
+        with nothing kept, for fields that the product does not have, and once an ``erase`` of the
+        exchange is signed, which destroys the correction with the rest; and ``MalformedError`` for
+        values that are none.
         """
         encoded, intent = encode_message(correction), correction.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
@@ -153,7 +153,7 @@ class Consumer(Recipient):
         for scope in {leaf.scope for leaf in leaves}:
             check_corrected(self._ledger, state.consent, scope, names)
         with self._vault.transaction():
-            self._key.check_unpromised(self._ledger.network, ExchangeErase.KIND, intent)
+            self._check_kept(intent)
             self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])
         return {leaf.name: leaf.value for leaf in leaves}
 

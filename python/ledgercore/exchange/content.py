@@ -28,7 +28,7 @@ from ledgercore.vault import Vault
 
 __all__ = [
     "PROMISES",
-    "check_unopened",
+    "check_true",
     "corrections_folder",
     "delivery_key_name",
     "destroy",
@@ -38,6 +38,7 @@ __all__ = [
     "named_exchange",
     "opened_name",
     "received_names",
+    "released_name",
     "sealed_folder",
 ]
 
@@ -67,6 +68,11 @@ def opened_name(intent: bytes) -> str:
     return f"exchange/{intent.hex()}/release"
 
 
+def released_name(intent: bytes) -> str:
+    """Where a provider keeps that it gave the key of an exchange out."""
+    return f"exchange/{intent.hex()}/released"
+
+
 def received_names(ledger: Ledger, intents: Iterable[bytes]) -> list[str]:
     """Where a recipient keeps content of exchanges and the keys to it."""
     names = []
@@ -84,7 +90,7 @@ def _delivery_key_of(ledger: Ledger, intent: bytes) -> str:
 
 PROMISES: dict[str, Callable[[Ledger, bytes], list[str]]] = {
     ExchangeVoid.KIND: lambda ledger, intent: [sealed_folder(intent)],
-    ExchangeForget.KIND: lambda ledger, intent: given_folders([intent]),
+    ExchangeForget.KIND: lambda ledger, intent: [*given_folders([intent]), released_name(intent)],
     ExchangeTimeOut.KIND: lambda ledger, intent: [_delivery_key_of(ledger, intent)],
     ExchangeErase.KIND: lambda ledger, intent: received_names(ledger, [intent]),
 }
@@ -98,9 +104,12 @@ def named_exchange(kind: str, body: bytes) -> bytes:
     return promise.exchange
 
 
-def check_unopened(vault: Vault, intent: bytes) -> None:
-    """Refuse a time-out of what a vault shows to have been opened."""
-    if vault.load(opened_name(intent)) is not None:
+def check_true(vault: Vault, kind: str, intent: bytes) -> None:
+    """Refuse a promise of a kind that a vault shows to be untrue: that no key was sent, or came."""
+    if kind == ExchangeVoid.KIND and vault.load(released_name(intent)) is not None:
+        message = "key of the exchange was released here: send it, or have the recipient time out"
+        refuse("E_EXCHANGE_STATE", message, intent)
+    if kind == ExchangeTimeOut.KIND and vault.load(opened_name(intent)) is not None:
         refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
 
 

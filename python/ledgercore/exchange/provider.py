@@ -20,9 +20,11 @@ from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
 from ledgercore.exchange.content import (
+    check_true,
     corrections_folder,
     destroy,
     given_folders,
+    released_name,
     sealed_folder,
 )
 from ledgercore.exchange.dispute import Complainant
@@ -90,6 +92,7 @@ from ledgercore.rules import (
     refuse,
 )
 from ledgercore.rules.consent import why_uncovered
+from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 from ledgercore.wording import in_words
 
@@ -317,6 +320,13 @@ class Provider(Party):
         Their receipts are made and verified together, all of one moment of the ledger. Raises
         ``UnavailableError`` until the quorum has cosigned its newest checkpoint: ask again.
         """
+        # Until this ends nobody signs a void: whoever does so later finds what is kept here.
+        with self._vault.transaction():
+            return self._release_all(admits)
+
+    def _release_all(
+        self, admits: Sequence[tuple[bytes, Submitted]]
+    ) -> list[Release | RefusedError]:
         ledger, made = self._ledger, dict[bytes, Release | RefusedError]()
         admitted: list[tuple[bytes, int]] = []
         # Read before the states are: a void that is kept no more shows there.
@@ -343,6 +353,8 @@ class Provider(Party):
             made[intent] = withheld[at] or self._release(
                 states[at], verified[at], encoded[at], intent
             )
+        given = [intent for intent, each in made.items() if isinstance(each, Release)]
+        self._vault.store([(released_name(intent), b"") for intent in given])
         return [made[intent] if isinstance(admit, Accepted) else admit for intent, admit in admits]
 
     def _withheld(self, state: ExchangeState) -> RefusedError | None:
@@ -372,17 +384,26 @@ class Provider(Party):
         """Say on the ledger that the key was sent, before the deadline lets the consumer deny it.
 
         Whoever holds the release can show that it is the one: to the supervisor in a dispute.
+        Raises ``RefusedError`` with ``E_EXCHANGE_STATE``, and keeps nothing, where the ledger would
+        refuse it: once the exchange is released, over, or voided here.
         """
-        encoded = encode_message(release)
+        encoded, intent = encode_message(release), release.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
-        self._vault.store([(f"{sealed_folder(release.exchange)}sent/{commitment.hex()}", encoded)])
-        return Draft(self._key, ExchangeRelease(release.exchange, commitment))
+        with self._vault.transaction():
+            self._key.check_unpromised(self._ledger.network, ExchangeVoid.KIND, intent)
+            status = exchange_status_at(self._exchange(intent), self._now_ms())
+            if status != "ADMITTED":
+                refuse("E_EXCHANGE_STATE", f"exchange is {status}, want ADMITTED", intent)
+            self._vault.store([(f"{sealed_folder(intent)}sent/{commitment.hex()}", encoded)])
+        return Draft(self._key, ExchangeRelease(intent, commitment))
 
     def void(self, intent: bytes, code: str) -> Draft:
         """Say that no key was sent and none will be; once ordered, what was sealed is erased.
 
-        The ledger refuses it with ``E_EXCHANGE_STATE`` after a release that is on record.
+        Raises ``RefusedError`` with ``E_EXCHANGE_STATE`` where ``release`` gave the key out; so
+        does ``submit``, if it did since, and the ledger after a release that is on record.
         """
+        check_true(self._vault, ExchangeVoid.KIND, intent)
         return Draft(self._key, ExchangeVoid(intent, code))
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
@@ -425,8 +446,17 @@ class Provider(Party):
         return [Draft(self._key, ExchangeForget(intent, basis)) for intent in intents]
 
     def forget(self, intents: Sequence[bytes]) -> int:
-        """Erase at once, with no promise, what was sealed and corrected; how many items it was."""
-        return destroy(self._vault, given_folders(intents))
+        """Erase at once, with no promise, what was sealed and corrected; how many items it was.
+
+        That a key was released stays as long as a ``void`` would be untrue by it.
+        """
+        over = [released_name(intent) for intent in intents if not self._is_voidable(intent)]
+        return destroy(self._vault, [*given_folders(intents), *over])
+
+    def _is_voidable(self, intent: bytes) -> bool:
+        """Whether the ledger would take a void, or does not have the exchange yet."""
+        value = self._ledger.state(exchange_object(intent))
+        return value is None or decode_state(value, ExchangeState).status == "ADMITTED"
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps nothing sealed for these exchanges or corrected.

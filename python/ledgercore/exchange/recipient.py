@@ -21,7 +21,7 @@ from ledgercore.errors import (
 )
 from ledgercore.exchange.audit_copy import verify_copy
 from ledgercore.exchange.content import (
-    check_unopened,
+    check_true,
     delivery_key_name,
     destroy,
     opened_name,
@@ -65,6 +65,7 @@ from ledgercore.exchange.workable import check_asked
 from ledgercore.records import (
     ExchangeAcknowledge,
     ExchangeDecline,
+    ExchangeErase,
     ExchangeIntent,
     ExchangeTimeOut,
 )
@@ -221,6 +222,12 @@ class Recipient(Party):
         self._key.check_unpromised(self._ledger.network, ExchangeTimeOut.KIND, intent)
         check_not_ended(intent, self._state(intent))
 
+    def _check_kept(self, intent: bytes) -> None:
+        """Refuse to keep more of what was signed, or is on the ledger, to be gone."""
+        self._key.check_unpromised(self._ledger.network, ExchangeErase.KIND, intent)
+        if self._state(intent).status == "ERASED":
+            refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing of it is kept", intent)
+
     def _keep_opened(self, release: Release, items: Sequence[tuple[str, bytes]]) -> None:
         """Keep what was opened and by which release, unless another process timed it out now."""
         with self._vault.transaction():
@@ -250,6 +257,7 @@ class Recipient(Party):
 
         Fields that were not asked for, and those named, are opened in an ``objection`` that is
         kept here. An error of this side's own, such as a full disk, is raised: it is no reason.
+        Raises ``RefusedError`` with ``E_EXCHANGE_STATE``, and keeps nothing, once it is erased.
         """
         match error:
             case RefusedError():
@@ -263,7 +271,9 @@ class Recipient(Party):
         objection = self._object(intent, code, fields)
         commitment = objection_commitment(self._ledger.suite, objection)
         # Kept under what the decline says: one that is refused takes nothing from the one ordered.
-        self._vault.store([(objection_name(intent, commitment), encode_message(objection))])
+        with self._vault.transaction():
+            self._check_kept(intent)
+            self._vault.store([(objection_name(intent, commitment), encode_message(objection))])
         return Draft(self._key, ExchangeDecline(intent, code, commitment))
 
     def _object(self, intent: bytes, code: str, fields: Sequence[str]) -> Objection:
@@ -295,7 +305,7 @@ class Recipient(Party):
         status = exchange_status_at(state, self._now_ms())
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
-        check_unopened(self._vault, intent)
+        check_true(self._vault, ExchangeTimeOut.KIND, intent)
         return Draft(self._key, ExchangeTimeOut(intent))
 
     def forget(self, intents: Sequence[bytes]) -> int:

@@ -31,13 +31,12 @@ from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
 from ledgercore.exchange.content import (
     PROMISES,
-    check_unopened,
+    check_true,
     holds_content,
     named_exchange,
 )
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
-from ledgercore.records import ExchangeTimeOut
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import refuse
 from ledgercore.vault import Vault
@@ -139,7 +138,8 @@ def reserve(
     None where a signer has other records ``outstanding``, or has ``promised`` to destroy something:
     that goes first, and nothing was kept. To ask again for what is outstanding gives the same
     records. No two processes reserve one sequence. Raises ``RefusedError`` with
-    ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile.
+    ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile, and a void
+    of what was released.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
@@ -154,8 +154,8 @@ def reserve(
                 return None
             else:
                 for kind, body in contents:
-                    if kind == ExchangeTimeOut.KIND:
-                        check_unopened(vault, named_exchange(kind, body))
+                    if kind in PROMISES:
+                        check_true(vault, kind, named_exchange(kind, body))
                 position = ledger.next_position(signer.public_key)
                 new.append((signer, Kept(*position, tuple(contents))))
         vault.store([signer.item(ledger.network, kept) for signer, kept in new])

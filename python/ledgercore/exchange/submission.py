@@ -71,7 +71,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     What an accepted one says is gone is gone on return. Where the vault cannot destroy it now its
     error is raised at once, and ``resume`` destroys it: the accepted ones are ordered by then, and
     those that followed a refused one are not signed again. Raises ``RefusedError``, with nothing
-    signed, for a time-out of what was opened since it was drafted.
+    signed, for a time-out of what was opened since it was drafted, and a void of what was released.
     """
     answers: dict[int, Submitted] = {}
     waiting = list(range(len(drafts)))

@@ -1,0 +1,103 @@
+"""A restored vault loses what its party has said on the ledger to be gone, though it has no memory
+of saying so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from msgspec import structs
+
+from ledgercore import records
+from ledgercore.exchange import Accepted, Draft, Submitted, submit
+from ledgercore.exchange.messages import encode_message
+from ledgercore.exchange.signer import Kept, RecordSigner
+from ledgercore.ledger import Ledger
+from ledgercore.vault import Vault
+from tests.promises import PROMISES, Act, CutError, gone, moved_to, resumed, says_more
+from tests.town import Town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    yield town
+    town.parties.close()
+
+
+def backed_up(vault: Vault) -> Path:
+    """A copy of a vault and of its key, as it stands."""
+    vault.erase([])  # moves its log into the file
+    directory = vault.path.parent / "backup"
+    directory.mkdir()
+    for name in (vault.path.name, f"{vault.path.name}.key"):
+        shutil.copy(vault.path.parent / name, directory / name)
+    return directory / vault.path.name
+
+
+def everything(ledger: Ledger, vault: Vault, before: Kept) -> None:
+    """The backup is of a moment at which nothing was on its way."""
+
+
+def no_row(ledger: Ledger, vault: Vault, before: Kept) -> None:
+    """It is of a moment before the key had signed anything."""
+    (row,) = vault.names(f"chain/{ledger.network.hex()}/")
+    vault.erase([row])
+
+
+def another_on_its_way(ledger: Ledger, vault: Vault, before: Kept) -> None:
+    """What was on its way then was refused, and the promise took its place."""
+    (row,) = vault.names(f"chain/{ledger.network.hex()}/")
+    refused = (("schema.retire", records.encode(records.SchemaRetire("none", 1))),)
+    vault.store([(row, encode_message(structs.replace(before, contents=refused)))])
+
+
+Moment = Callable[[Ledger, Vault, Kept], None]
+ANYWAY = [(moment, go_on) for moment in (everything, no_row) for go_on in (resumed, says_more)]
+
+
+@pytest.mark.parametrize(("act", "status", "reason", "parts"), PROMISES)
+@pytest.mark.parametrize(("moment", "go_on"), [*ANYWAY, (another_on_its_way, resumed)])
+def test_what_the_ledger_says_is_gone_is_gone_from_a_restored_vault(
+    town: Town,
+    act: Act,
+    status: str,
+    reason: str,
+    parts: set[str],
+    moment: Moment,
+    go_on: Callable[[Ledger, Draft], list[Submitted]],
+) -> None:
+    intent, ledger = moved_to(town, status), town.parties.ledger
+    draft = act(town, intent, reason)
+    kept = Kept(*ledger.next_position(draft.key.public_key), ())
+    backup = backed_up(draft.key.vault)
+    town.accept([draft])
+    vault = Vault(backup)
+    moment(ledger, vault, kept)
+    signer = RecordSigner(draft.key._key, vault)
+    before = vault.names("exchange/") + vault.names("request/")
+
+    assert go_on(ledger, draft._replace(key=signer)) == []
+
+    assert parts <= gone(before, vault.names("exchange/") + vault.names("request/"))
+    with mock.patch.object(Vault, "erase", side_effect=CutError):  # it is settled, and done once
+        submit(ledger, [Draft(signer, records.SchemaRegister("third", 1, "", ()))])
+    vault.close()
+
+
+def test_a_new_vault_reads_nothing_of_what_its_key_has_signed(town: Town) -> None:
+    """A copy that began from a snapshot may not have it."""
+    ledger, key = town.parties.ledger, town.parties.provider.signer._key
+    vault = Vault(ledger.path.parent / "new.vault")
+
+    with mock.patch.object(ledger, "record", side_effect=CutError):
+        (answer,) = submit(
+            ledger,
+            [Draft(RecordSigner(key, vault), records.SchemaRegister("another", 1, "", ()))],
+        )
+
+    assert isinstance(answer, Accepted)
+    vault.close()
