@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ledgercore.demo.parties import BANK
-from ledgercore.errors import LedgerError, RefusedError, UntrustedError
-from ledgercore.exchange.erasure import verify_erasure
+from ledgercore.errors import LedgerError, MalformedError, RefusedError, UntrustedError
+from ledgercore.exchange.erasure import Erasure, ErasureReceipt, verify_erasure
+from ledgercore.exchange.messages import encode_message
 from ledgercore.vault import Vault
 from tests.town import Town
 
@@ -46,6 +47,18 @@ def test_each_side_certifies_what_it_erased_and_nothing_earlier(town: Town) -> N
             changed = receipt[:at] + bytes([receipt[at] ^ 1]) + receipt[at + 1 :]
             with pytest.raises(LedgerError):
                 verify_erasure(changed, ledger.network, ledger.suite, key)
+
+
+def test_a_receipt_that_nothing_is_gone_is_neither_signed_nor_taken(town: Town) -> None:
+    consumer, provider, ledger = town.parties.consumer, town.parties.provider, town.parties.ledger
+    for party in (consumer, provider):
+        with pytest.raises(MalformedError, match="names of what is erased are none, want one at"):
+            party.certify_erasure([])
+
+    erasure = Erasure(1, ledger.network, consumer.signer.public_key, 1, ())
+    empty = encode_message(ErasureReceipt(erasure, bytes(64)))
+    with pytest.raises(MalformedError, match="want a list of length >= 1"):
+        verify_erasure(empty, ledger.network, ledger.suite, consumer.signer.public_key)
 
 
 def test_what_is_erased_cannot_be_opened_from_the_files_with_the_vaults_key(

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 
 from ledgercore._core import hash_domain, verify_signature
-from ledgercore.errors import UntrustedError
+from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Part, TimeMs
 from ledgercore.rules import refuse
@@ -34,7 +34,7 @@ class Erasure(Part, frozen=True):
     network: Bytes16
     key: Bytes32
     erased_ms: TimeMs
-    names: tuple[_Name, ...]
+    names: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1)]
 
 
 class ErasureReceipt(Part, frozen=True):
@@ -55,8 +55,13 @@ class _Signing(Protocol):
 def certify_erasure(
     vault: Vault, names: Iterable[str], key: _Signing, network: bytes, suite: str, erased_ms: int
 ) -> bytes:
-    """The receipt that a vault holds nothing under these names, or ``RefusedError`` if it does."""
+    """The receipt that a vault holds nothing under these names, or ``RefusedError`` if it does.
+
+    ``MalformedError`` for no names: such a receipt would say that nothing is gone.
+    """
     erasure = Erasure(1, network, key.public_key, erased_ms, tuple(names))
+    if not erasure.names:
+        raise MalformedError("names of what is erased are none, want one at least, or an exchange")
     for name in erasure.names:
         if vault.names(name) if name.endswith("/") else vault.load(name) is not None:
             refuse("E_EXCHANGE_STATE", f"{name} is still in the vault: erase it first")
