@@ -17,24 +17,27 @@ from ledgercore import (
     Checkpoint,
     Ledger,
     LedgerError,
+    MalformedError,
     Receipt,
     Record,
     SigningKey,
     cosign_checkpoint,
     keys,
     primitives,
+    records,
 )
 from ledgercore._core import Frontier
 from ledgercore.entropy import SeededEntropy
 from ledgercore.exchange import Draft, submit
+from ledgercore.exchange.salted import Leaf, commit, encode_leaves
 from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.keyfile import store_key
-from ledgercore.records import ConsentRevoke
+from ledgercore.records import ConsentRevoke, Field
 from tests.town import ASKED, Town
 
 KEY = SigningKey(bytes(range(32)))
 HASH = bytes(32)
-NUMBERS = (-1, -(1 << 63) - 1, 1 << 64, 1 << 80)
+NUMBERS = (-1, -(1 << 63) - 1, 1 << 64, 1 << 80, 10**5000, -(10**5000))
 
 
 class Scene:
@@ -253,11 +256,40 @@ CALLS: dict[str, Call] = {
 }
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", NUMBERS, ids=range(len(NUMBERS)))
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_number_out_of_range_is_refused_in_words(scene: Scene, call: Call, number: int) -> None:
     with pytest.raises((LedgerError, IndexError)) as error:
         call(scene, number)
 
     assert " want " in str(error.value)
+    assert len(str(error.value)) < 500
     assert not (scene.directory / "b.ledger").exists()
+
+
+@pytest.mark.parametrize("name", ["expires_ms", "max_uses", "retain_until_ms"])
+@pytest.mark.parametrize("number", [-1, 1 << 53, (1 << 64) - 1, 10**5000], ids=range(4))
+def test_terms_are_made_of_numbers_that_a_consent_can_have(
+    scene: Scene, name: str, number: int
+) -> None:
+    with pytest.raises(MalformedError, match=f"^{name} is .*, want 0 to 9007199254740991$"):
+        scene.town.terms(**{name: number})
+
+
+@pytest.mark.parametrize("number", [1 << 64, -(1 << 63) - 1, 10**5000], ids=range(3))
+def test_a_number_without_encoding_is_named_by_its_place(number: int) -> None:
+    leaves = [Leaf("use", "scope", "name", at, HASH, at * number) for at in range(2)]
+    calls = {
+        "body of exchange.restrict: until_ms": lambda: records.encode(
+            records.ExchangeRestrict(HASH, "law", number)
+        ),
+        "body of schema.register: fields[1].level": lambda: records.encode(
+            records.SchemaRegister("a", 1, "a", (Field("a", "", 1), Field("b", "", number)))
+        ),
+        "leaves: [1].value": lambda: encode_leaves(leaves),
+        "leaf: value": lambda: commit("std", leaves),
+    }
+    for place, call in calls.items():
+        with pytest.raises(MalformedError) as error:
+            call()
+        assert str(error.value) == f"{place} has no encoding, want a number of -2^63 to 2^64 - 1"

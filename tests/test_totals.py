@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidProof, Ledger, MalformedError, UntrustedError, _core
+from ledgercore import InvalidProof, Ledger, LimitError, MalformedError, UntrustedError, _core
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Supervisor
 from ledgercore.exchange.messages import decode_message
@@ -86,11 +86,28 @@ def test_a_total_that_is_changed_is_refused(town: Town, change: int) -> None:
         Supervisor(town.parties.ledger).verify_totals(wrong)
 
 
+def test_a_total_that_no_verifier_takes_is_not_reported() -> None:
+    """2,048 decisions of the most that one may be of are below 2^64, and one more is not."""
+    most = Amount(2**53 - 1, bytes(32))
+
+    assert add_up(BANK, 0, 9, [most] * 2048).amount == 2**64 - 2048
+    with pytest.raises(LimitError, match=r"total of \[0, 9\) is .*, want less than 184467440737"):
+        add_up(BANK, 0, 9, [most] * 2049)
+
+
+@pytest.mark.parametrize("name", ["begin", "end", "count", "amount"])
+def test_a_report_of_a_number_that_nobody_writes_out_is_refused(town: Town, name: str) -> None:
+    report = structs.replace(add_up(BANK, 0, 9, []), **{name: 10**5000})
+
+    with pytest.raises((MalformedError, InvalidProof), match=r"is a number of 16610 bits, .*want"):
+        Supervisor(town.parties.ledger).verify_totals(report)
+
+
 @pytest.mark.parametrize("amount", [-1, 2**64])
 def test_a_total_that_is_no_amount_is_refused(town: Town, amount: int) -> None:
     report = town.parties.consumer.report_totals(0, town.parties.ledger.size)
 
-    with pytest.raises(InvalidProof, match="want less than"):
+    with pytest.raises(InvalidProof, match="want 0 or more and less than"):
         Supervisor(town.parties.ledger).verify_totals(structs.replace(report, amount=amount))
 
 

@@ -18,12 +18,25 @@ from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origi
 
 from msgspec import Struct, structs
 
-__all__ = ["check_argument", "check_parts", "described", "typed", "typed_methods"]
+from ledgercore.errors import MalformedError
+from ledgercore.wording import number_in_words
+
+__all__ = [
+    "check_argument",
+    "check_count",
+    "check_number",
+    "check_parts",
+    "described",
+    "typed",
+    "typed_methods",
+]
 
 CallT = TypeVar("CallT", bound=Callable[..., Any])
 ClassT = TypeVar("ClassT", bound=type)
 Test = Callable[[Any], bool]
 
+_BITS = 64
+_COUNTS = 1 << 53
 _LISTS = (Sequence, Collection)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BYTES = ": of text encode() makes them, of hexadecimal digits bytes.fromhex()"
@@ -43,9 +56,11 @@ def typed(function: CallT) -> CallT:
         for name, value in zip(placed, args, strict=False):
             if not tests[name](value):
                 raise TypeError(_complaint(name, _resolved(function, name), value))
+            check_number(name, value)
         for name, value in given.items():
             if name in tests and not tests[name](value):
                 raise TypeError(_complaint(name, _resolved(function, name), value))
+            check_number(name, value)
         return function(*args, **given)
 
     return call  # type: ignore[return-value]  # with the function's own signature
@@ -65,10 +80,24 @@ def check_argument(name: str, hint: Any, value: Any) -> None:
         raise TypeError(_complaint(name, hint, value))
 
 
+def check_number(name: str, value: Any) -> None:
+    """Raise ``MalformedError`` for a number of more bits than any here has."""
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        got = number_in_words(value)
+        raise MalformedError(f"{name} is {got}, want one of at most {_BITS} bits")
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise ``MalformedError`` for a number that no record has: below 0, or above 2^53 - 1."""
+    if not 0 <= value < _COUNTS:
+        raise MalformedError(f"{name} is {number_in_words(value)}, want 0 to {_COUNTS - 1}")
+
+
 def check_parts(made: Struct) -> None:
     """Raise ``TypeError`` for a part that it is not annotated for: a struct is made of anything."""
     for part in structs.fields(made):
         check_argument(part.name, part.type, getattr(made, part.name))
+        check_number(part.name, getattr(made, part.name))
 
 
 def _resolved(function: Callable[..., Any], name: str) -> Any:

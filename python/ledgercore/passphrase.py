@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, LimitError, MalformedError
-from ledgercore.wording import in_words
+from ledgercore.wording import in_words, number_in_words
 
 __all__ = [
     "COST",
@@ -68,7 +68,7 @@ def seal_with_passphrase(
 ) -> bytes:
     """The text of a sealed key; ``use`` says what the key is for."""
     if not MIN_COST <= cost <= MAX_COST:
-        raise LimitError(f"cost is {cost}, want {MIN_COST} to {MAX_COST}")
+        raise LimitError(f"cost is {number_in_words(cost)}, want {MIN_COST} to {MAX_COST}")
     salt = entropy.bytes(_SALT_BYTES)
     cipher = AESGCM(_stretch(passphrase, salt, cost))
     sealed = cipher.encrypt(_NONCE, key, _bound(use, cost, salt))

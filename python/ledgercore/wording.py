@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["FORMS", "in_words", "type_in_words"]
+__all__ = ["FORMS", "in_words", "number_in_words", "type_in_words"]
 
 _TYPES = {
     "array": "a list",
@@ -46,6 +46,9 @@ FORMS = {
 }
 """What each pattern of a typed field stands for."""
 
+_SHOWN_BITS = 128
+"""Bits of a number that a message shows digit by digit at most."""
+
 _FORMS = {repr(pattern): words for pattern, words in FORMS.items()}
 _REWORDED = (
     (r"Expected `str` matching regex (.*)", "want {}"),
@@ -66,6 +69,15 @@ def in_words(error: Exception) -> str:
     place = path.removesuffix("`").lstrip(".").replace("[...]", "")
     what = re.sub("`([a-z]+(?: \\| [a-z]+)*)`", lambda found: _type(found[1]), what)
     return f"{place}: {what}" if place else what
+
+
+def number_in_words(number: int) -> str:
+    """A number as a message shows it: of one that nobody can read, how long it is.
+
+    Python refuses to write out one of thousands of digits.
+    """
+    bits = number.bit_length()
+    return str(number) if bits <= _SHOWN_BITS else f"a number of {bits} bits"
 
 
 def type_in_words(kind: type) -> str:

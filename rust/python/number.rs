@@ -37,9 +37,13 @@ pub fn indices(given: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 
 fn explained(what: &str, verb: &str, given: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyOverflowError>(given.py()) {
-        // Python refuses to write integers of thousands of digits.
-        let got = given.str().map_or_else(|_| "far larger".to_owned(), |text| text.to_string());
+        let got = in_words(given);
         return MalformedError::new_err(format!("{what} {verb} {got}, want 0 to {}", u64::MAX));
     }
     error
+}
+
+/// A number as a message shows it: Python refuses to write integers of thousands of digits.
+pub fn in_words(given: &Bound<'_, PyAny>) -> String {
+    given.str().map_or_else(|_| "far out of range".to_owned(), |text| text.to_string())
 }

@@ -11,6 +11,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use super::bytes::{array, join, list, slices};
+use super::number;
 use super::pool::{detach, verifying};
 use crate::chain::{self, Chain};
 use crate::error::malformed;
@@ -235,7 +236,7 @@ impl VerifiedBatch {
 fn at<'a, T>(records: &'a [T], index: &Bound<'_, PyAny>) -> PyResult<&'a T> {
     let out_of_range = || {
         let want = format!("want 0 to below {}", records.len());
-        PyIndexError::new_err(format!("position is {index}, {want}"))
+        PyIndexError::new_err(format!("position is {}, {want}", number::in_words(index)))
     };
     match index.extract::<usize>() {
         Ok(position) => records.get(position).ok_or_else(out_of_range),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import group_commit, group_number, hash_domain
-from ledgercore.arguments import typed_methods
+from ledgercore.arguments import check_count, typed_methods
 from ledgercore.errors import InvalidError, MalformedError, UntrustedError
 from ledgercore.exchange.agreement import ConsumerAgreements
 from ledgercore.exchange.content import received_names
@@ -29,7 +29,7 @@ from ledgercore.exchange.recipient import Recipient, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
 from ledgercore.exchange.statement import encode_text, keep_statement, kept_statement
 from ledgercore.exchange.submission import Draft
-from ledgercore.exchange.totals import LIMIT_AMOUNT, Amount, TotalsReport, add_up, booked
+from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
 from ledgercore.exchange.workable import (
     check_agreed,
     check_corrected,
@@ -177,7 +177,7 @@ class Consumer(Recipient):
         ``MalformedError`` for another.
         """
         if amount is not None:
-            _check_amount(amount)  # before anything of the decision is kept
+            check_count("amount", amount)  # before anything of the decision is kept
         explanation = encode_text("reasons", "\n".join(reasons))
         body = DecisionRecord(
             inputs=tuple(inputs),
@@ -192,7 +192,8 @@ class Consumer(Recipient):
     def report_totals(self, begin: int, end: int) -> TotalsReport:
         """The sum of amounts decided on by records ``[begin, end)``, and what shows it.
 
-        Raises ``MalformedError`` where the period is none, or ends after the ledger's last record.
+        Raises ``MalformedError`` where the period is none, or ends after the ledger's last record,
+        and ``LimitError`` where the sum is 2^64 or more.
         """
         with self._ledger.moment():
             size = self._ledger.size
@@ -274,8 +275,3 @@ class Consumer(Recipient):
             if state.admission is None:
                 refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
         return received_names(self._ledger, intents)
-
-
-def _check_amount(amount: int) -> None:
-    if not 0 <= amount < LIMIT_AMOUNT:
-        raise MalformedError(f"amount is {amount}, want 0 to {LIMIT_AMOUNT - 1}")

@@ -11,12 +11,14 @@ from typing import TypeVar
 import msgspec
 
 from ledgercore._core import hash_domain
+from ledgercore.arguments import check_count
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.exchange.salted import TERM, Leaf, check_leaves, commit, make_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
 from ledgercore.rules import ConsentState
+from ledgercore.wording import in_words
 
 __all__ = [
     "Correction",
@@ -62,6 +64,12 @@ class Terms(Part, frozen=True):
     mandate: str = ""
     processors: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise ``MalformedError`` for a number that no consent on the ledger could have."""
+        for name in ("expires_ms", "max_uses", "retain_until_ms"):
+            if isinstance(value := getattr(self, name), int):  # else its type is refused later
+                check_count(name, value)
+
     def leaves(self, entropy: Entropy) -> tuple[Leaf, ...]:
         """The terms as salted leaves, one a value and one a field."""
         values: list[tuple[str, Value]] = []
@@ -88,7 +96,7 @@ class Terms(Part, frozen=True):
         try:
             return msgspec.convert(parts, cls)
         except msgspec.ValidationError as error:
-            raise MalformedError(f"terms: {error}") from error
+            raise MalformedError(f"terms: {in_words(error)}") from error
 
 
 _LISTS = ("fields", "processors")

@@ -92,12 +92,12 @@ def verify_leaves(
 
 
 def _hashes(suite: str, leaves: Sequence[Leaf]) -> bytes:
-    return leaf_hashes(suite, [_ENCODER.encode(leaf) for leaf in leaves])
+    return leaf_hashes(suite, [encode_leaf(leaf) for leaf in leaves])
 
 
 def encode_leaf(leaf: Leaf) -> bytes:
-    """What a leaf's hash is of."""
-    return _ENCODER.encode(leaf)
+    """What a leaf's hash is of, or ``MalformedError`` for text or a number without encoding."""
+    return encode_array(leaf, "leaf")
 
 
 def encode_leaves(leaves: Sequence[Leaf]) -> bytes:

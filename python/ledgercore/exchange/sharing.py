@@ -20,6 +20,7 @@ from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
 from ledgercore.records import AuditKey, ShareHolder
 from ledgercore.records.base import LIMIT_ITEMS, Bytes32, Part
+from ledgercore.wording import number_in_words
 
 __all__ = ["Deal", "audit_key_of", "deal", "share_of"]
 
@@ -36,8 +37,9 @@ def deal(entropy: Entropy, threshold: int, holders: int) -> tuple[Deal, list[byt
     Raises ``MalformedError`` unless the threshold is 1 to all of the holders, and these a list's.
     """
     if not 1 <= threshold <= holders <= LIMIT_ITEMS:
+        got, count = number_in_words(threshold), number_in_words(holders)
         want = f"1 <= threshold <= holders <= {LIMIT_ITEMS}"
-        raise MalformedError(f"threshold is {threshold} and holders {holders}, want {want}")
+        raise MalformedError(f"threshold is {got} and holders {count}, want {want}")
     drawn = [entropy.bytes(64) for _ in range(threshold)]
     commitments, numbers = group_deal(drawn, holders)
     return Deal(tuple(commitments)), numbers

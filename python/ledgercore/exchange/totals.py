@@ -26,16 +26,15 @@ from msgspec import structs
 from ledgercore import records
 from ledgercore._core import Anchor, Record, group_add_numbers, group_add_points, group_commit
 from ledgercore.arguments import typed
-from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
+from ledgercore.errors import InvalidProof, LimitError, MalformedError, UntrustedError
 from ledgercore.proofs import HISTORY_BYTES, History, HistoryProof
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import DecisionRecord
 from ledgercore.records.base import Bytes16, Bytes32, Count, Identifier, Part
 from ledgercore.rules import book_object
-from ledgercore.wording import in_words
+from ledgercore.wording import in_words, number_in_words
 
 __all__ = [
-    "LIMIT_AMOUNT",
     "TOTALS_BYTES",
     "Amount",
     "TotalsProof",
@@ -48,9 +47,6 @@ __all__ = [
     "verify_totals",
     "verify_totals_proof",
 ]
-
-LIMIT_AMOUNT = 2**53
-"""Every amount is below this: its opening is kept as a number that every language holds exactly."""
 
 LIMIT_TOTAL = 2**64
 """Every sum of amounts is below this."""
@@ -141,13 +137,20 @@ def verify_totals_proof(data: bytes, anchor: Anchor) -> VerifiedTotals:
 
 
 def add_up(consumer: str, begin: int, end: int, opened: Sequence[Amount]) -> TotalsReport:
-    """The report over the openings of a period."""
+    """The report over the openings of a period.
+
+    Raises ``LimitError`` where they add up to what no verifier takes: of 2,049 decisions or more.
+    """
+    amount = sum(opening.amount for opening in opened)
+    if amount >= LIMIT_TOTAL:
+        want = f"less than {LIMIT_TOTAL}: report shorter periods"
+        raise LimitError(f"total of [{begin}, {end}) is {amount}, want {want}")
     return TotalsReport(
         consumer=consumer,
         begin=begin,
         end=end,
         count=len(opened),
-        amount=sum(opening.amount for opening in opened),
+        amount=amount,
         blinding=group_add_numbers([opening.blinding for opening in opened]),
     )
 
@@ -174,7 +177,8 @@ def check_report(report: TotalsReport) -> None:
         try:
             msgspec.convert(got, part.type)
         except msgspec.ValidationError as error:
-            raise MalformedError(f"{part.name} is {got!r}, {in_words(error)}") from error
+            said = number_in_words(got) if isinstance(got, int) else repr(got)
+            raise MalformedError(f"{part.name} is {said}, {in_words(error)}") from error
     if report.begin > report.end:
         raise MalformedError(f"period is [{report.begin}, {report.end}), want its begin first")
 
@@ -193,7 +197,8 @@ def verify_totals(report: TotalsReport, history: Iterable[tuple[int, Record]]) -
     if len(period) != report.count:
         raise InvalidProof(f"report counts {report.count} decisions, want {len(period)}")
     if not 0 <= report.amount < LIMIT_TOTAL:
-        raise InvalidProof(f"total is {report.amount}, want less than {LIMIT_TOTAL}")
+        total = number_in_words(report.amount)
+        raise InvalidProof(f"total is {total}, want 0 or more and less than {LIMIT_TOTAL}")
     (told,) = group_commit([report.amount], [report.blinding])
     if told != group_add_points(period):
         raise InvalidProof("total is not the sum of the amounts that the decisions commit to")

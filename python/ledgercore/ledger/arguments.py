@@ -16,6 +16,7 @@ from os import PathLike
 from ledgercore.arguments import check_argument
 from ledgercore.errors import MalformedError
 from ledgercore.records import Member, Witness
+from ledgercore.wording import number_in_words
 
 __all__ = [
     "check_bytes",
@@ -91,5 +92,6 @@ def check_created(
     check_text("suite", suite)
     check_argument("members", Sequence[Member], members)
     check_argument("witnesses", Sequence[Witness], witnesses)
-    if index_of("quorum", quorum) < 0:
-        raise MalformedError(f"quorum is {quorum}, want 0 or more")
+    number = index_of("quorum", quorum)
+    if number < 0:
+        raise MalformedError(f"quorum is {number_in_words(number)}, want 0 or more")

@@ -73,6 +73,7 @@ from ledgercore.store import (
     open_store,
     parse_address,
 )
+from ledgercore.wording import number_in_words
 
 __all__ = ["Ledger"]
 
@@ -264,7 +265,7 @@ class Ledger:
         """
         check_bytes("record", record)
         if index_of("within_ms", within_ms) < 0:
-            raise MalformedError(f"within_ms is {within_ms}, want 0 or more")
+            raise MalformedError(f"within_ms is {number_in_words(within_ms)}, want 0 or more")
         return self._writing().promise(record, index_of("within_ms", within_ms))
 
     def add_cosignatures(self, note: str) -> str:

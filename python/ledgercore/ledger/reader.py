@@ -50,6 +50,7 @@ from ledgercore.proofs.wire import split_hashes
 from ledgercore.rules import format_object
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
 from ledgercore.threads import OwnLock
+from ledgercore.wording import number_in_words
 
 __all__ = ["Moment", "Reader"]
 
@@ -315,7 +316,9 @@ class Reader:
     def _check_index(self, head: Head, index: int) -> None:
         size = head.checkpoint.size
         if not 0 <= index < size:
-            raise IndexError(f"index is {index}, want 0 or more and below the size {size}")
+            raise IndexError(
+                f"index is {number_in_words(index)}, want 0 or more and below the size {size}"
+            )
         self._check_held(f"record {index}", index == 0 or index >= self._held_index)
 
     def _check_leaves(self, head: Head, height: int, begin: int, leaves: bytes) -> None:
@@ -343,7 +346,7 @@ class Reader:
     def records(self, begin: int, end: int) -> Iterator[Record]:
         """Records ``[begin, end)``, each bundle checked as a whole before its first is given."""
         if begin < 0:
-            raise IndexError(f"index is {begin}, want 0 or more")
+            raise IndexError(f"index is {number_in_words(begin)}, want 0 or more")
         index = begin
         while index < end:
             with self.moment() as head:
@@ -455,9 +458,10 @@ class Reader:
             second = newest if second is None else second
             if not 0 <= second <= newest:
                 want = f"0 or more and at most {newest}"
-                raise InvalidProof(f"second size is {second}, want {want}")
+                raise InvalidProof(f"second size is {number_in_words(second)}, want {want}")
             if not 0 <= first <= second:
-                raise InvalidProof(f"first size is {first}, want 0 or more and at most {second}")
+                want = f"0 or more and at most {second}"
+                raise InvalidProof(f"first size is {number_in_words(first)}, want {want}")
             for size in (first, second):
                 self._check_held(f"tree of size {size}", size < 2 or size >= self._held_index)
             suite = self.anchor.suite
@@ -506,7 +510,9 @@ class Reader:
     def _seal(self, head: Head, height: int) -> Seal:
         height, newest = as_integer(height), head.block.height
         if not 0 <= height <= newest:
-            raise IndexError(f"height is {height}, want 0 or more and at most {newest}")
+            raise IndexError(
+                f"height is {number_in_words(height)}, want 0 or more and at most {newest}"
+            )
         self._check_held(f"block {height}", height == 0 or height >= self.held_from)
         if height == newest:
             return head.block, head.checkpoint, head.note

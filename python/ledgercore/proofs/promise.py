@@ -22,7 +22,8 @@ import msgspec
 from msgspec import structs
 
 from ledgercore._core import Anchor, Block, Checkpoint, VerifiedRecord, verify_signature
-from ledgercore.errors import InvalidProof, InvalidSignature, MalformedError, UntrustedError
+from ledgercore.arguments import check_count
+from ledgercore.errors import InvalidProof, InvalidSignature, UntrustedError
 from ledgercore.keys import Signer
 from ledgercore.proofs.state import STATE_RECEIPT_BYTES, StateReceipt
 from ledgercore.proofs.wire import decode_part, encode_part
@@ -54,8 +55,7 @@ class Promise(Part, frozen=True):
     @staticmethod
     def sign(operator: Signer, record: VerifiedRecord, by_ms: int) -> Promise:
         """Promise a record; whether the rules take it is for who signs to know."""
-        if not 0 <= by_ms < 1 << 53:
-            raise MalformedError(f"by_ms is {by_ms}, want 0 to {(1 << 53) - 1}")
+        check_count("by_ms", by_ms)
         unsigned = Promise(
             1, record.network, record.id, record.key, record.sequence, by_ms, bytes(64)
         )

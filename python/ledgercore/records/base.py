@@ -74,4 +74,21 @@ def encode_array(part: Part | tuple[Part, ...], what: str) -> bytes:
     except UnicodeEncodeError as error:
         raise MalformedError(f"{what}: {error}") from error
     except OverflowError as error:
-        raise MalformedError(f"{what}: a number has no encoding, want one of 64 bits") from error
+        place = _without_encoding(part).lstrip(".")
+        want = "a number of -2^63 to 2^64 - 1"
+        raise MalformedError(f"{what}: {place} has no encoding, want {want}") from error
+
+
+def _without_encoding(value: object) -> str:
+    """Where a number stands that no encoding takes, such as ``.leaves[2].value``."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return " "
+    parts: list[tuple[str, object]] = []
+    if isinstance(value, Struct):
+        parts = [(f".{name}", getattr(value, name)) for name in value.__struct_fields__]
+    elif isinstance(value, tuple | list):
+        parts = [(f"[{at}]", each) for at, each in enumerate(value)]
+    for place, each in parts:
+        if found := _without_encoding(each):
+            return (place + found).rstrip()
+    return ""
