@@ -11,13 +11,14 @@ between erasing and signing loses nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import msgspec
 
 from ledgercore._core import hash_domain, verify_signature
 from ledgercore.errors import MalformedError, UntrustedError
 from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.keys import Signer, sign_message
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Part, TimeMs
 from ledgercore.rules import refuse
 from ledgercore.vault import NAME_BYTES, Vault
@@ -44,16 +45,8 @@ class ErasureReceipt(Part, frozen=True):
     signature: Bytes64
 
 
-class _Signing(Protocol):
-    """Whatever signs: a key, or a party's signer."""
-
-    @property
-    def public_key(self) -> bytes: ...
-    def sign(self, message: bytes, /) -> bytes: ...
-
-
 def certify_erasure(
-    vault: Vault, names: Iterable[str], key: _Signing, network: bytes, suite: str, erased_ms: int
+    vault: Vault, names: Iterable[str], key: Signer, network: bytes, suite: str, erased_ms: int
 ) -> bytes:
     """The receipt that a vault holds nothing under these names, or ``RefusedError`` if it does.
 
@@ -65,7 +58,8 @@ def certify_erasure(
     for name in erasure.names:
         if vault.names(name) if name.endswith("/") else vault.load(name) is not None:
             refuse("E_EXCHANGE_STATE", f"{name} is still in the vault: erase it first")
-    return encode_message(ErasureReceipt(erasure, key.sign(_message(erasure, suite))))
+    signature = sign_message(key, _message(erasure, suite))
+    return encode_message(ErasureReceipt(erasure, signature))
 
 
 def verify_erasure(data: bytes, network: bytes, suite: str, key: bytes) -> Erasure:

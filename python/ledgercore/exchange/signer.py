@@ -82,7 +82,7 @@ class RecordSigner:
 
     def sign(self, message: bytes) -> bytes:
         """Sign what is no record, such as an endorsement."""
-        return self._key.sign(message)
+        return keys.sign_message(self._key, message)
 
     def load(self, network: bytes) -> Kept | None:
         """What the key was last to sign on a network."""

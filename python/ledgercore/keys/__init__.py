@@ -8,6 +8,7 @@ from ledgercore.keys.signing import (
     cosign_checkpoint,
     sign_batch,
     sign_checkpoint,
+    sign_message,
     sign_record,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "load_signer",
     "sign_batch",
     "sign_checkpoint",
+    "sign_message",
     "sign_record",
     "store_pkcs12",
 ]

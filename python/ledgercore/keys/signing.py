@@ -35,8 +35,11 @@ __all__ = [
     "cosign_checkpoint",
     "sign_batch",
     "sign_checkpoint",
+    "sign_message",
     "sign_record",
 ]
+
+_SIGNATURE_BYTES = 64
 
 
 class Signer(Protocol):
@@ -57,6 +60,22 @@ class Signer(Protocol):
         The same message gives the same signature: what is sent again must be the same record.
         """
         ...
+
+
+def sign_message(signer: Signer, message: bytes) -> bytes:
+    """The signer's signature of a message, not verified.
+
+    Raises ``InvalidSignature`` where a signer of the owner's own gives anything but 64 bytes.
+    """
+    signature = signer.sign(message)
+    is_bytes = isinstance(signature, bytes | bytearray)
+    if not is_bytes or len(signature) != _SIGNATURE_BYTES:
+        got = f"{len(signature)} bytes" if is_bytes else type(signature).__name__
+        raise InvalidSignature(
+            f"signer's sign() gave {got}, want the {_SIGNATURE_BYTES} bytes of an Ed25519 "
+            "signature: see what it takes from its keeper's answer"
+        )
+    return bytes(signature)
 
 
 def sign_record(
@@ -109,7 +128,7 @@ def sign_batch(
 
 def _attach(signer: Signer, unsigned: UnsignedBatch) -> Batch:
     messages = unsigned.messages()
-    signatures = [signer.sign(message) for message in messages]
+    signatures = [sign_message(signer, message) for message in messages]
     if messages and not isinstance(signer, SigningKey):
         # The first one shows a signer that signs otherwise; the ledger verifies every one.
         _check(signer, messages[0], signatures[0])
@@ -121,7 +140,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
     if isinstance(signer, SigningKey):
         return _core.sign_checkpoint(checkpoint, signer)
     message = checkpoint.format().encode()
-    signature = signer.sign(message)
+    signature = sign_message(signer, message)
     _check(signer, message, signature)
     return attach_signature(checkpoint, signer.public_key, signature)
 
@@ -140,7 +159,7 @@ def begin_signing(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], 
 def cosign_checkpoint(note: str, name: str, signer: Signer, time_s: int) -> str:
     """The note with one more cosignature, by a witness of that name."""
     message = cosigned_message(note, time_s)
-    signature = signer.sign(message)
+    signature = sign_message(signer, message)
     _check(signer, message, signature)
     return attach_cosignature(note, name, signer.public_key, time_s, signature)
 

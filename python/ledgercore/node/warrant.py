@@ -31,7 +31,7 @@ from ledgercore.errors import (
     UnavailableError,
     UntrustedError,
 )
-from ledgercore.keys import Signer
+from ledgercore.keys import Signer, sign_message
 from ledgercore.node.limits import WARRANT_CHARACTERS
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Identifier, Part, TimeMs
 
@@ -126,7 +126,7 @@ def sign_request(
             nonce=entropy.bytes(16),
         )
     )
-    signed = msgspec.msgpack.encode(_Signed(fields, key.sign(CONTEXT + fields)))
+    signed = msgspec.msgpack.encode(_Signed(fields, sign_message(key, CONTEXT + fields)))
     return f"{SCHEME} {base64.b64encode(signed).decode()}"
 
 

@@ -24,7 +24,7 @@ from msgspec import structs
 from ledgercore._core import Anchor, Block, Checkpoint, VerifiedRecord, verify_signature
 from ledgercore.arguments import check_count
 from ledgercore.errors import InvalidProof, InvalidSignature, UntrustedError
-from ledgercore.keys import Signer
+from ledgercore.keys import Signer, sign_message
 from ledgercore.proofs.state import STATE_RECEIPT_BYTES, StateReceipt
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Count, Part, TimeMs
@@ -59,7 +59,7 @@ class Promise(Part, frozen=True):
         unsigned = Promise(
             1, record.network, record.id, record.key, record.sequence, by_ms, bytes(64)
         )
-        return structs.replace(unsigned, signature=operator.sign(unsigned._message()))
+        return structs.replace(unsigned, signature=sign_message(operator, unsigned._message()))
 
     @staticmethod
     def decode(data: bytes) -> Promise:
