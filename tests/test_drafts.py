@@ -10,8 +10,18 @@ import pytest
 from ledgercore import RefusedError, records
 from ledgercore._core import hash_domain
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
-from ledgercore.errors import InvalidError
-from ledgercore.exchange import Accepted, Draft, build_pack, resume, sign, submit, verify_pack
+from ledgercore.errors import InvalidError, InvalidProof, UntrustedError
+from ledgercore.exchange import (
+    Accepted,
+    Draft,
+    build_pack,
+    read_statement,
+    resume,
+    show_statement,
+    sign,
+    submit,
+    verify_pack,
+)
 from ledgercore.exchange.messages import Proposal, encode_message
 from ledgercore.exchange.statement import kept_statement, open_statement
 from ledgercore.records import RecordBody
@@ -125,6 +135,26 @@ def test_the_statement_that_the_ledger_commits_to_can_be_opened(
     commitment = getattr(newest(town, draft.body.KIND), field)
     kept = kept_statement(town.parties.vaults[vault], folder_of(town, scene, folder), commitment)
     assert open_statement(kept, commitment, ledger.suite) == b"what was said"
+    (record,) = [each.id for each in ledger if each.body == records.encode(draft.body)]
+    assert show_statement(ledger, town.parties.vaults[vault], record) == kept
+    assert read_statement(ledger, record, kept) == b"what was said"
+    for other in (kept[:-1], kept + b"!", bytes(32)):
+        with pytest.raises(InvalidProof, match="statement is not the one that the record commits"):
+            read_statement(ledger, record, other)
+
+
+def test_a_record_without_a_statement_shows_none(town: Town) -> None:
+    scene, ledger, vault = Scene(town), town.parties.ledger, town.parties.vaults[BANK]
+
+    for record, code in ((scene.intent, "E_KIND"), (bytes(32), "E_UNKNOWN")):
+        with pytest.raises(RefusedError, match=code):
+            show_statement(ledger, vault, record)
+        with pytest.raises(RefusedError, match=code):
+            read_statement(ledger, record, bytes(40))
+    with pytest.raises(UntrustedError, match=r"no statement behind .* is kept in explanation/"):
+        show_statement(ledger, town.parties.vaults[TAX], scene.decision)
+    shown = show_statement(ledger, vault, scene.decision)
+    assert shown == town.parties.consumer.explanation(scene.decision)
 
 
 def test_what_a_restarted_program_resumes_is_counted_once(town: Town) -> None:

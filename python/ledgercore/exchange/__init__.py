@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ledgercore.exchange.pack import Claim, build_pack, verify_pack
     from ledgercore.exchange.processor import Processor
     from ledgercore.exchange.provider import Provider
+    from ledgercore.exchange.statement import read_statement, show_statement
     from ledgercore.exchange.subject import Subject
     from ledgercore.exchange.submission import (
         Accepted,
@@ -81,7 +82,9 @@ _HOMES = {
     "encode_message": "exchange.messages",
     "find_products": "exchange.catalogue",
     "make_member": "exchange.enrolment",
+    "read_statement": "exchange.statement",
     "resume": "exchange.submission",
+    "show_statement": "exchange.statement",
     "sign": "exchange.submission",
     "submit": "exchange.submission",
     "submit_one": "exchange.submission",
@@ -122,7 +125,9 @@ __all__ = [
     "encode_message",
     "find_products",
     "make_member",
+    "read_statement",
     "resume",
+    "show_statement",
     "sign",
     "submit",
     "submit_one",

@@ -12,7 +12,7 @@ from ledgercore.arguments import typed_methods
 from ledgercore.exchange.holder import Scope
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.party import Party
-from ledgercore.exchange.statement import encode_text, keep_statement
+from ledgercore.exchange.statement import encode_text, keep_statement, statement_folder
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import (
     AuditDisclose,
@@ -41,12 +41,12 @@ class Authority(Party):
 
     def rule(self, exchange: bytes, ruling: str, reasons: str) -> Draft:
         """Uphold or dismiss the complaint in a dispute: ``upheld`` or ``dismissed``."""
-        commitment = self._keep(f"dispute/{exchange.hex()}/reasons", reasons)
+        commitment = self._keep(DisputeRule.KIND, reasons, exchange=exchange)
         return Draft(self._key, DisputeRule(exchange, ruling, commitment))  # type: ignore[arg-type]
 
     def stay(self, consent: bytes, basis: str, order: str) -> Draft:
         """Let nothing be given or used under a consent; the order stays here, behind its hash."""
-        commitment = self._keep(f"stay/{consent.hex()}", order)
+        commitment = self._keep(ConsentStay.KIND, order, consent=consent)
         return Draft(self._key, ConsentStay(consent, basis, commitment))
 
     def lift(self, consent: bytes) -> Draft:
@@ -110,9 +110,9 @@ class Authority(Party):
 
     def report(self, audit: bytes, findings: str) -> Draft:
         """Close an audit; the findings stay here, behind a commitment."""
-        commitment = self._keep(f"audit/{audit.hex()}/findings", findings)
+        commitment = self._keep(AuditReport.KIND, findings, audit=audit)
         return Draft(self._key, AuditReport(audit, commitment))
 
-    def _keep(self, folder: str, text: str) -> bytes:
-        suite = self._ledger.suite
+    def _keep(self, kind: str, text: str, **named: bytes) -> bytes:
+        suite, folder = self._ledger.suite, statement_folder(kind, **named)
         return keep_statement(self._vault, self._entropy, suite, folder, encode_text("text", text))

@@ -27,7 +27,12 @@ from ledgercore.exchange.messages import (
 from ledgercore.exchange.reading import read_admit, read_state
 from ledgercore.exchange.recipient import Recipient, check_payload
 from ledgercore.exchange.salted import FIELD, check_leaves
-from ledgercore.exchange.statement import encode_text, keep_statement, kept_statement
+from ledgercore.exchange.statement import (
+    encode_text,
+    keep_statement,
+    kept_statement,
+    statement_folder,
+)
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.totals import Amount, TotalsReport, add_up, booked
 from ledgercore.exchange.workable import (
@@ -184,7 +189,7 @@ class Consumer(Recipient):
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             model_hash=hash_domain(self._ledger.suite, "commitment", model),
             reasons=tuple(reasons),
-            explanation_commitment=self._keep("explanation", explanation),
+            explanation_commitment=self._keep(DecisionRecord.KIND, explanation),
             amount_commitment=None if amount is None else self._keep_amount(amount),
         )
         return Draft(self._key, body)
@@ -218,7 +223,7 @@ class Consumer(Recipient):
     def explanation(self, decision: bytes) -> bytes:
         """The statement that a decision's newest explanation is in, for the subject."""
         commitment = self._decision(decision).explanation_commitment
-        return kept_statement(self._vault, "explanation", commitment)
+        return kept_statement(self._vault, statement_folder(DecisionRecord.KIND), commitment)
 
     def explain(self, decision: bytes) -> Draft:
         """Say that the subject was handed the explanation; the time to contest begins anew."""
@@ -234,13 +239,13 @@ class Consumer(Recipient):
             decision=decision,
             result="upheld" if outcome == self._decision(decision).outcome else "changed",
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
-            reviewer_commitment=self._keep(f"review/{decision.hex()}", said_by),
-            explanation_commitment=self._keep("explanation", said),
+            reviewer_commitment=self._keep(DecisionReview.KIND, said_by, decision=decision),
+            explanation_commitment=self._keep(DecisionRecord.KIND, said),
         )
         return Draft(self._key, body)
 
-    def _keep(self, folder: str, content: bytes) -> bytes:
-        suite = self._ledger.suite
+    def _keep(self, kind: str, content: bytes, **named: bytes) -> bytes:
+        suite, folder = self._ledger.suite, statement_folder(kind, **named)
         return keep_statement(self._vault, self._entropy, suite, folder, content)
 
     def _decision(self, decision: bytes) -> DecisionState:

@@ -60,7 +60,7 @@ from ledgercore.exchange.sealing import (
     seal_payload,
     size_bucket,
 )
-from ledgercore.exchange.statement import keep_statement
+from ledgercore.exchange.statement import keep_statement, statement_folder
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
 from ledgercore.exchange.workable import check_corrected
@@ -408,7 +408,8 @@ class Provider(Party):
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
         """Revoke for a subject that lost its key; the evidence stays here, behind a commitment."""
-        folder, suite = f"revocation/{consent.hex()}", self._ledger.suite
+        suite = self._ledger.suite
+        folder = statement_folder(ConsentRevokeOnBehalf.KIND, consent=consent)
         commitment = keep_statement(self._vault, self._entropy, suite, folder, evidence)
         return Draft(self._key, ConsentRevokeOnBehalf(consent, commitment))
 

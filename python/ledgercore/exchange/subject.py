@@ -20,7 +20,12 @@ from ledgercore.exchange.messages import Proposal, Terms, check_terms
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import RecordSigner
-from ledgercore.exchange.statement import encode_text, keep_statement, open_statement
+from ledgercore.exchange.statement import (
+    encode_text,
+    keep_statement,
+    open_statement,
+    statement_folder,
+)
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.workable import check_offered, check_workable
 from ledgercore.ledger import Ledger
@@ -133,7 +138,8 @@ class Subject:
 
     def contest(self, proposal: Proposal, decision: bytes, grounds: str) -> Draft:
         """Ask that a person look at a decision; the grounds stay here, behind a commitment."""
-        suite, folder = self._reading().suite, f"contest/{decision.hex()}"
+        suite = self._reading().suite
+        folder = statement_folder(DecisionContest.KIND, decision=decision)
         content = encode_text("grounds", grounds)
         commitment = keep_statement(self._vault, self._entropy, suite, folder, content)
         return Draft(self._key(proposal.consent_key), DecisionContest(decision, commitment))
