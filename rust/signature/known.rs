@@ -6,6 +6,7 @@
 //! another way, or differ by a point of small order.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use curve25519_dalek::scalar::Scalar;
@@ -35,6 +36,9 @@ const COUNTED: usize = 16_384;
 /// Claims that share one inversion.
 const TASK: usize = 128;
 
+/// Claims that are worth waking another thread for.
+const FEWEST: usize = 64;
+
 static BASE_TABLE: LazyLock<BaseTable> = LazyLock::new(|| {
     Table::new(Kernel::detected(), &Point::decode(&BASE).expect("the base point"))
 });
@@ -53,48 +57,85 @@ fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The table of a key that signs often, of which there are `count` more signatures now.
-pub(super) fn table(key: &PublicKey, count: usize) -> Option<Arc<KeyTable>> {
-    {
+/// The table of each key that signs often; beside a key stands how many more signatures of it there
+/// are now. What there is already is looked up at once, for a batch may be of few signatures.
+pub(super) fn tables(keys: &[(&PublicKey, usize)]) -> Vec<Option<Arc<KeyTable>>> {
+    let mut without = Vec::new();
+    let mut tables: Vec<_> = {
         let mut known = known();
-        if let Some(table) = known.tables.get(key) {
-            return Some(table.clone());
-        }
-        if known.counts.len() >= COUNTED {
-            known.counts.clear();
-        }
-        let counted = known.counts.entry(*key).or_insert(0);
-        *counted = counted.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        if *counted < OFTEN {
-            return None;
-        }
-    }
+        let mut look_up = |(at, (key, count)): (usize, &(&PublicKey, usize))| {
+            let table = known.tables.get(*key).cloned();
+            if table.is_none() && known.has_signed_often(key, *count) {
+                without.push(at);
+            }
+            table
+        };
+        keys.iter().enumerate().map(&mut look_up).collect()
+    };
     // Made without the lock: where two threads make the same one, one of them is kept.
-    let table = Arc::new(KeyTable::new(Kernel::detected(), &Point::decode(key)?.negated()));
-    let mut known = known();
-    known.counts.remove(key);
-    if known.tables.insert(*key, table.clone()).is_none() {
-        known.order.push_back(*key);
+    let make = |at: &usize| {
+        let key = keys[*at].0;
+        Some(Arc::new(KeyTable::new(Kernel::detected(), &Point::decode(key)?.negated())))
+    };
+    let made: Vec<_> = without.par_iter().map(make).collect();
+    for (at, table) in without.into_iter().zip(made) {
+        if let Some(table) = &table {
+            known().keep(keys[at].0, table.clone());
+        }
+        tables[at] = table;
     }
-    while known.order.len() > TABLES {
-        let oldest = known.order.pop_front().expect("it has keys");
-        known.tables.remove(&oldest);
+    tables
+}
+
+impl Known {
+    /// Count the signatures of a key that has no table.
+    fn has_signed_often(&mut self, key: &PublicKey, count: usize) -> bool {
+        if self.counts.len() >= COUNTED {
+            self.counts.clear();
+        }
+        let counted = self.counts.entry(*key).or_insert(0);
+        *counted = counted.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        *counted >= OFTEN
     }
-    Some(table)
+
+    fn keep(&mut self, key: &PublicKey, table: Arc<KeyTable>) {
+        self.counts.remove(key);
+        if self.tables.insert(*key, table).is_none() {
+            self.order.push_back(*key);
+        }
+        while self.order.len() > TABLES {
+            let oldest = self.order.pop_front().expect("it has keys");
+            self.tables.remove(&oldest);
+        }
+    }
 }
 
 /// A claim's position, and the table of its key.
-pub(super) type Prepared = (usize, Arc<KeyTable>);
+pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 
 /// The positions of the claims that are doubtful. Claims of one key stand together, so that its
 /// table stays in the cache meanwhile.
+///
+/// The caller takes tasks as other threads do: to wake one takes as long as to verify some fifty
+/// signatures.
 pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
-    let share = prepared.len().div_ceil(rayon::current_num_threads()).clamp(1, TASK);
-    let task = |task: &[Prepared]| doubtful_in_turn(kernel, claims, task);
-    if prepared.len() <= share {
-        return task(prepared);
-    }
-    prepared.par_chunks(share).flat_map_iter(task).collect()
+    let threads = rayon::current_num_threads();
+    let share = prepared.len().div_ceil(threads).clamp(FEWEST, TASK);
+    let tasks: Vec<&[Prepared]> = prepared.chunks(share).collect();
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let doubtful = doubtful_in_turn(kernel, claims, task);
+            found.lock().unwrap_or_else(PoisonError::into_inner).extend(doubtful);
+        }
+    };
+    rayon::in_place_scope(|scope| {
+        for _ in 1..threads.min(tasks.len()) {
+            scope.spawn(|_| work());
+        }
+        work();
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
@@ -141,10 +182,8 @@ mod tests {
     fn every_kernel_doubts_the_same_signatures() {
         let key = SigningKey::from_seed(&[3; 32]);
         let public_key = key.public_key();
-        let table = Arc::new(KeyTable::new(
-            Kernel::detected(),
-            &Point::decode(&public_key).expect("a point").negated(),
-        ));
+        let point = Point::decode(&public_key).expect("a point");
+        let table = KeyTable::new(Kernel::detected(), &point.negated());
         let messages: Vec<[u8; 8]> = (0..61_u64).map(u64::to_le_bytes).collect();
         let mut signatures: Vec<_> = messages.iter().map(|message| key.sign(message)).collect();
         let damaged = [(0, 0), (7, 31), (8, 32), (9, 63), (33, 5), (60, 40)];
@@ -158,7 +197,7 @@ mod tests {
         };
         let claims: Vec<Claim> = (0..61).map(claim).collect();
         for count in [0, 1, 3, 4, 5, 8, 10, 61] {
-            let prepared: Vec<Prepared> = (0..count).map(|at| (at, table.clone())).collect();
+            let prepared: Vec<Prepared> = (0..count).map(|at| (at, &table)).collect();
             let want: Vec<usize> =
                 damaged.iter().map(|(at, _)| *at).filter(|at| *at < count).collect();
             for kernel in Kernel::available() {
@@ -172,15 +211,18 @@ mod tests {
     #[test]
     fn a_key_has_a_table_once_it_has_signed_often() {
         let key = SigningKey::from_seed(&[77; 32]).public_key();
-        assert!(table(&key, 20).is_none());
-        assert!(table(&key, 11).is_none());
-        assert!(table(&key, 1).is_some());
-        assert!(table(&key, 0).is_some());
+        let has_table = |key: &PublicKey, count: usize| tables(&[(key, count)])[0].is_some();
+        assert!(!has_table(&key, 20));
+        assert!(!has_table(&key, 11));
+        assert!(has_table(&key, 1));
+        assert!(has_table(&key, 0));
         // What is no point has none, however often it comes.
         let mut no_point = [2; 32];
         while Point::decode(&no_point).is_some() {
             no_point[0] += 1;
         }
-        assert!(table(&no_point, 100).is_none());
+        assert!(!has_table(&no_point, 100));
+        let among = tables(&[(&no_point, 1), (&key, 1), (&[8; 32], 1)]);
+        assert_eq!(among.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
     }
 }

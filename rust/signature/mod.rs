@@ -34,7 +34,6 @@ use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signature};
 
 pub use kernel::Kernel;
-use known::Prepared;
 
 /// Below this many signatures a batch costs more than its parts.
 const SINGLES: usize = 8;
@@ -62,7 +61,17 @@ pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
 
 /// As `verify_all`, with a kernel that this processor has.
 pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
-    let (known, rest) = prepare(claims);
+    let (keys, positions) = by_key(claims);
+    let tables = known::tables(&keys);
+    let (mut known, mut rest) = (Vec::with_capacity(claims.len()), Vec::new());
+    let mut positions = positions.into_iter();
+    for ((_, count), table) in keys.iter().zip(&tables) {
+        let of_key = positions.by_ref().take(*count);
+        match table {
+            Some(table) => known.extend(of_key.map(|position| (position, &**table))),
+            None => rest.extend(of_key),
+        }
+    }
     let bad = |position: &usize| !single::holds(&claims[*position]);
     let doubtful = known::doubtful(kernel, claims, &known);
     let mut indices: Vec<usize> = doubtful.into_par_iter().filter(bad).collect();
@@ -79,22 +88,29 @@ pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Res
     Err(Error::Signature { indices, count: claims.len() })
 }
 
-/// The claims of keys that have a table, key by key, and the positions of all others.
-fn prepare(claims: &[Claim]) -> (Vec<Prepared>, Vec<usize>) {
-    let mut by_key: HashMap<&PublicKey, Vec<usize>> = HashMap::new();
-    for (position, claim) in claims.iter().enumerate() {
-        by_key.entry(claim.key).or_default().push(position);
-    }
-    let groups: Vec<_> = by_key.into_iter().collect();
-    let table = |(key, positions): (&PublicKey, Vec<usize>)| {
-        (known::table(key, positions.len()), positions)
+/// The distinct keys, and how many claims each has; and the positions of all claims, key by key.
+fn by_key<'a>(claims: &[Claim<'a>]) -> (Vec<(&'a PublicKey, usize)>, Vec<usize>) {
+    let mut numbers: HashMap<&PublicKey, usize> = HashMap::new();
+    let mut keys: Vec<(&PublicKey, usize)> = Vec::new();
+    let number = |claim: &Claim<'a>| {
+        let number = *numbers.entry(claim.key).or_insert_with(|| {
+            keys.push((claim.key, 0));
+            keys.len() - 1
+        });
+        keys[number].1 += 1;
+        number
     };
-    let (mut known, mut rest) = (Vec::new(), Vec::new());
-    for (table, positions) in groups.into_par_iter().map(table).collect::<Vec<_>>() {
-        match table {
-            Some(table) => known.extend(positions.into_iter().map(|at| (at, table.clone()))),
-            None => rest.extend(positions),
-        }
+    let of: Vec<usize> = claims.iter().map(number).collect();
+    let mut begin = 0;
+    let begins = keys.iter().map(|(_, count)| {
+        begin += count;
+        begin - count
+    });
+    let mut next: Vec<usize> = begins.collect();
+    let mut positions = vec![0; claims.len()];
+    for (position, number) in of.into_iter().enumerate() {
+        positions[next[number]] = position;
+        next[number] += 1;
     }
-    (known, rest)
+    (keys, positions)
 }
