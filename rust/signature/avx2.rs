@@ -4,19 +4,22 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256d, __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm256_add_epi64,
-    _mm256_and_si256, _mm256_castsi256_pd, _mm256_loadu_si256, _mm256_loadu2_m128i,
-    _mm256_mul_epu32, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_set1_pd,
-    _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
-    _mm256_sub_epi64, _mm256_sub_pd, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
-    _mm256_xor_si256,
+    __m256d, __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm_set_epi64x,
+    _mm256_add_epi64, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi256_pd,
+    _mm256_loadu_si256, _mm256_loadu2_m128i, _mm256_mul_epu32, _mm256_or_si256, _mm256_set_epi64x,
+    _mm256_set1_epi64x, _mm256_set1_pd, _mm256_shuffle_epi8, _mm256_sll_epi64, _mm256_slli_epi64,
+    _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi64, _mm256_sub_pd,
+    _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::lanes::{BITS, Element, FusedMultiplyAdd, Lanes, MIDDLE, TOP, product_of_doubles};
+use super::lanes::{
+    BITS, Element, FusedMultiplyAdd, Lanes, MIDDLE, TOP, product_of_doubles, to_bytes,
+};
 use super::point::{Addend, Point};
-use super::sha512;
 use super::steps::Steps;
 use super::sum;
+use super::terms::Terms;
+use super::{encoding, sha512};
 
 /// Points that are summed at once.
 pub const LANES: usize = 4;
@@ -52,9 +55,23 @@ fn sum_with_avx2(steps: &Steps) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
 }
 
+/// The encoding of each sum.
+pub fn encodings<const BASE: usize, const KEY: usize>(terms: &[Terms<BASE, KEY>]) -> Vec<[u8; 32]> {
+    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { encodings_with_avx2(terms) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn encodings_with_avx2<const BASE: usize, const KEY: usize>(
+    terms: &[Terms<BASE, KEY>],
+) -> Vec<[u8; 32]> {
+    encoding::encodings::<LANES, BASE, KEY, Vector>(terms)
+}
+
 #[target_feature(enable = "avx2,fma")]
 fn sha512_with_avx2(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
-    sha512::hash::<LANES, Vector>(padded)
+    to_bytes(&sha512::hash::<LANES, Vector>(padded))
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -88,6 +105,25 @@ impl Lanes<LANES> for Vector {
         let mut values = [0; LANES];
         unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), self.0) };
         values
+    }
+
+    #[inline(always)]
+    fn words([a, b, c, d]: [&[u8; 64]; LANES]) -> [Self; 8] {
+        let mut words = [Self::splat(0); 8];
+        for at in [0, 2, 4, 6] {
+            let two = |line: &[u8; 64]| line.as_ptr().cast::<i64>().wrapping_add(at);
+            let two = unsafe { pairs([two(a), two(b), two(c), two(d)]) };
+            [words[at], words[at + 1]] = two;
+        }
+        words
+    }
+
+    #[inline(always)]
+    fn reversed(self) -> Self {
+        Self(unsafe {
+            let bytes = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
+            _mm256_shuffle_epi8(self.0, _mm256_broadcastsi128_si256(bytes))
+        })
     }
 
     #[inline(always)]

@@ -32,6 +32,16 @@ macro_rules! plain_lanes {
                 self.0
             }
 
+            fn words(lines: [&[u8; 64]; $count]) -> [Self; 8] {
+                let words = lines.map(|line| line.as_chunks().0);
+                let word = |lane: usize, at: usize| u64::from_le_bytes(words[lane][at]);
+                std::array::from_fn(|at| Self(std::array::from_fn(|lane| word(lane, at))))
+            }
+
+            fn reversed(self) -> Self {
+                Self(self.0.map(u64::swap_bytes))
+            }
+
             fn plus(self, other: Self) -> Self {
                 Self(std::array::from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
             }

@@ -3,18 +3,20 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m512i, __mmask8, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512,
-    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
-    _mm512_maskz_loadu_epi64, _mm512_mullo_epi64, _mm512_rorv_epi64, _mm512_set1_epi64,
-    _mm512_shuffle_i64x2, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
-    _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    __m512i, __mmask8, _MM_HINT_T0, _mm_prefetch, _mm_set_epi64x, _mm512_add_epi64,
+    _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_madd52hi_epu64,
+    _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_maskz_loadu_epi64, _mm512_mullo_epi64,
+    _mm512_rorv_epi64, _mm512_set1_epi64, _mm512_shuffle_epi8, _mm512_shuffle_i64x2,
+    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
-use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers};
+use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers, to_bytes};
 use super::point::{Addend, Point};
-use super::sha512;
 use super::steps::Steps;
 use super::sum;
+use super::terms::Terms;
+use super::{encoding, scalar, sha512};
 
 /// Points that are summed at once.
 pub const LANES: usize = 8;
@@ -22,6 +24,7 @@ pub const LANES: usize = 8;
 /// Whether this processor has the instructions, and the system keeps their registers.
 pub fn is_present() -> bool {
     is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512ifma")
 }
@@ -40,24 +43,38 @@ pub fn multiples(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]
     unsafe { multiples_with_ifma(addends, count) }
 }
 
-/// The SHA-512 hashes of padded messages, all of which are as long.
-pub fn sha512(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
+/// The SHA-512 hashes of padded messages, all of which are as long, modulo the group order.
+pub fn challenges(padded: [&[u8]; LANES]) -> [[u8; 32]; LANES] {
     assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
     // SAFETY: the processor has the instructions that the function asks for.
-    unsafe { sha512_with_ifma(padded) }
+    unsafe { challenges_with_ifma(padded) }
 }
 
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
 fn sum_with_ifma(steps: &Steps) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
 }
 
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn sha512_with_ifma(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
-    sha512::hash::<LANES, Vector>(padded)
+/// The encoding of each sum.
+pub fn encodings<const BASE: usize, const KEY: usize>(terms: &[Terms<BASE, KEY>]) -> Vec<[u8; 32]> {
+    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { encodings_with_ifma(terms) }
 }
 
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
+fn encodings_with_ifma<const BASE: usize, const KEY: usize>(
+    terms: &[Terms<BASE, KEY>],
+) -> Vec<[u8; 32]> {
+    encoding::encodings::<LANES, BASE, KEY, Vector>(terms)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
+fn challenges_with_ifma(padded: [&[u8]; LANES]) -> [[u8; 32]; LANES] {
+    to_bytes(&scalar::reduce(&sha512::hash::<LANES, Vector>(padded)))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
 fn multiples_with_ifma(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]> {
     sum::multiples::<LANES, Vector>(addends, count)
 }
@@ -85,6 +102,23 @@ impl Lanes<LANES> for Vector {
         let mut values = [0; LANES];
         unsafe { _mm512_storeu_si512(values.as_mut_ptr().cast(), self.0) };
         values
+    }
+
+    #[inline(always)]
+    fn words(lines: [&[u8; 64]; LANES]) -> [Self; 8] {
+        let mut rows = [Self::splat(0).0; LANES];
+        for lane in 0..LANES {
+            rows[lane] = unsafe { _mm512_loadu_si512(lines[lane].as_ptr().cast()) };
+        }
+        unsafe { transpose(rows) }.map(Self)
+    }
+
+    #[inline(always)]
+    fn reversed(self) -> Self {
+        Self(unsafe {
+            let bytes = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
+            _mm512_shuffle_epi8(self.0, _mm512_broadcast_i32x4(bytes))
+        })
     }
 
     #[inline(always)]

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use super::point::{self, Addend, BASE, Point, encode};
 use super::steps::{Row, Steps};
+use super::table::Table;
+use super::terms::Terms;
 
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, ifma};
@@ -62,32 +64,43 @@ impl Kernel {
     }
 
     /// Encoded sums and multiples, and hashes: lanes are filled, shared and left empty.
-    fn trial(self) -> (Vec<[u8; 32]>, Vec<[u8; 64]>) {
-        let base = Point::decode(&BASE).expect("the base point");
-        let multiples = self.multiples(&point::addends(&[base, base.negated()]), 5);
-        let mut points = self.sums(13, |at, steps| {
-            let step = |place: usize| (&multiples[place * at % 10], (place * at).is_multiple_of(3));
-            steps.extend((1..12).map(step));
-        });
-        points.extend(multiples.iter().map(|addend| Point::IDENTITY.plus(addend, false)));
+    fn trial(self) -> [Vec<[u8; 32]>; 3] {
+        let point = Point::decode(&BASE).expect("the base point");
+        let (base, key) = (self.table::<5>(&point), self.table::<4>(&point.negated()));
         let text: Vec<u8> = (0..200).collect();
         let message = |at: usize| [&BASE[..], &text[at..], &text[..at]];
-        (encode(&points), self.hashes(&(0..17).map(message).collect::<Vec<_>>()))
+        let challenges = self.challenges(&(0..19).map(message).collect::<Vec<_>>());
+        let terms: Vec<_> = challenges
+            .windows(2)
+            .map(|two| Terms { base: &base, s: &two[0], key: &key, k: &two[1] })
+            .collect();
+        let few = [1, 2, 5].into_iter().flat_map(|count| self.encodings(&terms[..count]));
+        [few.collect(), self.encodings(&terms), challenges]
     }
 
-    /// The SHA-512 hashes of messages in three parts.
-    pub(super) fn hashes(self, messages: &[[&[u8]; 3]]) -> Vec<[u8; 64]> {
+    /// The SHA-512 hashes of messages in three parts, modulo the group order.
+    pub(super) fn challenges(self, messages: &[[&[u8]; 3]]) -> Vec<[u8; 32]> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => hashes_side_by_side(messages, avx2::sha512),
+            Self::Avx2 => {
+                let reduced = |padded: [&[u8]; avx2::LANES]| {
+                    avx2::sha512(padded).map(|hash| single::reduced(&hash))
+                };
+                challenges_side_by_side(messages, reduced)
+            }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Ifma => hashes_side_by_side(messages, ifma::sha512),
-            _ => messages.iter().map(single::hash).collect(),
+            Self::Avx512Ifma => challenges_side_by_side(messages, ifma::challenges),
+            _ => messages.iter().map(challenge).collect(),
         }
     }
 
+    /// What multiples of the point are summed from.
+    pub(super) fn table<const WIDTH: usize>(self, point: &Point) -> Table<WIDTH> {
+        Table::new(point, |bases, count| self.multiples(bases, count))
+    }
+
     /// The first multiples of each addend, the lowest first, addend by addend.
-    pub(super) fn multiples(self, bases: &[Addend], count: usize) -> Vec<Addend> {
+    fn multiples(self, bases: &[Addend], count: usize) -> Vec<Addend> {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => multiples_side_by_side(bases, count, avx2::multiples),
@@ -97,40 +110,58 @@ impl Kernel {
         }
     }
 
-    /// The sums of as many sequences of steps, each of which is written when its turn comes.
-    pub(super) fn sums<'a>(
+    /// The encoded sums of a multiple of the base point and one of a key each.
+    pub(super) fn encodings<const BASE: usize, const KEY: usize>(
         self,
-        count: usize,
-        write: impl Fn(usize, &mut Steps<'a>),
-    ) -> Vec<Point> {
+        terms: &[Terms<BASE, KEY>],
+    ) -> Vec<[u8; 32]> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => side_by_side(count, write, avx2::sum),
+            Self::Avx2 => encodings_side_by_side(terms, avx2::encodings, avx2::sum),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Ifma => side_by_side(count, write, ifma::sum),
-            _ => one_by_one(count, write),
+            Self::Avx512Ifma => encodings_side_by_side(terms, ifma::encodings, ifma::sum),
+            _ => encode(&one_by_one(terms.len(), |at, steps| terms[at].write_steps(steps))),
         }
     }
 }
 
+fn challenge(parts: &[&[u8]; 3]) -> [u8; 32] {
+    single::reduced(&single::hash(parts))
+}
+
 /// The hashes, `N` at a time where as many messages that follow each other take as many blocks.
-fn hashes_side_by_side<const N: usize>(
+fn challenges_side_by_side<const N: usize>(
     messages: &[[&[u8]; 3]],
-    sha512: impl Fn([&[u8]; N]) -> [[u8; 64]; N],
-) -> Vec<[u8; 64]> {
-    let mut hashes = Vec::with_capacity(messages.len());
+    side_by_side: impl Fn([&[u8]; N]) -> [[u8; 32]; N],
+) -> Vec<[u8; 32]> {
+    let mut challenges = Vec::with_capacity(messages.len());
     let mut padded: [Vec<u8>; N] = std::array::from_fn(|_| Vec::new());
     for group in messages.chunks(N) {
         for (parts, padded) in group.iter().zip(&mut padded) {
             sha512::pad(parts, padded);
         }
         if group.len() == N && padded.iter().all(|other| other.len() == padded[0].len()) {
-            hashes.extend(sha512(padded.each_ref().map(Vec::as_slice)));
+            challenges.extend(side_by_side(padded.each_ref().map(Vec::as_slice)));
         } else {
-            hashes.extend(group.iter().map(single::hash));
+            challenges.extend(group.iter().map(challenge));
         }
     }
-    hashes
+    challenges
+}
+
+/// The encodings, `N` at a time; few that are left over share the lanes, which is sooner done.
+fn encodings_side_by_side<const N: usize, const BASE: usize, const KEY: usize>(
+    terms: &[Terms<BASE, KEY>],
+    encodings: impl Fn(&[Terms<BASE, KEY>]) -> Vec<[u8; 32]>,
+    sum: impl Fn(&Steps) -> [Point; N],
+) -> Vec<[u8; 32]> {
+    let rest = terms.len() % N;
+    let (whole, rest) = terms.split_at(if rest > N / 2 { terms.len() } else { terms.len() - rest });
+    let mut all = if whole.is_empty() { Vec::new() } else { encodings(whole) };
+    if !rest.is_empty() {
+        all.extend(encode(&side_by_side(rest.len(), |at, steps| rest[at].write_steps(steps), sum)));
+    }
+    all
 }
 
 /// The multiples, those of `N` addends at a time.
@@ -189,9 +220,9 @@ fn side_by_side<'a, const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::super::emulated::{Doubles, Integers};
+    use super::super::encoding;
     use super::super::point::NOTHING;
     use super::super::sum;
-    use super::super::table::Table;
     use super::*;
 
     /// A scalar of each number, below `2^253`.
@@ -212,8 +243,8 @@ mod tests {
     /// Sums of `count` scalars' steps, each scalar times the base point and times another one.
     fn judged<const N: usize>(count: usize, sum: impl Fn(&Steps) -> [Point; N]) {
         let point = Point::decode(&BASE).expect("the base point");
-        let narrow = Table::<3>::new(Kernel::Portable, &point.negated());
-        let wide = Table::<6>::new(Kernel::Portable, &point);
+        let narrow = Kernel::Portable.table::<3>(&point.negated());
+        let wide = Kernel::Portable.table::<6>(&point);
         let write = steps_from(&wide, &narrow);
         let one_by_one = one_by_one(count, &write);
         let sums = side_by_side(count, &write, sum);
@@ -233,6 +264,44 @@ mod tests {
             #[cfg(target_arch = "x86_64")]
             if ifma::is_present() {
                 judged(count, ifma::sum);
+            }
+        }
+    }
+
+    /// Encoded sums of `count` signatures' terms.
+    fn encodings_are<const N: usize>(
+        count: usize,
+        encodings: impl Fn(&[Terms<7, 6>]) -> Vec<[u8; 32]>,
+        sum: impl Fn(&Steps) -> [Point; N],
+    ) {
+        let point = Point::decode(&BASE).expect("the base point");
+        let base = Kernel::Portable.table::<7>(&point);
+        let keys = [point.negated(), point.doubled(), Point::IDENTITY]
+            .map(|point| Kernel::Portable.table::<6>(&point));
+        let scalars: Vec<[u8; 32]> = (0..2 * count).map(scalar).collect();
+        let terms = |at: usize| Terms {
+            base: &base,
+            s: &scalars[2 * at],
+            key: &keys[at % 3],
+            k: &scalars[2 * at + 1],
+        };
+        let terms: Vec<_> = (0..count).map(terms).collect();
+        let want = Kernel::Portable.encodings(&terms);
+        assert_eq!(encodings_side_by_side(&terms, encodings, sum), want, "{count} in {N} lanes");
+    }
+
+    #[test]
+    fn encodings_side_by_side_are_those_one_by_one() {
+        for count in [0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 17, 40] {
+            encodings_are(count, encoding::encodings::<8, 7, 6, Integers>, sum::sum::<8, Integers>);
+            encodings_are(count, encoding::encodings::<4, 7, 6, Doubles>, sum::sum::<4, Doubles>);
+            #[cfg(target_arch = "x86_64")]
+            if avx2::is_present() {
+                encodings_are(count, avx2::encodings, avx2::sum);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if ifma::is_present() {
+                encodings_are(count, ifma::encodings, ifma::sum);
             }
         }
     }

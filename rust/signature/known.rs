@@ -9,14 +9,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use curve25519_dalek::scalar::Scalar;
 use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
-use super::point::{BASE, Point, encode};
+use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
+use super::terms::Terms;
 use crate::key::PublicKey;
 
 /// A key's multiples take 303 KB, and the base point's 5.8 MB. Addends are asked for some steps
@@ -39,9 +39,8 @@ const TASK: usize = 128;
 /// Claims that are worth waking another thread for.
 const FEWEST: usize = 64;
 
-static BASE_TABLE: LazyLock<BaseTable> = LazyLock::new(|| {
-    Table::new(Kernel::detected(), &Point::decode(&BASE).expect("the base point"))
-});
+static BASE_TABLE: LazyLock<BaseTable> =
+    LazyLock::new(|| Kernel::detected().table(&Point::decode(&BASE).expect("the base point")));
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
@@ -75,7 +74,7 @@ pub(super) fn tables(keys: &[(&PublicKey, usize)]) -> Vec<Option<Arc<KeyTable>>>
     // Made without the lock: where two threads make the same one, one of them is kept.
     let make = |at: &usize| {
         let key = keys[*at].0;
-        Some(Arc::new(KeyTable::new(Kernel::detected(), &Point::decode(key)?.negated())))
+        Some(Arc::new(Kernel::detected().table(&Point::decode(key)?.negated())))
     };
     let made: Vec<_> = without.par_iter().map(make).collect();
     for (at, table) in without.into_iter().zip(made) {
@@ -147,23 +146,19 @@ fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> 
         let (r, s) = signature.split_first_chunk().expect("half of 64 bytes");
         match s.first_chunk().filter(|s| is_below_order(s)) {
             Some(s) => {
-                in_order.push((*position, table, s));
+                in_order.push((*position, *table, s));
                 hashed.push([r, key, message]);
             }
             None => doubtful.push(*position),
         }
     }
-    let challenges: Vec<[u8; 32]> = kernel
-        .hashes(&hashed)
+    let challenges = kernel.challenges(&hashed);
+    let terms: Vec<_> = in_order
         .iter()
-        .map(|hash| Scalar::from_bytes_mod_order_wide(hash).to_bytes())
+        .zip(&challenges)
+        .map(|((_, key, s), k)| Terms { base: &*BASE_TABLE, s, key, k })
         .collect();
-    let sums = kernel.sums(in_order.len(), |at, steps| {
-        let (_, table, s) = &in_order[at];
-        BASE_TABLE.write_steps(s, steps);
-        table.write_steps(&challenges[at], steps);
-    });
-    let computed = encode(&sums);
+    let computed = kernel.encodings(&terms);
     for ((position, ..), r) in in_order.iter().zip(&computed) {
         if claims[*position].signature[..32] != r[..] {
             doubtful.push(*position);
@@ -183,7 +178,7 @@ mod tests {
         let key = SigningKey::from_seed(&[3; 32]);
         let public_key = key.public_key();
         let point = Point::decode(&public_key).expect("a point");
-        let table = KeyTable::new(Kernel::detected(), &point.negated());
+        let table = Kernel::detected().table(&point.negated());
         let messages: Vec<[u8; 8]> = (0..61_u64).map(u64::to_le_bytes).collect();
         let mut signatures: Vec<_> = messages.iter().map(|message| key.sign(message)).collect();
         let damaged = [(0, 0), (7, 31), (8, 32), (9, 63), (33, 5), (60, 40)];

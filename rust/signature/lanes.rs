@@ -29,6 +29,12 @@ pub trait Lanes<const N: usize>: Copy {
 
     fn store(self) -> [u64; N];
 
+    /// The little-endian words of each lane's line.
+    fn words(lines: [&[u8; 64]; N]) -> [Self; 8];
+
+    /// The value with its bytes in the other order.
+    fn reversed(self) -> Self;
+
     fn plus(self, other: Self) -> Self;
 
     fn minus(self, other: Self) -> Self;
@@ -83,6 +89,53 @@ pub trait FusedMultiplyAdd<const N: usize>: Lanes<N> {
     fn plus_product(lower: Self, upper: Self, f: Self::Doubles, g: &Self::Doubles) -> (Self, Self);
 }
 
+/// `count` bits from the `at`th on, of an integer in parts of `width` bits, the lowest first. They
+/// stand in at most two parts, and what is behind the last one is zero.
+#[inline(always)]
+pub fn bits<const N: usize, L: Lanes<N>>(parts: &[L], width: usize, at: usize, count: usize) -> L {
+    let (part, shift) = (at / width, at % width);
+    let (mask, here) = (u64::MAX >> (64 - count), width - shift);
+    let low = parts[part].rotated(shift as i32);
+    if here >= count {
+        return low.and(L::splat(mask));
+    }
+    let from_here = u64::MAX >> (64 - here);
+    let low = low.and(L::splat(from_here));
+    if part + 1 == parts.len() {
+        return low;
+    }
+    low.plus(parts[part + 1].rotated(64 - here as i32).and(L::splat(mask & !from_here)))
+}
+
+/// Words of each lane, the lowest first, as bytes little endian.
+#[inline(always)]
+pub fn to_bytes<const N: usize, const WORDS: usize, const BYTES: usize, L: Lanes<N>>(
+    words: &[L; WORDS],
+) -> [[u8; BYTES]; N] {
+    let mut bytes = [[0; BYTES]; N];
+    for (at, word) in words.iter().enumerate() {
+        let values = word.store();
+        for lane in 0..N {
+            bytes[lane].as_chunks_mut().0[at] = values[lane].to_le_bytes();
+        }
+    }
+    bytes
+}
+
+/// The words of 32 bytes little endian a lane, the lowest first.
+#[inline(always)]
+pub fn from_bytes<const N: usize, L: Lanes<N>>(bytes: [&[u8; 32]; N]) -> [L; 4] {
+    let mut words = [L::splat(0); 4];
+    for (at, word) in words.iter_mut().enumerate() {
+        let mut values = [0; N];
+        for lane in 0..N {
+            values[lane] = u64::from_le_bytes(bytes[lane].as_chunks().0[at]);
+        }
+        *word = L::load(&values);
+    }
+    words
+}
+
 /// A multiple of the modulus, limb by limb, of which each limb has `51 + log2(times)` bits.
 const fn multiple_of_p(times: u64) -> [u64; 5] {
     let (first, other) = (((1 << BITS) - 19) * times, ((1 << BITS) - 1) * times);
@@ -114,6 +167,19 @@ pub fn from_lanes<const N: usize, L: Lanes<N>>(elements: [&[u64; 5]; N]) -> Elem
             values[lane] = elements[lane][at];
         }
         limbs[at] = L::load(&values);
+    }
+    limbs
+}
+
+/// The limbs of each lane's element.
+#[inline(always)]
+pub fn lanes_of<const N: usize, L: Lanes<N>>(element: &Element<L>) -> [[u64; 5]; N] {
+    let mut limbs = [[0; 5]; N];
+    for at in 0..5 {
+        let values = element[at].store();
+        for lane in 0..N {
+            limbs[lane][at] = values[lane];
+        }
     }
     limbs
 }
@@ -279,7 +345,7 @@ fn add_column<const N: usize, const AT: usize, L: FusedMultiplyAdd<N>>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::emulated::{Doubles, Integers};
     use super::super::field::Tight;
     use super::*;
@@ -298,7 +364,7 @@ mod tests {
     ];
 
     /// Elements whose limbs are at the bounds, in every mixture, and elements drawn at random.
-    fn elements() -> Vec<[u64; 5]> {
+    pub fn elements() -> Vec<[u64; 5]> {
         let mut elements: Vec<[u64; 5]> = LIMBS.iter().map(|limb| [*limb; 5]).collect();
         let mut stream = blake3::Hasher::new().update(b"limbs").finalize_xof();
         let mut draw = |below: u64| {
@@ -380,6 +446,18 @@ mod tests {
             ] {
                 assert_eq!(store(&got), store(&want));
             }
+            let lines: [[u8; 64]; N] = std::array::from_fn(|lane| {
+                let limbs = f[lane].iter().chain(&g[lane]).copied();
+                let mut words = [0; 8];
+                words.iter_mut().zip(limbs).for_each(|(word, limb)| *word = limb * 0x1001);
+                std::array::from_fn(|at| words[at / 8].to_le_bytes()[at % 8])
+            });
+            let (got, want) = (L::words(lines.each_ref()), Plain::words(lines.each_ref()));
+            assert_eq!(got.map(L::store), want.map(Plain::store));
+            assert_eq!(
+                got.map(|word| word.reversed().store()),
+                want.map(|word| word.reversed().store())
+            );
             for at in 0..5 {
                 let (f, g) = (left[at], right[at]);
                 let (p, q) = (want_left[at], want_right[at]);

@@ -11,6 +11,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod batch;
+mod encoding;
 #[cfg(test)]
 mod emulated;
 mod field;
@@ -20,11 +21,13 @@ mod kernel;
 mod known;
 mod lanes;
 mod point;
+mod scalar;
 mod sha512;
 mod single;
 mod steps;
 mod sum;
 mod table;
+mod terms;
 
 use std::collections::HashMap;
 

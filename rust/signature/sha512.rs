@@ -52,33 +52,32 @@ pub fn pad(parts: &[&[u8]], padded: &mut Vec<u8>) {
     padded.extend_from_slice(&bits.to_be_bytes());
 }
 
-/// The hashes of padded messages, all of which are as long.
+/// The hashes of padded messages, all of which are as long, each as little-endian words.
 #[inline(always)]
-pub fn hash<const N: usize, L: Lanes<N>>(padded: [&[u8]; N]) -> [[u8; 64]; N] {
+pub fn hash<const N: usize, L: Lanes<N>>(padded: [&[u8]; N]) -> [L; 8] {
     let mut state = [L::splat(0); 8];
     for (word, start) in state.iter_mut().zip(START) {
         *word = L::splat(start);
     }
     for begin in (0..padded[0].len()).step_by(BLOCK) {
-        let mut words = [L::splat(0); 16];
-        for at in 0..16 {
-            let mut lanes = [0; N];
-            for lane in 0..N {
-                let bytes = padded[lane][begin + 8 * at..].first_chunk().expect("a whole block");
-                lanes[lane] = u64::from_be_bytes(*bytes);
+        let mut lines = [[&[0; 64]; N]; 2];
+        for lane in 0..N {
+            for half in 0..2 {
+                let line = padded[lane][begin + 64 * half..].first_chunk();
+                lines[half][lane] = line.expect("a whole block");
             }
-            words[at] = L::load(&lanes);
+        }
+        let (first, second) = (L::words(lines[0]), L::words(lines[1]));
+        let mut words = [L::splat(0); 16];
+        for at in 0..8 {
+            (words[at], words[at + 8]) = (first[at].reversed(), second[at].reversed());
         }
         compress(&mut state, words);
     }
-    let mut hashes = [[0; 64]; N];
-    for at in 0..8 {
-        let lanes = state[at].store();
-        for lane in 0..N {
-            hashes[lane][8 * at..8 * at + 8].copy_from_slice(&lanes[lane].to_be_bytes());
-        }
+    for word in &mut state {
+        *word = word.reversed();
     }
-    hashes
+    state
 }
 
 /// Section 6.4.2.
@@ -110,13 +109,18 @@ fn compress<const N: usize, L: Lanes<N>>(state: &mut [L; 8], mut words: [L; 16])
 
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::scalar::Scalar;
     use sha2::{Digest, Sha512};
 
     use super::super::emulated::{Doubles, Integers};
+    use super::super::lanes::to_bytes;
     use super::*;
 
     /// Messages of one length, each another one, and what another implementation makes of them.
-    fn judged<const N: usize>(hash: impl Fn([&[u8]; N]) -> [[u8; 64]; N]) {
+    fn judged<const N: usize, const BYTES: usize>(
+        hash: impl Fn([&[u8]; N]) -> [[u8; BYTES]; N],
+        want: impl Fn([u8; 64]) -> [u8; BYTES],
+    ) {
         for length in [0, 1, 64, 111, 112, 127, 128, 133, 239, 240, 600] {
             let messages: [Vec<u8>; N] = std::array::from_fn(|lane| {
                 (0..length).map(|at| (at * 7 + lane * 31 + length) as u8).collect()
@@ -127,22 +131,23 @@ mod tests {
                 pad(&[head, tail], &mut padded);
                 padded
             });
-            let want: [[u8; 64]; N] = messages.map(|message| Sha512::digest(&message).into());
+            let want = messages.map(|message| want(Sha512::digest(&message).into()));
             assert_eq!(hash(padded.each_ref().map(Vec::as_slice)), want, "{length} bytes");
         }
     }
 
     #[test]
     fn hashes_side_by_side_are_those_of_another_implementation() {
-        judged(hash::<8, Integers>);
-        judged(hash::<4, Doubles>);
+        judged(|padded| to_bytes(&hash::<8, Integers>(padded)), |hash| hash);
+        judged(|padded| to_bytes(&hash::<4, Doubles>(padded)), |hash| hash);
         #[cfg(target_arch = "x86_64")]
         if super::super::avx2::is_present() {
-            judged(super::super::avx2::sha512);
+            judged(super::super::avx2::sha512, |hash| hash);
         }
         #[cfg(target_arch = "x86_64")]
         if super::super::ifma::is_present() {
-            judged(super::super::ifma::sha512);
+            let reduced = |hash| Scalar::from_bytes_mod_order_wide(&hash).to_bytes();
+            judged(super::super::ifma::challenges, reduced);
         }
     }
 }

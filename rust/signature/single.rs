@@ -51,6 +51,11 @@ pub(super) fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar
     Scalar::from_bytes_mod_order_wide(&hash(&[r, key, message]))
 }
 
+/// A hash modulo the group order, little endian.
+pub(super) fn reduced(hash: &[u8; 64]) -> [u8; 32] {
+    Scalar::from_bytes_mod_order_wide(hash).to_bytes()
+}
+
 /// The SHA-512 hash of the parts one after the other.
 pub(super) fn hash(parts: &[&[u8]; 3]) -> [u8; 64] {
     let mut hasher = Sha512::new();

@@ -68,6 +68,19 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// Begin new sums, whose steps are written row by row.
+    pub fn clear_rows(&mut self) {
+        self.addends.clear();
+        self.opposite.clear();
+    }
+
+    /// Write one step of every lane.
+    #[inline(always)]
+    pub fn push<const N: usize>(&mut self, addends: &[&'a Addend; N], opposite: &[u64; N]) {
+        self.addends.extend_from_slice(addends);
+        self.opposite.extend_from_slice(opposite);
+    }
+
     /// The rows, of `N` lanes as they were begun with.
     pub fn rows<const N: usize>(&self) -> impl ExactSizeIterator<Item = Row<'_, N>> + Clone {
         let (addends, opposite) = (self.addends.as_chunks(), self.opposite.as_chunks());

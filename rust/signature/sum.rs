@@ -2,7 +2,7 @@
 
 use super::field::{Tight, invert};
 use super::lanes::{
-    ABOVE_COLUMNS, Element, Lanes, add, carry, from_lanes, product, product_above, sub,
+    ABOVE_COLUMNS, Element, Lanes, add, carry, from_lanes, lanes_of, product, product_above, sub,
 };
 use super::point::{Addend, NOTHING, Point, twice_d};
 use super::steps::{Row, Steps};
@@ -15,16 +15,22 @@ const AHEAD: usize = 3;
 ///
 /// An addition needs no more, and each of its seven products is then carried once.
 #[derive(Clone, Copy)]
-struct Sums<L> {
-    difference: Element<L>,
-    total: Element<L>,
-    z: Element<L>,
+pub struct Sums<L> {
+    pub difference: Element<L>,
+    pub total: Element<L>,
+    pub z: Element<L>,
     t: Element<L>,
 }
 
 /// The sum of the steps of each lane.
 #[inline(always)]
 pub fn sum<const N: usize, L: Lanes<N>>(steps: &Steps) -> [Point; N] {
+    points(&sum_in_lanes::<N, L>(steps))
+}
+
+/// The same, in lanes.
+#[inline(always)]
+pub fn sum_in_lanes<const N: usize, L: Lanes<N>>(steps: &Steps) -> Sums<L> {
     let mut sums = nothing::<N, L>();
     let mut ahead = steps.rows::<N>().skip(AHEAD);
     for row in steps.rows() {
@@ -35,7 +41,7 @@ pub fn sum<const N: usize, L: Lanes<N>>(steps: &Steps) -> [Point; N] {
         }
         sums = plus(&sums, &gather(row));
     }
-    points(&sums)
+    sums
 }
 
 /// The first multiples of the addend of each lane, the lowest first.
@@ -145,17 +151,4 @@ fn points<const N: usize, L: Lanes<N>>(sums: &Sums<L>) -> [Point; N] {
     let (difference, total) = (lanes_of(&sums.difference), lanes_of(&sums.total));
     let (z, t) = (lanes_of(&carry(&sums.z)), lanes_of(&sums.t));
     std::array::from_fn(|lane| Point::from_limbs([difference[lane], total[lane], z[lane], t[lane]]))
-}
-
-/// The limbs of each lane's element.
-#[inline(always)]
-fn lanes_of<const N: usize, L: Lanes<N>>(element: &Element<L>) -> [[u64; 5]; N] {
-    let mut limbs = [[0; 5]; N];
-    for at in 0..5 {
-        let values = element[at].store();
-        for lane in 0..N {
-            limbs[lane][at] = values[lane];
-        }
-    }
-    limbs
 }
