@@ -17,31 +17,37 @@ pub fn array<const N: usize>(what: impl Display, bytes: &[u8]) -> Result<[u8; N]
     }
 }
 
-/// Values of `N` bytes each, copied while Python's lock is held: that costs less than to keep it
-/// from changing them.
-pub fn arrays<const N: usize>(what: &str, items: &[Bound<'_, PyBytes>]) -> Result<Vec<[u8; N]>> {
-    items.iter().map(|item| array(what, item.as_bytes())).collect()
-}
-
 /// Hashes, each in bytes of its own.
 pub fn hashes(what: &str, items: &[PyBackedBytes]) -> Result<Vec<Hash>> {
     items.iter().map(|item| array(what, item)).collect()
 }
 
-/// Append hashes, each in bytes of its own, while Python's lock is held: that costs less than to
-/// keep many of them from being let go.
-pub fn copy_hashes(
+/// Values of `N` bytes each, copied while Python's lock is held: that costs less than to keep many
+/// of them from being let go.
+pub fn arrays<const N: usize>(
     what: impl Display + Copy,
     items: &Bound<'_, PyAny>,
-    hashes: &mut Vec<Hash>,
+) -> PyResult<Vec<[u8; N]>> {
+    let mut arrays = Vec::new();
+    copy_arrays(what, items, &mut arrays)?;
+    Ok(arrays)
+}
+
+/// Append values of `N` bytes each, as `arrays` copies them.
+pub fn copy_arrays<const N: usize>(
+    what: impl Display + Copy,
+    items: &Bound<'_, PyAny>,
+    arrays: &mut Vec<[u8; N]>,
 ) -> PyResult<()> {
-    for item in items.cast::<PySequence>()?.try_iter()? {
+    let items = items.cast::<PySequence>()?;
+    arrays.reserve(items.len()?);
+    for item in items.try_iter()? {
         let item = item?;
-        let hash = match item.cast::<PyBytes>() {
+        let value = match item.cast::<PyBytes>() {
             Ok(bytes) => array(what, bytes.as_bytes())?,
             Err(_) => array(what, &item.extract::<PyBackedBytes>()?)?,
         };
-        hashes.push(hash);
+        arrays.push(value);
     }
     Ok(())
 }

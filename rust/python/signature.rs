@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::prelude::{Bound, PyAny, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
@@ -111,21 +111,21 @@ pub fn verify_signature(public_key: &[u8], message: &[u8], signature: &[u8]) -> 
 #[pyo3(signature = (public_keys, messages, signatures, seed, *, kernel = None))]
 pub fn verify_signatures(
     py: Python<'_>,
-    public_keys: Vec<Bound<'_, PyBytes>>,
+    public_keys: &Bound<'_, PyAny>,
     messages: Vec<PyBackedBytes>,
-    signatures: Vec<Bound<'_, PyBytes>>,
+    signatures: &Bound<'_, PyAny>,
     seed: &[u8],
     kernel: Option<&str>,
 ) -> PyResult<()> {
     let seed = array("seed", seed)?;
     let kernel = kernel.map_or(Ok(Kernel::detected()), kernel_named)?;
-    if public_keys.len() != messages.len() || signatures.len() != messages.len() {
-        let (keys, signatures) = (public_keys.len(), signatures.len());
+    let keys = arrays("public key", public_keys)?;
+    let signatures = arrays("signature", signatures)?;
+    if keys.len() != messages.len() || signatures.len() != messages.len() {
+        let (keys, signatures) = (keys.len(), signatures.len());
         let want = messages.len();
         malformed(format!("batch has {keys} keys and {signatures} signatures, want {want} each"))?;
     }
-    let keys = arrays("public key", &public_keys)?;
-    let signatures = arrays("signature", &signatures)?;
     detach(py, || {
         let claims: Vec<Claim> = (0..messages.len())
             .map(|at| Claim { key: &keys[at], message: &messages[at], signature: &signatures[at] })

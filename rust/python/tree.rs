@@ -6,7 +6,7 @@ use pyo3::prelude::{Bound, Py, PyAny, PyResult, Python, pyclass, pyfunction, pym
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyBytesMethods, PyList};
 
-use super::bytes::{array, copy_hashes, hashes, join, joined_hashes, list};
+use super::bytes::{array, copy_arrays, hashes, join, joined_hashes, list};
 use super::number;
 use super::pool::detach;
 use crate::error::{Error, Result, at_most, malformed};
@@ -261,7 +261,7 @@ pub fn verify_inclusions(
     let mut hashes = Vec::new();
     let mut ends = Vec::with_capacity(proofs.len());
     for (at, proof) in proofs.iter().enumerate() {
-        copy_hashes(format_args!("proof {at}: hash"), proof, &mut hashes)?;
+        copy_arrays(format_args!("proof {at}: hash"), proof, &mut hashes)?;
         ends.push(hashes.len());
     }
     detach(py, || {
@@ -308,7 +308,7 @@ pub fn verify_multi(
     let proof = match proof.cast::<PyBytes>() {
         Ok(joined) => joined_hashes("proof hashes", joined.as_bytes())?,
         Err(_) => {
-            copy_hashes("proof hash", proof, &mut copied)?;
+            copy_arrays("proof hash", proof, &mut copied)?;
             &copied
         }
     };
