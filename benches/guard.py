@@ -107,7 +107,7 @@ KERNELS = build_info()
 GUARDS = [
     Guard(
         "signatures in a batch beside cryptography",
-        {"portable": 1.5, "avx2": 10, "avx512ifma": 20}[KERNELS["signature_kernel"]],
+        {"portable": 1.5, "avx2": 10, "avx512ifma": 30}[KERNELS["signature_kernel"]],
         guard_signatures,
     ),
     Guard(

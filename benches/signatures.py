@@ -12,7 +12,7 @@ from pathlib import Path
 import peers
 from ledgercore import build_info, testing
 from ledgercore.primitives import verify_signatures
-from measure import OURS, Goal, Operation, Skipped, Way, timed
+from measure import OURS, Goal, Operation, Skipped, Way, sustained
 
 __all__ = ["OPERATIONS", "sign", "verify_in_batches"]
 
@@ -55,11 +55,11 @@ def prepare(together: int, directory: Path) -> Mapping[str, Way | Skipped]:
     signed = sign(COUNT)
     few = signed[:PEER_COUNT]
     own = signed if together > 1 else few
-    ways: dict[str, Way | Skipped] = {OURS: timed(verify_in_batches(own, together), len(own))}
+    ways: dict[str, Way | Skipped] = {OURS: sustained(verify_in_batches(own, together), len(own))}
     if 1 < together < COUNT:
-        ways[f"large batch, {COUNT:,}"] = timed(verify_in_batches(signed, COUNT), COUNT)
-    ways["cryptography"] = timed(lambda: peers.verify_cryptography(few), PEER_COUNT)
-    ways["PyNaCl"] = timed(lambda: peers.verify_nacl(few), PEER_COUNT)
+        ways[f"large batch, {COUNT:,}"] = sustained(verify_in_batches(signed, COUNT), COUNT)
+    ways["cryptography"] = sustained(lambda: peers.verify_cryptography(few), PEER_COUNT)
+    ways["PyNaCl"] = sustained(lambda: peers.verify_nacl(few), PEER_COUNT)
     if together == COUNT:
         ways["OpenSSL speed, one core"] = peers.openssl_speed()
     return ways

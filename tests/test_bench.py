@@ -30,6 +30,7 @@ from measure import (  # noqa: E402
     Way,
     compare,
     measure,
+    sustained,
 )
 
 KEYS = ["id", "value", "unit", "peer", "peer_value", "ratio", "goal", "met"]
@@ -57,6 +58,17 @@ def turns(*seconds: float) -> Way:
     """A way whose turns take these times, after the one that does not count."""
     left = iter((1_000.0, *seconds))
     return lambda: (100, next(left))
+
+
+def test_a_sustained_turn_goes_on_for_a_tenth_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def work() -> None:
+        nonlocal now
+        now += 0.03
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    assert sustained(work, 50)() == (200, pytest.approx(0.12))
 
 
 def test_rates_are_medians_and_ratios_are_within_rounds(tmp_path: Path) -> None:
