@@ -25,7 +25,6 @@ __all__ = [
     "Map",
     "Receipt",
     "Record",
-    "Signing",
     "SigningKey",
     "StateMultiproof",
     "StateProof",
@@ -652,20 +651,10 @@ class Anchor:
     def verify_block(self, header: bytes, note: str) -> tuple[Block, Checkpoint]:
         """The block, and its checkpoint, if the operator signed it and no other with the note."""
 
-    def begin_signing(self, block: Block, key: SigningKey) -> Signing:
-        """Have a block's checkpoint signed, and its note verified, on another thread."""
-
     def merge_cosignatures(self, note: str, cosigned: str) -> str:
         """The note with the cosignatures of witnesses that another note of the same text brings."""
 
     def __eq__(self, other: object, /) -> bool: ...
-
-@final
-class Signing:
-    """A checkpoint that is being signed."""
-
-    def note(self) -> str:
-        """Wait for the signed note; once."""
 
 @final
 class Receipt:

@@ -1,6 +1,6 @@
 //! Bind checkpoints, the notes that sign them, and the anchor that verifies them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
@@ -9,12 +9,10 @@ use pyo3::types::PyBytes;
 use super::block::Block;
 use super::bytes::array;
 use super::number;
-use super::pool::Beside;
 use super::signature::SigningKey;
-use crate::error::malformed;
 use crate::note::{self, Algorithm, Note};
 use crate::suite::Suite;
-use crate::{Result, anchor, block, checkpoint, key};
+use crate::{Result, anchor, block, checkpoint};
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 #[derive(PartialEq)]
@@ -93,32 +91,9 @@ impl Checkpoint {
 
 #[pyfunction]
 pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SigningKey) -> PyResult<String> {
-    Ok(signed(&checkpoint.0, &key.0)?)
-}
-
-fn signed(checkpoint: &checkpoint::Checkpoint, key: &key::SigningKey) -> Result<String> {
-    let mut note = Note::new(checkpoint.format());
-    note.sign(&checkpoint.origin, key)?;
+    let mut note = Note::new(checkpoint.0.format());
+    note.sign(&checkpoint.0.origin, &key.0)?;
     Ok(note.format())
-}
-
-#[pyclass(frozen, module = "ledgercore._core")]
-pub struct Signing {
-    /// The note, and the block that it was found to sign.
-    beside: Beside<Result<(String, Option<block::Block>)>>,
-    last_block: LastBlock,
-}
-
-#[pymethods]
-impl Signing {
-    fn note(&self, py: Python<'_>) -> PyResult<String> {
-        let taken = || malformed("note has been taken already");
-        let (note, verified) = self.beside.take(py).unwrap_or_else(taken)?;
-        if let Some(block) = verified {
-            *lock(&self.last_block) = Some((block, note.clone()));
-        }
-        Ok(note)
-    }
 }
 
 #[pyfunction]
@@ -204,17 +179,9 @@ fn algorithm(cosigner: bool) -> Algorithm {
 
 #[pyclass(frozen, eq, module = "ledgercore._core")]
 pub struct Anchor {
-    anchor: Arc<anchor::Anchor>,
+    anchor: anchor::Anchor,
     /// The note that was verified last, and its checkpoint: receipts of one block share it.
     last: Mutex<Option<(String, checkpoint::Checkpoint)>>,
-    /// The block that was verified last, and its note: one that was just signed is looked at again.
-    last_block: LastBlock,
-}
-
-type LastBlock = Arc<Mutex<Option<(block::Block, String)>>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PartialEq for Anchor {
@@ -230,7 +197,7 @@ impl Anchor {
 
     /// The checkpoint of a receipt's note, verified now or just before.
     pub fn verified(&self, note: &str) -> Result<checkpoint::Checkpoint> {
-        let mut last = lock(&self.last);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, checkpoint)) = last.as_ref().filter(|(verified, _)| verified == note) {
             return Ok(checkpoint.clone());
         }
@@ -266,11 +233,7 @@ impl Anchor {
             // More than there can be witnesses is refused as such.
             quorum: usize::try_from(quorum).unwrap_or(usize::MAX),
         };
-        Ok(Self {
-            anchor: Arc::new(anchor.check()?),
-            last: Mutex::default(),
-            last_block: LastBlock::default(),
-        })
+        Ok(Self { anchor: anchor.check()?, last: Mutex::default() })
     }
 
     fn merge_cosignatures(&self, note: &str, cosigned: &str) -> PyResult<String> {
@@ -331,25 +294,8 @@ impl Anchor {
 
     fn verify_block(&self, header: &[u8], note: &str) -> PyResult<(Block, Checkpoint)> {
         let block = block::Block::decode(header)?;
-        let mut last = lock(&self.last_block);
-        if last.as_ref().is_some_and(|(of, verified)| *of == block && verified == note) {
-            let checkpoint = self.anchor.checkpoint(&block);
-            return Ok((Block(block), Checkpoint(checkpoint)));
-        }
         let checkpoint = self.anchor.verify_block(&block, note)?;
-        *last = Some((block.clone(), note.to_owned()));
         Ok((Block(block), Checkpoint(checkpoint)))
-    }
-
-    fn begin_signing(&self, block: &Block, key: &SigningKey) -> Signing {
-        let (anchor, block, key) = (self.anchor.clone(), block.0.clone(), key.0.clone());
-        let beside = Beside::new(move || {
-            let note = signed(&anchor.checkpoint(&block), &key)?;
-            // What does not verify is found where the stored note is looked at.
-            let verified = anchor.verify_block(&block, &note).is_ok();
-            Ok((note, verified.then_some(block)))
-        });
-        Signing { beside, last_block: self.last_block.clone() }
     }
 
     fn __repr__(&self) -> String {

@@ -52,7 +52,7 @@ mod _core {
     use super::build::build_info;
     #[pymodule_export]
     use super::checkpoint::{
-        Anchor, Checkpoint, Signing, attach_cosignature, attach_signature, cosign_checkpoint,
+        Anchor, Checkpoint, attach_cosignature, attach_signature, cosign_checkpoint,
         cosigned_message, format_verifier_key, parse_verifier_key, sign_checkpoint,
     };
     #[pymodule_export]

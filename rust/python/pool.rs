@@ -1,13 +1,10 @@
 //! Let go of the interpreter while the core works, and give the work its threads.
 //!
 //! Batches are verified on threads of their own, so that a block that is ordered meanwhile need not
-//! wait until a whole batch is verified before its hashes get a thread. What a caller needs later
-//! is made beside it. A forked process has none of its parent's threads: what would wait for them
-//! for ever works on threads of its own.
+//! wait until a whole batch is verified before its hashes get a thread. A forked process has none
+//! of its parent's threads: what would wait for them for ever works on threads of its own.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use pyo3::marker::Ungil;
@@ -24,11 +21,6 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new().thread_name(|at| format!("verify {at}")).build().ok()
-});
-
-/// One thread for work of less than a hundred microseconds, which no batch may keep waiting.
-static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
-    ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "beside".to_owned()).build().ok()
 });
 
 /// A pool of this process, which in a forked one is not even looked at: its parent may have been
@@ -61,29 +53,6 @@ pub fn verifying<T: Ungil + Send>(
     match unless_forked(&VERIFYING) {
         Some(pool) if records >= MANY => py.detach(|| pool.install(work)),
         _ => detach(py, work),
-    }
-}
-
-/// What is being made on another thread. It takes no lock there: a fork would leave it locked.
-pub struct Beside<T>(Mutex<Receiver<std::thread::Result<T>>>);
-
-impl<T: Send + 'static> Beside<T> {
-    /// Make it while the caller goes on, or at once where there is no other thread.
-    pub fn new(make: impl FnOnce() -> T + Send + 'static) -> Self {
-        let (sender, receiver) = sync_channel(1);
-        let made = move || catch_unwind(AssertUnwindSafe(make));
-        let send = move || drop(sender.send(made())); // in vain where nobody waits any more
-        match unless_forked(&BESIDE) {
-            Some(pool) => pool.spawn(send),
-            None => send(),
-        }
-        Self(Mutex::new(receiver))
-    }
-
-    /// Wait for it, once; None where it has been taken. A panic goes on in the caller.
-    pub fn take(&self, py: Python<'_>) -> Option<T> {
-        let receive = || self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-        py.detach(receive).map(|made| made.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Bind keys and signatures.
 
-use std::sync::Arc;
-
 use pyo3::prelude::{Bound, PyAny, PyResult, Python, pyclass, pyfunction, pymethods};
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -17,13 +15,13 @@ use crate::signature::{self, Claim, Kernel};
 use crate::suite::Suite;
 
 #[pyclass(frozen, module = "ledgercore._core")]
-pub struct SigningKey(pub Arc<key::SigningKey>);
+pub struct SigningKey(pub key::SigningKey);
 
 #[pymethods]
 impl SigningKey {
     #[new]
     fn new(seed: &[u8]) -> PyResult<Self> {
-        Ok(Self(Arc::new(key::SigningKey::from_seed(&array("seed", seed)?))))
+        Ok(Self(key::SigningKey::from_seed(&array("seed", seed)?)))
     }
 
     #[getter]

@@ -16,7 +16,6 @@ import pytest
 
 from ledgercore import CorruptError, Ledger, SigningKey
 from ledgercore._core import Anchor, Block, Checkpoint, Frontier
-from ledgercore.keys import Signer
 from ledgercore.ledger import commit as commit_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.store import SqliteStore
@@ -103,25 +102,15 @@ def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: rand
     patch.setattr(commit_module, "_checkpoint", make_and_flip)
 
 
-def header_to_signature(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    begin = writer_module.begin_signing
-
-    def flip_and_begin(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], str]:
-        return begin(anchor, flipped_block(block, choose), signer)
-
-    patch.setattr(writer_module, "begin_signing", flip_and_begin)
-
-
 def checkpoint_to_signature(
     patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
 ) -> None:
-    begin = writer_module.begin_signing
-
-    def begin_and_flip(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], str]:
-        signed = begin(anchor, block, signer)
-        return lambda: flipped_text(signed(), choose)
-
-    patch.setattr(writer_module, "begin_signing", begin_and_flip)
+    sign = writer_module.sign_checkpoint
+    patch.setattr(
+        writer_module,
+        "sign_checkpoint",
+        lambda checkpoint, signer: flipped_text(sign(checkpoint, signer), choose),
+    )
 
 
 def record_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -193,7 +182,6 @@ HOOKS: list[Hook] = [
     states_between_blocks,
     tree_to_header,
     header_to_checkpoint,
-    header_to_signature,
     checkpoint_to_signature,
     record_to_store,
     header_to_store,

@@ -4,7 +4,6 @@ from ledgercore.keys.pkcs12 import PKCS12_ROUNDS, load_pkcs12, store_pkcs12
 from ledgercore.keys.place import ensure_signer, load_signer
 from ledgercore.keys.signing import (
     Signer,
-    begin_signing,
     cosign_checkpoint,
     sign_batch,
     sign_checkpoint,
@@ -15,7 +14,6 @@ from ledgercore.keys.signing import (
 __all__ = [
     "PKCS12_ROUNDS",
     "Signer",
-    "begin_signing",
     "cosign_checkpoint",
     "ensure_signer",
     "load_pkcs12",

@@ -10,14 +10,12 @@ anything is stored under it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from ledgercore import _core
 from ledgercore._core import (
-    Anchor,
     Batch,
-    Block,
     Checkpoint,
     Record,
     SigningKey,
@@ -31,7 +29,6 @@ from ledgercore.errors import InvalidSignature
 
 __all__ = [
     "Signer",
-    "begin_signing",
     "cosign_checkpoint",
     "sign_batch",
     "sign_checkpoint",
@@ -143,17 +140,6 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
     signature = sign_message(signer, message)
     _check(signer, message, signature)
     return attach_signature(checkpoint, signer.public_key, signature)
-
-
-def begin_signing(anchor: Anchor, block: Block, signer: Signer) -> Callable[[], str]:
-    """Have a block's checkpoint signed; its note when the result is called, once.
-
-    A key in this process signs meanwhile, on another thread. Any other signer may keep what it
-    signs, and is asked only when the note is.
-    """
-    if isinstance(signer, SigningKey):
-        return anchor.begin_signing(block, signer).note
-    return lambda: sign_checkpoint(anchor.checkpoint(block), signer)
 
 
 def cosign_checkpoint(note: str, name: str, signer: Signer, time_s: int) -> str:

@@ -34,7 +34,7 @@ _SHOWN_BYTES = 32
 
 States = Sequence[tuple[bytes, bytes]]
 
-BeginSigning = Callable[[Block], Callable[[], str]]
+Sign = Callable[[Checkpoint], str]
 
 
 class Draft(NamedTuple):
@@ -49,7 +49,7 @@ class Draft(NamedTuple):
 def commit_block(
     store: Store,
     anchor: Anchor,
-    begin_signing: BeginSigning,
+    sign: Sign,
     head: Head,
     batch: VerifiedBatch,
     states: States,
@@ -60,9 +60,8 @@ def commit_block(
 ) -> Head:
     """Append a batch that the rules accepted; the head after it, durable.
 
-    ``begin_signing`` has the operator sign a block's checkpoint, and gives what waits for the note,
-    or raises. A key in memory signs while the block is written and looked at: where the second look
-    finds another block, its signature is dropped unseen.
+    ``sign`` has the operator sign a checkpoint, and gives its note or raises; it is asked after the
+    second look.
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     """
@@ -70,7 +69,6 @@ def commit_block(
     height, first_index, header = block.height, block.first_index, block.encode()
     ids = batch.joined_ids()
     keys = state_keys(anchor.suite, [name for name, _ in states])
-    signed = begin_signing(block)
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
         store.add_tiles(tiles)
@@ -83,7 +81,8 @@ def commit_block(
         again = block if held else _look_again(store, head, keys, states, time_ms)
         if again != block:
             raise _mismatch(height, "header", again.encode(), header)
-        checkpoint, note = _checkpoint(anchor, block), signed()
+        checkpoint = _checkpoint(anchor, again)
+        note = sign(checkpoint)
         store.add_header(height, first_index, header, note, keys)
         _look_at_header(store, anchor, again, checkpoint)
         for level, run in runs.merged:

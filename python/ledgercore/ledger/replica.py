@@ -287,7 +287,7 @@ class Replica:
             after = commit_block(
                 reader.store,
                 reader.anchor,
-                lambda block: lambda: received.note,
+                lambda checkpoint: received.note,
                 head,
                 received.batch,
                 states,

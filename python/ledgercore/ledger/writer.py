@@ -31,7 +31,7 @@ from ledgercore.errors import (
     RefusedError,
     StoreError,
 )
-from ledgercore.keys import Signer, begin_signing, sign_batch
+from ledgercore.keys import Signer, sign_batch, sign_checkpoint
 from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.commit import commit_block
 from ledgercore.ledger.group import Group, Outcome, Waiting
@@ -294,9 +294,9 @@ class Writer:
 
     def _commit(self, head: Head, batch: VerifiedBatch, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
-        begin = partial(begin_signing, reader.anchor, signer=self._key)
+        sign = partial(sign_checkpoint, signer=self._key)
         after = commit_block(
-            reader.store, reader.anchor, begin, head, batch, states, touches, time_ms
+            reader.store, reader.anchor, sign, head, batch, states, touches, time_ms
         )
         reader.set_head(after, states)
         view.settle()
