@@ -57,9 +57,8 @@ _ROOM_PIECE_BYTES = 64 * 1024
 there, however short: to the log's many short writes a piece of megabytes is twice the work."""
 
 
-def process_id() -> int:
-    """The number of this process."""
-    return os.getpid()
+process_id = os.getpid
+"""The number of this process."""
 
 
 def core_count() -> int:

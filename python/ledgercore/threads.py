@@ -32,22 +32,22 @@ class OwnLock:
 
     def check(self) -> None:
         """Raise ``UnavailableError`` in any other process."""
-        if self.is_foreign:
+        if process_id() != self._process:
             raise UnavailableError(
                 f"{self._what} was opened in process {self._process}: open it anew in this one"
             )
 
     def acquire(self) -> None:
         """Wait for the other threads of this process; raises as ``check`` does."""
-        self.check()
+        if process_id() != self._process:
+            self.check()
         self._lock.acquire()
 
     def release(self) -> None:
         """Let the next thread have it."""
         self._lock.release()
 
-    def __enter__(self) -> None:
-        self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *raised: object) -> None:
         self._lock.release()

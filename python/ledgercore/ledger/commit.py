@@ -71,10 +71,12 @@ def commit_block(
     keys = state_keys(anchor.suite, [name for name, _ in states])
     with store.transaction():
         store.add_bundles(height, first_index, batch.bundles())
-        store.add_tiles(tiles)
+        if tiles:
+            store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
-        for buckets in in_pieces(runs.buckets(), BUCKETS_AT_ONCE):
-            store.add_buckets(buckets)
+        if runs.added:
+            for buckets in in_pieces(runs.buckets(), BUCKETS_AT_ONCE):
+                store.add_buckets(buckets)
         links = add_touches(store, anchor.suite, touches)
         store.put_states(height, keys, states, links.newest)
         check_touches(store, anchor.suite, links)

@@ -27,10 +27,11 @@ Outcome = int | RefusedError
 class Waiting:
     """What one caller wants written: payloads to be signed, or records that are signed already.
 
-    ``weight`` is how many bytes it takes in a block, at most. One that is ``alone`` shares its turn
-    with nobody. One that wants its receipt gets it with the block, together with the others'.
+    They are ``count``, and take ``weight`` bytes in a block, at most. One that is ``alone`` shares
+    its turn with nobody. One that wants its receipt gets it with the block, together with others'.
     """
 
+    count: int
     weight: int
     payloads: Sequence[bytes] = ()
     batch: VerifiedBatch | None = None
@@ -41,15 +42,6 @@ class Waiting:
     error: BaseException | None = None
     served: bool = False
     woken: Event | None = None
-
-    def __len__(self) -> int:
-        return len(self.payloads) if self.batch is None else len(self.batch)
-
-    def result(self) -> list[Outcome]:
-        """The outcomes, in the order of what was given; or raise what the whole block failed of."""
-        if self.error is not None:
-            raise self.error
-        return self.outcomes
 
 
 class Group:
@@ -69,7 +61,7 @@ class Group:
         self._queue: deque[Waiting] = deque()
 
     def write(self, waiting: Waiting) -> list[Outcome]:
-        """Have it written, alone or with others; raises what its block failed of."""
+        """Have it written, alone or with others: its outcomes, or what its block failed of."""
         some = [waiting]
         try:
             self._come(waiting)
@@ -79,12 +71,14 @@ class Group:
         finally:
             # Also when interrupted: what no leader has taken is not written, and another leads.
             self._leave(some)
-        return waiting.result()
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.outcomes
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Lead, and write with nothing of others between."""
-        waiting = Waiting(0, alone=True)
+        waiting = Waiting(0, 0, alone=True)
         try:
             self._come(waiting)
             yield
@@ -106,9 +100,9 @@ class Group:
             leader, *others = self._queue
         if not others:
             return [leader]
-        some, records, size = [leader], len(leader), leader.weight
+        some, records, size = [leader], leader.count, leader.weight
         for waiting in others:
-            records += len(waiting)
+            records += waiting.count
             size += waiting.weight
             if waiting.alone or records > self._limit_records or size > self._limit_bytes:
                 break
@@ -131,8 +125,8 @@ class Group:
             outcomes = self._serve(some)
             at = 0
             for waiting in some:
-                waiting.outcomes = outcomes[at : at + len(waiting)]
-                at += len(waiting)
+                waiting.outcomes = outcomes[at : at + waiting.count]
+                at += waiting.count
         except LedgerError as error:
             for waiting in some:
                 waiting.error = _twin(error)

@@ -34,10 +34,14 @@ _HEADER_BYTES = 256
 
 _SHOWN = 8
 
+_BYTES = bytes | bytearray
+_LONE = _BYTES | str
+_MANY = (list, Sequence)  # a list is one, but whether anything is a sequence takes long to find out
+
 
 def check_payload(payload: bytes) -> None:
     """Refuse a payload that no record holds, before others share its block."""
-    if not isinstance(payload, bytes | bytearray):
+    if not isinstance(payload, _BYTES):
         raise TypeError(f"payload is {type(payload).__name__}, want bytes")
     if len(payload) > BODY_BYTES:
         raise LimitError(f"body bytes are {len(payload)}, want at most {BODY_BYTES}")
@@ -48,7 +52,7 @@ def check_list(what: str, items: object, one: str) -> None:
 
     ``one`` is the method that takes a lone item.
     """
-    if isinstance(items, bytes | bytearray | str) or not isinstance(items, Sequence):
+    if isinstance(items, _LONE) or not isinstance(items, _MANY):
         raise TypeError(
             f"{what} are {type(items).__name__}, want a list of bytes: {one} takes one alone, and "
             "list makes a list of an iterator"

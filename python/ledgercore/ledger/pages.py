@@ -43,7 +43,8 @@ def fill_pages(store: Store, states: Map, names: Sequence[bytes]) -> None:
 
     Raises ``CorruptError`` where the stored states of a page are not those of the map.
     """
-    for pages in in_pieces(states.absent(names), PAGES_AT_ONCE):
+    absent = states.absent(names)
+    for pages in in_pieces(absent, PAGES_AT_ONCE) if absent else ():
         try:
             states.fill(pages, store.states_in(pages))
         except InvalidProof as error:

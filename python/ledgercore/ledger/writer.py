@@ -84,7 +84,7 @@ class Writer:
         total = weight(payloads)
         if not fits(len(payloads), total):
             return self._append_pieces(cut(payloads, total))
-        first = self._group.write(Waiting(total, payloads))[0]
+        first = self._group.write(Waiting(len(payloads), total, payloads))[0]
         if isinstance(first, RefusedError):
             raise first
         return range(first, first + len(payloads))
@@ -92,7 +92,7 @@ class Writer:
     def append_one(self, payload: bytes) -> Receipt:
         """Append one payload as a record of the operator; its receipt, durable and signed."""
         check_payload(payload)
-        waiting = Waiting(weight([payload]), [payload], wants_receipt=True)
+        waiting = Waiting(1, weight([payload]), [payload], wants_receipt=True)
         (outcome,) = self._group.write(waiting)
         if isinstance(outcome, RefusedError):
             raise outcome
@@ -118,8 +118,8 @@ class Writer:
 
     def _sign(self, payloads: Sequence[bytes]) -> VerifiedBatch:
         anchor = self._reader.anchor
-        with self._reader.lock:
-            sequence, previous = rules.next_position(self._committed, self._key.public_key)
+        # Whoever leads needs no lock for it: nobody else changes what is committed.
+        sequence, previous = rules.next_position(self._committed, self._key.public_key)
         batch = sign_batch(
             self._key,
             anchor.suite,
@@ -151,7 +151,8 @@ class Writer:
     def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
         total, batches = verified
         if len(batches) == 1:
-            return self._group.write(Waiting(total, batch=batches[0]))
+            (batch,) = batches
+            return self._group.write(Waiting(len(batch), total, batch=batch))
         outcomes: list[Outcome] = []
         with self._group.turn():
             for batch in batches:
@@ -198,7 +199,7 @@ class Writer:
             first = outcomes[at] if waiting.wants_receipt else None
             if isinstance(first, int):
                 wanted[first] = waiting
-            at += len(waiting)
+            at += waiting.count
         if wanted:
             # The block is durable: what fails from here on is for each caller to find out.
             with suppress(LedgerError):
@@ -213,14 +214,14 @@ class Writer:
             return self._sign(alone.payloads) if alone.batch is None else alone.batch
         payloads = [payload for waiting in some for payload in waiting.payloads]
         signed = self._sign(payloads) if payloads else None
-        if signed is not None and len(signed) == sum(map(len, some)):
+        if signed is not None and len(signed) == sum(waiting.count for waiting in some):
             return signed
         batches, at = [], 0
         for waiting in some:
             if waiting.batch is not None:
                 batches.append(waiting.batch)
             elif signed is not None:
-                end = at + len(waiting)
+                end = at + waiting.count
                 batches.append(signed.select(range(at, end)))
                 at = end
         return VerifiedBatch.join(batches)
@@ -242,8 +243,8 @@ class Writer:
                 raise
 
     def _order_block(self, batch: VerifiedBatch) -> list[Outcome]:
-        head, first = self._reader.newest, self._next()
-        height, size, time_ms = first.height, first.index, first.time_ms
+        head = self._reader.newest
+        height, size, time_ms = head.block.height + 1, head.checkpoint.size, self._time_ms(head)
         view = self._committed.fork()
         if rules.apply_plain(view, batch):
             self._commit(head, batch, view, time_ms)
@@ -270,8 +271,11 @@ class Writer:
     def _next(self) -> Position:
         """Where a record is ordered that comes now."""
         head = self._reader.newest
-        time_ms = max(self._clock.now_ms(), head.block.time_ms)
-        return Position(head.block.height + 1, head.checkpoint.size, time_ms)
+        return Position(head.block.height + 1, head.checkpoint.size, self._time_ms(head))
+
+    def _time_ms(self, head: Head) -> int:
+        """The time of a block that is made now, after this head: it never goes back."""
+        return max(self._clock.now_ms(), head.block.time_ms)
 
     def _known(
         self,

@@ -117,9 +117,10 @@ def apply_plain(view: View, batch: VerifiedBatch) -> bool:
         owner = view.get(key_object(key), KeyState)
         if owner is None or not owner.member or owner.status != "ACTIVE":
             return False
-        if next_position(view, key) != (begin, previous):
+        name = signer_object(key)
+        if _position(view.get(name, SignerState)) != (begin, previous):
             return False
-        changed.append((signer_object(key), SignerState(end, last)))
+        changed.append((name, SignerState(end, last)))
     for name, signer in changed:
         view.put(name, signer)
     return True
@@ -127,7 +128,10 @@ def apply_plain(view: View, batch: VerifiedBatch) -> bool:
 
 def next_position(view: View, key: bytes) -> tuple[int, bytes]:
     """The sequence and the previous id of the key's next record."""
-    signer = view.get(signer_object(key), SignerState)
+    return _position(view.get(signer_object(key), SignerState))
+
+
+def _position(signer: SignerState | None) -> tuple[int, bytes]:
     return (signer.sequence, signer.previous) if signer else governance.FIRST_POSITION
 
 

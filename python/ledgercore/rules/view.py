@@ -26,9 +26,8 @@ _UNREAD: Any = object()
 """In the place of a state that a view has not asked its loader for."""
 
 
-def encode_state(state: State) -> bytes:
-    """The bytes that the map holds."""
-    return _ENCODER.encode(state)
+encode_state: Callable[[State], bytes] = _ENCODER.encode
+"""The bytes that the map holds."""
 
 
 def decode_state(data: bytes, state_type: type[StateT]) -> StateT:

@@ -60,6 +60,9 @@ _LONGEST_LOG = 4 * _LOG_PAGES
 _LOG_BYTES = 32 + _LOG_PAGES * (24 + PAGE_BYTES)
 """Bytes that those pages take, with the log's header and theirs."""
 
+_FIRST = itemgetter(0)
+"""The one value of a row."""
+
 _TEMPORARY = ""
 """What SQLite opens as a database of its own, which is gone when it is closed."""
 
@@ -257,8 +260,8 @@ class SqliteStore:
 
     def _all_checked(self, rows: list[Any], types: tuple[type, ...]) -> list[Any]:
         """The rows, each as ``_checked``: many column by column."""
-        if len(rows) == 1:
-            return [self._checked(rows[0], types)]
+        if len(rows) == 1 and tuple(map(type, rows[0])) == types:
+            return rows
         for at, want in enumerate(types):
             if set(map(type, map(itemgetter(at), rows))) - {want}:
                 return [self._checked(row, types) for row in rows]
@@ -398,7 +401,7 @@ class SqliteStore:
             (first_index,),
             bytes,
         )
-        return [records for (records,) in rows]
+        return list(map(_FIRST, rows))
 
     def bundle_of(self, index: int) -> StoredBundle | None:
         row = self._row(
@@ -434,14 +437,14 @@ class SqliteStore:
             (level, run, begin, end),
             bytes,
         )
-        return [entries for (entries,) in rows]
+        return list(map(_FIRST, rows))
 
     def states_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
         statement = "SELECT key, name, value FROM state WHERE key = ?"
-        rows = self._many_rows(statement, [(key,) for key in keys])
+        rows = self._many_rows(statement, list(zip(keys)))
         checked = self._all_checked(rows, (bytes, bytes, bytes))
         found = {key: (name, value) for key, name, value in checked}
-        return [found.get(key) for key in keys]
+        return list(map(found.get, keys))
 
     def states_in(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         statement = "SELECT name, value FROM state WHERE key BETWEEN ? AND ?"
