@@ -71,11 +71,23 @@ impl Block {
         changes: &[Claim],
         time_ms: u64,
     ) -> Result<(Draft, Vec<Hash>)> {
+        let (ids, leaves) = record::hash_bundles(0, bundles)?;
+        Ok((self.again_from(frontier, states, &leaves, changes, time_ms)?, ids))
+    }
+
+    /// As `again`, where the leaf hashes of the stored records were made already.
+    pub fn again_from(
+        &self,
+        frontier: &Frontier,
+        states: &Map,
+        leaves: &[Hash],
+        changes: &[Claim],
+        time_ms: u64,
+    ) -> Result<Draft> {
         let frontier = &frontier.again();
         hold("tree root", &frontier.root(), &self.tree_root)?;
         hold("state root", &states.root(), &self.state_root)?;
-        let (ids, leaves) = record::hash_bundles(bundles)?;
-        Ok((self.next(frontier, states, &leaves, changes, time_ms)?, ids))
+        self.next(frontier, states, leaves, changes, time_ms)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self> {

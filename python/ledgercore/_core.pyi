@@ -56,6 +56,7 @@ __all__ = [
     "group_verify_deal",
     "group_verify_part",
     "group_verify_share_keys",
+    "hash_bundles",
     "hash_domain",
     "inclusion_tiles",
     "leaf_hash",
@@ -294,6 +295,10 @@ class VerifiedBatch:
 
 def bundle_record(bundle: bytes, position: int) -> bytes:
     """One record's bytes out of a bundle."""
+
+def hash_bundles(first: int, bundles: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The ids and the leaf hashes of stored bundles' records, 32 bytes each, joined. Raises
+    MalformedError for the first that is malformed, counted from ``first`` on."""
 
 # Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
 
@@ -536,6 +541,16 @@ class Block:
         """The block after this one as it follows from its stored records and states: the block, the
         tiles that it filled, and its records' ids, joined. Raises MalformedError where records are
         none, or where tree and states are not those that this block left."""
+
+    def again_from(
+        self,
+        frontier: Frontier,
+        states: Map,
+        leaf_hashes: bytes,
+        changes: Sequence[tuple[bytes, bytes]],
+        time_ms: int,
+    ) -> tuple[Block, list[tuple[int, int, bytes]]]:
+        """As ``again``, from what ``hash_bundles`` made of the stored records, joined."""
 
     @staticmethod
     def decode(data: bytes) -> Block: ...

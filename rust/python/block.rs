@@ -74,6 +74,22 @@ impl Block {
         Ok((Self(draft.block), named(py, &draft.tiles), join(py, &ids)))
     }
 
+    fn again_from<'py>(
+        &self,
+        py: Python<'py>,
+        frontier: &Frontier,
+        states: &Map,
+        leaf_hashes: &[u8],
+        changes: Vec<PyClaim>,
+        #[pyo3(from_py_with = number::time_ms)] time_ms: u64,
+    ) -> PyResult<(Self, Vec<PyTile<'py>>)> {
+        let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
+        let changes = map::claims(&changes);
+        let again = || self.0.again_from(&frontier.0, &states.0, leaves, &changes, time_ms);
+        let draft = detach(py, again)?;
+        Ok((Self(draft.block), named(py, &draft.tiles)))
+    }
+
     #[staticmethod]
     fn decode(data: &[u8]) -> PyResult<Self> {
         Ok(Self(block::Block::decode(data)?))

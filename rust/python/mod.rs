@@ -69,7 +69,7 @@ mod _core {
     use super::receipt::{Receipt, make_receipts, verify_receipts};
     #[pymodule_export]
     use super::record::{
-        Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record,
+        Batch, Equivocation, Record, VerifiedBatch, VerifiedRecord, bundle_record, hash_bundles,
     };
     #[pymodule_export]
     use super::run::{bucket_of, find_id, merge_buckets, sort_ids};

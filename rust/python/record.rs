@@ -261,6 +261,16 @@ pub fn bundle_record<'py>(
     }
 }
 
+#[pyfunction]
+pub fn hash_bundles<'py>(
+    py: Python<'py>,
+    first: usize,
+    bundles: Vec<PyBackedBytes>,
+) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+    let (ids, leaves) = detach(py, || record::hash_bundles(first, &slices(&bundles)))?;
+    Ok((join(py, &ids), join(py, &leaves)))
+}
+
 #[pyclass(frozen, module = "ledgercore._core")]
 pub struct Equivocation(equivocation::Equivocation);
 

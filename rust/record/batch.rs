@@ -51,9 +51,11 @@ pub fn decode_bundles(bundles: &[&[u8]]) -> Result<Vec<Record>> {
     })?)
 }
 
-/// The ids and the leaf hashes of stored bundles' records, for looking at them again.
-pub fn hash_bundles(bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
+/// The ids and the leaf hashes of stored bundles' records, for looking at them again; the first
+/// record stands at `first`.
+pub fn hash_bundles(first: usize, bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
     let hashes = each_bundle(bundles, |begin, bundle| {
+        let begin = first + begin;
         let records = split_bundle(bundle)?;
         let kept = decode_each(begin, &records, |fields| (fields.suite, fields.header))?;
         let suites: Vec<Suite> = kept.iter().map(|(suite, _)| *suite).collect();

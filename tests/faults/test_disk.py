@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from ledgercore import DiskFullError, Ledger, LedgerError, SigningKey, StoreError
+from ledgercore.ledger import commit as commit_module
 from ledgercore.store import SqliteStore
 from ledgercore.store import sqlite as sqlite_module
 from tests.faults.row import reliability_row
@@ -23,8 +24,11 @@ ORIGIN = "fault.example/log"
 
 @pytest.fixture(autouse=True)
 def short_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Move the log into the main file before each block, so that this is failed as well."""
+    """Move the log into the main file before each block, and write a block piece by piece before
+    it ends, so that these are failed as well."""
     monkeypatch.setattr(sqlite_module, "_LOG_PAGES", 1)
+    monkeypatch.setattr(sqlite_module, "_CACHE_KIB", 32)
+    monkeypatch.setattr(commit_module, "PIECE_BUNDLES", 1)
 
 
 @pytest.fixture
@@ -137,6 +141,7 @@ def test_the_control_run_acknowledges_what_is_not_there(
     operation: str,
     error: type[apsw.Error],
 ) -> None:
+    monkeypatch.setattr(sqlite_module, "_CACHE_KIB", 4096)  # written where errors are hidden
     lost = 0
     tries = range(0, calls[operation], max(1, calls[operation] // 10))
     for index in tries:

@@ -217,6 +217,39 @@ def test_a_flipped_bit_is_not_signed(tmp_path: Path) -> None:
         ledger.verify()
 
 
+def test_a_bit_that_flips_in_any_piece_of_a_large_block_is_not_signed(tmp_path: Path) -> None:
+    """Such a block is read back and hashed piece by piece, while it is stored."""
+    path = tmp_path / "large.ledger"
+    Ledger.create(path, origin="fault.example/log", key=KEY).close()
+    payloads = [b"%d" % number for number in range(3 * FULL_TILE + 1)]
+    choose, add = random.Random(SEED), SqliteStore.add_bundles
+    for piece in range(len(payloads) // FULL_TILE + 1):
+        added: list[int] = []
+
+        def flip_one(
+            store: SqliteStore,
+            height: int,
+            first_index: int,
+            bundles: Sequence[bytes],
+            piece: int = piece,
+            added: list[int] = added,
+        ) -> None:
+            hit = len(added) == piece
+            added.append(first_index)
+            add(store, height, first_index, [flipped(bundles[0], choose)] if hit else bundles)
+
+        with Ledger.open(path, key=KEY) as ledger, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(commit_module, "PIECE_BUNDLES", 1)
+            patch.setattr(SqliteStore, "add_bundles", flip_one)
+            with pytest.raises(CorruptError):
+                ledger.append_many(payloads)
+        assert len(added) > piece
+    with Ledger.open(path, key=KEY) as ledger:
+        assert ledger.size == 1
+        ledger.append_many(payloads)
+        ledger.verify()
+
+
 def test_the_control_run_signs_a_flipped_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ledgercore import Block, Checkpoint, Ledger, LedgerError, SigningKey
 from ledgercore.disk import reserve
+from ledgercore.ledger import commit as commit_module
 from ledgercore.ledger.reader import Reader
 from ledgercore.store import SqliteStore
 from ledgercore.store import sqlite as sqlite_module
@@ -22,8 +23,11 @@ APPENDS = 25
 
 @pytest.fixture(autouse=True)
 def short_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Move the log into the main file every few blocks, so that power is cut then as well."""
+    """Move the log into the main file every few blocks, so that power is cut then as well; and
+    keep so few pages that the larger blocks go into the log before they end, piece by piece."""
     monkeypatch.setattr(sqlite_module, "_LOG_PAGES", 30)
+    monkeypatch.setattr(sqlite_module, "_CACHE_KIB", 32)
+    monkeypatch.setattr(commit_module, "PIECE_BUNDLES", 1)
 
 
 def record_run(
@@ -39,15 +43,31 @@ def record_run(
         reserve(log, log_bytes)
         base[log.name] = log.read_bytes()
     vfs = RecordingVFS(f"recording-{directory.name}")
+    looked: list[int] = []
     with Ledger.open(path, key=KEY, vfs=f"recording-{directory.name}") as ledger:
+        store = ledger._reader.store
         if pragma:
-            ledger._reader.store._connection.execute(pragma)
+            store._connection.execute(pragma)
+        add_header = store.add_header
+        store.add_header = lambda *row: (looked.append(len(vfs.events)), add_header(*row))
         for number in range(APPENDS):
-            ledger.append_many([b"%d %d" % (number, at) * 20 for at in range(1 + number % 12)])
+            if number % 8 == 7:
+                payloads = [b"%d %d" % (number, at) * 40 for at in range(300)]
+            else:
+                payloads = [b"%d %d" % (number, at) * 20 for at in range(1 + number % 12)]
+            ledger.append_many(payloads)
             vfs.acknowledge(ledger.checkpoint)
     events = list(vfs.events)
     vfs.unregister()
+    assert any(written_ahead(events[:at]) for at in looked), "a block must be written ahead"
     return base, events
+
+
+def written_ahead(events: list[Event]) -> bool:
+    """Whether the log was written to since the last block was acknowledged."""
+    kinds = [event.kind for event in events]
+    begin = len(kinds) - kinds[::-1].index("acknowledge") if "acknowledge" in kinds else 0
+    return any(event.kind == "write" and event.file.endswith("-wal") for event in events[begin:])
 
 
 def check_chain(reader: Reader, acknowledged: Checkpoint | None) -> bool:

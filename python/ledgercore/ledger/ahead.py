@@ -29,7 +29,7 @@ def map_ahead(
         while ended is None or coming:
             if ended is None and len(coming) <= ahead:
                 try:
-                    coming.append(pool.submit(work, next(source)))
+                    coming.append(_begin(pool, work, next(source)))
                 except BaseException as error:  # noqa: BLE001  # it is raised below
                     ended = error
             else:
@@ -41,3 +41,16 @@ def map_ahead(
         # garbage collector, which runs anywhere, also where another thread is being started, under
         # the interpreter's own locks. To join a thread takes those again, and would never end.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(pool: ThreadPoolExecutor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """Have the pool's thread work on the item, or do it here where no thread can be had."""
+    try:
+        return pool.submit(work, item)
+    except RuntimeError:
+        done: Future[Result] = Future()
+        try:
+            done.set_result(work(item))
+        except BaseException as error:  # noqa: BLE001  # it is raised when its turn comes
+            done.set_exception(error)
+        return done

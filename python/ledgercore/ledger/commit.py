@@ -8,12 +8,22 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ledgercore._core import Anchor, Block, Checkpoint, Frontier, Map, VerifiedBatch, state_keys
-from ledgercore.errors import CorruptError, LedgerError, UnavailableError
+from ledgercore._core import (
+    Anchor,
+    Block,
+    Checkpoint,
+    Frontier,
+    Map,
+    VerifiedBatch,
+    hash_bundles,
+    state_keys,
+)
+from ledgercore.errors import CorruptError, LedgerError, MalformedError, UnavailableError
+from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.head import Head, stored_header, verify_block
 from ledgercore.ledger.ids import (
     BUCKETS_AT_ONCE,
@@ -26,15 +36,22 @@ from ledgercore.ledger.ids import (
 from ledgercore.ledger.pages import fill_pages, in_pieces
 from ledgercore.ledger.touches import add_touches, check_touches
 from ledgercore.rules import Touch, format_object
-from ledgercore.store import Store
+from ledgercore.store import BUNDLE_RECORDS, Store
 
 __all__ = ["Draft", "commit_block", "draft_block"]
+
+PIECE_BUNDLES = 8
+"""Bundles that are hashed on another thread while the next ones are stored; a block of fewer is
+hashed at once, for that costs less than to hand it over."""
 
 _SHOWN_BYTES = 32
 
 States = Sequence[tuple[bytes, bytes]]
 
 Sign = Callable[[Checkpoint], str]
+
+Hashes = tuple[bytes, bytes]
+"""Ids and leaf hashes of stored records, joined."""
 
 
 class Draft(NamedTuple):
@@ -70,7 +87,7 @@ def commit_block(
     ids = batch.joined_ids()
     keys = state_keys(anchor.suite, [name for name, _ in states])
     with store.transaction():
-        store.add_bundles(height, first_index, batch.bundles())
+        hashes = _store_records(store, height, first_index, batch.bundles(), look=not held)
         if tiles:
             store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
@@ -80,7 +97,7 @@ def commit_block(
         links = add_touches(store, anchor.suite, touches)
         store.put_states(height, keys, states, links.newest)
         check_touches(store, anchor.suite, links)
-        again = block if held else _look_again(store, head, keys, states, time_ms)
+        again = block if held else _look_again(store, head, hashes, keys, states, time_ms)
         if again != block:
             raise _mismatch(height, "header", again.encode(), header)
         checkpoint = _checkpoint(anchor, again)
@@ -104,15 +121,51 @@ def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> Draft:
     return Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
 
 
+def _store_records(
+    store: Store, height: int, first_index: int, bundles: Sequence[bytes], *, look: bool
+) -> Hashes | None:
+    """Store a block's records; the hashes of many are made again meanwhile, of what is read back
+    of each piece once it is stored."""
+    if not look or len(bundles) <= PIECE_BUNDLES:
+        store.add_bundles(height, first_index, bundles)
+        return None
+
+    def stored() -> Iterator[tuple[int, list[bytes]]]:
+        at = 0
+        for piece in in_pieces(bundles, PIECE_BUNDLES):
+            store.add_bundles(height, first_index + at, piece)
+            yield at, store.bundles_from(first_index + at)
+            at += BUNDLE_RECORDS * len(piece)
+
+    try:
+        pieces = [*map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))]
+    except MalformedError as error:
+        raise CorruptError(f"block {height}: what was stored: {error}") from error
+    ids, leaves = zip(*pieces, strict=True)
+    return b"".join(ids), b"".join(leaves)
+
+
 def _look_again(
-    store: Store, head: Head, keys: Sequence[bytes], states: States, time_ms: int
+    store: Store,
+    head: Head,
+    hashes: Hashes | None,
+    keys: Sequence[bytes],
+    states: States,
+    time_ms: int,
 ) -> Block:
-    """The header as it follows from what is stored, and from the last signed checkpoint."""
+    """The header as it follows from what is stored, and from the last signed checkpoint.
+
+    ``hashes`` are those of the stored records, where they were made already.
+    """
     height = head.block.height + 1
     try:
-        bundles = store.bundles_from(head.checkpoint.size)
         kept = _kept_states(store, keys, [name for name, _ in states])
-        block, tiles, ids = head.block.again(head.frontier, head.states, bundles, kept, time_ms)
+        if hashes is None:
+            bundles = store.bundles_from(head.checkpoint.size)
+            block, tiles, ids = head.block.again(head.frontier, head.states, bundles, kept, time_ms)
+        else:
+            ids, leaves = hashes
+            block, tiles = head.block.again_from(head.frontier, head.states, leaves, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:

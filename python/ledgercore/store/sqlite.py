@@ -45,8 +45,9 @@ from ledgercore.wording import type_in_words
 
 __all__ = ["SqliteStore"]
 
-_CACHE_KIB = 4096
-"""Pages kept in memory between transactions; those that one has changed stay until it ends."""
+_CACHE_KIB = 2048
+"""Pages kept in memory. Those that a transaction changes beyond them go into the log before it
+ends: without its commit behind them they count for nothing."""
 
 _STATES = 1024
 """States that are read at once where all are asked for."""
@@ -173,7 +174,6 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode=OFF")
             return
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA cache_spill=OFF")
         connection.set_wal_hook(self._count_log_pages)  # in the place of SQLite's own hook
 
     def _count_log_pages(self, connection: object, database: str, pages: int) -> int:
@@ -340,10 +340,10 @@ class SqliteStore:
         states: Sequence[tuple[bytes, bytes]],
         touches: Mapping[bytes, int],
     ) -> None:
-        rows = [
+        rows = sorted(  # so that each page is changed once, and not again after it was written
             (key, name, value, height, touches.get(name, 0))
             for key, (name, value) in zip(keys, states, strict=True)
-        ]
+        )
         self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", rows)
 
     def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
