@@ -82,7 +82,7 @@ def prepare_follow(directory: Path) -> Mapping[str, Way | Skipped]:
         path = directory / f"peer-{next(names)}.ledger"
         begin = time.perf_counter()
         store = SqliteStore.create(path)
-        store.take_room()
+        store.take_room(1)
         for data in blocks:
             transfer, block, _ = decode_transfer(data)
             with store.transaction():

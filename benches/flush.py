@@ -68,7 +68,7 @@ def storing_only(directory: Path, items: Sequence[bytes]) -> Way:
 
     def store_each() -> tuple[int, float]:
         store = SqliteStore.create(directory / f"store-{next(names)}.ledger")
-        store.take_room()
+        store.take_room(1)
         begin = time.perf_counter()
         for transfer, block, _ in decoded:
             height, first_index = block.height, block.first_index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,9 +109,9 @@ def test_the_next_batch_is_verified_while_one_is_ordered(
     verified, passed = 0, Event()
     verify, commit = writer_module.verify_records, writer_module.commit_block
 
-    def counting(*arguments: object) -> object:
+    def counting(*arguments: object, **named: bool) -> object:
         nonlocal verified
-        done = verify(*arguments)  # type: ignore[arg-type]
+        done = verify(*arguments, **named)  # type: ignore[arg-type]
         verified += 1
         if verified == 2:
             passed.set()
@@ -192,3 +193,16 @@ def test_a_payload_that_no_record_holds_refuses_all(tmp_path: Path) -> None:
             ledger.append_many([*[b"x"] * 20_000, bytes(64 * 1024)])
 
         assert ledger.size == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no nice value")
+def test_what_is_verified_ahead_gives_way(ledger: Ledger) -> None:
+    def nice_values(name: str) -> set[int]:
+        tasks = [task / "stat" for task in Path("/proc/self/task").iterdir()]
+        named = [each.read_text() for each in tasks if f"({name} " in each.read_text()]
+        return {int(each.rpartition(")")[2].split()[16]) for each in named}
+
+    list(ledger.submit_batches(batches_of(ledger, 2, each=100)))
+    ledger.submit_many(batches_of(ledger, 1, each=100)[0])
+    (usual,) = nice_values("verify")
+    assert nice_values("ahead") == {min(usual + 5, 19)}

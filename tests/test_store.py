@@ -93,7 +93,7 @@ def test_the_log_is_moved_before_it_grows_long(store: SqliteStore, path: Path) -
 
 def test_the_log_has_its_room_before_the_first_commit(store: SqliteStore, path: Path) -> None:
     log = path.with_name(path.name + "-wal")
-    store.take_room()
+    store.take_room(1)
     room = log.stat().st_size
     add_two_blocks(store)
     for height in range(2, 40):
@@ -102,6 +102,12 @@ def test_the_log_has_its_room_before_the_first_commit(store: SqliteStore, path: 
 
     assert log.stat().st_size == room == 32 + 1000 * (24 + 8192)
     assert SqliteStore(path, read_only=True).height() == 39, "zeros are the end of the log"
+
+
+def test_large_blocks_have_the_room_of_the_longest_log(store: SqliteStore, path: Path) -> None:
+    store.take_room(4_096)
+    log = path.with_name(path.name + "-wal")
+    assert log.stat().st_size == 32 + 5000 * (24 + 8192)
 
 
 def test_a_log_of_zeros_is_an_empty_log(store: SqliteStore, path: Path) -> None:

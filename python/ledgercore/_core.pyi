@@ -245,15 +245,18 @@ class VerifiedRecord(Record):
 
 @final
 class Batch:
-    """Decoded records of one block at most."""
+    """Decoded records of one block at most.
+
+    What is done ``ahead`` of need gives way, on the processors, to the rest of the process.
+    """
 
     @staticmethod
-    def decode(records: Sequence[bytes]) -> Batch:
+    def decode(records: Sequence[bytes], *, ahead: bool = False) -> Batch:
         """Raise MalformedError with .index of the first record that is not well formed."""
 
     @staticmethod
     def decode_bundles(bundles: Sequence[bytes]) -> Batch: ...
-    def verify(self, seed: bytes) -> VerifiedBatch:
+    def verify(self, seed: bytes, *, ahead: bool = False) -> VerifiedBatch:
         """Raise InvalidSignature with .indices of every bad signature."""
 
     def ids(self) -> list[bytes]: ...

@@ -1,8 +1,9 @@
 //! Let go of the interpreter while the core works, and give the work its threads.
 //!
 //! Batches are verified on threads of their own, so that a block that is ordered meanwhile need not
-//! wait until a whole batch is verified before its hashes get a thread. A forked process has none
-//! of its parent's threads: what would wait for them for ever works on threads of its own.
+//! wait until a whole batch is verified before its hashes get a thread. What is verified ahead of
+//! need gives way to that block on the processors, too. A forked process has none of its parent's
+//! threads: what would wait for them for ever works on threads of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -19,9 +20,24 @@ const MANY: usize = 64;
 /// How many forks lie between the process that loaded the core and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
+/// What each thread adds to its nice value where it verifies ahead of need.
+#[cfg(target_os = "linux")]
+const GIVES_WAY: i32 = 5;
+
 static VERIFYING: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new().thread_name(|at| format!("verify {at}")).build().ok()
 });
+
+static AHEAD: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let threads = ThreadPoolBuilder::new().thread_name(|at| format!("ahead {at}"));
+    threads.start_handler(|_| give_way()).build().ok()
+});
+
+/// Linux has a nice value for each thread; where it is the process's, nothing is changed.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(GIVES_WAY); // in vain where the system does not allow it
+}
 
 /// A pool of this process, which in a forked one is not even looked at: its parent may have been
 /// starting it.
@@ -44,13 +60,15 @@ pub fn detach<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil 
 }
 
 /// Do work on that many records without the interpreter: few here, and many on all threads.
-/// Where the system gives no more threads, it is done on those of others.
+/// Where the system gives no more threads, it is done on those of others. What is done `ahead` of
+/// need gives way to whatever else the process does.
 pub fn verifying<T: Ungil + Send>(
     py: Python<'_>,
     records: usize,
+    ahead: bool,
     work: impl FnOnce() -> T + Ungil + Send,
 ) -> T {
-    match unless_forked(&VERIFYING) {
+    match unless_forked(if ahead { &AHEAD } else { &VERIFYING }) {
         Some(pool) if records >= MANY => py.detach(|| pool.install(work)),
         _ => detach(py, work),
     }

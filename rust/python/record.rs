@@ -138,8 +138,10 @@ pub struct Batch(pub Vec<record::Record>);
 #[pymethods]
 impl Batch {
     #[staticmethod]
-    fn decode(py: Python<'_>, records: Vec<PyBackedBytes>) -> PyResult<Self> {
-        Ok(Self(verifying(py, records.len(), || record::decode_all(&slices(&records)))?))
+    #[pyo3(signature = (records, *, ahead = false))]
+    fn decode(py: Python<'_>, records: Vec<PyBackedBytes>, ahead: bool) -> PyResult<Self> {
+        let decode = || record::decode_all(&slices(&records));
+        Ok(Self(verifying(py, records.len(), ahead, decode)?))
     }
 
     #[staticmethod]
@@ -147,9 +149,11 @@ impl Batch {
         Ok(Self(detach(py, || record::decode_bundles(&slices(&bundles)))?))
     }
 
-    fn verify(&self, py: Python<'_>, seed: &[u8]) -> PyResult<VerifiedBatch> {
+    #[pyo3(signature = (seed, *, ahead = false))]
+    fn verify(&self, py: Python<'_>, seed: &[u8], ahead: bool) -> PyResult<VerifiedBatch> {
         let seed = array("seed", seed)?;
-        Ok(VerifiedBatch(verifying(py, self.0.len(), || record::verify_all(&self.0, &seed))?))
+        let verify = || record::verify_all(&self.0, &seed);
+        Ok(VerifiedBatch(verifying(py, self.0.len(), ahead, verify)?))
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {

@@ -63,13 +63,18 @@ def check_list(what: str, items: object, one: str) -> None:
             raise TypeError(f"{what} hold {kind.__name__}, want bytes{how}")
 
 
-def verify_records(records: Sequence[bytes], entropy: Entropy) -> tuple[int, list[VerifiedBatch]]:
-    """What the records weigh, and the records, verified, cut into one batch a block."""
+def verify_records(
+    records: Sequence[bytes], entropy: Entropy, *, ahead: bool = False
+) -> tuple[int, list[VerifiedBatch]]:
+    """What the records weigh, and the records, verified, cut into one batch a block.
+
+    What is verified ``ahead`` of need gives way to the block before it.
+    """
     total = weight(records)
     batches, malformed = [], False
     for piece in cut(records, total):
         try:
-            batches.append(Batch.decode(piece))
+            batches.append(Batch.decode(piece, ahead=ahead))
         except MalformedError:
             malformed = True
     if malformed:
@@ -79,7 +84,7 @@ def verify_records(records: Sequence[bytes], entropy: Entropy) -> tuple[int, lis
     begin = 0
     for batch in batches:
         try:
-            verified.append(batch.verify(entropy.bytes(32)))
+            verified.append(batch.verify(entropy.bytes(32), ahead=ahead))
         except InvalidSignature as error:
             bad += [begin + index for index in error.indices]
         begin += len(batch)

@@ -28,8 +28,11 @@ class Received(NamedTuple):
     batch: VerifiedBatch
 
 
-def receive(data: bytes, anchor: Anchor, entropy: Entropy) -> Received:
-    """The block, or ``MalformedError``, ``InvalidSignature`` or ``UntrustedError``."""
+def receive(data: bytes, anchor: Anchor, entropy: Entropy, *, ahead: bool = False) -> Received:
+    """The block, or ``MalformedError``, ``InvalidSignature`` or ``UntrustedError``.
+
+    What is received ``ahead`` of need gives way to the block before it.
+    """
     transfer, block, batch = decode_transfer(data)
     stored = StoredBlock(block.height, block.first_index, transfer.header, transfer.note, [])
     try:
@@ -39,7 +42,7 @@ def receive(data: bytes, anchor: Anchor, entropy: Entropy) -> Received:
     if len(batch) != block.count:
         raise MalformedError(f"block {block.height} has {len(batch)} records, want {block.count}")
     try:
-        verified = batch.verify(entropy.bytes(32))
+        verified = batch.verify(entropy.bytes(32), ahead=ahead)
     except InvalidSignature as error:
         message = f"block {block.height}: {error}"
         raise InvalidSignature(message, tuple(error.indices)) from error

@@ -65,7 +65,7 @@ class Replica:
         entropy: Entropy,
     ) -> None:
         """Made by ``create`` and ``open``."""
-        reader.store.take_room()
+        reader.store.take_room(reader.head.block.count)
         self._anchor = anchor
         self._reader = reader
         self._lock = lock
@@ -241,7 +241,9 @@ class Replica:
         not hold, ``ForkError`` for one that the operator signed beside the history that is kept.
         """
         received = map_ahead(
-            lambda data: receive(data, self._anchor, self._entropy), blocks, BLOCKS_AHEAD
+            lambda data: receive(data, self._anchor, self._entropy, ahead=True),
+            blocks,
+            BLOCKS_AHEAD,
         )
         with closing(received):
             for each in received:

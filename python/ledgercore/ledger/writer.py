@@ -66,7 +66,7 @@ class Writer:
     def __init__(
         self, reader: Reader, key: Signer, head_file: HeadFile, clock: Clock, entropy: Entropy
     ) -> None:
-        reader.store.take_room()
+        reader.store.take_room(reader.head.block.count)
         self._reader = reader
         self._key = key
         self._head_file = head_file
@@ -140,13 +140,15 @@ class Writer:
 
     def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
         """Order batch after batch, each as ``submit`` does; the next are verified meanwhile."""
-        for verified in map_ahead(self._verify, batches, BATCHES_AHEAD):
+        for verified in map_ahead(partial(self._verify, ahead=True), batches, BATCHES_AHEAD):
             yield self._submit_verified(verified)
 
-    def _verify(self, records: Sequence[bytes]) -> tuple[int, list[VerifiedBatch]]:
+    def _verify(
+        self, records: Sequence[bytes], *, ahead: bool = False
+    ) -> tuple[int, list[VerifiedBatch]]:
         """What records weigh, and the records verified, in one batch a block."""
         check_list("records", records, "submit")
-        return verify_records(records, self._entropy)
+        return verify_records(records, self._entropy, ahead=ahead)
 
     def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
         total, batches = verified

@@ -78,8 +78,9 @@ class Store(Protocol):
         """Reads inside see one state of the store, whatever a writer does meanwhile."""
         ...
 
-    def take_room(self) -> None:
-        """Take room on disk for the next blocks: a help to whoever goes on to write, no promise."""
+    def take_room(self, records: int) -> None:
+        """Take room on disk for next blocks of about so many records: a help to whoever goes on to
+        write, no promise."""
         ...
 
     def version(self) -> int:

@@ -175,7 +175,7 @@ class PostgresStore:
         finally:
             self._session.rollback()
 
-    def take_room(self) -> None:
+    def take_room(self, records: int) -> None:
         """The server sees to that."""
 
     def version(self) -> int:

@@ -58,8 +58,8 @@ _LOG_PAGES = 1000
 _LONGEST_LOG = 4 * _LOG_PAGES
 """Pages from which on a transaction waits until all of the log is moved, and it begins anew."""
 
-_LOG_BYTES = 32 + _LOG_PAGES * (24 + PAGE_BYTES)
-"""Bytes that those pages take, with the log's header and theirs."""
+_LARGE_BLOCK = 4_096
+"""Records of a block from which on a few fill a log."""
 
 _FIRST = itemgetter(0)
 """The one value of a row."""
@@ -197,10 +197,14 @@ class SqliteStore:
         except SQLITE_ERRORS as error:
             raise translated(self._path, error) from error
 
-    def take_room(self) -> None:
-        """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log."""
+    def take_room(self, records: int) -> None:
+        """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log.
+
+        Where blocks are large it soon is as long as it gets, and each of them would make it longer.
+        """
+        pages = _LOG_PAGES if records < _LARGE_BLOCK else _LONGEST_LOG + _LOG_PAGES
         if self._vfs is None:
-            reserve(f"{self._path}-wal", _LOG_BYTES)
+            reserve(f"{self._path}-wal", 32 + pages * (24 + PAGE_BYTES))
 
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
