@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -12,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from ledgercore import records
+from ledgercore._core import Record
 from ledgercore.exchange import Accepted, Draft, Submitted, submit
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.signer import Kept, RecordSigner
@@ -56,11 +58,12 @@ def another_on_its_way(ledger: Ledger, vault: Vault, before: Kept) -> None:
 
 
 Moment = Callable[[Ledger, Vault, Kept], None]
-ANYWAY = [(moment, go_on) for moment in (everything, no_row) for go_on in (resumed, says_more)]
+MOMENTS = (everything, no_row, another_on_its_way)
 
 
 @pytest.mark.parametrize(("act", "status", "reason", "parts"), PROMISES)
-@pytest.mark.parametrize(("moment", "go_on"), [*ANYWAY, (another_on_its_way, resumed)])
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("go_on", [resumed, says_more])
 def test_what_the_ledger_says_is_gone_is_gone_from_a_restored_vault(
     town: Town,
     act: Act,
@@ -101,3 +104,39 @@ def test_a_new_vault_reads_nothing_of_what_its_key_has_signed(town: Town) -> Non
 
     assert isinstance(answer, Accepted)
     vault.close()
+
+
+def test_what_others_signed_with_the_key_is_read_once_and_under_no_lock(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, signer = town.parties.ledger, town.parties.provider.signer
+    transaction, record = Vault.transaction, ledger.record
+    held, read = [], []
+
+    @contextmanager
+    def holding(vault: Vault) -> Iterator[None]:
+        with transaction(vault):
+            held.append(vault)
+            yield
+            held.pop()
+
+    def reading(index: int) -> Record:
+        assert not held
+        read.append(index)
+        return record(index)
+
+    def say(signer: RecordSigner, version: int) -> int:
+        schema = records.SchemaRegister("another", version, "", ())
+        return town.accept([Draft(signer, schema)])[0].index
+
+    say(signer, 1)
+    vault = Vault(ledger.path.parent / "other.vault")
+    others = [say(RecordSigner(signer._key, vault), version) for version in (2, 3, 4)]
+    vault.close()
+    monkeypatch.setattr(Vault, "transaction", holding)
+    monkeypatch.setattr(ledger, "record", reading)
+    say(signer, 5)
+    assert read == [*reversed(others), others[0] - 1]
+    read.clear()
+    say(signer, 6)
+    assert read == []

@@ -24,9 +24,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from ledgercore import keys
-from ledgercore._core import Record
+from ledgercore._core import Record, UnsignedBatch
 from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
 from ledgercore.exchange.content import (
@@ -44,6 +45,7 @@ from ledgercore.vault import Vault
 __all__ = [
     "Content",
     "Kept",
+    "Owed",
     "RecordSigner",
     "outstanding",
     "promised",
@@ -126,6 +128,24 @@ class RecordSigner:
             signed += [batch[at] for at in range(len(batch))]
         return signed
 
+    def position_after(self, ledger: Ledger, kept: Kept) -> tuple[int, bytes]:
+        """The next sequence and the last id once all that is kept is ordered; signs nothing."""
+        sequence, previous = kept.sequence, kept.previous
+        for kind, contents in groupby(kept.contents, itemgetter(0)):
+            unsigned = UnsignedBatch(
+                ledger.suite,
+                ledger.network,
+                kind,
+                [body for _, body in contents],
+                self.public_key,
+                sequence=sequence,
+                previous=previous,
+            )
+            # An id is of what is signed, so that any signatures give it.
+            ids = unsigned.attach([bytes(64)] * len(unsigned)).ids()
+            sequence, previous = sequence + len(ids), ids[-1]
+        return sequence, previous
+
     def _name(self, network: bytes) -> str:
         return chain_name(network, self.public_key)
 
@@ -135,9 +155,9 @@ def reserve(
 ) -> dict[bytes, list[Record]] | None:
     """The records of a vault's signers by key, each kept durable before it was signed.
 
-    None where a signer has other records ``outstanding``, or has ``promised`` to destroy something:
-    that goes first, and nothing was kept. To ask again for what is outstanding gives the same
-    records. No two processes reserve one sequence. Raises ``RefusedError`` with
+    None where a signer has other records ``outstanding``, or the ledger may say of something that
+    it is gone: ``resume`` goes first, and nothing was kept. To ask again for what is outstanding
+    gives the same records. No two processes reserve one sequence. Raises ``RefusedError`` with
     ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile, and a void
     of what was released.
     """
@@ -146,11 +166,10 @@ def reserve(
     with vault.transaction(), ledger.moment():
         for signer, contents in asked:
             left = outstanding(ledger, signer)
-            owed = [] if _owes_nothing(ledger, signer) else promised(ledger, signer)
             again = [(record.kind, record.body) for record in left] == list(contents)
-            if left and again and not owed:
+            if left and again and not _ordered_promise(ledger, signer):
                 signed[signer.public_key] = left
-            elif left or owed:
+            elif left or not _is_settled(ledger, signer):
                 return None
             else:
                 for kind, body in contents:
@@ -192,34 +211,50 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
     return records[begin:]
 
 
-def promised(
-    ledger: Ledger, signer: RecordSigner, destroyed: Iterable[Record] = ()
-) -> list[Record]:
-    """Records of the signer on the ledger that say what is gone, where not all of it is yet.
+class Owed(NamedTuple):
+    """What a signer kept, and the promises of its key on the ledger from there to a position."""
 
-    They are those from where the signer kept what it was to sign, whether it knows of them or not.
-    Raises ``UnavailableError`` where this copy of the ledger began after one of them.
+    signer: RecordSigner
+    kept: Kept | None
+    position: tuple[int, bytes]
+    promises: list[Record]
+
+
+def promised(ledger: Ledger, signer: RecordSigner) -> Owed | None:
+    """What the ledger says to be gone since the signer kept a row; None where all is settled.
+
+    It reads every record of the key from there on, whether the signer knows of it or not, and
+    holds no lock. Raises ``UnavailableError`` where this copy of the ledger began after one.
+    """
+    if _is_settled(ledger, signer):
+        return None
+    kept = signer.load(ledger.network)
+    position = ledger.next_position(signer.public_key)
+    ordered = _ordered(ledger, position, 0 if kept is None else kept.sequence)
+    return Owed(signer, kept, position, [each for each in ordered if each.kind in PROMISES])
+
+
+def _is_settled(ledger: Ledger, signer: RecordSigner) -> bool:
+    """Whether what was kept is all that the ledger has since, and none of it is a promise.
+
+    Nothing is read for it but the key's position: the last record's id is of all that are before
+    it. Another is there where the vault was restored, or others sign with its key.
     """
     kept = signer.load(ledger.network)
     position = ledger.next_position(signer.public_key)
-    if kept is None and (position[0] == 0 or not holds_content(signer.vault)):
-        return []
-    done = {record.id for record in destroyed}
-    ordered = _ordered(ledger, position, 0 if kept is None else kept.sequence)
-    return [each for each in ordered if each.kind in PROMISES and each.id not in done]
-
-
-def _owes_nothing(ledger: Ledger, signer: RecordSigner) -> bool:
-    """Whether as many records are on the ledger as were kept, and none of those is a promise.
-
-    What stands there is not read again each time: others are in its place only where the vault was
-    restored, and ``resume`` reads them.
-    """
-    kept = signer.load(ledger.network)
-    sequence, _ = ledger.next_position(signer.public_key)
     if kept is None:
-        return sequence == 0
-    return sequence == kept.end and not any(kind in PROMISES for kind, _ in kept.contents)
+        return position[0] == 0 or not holds_content(signer.vault)
+    if position[0] != kept.end or any(kind in PROMISES for kind, _ in kept.contents):
+        return False
+    return position == signer.position_after(ledger, kept)
+
+
+def _ordered_promise(ledger: Ledger, signer: RecordSigner) -> bool:
+    """Whether a promise is among what was kept and ordered, where the rest is outstanding."""
+    kept = signer.load(ledger.network)
+    assert kept is not None, "what is outstanding is kept"
+    ordered = ledger.next_position(signer.public_key)[0] - kept.sequence
+    return any(kind in PROMISES for kind, _ in kept.contents[:ordered])
 
 
 def _ordered(ledger: Ledger, position: tuple[int, bytes], begin: int) -> Iterator[Record]:
@@ -233,18 +268,16 @@ def _ordered(ledger: Ledger, position: tuple[int, bytes], begin: int) -> Iterato
         yield record
 
 
-def settle(
-    ledger: Ledger, vault: Vault, destroyed: Iterable[tuple[RecordSigner, Sequence[Record]]]
-) -> None:
-    """Forget the promises of a vault's signers, once all is destroyed that they say is gone.
+def settle(ledger: Ledger, vault: Vault, destroyed: Iterable[Owed]) -> None:
+    """Forget what a vault's signers kept, once all is destroyed that the ledger says is gone.
 
-    What is still to be ordered or destroyed stays, and what another process reserved meanwhile.
+    What is still to be ordered stays, and what another process reserved meanwhile. What was ordered
+    since the promises were read is behind the position that is kept in their place.
     """
     with vault.transaction(), ledger.moment():
-        for signer, records in destroyed:
-            if not outstanding(ledger, signer) and not promised(ledger, signer, records):
-                settled = Kept(*ledger.next_position(signer.public_key), ())
-                vault.store([signer.item(ledger.network, settled)])
+        for signer, kept, position, _ in destroyed:
+            if signer.load(ledger.network) == kept and not outstanding(ledger, signer):
+                vault.store([signer.item(ledger.network, Kept(*position, ()))])
 
 
 def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[RecordSigner, Record]]) -> None:

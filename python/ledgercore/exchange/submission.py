@@ -79,7 +79,7 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
         signed = _sign(ledger, [drafts[at] for at in waiting])
         results = ledger.submit_many([record.encode() for _, record in signed])
         refused: dict[bytes, _Signed] = {}
-        accepted: list[_Signed] = []
+        promising: dict[bytes, RecordSigner] = {}
         again = []
         for at, (signer, record), result in zip(waiting, signed, results, strict=True):
             if record.key in refused:
@@ -89,8 +89,9 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
                 answers[at] = result
             else:
                 answers[at] = Accepted(record.id, result)
-                accepted.append((signer, record))
-        _finish(ledger, accepted, refused.values())
+                if record.kind in PROMISES:
+                    promising[record.key] = signer
+        _finish(ledger, promising.values(), refused.values())
         waiting = again
     return [answers[at] for at in range(len(drafts))]
 
@@ -127,8 +128,7 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
             answers.append(result)
         else:
             answers.append(Accepted(record.id, result))
-    ordered = [(signer, each) for signer in signers for each in promised(ledger, signer)]
-    _finish(ledger, ordered, refused.values())
+    _finish(ledger, signers, refused.values())
     return answers
 
 
@@ -159,18 +159,16 @@ def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
     return [(signer, next(signed[signer.public_key])) for signer, _ in drafts]
 
 
-def _finish(ledger: Ledger, ordered: Iterable[_Signed], refused: Iterable[_Signed]) -> None:
-    """Destroy what ordered records say is gone, and then forget both: what is left is sent."""
-    promises = _by_vault(each for each in ordered if each[1].kind in PROMISES)
-    for vault, group in promises:
-        destroy_promised(ledger, vault, [record for _, record in group])
+def _finish(ledger: Ledger, signers: Iterable[RecordSigner], refused: Iterable[_Signed]) -> None:
+    """Destroy what signers' ordered records say is gone, and then forget them and the refused."""
+    owing = [(signer, promised(ledger, signer)) for signer in signers]
+    by_vault = _by_vault((signer, owed) for signer, owed in owing if owed is not None)
+    for vault, group in by_vault:
+        destroy_promised(ledger, vault, [each for _, owed in group for each in owed.promises])
     for vault, given_back in _by_vault(refused):
         release(ledger, vault, given_back)
-    for vault, group in promises:
-        by_key: dict[bytes, tuple[RecordSigner, list[Record]]] = {}
-        for signer, record in group:
-            by_key.setdefault(signer.public_key, (signer, []))[1].append(record)
-        settle(ledger, vault, by_key.values())
+    for vault, group in by_vault:
+        settle(ledger, vault, [owed for _, owed in group])
 
 
 def _by_vault(
