@@ -9,7 +9,7 @@ from unittest import mock
 import apsw
 import pytest
 
-from ledgercore import BusyError, MalformedError, RefusedError, keys, records
+from ledgercore import BusyError, MalformedError, RefusedError, UntrustedError, keys, records
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import (
     Accepted,
@@ -17,6 +17,7 @@ from ledgercore.exchange import (
     Draft,
     Provider,
     Submitted,
+    recipient,
     resume,
     sign,
     submit,
@@ -299,6 +300,38 @@ def test_what_is_timed_out_while_it_is_opened_is_not_kept(town: Town) -> None:
         consumer.open(delivery, release)
 
     assert not vault.names(f"exchange/{intent.hex()}/")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("step", ["verify_copy", "open_payload"])
+def test_what_is_erased_while_it_is_opened_is_not_kept(
+    town: Town, step: str, ordered: bool
+) -> None:
+    """What has a field too many is kept for an objection, and what has an audit copy as well."""
+    town.share_audit_key()
+    intent, request = town.intend(town.consent())
+    delivery, release = town.deliver_beyond(intent, request, "soc.heads")
+    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
+    (draft,) = consumer.erase([intent], "subject-asked")
+    before = vault.names(f"exchange/{intent.hex()}/")
+    going_on = getattr(recipient, step)
+
+    def erase_then_go_on(*given: object) -> object:
+        nonlocal before
+        before = vault.names(f"exchange/{intent.hex()}/")
+        submit(town.parties.ledger, [draft]) if ordered else sign(town.parties.ledger, [draft])
+        return going_on(*given)
+
+    with (
+        mock.patch.object(recipient, step, erase_then_go_on),
+        pytest.raises(RefusedError, match="E_EXCHANGE_STATE"),
+    ):
+        consumer.open(delivery, release)
+
+    assert vault.names(f"exchange/{intent.hex()}/") == ([] if ordered else before)
+    with pytest.raises(UntrustedError if ordered else RefusedError):
+        consumer.open(delivery, release)
+    assert vault.names(f"exchange/{intent.hex()}/") == ([] if ordered else before)
 
 
 def test_what_was_opened_is_not_timed_out_by_an_older_draft(town: Town) -> None:

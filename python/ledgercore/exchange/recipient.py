@@ -119,8 +119,8 @@ class Recipient(Party):
 
         Raises ``InvalidError`` if anything is not as the receipt shows it, and ``RefusedError``
         with ``E_SCOPE`` if the provider sent other fields than were asked for, and with
-        ``E_EXCHANGE_STATE`` once it was declined, erased, voided or timed out, or a ``time_out``
-        of it was signed here.
+        ``E_EXCHANGE_STATE`` once it was declined, erased, voided or timed out, or a ``time_out`` or
+        ``erase`` of it was signed here.
         """
         state, key = self._open_key(delivery, release)
         self._check_copy(delivery, key, state)
@@ -191,7 +191,9 @@ class Recipient(Party):
         if copy is None:
             return
         verify_copy(copy, key, ledger.network + intent)
-        self._vault.store([(f"exchange/{intent.hex()}/delivery", encode_message(delivery))])
+        self._keep_unended(
+            intent, [(f"exchange/{intent.hex()}/delivery", encode_message(delivery))]
+        )
 
     def delivery(self, intent: bytes) -> Delivery:
         """What came, as it came: for an opening by order."""
@@ -217,9 +219,10 @@ class Recipient(Party):
         return state, open_key(release.sealed_key, private, info)
 
     def _check_openable(self, intent: bytes) -> None:
-        """Refuse to open what has ended, or what was signed here never to have come."""
-        # In this order: a time-out that is kept no more shows in the state.
-        self._key.check_unpromised(self._ledger.network, ExchangeTimeOut.KIND, intent)
+        """Refuse to open what has ended, or was signed here to be gone or never to have come."""
+        # In this order: a promise that is kept no more shows in the state.
+        for kind in (ExchangeTimeOut.KIND, ExchangeErase.KIND):
+            self._key.check_unpromised(self._ledger.network, kind, intent)
         check_not_ended(intent, self._state(intent))
 
     def _check_kept(self, intent: bytes) -> None:
@@ -229,11 +232,15 @@ class Recipient(Party):
             refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing of it is kept", intent)
 
     def _keep_opened(self, release: Release, items: Sequence[tuple[str, bytes]]) -> None:
-        """Keep what was opened and by which release, unless another process timed it out now."""
+        """Keep what was opened and by which release."""
+        opened = (opened_name(release.exchange), encode_message(release))
+        self._keep_unended(release.exchange, [*items, opened])
+
+    def _keep_unended(self, intent: bytes, items: Sequence[tuple[str, bytes]]) -> None:
+        """Keep what came, unless another process signed meanwhile that it did not, or is gone."""
         with self._vault.transaction():
-            self._check_openable(release.exchange)
-            opened = (opened_name(release.exchange), encode_message(release))
-            self._vault.store([*items, opened])
+            self._check_openable(intent)
+            self._vault.store(items)
 
     def _check_payload(
         self, intent: bytes, payload: bytes, state: ExchangeState
@@ -245,7 +252,7 @@ class Recipient(Party):
         try:
             return check_payload(self._ledger.suite, payload, state, self._requested(state))
         except RefusedError:
-            self._vault.store([(f"exchange/{intent.hex()}/unwanted", payload)])
+            self._keep_unended(intent, [(f"exchange/{intent.hex()}/unwanted", payload)])
             raise
 
     def acknowledge(self, intent: bytes) -> Draft:
