@@ -37,7 +37,7 @@ from tests.town import ASKED, Town
 
 KEY = SigningKey(bytes(range(32)))
 HASH = bytes(32)
-NUMBERS = (-1, -(1 << 63) - 1, 1 << 64, 1 << 80, 10**5000, -(10**5000))
+NUMBERS = (-1, -(1 << 63) - 1, 1 << 64, 1 << 80, 10**4000, 10**5000, -(10**5000))
 
 
 class Scene:

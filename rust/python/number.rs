@@ -8,6 +8,9 @@ use pyo3::prelude::{Bound, PyAny, PyAnyMethods, PyErr, PyResult};
 
 use super::error::MalformedError;
 
+/// Bits of a number that a message shows digit by digit at most.
+const SHOWN_BITS: u64 = 128;
+
 macro_rules! numbers {
     ($($name:ident)*) => {$(
         pub fn $name(given: &Bound<'_, PyAny>) -> PyResult<u64> {
@@ -37,13 +40,22 @@ pub fn indices(given: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 
 fn explained(what: &str, verb: &str, given: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyOverflowError>(given.py()) {
-        let got = in_words(given);
-        return MalformedError::new_err(format!("{what} {verb} {got}, want 0 to {}", u64::MAX));
+        return in_words(given).map_or_else(
+            |error| error,
+            |got| MalformedError::new_err(format!("{what} {verb} {got}, want 0 to {}", u64::MAX)),
+        );
     }
     error
 }
 
-/// A number as a message shows it: Python refuses to write integers of thousands of digits.
-pub fn in_words(given: &Bound<'_, PyAny>) -> String {
-    given.str().map_or_else(|_| "far out of range".to_owned(), |text| text.to_string())
+/// A number as a message shows it: of one that nobody can read, how long it is.
+///
+/// As `number_in_words` of `ledgercore.wording`. Python refuses to write thousands of digits.
+pub fn in_words(given: &Bound<'_, PyAny>) -> PyResult<String> {
+    let number = given.call_method0("__index__")?;
+    let bits: u64 = number.call_method0("bit_length")?.extract()?;
+    if bits <= SHOWN_BITS {
+        return Ok(number.str()?.to_string());
+    }
+    Ok(format!("a number of {bits} bits"))
 }

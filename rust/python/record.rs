@@ -239,8 +239,13 @@ impl VerifiedBatch {
 
 fn at<'a, T>(records: &'a [T], index: &Bound<'_, PyAny>) -> PyResult<&'a T> {
     let out_of_range = || {
-        let want = format!("want 0 to below {}", records.len());
-        PyIndexError::new_err(format!("position is {}, {want}", number::in_words(index)))
+        number::in_words(index).map_or_else(
+            |error| error,
+            |got| {
+                let want = format!("want 0 to below {}", records.len());
+                PyIndexError::new_err(format!("position is {got}, {want}"))
+            },
+        )
     };
     match index.extract::<usize>() {
         Ok(position) => records.get(position).ok_or_else(out_of_range),
