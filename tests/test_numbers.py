@@ -33,11 +33,18 @@ from ledgercore.exchange.salted import Leaf, commit, encode_leaves
 from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.keyfile import store_key
 from ledgercore.records import ConsentRevoke, Field
+from ledgercore.records.base import Part, encode_array
 from tests.town import ASKED, Town
 
 KEY = SigningKey(bytes(range(32)))
 HASH = bytes(32)
 NUMBERS = (-1, -(1 << 63) - 1, 1 << 64, 1 << 80, 10**4000, 10**5000, -(10**5000))
+
+
+class Table(Part, frozen=True):
+    """A part with a mapping in it, which no body has yet."""
+
+    by_name: dict[str, int]
 
 
 class Scene:
@@ -288,6 +295,8 @@ def test_a_number_without_encoding_is_named_by_its_place(number: int) -> None:
         ),
         "leaves: [1].value": lambda: encode_leaves(leaves),
         "leaf: value": lambda: commit("std", leaves),
+        "table: by_name['use']": lambda: encode_array(Table({"use": number}), "table"),
+        "number": lambda: encode_array(number, "number"),  # type: ignore[arg-type]
     }
     for place, call in calls.items():
         with pytest.raises(MalformedError) as error:

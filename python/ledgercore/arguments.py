@@ -22,6 +22,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.wording import number_in_words
 
 __all__ = [
+    "LIMIT_COUNT",
     "check_argument",
     "check_count",
     "check_number",
@@ -35,8 +36,10 @@ CallT = TypeVar("CallT", bound=Callable[..., Any])
 ClassT = TypeVar("ClassT", bound=type)
 Test = Callable[[Any], bool]
 
+LIMIT_COUNT = (1 << 53) - 1
+"""The greatest whole number that every language holds exactly, with all below it."""
+
 _BITS = 64
-_COUNTS = 1 << 53
 _LISTS = (Sequence, Collection)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BYTES = ": of text encode() makes them, of hexadecimal digits bytes.fromhex()"
@@ -89,8 +92,8 @@ def check_number(name: str, value: Any) -> None:
 
 def check_count(name: str, value: int) -> None:
     """Raise ``MalformedError`` for a number that no record has: below 0, or above 2^53 - 1."""
-    if not 0 <= value < _COUNTS:
-        raise MalformedError(f"{name} is {number_in_words(value)}, want 0 to {_COUNTS - 1}")
+    if not 0 <= value <= LIMIT_COUNT:
+        raise MalformedError(f"{name} is {number_in_words(value)}, want 0 to {LIMIT_COUNT}")
 
 
 def check_parts(made: Struct) -> None:

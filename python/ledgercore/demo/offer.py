@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from ledgercore.arguments import LIMIT_COUNT
 from ledgercore.errors import MalformedError
 from ledgercore.profiles import Mapping
 from ledgercore.records.base import LIMIT_ITEMS, Identifier, Text
@@ -43,10 +44,10 @@ def check_offer(mapping: Mapping) -> None:
     for column in mapping.field:
         _check_identifier("[[field]] code", column.code)
         _check_text(f"[[field]] {column.code}: unit", column.unit)
-        if not 0 <= column.maximum < 2**53:
+        if not 0 <= column.maximum <= LIMIT_COUNT:
             raise MalformedError(
                 f"mapping: [[field]] {column.code}: maximum is {column.maximum}, "
-                f"want 0 to {2**53 - 1}"
+                f"want 0 to {LIMIT_COUNT}"
             )
         if column.code == mapping.approval.field and not column.consented:
             raise MalformedError(

@@ -27,7 +27,7 @@ from ledgercore.ledger.received import Received, check_genesis, receive
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.proofs import decode_part
-from ledgercore.records.base import Part
+from ledgercore.records.base import Count, Part
 from ledgercore.store import Store
 
 __all__ = ["SNAPSHOT_BYTES", "Snapshot", "decode_head", "snapshot_items"]
@@ -39,7 +39,6 @@ STATES_AT_ONCE = 512
 ITEM_BYTES = 64 * 1024 * 1024
 TAIL_BLOCKS = TILE_WIDTH + 1
 
-Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Tiles = dict[tuple[int, int], bytes]
 
 

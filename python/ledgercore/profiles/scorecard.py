@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledgercore._core import hash_domain
+from ledgercore.arguments import LIMIT_COUNT
 from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.records import DecisionRecord
 from ledgercore.records.base import LIMIT_ITEMS, Code, Identifier, Part, Text, Value
@@ -63,7 +64,7 @@ class Characteristic(Part, frozen=True):
 
     field: Identifier
     reason: Code
-    bounds: tuple[Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)], ...]
+    bounds: tuple[Annotated[int, Meta(ge=-LIMIT_COUNT, le=LIMIT_COUNT)], ...]
     codes: tuple[tuple[Text, ...], ...]
     points: tuple[Points, ...]
     otherwise: Points

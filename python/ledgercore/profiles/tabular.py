@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from ledgercore.arguments import LIMIT_COUNT
 from ledgercore.errors import MalformedError
 from ledgercore.profiles.scorecard import Characteristic, Scorecard
 from ledgercore.records import Field, ProductPublish, SchemaRegister
@@ -41,7 +42,7 @@ class Column(Struct, frozen=True, forbid_unknown_fields=True):
     unclear: tuple[str, ...] = ()
     missing: str = ""
     trim: bool = False
-    maximum: int = 2**53 - 1
+    maximum: int = LIMIT_COUNT
     consented: bool = True
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta, Struct
 
+from ledgercore.arguments import LIMIT_COUNT
 from ledgercore.errors import MalformedError
 
 __all__ = [
@@ -44,7 +45,7 @@ Code = Annotated[str, Meta(max_length=64, pattern=r"\A[A-Z][A-Z0-9_]*\Z")]
 """A reason that programs act on, such as ``E_SCOPE``."""
 Text = Annotated[str, Meta(max_length=256)]
 """Words for people."""
-Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Count = Annotated[int, Meta(ge=0, le=LIMIT_COUNT)]
 """A whole number that every language holds exactly."""
 TimeMs = Count
 """Milliseconds since 1970 in UTC."""
@@ -74,21 +75,25 @@ def encode_array(part: Part | tuple[Part, ...], what: str) -> bytes:
     except UnicodeEncodeError as error:
         raise MalformedError(f"{what}: {error}") from error
     except OverflowError as error:
-        place = _without_encoding(part).lstrip(".")
+        place = _without_encoding(part)
+        where = f"{what}: {place.lstrip('.')}" if place else what
         want = "a number of -2^63 to 2^64 - 1"
-        raise MalformedError(f"{what}: {place} has no encoding, want {want}") from error
+        raise MalformedError(f"{where} has no encoding, want {want}") from error
 
 
-def _without_encoding(value: object) -> str:
-    """Where a number stands that no encoding takes, such as ``.leaves[2].value``."""
+def _without_encoding(value: object) -> str | None:
+    """Where a number stands that no encoding takes, such as ``.leaves[2].value``, if one does."""
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        return " "
+        return ""
     parts: list[tuple[str, object]] = []
     if isinstance(value, Struct):
         parts = [(f".{name}", getattr(value, name)) for name in value.__struct_fields__]
     elif isinstance(value, tuple | list):
         parts = [(f"[{at}]", each) for at, each in enumerate(value)]
+    elif isinstance(value, dict):
+        parts = [(f"[{key!r}]", each) for key, each in value.items()]
     for place, each in parts:
-        if found := _without_encoding(each):
-            return (place + found).rstrip()
-    return ""
+        found = _without_encoding(each)
+        if found is not None:
+            return place + found
+    return None

@@ -11,11 +11,12 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from ledgercore.arguments import LIMIT_COUNT
 from ledgercore.records.base import Identifier, Part, RecordBody, Text
 
 __all__ = ["Field", "SchemaRegister", "SchemaRetire", "SchemaVersion"]
 
-SchemaVersion = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+SchemaVersion = Annotated[int, Meta(ge=1, le=LIMIT_COUNT)]
 """Which version of a schema: the first one is 1."""
 
 
