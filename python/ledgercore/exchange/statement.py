@@ -60,9 +60,10 @@ _STATEMENTS = {
 def show_statement(ledger: Ledger, vault: Vault, record: bytes) -> bytes:
     """What its signer's vault keeps behind the record of an id, for whoever is to read it.
 
-    Of a review it is who reviewed; ``Consumer.explanation`` gives the newest explanation. Raises
-    ``RefusedError`` with ``E_UNKNOWN`` for no such record, and with ``E_KIND`` for one that commits
-    to no statement, and ``UntrustedError`` where it is not kept.
+    Of a review it is who reviewed: the reasons are the decision's newest explanation, which
+    ``Consumer.explanation`` gives. Raises ``RefusedError`` with ``E_UNKNOWN`` for no such record,
+    and with ``E_KIND`` for one that commits to no statement; ``UnavailableError`` where it is not
+    in a copy that began after the genesis; and ``UntrustedError`` where no statement is kept.
     """
     found, body, commitment = _committed(ledger, record)
     ids = ("audit", "consent", "decision", "exchange")
@@ -76,7 +77,7 @@ def read_statement(ledger: Ledger, record: bytes, statement: bytes) -> bytes:
     """What a statement says that was shown, held to what the record of an id commits to.
 
     It is text in UTF-8 but for evidence, which is as it was given. Raises ``InvalidProof`` where
-    the record commits to another, and like ``show_statement``.
+    the record commits to another, and for the record's id what ``show_statement`` does.
     """
     _, _, commitment = _committed(ledger, record)
     return open_statement(statement, commitment, ledger.suite)
