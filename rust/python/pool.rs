@@ -14,8 +14,7 @@ use pyo3::types::IntoPyDict;
 use pyo3::{Bound, wrap_pyfunction};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Records that are worth waking another thread for.
-const MANY: usize = 64;
+use crate::signature::SHARE;
 
 /// How many forks lie between the process that loaded the core and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -39,15 +38,6 @@ fn give_way() {
     let _ = rustix::process::nice(GIVES_WAY); // in vain where the system does not allow it
 }
 
-/// A pool of this process, which in a forked one is not even looked at: its parent may have been
-/// starting it.
-fn unless_forked(pool: &'static LazyLock<Option<ThreadPool>>) -> Option<&'static ThreadPool> {
-    match FORKS.load(Ordering::Relaxed) {
-        0 => pool.as_ref(),
-        _ => None,
-    }
-}
-
 /// The threads of a forked process, by its number of forks.
 static FORKED: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
@@ -68,9 +58,14 @@ pub fn verifying<T: Ungil + Send>(
     ahead: bool,
     work: impl FnOnce() -> T + Ungil + Send,
 ) -> T {
-    match unless_forked(if ahead { &AHEAD } else { &VERIFYING }) {
-        Some(pool) if records >= MANY => py.detach(|| pool.install(work)),
-        _ => detach(py, work),
+    // In a forked process no pool is even looked at: its parent may have been starting it.
+    if records < 2 * SHARE || FORKS.load(Ordering::Relaxed) > 0 {
+        return detach(py, work);
+    }
+    let pool = if ahead { &AHEAD } else { &VERIFYING };
+    match pool.as_ref() {
+        Some(pool) => py.detach(|| pool.install(work)),
+        None => detach(py, work),
     }
 }
 

@@ -11,12 +11,12 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-use super::Claim;
 use super::kernel::Kernel;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
 use super::terms::Terms;
+use super::{Claim, SHARE};
 use crate::key::PublicKey;
 
 /// A key's multiples take 303 KB, and the base point's 5.8 MB. Addends are asked for some steps
@@ -35,9 +35,6 @@ const COUNTED: usize = 16_384;
 
 /// Claims that share one inversion.
 const TASK: usize = 128;
-
-/// Claims that are worth waking another thread for.
-const FEWEST: usize = 64;
 
 static BASE_TABLE: LazyLock<BaseTable> =
     LazyLock::new(|| Kernel::detected().table(&Point::decode(&BASE).expect("the base point")));
@@ -115,11 +112,10 @@ pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 /// The positions of the claims that are doubtful. Claims of one key stand together, so that its
 /// table stays in the cache meanwhile.
 ///
-/// The caller takes tasks as other threads do: to wake one takes as long as to verify some fifty
-/// signatures.
+/// The caller takes tasks as other threads do, and wakes as many as have a share of the claims.
 pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
-    let threads = rayon::current_num_threads();
-    let share = prepared.len().div_ceil(threads).clamp(FEWEST, TASK);
+    let threads = (prepared.len() / SHARE).clamp(1, rayon::current_num_threads());
+    let share = prepared.len().div_ceil(threads).clamp(1, TASK);
     let tasks: Vec<&[Prepared]> = prepared.chunks(share).collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
@@ -129,7 +125,7 @@ pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) 
         }
     };
     rayon::in_place_scope(|scope| {
-        for _ in 1..threads.min(tasks.len()) {
+        for _ in 1..threads {
             scope.spawn(|_| work());
         }
         work();

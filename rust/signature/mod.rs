@@ -41,6 +41,9 @@ pub use kernel::Kernel;
 /// Below this many signatures a batch costs more than its parts.
 const SINGLES: usize = 8;
 
+/// Signatures that are worth waking another thread for: it takes as long as to verify some fifty.
+pub const SHARE: usize = 64;
+
 /// One signature to verify.
 #[derive(Clone, Copy)]
 pub struct Claim<'a> {
