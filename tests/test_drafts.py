@@ -10,7 +10,7 @@ import pytest
 from ledgercore import RefusedError, records
 from ledgercore._core import hash_domain
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
-from ledgercore.errors import InvalidError, InvalidProof, UntrustedError
+from ledgercore.errors import InvalidError, InvalidProof, UnavailableError, UntrustedError
 from ledgercore.exchange import (
     Accepted,
     Draft,
@@ -231,3 +231,32 @@ def test_the_objection_on_the_ledger_is_the_packs_though_another_was_drafted(tow
     town.accept(consumer.erase([intent], "declined"))
     assert vault.names(f"exchange/{intent.hex()}/objection/") == []
     assert consumer.certify_erasure([intent])
+
+
+def test_drafts_that_were_ordered_unseen_are_the_same_records_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(town)
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    drafts = [
+        consumer.decide([scene.intent], "approved", b"model", ["R_ARREARS"], amount=amount)
+        for amount in (100, 20)
+    ]
+    submit_many, size = ledger.submit_many, ledger.size
+
+    def lost(records: list[bytes]) -> list[object]:
+        submit_many(records)
+        raise UnavailableError("answer was lost")
+
+    monkeypatch.setattr(ledger, "submit_many", lost)
+    with pytest.raises(UnavailableError):
+        submit(ledger, drafts)
+    monkeypatch.undo()
+    assert resume(ledger, [consumer.signer]) == []
+    again = submit(ledger, drafts)
+    assert again == submit(ledger, drafts) and ledger.size == size + 2
+    report = consumer.report_totals(0, ledger.size)
+    assert (report.amount, report.count) == (120, 2)
+    # An equal draft that is made anew is another record.
+    town.accept([Draft(*drafts[0])])
+    assert ledger.size == size + 3

@@ -2,8 +2,8 @@
 
 A party, its vault and the ledger that it reads are for one thread. A ``Desk`` has that thread: what
 is called through it runs there, in the order of calls, with its namesake's arguments, errors and
-promises. A call that is cancelled is carried out all the same; drafts that are submitted again are
-the same records.
+promises. A call that is cancelled is carried out all the same; the drafts of a party's last call
+are the same records where they are submitted again.
 
 >>> async with Desk(ledger) as desk:
 ...     (admit,) = await desk.submit(await desk.run(provider.answer, [(intent, request)]))

@@ -77,6 +77,7 @@ class RecordSigner:
     def __init__(self, key: keys.Signer, vault: Vault) -> None:
         self._key = key
         self.vault = vault
+        self._signed: dict[int, tuple[object, Record]] = {}
 
     @property
     def public_key(self) -> bytes:
@@ -85,6 +86,18 @@ class RecordSigner:
     def sign(self, message: bytes) -> bytes:
         """Sign what is no record, such as an endorsement."""
         return keys.sign_message(self._key, message)
+
+    def remember(self, signed: Iterable[tuple[object, Record]]) -> None:
+        """Know the drafts that were signed last again, as long as the program has them."""
+        self._signed = {id(draft): (draft, record) for draft, record in signed}
+
+    def ordered(self, ledger: Ledger, draft: object) -> Record | None:
+        """The record that this very draft was signed as last, if the ledger has it.
+
+        An equal draft that was made anew is another one: the subject may be told twice.
+        """
+        _, record = self._signed.get(id(draft), (None, None))
+        return None if record is None or ledger.find(record.id) is None else record
 
     def load(self, network: bytes) -> Kept | None:
         """What the key was last to sign on a network."""

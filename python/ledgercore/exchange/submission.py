@@ -14,7 +14,7 @@ What an accepted record says is gone is destroyed before its call returns
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -64,9 +64,10 @@ T = TypeVar("T")
 def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     """Sign and order the drafts; each one's place, or why it was refused. Durable on return.
 
-    What an earlier call kept and did not bring to its end, because of a crash, is submitted first;
-    where these are the same drafts again, as the same records. A restarted program has no drafts:
-    it calls ``resume`` first.
+    What an earlier call kept and did not bring to its end, because of a crash, is submitted first.
+    The drafts of a signer's last call are the same records again, whether that call came to its end
+    or not, and whether they were ordered or not: so it is safe to submit them again. A restarted
+    program has no drafts: it calls ``resume`` first.
 
     What an accepted one says is gone is gone on return. Where the vault cannot destroy it now its
     error is raised at once, and ``resume`` destroys it: the accepted ones are ordered by then, and
@@ -74,9 +75,12 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     signed, for a time-out of what was opened since it was drafted, and a void of what was released.
     """
     answers: dict[int, Submitted] = {}
+    made: dict[int, _Signed] = {}
     waiting = list(range(len(drafts)))
     while waiting:
         signed = _sign(ledger, [drafts[at] for at in waiting])
+        made.update(zip(waiting, signed, strict=True))
+        _remember(drafts, made)
         results = ledger.submit_many([record.encode() for _, record in signed])
         refused: dict[bytes, _Signed] = {}
         promising: dict[bytes, RecordSigner] = {}
@@ -139,14 +143,22 @@ def sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[Record]:
     So a revocation can be promised before it is submitted: ``docs/spec/promise.md``. Whoever then
     submits records otherwise calls ``resume`` after it, for what they say is gone.
     """
-    return [record for _, record in _sign(ledger, drafts)]
+    signed = _sign(ledger, drafts)
+    _remember(drafts, dict(enumerate(signed)))
+    return [record for _, record in signed]
 
 
 def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
-    """The drafts as records, in their order, each in its signer's chain."""
+    """The drafts as records, in their order, each in its signer's chain.
+
+    Those that were ordered, and whoever submitted them was not told, are the same records again.
+    """
+    ordered = [draft.key.ordered(ledger, draft) for draft in drafts]
     signers: dict[bytes, RecordSigner] = {}
     contents: dict[bytes, list[Content]] = {}
-    for signer, body in drafts:
+    for (signer, body), known in zip(drafts, ordered, strict=True):
+        if known is not None:
+            continue
         name = signer.public_key
         signers.setdefault(name, signer)
         contents.setdefault(name, []).append((body.KIND, records.encode(body)))
@@ -156,7 +168,19 @@ def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
         while (reserved := reserve(ledger, vault, asked)) is None:
             resume(ledger, [signer for signer, _ in group])
         signed |= {name: iter(made) for name, made in reserved.items()}
-    return [(signer, next(signed[signer.public_key])) for signer, _ in drafts]
+    return [
+        (signer, known or next(signed[signer.public_key]))
+        for (signer, _), known in zip(drafts, ordered, strict=True)
+    ]
+
+
+def _remember(drafts: Sequence[Draft], signed: Mapping[int, _Signed]) -> None:
+    """Have the signers know the drafts of a call again, by their positions."""
+    last: dict[RecordSigner, list[tuple[Draft, Record]]] = {}
+    for at, (signer, record) in signed.items():
+        last.setdefault(signer, []).append((drafts[at], record))
+    for signer, known in last.items():
+        signer.remember(known)
 
 
 def _finish(ledger: Ledger, signers: Iterable[RecordSigner], refused: Iterable[_Signed]) -> None:
