@@ -1,9 +1,8 @@
 //! Sum and encode points side by side, one in each lane.
 
-use super::field::{Tight, invert};
+use super::inversion::inverses;
 use super::lanes::{
-    ABOVE_COLUMNS, BITS, Element, Lanes, MASK, add, bits, carry, from_lanes, lanes_of, product,
-    sub, to_bytes,
+    ABOVE_COLUMNS, BITS, Element, Lanes, MASK, add, bits, carry, product, sub, to_bytes,
 };
 use super::steps::Steps;
 use super::sum::{Sums, sum_in_lanes};
@@ -11,8 +10,8 @@ use super::terms::Terms;
 
 /// The encoding of each sum; where there are no multiple of `N`, some lanes are not used.
 #[inline(always)]
-pub fn encodings<const N: usize, const BASE: usize, const KEY: usize, L: Lanes<N>>(
-    terms: &[Terms<BASE, KEY>],
+pub fn encodings<const N: usize, const BASE_WIDTH: usize, const KEY_WIDTH: usize, L: Lanes<N>>(
+    terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
 ) -> Vec<[u8; 32]> {
     let mut sums = Vec::with_capacity(terms.len().div_ceil(N));
     let mut steps = Steps::new(N);
@@ -30,38 +29,25 @@ pub fn encodings<const N: usize, const BASE: usize, const KEY: usize, L: Lanes<N
     encodings
 }
 
-/// The canonical encodings: of all points, only the product of their `Z` is inverted.
+/// The canonical encodings.
 #[inline(always)]
 fn encode<const N: usize, L: Lanes<N>>(sums: &[Sums<L>]) -> Vec<[[u8; 32]; N]> {
     // Sum and difference of Y + X and Y - X are twice what is looked for.
-    let mut all = from_lanes([&[1, 0, 0, 0, 0]; N]);
-    let mut before = Vec::with_capacity(sums.len());
+    let mut twice_z = Vec::with_capacity(sums.len());
     for sum in sums {
-        let twice_z = carry(&add(&sum.z, &sum.z));
-        before.push((all, twice_z));
-        all = carry(&product(&all, &twice_z));
+        twice_z.push(carry(&add(&sum.z, &sum.z)));
     }
-    let inverses = invert(&lanes_of(&all).map(Tight::from_limbs));
-    let mut limbs = [[0; 5]; N];
-    for lane in 0..N {
-        limbs[lane] = inverses[lane].limbs();
-    }
-    let mut inverse = from_lanes(limbs.each_ref());
-    let mut encodings = vec![[[0; 32]; N]; sums.len()];
-    for at in (0..sums.len()).rev() {
-        let (before, twice_z) = &before[at];
-        let by_z = carry(&product(&inverse, before));
-        inverse = carry(&product(&inverse, twice_z));
-        let Sums { total, difference, .. } = &sums[at];
+    let mut encodings = Vec::with_capacity(sums.len());
+    for (Sums { total, difference, .. }, by_z) in sums.iter().zip(&inverses::<N, L>(&twice_z)) {
         let (x, y) = (carry(&sub(&above(total), difference)), carry(&add(total, difference)));
-        let x = canonical(&carry(&product(&x, &by_z)));
-        let y = canonical(&carry(&product(&y, &by_z)));
-        let mut words = [x[0]; 4];
+        let x = canonical(&carry(&product(&x, by_z)));
+        let y = canonical(&carry(&product(&y, by_z)));
+        let mut words = [L::splat(0); 4];
         for (at, word) in words.iter_mut().enumerate() {
             *word = bits(&y, BITS as usize, 64 * at, 64);
         }
         words[3] = words[3].plus(x[0].and(L::splat(1)).rotated(1));
-        encodings[at] = to_bytes(&words);
+        encodings.push(to_bytes(&words));
     }
     encodings
 }
@@ -95,7 +81,11 @@ fn canonical<const N: usize, L: Lanes<N>>(reduced: &Element<L>) -> Element<L> {
 #[cfg(test)]
 mod tests {
     use super::super::emulated::{Doubles, Integers};
+    use super::super::field::Tight;
     use super::super::lanes::tests::elements;
+    use super::super::lanes::{from_lanes, lanes_of};
+    #[cfg(target_arch = "x86_64")]
+    use super::super::{avx2, ifma};
     use super::*;
 
     fn judged<const N: usize, L: Lanes<N>>() {
@@ -120,5 +110,13 @@ mod tests {
     fn canonical_limbs_are_those_of_the_proven_field() {
         judged::<8, Integers>();
         judged::<4, Doubles>();
+        #[cfg(target_arch = "x86_64")]
+        if avx2::is_present() {
+            judged::<{ avx2::LANES }, avx2::Vector>();
+        }
+        #[cfg(target_arch = "x86_64")]
+        if ifma::is_present() {
+            judged::<{ ifma::LANES }, ifma::Vector>();
+        }
     }
 }

@@ -17,6 +17,7 @@ mod emulated;
 mod field;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+mod inversion;
 mod kernel;
 mod known;
 mod lanes;

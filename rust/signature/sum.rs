@@ -1,6 +1,6 @@
 //! Sum points side by side, one sum in each lane.
 
-use super::field::{Tight, invert};
+use super::inversion::inverses;
 use super::lanes::{
     ABOVE_COLUMNS, Element, Lanes, add, carry, from_lanes, lanes_of, product, product_above, sub,
 };
@@ -55,33 +55,25 @@ pub fn multiples<const N: usize, L: Lanes<N>>(
     let mut last = nothing::<N, L>();
     for _ in 0..count {
         last = plus(&last, &step);
-        multiples.push(Sums { z: carry(&last.z), ..last });
+        multiples.push(last);
     }
     normalize(&multiples)
 }
 
-/// With `Z = 1`, and `2dxy`, from sums whose `Z` was carried: of all sums of a lane, only the
-/// product of their `Z` is inverted.
+/// With `Z = 1`, and `2dxy`.
 #[inline(always)]
 fn normalize<const N: usize, L: Lanes<N>>(sums: &[Sums<L>]) -> Vec<[Addend; N]> {
-    let mut all = nothing::<N, L>().difference;
-    let mut before = Vec::with_capacity(sums.len());
+    let mut all_z = Vec::with_capacity(sums.len());
     for sum in sums {
-        before.push(all);
-        all = carry(&product(&all, &sum.z));
+        all_z.push(carry(&sum.z));
     }
-    let inverses = invert(&lanes_of(&all).map(Tight::from_limbs)).into_iter();
-    let inverses: Vec<[u64; 5]> = inverses.map(Tight::limbs).collect();
-    let mut inverse = from_lanes(std::array::from_fn(|lane| &inverses[lane]));
     let twice_d = from_lanes([&twice_d().limbs(); N]);
     let mut addends = Vec::with_capacity(sums.len());
-    for (sum, before) in sums.iter().zip(&before).rev() {
-        let one_by_z = carry(&product(&inverse, before));
-        inverse = carry(&product(&inverse, &sum.z));
+    for (sum, by_z) in sums.iter().zip(&inverses::<N, L>(&all_z)) {
         let scaled = carry(&product(&sum.t, &twice_d));
-        let difference = lanes_of(&carry(&product(&sum.difference, &one_by_z)));
-        let total = lanes_of(&carry(&product(&sum.total, &one_by_z)));
-        let scaled = lanes_of(&carry(&product(&scaled, &one_by_z)));
+        let difference = lanes_of(&carry(&product(&sum.difference, by_z)));
+        let total = lanes_of(&carry(&product(&sum.total, by_z)));
+        let scaled = lanes_of(&carry(&product(&scaled, by_z)));
         let mut row = [NOTHING; N];
         for lane in 0..N {
             row[lane].difference = difference[lane];
@@ -90,7 +82,6 @@ fn normalize<const N: usize, L: Lanes<N>>(sums: &[Sums<L>]) -> Vec<[Addend; N]> 
         }
         addends.push(row);
     }
-    addends.reverse();
     addends
 }
 
