@@ -76,7 +76,7 @@ fn decode(claims: &[Claim], keys: &[usize], points: &[Option<EdwardsPoint>]) -> 
         points[keys[position]]?;
         let (r_bytes, s) = split(claim.signature)?;
         let r = CompressedEdwardsY(r_bytes).decompress()?;
-        let k = challenge(&r_bytes, claim.key, claim.message);
+        let k = challenge(&[&r_bytes, claim.key, claim.message]);
         Some(Term { position, key: keys[position], r, s, k, z: Scalar::ZERO })
     };
     claims.par_iter().enumerate().with_min_len(TASK).map(term).collect()

@@ -2,14 +2,18 @@
 
 use std::sync::LazyLock;
 
+#[cfg(target_arch = "x86_64")]
+use curve25519_dalek::scalar::Scalar;
+
 use super::point::{self, Addend, BASE, Point, encode};
+use super::sha512;
+use super::single::challenge;
 use super::steps::{Row, Steps};
 use super::table::Table;
 use super::terms::Terms;
 
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, ifma};
-use super::{sha512, single};
 
 /// What points are summed with, the fastest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +33,15 @@ impl Kernel {
 
     /// Those that this processor has, the fastest last. Each is first tried once in a process: one
     /// that does not compute what the portable one does is not used.
+    ///
+    /// What is tried has narrower digits than what runs later, for wide tables take long to make.
+    /// Where only that computed another point, signatures would be doubtful, and the rule decides.
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
         static TRIED: LazyLock<Vec<Kernel>> = LazyLock::new(|| {
             let trial = Kernel::Portable.trial();
             let agrees = |kernel: &Kernel| kernel.is_present() && kernel.trial() == trial;
-            Kernel::ALL.into_iter().filter(agrees).collect()
+            let others = Kernel::ALL[1..].iter().copied().filter(agrees);
+            std::iter::once(Kernel::Portable).chain(others).collect()
         });
         TRIED.iter().copied()
     }
@@ -74,7 +82,7 @@ impl Kernel {
             .windows(2)
             .map(|two| Terms { base: &base, s: &two[0], key: &key, k: &two[1] })
             .collect();
-        let few = [1, 2, 5].into_iter().flat_map(|count| self.encodings(&terms[..count]));
+        let few = [1, 2, 3, 5].into_iter().flat_map(|count| self.encodings(&terms[..count]));
         [few.collect(), self.encodings(&terms), challenges]
     }
 
@@ -83,14 +91,15 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
-                let reduced = |padded: [&[u8]; avx2::LANES]| {
-                    avx2::sha512(padded).map(|hash| single::reduced(&hash))
+                let challenges = |padded: [&[u8]; avx2::LANES]| {
+                    let reduced = |hash| Scalar::from_bytes_mod_order_wide(&hash).to_bytes();
+                    avx2::sha512(padded).map(reduced)
                 };
-                challenges_side_by_side(messages, reduced)
+                challenges_side_by_side(messages, challenges)
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Ifma => challenges_side_by_side(messages, ifma::challenges),
-            _ => messages.iter().map(challenge).collect(),
+            _ => messages.iter().map(|parts| challenge(parts).to_bytes()).collect(),
         }
     }
 
@@ -111,9 +120,9 @@ impl Kernel {
     }
 
     /// The encoded sums of a multiple of the base point and one of a key each.
-    pub(super) fn encodings<const BASE: usize, const KEY: usize>(
+    pub(super) fn encodings<const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
         self,
-        terms: &[Terms<BASE, KEY>],
+        terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
     ) -> Vec<[u8; 32]> {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -123,10 +132,6 @@ impl Kernel {
             _ => encode(&one_by_one(terms.len(), |at, steps| terms[at].write_steps(steps))),
         }
     }
-}
-
-fn challenge(parts: &[&[u8]; 3]) -> [u8; 32] {
-    single::reduced(&single::hash(parts))
 }
 
 /// The hashes, `N` at a time where as many messages that follow each other take as many blocks.
@@ -143,16 +148,16 @@ fn challenges_side_by_side<const N: usize>(
         if group.len() == N && padded.iter().all(|other| other.len() == padded[0].len()) {
             challenges.extend(side_by_side(padded.each_ref().map(Vec::as_slice)));
         } else {
-            challenges.extend(group.iter().map(challenge));
+            challenges.extend(group.iter().map(|parts| challenge(parts).to_bytes()));
         }
     }
     challenges
 }
 
 /// The encodings, `N` at a time; few that are left over share the lanes, which is sooner done.
-fn encodings_side_by_side<const N: usize, const BASE: usize, const KEY: usize>(
-    terms: &[Terms<BASE, KEY>],
-    encodings: impl Fn(&[Terms<BASE, KEY>]) -> Vec<[u8; 32]>,
+fn encodings_side_by_side<const N: usize, const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
+    terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
+    encodings: impl Fn(&[Terms<BASE_WIDTH, KEY_WIDTH>]) -> Vec<[u8; 32]>,
     sum: impl Fn(&Steps) -> [Point; N],
 ) -> Vec<[u8; 32]> {
     let rest = terms.len() % N;

@@ -6,7 +6,7 @@ use curve25519_dalek::traits::IsIdentity;
 use sha2::{Digest, Sha512};
 
 use super::Claim;
-use crate::key::{PublicKey, Signature};
+use crate::key::Signature;
 
 /// The order of the base point, `2^252 + 27742317777372353535851937790883648493` (RFC 8032 section
 /// 5.1), little endian.
@@ -21,7 +21,7 @@ pub(super) fn holds(claim: &Claim) -> bool {
         let a = CompressedEdwardsY(*claim.key).decompress()?;
         let (r_bytes, s) = split(claim.signature)?;
         let r = CompressedEdwardsY(r_bytes).decompress()?;
-        let k = challenge(&r_bytes, claim.key, claim.message);
+        let k = challenge(&[&r_bytes, claim.key, claim.message]);
         Some(equation_holds(&a, &r, &s, &k))
     };
     verdict().unwrap_or(false)
@@ -46,23 +46,13 @@ pub(super) fn is_below_order(scalar: &[u8; 32]) -> bool {
     scalar.iter().rev().lt(ORDER.iter().rev())
 }
 
-/// `k`, over the bytes as they were received.
-pub(super) fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
-    Scalar::from_bytes_mod_order_wide(&hash(&[r, key, message]))
-}
-
-/// A hash modulo the group order, little endian.
-pub(super) fn reduced(hash: &[u8; 64]) -> [u8; 32] {
-    Scalar::from_bytes_mod_order_wide(hash).to_bytes()
-}
-
-/// The SHA-512 hash of the parts one after the other.
-pub(super) fn hash(parts: &[&[u8]; 3]) -> [u8; 64] {
+/// `k`, over the bytes of `R`, key and message as they were received.
+pub(super) fn challenge(parts: &[&[u8]; 3]) -> Scalar {
     let mut hasher = Sha512::new();
     for part in parts {
         hasher.update(part);
     }
-    hasher.finalize().into()
+    Scalar::from_bytes_mod_order_wide(&hasher.finalize().into())
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use super::table::Table;
 
 /// `[s]B` and `[k]A`, from tables of both points; scalars are little endian, below `2^253`.
 #[derive(Clone, Copy)]
-pub struct Terms<'a, const BASE: usize, const KEY: usize> {
-    pub base: &'a Table<BASE>,
+pub struct Terms<'a, const BASE_WIDTH: usize, const KEY_WIDTH: usize> {
+    pub base: &'a Table<BASE_WIDTH>,
     pub s: &'a [u8; 32],
-    pub key: &'a Table<KEY>,
+    pub key: &'a Table<KEY_WIDTH>,
     pub k: &'a [u8; 32],
 }
 
-impl<'a, const BASE: usize, const KEY: usize> Terms<'a, BASE, KEY> {
+impl<'a, const BASE_WIDTH: usize, const KEY_WIDTH: usize> Terms<'a, BASE_WIDTH, KEY_WIDTH> {
     /// Write all steps of this sum.
     pub fn write_steps(&self, steps: &mut Steps<'a>) {
         self.base.write_steps(self.s, steps);
