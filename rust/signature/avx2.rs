@@ -36,6 +36,15 @@ pub fn sum(steps: &Steps) -> [Point; LANES] {
     unsafe { sum_with_avx2(steps) }
 }
 
+/// The encoding of each sum.
+pub fn encodings<const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
+    terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
+) -> Vec<[u8; 32]> {
+    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { encodings_with_avx2(terms) }
+}
+
 /// The first multiples of the addend of each lane, the lowest first.
 pub fn multiples(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]> {
     assert!(is_present(), "kernel avx2 was chosen on a processor without it");
@@ -55,18 +64,11 @@ fn sum_with_avx2(steps: &Steps) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
 }
 
-/// The encoding of each sum.
-pub fn encodings<const BASE: usize, const KEY: usize>(terms: &[Terms<BASE, KEY>]) -> Vec<[u8; 32]> {
-    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
-    // SAFETY: the processor has the instructions that the function asks for.
-    unsafe { encodings_with_avx2(terms) }
-}
-
 #[target_feature(enable = "avx2,fma")]
-fn encodings_with_avx2<const BASE: usize, const KEY: usize>(
-    terms: &[Terms<BASE, KEY>],
+fn encodings_with_avx2<const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
+    terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
 ) -> Vec<[u8; 32]> {
-    encoding::encodings::<LANES, BASE, KEY, Vector>(terms)
+    encoding::encodings::<LANES, BASE_WIDTH, KEY_WIDTH, Vector>(terms)
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -79,8 +81,8 @@ fn multiples_with_avx2(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; 
     sum::multiples::<LANES, Vector>(addends, count)
 }
 
-/// Values of this type are only made beneath `sum` and `multiples`, and in tests where the
-/// instructions are.
+/// Values of this type are only made beneath the functions above, which ask for the instructions,
+/// and in tests where these are.
 #[derive(Clone, Copy)]
 pub(super) struct Vector(__m256i);
 
@@ -147,16 +149,16 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn rotated(self, bits: i32) -> Self {
+    fn rotated(self, bits: u32) -> Self {
         Self(unsafe {
-            let (right, left) = (_mm_cvtsi32_si128(bits), _mm_cvtsi32_si128(64 - bits));
-            _mm256_or_si256(_mm256_srl_epi64(self.0, right), _mm256_sll_epi64(self.0, left))
+            let left = _mm_cvtsi32_si128(64 - bits.cast_signed());
+            _mm256_or_si256(self.shifted(bits).0, _mm256_sll_epi64(self.0, left))
         })
     }
 
     #[inline(always)]
-    fn shifted<const COUNT: u32>(self) -> Self {
-        Self(unsafe { _mm256_srl_epi64(self.0, _mm_cvtsi32_si128(COUNT.cast_signed())) })
+    fn shifted(self, bits: u32) -> Self {
+        Self(unsafe { _mm256_srl_epi64(self.0, _mm_cvtsi32_si128(bits.cast_signed())) })
     }
 
     #[inline(always)]

@@ -58,12 +58,12 @@ macro_rules! plain_lanes {
                 Self(std::array::from_fn(|lane| self.0[lane] ^ other.0[lane]))
             }
 
-            fn rotated(self, bits: i32) -> Self {
-                Self(self.0.map(|value| value.rotate_right(bits.cast_unsigned())))
+            fn rotated(self, bits: u32) -> Self {
+                Self(self.0.map(|value| value.rotate_right(bits)))
             }
 
-            fn shifted<const COUNT: u32>(self) -> Self {
-                Self(self.0.map(|value| value >> COUNT))
+            fn shifted(self, bits: u32) -> Self {
+                Self(self.0.map(|value| value >> bits))
             }
 
             fn above_limb(self) -> Self {

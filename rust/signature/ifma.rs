@@ -7,8 +7,8 @@ use std::arch::x86_64::{
     _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_madd52hi_epu64,
     _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_maskz_loadu_epi64, _mm512_mullo_epi64,
     _mm512_rorv_epi64, _mm512_set1_epi64, _mm512_shuffle_epi8, _mm512_shuffle_i64x2,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_srli_epi64, _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers, to_bytes};
@@ -36,6 +36,15 @@ pub fn sum(steps: &Steps) -> [Point; LANES] {
     unsafe { sum_with_ifma(steps) }
 }
 
+/// The encoding of each sum.
+pub fn encodings<const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
+    terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
+) -> Vec<[u8; 32]> {
+    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { encodings_with_ifma(terms) }
+}
+
 /// The first multiples of the addend of each lane, the lowest first.
 pub fn multiples(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; LANES]> {
     assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
@@ -55,18 +64,11 @@ fn sum_with_ifma(steps: &Steps) -> [Point; LANES] {
     sum::sum::<LANES, Vector>(steps)
 }
 
-/// The encoding of each sum.
-pub fn encodings<const BASE: usize, const KEY: usize>(terms: &[Terms<BASE, KEY>]) -> Vec<[u8; 32]> {
-    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
-    // SAFETY: the processor has the instructions that the function asks for.
-    unsafe { encodings_with_ifma(terms) }
-}
-
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
-fn encodings_with_ifma<const BASE: usize, const KEY: usize>(
-    terms: &[Terms<BASE, KEY>],
+fn encodings_with_ifma<const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
+    terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
 ) -> Vec<[u8; 32]> {
-    encoding::encodings::<LANES, BASE, KEY, Vector>(terms)
+    encoding::encodings::<LANES, BASE_WIDTH, KEY_WIDTH, Vector>(terms)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
@@ -79,8 +81,8 @@ fn multiples_with_ifma(addends: [&Addend; LANES], count: usize) -> Vec<[Addend; 
     sum::multiples::<LANES, Vector>(addends, count)
 }
 
-/// Values of this type are only made beneath `sum` and `multiples`, and in tests where the
-/// instructions are.
+/// Values of this type are only made beneath the functions above, which ask for the instructions,
+/// and in tests where these are.
 #[derive(Clone, Copy)]
 pub(super) struct Vector(__m512i);
 
@@ -142,13 +144,13 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
-    fn rotated(self, bits: i32) -> Self {
+    fn rotated(self, bits: u32) -> Self {
         Self(unsafe { _mm512_rorv_epi64(self.0, _mm512_set1_epi64(i64::from(bits))) })
     }
 
     #[inline(always)]
-    fn shifted<const COUNT: u32>(self) -> Self {
-        Self(unsafe { _mm512_srli_epi64::<COUNT>(self.0) })
+    fn shifted(self, bits: u32) -> Self {
+        Self(unsafe { _mm512_srlv_epi64(self.0, _mm512_set1_epi64(i64::from(bits))) })
     }
 
     #[inline(always)]

@@ -44,10 +44,10 @@ pub trait Lanes<const N: usize>: Copy {
     fn xor(self, other: Self) -> Self;
 
     /// The value with its bits moved down, and those that fall off come back above.
-    fn rotated(self, bits: i32) -> Self;
+    fn rotated(self, bits: u32) -> Self;
 
     /// The value with its bits moved down.
-    fn shifted<const COUNT: u32>(self) -> Self;
+    fn shifted(self, bits: u32) -> Self;
 
     /// The value without its lowest 51 bits, moved down.
     fn above_limb(self) -> Self;
@@ -95,7 +95,7 @@ pub trait FusedMultiplyAdd<const N: usize>: Lanes<N> {
 pub fn bits<const N: usize, L: Lanes<N>>(parts: &[L], width: usize, at: usize, count: usize) -> L {
     let (part, shift) = (at / width, at % width);
     let (mask, here) = (u64::MAX >> (64 - count), width - shift);
-    let low = parts[part].rotated(shift as i32);
+    let low = parts[part].rotated(shift as u32);
     if here >= count {
         return low.and(L::splat(mask));
     }
@@ -104,7 +104,7 @@ pub fn bits<const N: usize, L: Lanes<N>>(parts: &[L], width: usize, at: usize, c
     if part + 1 == parts.len() {
         return low;
     }
-    low.plus(parts[part + 1].rotated(64 - here as i32).and(L::splat(mask & !from_here)))
+    low.plus(parts[part + 1].rotated(64 - here as u32).and(L::splat(mask & !from_here)))
 }
 
 /// Words of each lane, the lowest first, as bytes little endian.
@@ -470,8 +470,11 @@ pub(super) mod tests {
                     f.and(g),
                     f.above_limb(),
                     f.xor(g),
+                    f.rotated(0),
                     f.rotated(41),
-                    g.shifted::<7>(),
+                    g.shifted(7),
+                    f.minus(g).shifted(44),
+                    f.minus(g).shifted(52),
                     f.times_19(),
                     f.plus_19_times(small),
                     f.minus(g).above_limb(),
@@ -483,14 +486,42 @@ pub(super) mod tests {
                     p.and(q),
                     p.above_limb(),
                     p.xor(q),
+                    p.rotated(0),
                     p.rotated(41),
-                    q.shifted::<7>(),
+                    q.shifted(7),
+                    p.minus(q).shifted(44),
+                    p.minus(q).shifted(52),
                     p.times_19(),
                     p.plus_19_times(want_small),
                     p.minus(q).above_limb(),
                 ];
                 assert_eq!(got.map(L::store), want.map(Plain::store));
             }
+        }
+    }
+
+    /// Factors of 52 bits and beyond, whose upper bits are not looked at, and all sorts of summands.
+    fn multiplies_and_adds_as_emulated<const N: usize, L, Plain>()
+    where
+        L: Lanes<N> + MultiplyAdd,
+        Plain: Lanes<N> + MultiplyAdd,
+    {
+        let factors = [0, 1, MASK, MASK + 1, (1 << 52) - 1, (1 << 52) | 3, u64::MAX];
+        let mut values: Vec<u64> = factors.to_vec();
+        values.extend(elements().concat().iter().map(|limb| limb.wrapping_mul(0x9e37_79b9)));
+        for three in values.windows(3 * N) {
+            let three = [&three[..N], &three[N..2 * N], &three[2 * N..]]
+                .map(|values| std::array::from_fn(|lane| values[lane]));
+            let ([sum, f, g], [want_sum, p, q]) =
+                (three.each_ref().map(L::load), three.each_ref().map(Plain::load));
+            assert_eq!(sum.madd52lo(f, g).store(), want_sum.madd52lo(p, q).store());
+            assert_eq!(sum.madd52hi(f, g).store(), want_sum.madd52hi(p, q).store());
+        }
+        for (f, g) in factors.iter().flat_map(|f| factors.map(|g| (*f, g))) {
+            let ([sum, f, g], [want_sum, p, q]) =
+                ([g, f, g].map(L::splat), [g, f, g].map(Plain::splat));
+            assert_eq!(sum.madd52lo(f, g).store(), want_sum.madd52lo(p, q).store());
+            assert_eq!(sum.madd52hi(f, g).store(), want_sum.madd52hi(p, q).store());
         }
     }
 
@@ -533,6 +564,7 @@ pub(super) mod tests {
             return println!("skipped: this processor has no AVX-512 IFMA");
         }
         are_as_emulated::<{ ifma::LANES }, ifma::Vector, Integers>();
+        multiplies_and_adds_as_emulated::<{ ifma::LANES }, ifma::Vector, Integers>();
         is_the_field::<{ ifma::LANES }, ifma::Vector>();
     }
 }

@@ -78,7 +78,7 @@ pub fn reduce<const N: usize, L: Lanes<N> + MultiplyAdd>(words: &[L; 8]) -> [L; 
     }
     carry(&mut second);
     // Of the last limb, what is above 2^252 has 13 bits.
-    let above = second[4].shifted::<44>();
+    let above = second[4].shifted(44);
     second[4] = second[4].and(L::splat((1 << 44) - 1));
     let product: [L; 4] = self::product(&[above], &C);
     let mut third = [L::splat(0); 5];
@@ -89,16 +89,16 @@ pub fn reduce<const N: usize, L: Lanes<N> + MultiplyAdd>(words: &[L; 8]) -> [L; 
         }
     }
     carry(&mut third);
-    // Below 2^252 and the order: the order is taken away at most once.
+    // Below the sum of 2^252 and the order: the order is taken away at most once.
     let mut less = third;
     for at in 0..5 {
         less[at] = third[at].plus(L::splat(BELOW_TOP[at]));
     }
     carry(&mut less);
-    let is_less = L::splat(0).minus(less[4].shifted::<52>());
+    let reaches_order = L::splat(0).minus(less[4].shifted(52));
     less[4] = less[4].and(L::splat(MASK));
     for at in 0..5 {
-        third[at] = third[at].xor(third[at].xor(less[at]).and(is_less));
+        third[at] = third[at].xor(third[at].xor(less[at]).and(reaches_order));
     }
     let mut reduced = [L::splat(0); 4];
     for (at, word) in reduced.iter_mut().enumerate() {
@@ -128,7 +128,7 @@ fn product<const N: usize, const FACTOR: usize, const SUM: usize, L: Lanes<N> + 
 #[inline(always)]
 fn carry<const N: usize, const LIMBS: usize, L: Lanes<N>>(limbs: &mut [L; LIMBS]) {
     for at in 1..LIMBS {
-        limbs[at] = limbs[at].plus(limbs[at - 1].shifted::<52>());
+        limbs[at] = limbs[at].plus(limbs[at - 1].shifted(52));
         limbs[at - 1] = limbs[at - 1].and(L::splat(MASK));
     }
 }
@@ -138,6 +138,8 @@ mod tests {
     use curve25519_dalek::scalar::Scalar;
 
     use super::super::emulated::Integers;
+    #[cfg(target_arch = "x86_64")]
+    use super::super::ifma;
     use super::*;
 
     /// Beside multiples of the order, where a limb is full or empty, and drawn at random.
@@ -199,6 +201,10 @@ mod tests {
     #[test]
     fn integers_are_reduced_as_another_implementation_reduces_them() {
         judged(through::<8, Integers>);
+        #[cfg(target_arch = "x86_64")]
+        if ifma::is_present() {
+            judged(through::<{ ifma::LANES }, ifma::Vector>);
+        }
     }
 
     #[test]

@@ -88,8 +88,8 @@ fn compress<const N: usize, L: Lanes<N>>(state: &mut [L; 8], mut words: [L; 16])
         for at in 0..16 {
             if sixteen > 0 {
                 let (early, late) = (words[(at + 1) % 16], words[(at + 14) % 16]);
-                let early = early.rotated(1).xor(early.rotated(8)).xor(early.shifted::<7>());
-                let late = late.rotated(19).xor(late.rotated(61)).xor(late.shifted::<6>());
+                let early = early.rotated(1).xor(early.rotated(8)).xor(early.shifted(7));
+                let late = late.rotated(19).xor(late.rotated(61)).xor(late.shifted(6));
                 words[at] = words[at].plus(early).plus(words[(at + 9) % 16]).plus(late);
             }
             let constant = L::splat(ROUNDS[16 * sixteen + at]);

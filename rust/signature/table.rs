@@ -81,11 +81,11 @@ impl<const WIDTH: usize> Table<WIDTH> {
             }
             let sum = L::splat(halves[at]).plus(carried);
             limbs[at] = sum.and(L::splat((1 << scalar::BITS) - 1));
-            carried = sum.shifted::<{ scalar::BITS as u32 }>();
+            carried = sum.shifted(scalar::BITS as u32);
         }
         for place in 0..Self::PLACES {
             let digit = bits(&limbs, scalar::BITS, place * WIDTH, WIDTH);
-            let highest = digit.rotated(WIDTH as i32 - 1).and(L::splat(1));
+            let highest = digit.rotated(WIDTH as u32 - 1).and(L::splat(1));
             let opposite = highest.minus(L::splat(1));
             let distance = digit.minus(L::splat(Self::HALF as u64)).xor(opposite).minus(opposite);
             let distance = distance.store();
