@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from ledgercore import Ledger, UnavailableError
+from ledgercore import Ledger, SigningKey, UnavailableError
 from ledgercore.threads import OwnLock
 from ledgercore.vault import Vault
 
@@ -66,6 +66,35 @@ def test_a_child_cannot_use_what_its_parent_opened(path: Path) -> None:
                 ledger.append(b"another")
 
         assert run_in_child(work) == 0
+
+
+class CountingKey:
+    """A signer that counts what it signed."""
+
+    def __init__(self) -> None:
+        self._key = SigningKey(bytes(32))
+        self.public_key = self._key.public_key
+        self.count = 0
+
+    def sign(self, message: bytes) -> bytes:
+        self.count += 1
+        return self._key.sign(message)
+
+
+def test_a_child_signs_nothing_for_the_ledger_of_its_parent(tmp_path: Path) -> None:
+    key = CountingKey()
+    with Ledger.create(tmp_path / "a.ledger", origin="fork.example", key=key) as ledger:
+        ledger.append(b"x")  # the position of the next record is known now, and read no more
+
+        def work() -> None:
+            signed = key.count
+            for append in (lambda: ledger.append(b"x"), lambda: ledger.append_many([b"x", b"y"])):
+                with pytest.raises(UnavailableError, match="open it anew in this one"):
+                    append()
+            assert key.count == signed
+
+        assert run_in_child(work) == 0
+        ledger.append(b"x")
 
 
 @contextmanager

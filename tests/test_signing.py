@@ -74,7 +74,7 @@ def test_a_block_is_signed_alike_wherever_the_key_is() -> None:
         ANCHOR.verify_block(BLOCK.encode(), other)
 
 
-def test_a_block_that_was_just_verified_vouches_for_no_other() -> None:
+def test_a_note_vouches_for_one_header_and_is_read_to_the_letter() -> None:
     note = keys.sign_checkpoint(ANCHOR.checkpoint(BLOCK), KEY)
     other = Block(
         height=BLOCK.height,

@@ -32,15 +32,14 @@ class OwnLock:
 
     def check(self) -> None:
         """Raise ``UnavailableError`` in any other process."""
-        if process_id() != self._process:
+        if self.is_foreign:
             raise UnavailableError(
                 f"{self._what} was opened in process {self._process}: open it anew in this one"
             )
 
     def acquire(self) -> None:
         """Wait for the other threads of this process; raises as ``check`` does."""
-        if process_id() != self._process:
-            self.check()
+        self.check()
         self._lock.acquire()
 
     def release(self) -> None:

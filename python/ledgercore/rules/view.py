@@ -3,7 +3,7 @@
 A view stands over a loader of encoded states, or over another view. It holds decoded states and
 encodes each changed one once, in ``changes``; ``touches`` says which records touched which objects.
 A fork that is not merged leaves nothing behind, so a refused record does not either. A view is for
-one thread.
+one thread at a time.
 """
 
 from __future__ import annotations
