@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,25 +46,24 @@ def flipped_text(text: str, choose: random.Random) -> str:
 Hook = Callable[[pytest.MonkeyPatch, Ledger, random.Random], None]
 
 
-def draft_once(
+def change_draft(
     patch: pytest.MonkeyPatch,
     leaves: Callable[[bytes], bytes] = lambda leaves: leaves,
     block: Callable[[Block], Block] = lambda block: block,
 ) -> None:
-    """Change what the first draft of a block is made from, or its header; not the second."""
-    draft, made = commit_module._draft, []
+    """Change what the draft of a block is made from, or its header; not the second look."""
+    draft = commit_module.draft_block
 
-    def change_and_draft(head: Any, given: bytes, states: Any, time_ms: int) -> Any:
-        if made:
-            return draft(head, given, states, time_ms)
-        made.append(draft(head, leaves(given), states, time_ms))
-        return made[0]._replace(block=block(made[0].block))
+    def change_and_draft(store: Any, head: Any, batch: Any, states: Any, time_ms: int) -> Any:
+        changed: Any = SimpleNamespace(leaf_hashes=lambda: leaves(batch.leaf_hashes()))
+        made = draft(store, head, changed, states, time_ms)
+        return made._replace(block=block(made.block))
 
-    patch.setattr(commit_module, "_draft", change_and_draft)
+    patch.setattr(commit_module, "draft_block", change_and_draft)
 
 
 def hash_to_tree(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    draft_once(patch, leaves=lambda leaves: flipped(leaves, choose))
+    change_draft(patch, leaves=lambda leaves: flipped(leaves, choose))
 
 
 def tree_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -87,19 +87,29 @@ def flipped_block(block: Block, choose: random.Random) -> Block:
 
 
 def tree_to_header(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    draft_once(patch, block=lambda block: flipped_block(block, choose))
+    change_draft(patch, block=lambda block: flipped_block(block, choose))
+
+
+class FlippingAnchor:
+    """An anchor, of whose checkpoints each has a bit flipped."""
+
+    def __init__(self, anchor: Anchor, choose: random.Random) -> None:
+        self._anchor = anchor
+        self._choose = choose
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._anchor, name)
+
+    def checkpoint(self, block: Block) -> Checkpoint:
+        made = self._anchor.checkpoint(block)
+        names = ["origin", "size", "root", "height", "block_hash", "state_root"]
+        fields = {name: getattr(made, name) for name in names}
+        name = self._choose.choice(["root", "state_root", "block_hash"])
+        return Checkpoint(**{**fields, name: flipped(fields[name], self._choose)})
 
 
 def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    make = commit_module._checkpoint
-    names = ["origin", "size", "root", "height", "block_hash", "state_root"]
-
-    def make_and_flip(anchor: Anchor, block: Block) -> Checkpoint:
-        fields = {name: getattr(make(anchor, block), name) for name in names}
-        name = choose.choice(["root", "state_root", "block_hash"])
-        return Checkpoint(**{**fields, name: flipped(fields[name], choose)})
-
-    patch.setattr(commit_module, "_checkpoint", make_and_flip)
+    patch.setattr(ledger._reader, "anchor", FlippingAnchor(ledger._reader.anchor, choose))
 
 
 def checkpoint_to_signature(
@@ -260,7 +270,7 @@ def test_the_control_run_signs_a_flipped_bit(
 
     with Ledger.open(path, key=KEY) as ledger:
         hash_to_tree(monkeypatch, ledger, choose)
-        draft = commit_module._draft
+        draft = commit_module.draft_block
         blocks: list[Block] = []
 
         def remember(*arguments: Any) -> Any:
@@ -268,7 +278,7 @@ def test_the_control_run_signs_a_flipped_bit(
             blocks.append(made.block)
             return made
 
-        monkeypatch.setattr(commit_module, "_draft", remember)
+        monkeypatch.setattr(commit_module, "draft_block", remember)
         monkeypatch.setattr(commit_module, "_look_again", lambda *arguments: blocks[-1])
         ledger.append_many([b"payload"])
     monkeypatch.undo()

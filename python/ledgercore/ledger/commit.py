@@ -1,7 +1,7 @@
-"""Commit one block: store it, look at it again, take its signature, make it durable.
+"""Commit one block: store it, look at it again, sign it, make it durable.
 
 One transaction. What was written is read back, and everything that the checkpoint will state is
-made again from it before a signature is stored; then the signed checkpoint is read back too. Any
+made again from it before it is signed; then the signed checkpoint is read back too. Any
 difference is a ``CorruptError`` with what was got and what was wanted, and nothing is left. A crash
 before the commit leaves the ledger as it was; after it, the block is whole.
 """
@@ -100,7 +100,7 @@ def commit_block(
         again = block if held else _look_again(store, head, hashes, keys, states, time_ms)
         if again != block:
             raise _mismatch(height, "header", again.encode(), header)
-        checkpoint = _checkpoint(anchor, again)
+        checkpoint = anchor.checkpoint(again)
         note = sign(checkpoint)
         store.add_header(height, first_index, header, note, keys)
         _look_at_header(store, anchor, again, checkpoint)
@@ -114,10 +114,7 @@ def draft_block(
 ) -> Draft:
     """The next block, and what it leads to; nothing is stored."""
     fill_pages(store, head.states, [name for name, _ in states])
-    return _draft(head, batch.leaf_hashes(), states, time_ms)
-
-
-def _draft(head: Head, leaves: bytes, states: States, time_ms: int) -> Draft:
+    leaves = batch.leaf_hashes()
     return Draft(*head.block.next(head.frontier, head.states, leaves, states, time_ms))
 
 
@@ -204,10 +201,6 @@ def _kept_states(
 
 def _extend_runs(store: Store, head: Head, ids: bytes) -> Runs:
     return extend_runs(head.checkpoint.size, head.recent, ids, partial(read_run, store))
-
-
-def _checkpoint(anchor: Anchor, block: Block) -> Checkpoint:
-    return anchor.checkpoint(block)
 
 
 def _look_at_header(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:
