@@ -424,6 +424,28 @@ pub(super) mod tests {
         }
     }
 
+    /// What each operation makes of two elements' limbs and a small value.
+    fn operations<const N: usize, L: Lanes<N>>(f: L, g: L, small: L) -> Vec<[u64; N]> {
+        let difference = f.minus(g);
+        let made = [
+            f,
+            f.plus(g),
+            difference,
+            f.and(g),
+            f.above_limb(),
+            f.xor(g),
+            f.rotated(0),
+            f.rotated(41),
+            g.shifted(7),
+            difference.shifted(44),
+            difference.shifted(52),
+            difference.above_limb(),
+            f.times_19(),
+            f.plus_19_times(small),
+        ];
+        made.iter().map(|lanes| lanes.store()).collect()
+    }
+
     /// Every operation of a processor's lanes does what the emulated ones do.
     fn are_as_emulated<const N: usize, L: Lanes<N>, Plain: Lanes<N>>() {
         let elements = elements();
@@ -463,44 +485,12 @@ pub(super) mod tests {
                 let (p, q) = (want_left[at], want_right[at]);
                 let small = L::splat((1 << 13) + at as u64);
                 let want_small = Plain::splat((1 << 13) + at as u64);
-                let got = [
-                    f,
-                    f.plus(g),
-                    f.minus(g),
-                    f.and(g),
-                    f.above_limb(),
-                    f.xor(g),
-                    f.rotated(0),
-                    f.rotated(41),
-                    g.shifted(7),
-                    f.minus(g).shifted(44),
-                    f.minus(g).shifted(52),
-                    f.times_19(),
-                    f.plus_19_times(small),
-                    f.minus(g).above_limb(),
-                ];
-                let want = [
-                    p,
-                    p.plus(q),
-                    p.minus(q),
-                    p.and(q),
-                    p.above_limb(),
-                    p.xor(q),
-                    p.rotated(0),
-                    p.rotated(41),
-                    q.shifted(7),
-                    p.minus(q).shifted(44),
-                    p.minus(q).shifted(52),
-                    p.times_19(),
-                    p.plus_19_times(want_small),
-                    p.minus(q).above_limb(),
-                ];
-                assert_eq!(got.map(L::store), want.map(Plain::store));
+                assert_eq!(operations(f, g, small), operations(p, q, want_small));
             }
         }
     }
 
-    /// Factors of 52 bits and beyond, whose upper bits are not looked at, and all sorts of summands.
+    /// Factors of 52 bits and beyond, whose upper bits are not looked at, and summands.
     fn multiplies_and_adds_as_emulated<const N: usize, L, Plain>()
     where
         L: Lanes<N> + MultiplyAdd,
