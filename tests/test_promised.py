@@ -168,6 +168,29 @@ def test_no_key_is_released_of_what_was_signed_to_have_none(town: Town) -> None:
     assert status(town, intent) == "VOIDED"
 
 
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize("end", ["DECLINED", "ERASED", "forgotten"])
+def test_no_key_is_released_of_what_is_over(town: Town, end: str, opened: bool) -> None:
+    (intent, place), (other, beside) = admitted(town), admitted(town)
+    provider, consumer = town.parties.provider, town.parties.consumer
+    if opened:
+        consumer.open(provider.delivery(intent), provider.release(intent, place))
+    if end == "DECLINED":
+        town.accept([consumer.decline(intent, RefusedError("E_SCOPE", "another firm's"))])
+    elif end == "ERASED":
+        town.accept([erase(town, intent, "subject-asked")])
+    else:  # its vault is of before, and was not resumed
+        town.accept([consumer.acknowledge(intent)])
+        with mock.patch.object(Vault, "erase"):
+            town.accept([forget(town, intent, "acknowledged")])
+
+    withheld, released = provider.release_all([(intent, place), (other, beside)])
+
+    assert isinstance(withheld, RefusedError) and withheld.code == "E_EXCHANGE_STATE"
+    assert withheld.message == f"exchange is {end}, key is withheld"
+    assert not isinstance(released, RefusedError)
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_what_was_released_is_not_voided_by_an_older_draft(town: Town, restarted: bool) -> None:
     (intent, place), (other, beside) = admitted(town), admitted(town)

@@ -300,8 +300,8 @@ def test_a_stream_is_exchanged_received_opened_and_erased(town: Town, tmp_path: 
                     receiver.finish()
         assert receiver.next == receiver.manifest.chunks == 3
     with paths[2].open("rb") as received:
-        output = io.BytesIO()
-        consumer.open_stream(delivery, provider.release(intent, place), received, output)
+        output, release = io.BytesIO(), provider.release(intent, place)
+        consumer.open_stream(delivery, release, received, output)
         town.accept([consumer.acknowledge(intent)])
         assert output.getvalue() == content
         with consumer.stream(delivery, received) as reader:
@@ -317,7 +317,7 @@ def test_a_stream_is_exchanged_received_opened_and_erased(town: Town, tmp_path: 
         with pytest.raises(UntrustedError, match="no key is kept for the stream"):
             consumer.stream(delivery, received)
         with pytest.raises(UntrustedError):
-            consumer.open_stream(delivery, provider.release(intent, place), received)
+            consumer.open_stream(delivery, release, received)
         assert consumer.certify_erasure([intent])
 
 

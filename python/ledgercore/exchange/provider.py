@@ -303,9 +303,9 @@ class Provider(Party):
 
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
         revoked since or has expired: then the key is withheld although the admit stands. So it is,
-        with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back, and
-        once a ``void`` of it was signed here, and with ``E_AUTHORISATION`` where a token-like
-        schema is authorised no more.
+        with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back,
+        once it was declined, erased or forgotten, and once a ``void`` of it was signed here, and
+        with ``E_AUTHORISATION`` where a token-like schema is authorised no more.
         """
         (release,) = self.release_all([(intent, admit)])
         if isinstance(release, RefusedError):
@@ -361,7 +361,7 @@ class Provider(Party):
         """Why a key is not given out as the ledger stands now."""
         now_ms = self._now_ms()
         try:
-            _check_in_time(state, now_ms)
+            _check_wanted(state, now_ms)
             consent = self._consent(state.consent)
             _check_covered(consent, now_ms)
             _check_named(consent, state)
@@ -501,11 +501,13 @@ def _check_unvoided(intent: bytes, voided: Container[bytes]) -> None:
         refuse("E_EXCHANGE_STATE", "exchange was voided here: key is withheld", intent)
 
 
-def _check_in_time(state: ExchangeState, now_ms: int) -> None:
-    """Withhold the key where the consumer may say that none came."""
+def _check_wanted(state: ExchangeState, now_ms: int) -> None:
+    """Withhold the key of what is over, and where the consumer may say that none came."""
     status = exchange_status_at(state, now_ms)
-    if status in ("OVERDUE", "TIMED_OUT", "VOIDED"):
+    if status in ("OVERDUE", "TIMED_OUT", "VOIDED", "DECLINED", "ERASED"):
         refuse("E_EXCHANGE_STATE", f"exchange is {status}, key is withheld")
+    if state.forgotten:  # signed here, though a restored vault may still have the key
+        refuse("E_EXCHANGE_STATE", "exchange is forgotten, key is withheld")
 
 
 def _check_covered(consent: ConsentState, now_ms: int) -> None:
