@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -24,7 +25,7 @@ from ledgercore.exchange import (
 )
 from ledgercore.exchange.content import released_name
 from ledgercore.exchange.messages import Delivery, Release
-from ledgercore.exchange.sealing import open_payload
+from ledgercore.exchange.sealing import open_payload, seal_payload
 from ledgercore.keyfile import load_key
 from ledgercore.ledger import Ledger
 from ledgercore.vault import Vault
@@ -166,6 +167,34 @@ def test_no_key_is_released_of_what_was_signed_to_have_none(town: Town) -> None:
 
     town.accept([draft])
     assert status(town, intent) == "VOIDED"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_sealed_while_another_process_answers_and_voids_is_not_kept(
+    town: Town, streamed: bool
+) -> None:
+    fields = FIELDS[:1] if streamed else FIELDS
+    intent, request = town.intend(town.consent(), *fields)
+    provider, home = town.parties.provider, "ledgercore.exchange.provider.seal_payload"
+    other = again(town)
+    other._source = provider._source
+
+    def seal(*args: object) -> bytes:
+        with mock.patch(home, seal_payload):
+            town.accept(other.answer([(intent, request)]))
+            town.accept([other.void(intent, "E_SCOPE")])
+        return seal_payload(*args)  # type: ignore[arg-type]  # as they came
+
+    with mock.patch(home, seal):
+        if streamed:
+            files = io.BytesIO(b"content"), io.BytesIO(), io.BytesIO()
+            draft = provider.answer_stream(intent, request, *files)
+        else:
+            (draft,) = provider.answer([(intent, request)])
+
+    assert draft.body == records.ExchangeRefuse(intent, "E_EXCHANGE_STATE")
+    assert provider._vault.names(f"exchange/{intent.hex()}/") == []
+    other._vault.close()
 
 
 @pytest.mark.parametrize("opened", [False, True])

@@ -104,6 +104,9 @@ KEY_LIFETIME_MS = 24 * 3_600_000
 Values = Mapping[str, Value]
 """One subject's data: a value, or the code of why it is missing, by field."""
 
+_Answer = tuple[Draft, list[tuple[str, bytes]]]
+"""What an intent is answered with, and what the vault keeps for it."""
+
 
 @typed_methods
 class Provider(Party):
@@ -172,26 +175,51 @@ class Provider(Party):
         """Admit or refuse each intent, by its id and the request behind it.
 
         What is admitted is sealed and kept: ``delivery`` gives it, ``release`` its key. Answer
-        again after a crash: whichever admit is then ordered, what it admitted can be opened.
+        again after a crash: whichever admit is then ordered, what it admitted can be opened. An
+        intent that another process answered meanwhile is refused, and nothing is kept for it.
         """
-        drafts, items = [], []
+        answers: list[tuple[bytes, _Answer]] = []
         for intent, request in intents:
             try:
                 terms = self._check(intent, request)
-                draft, kept = self._seal(intent, request, terms)
-                items += kept
+                answers.append((intent, self._seal(intent, request, terms)))
             except RefusedError as refusal:
-                draft = Draft(self._key, ExchangeRefuse(intent, refusal.code))
-            drafts.append(draft)
-        self._vault.store(items)
+                answers.append((intent, self._refuse(intent, refusal)))
+        return self._keep_sealed(answers)
+
+    def _refuse(self, intent: bytes, refusal: RefusedError) -> _Answer:
+        return Draft(self._key, ExchangeRefuse(intent, refusal.code)), []
+
+    def _keep_sealed(self, answers: Sequence[tuple[bytes, _Answer]]) -> list[Draft]:
+        """The drafts, with what they admit kept, unless another process answered meanwhile.
+
+        It may have voided the exchange since: what is stored after that, nothing would erase.
+        """
+        drafts, items = [], []
+        with self._vault.transaction():
+            with self._ledger.moment():
+                for intent, (draft, kept) in answers:
+                    try:
+                        if kept:
+                            self._intended(intent)
+                    except RefusedError as refusal:
+                        draft, kept = self._refuse(intent, refusal)
+                    drafts.append(draft)
+                    items += kept
+            self._vault.store(items)
         return drafts
 
-    def _check(self, intent: bytes, request: Request) -> Terms:
-        """Hold a request to its commitment and to the terms of its consent."""
+    def _intended(self, intent: bytes) -> ExchangeState:
+        """The state of an exchange that waits for its answer."""
         state = self._exchange(intent)
         status = exchange_status_at(state, self._now_ms())
         if status != "INTENDED":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want INTENDED", intent)
+        return state
+
+    def _check(self, intent: bytes, request: Request) -> Terms:
+        """Hold a request to its commitment and to the terms of its consent."""
+        state = self._intended(intent)
         if request_commitment(self._ledger.suite, request) != state.request_commitment:
             refuse("E_SCOPE", "request is not the one that the intent commits to", intent)
         proposal = kept_proposal(self._vault, state.consent)
@@ -232,7 +260,7 @@ class Provider(Party):
             if len(request.fields) != 1:
                 refuse("E_SCOPE", f"fields are {list(request.fields)}, want one", intent)
         except RefusedError as refusal:
-            return Draft(self._key, ExchangeRefuse(intent, refusal.code))
+            return self._refuse(intent, refusal)[0]
         key, context = self._entropy.bytes(32), self._ledger.network + intent
         stream = seal_stream(content, sealed, hashes, stream_key(key, context), self._ledger.suite)
         flush(sealed)
@@ -241,15 +269,11 @@ class Provider(Party):
         leaves = make_leaves(FIELD, terms.product, [(request.fields[0], value)], self._entropy)
         payload = seal_payload(encode_leaves(leaves), key, context, self._entropy)
         manifest = Manifest("ledgercore stream v1", stream.size_bytes, stream.root, payload)
-        draft, kept = self._admit(
-            intent, leaves, key, encode_message(manifest), manifest.sealed_bytes
-        )
-        self._vault.store(kept)
-        return draft
+        encoded = encode_message(manifest)
+        answer = self._admit(intent, leaves, key, encoded, manifest.sealed_bytes)
+        return self._keep_sealed([(intent, answer)])[0]
 
-    def _seal(
-        self, intent: bytes, request: Request, terms: Terms
-    ) -> tuple[Draft, list[tuple[str, bytes]]]:
+    def _seal(self, intent: bytes, request: Request, terms: Terms) -> _Answer:
         values = self._values(terms.subject, request.fields)
         leaves = make_leaves(FIELD, terms.product, values, self._entropy)
         key = self._entropy.bytes(32)
@@ -260,7 +284,7 @@ class Provider(Party):
 
     def _admit(
         self, intent: bytes, leaves: Sequence[Leaf], key: bytes, ciphertext: bytes, count: int
-    ) -> tuple[Draft, list[tuple[str, bytes]]]:
+    ) -> _Answer:
         """The admit of what was sealed, and what the vault keeps of it."""
         suite, copy = self._ledger.suite, None
         if self._audit_key is not None:
