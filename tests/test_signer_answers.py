@@ -29,19 +29,20 @@ class OddService:
 
 
 @pytest.mark.parametrize(
-    ("answer", "got"),
+    ("answer", "said"),
     [
-        (None, "NoneType"),
-        ("ab" * 64, "str"),
-        ([1, 2], "list"),
-        (b"", "0 bytes"),
-        (bytes(63), "63 bytes"),
-        (bytes(72), "72 bytes"),
-        (bytearray(65), "65 bytes"),
+        (None, "gave NoneType, want the 64 bytes of an Ed2"),
+        ("ab" * 64, "gave str, want the 64 bytes of an Ed2"),
+        ([1, 2], "gave list, want the 64 bytes of an Ed2"),
+        (b"", "gave 0 bytes, want the 64 bytes of an Ed2"),
+        (bytes(63), "gave 63 bytes, want the 64 bytes of an Ed2"),
+        (bytes(72), "gave 72 bytes, want the 64 bytes of an Ed2"),
+        (bytearray(65), "gave 65 bytes, want the 64 bytes of an Ed2"),
+        (bytes(64), "does not verify under its public key: see that it signs with that key"),
     ],
 )
 def test_what_a_signer_gives_that_is_no_signature_is_said(
-    tmp_path: Path, answer: object, got: str
+    tmp_path: Path, answer: object, said: str
 ) -> None:
     service = OddService(answer)
     signed = {"suite": "std", "network": NETWORK, "sequence": 0, "previous": bytes(32)}
@@ -58,7 +59,7 @@ def test_what_a_signer_gives_that_is_no_signature_is_said(
 
     with closing(Vault(tmp_path / "a.vault")) as vault:
         for call in calls:
-            with pytest.raises(InvalidSignature, match=f"gave {got}, want the 64 bytes of an Ed2"):
+            with pytest.raises(InvalidSignature, match=said):
                 call()
 
 

@@ -5,7 +5,7 @@ core, and put together in another, so that a batch crosses there and back once; 
 signer is asked for one message after the other. ``SigningKey`` does all of it in one call.
 
 What a signer gives back is not believed: a wrong signature is ``InvalidSignature`` here, before
-anything is stored under it.
+anything is stored under it or handed out with it.
 """
 
 from __future__ import annotations
@@ -60,10 +60,18 @@ class Signer(Protocol):
 
 
 def sign_message(signer: Signer, message: bytes) -> bytes:
-    """The signer's signature of a message, not verified.
+    """The signer's signature of a message, verified where the signer is one of the owner's own.
 
-    Raises ``InvalidSignature`` where a signer of the owner's own gives anything but 64 bytes.
+    Raises ``InvalidSignature`` where that gives anything but 64 bytes, or another key's signature.
     """
+    signature = _ask(signer, message)
+    if not isinstance(signer, SigningKey):
+        _check(signer, message, signature)
+    return signature
+
+
+def _ask(signer: Signer, message: bytes) -> bytes:
+    """What the signer gives, in the form of a signature."""
     signature = signer.sign(message)
     is_bytes = isinstance(signature, bytes | bytearray)
     if not is_bytes or len(signature) != _SIGNATURE_BYTES:
@@ -125,7 +133,7 @@ def sign_batch(
 
 def _attach(signer: Signer, unsigned: UnsignedBatch) -> Batch:
     messages = unsigned.messages()
-    signatures = [sign_message(signer, message) for message in messages]
+    signatures = [_ask(signer, message) for message in messages]
     if messages and not isinstance(signer, SigningKey):
         # The first one shows a signer that signs otherwise; the ledger verifies every one.
         _check(signer, messages[0], signatures[0])
@@ -136,17 +144,13 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
     """The signed note of a checkpoint, under its origin as the key's name."""
     if isinstance(signer, SigningKey):
         return _core.sign_checkpoint(checkpoint, signer)
-    message = checkpoint.format().encode()
-    signature = sign_message(signer, message)
-    _check(signer, message, signature)
+    signature = sign_message(signer, checkpoint.format().encode())
     return attach_signature(checkpoint, signer.public_key, signature)
 
 
 def cosign_checkpoint(note: str, name: str, signer: Signer, time_s: int) -> str:
     """The note with one more cosignature, by a witness of that name."""
-    message = cosigned_message(note, time_s)
-    signature = sign_message(signer, message)
-    _check(signer, message, signature)
+    signature = sign_message(signer, cosigned_message(note, time_s))
     return attach_cosignature(note, name, signer.public_key, time_s, signature)
 
 
