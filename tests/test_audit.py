@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, InvalidProof, RefusedError, UntrustedError, format_anchor
+from ledgercore import (
+    InvalidError,
+    InvalidProof,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UntrustedError,
+    format_anchor,
+)
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.audit_copy import make_copy
@@ -19,7 +27,7 @@ from ledgercore.exchange.opening_proof import prove_opening, verify_opening
 from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.rules import AuditState, audit_object, consent_object, disclosure_is_due
 from ledgercore.rules.view import decode_state
-from tests.town import DAY_MS, FIELDS, HOUR_MS, Town
+from tests.town import AGENCY, DAY_MS, FIELDS, HOUR_MS, Town
 from verifier import ledgercore_verify
 
 MEMBERS = (TAX, BANK, REGULATOR)
@@ -66,6 +74,39 @@ def town(tmp_path: Path) -> Iterator[Audited]:
     town = Audited(tmp_path)
     yield town
     town.parties.close()
+
+
+@pytest.mark.parametrize(
+    ("share", "error"),
+    [
+        (b"", MalformedError),
+        (bytes(31), MalformedError),
+        (b"\xff" * 32, MalformedError),
+        (b"\1" + bytes(31), InvalidProof),
+    ],
+)
+def test_a_share_that_is_not_this_holders_overwrites_none(
+    town: Audited, share: bytes, error: type[LedgerError]
+) -> None:
+    holder, name = town.holders[BANK], f"audit-share/{town.audit_key.hex()}"
+    good = holder._vault.load(name)
+    assert good is not None
+
+    with pytest.raises(error):
+        holder.keep_share(town.audit_key, share)
+    holder.keep_share(town.audit_key, good)
+    assert holder._vault.load(name) == good
+
+
+def test_who_holds_no_share_of_a_registered_key_keeps_none(town: Audited) -> None:
+    good = town.holders[BANK]._vault.load(f"audit-share/{town.audit_key.hex()}")
+    vault, key = town.parties.vaults[AGENCY], town.processor().signer._key
+    other = Holder(AGENCY, key, vault, town.parties.ledger, town.parties.entropy)
+
+    with pytest.raises(RefusedError, match="agency holds no share of the audit key"):
+        other.keep_share(town.audit_key, good or b"")
+    other.keep_share(bytes(32), good or b"")  # no such key is registered yet
+    assert vault.names("audit-share/") == [f"audit-share/{bytes(32).hex()}"]
 
 
 @pytest.mark.parametrize("pair", list(combinations(MEMBERS, 2)), ids="-".join)

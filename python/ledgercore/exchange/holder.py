@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import (
+    group_add_numbers,
     group_combine,
     group_open_part,
+    group_verify_deal,
     group_verify_part,
 )
 from ledgercore.arguments import typed, typed_methods
-from ledgercore.errors import UntrustedError
+from ledgercore.errors import InvalidProof, UntrustedError
 from ledgercore.exchange.audit_copy import AuditCopy, open_copy
 from ledgercore.exchange.messages import Delivery
 from ledgercore.exchange.party import Party
@@ -42,6 +44,7 @@ from ledgercore.rules import (
     refuse,
 )
 from ledgercore.rules.audit import scope_commitment
+from ledgercore.rules.view import decode_state
 
 __all__ = ["Holder", "OpeningPart", "Scope", "open_content"]
 
@@ -68,7 +71,20 @@ class Holder(Party):
     """A member that holds one share of an audit key."""
 
     def keep_share(self, audit_key: bytes, share: bytes) -> None:
-        """Keep the share of a key, sealed as all else in the vault."""
+        """Keep the share of a key, sealed as all else in the vault.
+
+        Raises ``MalformedError`` unless it is a number of 32 bytes, as ``share_of`` gives it. Where
+        the key is registered, raises ``RefusedError`` with ``E_RECIPIENT`` if this member holds
+        none of it, and ``InvalidProof`` for another share than this holder's.
+        """
+        group_add_numbers([share])
+        value = self._ledger.state(audit_key_object(audit_key))
+        if value is not None:
+            state = decode_state(value, AuditKeyState)
+            share_keys = [each for member, each in state.holders if member == self.member]
+            if not share_keys:
+                refuse("E_RECIPIENT", f"{self.member} holds no share of the audit key")
+            _check_share(share, share_keys[0])
         self._vault.store([(f"audit-share/{audit_key.hex()}", share)])
 
     def sign_to_open(self, audit: bytes) -> Draft:
@@ -129,6 +145,20 @@ def open_content(
     payload = open_payload(delivery.ciphertext, payload_key, bound)
     leaves = read_payload(ledger.suite, payload, admission)
     return {leaf.name: leaf.value for leaf in leaves}
+
+
+def _check_share(share: bytes, share_key: bytes) -> None:
+    """Raise ``InvalidProof`` unless a share's public half is this one.
+
+    A number dealt by a polynomial of one coefficient is that coefficient, and is committed to so.
+    """
+    try:
+        group_verify_deal([share_key], 1, share)
+    except InvalidProof as error:
+        raise InvalidProof(
+            "share is not the one of this holder's share key on the ledger: see that all dealt "
+            "numbers are in it, and that it is of this audit key"
+        ) from error
 
 
 def _ordered(
