@@ -10,8 +10,9 @@ from typing import Annotated, Any, BinaryIO
 
 import pytest
 
-from ledgercore import Vault, exchange
+from ledgercore import MalformedError, SigningKey, Vault, exchange
 from ledgercore.arguments import typed, typed_methods
+from ledgercore.exchange import Accepted, Draft, sharing
 from ledgercore.exchange.agreement import ConsumerAgreements, Negotiator, ProviderAgreements
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.recipient import Recipient
@@ -27,6 +28,7 @@ FUNCTIONS = (
     *(exchange.submit, exchange.submit_one, exchange.resume, exchange.sign),
     *(exchange.build_pack, exchange.verify_pack, exchange.make_member),
     *(exchange.verify_totals_proof, exchange.find_products),
+    *(sharing.deal, sharing.share_of, sharing.audit_key_of),
 )
 
 
@@ -95,6 +97,35 @@ CALLS: list[tuple[Callable[[Town], object], str]] = [
         "drafts hold RecordSigner, want Draft",
     ),
     (
+        lambda town: exchange.submit(town.parties.ledger, [Draft(None, None)]),
+        "draft holds (NoneType, NoneType), want (RecordSigner, RecordBody)",
+    ),
+    (
+        lambda town: exchange.sign(
+            town.parties.ledger,
+            [Draft(SigningKey(bytes(32)), town.parties.consumer.acknowledge(bytes(32)).body)],
+        ),
+        "draft holds (SigningKey, ExchangeAcknowledge), want (RecordSigner, RecordBody)",
+    ),
+    (
+        lambda town: exchange.submit_one(
+            town.parties.ledger, Draft(town.parties.provider.signer, None)
+        ),
+        "draft holds (RecordSigner, NoneType), want (RecordSigner, RecordBody)",
+    ),
+    (
+        lambda town: exchange.resume(town.parties.ledger, [town.parties.consumer]),
+        "signers hold Consumer, want RecordSigner",
+    ),
+    (
+        lambda town: town.parties.provider.release(bytes(32), Accepted(bytes(32), "1")),
+        "index of admit is str, want int",
+    ),
+    (
+        lambda town: town.parties.provider.release(bytes(32), Accepted(bytes(32), True)),
+        "index of admit is bool, want int",
+    ),
+    (
         lambda town: town.subject.narrow(town.ask(town.terms()), "cr.grade"),
         "fields are str, want a list of str",
     ),
@@ -122,6 +153,11 @@ def test_a_wrong_type_is_said_to_be_so_and_nothing_is_kept(
         call(town)
 
     assert town.parties.vaults["tax-authority"].names() == before
+
+
+def test_an_admit_of_no_index_is_said_to_be_so(town: Town) -> None:
+    with pytest.raises(MalformedError, match=r"index of admit is .* want one of at most 64 bits"):
+        town.parties.provider.release(bytes(32), Accepted(bytes(32), 10**5000))
 
 
 @pytest.mark.parametrize(

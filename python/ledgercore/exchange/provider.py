@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from ledgercore import keys
 from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
-from ledgercore.arguments import typed_methods
+from ledgercore.arguments import check_argument, check_number, typed_methods
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
@@ -344,6 +344,10 @@ class Provider(Party):
         Their receipts are made and verified together, all of one moment of the ledger. Raises
         ``UnavailableError`` until the quorum has cosigned its newest checkpoint: ask again.
         """
+        for _, admit in admits:
+            if isinstance(admit, Accepted):
+                check_argument("index of admit", int, admit.index)
+                check_number("index of admit", admit.index)
         # Until this ends nobody signs a void: whoever does so later finds what is kept here.
         with self._vault.transaction():
             return self._release_all(admits)

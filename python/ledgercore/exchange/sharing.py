@@ -16,6 +16,7 @@ from ledgercore._core import (
     group_share_keys,
     group_verify_deal,
 )
+from ledgercore.arguments import typed
 from ledgercore.entropy import Entropy
 from ledgercore.errors import MalformedError
 from ledgercore.records import AuditKey, ShareHolder
@@ -31,6 +32,7 @@ class Deal(Part, frozen=True):
     commitments: tuple[Bytes32, ...]
 
 
+@typed
 def deal(entropy: Entropy, threshold: int, holders: int) -> tuple[Deal, list[bytes]]:
     """A holder's deal, and the secret number for each holder, in the order of holders.
 
@@ -45,6 +47,7 @@ def deal(entropy: Entropy, threshold: int, holders: int) -> tuple[Deal, list[byt
     return Deal(tuple(commitments)), numbers
 
 
+@typed
 def share_of(holder: int, deals: Sequence[Deal], numbers: Sequence[bytes]) -> bytes:
     """The share of a holder, counted from one, of what each dealt it; raises for a wrong number."""
     for each, number in zip(deals, numbers, strict=True):
@@ -52,6 +55,7 @@ def share_of(holder: int, deals: Sequence[Deal], numbers: Sequence[bytes]) -> by
     return group_add_numbers(numbers)
 
 
+@typed
 def audit_key_of(deals: Sequence[Deal], members: Sequence[str]) -> AuditKey:
     """The record that registers the key, for a supervisor to sign."""
     key, share_keys = group_share_keys([each.commitments for each in deals], len(members))

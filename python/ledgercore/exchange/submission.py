@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from ledgercore import records
 from ledgercore._core import Record
-from ledgercore.arguments import typed
+from ledgercore.arguments import check_argument, described, typed
 from ledgercore.errors import RefusedError
 from ledgercore.exchange.content import PROMISES, destroy_promised
 from ledgercore.exchange.signer import (
@@ -122,6 +122,7 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     What had been ordered before is not in the answer.
     """
     signers = list(signers)
+    check_argument("signers", Sequence[RecordSigner], signers)
     left = [(signer, record) for signer in signers for record in outstanding(ledger, signer)]
     results = ledger.submit_many([record.encode() for _, record in left])
     answers: list[Submitted] = []
@@ -153,6 +154,10 @@ def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
 
     Those that were ordered, and whoever submitted them was not told, are the same records again.
     """
+    for signer, body in drafts:
+        if not isinstance(signer, RecordSigner) or not isinstance(body, RecordBody):
+            got = described((signer, body))
+            raise TypeError(f"draft holds {got}, want (RecordSigner, RecordBody)")
     ordered = [draft.key.ordered(ledger, draft) for draft in drafts]
     signers: dict[bytes, RecordSigner] = {}
     contents: dict[bytes, list[Content]] = {}
