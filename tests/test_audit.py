@@ -218,6 +218,15 @@ def test_the_consumer_declines_a_copy_that_the_audit_key_would_not_open(
         town.parties.consumer.open(delivery, release)
 
 
+def test_a_delivery_without_its_copy_is_said_to_have_none(town: Audited) -> None:
+    intent, request = town.intend(town.proposal)
+    delivery, release = town.deliver(intent, request)
+
+    with pytest.raises(InvalidError, match="delivery has no audit copy, want the one that was"):
+        town.parties.consumer.open(structs.replace(delivery, audit_copy=b""), release)
+    assert town.parties.consumer.open(delivery, release)
+
+
 def test_a_copy_that_was_not_admitted_is_refused(town: Audited) -> None:
     audit, scope = town.order()
     (holder,) = town.sign(audit, BANK)

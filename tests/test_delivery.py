@@ -126,7 +126,7 @@ def test_two_exchanges_with_one_request_have_two_keys(town: Town) -> None:
     town.accept(consumer.erase([second], "never-needed"))
 
     assert consumer.open(*sealed[0])
-    with pytest.raises(InvalidError):
+    with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
         consumer.open(*sealed[1])
 
 
@@ -143,7 +143,7 @@ def test_what_is_erased_cannot_be_opened_again(town: Town, end: str) -> None:
 
     town.accept(consumer.erase([intent], "purpose-achieved"))
 
-    with pytest.raises(InvalidError):
+    with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
         consumer.open(delivery, release)
     assert not [name for name in vault.names() if name.endswith(("/payload", "delivery-key"))]
 

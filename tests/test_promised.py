@@ -169,6 +169,18 @@ def test_no_key_is_released_of_what_was_signed_to_have_none(town: Town) -> None:
     assert status(town, intent) == "VOIDED"
 
 
+def test_what_took_the_delivery_key_is_said_where_it_is_missed(town: Town) -> None:
+    consumer, (intent, request) = town.parties.consumer, town.intend(town.consent())
+    delivery, release = town.deliver(intent, request)
+
+    consumer.forget([intent])
+    with pytest.raises(UntrustedError, match=r"no delivery key .* is kept: intended elsewhere, or"):
+        consumer.open(delivery, release)
+    town.accept([erase(town, intent, "subject-asked")])
+    with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
+        consumer.open(delivery, release)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_what_is_sealed_while_another_process_answers_and_voids_is_not_kept(
     town: Town, streamed: bool

@@ -316,7 +316,7 @@ def test_a_stream_is_exchanged_received_opened_and_erased(town: Town, tmp_path: 
         town.accept(consumer.erase([intent], "purpose-achieved"))
         with pytest.raises(UntrustedError, match="no key is kept for the stream"):
             consumer.stream(delivery, received)
-        with pytest.raises(UntrustedError):
+        with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
             consumer.open_stream(delivery, release, received)
         assert consumer.certify_erasure([intent])
 

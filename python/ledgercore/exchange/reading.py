@@ -92,6 +92,8 @@ def read_copy(suite: str, delivery: Delivery, admission: Admission) -> AuditCopy
     """The audit copy in a delivery, if it is the one that was admitted; None if none was."""
     if admission.audit_copy is None:
         return None
+    if not delivery.audit_copy:
+        raise InvalidError("delivery has no audit copy, want the one that was admitted with it")
     copy = decode_message(delivery.audit_copy, AuditCopy)
     if copy_hash(suite, copy) != admission.audit_copy:
         raise InvalidError("audit copy is not the one that was admitted")

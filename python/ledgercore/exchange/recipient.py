@@ -211,9 +211,10 @@ class Recipient(Party):
         assert state.admission is not None, "an admitted state has an admission"
         check_ciphertext(ledger.suite, delivery, state.admission)
         private = self._vault.load(delivery_key_name(state))
+        self._check_openable(intent)  # after the key is looked for: what took it shows here
         if private is None:
-            raise UntrustedError(f"exchange {intent.hex()[:16]} was not intended here")
-        self._check_openable(intent)
+            named = f"exchange {intent.hex()[:16]}"
+            raise UntrustedError(f"no delivery key of {named} is kept: intended elsewhere, or gone")
         receipt_hash = hash_domain(ledger.suite, "commitment", release.receipt)
         info = release_info(ledger.network, intent, admit.id, receipt_hash)
         return state, open_key(release.sealed_key, private, info)
