@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -156,6 +157,35 @@ def test_whoever_stops_early_does_not_wait_for_what_was_taken_ahead() -> None:
     while not waited:
         time.sleep(0.001)
     assert waited == [True]
+
+
+def test_a_thread_that_outlives_the_main_one_submits_its_batches(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """From then on no pool of threads takes work."""
+    for name, (record,) in enumerate(batches_of(ledger, 3, each=1)):
+        (tmp_path / f"{name}").write_bytes(record)
+    ledger.close()
+    program = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from ledgercore import Ledger
+def run():
+    try:
+        while ThreadPoolExecutor(1).submit(int):
+            time.sleep(0.01)
+    except RuntimeError:
+        with Ledger.open(directory / "a.ledger") as ledger:
+            print(list(ledger.submit_batches(batches)))
+directory = Path(sys.argv[1])
+batches = [[(directory / f"{name}").read_bytes()] for name in range(3)]
+threading.Thread(target=run).start()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.stdout, done.stderr) == ("[[1], [2], [3]]\n", "")
 
 
 def test_readers_submit_nothing_and_tasks_do(ledger: Ledger, tmp_path: Path) -> None:
