@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
 import re
 import subprocess
@@ -488,6 +489,25 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the file alone: no site packages, no environment, no directory of its own."""
     command = [sys.executable, "-I", "-S", str(VERIFIER), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_whoever_reads_no_claims_gets_no_traceback(
+    tmp_path: Path, receipt: tuple[Anchor, bytes]
+) -> None:
+    anchor, data = receipt
+    paths = [tmp_path / name for name in ("receipt", "anchor", "body")]
+    for path, content in zip(paths, (data, format_anchor(anchor).encode(), b"body 3"), strict=True):
+        path.write_bytes(content)
+    command = [sys.executable, str(VERIFIER), paths[0], "--anchor", paths[1], "--record", paths[2]]
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with os.fdopen(writing, "wb") as nobody:
+        done = subprocess.run(
+            [*map(str, command)], stdout=nobody, stderr=subprocess.PIPE, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (4, b"")
 
 
 def test_the_file_alone_verifies_and_says_why_not(

@@ -9,7 +9,7 @@ totals, an opening by order, an evidence pack, a checkpoint, a state proof or a 
 equivocation, a split view, or a broken promise. The anchor says whom to trust: ``ledgercore
 anchor`` prints it, and it must have come from somewhere else than the evidence. Each claim is
 printed, and the exit code is 0; or one line says why not, and it is 1 (does not verify), 5
-(malformed), 4 (cannot be read) or 2 (wrong usage).
+(malformed), 4 (cannot be read, or nobody reads the claims) or 2 (wrong usage).
 
 Written from docs/spec alone, for Python 3.11 and its standard library. It shares no code with the
 package that makes the evidence, so that the two can judge each other. It is to be read from top to
@@ -3012,13 +3012,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report(options, "usage", str(wrong), 2)
     except OSError as error:
         return report(options, "unavailable", str(error), 4)
+    try:
+        show(options, claims)
+    except BrokenPipeError:
+        # Whoever read the output has left. Without a stdout the interpreter has nothing to flush,
+        # and to complain of, at its end.
+        sys.stdout = None
+        return 4
+    return 0
+
+
+def show(options: argparse.Namespace, claims: Sequence[Claim]) -> None:
     if options.json:
         shown = [vars(claim) for claim in claims]
         print(json.dumps({"verified": True, "claims": shown}))
     else:
         for claim in claims:
             print(one_line(f"{claim.status:8} {claim.name}: {claim.statement}"))
-    return 0
+    sys.stdout.flush()
 
 
 def report(options: argparse.Namespace, kind: str, message: str, exit_code: int) -> int:
