@@ -16,6 +16,7 @@ from ledgercore import (
     LedgerError,
     LimitError,
     RefusedError,
+    StoreError,
     testing,
 )
 from ledgercore.ledger import writer as writer_module
@@ -150,6 +151,21 @@ def test_a_crowd_of_threads_loses_nothing(ledger: Ledger) -> None:
         receipt.verify(payload, ledger.trust_anchor)
     assert ledger.height < 400, "some shared a block"
     ledger.verify()
+
+
+def test_a_writer_that_an_interrupt_stopped_says_so(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_module, "commit_block", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.append(b"never written")
+
+    with pytest.raises(StoreError, match="writer has stopped: KeyboardInterrupt; close"):
+        ledger.append(b"after")
 
 
 def test_a_caller_that_is_interrupted_lets_the_next_one_lead(

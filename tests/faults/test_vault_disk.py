@@ -142,6 +142,15 @@ def test_a_flush_that_failed_stops_the_vault_until_it_is_opened_anew(path: Path)
     vfs.unregister()
 
 
+def test_a_vault_that_an_interrupt_stopped_says_so(path: Path) -> None:
+    with Vault(path, KEY) as vault:
+        with pytest.raises(KeyboardInterrupt), vault._writing():
+            raise KeyboardInterrupt
+
+        with pytest.raises(StoreError, match=r"an earlier write failed \(KeyboardInterrupt\): "):
+            vault.store([("a", SECRET)])
+
+
 @pytest.mark.parametrize("call", [0, 1])
 def test_a_flush_that_fails_while_the_log_is_moved_is_not_kept_quiet(
     path: Path, call: int, monkeypatch: pytest.MonkeyPatch

@@ -312,6 +312,7 @@ class Writer:
         if self._stopped is None:
             return
         kind = CorruptError if isinstance(self._stopped, CorruptError) else StoreError
+        reason = str(self._stopped) or type(self._stopped).__name__
         raise kind(
-            f"writer has stopped: {self._stopped}; close the ledger, audit it, open it again"
+            f"writer has stopped: {reason}; close the ledger, audit it, open it again"
         ) from self._stopped

@@ -407,9 +407,10 @@ class Vault:
         """Translate errors, and let nobody write any more after one that does not pass."""
         with self._lock:
             if self._stopped is not None:
+                reason = str(self._stopped) or type(self._stopped).__name__
                 raise StoreError(
                     f"cannot {doing} vault {self._path}: an earlier write failed "
-                    f"({self._stopped}): close it and open it again"
+                    f"({reason}): close it and open it again"
                 ) from self._stopped
             try:
                 with self._translated(doing):
