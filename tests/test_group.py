@@ -45,12 +45,13 @@ def run_together(ledger: Ledger, calls: list[Callable[[], Any]]) -> list[Any]:
     assert ledger._writer is not None
     group = ledger._writer._group
     threads = [threading.Thread(target=run, args=(at,)) for at in range(len(calls))]
-    with group.turn():
+    with group._leading:
         for thread in threads:
             before = len(group._queue)
             thread.start()
             while len(group._queue) == before and thread.is_alive():
                 thread.join(0.001)
+    group._call_next()
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
@@ -151,6 +152,25 @@ def test_a_crowd_of_threads_loses_nothing(ledger: Ledger) -> None:
         receipt.verify(payload, ledger.trust_anchor)
     assert ledger.height < 400, "some shared a block"
     ledger.verify()
+
+
+def test_what_takes_many_blocks_shares_none(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "cut", lambda payloads, total: [payloads[:2], payloads[2:]])
+    monkeypatch.setattr(writer_module, "fits", lambda count, total: count < 3)
+
+    first, many, last = run_together(
+        ledger,
+        [
+            lambda: ledger.append_many([b"a", b"b"]),
+            lambda: ledger.append_many([b"c", b"d", b"e"]),
+            lambda: ledger.append(b"f"),
+        ],
+    )
+
+    assert (list(first.indices), list(many.indices), last.index) == ([1, 2], [3, 4, 5], 6)
+    assert [ledger.block(height).count for height in (1, 2, 3, 4)] == [2, 2, 1, 1]
 
 
 def test_a_writer_that_an_interrupt_stopped_says_so(

@@ -1,23 +1,36 @@
 """Let those who wait for the writer share one block: many callers, one flush.
 
-A caller leaves what it wants written in the queue. Whoever is first in it leads: it writes its own
-and all that wait behind it by then, tells them, and the next one leads. Nobody waits for others to
-come: a caller that is alone leads at once.
+A caller leaves what it wants written in the queue. Where nobody leads it leads: it writes what is
+first in the queue, its own and others', until its own is served, tells them, and calls the next
+one. Nobody waits for others to come: a caller that is alone leads at once.
+
+An interrupt (``KeyboardInterrupt``) may end a leader between any two steps, so no step has to
+happen. Whoever leads holds one raw lock, by ``with``, which no interrupt leaves locked. What it
+writes is named in one assignment before it is begun: whoever leads next finds it there, and says
+to those without an answer that theirs may be durable. Whoever waits looks again by itself after a
+while, so it may miss its call.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
-from threading import Event, Lock
+from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
+from typing import TypeVar
 
 from ledgercore._core import Receipt, VerifiedBatch
 from ledgercore.errors import LedgerError, RefusedError, StoreError
 
 __all__ = ["Group", "Outcome", "Waiting"]
+
+LOOK_AGAIN_S = 0.25
+"""Seconds after which one that waits looks whether it missed its call."""
+
+Result = TypeVar("Result")
 
 Outcome = int | RefusedError
 """The index that a record has, or why it was refused."""
@@ -27,25 +40,26 @@ Outcome = int | RefusedError
 class Waiting:
     """What one caller wants written: payloads to be signed, or records that are signed already.
 
-    They are ``count``, and take ``weight`` bytes in a block, at most. One that is ``alone`` shares
-    its turn with nobody. One that wants its receipt gets it with the block, together with others'.
+    They are ``count``, and take ``weight`` bytes in a block, at most. One that wants its receipt
+    gets it with the block, together with others'. One with ``work`` of its own shares its turn with
+    nobody.
     """
 
     count: int
     weight: int
     payloads: Sequence[bytes] = ()
     batch: VerifiedBatch | None = None
-    alone: bool = False
+    work: Callable[[], None] | None = None
     wants_receipt: bool = False
     receipt: Receipt | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] | None = None
     error: BaseException | None = None
     served: bool = False
-    woken: Event | None = None
+    called: Lock | None = None
 
 
 class Group:
-    """The queue of those who wait; its first one leads."""
+    """The queue of those who wait, and the lock of the one who leads."""
 
     def __init__(
         self,
@@ -57,71 +71,82 @@ class Group:
         self._limit_records = limit_records
         self._limit_bytes = limit_bytes
         self._serve = serve
-        self._lock = Lock()
-        self._queue: deque[Waiting] = deque()
+        self._leading = Lock()
+        self._queue: deque[Waiting] = deque()  # each call of it is one step, and needs no lock
+        self._begun: Sequence[Waiting] = ()
 
     def write(self, waiting: Waiting) -> list[Outcome]:
-        """Have it written, alone or with others: its outcomes, or what its block failed of."""
-        some = [waiting]
+        """Have it written, alone or with others: its outcomes, or what its block failed of.
+
+        Raises ``StoreError`` where the leader was interrupted, and it may be durable.
+        """
         try:
-            self._come(waiting)
+            self._queue.append(waiting)
+            if self._leading.locked():
+                self._wait(waiting)
             if not waiting.served:
-                some = self._first()
-                self._serve_some(some)
+                with self._leading:
+                    self._lead(waiting)
+        except BaseException:
+            self._remove(waiting)  # what no leader has begun is not written
+            raise
         finally:
-            # Also when interrupted: what no leader has taken is not written, and another leads.
-            self._leave(some)
+            if self._queue:
+                self._call_next()
         if waiting.error is not None:
             raise waiting.error
-        return waiting.outcomes
+        return waiting.outcomes or []
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Lead, and write with nothing of others between."""
-        waiting = Waiting(0, 0, alone=True)
-        try:
-            self._come(waiting)
-            yield
-        finally:
-            self._leave([waiting])
+    def alone(self, work: Callable[[], Result]) -> Result:
+        """Do some work that writes, with nothing of others between; a leader calls it."""
+        results: list[Result] = []
+        self.write(Waiting(0, 0, work=lambda: results.append(work())))
+        return results[0]
 
-    def _come(self, waiting: Waiting) -> None:
-        """Wait until this one is served, or leads."""
-        with self._lock:
-            self._queue.append(waiting)
-            if self._queue[0] is waiting:
-                return
-            woken = waiting.woken = Event()
-        woken.wait()
+    def _wait(self, waiting: Waiting) -> None:
+        """Wait until this one is served, or nobody leads.
 
-    def _first(self) -> list[Waiting]:
-        """The leader, and those behind it as far as one block holds them."""
-        with self._lock:
-            leader, *others = self._queue
-        if not others:
-            return [leader]
-        some, records, size = [leader], leader.count, leader.weight
+        Nobody waits at the lock of the leader but by chance: those who came back first would take
+        it, and one that is served already would wait on.
+        """
+        called = Lock()
+        called.acquire()
+        waiting.called = called
+        # Who leads looks at the queue after it has unlocked: it calls, or is seen to be gone.
+        while not waiting.served and self._leading.locked():
+            called.acquire(timeout=LOOK_AGAIN_S)
+
+    def _lead(self, waiting: Waiting) -> None:
+        """Serve the first in the queue until this one is served."""
+        if self._begun:
+            self._finish()  # a leader was interrupted
+        while not waiting.served:
+            self._serve_some(self._first())
+
+    def _first(self) -> Sequence[Waiting]:
+        """Those at the front, as far as one block holds them."""
+        if len(self._queue) == 1:
+            return (self._queue[0],)  # the leader's own, which nobody else takes out
+        first, *others = self._queue.copy()
+        if not others or first.work is not None:
+            return (first,)
+        some, records, size = [first], first.count, first.weight
         for waiting in others:
             records += waiting.count
             size += waiting.weight
-            if waiting.alone or records > self._limit_records or size > self._limit_bytes:
+            over = records > self._limit_records or size > self._limit_bytes
+            if over or waiting.work is not None:
                 break
             some.append(waiting)
         return some
 
-    def _leave(self, some: Sequence[Waiting]) -> None:
-        """Take out of the queue those that are in it, and wake them and who leads now."""
-        with self._lock:
-            for waiting in some:
-                if waiting in self._queue:
-                    self._queue.remove(waiting)
-            leader = [self._queue[0]] if self._queue else []
-        for waiting in [*some, *leader]:
-            if waiting.woken is not None:
-                waiting.woken.set()
-
     def _serve_some(self, some: Sequence[Waiting]) -> None:
+        self._begun = some  # interrupted before it, they are as they were; after it, in doubt
         try:
+            if some[0].work is not None:
+                some[0].work()
+                some[0].outcomes = []
+                return
             outcomes = self._serve(some)
             at = 0
             for waiting in some:
@@ -130,13 +155,43 @@ class Group:
         except LedgerError as error:
             for waiting in some:
                 waiting.error = _twin(error)
-        except BaseException as error:
-            for waiting in some:
-                waiting.error = StoreError(f"block was not written: {error!r}")
-            raise
+        except Exception as error:  # noqa: BLE001  # an interrupt is its thread's own
+            for waiting in some[1:]:
+                waiting.error = _in_doubt(repr(error))
+                waiting.error.__cause__ = error
+            some[0].error = error
         finally:
-            for waiting in some:
-                waiting.served = True
+            self._finish()
+
+    def _finish(self) -> None:
+        """Tell those whose block was begun, and take them out; done twice, it does no more."""
+        for waiting in self._begun:
+            if waiting.outcomes is None and waiting.error is None:
+                waiting.error = _in_doubt("the thread that wrote them was interrupted")
+            waiting.served = True
+            self._remove(waiting)
+            self._call(waiting)
+        self._begun = ()
+
+    def _remove(self, waiting: Waiting) -> None:
+        with suppress(ValueError):  # it is out already
+            self._queue.remove(waiting)
+
+    def _call_next(self) -> None:
+        for waiting in islice(self._queue.copy(), 1):
+            self._call(waiting)
+
+    def _call(self, waiting: Waiting) -> None:
+        if waiting.called is not None:
+            with suppress(RuntimeError):  # it was called already
+                waiting.called.release()
+
+
+def _in_doubt(why: str) -> StoreError:
+    return StoreError(
+        f"records may be durable, or not: {why}; look for them on the ledger before you send them "
+        "again"
+    )
 
 
 def _twin(error: LedgerError) -> LedgerError:

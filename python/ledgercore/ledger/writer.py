@@ -100,20 +100,22 @@ class Writer:
 
     def _append_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
         """Append more than a block holds, with nothing of others between."""
-        with self._group.turn():
-            begin = end = self._reader.head.checkpoint.size
-            try:
-                for piece in pieces:
-                    for outcome in self._order(self._sign(piece)):
-                        if isinstance(outcome, RefusedError):
-                            raise outcome
-                    end += len(piece)
-            except BaseException as error:
-                durable = self._reader.head.checkpoint.size - begin
-                if durable:
-                    total = sum(map(len, pieces))
-                    error.add_note(f"the first {durable} of {total} payloads are durable")
-                raise
+        return self._group.alone(partial(self._order_pieces, pieces))
+
+    def _order_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
+        begin = end = self._reader.head.checkpoint.size
+        try:
+            for piece in pieces:
+                for outcome in self._order(self._sign(piece)):
+                    if isinstance(outcome, RefusedError):
+                        raise outcome
+                end += len(piece)
+        except BaseException as error:
+            durable = self._reader.head.checkpoint.size - begin
+            if durable:
+                total = sum(map(len, pieces))
+                error.add_note(f"the first {durable} of {total} payloads are durable")
+            raise
         return range(begin, end)
 
     def _sign(self, payloads: Sequence[bytes]) -> VerifiedBatch:
@@ -155,11 +157,9 @@ class Writer:
         if len(batches) == 1:
             (batch,) = batches
             return self._group.write(Waiting(len(batch), total, batch=batch))
-        outcomes: list[Outcome] = []
-        with self._group.turn():
-            for batch in batches:
-                outcomes += self._order(batch)
-        return outcomes
+        return self._group.alone(
+            lambda: [outcome for batch in batches for outcome in self._order(batch)]
+        )
 
     def promise(self, data: bytes, within_ms: int) -> Promise:
         """Sign that a revocation will be on the ledger, if the rules would take it now.
