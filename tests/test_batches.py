@@ -232,7 +232,7 @@ def test_what_is_verified_ahead_gives_way(ledger: Ledger) -> None:
         named = [each.read_text() for each in tasks if f"({name} " in each.read_text()]
         return {int(each.rpartition(")")[2].split()[16]) for each in named}
 
-    list(ledger.submit_batches(batches_of(ledger, 2, each=100)))
-    ledger.submit_many(batches_of(ledger, 1, each=100)[0])
+    list(ledger.submit_batches(batches_of(ledger, 2, each=200)))
+    ledger.submit_many(batches_of(ledger, 1, each=200)[0])
     (usual,) = nice_values("verify")
     assert nice_values("ahead") == {min(usual + 5, 19)}
