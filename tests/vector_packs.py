@@ -278,7 +278,7 @@ def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
         town.accept([party.open(intent, "E_PURPOSE", "a complaint")])
         if used_meanwhile:
             with mock.patch.dict(exchange.FAMILY.checks, no_dispute_bars_it=lambda case: None):
-                town.accept([use])
+                town.accept([Draft(*use)])
         town.accept([authority.rule(intent, "dismissed", "nothing is wrong")])
     town.accept([use])
     return _packed(town, intent)
