@@ -1,8 +1,9 @@
 """Append records one by one, each durable before the next: beside loops that only store.
 
-Two rows: one caller, whose every record waits for a flush of its own; and a crowd of threads, who
-share flushes. One caller's peers are a bare file, SQLite, another log, and our own store with the
-rows that our blocks have, which nobody signs, hashes or looks at: what is left is ours.
+Three rows: one caller, whose every record waits for a flush of its own; one who goes on for longer;
+and a crowd of threads, who share flushes. One caller's peers are a bare file, SQLite, another log,
+and our own store with the rows that our blocks have, which nobody signs, hashes or looks at: what is
+left is ours.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from measure import OURS, Floor, Goal, Operation, Skipped, Way, timed
 __all__ = ["OPERATIONS"]
 
 COUNT = 200
+LONG_COUNT = 1_000
+"""So many that the log is moved meanwhile, as it is again and again for whoever goes on."""
+
 THREADS = 16
 ITEM_BYTES = 400
 
@@ -83,6 +87,26 @@ def storing_only(directory: Path, items: Sequence[bytes]) -> Way:
     return store_each
 
 
+def prepare_long(directory: Path) -> Mapping[str, Way | Skipped]:
+    """One caller who goes on, beside the loop that does."""
+    items = [number.to_bytes(ITEM_BYTES, "big") for number in range(LONG_COUNT)]
+    path = directory / "long.ledger"
+    Ledger.create(path, origin="bench.example").close()
+    paths = (directory / f"peer-{number}" for number in count())
+
+    def append() -> tuple[int, float]:
+        with Ledger.open(path) as ledger:
+            begin = time.perf_counter()
+            for item in items:
+                ledger.append_many([item])
+            return LONG_COUNT, time.perf_counter() - begin
+
+    def write() -> None:
+        peers.write_and_flush(next(paths), items)
+
+    return {OURS: append, "write and fdatasync": timed(write, LONG_COUNT)}
+
+
 def prepare_crowd(directory: Path) -> Mapping[str, Way | Skipped]:
     """As many records from each of some threads, against one loop that flushes each."""
     items = [number.to_bytes(ITEM_BYTES, "big") for number in range(COUNT)]
@@ -113,6 +137,13 @@ OPERATIONS = [
         floor=Floor("ratio", 0.5),
         goal=Goal("ratio", 0.9),
         prepare=prepare,
+    ),
+    Operation(
+        id="P4-long",
+        what=f"the same for {LONG_COUNT:,} records, the log moved meanwhile",
+        unit="records/s",
+        floor=None,
+        prepare=prepare_long,
     ),
     Operation(
         id="P4-crowd",

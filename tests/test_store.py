@@ -293,3 +293,37 @@ def test_a_log_that_cannot_be_moved_is_an_error(store: SqliteStore) -> None:
         for height in range(200):
             with store.transaction():
                 add_block(store, StoredBlock(height, height, b"", "", [bytes(200_000)]))
+
+
+def test_a_log_that_is_moved_but_for_few_pages_is_moved_before_it_grows(store: SqliteStore) -> None:
+    class Mover:
+        waited = 0
+
+        def check(self) -> bool:
+            return True
+
+        def start(self) -> bool:
+            return True
+
+        def wait(self) -> None:
+            self.waited += 1
+
+        def close(self) -> None:
+            pass
+
+    mover = Mover()
+    store._mover = mover  # type: ignore[assignment]
+
+    def waits(pages: int, moving: int) -> bool:
+        before, store._log_pages, store._moving_pages = mover.waited, pages, moving
+        with store.transaction():
+            pass
+        return mover.waited > before
+
+    assert not waits(999, 0)
+    assert not waits(1400, 1000), "many are left: the next move is beside the writer"
+    assert waits(1300, 1000)
+    assert not waits(1303, 1303), "a reader is in the way"
+    assert waits(1600, 1600)
+    assert waits(1010, 1000), "the log began anew"
+    assert waits(4000, 1000), "the longest one"

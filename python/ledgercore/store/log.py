@@ -50,13 +50,14 @@ class LogMover:
         self._connection: apsw.Connection | None = None
         self._moving: Future[None] | None = None
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """Begin to copy what is committed by now, unless that goes on already, or has failed."""
         if self._moving is not None and (not self._moving.done() or self._moving.exception()):
-            return
+            return False
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "log")
         self._moving = self._pool.submit(self._move)
+        return True
 
     def wait(self) -> None:
         """Return when nothing is being copied; raise ``apsw.Error`` where copying has failed."""
@@ -64,10 +65,12 @@ class LogMover:
             self._moving.result()  # what has failed stays failed
             self._moving = None
 
-    def check(self) -> None:
-        """Raise what copying has failed of, without waiting for it."""
-        if self._moving is not None and self._moving.done():
-            self.wait()
+    def check(self) -> bool:
+        """Whether copying has come to its end, without waiting; raises what it has failed of."""
+        if self._moving is None or not self._moving.done():
+            return False
+        self.wait()
+        return True
 
     def close(self) -> None:
         """Give connection and thread back, whatever copying came to: the log is still there."""

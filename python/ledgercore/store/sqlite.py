@@ -58,6 +58,10 @@ _LOG_PAGES = 1000
 _LONGEST_LOG = 4 * _LOG_PAGES
 """Pages from which on a transaction waits until all of the log is moved, and it begins anew."""
 
+_FEW_PAGES = 300
+"""Pages that a transaction waits for where the log is all moved but for them: small blocks without
+a pause between would make it longer for ever, and it longer takes twice the time to write to."""
+
 _LARGE_BLOCK = 4_096
 """Records of a block from which on a few fill a log."""
 
@@ -112,7 +116,7 @@ class SqliteStore:
         self._path = name or "a temporary file (SQLITE_TMPDIR says where)"
         self._read_only = read_only
         self._vfs = vfs
-        self._log_pages = 0
+        self._log_pages = self._moving_pages = self._waited_pages = 0
         self._mover = LogMover(self._path) if vfs is None and not self._temporary else None
         self._transaction = _Transaction(self._begin, self._commit, self._roll_back)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
@@ -187,8 +191,12 @@ class SqliteStore:
         """
         try:
             if self._mover is not None:
-                self._mover.check()
-                if self._log_pages >= _LONGEST_LOG:
+                moved = self._mover.check()
+                few = moved and self._log_pages - self._moving_pages <= _FEW_PAGES
+                # Where a reader keeps the log from beginning anew, to wait again is in vain.
+                grown = not 0 <= self._log_pages - self._waited_pages < _FEW_PAGES
+                if self._log_pages >= _LONGEST_LOG or (few and grown):
+                    self._waited_pages = self._log_pages
                     self._mover.start()
                     self._mover.wait()
             else:
@@ -295,7 +303,8 @@ class SqliteStore:
         self._run("COMMIT")
         if self._log_pages >= _LOG_PAGES and self._mover is not None:
             with suppress(RuntimeError):  # no thread can be had: after the next block, perhaps
-                self._mover.start()
+                if self._mover.start():
+                    self._moving_pages = self._log_pages
 
     def _roll_back(self) -> None:
         # After a failed write SQLite may have rolled back by itself.
