@@ -2,8 +2,8 @@
 
 Three rows: one caller, whose every record waits for a flush of its own; one who goes on for longer;
 and a crowd of threads, who share flushes. One caller's peers are a bare file, SQLite, another log,
-and our own store with the rows that our blocks have, which nobody signs, hashes or looks at: what is
-left is ours.
+and our own store with the rows that our blocks have, which nobody signs, hashes or looks at: what
+is left is ours.
 """
 
 from __future__ import annotations
