@@ -60,7 +60,7 @@ _LONGEST_LOG = 4 * _LOG_PAGES
 
 _FEW_PAGES = 300
 """Pages that a transaction waits for where the log is all moved but for them: small blocks without
-a pause between would make it longer for ever, and it longer takes twice the time to write to."""
+a pause between would make it longer for ever, and a longer one takes twice the time to write."""
 
 _LARGE_BLOCK = 4_096
 """Records of a block from which on a few fill a log."""
