@@ -56,7 +56,6 @@ PHASES = {
     "SqliteStore.put_states": "runs, tiles, states written",
     "SqliteStore.bundles_from": "bundles read again",
     "Block.again": "decoded and hashed again",
-    "Block.again_from": "decoded and hashed again",
     "hash_bundles": "decoded and hashed again",
     "_look_again": "runs, tiles, states compared",
     "SqliteStore._begin": "transaction begun",

@@ -4,7 +4,6 @@
 
 use crate::error::{Result, malformed};
 use crate::map::{Claim, Map};
-use crate::record;
 use crate::suite::{Domain, Hash, Suite};
 use crate::tree::{Frontier, Tile, TileId};
 use crate::wire::{Reader, Writer};
@@ -60,23 +59,10 @@ impl Block {
         Ok(Draft { block: block.check()?, frontier: after, tiles, states })
     }
 
-    /// The block after this one as it follows from its stored records, and their ids.
+    /// The block after this one as it follows from the leaf hashes of its stored records.
     ///
     /// What was kept in memory since this block was made is held to its roots first.
     pub fn again(
-        &self,
-        frontier: &Frontier,
-        states: &Map,
-        bundles: &[&[u8]],
-        changes: &[Claim],
-        time_ms: u64,
-    ) -> Result<(Draft, Vec<Hash>)> {
-        let (ids, leaves) = record::hash_bundles(0, bundles)?;
-        Ok((self.again_from(frontier, states, &leaves, changes, time_ms)?, ids))
-    }
-
-    /// As `again`, where the leaf hashes of the stored records were made already.
-    pub fn again_from(
         &self,
         frontier: &Frontier,
         states: &Map,

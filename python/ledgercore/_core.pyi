@@ -537,23 +537,13 @@ class Block:
         self,
         frontier: Frontier,
         states: Map,
-        bundles: Sequence[bytes],
-        changes: Sequence[tuple[bytes, bytes]],
-        time_ms: int,
-    ) -> tuple[Block, list[tuple[int, int, bytes]], bytes]:
-        """The block after this one as it follows from its stored records and states: the block, the
-        tiles that it filled, and its records' ids, joined. Raises MalformedError where records are
-        none, or where tree and states are not those that this block left."""
-
-    def again_from(
-        self,
-        frontier: Frontier,
-        states: Map,
         leaf_hashes: bytes,
         changes: Sequence[tuple[bytes, bytes]],
         time_ms: int,
     ) -> tuple[Block, list[tuple[int, int, bytes]]]:
-        """As ``again``, from what ``hash_bundles`` made of the stored records, joined."""
+        """The block after this one as it follows from stored states, and from what ``hash_bundles``
+        made of the stored records, joined: the block, and the tiles that it filled. Raises
+        MalformedError where tree and states are not those that this block left."""
 
     @staticmethod
     def decode(data: bytes) -> Block: ...

@@ -1,10 +1,9 @@
 //! Bind a block's header.
 
 use pyo3::prelude::{Bound, PyResult, Python, pyclass, pymethods};
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, join, joined_hashes, slices};
+use super::bytes::{array, joined_hashes};
 use super::map::{self, Map, PyClaim};
 use super::number;
 use super::pool::detach;
@@ -64,28 +63,13 @@ impl Block {
         py: Python<'py>,
         frontier: &Frontier,
         states: &Map,
-        bundles: Vec<PyBackedBytes>,
-        changes: Vec<PyClaim>,
-        #[pyo3(from_py_with = number::time_ms)] time_ms: u64,
-    ) -> PyResult<(Self, Vec<PyTile<'py>>, Bound<'py, PyBytes>)> {
-        let (bundles, changes) = (slices(&bundles), map::claims(&changes));
-        let again = || self.0.again(&frontier.0, &states.0, &bundles, &changes, time_ms);
-        let (draft, ids) = detach(py, again)?;
-        Ok((Self(draft.block), named(py, &draft.tiles), join(py, &ids)))
-    }
-
-    fn again_from<'py>(
-        &self,
-        py: Python<'py>,
-        frontier: &Frontier,
-        states: &Map,
         leaf_hashes: &[u8],
         changes: Vec<PyClaim>,
         #[pyo3(from_py_with = number::time_ms)] time_ms: u64,
     ) -> PyResult<(Self, Vec<PyTile<'py>>)> {
         let leaves = joined_hashes("leaf hashes", leaf_hashes)?;
         let changes = map::claims(&changes);
-        let again = || self.0.again_from(&frontier.0, &states.0, leaves, &changes, time_ms);
+        let again = || self.0.again(&frontier.0, &states.0, leaves, &changes, time_ms);
         let draft = detach(py, again)?;
         Ok((Self(draft.block), named(py, &draft.tiles)))
     }

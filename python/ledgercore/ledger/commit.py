@@ -157,12 +157,8 @@ def _look_again(
     height = head.block.height + 1
     try:
         kept = _kept_states(store, keys, [name for name, _ in states])
-        if hashes is None:
-            bundles = store.bundles_from(head.checkpoint.size)
-            block, tiles, ids = head.block.again(head.frontier, head.states, bundles, kept, time_ms)
-        else:
-            ids, leaves = hashes
-            block, tiles = head.block.again_from(head.frontier, head.states, leaves, kept, time_ms)
+        ids, leaves = hashes or hash_bundles(0, store.bundles_from(head.checkpoint.size))
+        block, tiles = head.block.again(head.frontier, head.states, leaves, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:
