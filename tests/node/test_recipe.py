@@ -62,7 +62,8 @@ def test_the_recipe_works_as_it_is_written(tmp_path: Path) -> None:
     try:
         for step in before:
             done = run(*step, tmp_path)
-            assert done.returncode == 0, f"{step[1]}\n{done.stdout}\n{done.stderr}"
+            logs = [log.read_text() for log in tmp_path.glob("*/node.log")]
+            assert done.returncode == 0, "\n".join([step[1], done.stdout, done.stderr, *logs])
 
         assert "verified" in run(*verify, tmp_path).stdout
         independent = [

@@ -12,6 +12,7 @@ from threading import Event
 from ledgercore.clock import SystemClock
 from ledgercore.demo.network import Place
 from ledgercore.disk import append_to
+from ledgercore.entropy import SystemEntropy
 from ledgercore.errors import UnavailableError
 from ledgercore.node.client import Patience
 
@@ -19,14 +20,27 @@ __all__ = ["NodeProcess", "free_ports", "start_all"]
 
 READY_S = 60.0
 STOP_S = 60.0
+LOWEST_PORT = 16_384
+PORTS = 16_384
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nothing listens on now."""
-    held = [socket.socket() for _ in range(count)]
+    """Ports of loopback that nothing listens on now.
+
+    They lie below those that a system hands out to connections (from 32,768 on Linux), so that no
+    connection of another process takes one before its node listens there.
+    """
+    held: list[socket.socket] = []
     try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
+        while len(held) < count:
+            port = LOWEST_PORT + int.from_bytes(SystemEntropy().bytes(2)) % PORTS
+            free = socket.socket()
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                free.close()
+            else:
+                held.append(free)
         return [each.getsockname()[1] for each in held]
     finally:
         for each in held:
