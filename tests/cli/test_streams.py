@@ -89,3 +89,24 @@ def test_note_and_anchor_are_utf_8_whatever_the_locale(tmp_path: Path, encoding:
     assert origin in anchor.stdout.decode()
     assert facts.returncode == 0
     assert objects(machine.stdout)[0]["origin"] == origin
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_is_cut_short_is_an_error(ledger: Path, unbuffered: str) -> None:
+    limit_bytes = 64 << 20  # of a file: a ledger's are shorter, and the output comes near it
+    ledger.with_name("lines").write_bytes(b"line\n" * 20)
+    with ledger.with_name("out").open("wb") as out:
+        out.truncate(limit_bytes - 100)
+    append = shlex.join([*COMMAND, "append", "a.ledger", "--lines", "lines", "--json"])
+
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f {limit_bytes // 512}; {append} >> out"],
+        cwd=ledger.parent,
+        capture_output=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 4, done.stderr
+    assert b"File too large" in done.stderr

@@ -12,8 +12,8 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
-from typing import NoReturn
+from io import BufferedWriter, RawIOBase, TextIOWrapper
+from typing import NoReturn, TextIO
 
 import click
 
@@ -71,12 +71,11 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             raise _InterruptError("interrupted") from None  # click would print a blank line
         except BrokenPipeError:
-            # Whoever read the output has left; what was acknowledged stays durable. Without a
-            # stdout the interpreter has nothing to flush, and to complain of, at its end.
-            sys.stdout = None
+            # Whoever read the output has left; what was acknowledged stays durable.
+            _leave_output()
             raise click.exceptions.Exit(4) from None
         except OSError as error:
-            raise UnavailableError(f"input or output failed: {error}") from error
+            raise _failed(error) from error
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -91,6 +90,16 @@ class _Commands(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _failed(error: OSError) -> UnavailableError:
+    _leave_output()
+    return UnavailableError(f"input or output failed: {error}")
+
+
+def _leave_output() -> None:
+    """Without a stdout the interpreter has nothing to flush, and to complain of, at its end."""
+    sys.stdout = None
 
 
 @click.group(
@@ -111,12 +120,10 @@ def main() -> None:
     that are misused get click's own text, with the command's usage.
     """
     as_json = "--json" in sys.argv
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what the locale lacks is no bug
+    sys.stdout, sys.stderr = map(_whole, (sys.stdout, sys.stderr))
     try:
         _check_arguments(sys.argv[1:])
-        sys.exit(root.main(prog_name="ledgercore", standalone_mode=False))
+        sys.exit(_run())
     except LedgerError as error:
         facts = {}
         if isinstance(error, RefusedError):
@@ -134,6 +141,28 @@ def main() -> None:
         _end("Interrupted", "interrupted", 130, as_json=as_json)
     except click.ClickException as error:
         _end(type(error).__name__, error.message, error.exit_code, as_json=as_json)
+
+
+def _run() -> int:
+    try:
+        return int(root.main(prog_name="ledgercore", standalone_mode=False) or 0)
+    except OSError as error:  # click prints its help and the version before it calls a command
+        raise _failed(error) from error
+
+
+def _whole(stream: TextIO) -> TextIO:
+    """The stream, so that it writes all of a text or fails, whatever the locale lacks.
+
+    Without a buffer, as with ``PYTHONUNBUFFERED``, the interpreter takes it for written where the
+    system took a part of it, as it does on a disk that fills up and for a process that is stopped.
+    """
+    if not isinstance(stream, TextIOWrapper):
+        return stream
+    stream.reconfigure(errors="backslashreplace")
+    if not isinstance(stream.buffer, RawIOBase):
+        return stream
+    encoding, errors = stream.encoding, stream.errors
+    return TextIOWrapper(BufferedWriter(stream.detach()), encoding, errors, line_buffering=True)
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
