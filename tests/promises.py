@@ -32,6 +32,12 @@ def time_out(town: Town, intent: bytes, _: str) -> Draft:
     return town.parties.consumer.time_out(intent)
 
 
+def admitted(town: Town) -> tuple[bytes, Accepted]:
+    intent, request = town.intend(town.consent())
+    (place,) = town.accept(town.parties.provider.answer([(intent, request)]))
+    return intent, place
+
+
 def moved_to(town: Town, status: str) -> bytes:
     """An exchange that was delivered, and then went on to a status; ADMITTED has no key yet."""
     intent, request = town.intend(town.consent())

@@ -261,13 +261,41 @@ def test_the_scope_is_hidden_until_it_is_disclosed_and_then_in_the_trail(town: A
     assert all(f"{member} at " in claims["audited"].statement for member in (BANK, REGULATOR))
 
 
-def test_what_is_erased_is_opened_by_no_order(town: Audited) -> None:
-    town.accept(town.parties.consumer.erase([town.intent], "purpose-achieved"))
-    town.parties.provider.forget([town.intent])
+def test_what_both_sides_erased_is_opened_by_no_order(town: Audited) -> None:
+    consumer, provider = town.parties.consumer, town.parties.provider
+    audit, _ = town.order()
+    town.accept(consumer.erase([town.intent], "purpose-achieved"))
+    with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
+        consumer.delivery(town.intent)
 
-    for party in (town.parties.consumer, town.parties.provider):
-        with pytest.raises(UntrustedError, match="is kept"):
-            party.delivery(town.intent)
+    provider.forget([town.intent])
+    with pytest.raises(UntrustedError, match="no audit-copy is kept"):
+        provider.delivery(town.intent, audit=audit)
+    town.accept(provider.erase([town.intent], "purpose-achieved"))
+    with pytest.raises(RefusedError, match="exchange is forgotten: nothing of what was sealed"):
+        provider.delivery(town.intent, audit=audit)
+
+
+def test_what_the_consumer_erased_is_given_for_an_order_and_to_nobody_else(town: Audited) -> None:
+    audit, scope = town.order()
+    provider = town.parties.provider
+    town.accept(town.parties.consumer.erase([town.intent], "purpose-achieved"))
+
+    with pytest.raises(RefusedError, match="exchange is ERASED: what was sealed is given to hold"):
+        provider.delivery(town.intent)
+    delivery = provider.delivery(town.intent, audit=audit)
+    parts = [holder.part(audit, scope, delivery) for holder in town.sign(audit, TAX, REGULATOR)]
+    assert open_content(town.parties.ledger, audit, scope, delivery, parts)
+
+    with pytest.raises(RefusedError, match="E_UNKNOWN: audit 0000000000000000 does not exist"):
+        provider.delivery(town.intent, audit=bytes(32))
+    town.parties.provider._audit_key = None
+    other = town.deliver(*town.intend(town.consent()))[0].exchange
+    with pytest.raises(RefusedError, match="exchange was admitted without an audit copy"):
+        provider.delivery(other, audit=audit)
+    town.later(30 * DAY_MS)
+    with pytest.raises(RefusedError, match="E_AUDIT_STATE: audit is EXPIRED, nothing is opened"):
+        provider.delivery(town.intent, audit=audit)
 
 
 def test_a_copy_is_the_same_each_time_and_another_for_each_exchange() -> None:

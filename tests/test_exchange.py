@@ -321,7 +321,7 @@ def test_a_voided_exchange_and_a_revocation_on_behalf_are_proven(town: Town) -> 
     assert "no key was sent (E_CONSENT_STATE); the use was given back" in claims["voided"].statement
     assert "no use after it" in claims["revoked"].statement
     assert "delivery" not in claims
-    with pytest.raises(UntrustedError, match="no ciphertext is kept"):
+    with pytest.raises(RefusedError, match="exchange is VOIDED: what was sealed is given to"):
         provider.delivery(intent)
 
 

@@ -33,6 +33,7 @@ from tests.promises import (
     PROMISES,
     Act,
     CutError,
+    admitted,
     content,
     cut_off,
     erase,
@@ -141,12 +142,6 @@ def test_nothing_comes_before_a_promise_that_is_not_kept_yet(town: Town) -> None
 
 
 # What is signed is not made untrue.
-
-
-def admitted(town: Town) -> tuple[bytes, Accepted]:
-    intent, request = town.intend(town.consent())
-    (place,) = town.accept(town.parties.provider.answer([(intent, request)]))
-    return intent, place
 
 
 def status(town: Town, intent: bytes) -> str:

@@ -301,6 +301,8 @@ def test_a_stream_is_exchanged_received_opened_and_erased(town: Town, tmp_path: 
         assert receiver.next == receiver.manifest.chunks == 3
     with paths[2].open("rb") as received:
         output, release = io.BytesIO(), provider.release(intent, place)
+        with pytest.raises(UntrustedError, match="no key is kept for the stream"):
+            consumer.stream(delivery, received)
         consumer.open_stream(delivery, release, received, output)
         town.accept([consumer.acknowledge(intent)])
         assert output.getvalue() == content
@@ -314,8 +316,10 @@ def test_a_stream_is_exchanged_received_opened_and_erased(town: Town, tmp_path: 
         assert content[:64] not in paths[2].read_bytes()
 
         town.accept(consumer.erase([intent], "purpose-achieved"))
-        with pytest.raises(UntrustedError, match="no key is kept for the stream"):
+        with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
             consumer.stream(delivery, received)
+        with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
+            consumer.receive_stream(delivery, io.BytesIO(), io.BytesIO())
         with pytest.raises(RefusedError, match="exchange is ERASED: nothing of it is opened"):
             consumer.open_stream(delivery, release, received)
         assert consumer.certify_erasure([intent])

@@ -6,7 +6,7 @@ the admit was ordered while the consent was live. Whatever revocation comes firs
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 from unicodedata import normalize
 
@@ -63,6 +63,15 @@ from ledgercore.exchange.sealing import (
 from ledgercore.exchange.statement import keep_statement, statement_folder
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
+from ledgercore.exchange.withheld import (
+    check_admitted,
+    check_audited,
+    check_covered,
+    check_named,
+    check_unended,
+    check_unvoided,
+    check_wanted,
+)
 from ledgercore.exchange.workable import check_corrected
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
@@ -82,16 +91,17 @@ from ledgercore.records import (
 from ledgercore.records.base import Value
 from ledgercore.rules import (
     Admission,
+    AuditState,
     ConsentState,
     ExchangeState,
     ProductState,
+    audit_object,
     consent_object,
     exchange_object,
     exchange_status_at,
     product_object,
     refuse,
 )
-from ledgercore.rules.consent import why_uncovered
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 from ledgercore.wording import in_words
@@ -226,7 +236,7 @@ class Provider(Party):
         if proposal is None:
             refuse("E_UNKNOWN", "no terms are known for this consent", intent)
         consent = self._consent(state.consent)
-        _check_named(consent, state)
+        check_named(consent, state)
         _check_sealable(state)
         try:
             leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
@@ -313,11 +323,22 @@ class Provider(Party):
             refuse("E_UNKNOWN", f"there are no fields {absent} of the subject")
         return [(field, _one_form(row[field])) for field in fields]
 
-    def delivery(self, intent: bytes) -> Delivery:
-        """The sealed payload of an admitted exchange."""
+    def delivery(self, intent: bytes, *, audit: bytes | None = None) -> Delivery:
+        """The sealed payload of an admitted exchange.
+
+        Raises ``RefusedError`` with ``E_EXCHANGE_STATE`` once the exchange is over: voided, timed
+        out, declined, erased or forgotten. An order still opens what was sealed with an audit copy:
+        with its ``audit`` it is given for the holders, until it is forgotten here, or
+        ``E_AUDIT_STATE`` where the audit is over. ``UntrustedError`` where it is not kept.
+        """
         state = self._exchange(intent)
         if state.admission is None:
             refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
+        if audit is None:
+            check_unended(state, intent)
+        else:
+            ordered = read_state(self._ledger, audit_object(audit), AuditState)
+            check_audited(ordered, state, self._now_ms())
         audited = state.admission.audit_copy is not None
         copy = self._kept(intent, state.admission, "audit-copy") if audited else b""
         return Delivery(intent, self._kept(intent, state.admission, "ciphertext"), copy)
@@ -328,8 +349,9 @@ class Provider(Party):
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
         revoked since or has expired: then the key is withheld although the admit stands. So it is,
         with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back,
-        once it was declined, erased or forgotten, and once a ``void`` of it was signed here, and
-        with ``E_AUTHORISATION`` where a token-like schema is authorised no more.
+        once it was declined, erased or forgotten, by a ``forget`` without a promise as well, and
+        once a ``void`` of it was signed here, and with ``E_AUTHORISATION`` where a token-like
+        schema is authorised no more.
         """
         (release,) = self.release_all([(intent, admit)])
         if isinstance(release, RefusedError):
@@ -355,58 +377,65 @@ class Provider(Party):
     def _release_all(
         self, admits: Sequence[tuple[bytes, Submitted]]
     ) -> list[Release | RefusedError]:
-        ledger, made = self._ledger, dict[bytes, Release | RefusedError]()
-        admitted: list[tuple[bytes, int]] = []
+        ledger = self._ledger
+        made: list[Release | RefusedError | Accepted] = [admit for _, admit in admits]
+        admitted: list[tuple[int, bytes, int]] = []
         # Read before the states are: a void that is kept no more shows there.
         voided = self._key.promises(ledger.network, ExchangeVoid.KIND)
         with ledger.moment():
-            for intent, admit in admits:
+            for at, (intent, admit) in enumerate(admits):
                 try:
                     if isinstance(admit, Accepted):
-                        _check_unvoided(intent, voided)
-                        _check_admitted(self._exchange(intent), intent, admit.index)
-                        admitted.append((intent, admit.index))
+                        check_unvoided(intent, voided)
+                        check_admitted(self._exchange(intent), intent, admit.index)
+                        admitted.append((at, intent, admit.index))
                 except RefusedError as refusal:
-                    made[intent] = refusal
-            objects = [exchange_object(intent) for intent, _ in admitted]
-            receipts = ledger.receipts([index for _, index in admitted], states_of=objects)
+                    made[at] = refusal
+            objects = [exchange_object(intent) for _, intent, _ in admitted]
+            receipts = ledger.receipts([index for *_, index in admitted], states_of=objects)
             encoded = [receipt.encode() for receipt in receipts]
-            bodies = [ledger.record(index).body for _, index in admitted]
+            bodies = [ledger.record(index).body for *_, index in admitted]
             seed = self._entropy.bytes(32)
             verified = verify_receipts(encoded, bodies, ledger.trust_anchor, seed)
             pairs = zip(receipts, admitted, strict=True)
-            states = [admitted_state(receipt, intent) for receipt, (intent, _) in pairs]
+            states = [admitted_state(receipt, intent) for receipt, (_, intent, _) in pairs]
             withheld = [self._withheld(state) for state in states]
-        for at, (intent, _) in enumerate(admitted):
-            made[intent] = withheld[at] or self._release(
-                states[at], verified[at], encoded[at], intent
-            )
-        given = [intent for intent, each in made.items() if isinstance(each, Release)]
+        for number, (at, intent, _) in enumerate(admitted):
+            try:
+                made[at] = withheld[number] or self._release(
+                    intent, states[number], verified[number], encoded[number]
+                )
+            except RefusedError as refusal:
+                made[at] = refusal
+        given = [each.exchange for each in made if isinstance(each, Release)]
         self._vault.store([(released_name(intent), b"") for intent in given])
-        return [made[intent] if isinstance(admit, Accepted) else admit for intent, admit in admits]
+        return [each for each in made if not isinstance(each, Accepted)]
 
     def _withheld(self, state: ExchangeState) -> RefusedError | None:
         """Why a key is not given out as the ledger stands now."""
         now_ms = self._now_ms()
         try:
-            _check_wanted(state, now_ms)
+            check_wanted(state, now_ms)
             consent = self._consent(state.consent)
-            _check_covered(consent, now_ms)
-            _check_named(consent, state)
+            check_covered(consent, now_ms)
+            check_named(consent, state)
             check_authorised(self._ledger, consent.product, now_ms)
         except RefusedError as refusal:
             return refusal
         return None
 
     def _release(
-        self, state: ExchangeState, admit: VerifiedRecord, receipt: bytes, intent: bytes
+        self, intent: bytes, state: ExchangeState, admit: VerifiedRecord, receipt: bytes
     ) -> Release:
         """Seal the key of an admitted exchange, bound to the receipt that allows it."""
+        assert state.admission is not None, "an admitted state has an admission"
+        key = self._load(intent, state.admission, "key")
+        if key is None:
+            message = f"exchange is {state.status}, and no key of it is kept: it was forgotten here"
+            refuse("E_EXCHANGE_STATE", f"{message}, or sealed in another vault", intent)
         receipt_hash = hash_domain(self._ledger.suite, "commitment", receipt)
         info = release_info(self._ledger.network, intent, admit.id, receipt_hash)
-        assert state.admission is not None, "an admitted state has an admission"
-        sealed = seal_key(self._kept(intent, state.admission, "key"), state.delivery_key, info)
-        return Release(intent, admit.body, receipt, sealed)
+        return Release(intent, admit.body, receipt, seal_key(key, state.delivery_key, info))
 
     def confirm_release(self, release: Release) -> Draft:
         """Say on the ledger that the key was sent, before the deadline lets the consumer deny it.
@@ -499,10 +528,13 @@ class Provider(Party):
         return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
-        kept = self._vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/{part}")
+        kept = self._load(intent, admission, part)
         if kept is None:
             raise UntrustedError(f"no {part} is kept for exchange {intent.hex()[:16]}")
         return kept
+
+    def _load(self, intent: bytes, admission: Admission, part: str) -> bytes | None:
+        return self._vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/{part}")
 
     def _exchange(self, intent: bytes) -> ExchangeState:
         return read_state(self._ledger, exchange_object(intent), ExchangeState)
@@ -514,40 +546,6 @@ class Provider(Party):
 
     def _consent(self, consent: bytes) -> ConsentState:
         return read_state(self._ledger, consent_object(consent), ConsentState)
-
-
-def _check_admitted(state: ExchangeState, intent: bytes, index: int) -> None:
-    """Give nothing for a record that is not the exchange's admit: its refusal, for one."""
-    if state.admission is None or state.admission.index != index:
-        message = f"exchange is {state.status}, and was not admitted by record {index}"
-        refuse("E_EXCHANGE_STATE", message, intent)
-
-
-def _check_unvoided(intent: bytes, voided: Container[bytes]) -> None:
-    """Withhold the key of what is signed to have none, whether that is ordered yet or not."""
-    if intent in voided:
-        refuse("E_EXCHANGE_STATE", "exchange was voided here: key is withheld", intent)
-
-
-def _check_wanted(state: ExchangeState, now_ms: int) -> None:
-    """Withhold the key of what is over, and where the consumer may say that none came."""
-    status = exchange_status_at(state, now_ms)
-    if status in ("OVERDUE", "TIMED_OUT", "VOIDED", "DECLINED", "ERASED"):
-        refuse("E_EXCHANGE_STATE", f"exchange is {status}, key is withheld")
-    if state.forgotten:  # signed here, though a restored vault may still have the key
-        refuse("E_EXCHANGE_STATE", "exchange is forgotten, key is withheld")
-
-
-def _check_covered(consent: ConsentState, now_ms: int) -> None:
-    """Withhold the key where the rules would refuse a use, by the newest block's time."""
-    if why := why_uncovered(consent, now_ms):
-        refuse("E_CONSENT_STATE", f"{why}: key is withheld")
-
-
-def _check_named(consent: ConsentState, state: ExchangeState) -> None:
-    """Give nothing to a processor that the subject has dropped."""
-    if state.processor and state.processor not in consent.processors:
-        refuse("E_RECIPIENT", f"consent names processor {state.processor} no more")
 
 
 def _check_sealable(state: ExchangeState) -> None:

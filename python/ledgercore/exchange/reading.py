@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # who verifies a pack needs none
     from ledgercore.ledger import Ledger
 
 __all__ = [
+    "ENDED",
     "admitted_state",
     "check_ciphertext",
     "check_payload",
@@ -32,6 +33,9 @@ __all__ = [
     "read_payload",
     "read_state",
 ]
+
+ENDED = ("VOIDED", "TIMED_OUT", "DECLINED", "ERASED")
+"""States of an exchange of which nothing is opened, released or handed over."""
 
 StateT = TypeVar("StateT", bound=State)
 

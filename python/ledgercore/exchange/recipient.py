@@ -45,6 +45,7 @@ from ledgercore.exchange.objection import (
 )
 from ledgercore.exchange.party import Party
 from ledgercore.exchange.reading import (
+    ENDED,
     check_ciphertext,
     read_admit,
     read_copy,
@@ -133,12 +134,13 @@ class Recipient(Party):
         """Take a stream's sealed chunks into a file, before or after their key is released.
 
         Raises ``InvalidError`` where the manifest or the hashes are not what was admitted. Call it
-        again over the same files after a cut.
+        again over the same files after a cut. Refused like ``open`` is once the exchange is over.
         """
         state = self._state(delivery.exchange)
         if state.admission is None:
             named = delivery.exchange
             refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", named)
+        check_not_ended(delivery.exchange, state)
         check_ciphertext(self._ledger.suite, delivery, state.admission)
         manifest = decode_message(delivery.ciphertext, Manifest)
         return Receiver(manifest, hashes, partial, self._ledger.suite)
@@ -172,9 +174,10 @@ class Recipient(Party):
         return reader
 
     def stream(self, delivery: Delivery, sealed: BinaryIO) -> StreamReader:
-        """Read a stream that was opened before, until it is erased."""
+        """Read a stream that was opened before. Refused like ``open`` is once it is over."""
         intent = delivery.exchange
         key = self._vault.load(f"exchange/{intent.hex()}/stream-key")
+        self._check_openable(intent)  # after the key is looked for, as in ``open``
         if key is None:
             raise UntrustedError(f"no key is kept for the stream of exchange {intent.hex()[:16]}")
         manifest = decode_message(delivery.ciphertext, Manifest)
@@ -196,9 +199,10 @@ class Recipient(Party):
         )
 
     def delivery(self, intent: bytes) -> Delivery:
-        """What came, as it came: for an opening by order."""
+        """What came, as it came: for an opening by order, until it is erased."""
         kept = self._vault.load(f"exchange/{intent.hex()}/delivery")
         if kept is None:
+            check_not_ended(intent, self._state(intent))
             raise UntrustedError(f"no audited delivery of {intent.hex()[:16]} is kept here")
         return decode_message(kept, Delivery)
 
@@ -334,7 +338,7 @@ def check_not_ended(intent: bytes, state: ExchangeState) -> None:
     signed that it sent none, and the use was given back. The release's receipt is of the admit, and
     shows nothing of what came after.
     """
-    if state.status in ("DECLINED", "ERASED", "TIMED_OUT", "VOIDED"):
+    if state.status in ENDED:
         message = f"exchange is {state.status}: nothing of it is opened or handed over"
         refuse("E_EXCHANGE_STATE", message, intent)
 

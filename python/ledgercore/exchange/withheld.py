@@ -1,0 +1,85 @@
+"""Say why a provider gives out neither what it sealed nor its key, as the ledger stands now.
+
+Each check refuses; what none of them refuses is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from ledgercore.exchange.reading import ENDED
+from ledgercore.rules import (
+    AuditState,
+    ConsentState,
+    ExchangeState,
+    audit_status_at,
+    exchange_status_at,
+    refuse,
+)
+from ledgercore.rules.consent import why_uncovered
+
+__all__ = [
+    "check_admitted",
+    "check_audited",
+    "check_covered",
+    "check_named",
+    "check_unended",
+    "check_unvoided",
+    "check_wanted",
+]
+
+
+def check_admitted(state: ExchangeState, intent: bytes, index: int) -> None:
+    """Give nothing for a record that is not the exchange's admit: its refusal, for one."""
+    if state.admission is None or state.admission.index != index:
+        message = f"exchange is {state.status}, and was not admitted by record {index}"
+        refuse("E_EXCHANGE_STATE", message, intent)
+
+
+def check_unvoided(intent: bytes, voided: Container[bytes]) -> None:
+    """Withhold the key of what is signed to have none, whether that is ordered yet or not."""
+    if intent in voided:
+        refuse("E_EXCHANGE_STATE", "exchange was voided here: key is withheld", intent)
+
+
+def check_wanted(state: ExchangeState, now_ms: int) -> None:
+    """Withhold the key of what is over, and where the consumer may say that none came."""
+    status = exchange_status_at(state, now_ms)
+    if status in ("OVERDUE", *ENDED):
+        refuse("E_EXCHANGE_STATE", f"exchange is {status}, key is withheld")
+    if state.forgotten:  # signed here, though a restored vault may still have the key
+        refuse("E_EXCHANGE_STATE", "exchange is forgotten, key is withheld")
+
+
+def check_covered(consent: ConsentState, now_ms: int) -> None:
+    """Withhold the key where the rules would refuse a use, by the newest block's time."""
+    if why := why_uncovered(consent, now_ms):
+        refuse("E_CONSENT_STATE", f"{why}: key is withheld")
+
+
+def check_named(consent: ConsentState, state: ExchangeState) -> None:
+    """Give nothing to a processor that the subject has dropped."""
+    if state.processor and state.processor not in consent.processors:
+        refuse("E_RECIPIENT", f"consent names processor {state.processor} no more")
+
+
+def check_unended(state: ExchangeState, intent: bytes) -> None:
+    """Give no ciphertext to a recipient that has no use for it any more."""
+    if state.status in ENDED or state.forgotten:
+        ended = state.status if state.status in ENDED else "forgotten"
+        message = (
+            f"exchange is {ended}: what was sealed is given to holders alone, under an order: "
+            "name its audit"
+        )
+        refuse("E_EXCHANGE_STATE", message, intent)
+
+
+def check_audited(audit: AuditState, state: ExchangeState, now_ms: int) -> None:
+    """Give what was sealed to holders, whatever became of the exchange, while they may open it."""
+    status = audit_status_at(audit, now_ms)
+    if status not in ("ORDERED", "OPENED"):
+        refuse("E_AUDIT_STATE", f"audit is {status}, nothing is opened")
+    if state.admission is None or state.admission.audit_copy is None:
+        refuse("E_EXCHANGE_STATE", "exchange was admitted without an audit copy")
+    if state.forgotten:
+        refuse("E_EXCHANGE_STATE", "exchange is forgotten: nothing of what was sealed is kept")
