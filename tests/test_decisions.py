@@ -9,7 +9,7 @@ import pytest
 
 from ledgercore import InvalidProof, MalformedError, RefusedError, records, rules
 from ledgercore.demo.parties import BANK
-from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange import build_pack, read_statement, show_statement, verify_pack
 from ledgercore.exchange.messages import Proposal
 from ledgercore.exchange.submission import submit
 from ledgercore.rules import DecisionState, decision_object, decision_status_at
@@ -48,7 +48,7 @@ def test_the_subject_reads_the_explanation_that_the_ledger_commits_to(town: Town
     town.accept([town.parties.consumer.explain(decision)])
 
     assert "R_ARREARS" == town.subject.read_explanation(decision, statement)
-    with pytest.raises(InvalidProof, match="not the one that the record commits to"):
+    with pytest.raises(InvalidProof, match="statement is not the newest one of the decision"):
         town.subject.read_explanation(decision, statement[:32] + b"another reason")
 
 
@@ -71,6 +71,24 @@ def test_a_contested_decision_is_reviewed_and_stands_in_the_pack(
     assert "decided declined" in claims["decision"].statement
     assert {"explained", "contested", "reviewed"} <= claims.keys()
     assert f"a person {result} it: {outcome}" in claims["reviewed"].statement
+
+
+def test_an_explanation_that_a_review_followed_is_shown_by_its_decisions_record(town: Town) -> None:
+    proposal, _, decision = decided(town)
+    consumer, ledger, vault = town.parties.consumer, town.parties.ledger, town.parties.vaults[BANK]
+    told = consumer.explanation(decision)
+    town.accept([town.subject.contest(proposal, decision, "the arrears were paid in May")])
+    (review,) = town.accept([consumer.review(decision, "approved", "officer 7", "they were")])
+
+    older, newer = show_statement(ledger, vault, decision), consumer.explanation(decision)
+    reviewer = show_statement(ledger, vault, review.id)
+
+    assert older == told != newer
+    assert read_statement(ledger, decision, older) == b"R_ARREARS"
+    assert town.subject.read_explanation(decision, newer) == "they were"
+    assert read_statement(ledger, review.id, reviewer) == b"officer 7"
+    with pytest.raises(InvalidProof, match="newest one of the decision: an older one is read with"):
+        town.subject.read_explanation(decision, older)
 
 
 def test_a_contest_after_a_revocation_is_heard(town: Town) -> None:

@@ -221,7 +221,10 @@ class Consumer(Recipient):
         return commitment
 
     def explanation(self, decision: bytes) -> bytes:
-        """The statement that a decision's newest explanation is in, for the subject."""
+        """The statement that a decision's newest explanation is in, for the subject.
+
+        After a review the one before is ``show_statement``'s, by the decision's id.
+        """
         commitment = self._decision(decision).explanation_commitment
         return kept_statement(self._vault, statement_folder(DecisionRecord.KIND), commitment)
 

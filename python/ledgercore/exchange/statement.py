@@ -60,7 +60,8 @@ _STATEMENTS = {
 def show_statement(ledger: Ledger, vault: Vault, record: bytes) -> bytes:
     """What its signer's vault keeps behind the record of an id, for whoever is to read it.
 
-    Of a review it is who reviewed: the reasons are the decision's newest explanation, which
+    Of a decision it is the explanation that its record commits to, though a review followed. Of a
+    review it is who reviewed: its reasons are the decision's newest explanation, which
     ``Consumer.explanation`` gives. Raises ``RefusedError`` with ``E_UNKNOWN`` for no such record,
     and with ``E_KIND`` for one that commits to no statement; ``UnavailableError`` where it is not
     in a copy that began after the genesis; and ``UntrustedError`` where no statement is kept.

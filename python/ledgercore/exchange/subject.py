@@ -13,7 +13,7 @@ from msgspec import structs
 from ledgercore._core import SigningKey
 from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import MalformedError, UntrustedError
+from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.kept import consent_asked, keep_proposal
 from ledgercore.exchange.messages import Proposal, Terms, check_terms
@@ -145,12 +145,21 @@ class Subject:
         return Draft(self._key(proposal.consent_key), DecisionContest(decision, commitment))
 
     def read_explanation(self, decision: bytes, statement: bytes) -> str:
-        """The explanation that the consumer handed over, held to what the ledger says of it."""
+        """The newest explanation of a decision, as the consumer handed it over.
+
+        Raises ``InvalidProof`` where the ledger commits to another. One that a review followed is
+        read with ``read_statement``, by the decision's id, which is that of its record.
+        """
         ledger = self._reading()
         state = read_state(ledger, decision_object(decision), DecisionState)
         commitment = state.explanation_commitment
         try:
             return open_statement(statement, commitment, ledger.suite).decode()
+        except InvalidProof as error:
+            raise InvalidProof(
+                "statement is not the newest one of the decision: an older one is read with "
+                "read_statement, by the decision's id"
+            ) from error
         except UnicodeDecodeError as error:
             raise MalformedError(f"explanation is not text: {error}") from error
 
