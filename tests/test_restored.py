@@ -14,7 +14,16 @@ from msgspec import structs
 
 from ledgercore import records
 from ledgercore._core import Record
-from ledgercore.exchange import Accepted, Draft, Submitted, submit
+from ledgercore.exchange import (
+    Accepted,
+    Draft,
+    Submitted,
+    content,
+    owed,
+    resume,
+    submission,
+    submit,
+)
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.signer import Kept, RecordSigner
 from ledgercore.ledger import Ledger
@@ -140,3 +149,62 @@ def test_what_others_signed_with_the_key_is_read_once_and_under_no_lock(
     read.clear()
     say(signer, 6)
     assert read == []
+
+
+def test_what_is_long_since_signed_is_read_in_pieces_and_each_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vault of long ago: every third record since says of an exchange that it is gone."""
+    monkeypatch.setattr(owed, "READ_RECORDS", 4)
+    intents = [moved_to(town, "ACKNOWLEDGED") for _ in range(4)]
+    ledger, signer = town.parties.ledger, town.parties.provider.signer
+    backup = backed_up(signer.vault)
+    for number, intent in enumerate(intents):
+        schemas = [records.SchemaRegister("other", 2 * number + at, "", ()) for at in (1, 2)]
+        town.accept([Draft(signer, schema) for schema in schemas])
+        town.accept(town.parties.provider.erase([intent], "acknowledged"))
+    indices, record = [], ledger.record
+    vault = Vault(backup)
+    restored = RecordSigner(signer._key, vault)
+
+    def reading(index: int) -> Record:
+        indices.append(index)
+        if len(indices) == 7:  # in the second piece
+            raise CutError
+        return record(index)
+
+    monkeypatch.setattr(ledger, "record", reading)
+    with pytest.raises(CutError):
+        resume(ledger, [restored])
+    assert 0 < len(vault.names("exchange/")) < 2 * len(intents)
+    resume(ledger, [restored])
+
+    assert vault.names("exchange/") == vault.names("reading/") == []
+    newest = ledger.size - 1
+    assert indices[:4] == [newest - at for at in range(4)]
+    assert indices[7:15] == [newest - at for at in range(4, 12)]
+    assert len(indices) == len(set(indices)) + 3  # of the piece that was cut off
+    vault.close()
+
+
+def test_no_more_than_a_piece_is_held_of_what_is_gone(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owed, "READ_RECORDS", 2)
+    intents = [moved_to(town, "ACKNOWLEDGED") for _ in range(5)]
+    ledger, signer = town.parties.ledger, town.parties.provider.signer
+    backup = backed_up(signer.vault)
+    town.accept(town.parties.provider.erase(intents, "acknowledged"))
+    held, destroy_promised = [], content.destroy_promised
+
+    def destroy(ledger: Ledger, vault: Vault, ordered: list[Record]) -> None:
+        held.append(len(ordered))
+        destroy_promised(ledger, vault, ordered)
+
+    monkeypatch.setattr(owed, "destroy_promised", destroy)
+    monkeypatch.setattr(submission, "destroy_promised", destroy)
+    with Vault(backup) as vault:
+        resume(ledger, [RecordSigner(signer._key, vault)])
+        assert vault.names("exchange/") == []
+
+    assert held == [2, 2, 1]

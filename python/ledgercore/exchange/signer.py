@@ -21,10 +21,9 @@ a restored backup has content of which its row says nothing, and later records t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
 
 from ledgercore import keys
 from ledgercore._core import Record, UnsignedBatch
@@ -45,13 +44,11 @@ from ledgercore.vault import Vault
 __all__ = [
     "Content",
     "Kept",
-    "Owed",
     "RecordSigner",
+    "is_settled",
     "outstanding",
-    "promised",
     "release",
     "reserve",
-    "settle",
 ]
 
 Content = tuple[str, bytes]
@@ -182,7 +179,7 @@ def reserve(
             again = [(record.kind, record.body) for record in left] == list(contents)
             if left and again and not _ordered_promise(ledger, signer):
                 signed[signer.public_key] = left
-            elif left or not _is_settled(ledger, signer):
+            elif left or not is_settled(ledger, signer):
                 return None
             else:
                 for kind, body in contents:
@@ -224,30 +221,7 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
     return records[begin:]
 
 
-class Owed(NamedTuple):
-    """What a signer kept, and the promises of its key on the ledger from there to a position."""
-
-    signer: RecordSigner
-    kept: Kept | None
-    position: tuple[int, bytes]
-    promises: list[Record]
-
-
-def promised(ledger: Ledger, signer: RecordSigner) -> Owed | None:
-    """What the ledger says to be gone since the signer kept a row; None where all is settled.
-
-    It reads every record of the key from there on, whether the signer knows of it or not, and
-    holds no lock. Raises ``UnavailableError`` where this copy of the ledger began after one.
-    """
-    if _is_settled(ledger, signer):
-        return None
-    kept = signer.load(ledger.network)
-    position = ledger.next_position(signer.public_key)
-    ordered = _ordered(ledger, position, 0 if kept is None else kept.sequence)
-    return Owed(signer, kept, position, [each for each in ordered if each.kind in PROMISES])
-
-
-def _is_settled(ledger: Ledger, signer: RecordSigner) -> bool:
+def is_settled(ledger: Ledger, signer: RecordSigner) -> bool:
     """Whether what was kept is all that the ledger has since, and none of it is a promise.
 
     Nothing is read for it but the key's position: the last record's id is of all that are before
@@ -268,29 +242,6 @@ def _ordered_promise(ledger: Ledger, signer: RecordSigner) -> bool:
     assert kept is not None, "what is outstanding is kept"
     ordered = ledger.next_position(signer.public_key)[0] - kept.sequence
     return any(kind in PROMISES for kind, _ in kept.contents[:ordered])
-
-
-def _ordered(ledger: Ledger, position: tuple[int, bytes], begin: int) -> Iterator[Record]:
-    """A key's records on the ledger from a sequence to its next position, the newest first."""
-    sequence, previous = position
-    while sequence > begin:
-        index = ledger.find(previous)
-        assert index is not None, "a key's state names a record that was ordered"
-        record = ledger.record(index)
-        sequence, previous = record.sequence, record.previous
-        yield record
-
-
-def settle(ledger: Ledger, vault: Vault, destroyed: Iterable[Owed]) -> None:
-    """Forget what a vault's signers kept, once all is destroyed that the ledger says is gone.
-
-    What is still to be ordered stays, and what another process reserved meanwhile. What was ordered
-    since the promises were read is behind the position that is kept in their place.
-    """
-    with vault.transaction(), ledger.moment():
-        for signer, kept, position, _ in destroyed:
-            if signer.load(ledger.network) == kept and not outstanding(ledger, signer):
-                vault.store([signer.item(ledger.network, Kept(*position, ()))])
 
 
 def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[RecordSigner, Record]]) -> None:

@@ -23,14 +23,13 @@ from ledgercore._core import Record
 from ledgercore.arguments import check_argument, described, typed
 from ledgercore.errors import RefusedError
 from ledgercore.exchange.content import PROMISES, destroy_promised
+from ledgercore.exchange.owed import read_back, settle
 from ledgercore.exchange.signer import (
     Content,
     RecordSigner,
     outstanding,
-    promised,
     release,
     reserve,
-    settle,
 )
 from ledgercore.ledger import Ledger
 from ledgercore.records import RecordBody
@@ -190,7 +189,7 @@ def _remember(drafts: Sequence[Draft], signed: Mapping[int, _Signed]) -> None:
 
 def _finish(ledger: Ledger, signers: Iterable[RecordSigner], refused: Iterable[_Signed]) -> None:
     """Destroy what signers' ordered records say is gone, and then forget them and the refused."""
-    owing = [(signer, promised(ledger, signer)) for signer in signers]
+    owing = [(signer, read_back(ledger, signer)) for signer in signers]
     by_vault = _by_vault((signer, owed) for signer, owed in owing if owed is not None)
     for vault, group in by_vault:
         destroy_promised(ledger, vault, [each for _, owed in group for each in owed.promises])

@@ -1,0 +1,118 @@
+"""Read back what the ledger says is gone of a key's content, and settle what is destroyed.
+
+A vault that was restored, or whose key signs elsewhere too, may be far behind the ledger. A key's
+records are read the newest first, as each names the one before it, ``READ_RECORDS`` at a time: what
+these say is gone is destroyed before more are read, and how far that went is kept, so that whoever
+is cut off goes on from there. No lock is held meanwhile.
+
+    reading/<network>/<key>: [sequence, previous, reached, before]
+
+The records of the key from number ``reached``, the one before which is ``before``, up to
+``sequence``, the one before which is ``previous``, were read, and what they say is gone is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ledgercore._core import Record
+from ledgercore.exchange.content import PROMISES, destroy_promised
+from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.exchange.signer import Kept, RecordSigner, is_settled, outstanding
+from ledgercore.ledger import Ledger
+from ledgercore.records.base import Bytes32, Count, Part
+from ledgercore.vault import Vault
+
+__all__ = ["READ_RECORDS", "Owed", "read_back", "settle"]
+
+READ_RECORDS = 4_096
+"""Records of one key that are read, and held in memory as far as they are promises, at a time."""
+
+_Position = tuple[int, bytes]
+"""A number of a key's records, and the id of the record before it."""
+
+
+class _Reading(Part, frozen=True):
+    """How far a key's records were read back, and from where."""
+
+    sequence: Count
+    previous: Bytes32
+    reached: Count
+    before: Bytes32
+
+
+class Owed(NamedTuple):
+    """What a signer kept, and what records of its key say is gone that are not settled yet.
+
+    ``reached`` is the oldest of them that was read, and where the last piece of them began.
+    """
+
+    signer: RecordSigner
+    kept: Kept | None
+    position: _Position
+    reached: _Position
+    promises: list[Record]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to be read."""
+        return self.reached[0] <= (0 if self.kept is None else self.kept.sequence)
+
+
+def read_back(ledger: Ledger, signer: RecordSigner) -> Owed | None:
+    """What the ledger says to be gone since the signer kept a row; None where all is settled.
+
+    It reads every record of the key from there on, whether the signer knows of it or not. What all
+    pieces but the last say is destroyed already. Raises ``UnavailableError`` where this copy of the
+    ledger began after one.
+    """
+    while (owed := _read_piece(ledger, signer)) is not None and not owed.is_whole:
+        destroy_promised(ledger, signer.vault, owed.promises)
+        # A crash before this leaves a piece to be read again, and what is destroyed twice is gone.
+        reading = _Reading(*owed.position, *owed.reached)
+        signer.vault.store([(_name(ledger, signer), encode_message(reading))])
+    return owed
+
+
+def _read_piece(ledger: Ledger, signer: RecordSigner) -> Owed | None:
+    if is_settled(ledger, signer):
+        return None
+    kept = signer.load(ledger.network)
+    data = signer.vault.load(_name(ledger, signer))
+    done = None if data is None else decode_message(data, _Reading)
+    position = ledger.next_position(signer.public_key)
+    sequence, previous = position
+    promises, left = [], READ_RECORDS
+    while left and sequence > (0 if kept is None else kept.sequence):
+        if done is not None and (sequence, previous) == (done.sequence, done.previous):
+            sequence, previous = done.reached, done.before
+            continue
+        index = ledger.find(previous)
+        assert index is not None, "a key's state names a record that was ordered"
+        record = ledger.record(index)
+        if record.kind in PROMISES:
+            promises.append(record)
+        sequence, previous, left = record.sequence, record.previous, left - 1
+    return Owed(signer, kept, position, (sequence, previous), promises)
+
+
+def settle(ledger: Ledger, vault: Vault, destroyed: Iterable[Owed]) -> None:
+    """Forget what a vault's signers kept, once all is destroyed that the ledger says is gone.
+
+    What is still to be ordered stays, and what another process reserved meanwhile. What was ordered
+    since the promises were read is behind the position that is kept in their place.
+    """
+    destroyed = list(destroyed)
+    with vault.transaction(), ledger.moment():
+        for signer, kept, position, *_ in destroyed:
+            if signer.load(ledger.network) == kept and not outstanding(ledger, signer):
+                vault.store([signer.item(ledger.network, Kept(*position, ()))])
+    # A crash before this leaves what no reading comes to again: they end at what is settled.
+    names = [_name(ledger, owed.signer) for owed in destroyed]
+    if read := [name for name in names if vault.load(name) is not None]:
+        vault.erase(read)
+
+
+def _name(ledger: Ledger, signer: RecordSigner) -> str:
+    return f"reading/{ledger.network.hex()}/{signer.public_key.hex()}"
