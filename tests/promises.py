@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -11,6 +13,7 @@ from ledgercore import records
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import Accepted, Draft, Submitted, resume, submit
 from ledgercore.ledger import Ledger
+from ledgercore.vault import Vault
 from tests.town import DAY_MS, Town
 
 Act = Callable[[Town, bytes, str], Draft]
@@ -58,6 +61,16 @@ def moved_to(town: Town, status: str) -> bytes:
     if status == "ERASED":
         town.accept(consumer.erase([intent], "subject-asked"))
     return intent
+
+
+def backed_up(vault: Vault) -> Path:
+    """A copy of a vault and of its key, as it stands."""
+    vault.erase([])  # moves its log into the file
+    directory = vault.path.parent / "backup"
+    directory.mkdir()
+    for name in (vault.path.name, f"{vault.path.name}.key"):
+        shutil.copy(vault.path.parent / name, directory / name)
+    return directory / vault.path.name
 
 
 def content(town: Town, intent: bytes) -> list[str]:

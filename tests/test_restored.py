@@ -3,7 +3,6 @@ of saying so."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,7 @@ from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.signer import Kept, RecordSigner
 from ledgercore.ledger import Ledger
 from ledgercore.vault import Vault
-from tests.promises import PROMISES, Act, CutError, gone, moved_to, resumed, says_more
+from tests.promises import PROMISES, Act, CutError, backed_up, gone, moved_to, resumed, says_more
 from tests.town import Town
 
 
@@ -37,16 +36,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
     town = Town(tmp_path)
     yield town
     town.parties.close()
-
-
-def backed_up(vault: Vault) -> Path:
-    """A copy of a vault and of its key, as it stands."""
-    vault.erase([])  # moves its log into the file
-    directory = vault.path.parent / "backup"
-    directory.mkdir()
-    for name in (vault.path.name, f"{vault.path.name}.key"):
-        shutil.copy(vault.path.parent / name, directory / name)
-    return directory / vault.path.name
 
 
 def everything(ledger: Ledger, vault: Vault, before: Kept) -> None:

@@ -23,12 +23,11 @@ from ledgercore.records import (
     ExchangeTimeOut,
     ExchangeVoid,
 )
-from ledgercore.rules import ExchangeState, exchange_object, refuse
+from ledgercore.rules import ExchangeState, exchange_object
 from ledgercore.vault import Vault
 
 __all__ = [
     "PROMISES",
-    "check_true",
     "corrections_folder",
     "delivery_key_name",
     "destroy",
@@ -40,6 +39,7 @@ __all__ = [
     "received_names",
     "released_name",
     "sealed_folder",
+    "withheld_name",
 ]
 
 
@@ -73,6 +73,11 @@ def released_name(intent: bytes) -> str:
     return f"exchange/{intent.hex()}/released"
 
 
+def withheld_name(intent: bytes) -> str:
+    """Where a provider keeps that it gave no key of an exchange out before it forgot it."""
+    return f"exchange/{intent.hex()}/withheld"
+
+
 def received_names(ledger: Ledger, intents: Iterable[bytes]) -> list[str]:
     """Where a recipient keeps content of exchanges and the keys to it."""
     names = []
@@ -89,8 +94,12 @@ def _delivery_key_of(ledger: Ledger, intent: bytes) -> str:
 
 
 PROMISES: dict[str, Callable[[Ledger, bytes], list[str]]] = {
-    ExchangeVoid.KIND: lambda ledger, intent: [sealed_folder(intent)],
-    ExchangeForget.KIND: lambda ledger, intent: [*given_folders([intent]), released_name(intent)],
+    ExchangeVoid.KIND: lambda ledger, intent: [sealed_folder(intent), withheld_name(intent)],
+    ExchangeForget.KIND: lambda ledger, intent: [
+        *given_folders([intent]),
+        released_name(intent),
+        withheld_name(intent),
+    ],
     ExchangeTimeOut.KIND: lambda ledger, intent: [_delivery_key_of(ledger, intent)],
     ExchangeErase.KIND: lambda ledger, intent: received_names(ledger, [intent]),
 }
@@ -102,15 +111,6 @@ def named_exchange(kind: str, body: bytes) -> bytes:
     promise = records.decode(kind, body)
     assert isinstance(promise, ExchangeErase | ExchangeForget | ExchangeTimeOut | ExchangeVoid)
     return promise.exchange
-
-
-def check_true(vault: Vault, kind: str, intent: bytes) -> None:
-    """Refuse a promise of a kind that a vault shows to be untrue: that no key was sent, or came."""
-    if kind == ExchangeVoid.KIND and vault.load(released_name(intent)) is not None:
-        message = "key of the exchange was released here: send it, or have the recipient time out"
-        refuse("E_EXCHANGE_STATE", message, intent)
-    if kind == ExchangeTimeOut.KIND and vault.load(opened_name(intent)) is not None:
-        refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
 
 
 def holds_content(vault: Vault) -> bool:

@@ -20,7 +20,9 @@ from ledgercore._core import Record
 from ledgercore.exchange.content import PROMISES, destroy_promised
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.exchange.signer import Kept, RecordSigner, is_settled, outstanding
+from ledgercore.exchange.untrue import doubt_withheld
 from ledgercore.ledger import Ledger
+from ledgercore.records import DATA, Genesis
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.vault import Vault
 
@@ -28,6 +30,9 @@ __all__ = ["READ_RECORDS", "Owed", "read_back", "settle"]
 
 READ_RECORDS = 4_096
 """Records of one key that are read, and held in memory as far as they are promises, at a time."""
+
+_PLAIN = (DATA, Genesis.KIND)
+"""What a key signs beside a vault, where it is the operator's as well."""
 
 _Position = tuple[int, bytes]
 """A number of a key's records, and the id of the record before it."""
@@ -45,7 +50,8 @@ class _Reading(Part, frozen=True):
 class Owed(NamedTuple):
     """What a signer kept, and what records of its key say is gone that are not settled yet.
 
-    ``reached`` is the oldest of them that was read, and where the last piece of them began.
+    ``reached`` is the oldest of them that was read, and where the last piece of them began; in
+    ``others`` is whether one of them is of another vault.
     """
 
     signer: RecordSigner
@@ -53,6 +59,7 @@ class Owed(NamedTuple):
     position: _Position
     reached: _Position
     promises: list[Record]
+    others: bool
 
     @property
     def is_whole(self) -> bool:
@@ -67,23 +74,30 @@ def read_back(ledger: Ledger, signer: RecordSigner) -> Owed | None:
     pieces but the last say is destroyed already. Raises ``UnavailableError`` where this copy of the
     ledger began after one.
     """
-    while (owed := _read_piece(ledger, signer)) is not None and not owed.is_whole:
+    doubted = False
+    while (owed := _read_piece(ledger, signer)) is not None:
+        if owed.others and not doubted:
+            doubt_withheld(ledger, signer.vault)
+            doubted = True
+        if owed.is_whole:
+            return owed
         destroy_promised(ledger, signer.vault, owed.promises)
         # A crash before this leaves a piece to be read again, and what is destroyed twice is gone.
         reading = _Reading(*owed.position, *owed.reached)
         signer.vault.store([(_name(ledger, signer), encode_message(reading))])
-    return owed
+    return None
 
 
 def _read_piece(ledger: Ledger, signer: RecordSigner) -> Owed | None:
     if is_settled(ledger, signer):
         return None
-    kept = signer.load(ledger.network)
-    data = signer.vault.load(_name(ledger, signer))
+    # While nobody reserves: what another process signs in between would look like another vault's.
+    with signer.vault.transaction(), ledger.moment():
+        kept, position = signer.load(ledger.network), ledger.next_position(signer.public_key)
+        data = signer.vault.load(_name(ledger, signer))
     done = None if data is None else decode_message(data, _Reading)
-    position = ledger.next_position(signer.public_key)
     sequence, previous = position
-    promises, left = [], READ_RECORDS
+    promises, others, left = [], False, READ_RECORDS
     while left and sequence > (0 if kept is None else kept.sequence):
         if done is not None and (sequence, previous) == (done.sequence, done.previous):
             sequence, previous = done.reached, done.before
@@ -93,8 +107,15 @@ def _read_piece(ledger: Ledger, signer: RecordSigner) -> Owed | None:
         record = ledger.record(index)
         if record.kind in PROMISES:
             promises.append(record)
+        others = others or not (record.kind in _PLAIN or _is_kept(kept, record))
         sequence, previous, left = record.sequence, record.previous, left - 1
-    return Owed(signer, kept, position, (sequence, previous), promises)
+    return Owed(signer, kept, position, (sequence, previous), promises, others)
+
+
+def _is_kept(kept: Kept | None, record: Record) -> bool:
+    """Whether a record is one that a vault kept before it was signed."""
+    at = -1 if kept is None else record.sequence - kept.sequence
+    return kept is not None and kept.contents[at : at + 1] == ((record.kind, record.body),)
 
 
 def settle(ledger: Ledger, vault: Vault, destroyed: Iterable[Owed]) -> None:

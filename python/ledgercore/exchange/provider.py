@@ -20,7 +20,6 @@ from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
 from ledgercore.exchange.content import (
-    check_true,
     corrections_folder,
     destroy,
     given_folders,
@@ -63,6 +62,7 @@ from ledgercore.exchange.sealing import (
 from ledgercore.exchange.statement import keep_statement, statement_folder
 from ledgercore.exchange.stream import Manifest, content_value, seal_stream, stream_key
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
+from ledgercore.exchange.untrue import check_true, keep_withheld
 from ledgercore.exchange.withheld import (
     check_admitted,
     check_audited,
@@ -102,7 +102,6 @@ from ledgercore.rules import (
     product_object,
     refuse,
 )
-from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 from ledgercore.wording import in_words
 
@@ -457,10 +456,12 @@ class Provider(Party):
     def void(self, intent: bytes, code: str) -> Draft:
         """Say that no key was sent and none will be; once ordered, what was sealed is erased.
 
-        Raises ``RefusedError`` with ``E_EXCHANGE_STATE`` where ``release`` gave the key out; so
-        does ``submit``, if it did since, and the ledger after a release that is on record.
+        Raises ``RefusedError`` with ``E_EXCHANGE_STATE`` where ``release`` gave the key out, or may
+        have: where the exchange was admitted and this vault has never had its key, or was restored
+        from a backup since, as records of its key on the ledger show. So does ``submit``, if it
+        did since, and the ledger after a release that is on record.
         """
-        check_true(self._vault, ExchangeVoid.KIND, intent)
+        check_true(self._ledger, self._vault, ExchangeVoid.KIND, intent)
         return Draft(self._key, ExchangeVoid(intent, code))
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:
@@ -506,15 +507,10 @@ class Provider(Party):
     def forget(self, intents: Sequence[bytes]) -> int:
         """Erase at once, with no promise, what was sealed and corrected; how many items it was.
 
-        That a key was released stays as long as a ``void`` would be untrue by it.
+        Whether a key was released stays as long as a ``void`` rests on it.
         """
-        over = [released_name(intent) for intent in intents if not self._is_voidable(intent)]
+        over = keep_withheld(self._ledger, self._vault, intents)
         return destroy(self._vault, [*given_folders(intents), *over])
-
-    def _is_voidable(self, intent: bytes) -> bool:
-        """Whether the ledger would take a void, or does not have the exchange yet."""
-        value = self._ledger.state(exchange_object(intent))
-        return value is None or decode_state(value, ExchangeState).status == "ADMITTED"
 
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps nothing sealed for these exchanges or corrected.

@@ -21,7 +21,6 @@ from ledgercore.errors import (
 )
 from ledgercore.exchange.audit_copy import verify_copy
 from ledgercore.exchange.content import (
-    check_true,
     delivery_key_name,
     destroy,
     opened_name,
@@ -62,6 +61,7 @@ from ledgercore.exchange.sealing import (
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.transfer import Receiver
+from ledgercore.exchange.untrue import check_true
 from ledgercore.exchange.workable import check_asked
 from ledgercore.records import (
     ExchangeAcknowledge,
@@ -317,7 +317,7 @@ class Recipient(Party):
         status = exchange_status_at(state, self._now_ms())
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
-        check_true(self._vault, ExchangeTimeOut.KIND, intent)
+        check_true(self._ledger, self._vault, ExchangeTimeOut.KIND, intent)
         return Draft(self._key, ExchangeTimeOut(intent))
 
     def forget(self, intents: Sequence[bytes]) -> int:

@@ -31,11 +31,11 @@ from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
 from ledgercore.exchange.content import (
     PROMISES,
-    check_true,
     holds_content,
     named_exchange,
 )
 from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.exchange.untrue import check_true
 from ledgercore.ledger import Ledger
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import refuse
@@ -169,7 +169,7 @@ def reserve(
     it is gone: ``resume`` goes first, and nothing was kept. To ask again for what is outstanding
     gives the same records. No two processes reserve one sequence. Raises ``RefusedError`` with
     ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile, and a void
-    of what was released.
+    of what was released, or may have been.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
@@ -184,7 +184,7 @@ def reserve(
             else:
                 for kind, body in contents:
                     if kind in PROMISES:
-                        check_true(vault, kind, named_exchange(kind, body))
+                        check_true(ledger, vault, kind, named_exchange(kind, body))
                 position = ledger.next_position(signer.public_key)
                 new.append((signer, Kept(*position, tuple(contents))))
         vault.store([signer.item(ledger.network, kept) for signer, kept in new])

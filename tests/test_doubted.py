@@ -1,0 +1,138 @@
+"""No void is signed where the provider's vault cannot tell that no key was released."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from ledgercore import RefusedError, records
+from ledgercore.demo.parties import TAX
+from ledgercore.errors import BusyError
+from ledgercore.exchange import Draft, Provider, resume, submit
+from ledgercore.exchange.content import released_name
+from ledgercore.exchange.signer import Kept, RecordSigner
+from ledgercore.vault import Vault
+from tests.promises import admitted, backed_up, cut_off, forget
+from tests.town import DAY_MS, Town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    town = Town(tmp_path)
+    yield town
+    town.parties.close()
+
+
+def restored(town: Town, vault: Vault) -> Provider:
+    provider, ledger = town.parties.provider, town.parties.ledger
+    return Provider(TAX, provider.signer._key, vault, ledger, provider._source)
+
+
+def schema(version: int) -> records.SchemaRegister:
+    return records.SchemaRegister("another", version, "", ())
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_vault_from_before_a_release_voids_nothing_that_was_admitted(
+    town: Town, resumes: bool
+) -> None:
+    """It has the key of the exchange, and its own key signed other things since."""
+    (intent, place), ledger = admitted(town), town.parties.ledger
+    backup = backed_up(town.parties.vaults[TAX])
+    provider = town.parties.provider
+    delivery, release = provider.delivery(intent), provider.release(intent, place)
+    town.accept([Draft(provider.signer, schema(1))])
+    size = ledger.size
+
+    with Vault(backup) as vault:
+        party = restored(town, vault)
+        draft = Draft(party.signer, records.ExchangeVoid(intent, "E_SCOPE"))
+        if resumes:
+            resume(ledger, [party.signer])
+            with pytest.raises(RefusedError, match="vault is older than what its key has signed"):
+                party.void(intent, "E_SCOPE")
+        with pytest.raises(RefusedError, match=r"E_EXCHANGE_STATE: vault is older .* time out"):
+            submit(ledger, [draft])
+        assert ledger.size == size
+        assert party.release(intent, place)
+        with pytest.raises(RefusedError, match="key of the exchange was released here"):
+            party.void(intent, "E_SCOPE")
+        other, _ = admitted(town)
+        assert vault.load(released_name(other)) is None
+
+    assert town.parties.consumer.open(delivery, release)
+
+
+def test_a_vault_from_before_an_admit_does_not_void_it(town: Town) -> None:
+    """It has nothing of the exchange: there is nothing more natural than to void that."""
+    backup = backed_up(town.parties.vaults[TAX])
+    (intent, place), ledger = admitted(town), town.parties.ledger
+    town.parties.provider.release(intent, place)
+
+    with Vault(backup) as vault:
+        party = restored(town, vault)
+        resume(ledger, [party.signer])
+        for act in (party.void, lambda *said: submit(ledger, [void_of(party, *said)])):
+            with pytest.raises(RefusedError, match="nothing of the exchange is kept here, and"):
+                act(intent, "E_SCOPE")
+
+    town.later(2 * DAY_MS)
+    town.accept([town.parties.consumer.time_out(intent)])
+
+
+def void_of(party: Provider, intent: bytes, code: str) -> Draft:
+    return Draft(party.signer, records.ExchangeVoid(intent, code))
+
+
+def test_what_is_forgotten_and_was_not_released_may_be_voided(town: Town) -> None:
+    intent, _ = admitted(town)
+    provider, vault = town.parties.provider, town.parties.vaults[TAX]
+
+    provider.forget([intent])
+    provider.forget([intent])
+    town.accept([provider.void(intent, "E_SCOPE")])
+
+    assert vault.names("exchange/") == []
+
+
+def test_what_the_key_signs_as_an_operators_casts_no_doubt(town: Town) -> None:
+    intent, _ = admitted(town)
+    provider, ledger = town.parties.provider, town.parties.ledger
+    key = provider.signer._key
+    sequence, previous = ledger.next_position(key.public_key)
+    record = key.sign_record(
+        ledger.suite, ledger.network, "data", b"x", sequence=sequence, previous=previous
+    )
+    ledger.submit(record.encode())
+
+    town.accept([provider.void(intent, "E_SCOPE")])
+
+
+def test_what_another_process_with_the_vault_signs_meanwhile_casts_no_doubt(town: Town) -> None:
+    """Whenever this one has read what it kept, the other one settles that and goes on."""
+    (intent, _), (over, _), ledger = admitted(town), admitted(town), town.parties.ledger
+    provider, load, signed = town.parties.provider, RecordSigner.load, []
+    town.later(2 * DAY_MS)
+    town.accept([town.parties.consumer.time_out(over)])
+    cut_off(town, forget(town, over, "not-needed"))
+
+    def load_then_sign(signer: RecordSigner, network: bytes) -> Kept | None:
+        kept = load(signer, network)
+        if signer is provider.signer:
+            with suppress(BusyError), mock.patch.object(RecordSigner, "load", load):
+                submit(ledger, [Draft(other.signer, schema(len(signed) + 1))])
+                signed.append(kept)
+        return kept
+
+    with Vault(town.parties.vaults[TAX].path) as vault:
+        vault._connection.set_busy_timeout(0)
+        other = restored(town, vault)
+        with mock.patch.object(RecordSigner, "load", load_then_sign):
+            resume(ledger, [provider.signer])
+
+    assert signed
+    town.accept([provider.void(intent, "E_SCOPE")])
