@@ -149,3 +149,32 @@ class FailingVFS(apsw.VFS):
         self.calls[operation] += 1
         if call >= self._fail_at.get(operation, 1 << 62):
             raise self._error("made to fail")
+
+
+class CallingFile(apsw.VFSFile):
+    def __init__(self, base: str, name: Any, flags: Any, call: Callable[[], None]) -> None:
+        super().__init__(base, name, flags)
+        self._call = call
+
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+        self._call()
+        super().xWrite(data, offset)
+
+    def xTruncate(self, size: int) -> None:  # noqa: N802
+        self._call()
+        super().xTruncate(size)
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        self._call()
+        super().xSync(flags)
+
+
+class CallingVFS(apsw.VFS):
+    """Calls a function before each write, truncation or flush of any file."""
+
+    def __init__(self, name: str, call: Callable[[], None]) -> None:
+        self._call = call
+        super().__init__(name, "")
+
+    def xOpen(self, name: Any, flags: Any) -> CallingFile:  # noqa: N802
+        return CallingFile("", name, flags, self._call)
