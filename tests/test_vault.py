@@ -525,6 +525,17 @@ def test_a_name_past_its_limit_is_refused(path: Path, name: str) -> None:
     vault.close()
 
 
+def test_a_value_past_its_limit_is_refused_and_stops_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_module, "VALUE_BYTES", 8)
+    with Vault(path, KEY) as vault:
+        with pytest.raises(LimitError, match="item long has 9 bytes, want at most 8"):
+            vault.store([("fine", bytes(8)), ("long", bytes(9))])
+        vault.store([("fine", bytes(8))])
+        assert vault.names() == ["fine"]
+
+
 def test_two_that_make_one_vault_at_once_share_it(path: Path) -> None:
     made: Callable[[], Vault] = lambda: Vault(path, KEY)  # noqa: E731
     path.touch()

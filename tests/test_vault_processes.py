@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ledgercore import CorruptError, SigningKey
+from ledgercore.entropy import SystemEntropy
 from ledgercore.errors import BusyError
+from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.vault import Vault
 
 
@@ -34,3 +38,41 @@ def test_erasing_while_another_process_moves_the_log_says_what_is_left(tmp_path:
         other.communicate()
     assert vault.erase(["secret", "other"]) == 1
     vault.close()
+
+
+READS: tuple[Callable[[Vault], object], ...] = (
+    lambda vault: vault.load("exchange/17/payload"),
+    lambda vault: vault.load("none"),
+    lambda vault: vault.names("exchange/"),
+    lambda vault: vault.names("exchange/17/pay"),
+    lambda vault: vault.names(),
+    lambda vault: vault.erase(["exchange/17/payload"]),
+    lambda vault: vault.store([("exchange/17/payload", b"other")]),
+)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_nothing_looks_gone_where_another_connection_changed_the_key(
+    tmp_path: Path, read: Callable[[Vault], object]
+) -> None:
+    path, old, new = tmp_path / "vault", bytes([1]) * 32, bytes([2]) * 32
+    with Vault(path, old) as vault, Vault(path, old) as other:
+        vault.store([("exchange/17/payload", b"x")])
+        other.change_key(new)
+
+        with pytest.raises(CorruptError, match="unless its key was changed: open it anew"):
+            read(vault)
+
+    with Vault(path, new) as vault:
+        assert vault.load("exchange/17/payload") == b"x"
+
+
+@pytest.mark.parametrize("name", ["exchange/17/payload", "exchange/17/"])
+def test_no_erasure_is_certified_under_a_former_key(tmp_path: Path, name: str) -> None:
+    path, old, key = tmp_path / "vault", bytes([1]) * 32, SigningKey(bytes(32))
+    with Vault(path, old) as vault, Vault(path, old) as other:
+        vault.store([("exchange/17/payload", b"x")])
+        other.change_key(SystemEntropy().bytes(32))
+
+        with pytest.raises(CorruptError, match="unless its key was changed: open it anew"):
+            certify_erasure(vault, [name], key, bytes(16), "std", 1)

@@ -41,10 +41,12 @@ from ledgercore.threads import OwnLock
 from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
 from ledgercore.wording import type_in_words
 
-__all__ = ["NAME_BYTES", "WRAPS", "Vault"]
+__all__ = ["NAME_BYTES", "VALUE_BYTES", "WRAPS", "Vault"]
 
 NAME_BYTES = 512
 """Bytes of an item's name at most."""
+VALUE_BYTES = 1 << 29
+"""Bytes of an item's value at most: SQLite takes no row of a thousand million."""
 WRAPS = 1 << 32
 """Data keys that one vault's key wraps at most: their nonces are random."""
 
@@ -217,7 +219,7 @@ class Vault:
         """Keep items under their names, all durable together on return.
 
         An item that stood there is replaced, which is not erased: its old data key may stay in the
-        write-ahead log until something is.
+        write-ahead log until something is. Raises ``LimitError`` for a name or value too long.
         """
         with self._lock:
             if self._inside:
@@ -236,6 +238,9 @@ class Vault:
             for name, value in map(_item, items):
                 if not 0 < len(name.encode()) <= NAME_BYTES:
                     raise LimitError(f"name has {len(name.encode())} bytes, want 1 to {NAME_BYTES}")
+                if len(value) > VALUE_BYTES:
+                    got, want = len(value), VALUE_BYTES
+                    raise LimitError(f"item {name} has {got} bytes, want at most {want}")
                 version += 1
                 rows.append(self._cipher.seal(name, version, value, self._entropy))
             if version - since > WRAPS:
@@ -274,10 +279,14 @@ class Vault:
             )
 
     def load(self, name: str) -> bytes | None:
-        """An item, if it is there; raises ``CorruptError`` where it is not what was stored."""
+        """An item, if it is there; raises ``CorruptError`` where it is not what was stored.
+
+        So it does where another connection changed the vault's key: open the vault anew.
+        """
         with self._translated("read"):
             rows = self._rows(f"{_ITEMS} WHERE slot = ?", self._cipher.slot(name))
             if not rows:
+                self._header()  # whose code another connection's change of the key makes another
                 return None
             self._check_version(rows[0])
             return self._cipher.open(rows[0], name)
@@ -287,6 +296,7 @@ class Vault:
         begin, end = self._cipher.folder(prefix.rpartition("/")[0])
         with self._translated("read"):
             rows = self._rows(f"{_KEYS} WHERE slot > ? AND slot < ?", begin, end)
+            self._header()  # as in ``load``: under a former key nothing is found
             names = [self._cipher.name(row) for row in rows]
         return sorted(name for name in names if name.startswith(prefix))
 
@@ -301,6 +311,7 @@ class Vault:
             self._refuse_inside_transaction("erase in")
             slots = [(self._cipher.slot(_name(name)),) for name in names]
             with self.transaction(), self._writing("erase in"):
+                self._header()  # under a former key nothing would be found to erase
                 before = self._connection.total_changes()
                 self._connection.executemany("DELETE FROM item WHERE slot = ?", slots)
                 count = self._connection.total_changes() - before
@@ -312,7 +323,8 @@ class Vault:
 
         Store the new key first and destroy the old one afterwards, with its copies: then nothing
         that was erased here can be opened in an older copy of this file either. After a crash one
-        of the two keys opens the vault. Raises ``StoreError`` inside a transaction, like ``erase``.
+        of the two keys opens the vault. Other connections find nothing with the old key, and raise
+        ``CorruptError``. Raises ``StoreError`` inside a transaction, like ``erase``.
         """
         with self._lock:
             self._refuse_inside_transaction("change the key of")
