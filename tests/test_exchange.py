@@ -21,6 +21,7 @@ from ledgercore import (
 )
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Supervisor, build_pack, verify_pack
+from ledgercore.exchange.content import opened_name
 from ledgercore.exchange.messages import Release, check_terms
 from ledgercore.exchange.salted import FIELD
 from ledgercore.exchange.submission import Accepted, sign, submit
@@ -369,7 +370,8 @@ def test_a_field_that_nobody_asked_for_convicts_its_provider(town: Town) -> None
     assert "soc.heads was not asked for" in claims["objection"].statement
     assert "cr.grade" not in claims["objection"].statement
     town.accept(consumer.erase([intent], "declined"))
-    assert town.parties.vaults[BANK].names(f"exchange/{intent.hex()}/") == []
+    left = town.parties.vaults[BANK].names(f"exchange/{intent.hex()}/")
+    assert left == [opened_name(intent)]  # a key came: that is no content
 
 
 def test_another_firms_data_is_shown_by_the_field_that_says_so(town: Town) -> None:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, MalformedError, RefusedError, UntrustedError, records, rules
+from ledgercore import (
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UntrustedError,
+    records,
+    rules,
+)
 from ledgercore._core import hash_domain
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
 from ledgercore.exchange.messages import Proposal, Release, decode_message, encode_message
+from ledgercore.exchange.sealing import release_info, seal_key
+from ledgercore.rules import exchange_object
 from tests.network import KEYS, ROOT, act, admission, begin, code_of, enact, request, sign
-from tests.town import AGENCY, FIELDS, Town
+from tests.town import AGENCY, DAY_MS, FIELDS, Town
 
 
 @pytest.fixture
@@ -143,3 +154,54 @@ def test_a_key_that_answered_for_a_consent_is_no_members() -> None:
 
     with pytest.raises(RefusedError, match="E_EXISTS"):
         enact(view, admission(view, ROOT))
+
+
+@pytest.mark.parametrize("wrong", ["a field too many", "another payload", "other content"])
+def test_whose_key_opened_something_wrong_declines_and_does_not_time_out(
+    town: Town, wrong: str
+) -> None:
+    """That no key came would be untrue, and would give the use back."""
+    provider, consumer = town.parties.provider, town.parties.consumer
+    intent, request = town.intend(town.consent(), "cr.grade")
+    if wrong == "other content":
+        sealed, output = io.BytesIO(), io.BytesIO()
+        draft = provider.answer_stream(intent, request, io.BytesIO(b"x"), sealed, io.BytesIO())
+    elif wrong == "another payload":
+        (draft,) = provider.answer([(intent, request)])
+        draft = draft._replace(body=structs.replace(draft.body, disclosure_root=bytes(32)))
+    else:
+        delivery, release = town.deliver_beyond(intent, request, "soc.heads")
+    if wrong != "a field too many":
+        (place,) = town.accept([draft])
+        delivery, release = provider.delivery(intent), provider.release(intent, place)
+    town.later(2 * DAY_MS)
+
+    with pytest.raises(LedgerError) as error:
+        if wrong == "other content":
+            sealed.write(b"!")
+            consumer.open_stream(delivery, release, sealed, output)
+        consumer.open(delivery, release)
+
+    with pytest.raises(RefusedError, match="exchange was opened here: acknowledge it, or decline"):
+        consumer.time_out(intent)
+    town.accept([consumer.decline(intent, error.value)])
+    pack = build_pack(town.parties.ledger, town.parties.vaults[BANK], intent)
+    claims = {claim.name for claim in verify_pack(pack, town.parties.ledger.trust_anchor)}
+    assert {"release", "declined", "objection"} <= claims
+
+
+def test_a_key_that_opens_nothing_bars_no_time_out(town: Town) -> None:
+    """Anybody can seal one for a delivery key, which is on the ledger."""
+    intent, request = town.intend(town.consent())
+    delivery, release = town.deliver(intent, request)
+    consumer, ledger, provider = town.parties.consumer, town.parties.ledger, town.parties.provider
+    receipt_hash = hash_domain(ledger.suite, "commitment", release.receipt)
+    _, admit = ledger.history(exchange_object(intent))[-1]
+    info = release_info(ledger.network, intent, admit.id, receipt_hash)
+    forged = seal_key(bytes(32), provider._exchange(intent).delivery_key, info)
+    town.later(2 * DAY_MS)
+
+    with pytest.raises(InvalidError, match="payload is not what was sealed under this key"):
+        consumer.open(delivery, structs.replace(release, sealed_key=forged))
+
+    town.accept([consumer.time_out(intent)])

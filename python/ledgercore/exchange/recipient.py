@@ -7,7 +7,8 @@ must be what the provider committed to there, and must be what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from ledgercore._core import hash_domain
@@ -126,7 +127,8 @@ class Recipient(Party):
         state, key = self._open_key(delivery, release)
         self._check_copy(delivery, key, state)
         payload = open_payload(delivery.ciphertext, key, self._ledger.network + release.exchange)
-        values = self._check_payload(release.exchange, payload, state)
+        with self._opened_by(release):
+            values = self._check_payload(release.exchange, payload, state)
         self._keep_opened(release, [(f"exchange/{release.exchange.hex()}/payload", payload)])
         return values
 
@@ -163,11 +165,12 @@ class Recipient(Party):
         context = self._ledger.network + release.exchange
         manifest = decode_message(delivery.ciphertext, Manifest)
         payload = open_payload(manifest.payload, key, context)
-        (value,) = self._check_payload(release.exchange, payload, state).values()
-        content_root = _content_root(value, manifest)
         chunk_key = stream_key(key, context)
-        reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
-        reader.verify(content_root, self._ledger.suite, output)
+        with self._opened_by(release):
+            (value,) = self._check_payload(release.exchange, payload, state).values()
+            content_root = _content_root(value, manifest)
+            reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
+            reader.verify(content_root, self._ledger.suite, output)
         kept = f"exchange/{release.exchange.hex()}"
         items = [(f"{kept}/payload", payload), (f"{kept}/stream-key", chunk_key)]
         self._keep_opened(release, items)
@@ -235,6 +238,18 @@ class Recipient(Party):
         self._key.check_unpromised(self._ledger.network, ExchangeErase.KIND, intent)
         if self._state(intent).status == "ERASED":
             refuse("E_EXCHANGE_STATE", "exchange is ERASED: nothing of it is kept", intent)
+
+    @contextmanager
+    def _opened_by(self, release: Release) -> Iterator[None]:
+        """Keep by which release a payload was opened, whatever is wrong with what it opened.
+
+        A key that opens what was admitted is the one that came: it bars a time-out all the same.
+        """
+        try:
+            yield
+        except (LedgerError, OSError):
+            self._keep_opened(release, [])
+            raise
 
     def _keep_opened(self, release: Release, items: Sequence[tuple[str, bytes]]) -> None:
         """Keep what was opened and by which release."""

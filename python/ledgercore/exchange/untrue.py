@@ -27,7 +27,9 @@ def check_true(ledger: Ledger, vault: Vault, kind: str, intent: bytes) -> None:
     if kind == ExchangeVoid.KIND:
         _check_withheld(ledger, vault, intent)
     if kind == ExchangeTimeOut.KIND and vault.load(opened_name(intent)) is not None:
-        refuse("E_EXCHANGE_STATE", "exchange was opened here: acknowledge it", intent)
+        refuse(
+            "E_EXCHANGE_STATE", "exchange was opened here: acknowledge it, or decline it", intent
+        )
 
 
 def _check_withheld(ledger: Ledger, vault: Vault, intent: bytes) -> None:
