@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from msgspec import structs
@@ -205,3 +206,17 @@ def test_a_key_that_opens_nothing_bars_no_time_out(town: Town) -> None:
         consumer.open(delivery, structs.replace(release, sealed_key=forged))
 
     town.accept([consumer.time_out(intent)])
+
+
+def test_a_field_that_is_asked_for_more_than_once_is_refused_before_it_is_sealed(
+    town: Town,
+) -> None:
+    consumer, proposal = town.parties.consumer, town.consent()
+    asked = consumer.request(proposal.consent, FIELDS, "credit.assess")
+    asked = structs.replace(asked, fields=(FIELDS[0],) * 2)
+    (place,) = town.accept(consumer.intend([asked]))
+
+    with mock.patch("ledgercore.exchange.provider.make_leaves", side_effect=AssertionError):
+        (draft,) = town.parties.provider.answer([(place.id, asked)])
+
+    assert (draft.body.KIND, draft.body.code) == ("exchange.refuse", "E_CANON")

@@ -72,7 +72,7 @@ from ledgercore.exchange.withheld import (
     check_unvoided,
     check_wanted,
 )
-from ledgercore.exchange.workable import check_corrected
+from ledgercore.exchange.workable import check_asked, check_corrected
 from ledgercore.ledger import Ledger
 from ledgercore.records import (
     ConsentRevokeOnBehalf,
@@ -248,8 +248,9 @@ class Provider(Party):
             refuse("E_PURPOSE", f"purpose is {request.purpose}, want {terms.purpose}", intent)
         covered = self._offered(terms.product).intersection(terms.fields)
         outside = [field for field in request.fields if field not in covered]
-        if outside or not request.fields:
+        if outside:
             refuse("E_SCOPE", f"fields {outside} are not in consent and product", intent)
+        check_asked(request.fields)
         if not (
             terms.period_begin <= request.period_begin <= request.period_end <= terms.period_end
         ):

@@ -8,6 +8,7 @@ ends before it begins. What the rules do see is refused here with their codes.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,8 +66,8 @@ def check_asked(fields: Sequence[str]) -> None:
     """Raise ``RefusedError`` unless there are fields, each named once."""
     if not fields:
         refuse("E_SCOPE", "fields are none, want at least one")
-    twice = sorted({field for field in fields if fields.count(field) > 1})
-    if twice:
+    if len(set(fields)) < len(fields):
+        twice = sorted(field for field, count in Counter(fields).items() if count > 1)
         refuse("E_CANON", f"fields {twice} are named more than once")
 
 
