@@ -1,4 +1,4 @@
-"""No void is signed where the provider's vault cannot tell that no key was released."""
+"""Whose vault cannot tell whether a key was released, or came, signs neither that none was."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from unittest import mock
 import pytest
 
 from ledgercore import RefusedError, records
-from ledgercore.demo.parties import TAX
+from ledgercore.demo.parties import BANK, TAX
 from ledgercore.errors import BusyError
-from ledgercore.exchange import Draft, Provider, resume, submit
-from ledgercore.exchange.content import released_name
+from ledgercore.exchange import Consumer, Draft, Provider, resume, submit
 from ledgercore.exchange.signer import Kept, RecordSigner
 from ledgercore.vault import Vault
 from tests.promises import admitted, backed_up, cut_off, forget
@@ -41,7 +40,7 @@ def test_a_vault_from_before_a_release_voids_nothing_that_was_admitted(
     town: Town, resumes: bool
 ) -> None:
     """It has the key of the exchange, and its own key signed other things since."""
-    (intent, place), ledger = admitted(town), town.parties.ledger
+    (intent, place), ledger, later = admitted(town), town.parties.ledger, town.consent()
     backup = backed_up(town.parties.vaults[TAX])
     provider = town.parties.provider
     delivery, release = provider.delivery(intent), provider.release(intent, place)
@@ -61,8 +60,9 @@ def test_a_vault_from_before_a_release_voids_nothing_that_was_admitted(
         assert party.release(intent, place)
         with pytest.raises(RefusedError, match="key of the exchange was released here"):
             party.void(intent, "E_SCOPE")
-        other, _ = admitted(town)
-        assert vault.load(released_name(other)) is None
+        asked = town.intend(later)
+        town.accept(party.answer([asked]))  # after that all is known again
+        town.accept([party.void(asked[0], "E_SCOPE")])
 
     assert town.parties.consumer.open(delivery, release)
 
@@ -77,11 +77,38 @@ def test_a_vault_from_before_an_admit_does_not_void_it(town: Town) -> None:
         party = restored(town, vault)
         resume(ledger, [party.signer])
         for act in (party.void, lambda *said: submit(ledger, [void_of(party, *said)])):
-            with pytest.raises(RefusedError, match="nothing of the exchange is kept here, and"):
+            with pytest.raises(RefusedError, match="no key of the exchange is kept here, and"):
                 act(intent, "E_SCOPE")
 
     town.later(2 * DAY_MS)
     town.accept([town.parties.consumer.time_out(intent)])
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_vault_from_before_a_key_came_times_nothing_out(town: Town, resumes: bool) -> None:
+    first, consumer, ledger = (
+        town.intend(town.consent()),
+        town.parties.consumer,
+        town.parties.ledger,
+    )
+    backup = backed_up(town.parties.vaults[BANK])
+    consumer.open(*town.deliver(*first))
+    town.intend(town.consent())
+    town.later(2 * DAY_MS)
+
+    with Vault(backup) as vault:
+        party = Consumer(BANK, consumer.signer._key, vault, ledger)
+        if resumes:
+            resume(ledger, [party.signer])
+            with pytest.raises(RefusedError, match=r"vault is older .* have the provider void"):
+                party.time_out(first[0])
+        with pytest.raises(RefusedError, match=r"E_EXCHANGE_STATE: vault is older .* have come"):
+            submit(ledger, [Draft(party.signer, records.ExchangeTimeOut(first[0]))])
+
+    asked = town.intend(town.consent())
+    town.accept(town.parties.provider.answer([asked]))
+    town.later(2 * DAY_MS)
+    town.accept([consumer.time_out(asked[0])])
 
 
 def void_of(party: Provider, intent: bytes, code: str) -> Draft:

@@ -20,7 +20,7 @@ from ledgercore._core import Record
 from ledgercore.exchange.content import PROMISES, destroy_promised
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.exchange.signer import Kept, RecordSigner, is_settled, outstanding
-from ledgercore.exchange.untrue import doubt_withheld
+from ledgercore.exchange.untrue import doubt
 from ledgercore.ledger import Ledger
 from ledgercore.records import DATA, Genesis
 from ledgercore.records.base import Bytes32, Count, Part
@@ -71,13 +71,14 @@ def read_back(ledger: Ledger, signer: RecordSigner) -> Owed | None:
     """What the ledger says to be gone since the signer kept a row; None where all is settled.
 
     It reads every record of the key from there on, whether the signer knows of it or not. What all
-    pieces but the last say is destroyed already. Raises ``UnavailableError`` where this copy of the
-    ledger began after one.
+    pieces but the last say is destroyed already; where another vault signed some of them, what it
+    did is doubted (``untrue``). Raises ``UnavailableError`` where this copy of the ledger began
+    after one.
     """
     doubted = False
     while (owed := _read_piece(ledger, signer)) is not None:
         if owed.others and not doubted:
-            doubt_withheld(ledger, signer.vault)
+            doubt(ledger, signer.vault)
             doubted = True
         if owed.is_whole:
             return owed

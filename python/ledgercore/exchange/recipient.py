@@ -326,7 +326,9 @@ class Recipient(Party):
 
         Once that is ordered the private half of the delivery key is destroyed: a key that comes
         late opens nothing, from when it is signed. Raises ``E_EXCHANGE_STATE`` before the admit's
-        deadline, and where the exchange was opened here; so does ``submit``, if it was since.
+        deadline, where the exchange was opened here, and where it may have been, for this vault was
+        restored from a backup since the admit, as records of its key on the ledger show. So does
+        ``submit``, if it was since.
         """
         state = self._state(intent)
         status = exchange_status_at(state, self._now_ms())

@@ -1,8 +1,11 @@
 """Refuse a record that its signer's vault shows to be untrue, or no longer can show to be true.
 
-That no key was sent only the provider's vault can tell. One that was restored from a backup does
-not know what was released since. The ledger shows that it is such a one where it has records of the
-vault's key that the vault did not keep: then a key of whatever is admitted may have been released.
+That no key was sent only the provider's vault can tell, and that none came the recipient's. One
+that was restored from a backup does not know what was done since. The ledger shows that it is such
+a one where it has records of the vault's key that the vault did not keep. Then whatever had been
+admitted by the time that this is found is doubted: how many records the ledger had is kept.
+
+    doubted/<network>: [size]
 """
 
 from __future__ import annotations
@@ -10,41 +13,56 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledgercore.exchange.content import opened_name, released_name, sealed_folder, withheld_name
+from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
 from ledgercore.records import ExchangeTimeOut, ExchangeVoid
-from ledgercore.rules import ExchangeState, exchange_object, refuse
+from ledgercore.records.base import Count, Part
+from ledgercore.rules import Admission, ExchangeState, exchange_object, refuse
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
-__all__ = ["check_true", "doubt_withheld", "keep_withheld"]
+__all__ = ["check_true", "doubt", "keep_withheld"]
 
-_DOUBTED = b"restored"
-"""What stands for a release that a vault does not know of, where one that it gave is empty."""
+
+class _Doubted(Part, frozen=True):
+    """What was admitted among so many of the ledger's first records is doubted."""
+
+    size: Count
+
+
+def doubt(ledger: Ledger, vault: Vault) -> None:
+    """Keep that a vault does not know what was done in exchanges that are admitted by now."""
+    vault.store([(_name(ledger), encode_message(_Doubted(ledger.size)))])
 
 
 def check_true(ledger: Ledger, vault: Vault, kind: str, intent: bytes) -> None:
     """Refuse a promise of a kind that a vault does not bear out: that no key was sent, or came."""
     if kind == ExchangeVoid.KIND:
-        _check_withheld(ledger, vault, intent)
-    if kind == ExchangeTimeOut.KIND and vault.load(opened_name(intent)) is not None:
-        refuse(
-            "E_EXCHANGE_STATE", "exchange was opened here: acknowledge it, or decline it", intent
-        )
+        _check_unsent(ledger, vault, intent)
+    if kind == ExchangeTimeOut.KIND:
+        _check_not_come(ledger, vault, intent)
 
 
-def _check_withheld(ledger: Ledger, vault: Vault, intent: bytes) -> None:
-    released, state = vault.load(released_name(intent)), _state(ledger, intent)
-    if released == b"":
+def _check_unsent(ledger: Ledger, vault: Vault, intent: bytes) -> None:
+    if vault.load(released_name(intent)) is not None:
         message = "key of the exchange was released here: send it, or have the recipient time out"
         refuse("E_EXCHANGE_STATE", message, intent)
-    if released is not None:
-        why = "vault is older than what its key has signed"
-    elif _is_admitted(state) and not _was_kept(vault, intent, state):
-        why = "nothing of the exchange is kept here"
-    else:
-        return
-    message = f"{why}, and a key may have been released: have the recipient time out"
-    refuse("E_EXCHANGE_STATE", message, intent)
+    admission = _admission(_state(ledger, intent))
+    if admission is None or vault.load(withheld_name(intent)) is not None:
+        return  # the ledger refuses it, or nothing could be released any more
+    if why := _why_unknown(ledger, vault, intent, admission):
+        message = f"{why}, and a key may have been released: have the recipient time out"
+        refuse("E_EXCHANGE_STATE", message, intent)
+
+
+def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes) -> None:
+    if vault.load(opened_name(intent)) is not None:
+        message = "exchange was opened here: acknowledge it, or decline it"
+        refuse("E_EXCHANGE_STATE", message, intent)
+    admission = _admission(_state(ledger, intent))
+    if admission is not None and (why := _why_doubted(ledger, vault, admission)):
+        message = f"{why}, and a key may have come: have the provider void the exchange"
+        refuse("E_EXCHANGE_STATE", message, intent)
 
 
 def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> list[str]:
@@ -56,24 +74,29 @@ def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> lis
     with vault.transaction():
         for intent in intents:
             state = _state(ledger, intent)
-            if state is not None and not _is_admitted(state):
+            admission = _admission(state)
+            if state is not None and admission is None:
                 over += [released_name(intent), withheld_name(intent)]
-            elif vault.load(released_name(intent)) is None and _was_kept(vault, intent, state):
+            elif admission is None or vault.load(released_name(intent)) is not None:
+                continue
+            elif not _why_unknown(ledger, vault, intent, admission):
                 kept.append((withheld_name(intent), b""))
         vault.store(kept)
     return over
 
 
-def doubt_withheld(ledger: Ledger, vault: Vault) -> None:
-    """Keep of each admitted exchange whose key is here that it may have been released elsewhere."""
-    folders = {name.split("/")[1] for name in vault.names("exchange/") if "/sealed/" in name}
-    with vault.transaction():
-        doubted = [
-            (released_name(intent), _DOUBTED)
-            for intent in map(bytes.fromhex, sorted(folders))
-            if _is_admitted(_state(ledger, intent)) and vault.load(released_name(intent)) is None
-        ]
-        vault.store(doubted)
+def _why_unknown(ledger: Ledger, vault: Vault, intent: bytes, admission: Admission) -> str:
+    """Why a provider's vault may not know that it gave a key out; empty where it would."""
+    if vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/key") is None:
+        return "no key of the exchange is kept here"
+    return _why_doubted(ledger, vault, admission)
+
+
+def _why_doubted(ledger: Ledger, vault: Vault, admission: Admission) -> str:
+    kept = vault.load(_name(ledger))
+    if kept is None or admission.index >= decode_message(kept, _Doubted).size:
+        return ""
+    return "vault is older than what its key has signed"
 
 
 def _state(ledger: Ledger, intent: bytes) -> ExchangeState | None:
@@ -81,14 +104,10 @@ def _state(ledger: Ledger, intent: bytes) -> ExchangeState | None:
     return None if value is None else decode_state(value, ExchangeState)
 
 
-def _is_admitted(state: ExchangeState | None) -> bool:
-    """Whether the ledger would take a void."""
-    return state is not None and state.status == "ADMITTED"
+def _admission(state: ExchangeState | None) -> Admission | None:
+    """The admission of an exchange of which the ledger would take either record."""
+    return None if state is None or state.status != "ADMITTED" else state.admission
 
 
-def _was_kept(vault: Vault, intent: bytes, state: ExchangeState | None) -> bool:
-    """Whether a vault has the key of an admitted exchange, or had it until it was forgotten."""
-    names = [withheld_name(intent)]
-    if state is not None and state.admission is not None:
-        names.append(f"{sealed_folder(intent, state.admission.ciphertext_hash)}/key")
-    return any(vault.load(name) is not None for name in names)
+def _name(ledger: Ledger) -> str:
+    return f"doubted/{ledger.network.hex()}"
