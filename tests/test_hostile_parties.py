@@ -20,12 +20,15 @@ from ledgercore import (
     rules,
 )
 from ledgercore._core import hash_domain
-from ledgercore.demo.parties import BANK
-from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.demo.parties import BANK, TAX
+from ledgercore.errors import BusyError
+from ledgercore.exchange import build_pack, kept, verify_pack
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
+from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.messages import Proposal, Release, decode_message, encode_message
 from ledgercore.exchange.sealing import release_info, seal_key
 from ledgercore.rules import exchange_object
+from ledgercore.vault import Vault
 from tests.network import KEYS, ROOT, act, admission, begin, code_of, enact, request, sign
 from tests.town import AGENCY, DAY_MS, FIELDS, Town
 
@@ -74,6 +77,31 @@ def test_before_a_consent_is_on_the_ledger_its_first_terms_stay(town: Town) -> N
 
     with pytest.raises(UntrustedError, match="propose it under an id of its own"):
         town.subject.agree(under_the_id_of(town, proposal))
+
+
+def test_two_terms_under_one_id_at_once_are_not_both_kept(town: Town) -> None:
+    """Two processes of a provider, each of which is sent one."""
+    proposal = town.parties.consumer.propose(town.terms(), town.subject.new_consent_key())
+    other = under_the_id_of(town, proposal)
+    vault, refused = town.parties.vaults[TAX], []
+
+    def look_then_keep(vault: Vault, consent: bytes) -> Proposal | None:
+        found = kept_proposal(vault, consent)
+        with mock.patch.object(kept, "kept_proposal", kept_proposal):
+            try:
+                kept.keep_proposal(second, None, other)
+            except BusyError as error:
+                refused.append(error)
+        return found
+
+    with Vault(vault.path) as second:
+        second._connection.set_busy_timeout(0)
+        with mock.patch.object(kept, "kept_proposal", look_then_keep):
+            kept.keep_proposal(vault, None, proposal)
+        with pytest.raises(UntrustedError, match="propose it under an id of its own"):
+            kept.keep_proposal(second, None, other)
+
+    assert refused and kept_proposal(vault, proposal.consent) == proposal
 
 
 def test_a_delivery_key_of_small_order_stops_no_other_exchange(town: Town) -> None:

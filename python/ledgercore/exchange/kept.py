@@ -27,15 +27,16 @@ def keep_proposal(vault: Vault, ledger: Ledger | None, proposal: Proposal) -> No
 
     Once the consent is on the ledger it is held to that; until then the first one stays.
     """
-    if ledger is not None and ledger.state(consent_object(proposal.consent)) is not None:
-        consent = consent_asked(ledger, proposal)
-        leaves_of_root(ledger, proposal, consent.terms_root)
-    elif (kept := kept_proposal(vault, proposal.consent)) is not None and kept != proposal:
-        raise UntrustedError(
-            f"another proposal of consent {proposal.consent.hex()[:16]} is kept here: "
-            "propose it under an id of its own"
-        )
-    vault.store([(_name(proposal.consent), encode_message(proposal))])
+    with vault.transaction():  # no other process keeps another one meanwhile
+        if ledger is not None and ledger.state(consent_object(proposal.consent)) is not None:
+            consent = consent_asked(ledger, proposal)
+            leaves_of_root(ledger, proposal, consent.terms_root)
+        elif (kept := kept_proposal(vault, proposal.consent)) is not None and kept != proposal:
+            raise UntrustedError(
+                f"another proposal of consent {proposal.consent.hex()[:16]} is kept here: "
+                "propose it under an id of its own"
+            )
+        vault.store([(_name(proposal.consent), encode_message(proposal))])
 
 
 def consent_asked(ledger: Ledger, proposal: Proposal) -> ConsentState:
