@@ -111,6 +111,23 @@ def test_a_vault_from_before_a_key_came_times_nothing_out(town: Town, resumes: b
     town.accept([consumer.time_out(asked[0])])
 
 
+def test_a_vault_that_is_begun_anew_denies_nothing_that_one_before_it_did(town: Town) -> None:
+    """The one before is lost, and no backup is there."""
+    consumer, ledger = town.parties.consumer, town.parties.ledger
+    first = town.intend(town.consent())
+    consumer.open(*town.deliver(*first))
+    town.later(2 * DAY_MS)
+
+    with Vault(ledger.path.parent / "new.vault") as vault:
+        party = Consumer(BANK, consumer.signer._key, vault, ledger)
+        resume(ledger, [party.signer])
+        drafts = [Draft(party.signer, records.ExchangeTimeOut(first[0]))]
+        for _ in range(2):
+            with pytest.raises(RefusedError, match=r"vault is older .* have the provider void"):
+                submit(ledger, drafts)
+        town.accept([party.acknowledge(first[0])])
+
+
 def void_of(party: Provider, intent: bytes, code: str) -> Draft:
     return Draft(party.signer, records.ExchangeVoid(intent, code))
 

@@ -35,7 +35,7 @@ from ledgercore.exchange.content import (
     named_exchange,
 )
 from ledgercore.exchange.messages import decode_message, encode_message
-from ledgercore.exchange.untrue import check_true
+from ledgercore.exchange.untrue import check_true, doubt
 from ledgercore.ledger import Ledger
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import refuse
@@ -168,8 +168,8 @@ def reserve(
     None where a signer has other records ``outstanding``, or the ledger may say of something that
     it is gone: ``resume`` goes first, and nothing was kept. To ask again for what is outstanding
     gives the same records. No two processes reserve one sequence. Raises ``RefusedError`` with
-    ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile, and a void
-    of what was released, or may have been.
+    ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile, or may
+    have been, and a void of what was released, or may have been.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
@@ -182,10 +182,12 @@ def reserve(
             elif left or not is_settled(ledger, signer):
                 return None
             else:
+                position = ledger.next_position(signer.public_key)
+                if position[0] and signer.load(ledger.network) is None:
+                    doubt(ledger, vault)  # it was begun anew, in the place of one that was lost
                 for kind, body in contents:
                     if kind in PROMISES:
                         check_true(ledger, vault, kind, named_exchange(kind, body))
-                position = ledger.next_position(signer.public_key)
                 new.append((signer, Kept(*position, tuple(contents))))
         vault.store([signer.item(ledger.network, kept) for signer, kept in new])
     for signer, kept in new:
