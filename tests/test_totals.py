@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from msgspec import structs
@@ -63,6 +65,22 @@ def test_the_supervisor_accepts_the_total_and_sees_no_amount(town: Town) -> None
 
     with Ledger.open(ledger.path, read_only=True) as observed:
         Supervisor(observed).verify_totals(report)
+
+
+def test_no_thread_waits_for_the_vault_while_it_holds_the_ledger(town: Town) -> None:
+    """Another one that holds the vault, and waits for the ledger, would wait for ever."""
+    ledger, vault = town.parties.ledger, town.parties.vaults[BANK]
+    load = vault.load
+
+    def load_beside(name: str) -> bytes | None:
+        reader = threading.Thread(target=lambda: ledger.time_ms)
+        reader.start()
+        reader.join(5)
+        assert not reader.is_alive(), "the ledger is held"
+        return load(name)
+
+    with mock.patch.object(vault, "load", load_beside):
+        assert town.parties.consumer.report_totals(0, ledger.size).count == 4
 
 
 @pytest.mark.parametrize("left_out", range(4))

@@ -205,13 +205,14 @@ class Consumer(Recipient):
             if not 0 <= begin <= end <= size:
                 want = f"0 <= begin <= end <= {size}, the ledger's size"
                 raise MalformedError(f"period is [{begin}, {end}), want {want}")
-            opened = []
-            for index, commitment in booked(self._ledger.history(book_object(self.member))):
-                if begin <= index < end:
-                    kept = self._vault.load(f"amount/{commitment.hex()}")
-                    if kept is None:
-                        raise UntrustedError(f"amount of record {index} is not kept here")
-                    opened.append(decode_message(kept, Amount))
+            book = booked(self._ledger.history(book_object(self.member)))
+            period = [(index, commitment) for index, commitment in book if begin <= index < end]
+        opened = []  # outside: whoever holds the vault waits for the ledger, and not the other way
+        for index, commitment in period:
+            kept = self._vault.load(f"amount/{commitment.hex()}")
+            if kept is None:
+                raise UntrustedError(f"amount of record {index} is not kept here")
+            opened.append(decode_message(kept, Amount))
         return add_up(self.member, begin, end, opened)
 
     def _keep_amount(self, amount: int) -> bytes:
