@@ -115,6 +115,11 @@ pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 /// The caller takes tasks as other threads do, and wakes as many as have a share of the claims.
 pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
     let threads = (prepared.len() / SHARE).clamp(1, rayon::current_num_threads());
+    if threads == 1 {
+        // Nobody else is told of it, which takes a call of the system.
+        let in_turn = |task| doubtful_in_turn(kernel, claims, task);
+        return prepared.chunks(TASK).flat_map(in_turn).collect();
+    }
     let share = prepared.len().div_ceil(threads).clamp(1, TASK);
     let tasks: Vec<&[Prepared]> = prepared.chunks(share).collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
