@@ -32,15 +32,19 @@ class OwnLock:
 
     def check(self) -> None:
         """Raise ``UnavailableError`` in any other process."""
-        if self.is_foreign:
-            raise UnavailableError(
-                f"{self._what} was opened in process {self._process}: open it anew in this one"
-            )
+        if process_id() != self._process:
+            raise self._foreign()
 
     def acquire(self) -> None:
         """Wait for the other threads of this process; raises as ``check`` does."""
-        self.check()
+        if process_id() != self._process:
+            raise self._foreign()
         self._lock.acquire()
+
+    def _foreign(self) -> UnavailableError:
+        return UnavailableError(
+            f"{self._what} was opened in process {self._process}: open it anew in this one"
+        )
 
     def release(self) -> None:
         """Let the next thread have it."""

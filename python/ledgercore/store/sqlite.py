@@ -261,7 +261,7 @@ class SqliteStore:
             rows = self._cursor.execute(statement, bindings).fetchall()
         except SQLITE_ERRORS as error:
             raise translated(self._path, error) from error
-        return self._checked(rows[0], types) if rows else None
+        return self._all_checked(rows, types)[0] if rows else None
 
     def _rows(self, statement: str, bindings: tuple[Any, ...], *types: type) -> list[Any]:
         try:
@@ -353,10 +353,11 @@ class SqliteStore:
         states: Sequence[tuple[bytes, bytes]],
         touches: Mapping[bytes, int],
     ) -> None:
-        rows = sorted(  # so that each page is changed once, and not again after it was written
+        rows = [
             (key, name, value, height, touches.get(name, 0))
             for key, (name, value) in zip(keys, states, strict=True)
-        )
+        ]
+        rows.sort()  # so that each page is changed once, and not again after it was written
         self._run_many("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", rows)
 
     def add_touches(self, first: int, touches: Sequence[StoredTouch]) -> None:
