@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result, malformed};
 use crate::key::{self, PublicKey};
 use crate::note::{Note, check_name};
-use crate::record::Network;
+use crate::record::{Network, Record, Signed};
 use crate::suite::Suite;
 
 /// What a verifier must be given; everything else is proven from it.
@@ -75,14 +75,20 @@ impl Anchor {
         Checkpoint::of(&self.origin, self.suite, block)
     }
 
-    /// The checkpoint of a block, once the operator is found to have signed it and no other.
-    pub fn verify_block(&self, block: &Block, note: &str) -> Result<Checkpoint> {
+    /// The checkpoint of a block, once the operator is found to have signed it and no other; and
+    /// its records, of those that are given here, to be signed by their keys.
+    pub fn verify_block(
+        &self,
+        block: &Block,
+        note: &str,
+        records: &[Record],
+    ) -> Result<Checkpoint> {
         let (note, checkpoint) = (Note::parse(note)?, self.checkpoint(block));
         if note.text != checkpoint.format() {
             self.verify_signed(&note)?;
             return Err(Error::Untrusted("header is not the one that was signed".into()));
         }
-        note.verify(&self.origin, &self.operator_key)?;
+        note.verify_with(&self.origin, &self.operator_key, &Signed::of(records).claims())?;
         Ok(checkpoint)
     }
 

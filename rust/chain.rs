@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::key::PublicKey;
-use crate::record::{Network, Record, VerifiedRecord};
+use crate::record::{Network, Record};
 use crate::suite::{Hash, Suite};
 
 /// A signer's records in a batch, each of which follows the one before it.
@@ -24,10 +24,14 @@ pub struct Chain {
 
 /// The chains of a batch in the order of their first records, or `None` where a record is not
 /// plain, is of another network or suite, or does not follow its signer's one before.
-pub fn chains(records: &[VerifiedRecord], network: &Network, suite: Suite) -> Option<Vec<Chain>> {
+pub fn chains<'a>(
+    records: impl Iterator<Item = &'a Record>,
+    network: &Network,
+    suite: Suite,
+) -> Option<Vec<Chain>> {
     let mut chains: Vec<Chain> = Vec::new();
     let mut known: HashMap<&PublicKey, usize> = HashMap::new();
-    for record in records.iter().map(VerifiedRecord::record) {
+    for record in records {
         if !is_plain(record) || record.network() != network || record.suite() != suite {
             return None;
         }

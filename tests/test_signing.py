@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledgercore import (
     Anchor,
     CorruptError,
+    InvalidSignature,
     Ledger,
     LedgerError,
     SigningKey,
     UntrustedError,
     keys,
 )
-from ledgercore._core import Block
-from ledgercore.store import SqliteStore
+from ledgercore._core import Batch, Block
+from ledgercore.ledger import commit as commit_module
+from ledgercore.ledger.head import verify_block
+from ledgercore.store import BUNDLE_RECORDS, SqliteStore, StoredBlock
 
 ORIGIN = "signing.example/log"
 KEY = SigningKey(bytes(range(32)))
@@ -89,3 +94,60 @@ def test_a_note_vouches_for_one_header_and_is_read_to_the_letter() -> None:
         ANCHOR.verify_block(other.encode(), note)
     with pytest.raises(LedgerError):
         ANCHOR.verify_block(BLOCK.encode(), note.replace("\u2014", "-"))
+
+
+def test_a_block_is_verified_with_those_of_its_records_that_are_given() -> None:
+    header, note = BLOCK.encode(), keys.sign_checkpoint(ANCHOR.checkpoint(BLOCK), KEY)
+    signed = keys.sign_batch(
+        KEY, "std", bytes(16), "data", [b"a", b"b", b"c"], sequence=0, previous=bytes(32)
+    )
+    assert ANCHOR.verify_block(header, note, signed) == ANCHOR.verify_block(header, note)
+
+    changed = [signed[at].encode() for at in range(3)]
+    for at in (0, 2):
+        changed[at] = changed[at][:-1] + bytes([changed[at][-1] ^ 1])
+    with pytest.raises(InvalidSignature) as bad:
+        ANCHOR.verify_block(header, note, Batch.decode(changed))
+    assert bad.value.indices == (0, 2)
+
+    other = keys.sign_checkpoint(ANCHOR.checkpoint(BLOCK), SigningKey(bytes(32)))
+    with pytest.raises(UntrustedError):
+        ANCHOR.verify_block(header, other, signed)
+    line = note.rstrip().rpartition(" ")[2]
+    wrong = base64.b64encode(base64.b64decode(line)[:4] + bytes(64)).decode()
+    with pytest.raises(InvalidSignature, match=ORIGIN):
+        ANCHOR.verify_block(header, note.replace(line, wrong), signed)
+
+
+def test_a_record_is_verified_as_it_is_stored_and_with_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int | None, bool]] = []
+
+    def verify(stored: StoredBlock, anchor: Anchor, records: Batch | None = None) -> Any:
+        alike = (
+            records is not None
+            and records[0].encode() in ledger._reader.store.bundles_from(stored.first_index)[0]
+        )
+        seen.append((None if records is None else len(records), alike))
+        return verify_block(stored, anchor, records)
+
+    for signer in (KEY, KeyElsewhere()):
+        path = tmp_path / f"{type(signer).__name__}.ledger"
+        with Ledger.create(path, origin=ORIGIN, key=signer) as ledger:
+            monkeypatch.setattr(commit_module, "verify_block", verify)
+            ledger.append_many([b"x", b"y"])
+            ledger.append_many([b"x"] * (BUNDLE_RECORDS + 1))
+            ledger.submit(
+                KEY.sign_record(
+                    "std",
+                    ledger.trust_anchor.network,
+                    "data",
+                    b"z",
+                    sequence=ledger.size,
+                    previous=ledger.record(ledger.size - 1).id,
+                ).encode()
+            )
+            monkeypatch.undo()
+
+    assert seen == [(2, True), (None, False), (None, False)] + [(None, False)] * 3

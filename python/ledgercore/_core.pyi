@@ -259,12 +259,20 @@ class Batch:
     def verify(self, seed: bytes, *, ahead: bool = False) -> VerifiedBatch:
         """Raise InvalidSignature with .indices of every bad signature."""
 
+    def chains(
+        self, network: bytes, suite: str
+    ) -> list[tuple[bytes, int, int, bytes, bytes]] | None:
+        """As those of a ``VerifiedBatch``."""
+
+    def bundles(self) -> list[bytes]:
+        """As those of a ``VerifiedBatch``."""
+
     def ids(self) -> list[bytes]: ...
     def joined_ids(self) -> bytes:
         """The ids one after the other, for whoever needs no object of each."""
 
     def leaf_hashes(self) -> bytes:
-        """For looking again at records that are stored already."""
+        """For records that are stored already, or are verified once they are."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Record: ...
@@ -656,8 +664,12 @@ class Anchor:
     def checkpoint(self, block: Block) -> Checkpoint:
         """What is to be signed of a block."""
 
-    def verify_block(self, header: bytes, note: str) -> tuple[Block, Checkpoint]:
-        """The block, and its checkpoint, if the operator signed it and no other with the note."""
+    def verify_block(
+        self, header: bytes, note: str, records: Batch | None = None
+    ) -> tuple[Block, Checkpoint]:
+        """The block, and its checkpoint, if the operator signed it and no other with the note; and
+        if the records are signed by their keys, or InvalidSignature with .indices of every bad
+        signature."""
 
     def merge_cosignatures(self, note: str, cosigned: str) -> str:
         """The note with the cosignatures of witnesses that another note of the same text brings."""

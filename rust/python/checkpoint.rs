@@ -9,6 +9,8 @@ use pyo3::types::PyBytes;
 use super::block::Block;
 use super::bytes::array;
 use super::number;
+use super::pool::verifying;
+use super::record::Batch;
 use super::signature::SigningKey;
 use crate::note::{self, Algorithm, Note};
 use crate::suite::Suite;
@@ -292,9 +294,18 @@ impl Anchor {
         Checkpoint(self.anchor.checkpoint(&block.0))
     }
 
-    fn verify_block(&self, header: &[u8], note: &str) -> PyResult<(Block, Checkpoint)> {
+    #[pyo3(signature = (header, note, records = None))]
+    fn verify_block(
+        &self,
+        py: Python<'_>,
+        header: &[u8],
+        note: &str,
+        records: Option<&Batch>,
+    ) -> PyResult<(Block, Checkpoint)> {
         let block = block::Block::decode(header)?;
-        let checkpoint = self.anchor.verify_block(&block, note)?;
+        let records = records.map_or(&[][..], |batch| &batch.0);
+        let verify = || self.anchor.verify_block(&block, note, records);
+        let checkpoint = verifying(py, records.len(), false, verify)?;
         Ok((Block(block), Checkpoint(checkpoint)))
     }
 

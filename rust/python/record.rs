@@ -156,6 +156,19 @@ impl Batch {
         Ok(VerifiedBatch(verifying(py, self.0.len(), ahead, verify)?))
     }
 
+    fn chains<'py>(
+        &self,
+        py: Python<'py>,
+        network: &[u8],
+        suite: &str,
+    ) -> PyResult<Option<Vec<PyChain<'py>>>> {
+        chains(py, &self.0, network, suite)
+    }
+
+    fn bundles<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        bundles(py, &self.0)
+    }
+
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         self.0.iter().map(|record| PyBytes::new(py, record.id())).collect()
     }
@@ -181,8 +194,6 @@ impl Batch {
 #[pyclass(frozen, module = "ledgercore._core")]
 pub struct VerifiedBatch(pub Vec<record::VerifiedRecord>);
 
-type PyChain<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
-
 #[pymethods]
 impl VerifiedBatch {
     fn chains<'py>(
@@ -191,14 +202,7 @@ impl VerifiedBatch {
         network: &[u8],
         suite: &str,
     ) -> PyResult<Option<Vec<PyChain<'py>>>> {
-        let (network, suite) = (array("network", network)?, Suite::from_name(suite)?);
-        let chains = detach(py, || chain::chains(&self.0, &network, suite));
-        let bytes = |hash: &[u8; 32]| PyBytes::new(py, hash);
-        let fields = |chain: &Chain| {
-            let Chain { key, begin, end, previous, last } = chain;
-            (bytes(key), *begin, *end, bytes(previous), bytes(last))
-        };
-        Ok(chains.map(|chains| chains.iter().map(fields).collect()))
+        chains(py, &self.0, network, suite)
     }
 
     #[staticmethod]
@@ -211,7 +215,7 @@ impl VerifiedBatch {
     }
 
     fn bundles<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        record::encode_bundles(&self.0).map(|bundle| PyBytes::new(py, &bundle)).collect()
+        bundles(py, &self.0)
     }
 
     fn ids<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -235,6 +239,31 @@ impl VerifiedBatch {
     fn __getitem__(&self, index: &Bound<'_, PyAny>) -> PyResult<Py<VerifiedRecord>> {
         VerifiedRecord::wrap(index.py(), at(&self.0, index)?.clone())
     }
+}
+
+type PyChain<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+fn chains<'py>(
+    py: Python<'py>,
+    records: &[impl AsRef<record::Record> + Sync],
+    network: &[u8],
+    suite: &str,
+) -> PyResult<Option<Vec<PyChain<'py>>>> {
+    let (network, suite) = (array("network", network)?, Suite::from_name(suite)?);
+    let chains = detach(py, || chain::chains(records.iter().map(AsRef::as_ref), &network, suite));
+    let bytes = |hash: &[u8; 32]| PyBytes::new(py, hash);
+    let fields = |chain: &Chain| {
+        let Chain { key, begin, end, previous, last } = chain;
+        (bytes(key), *begin, *end, bytes(previous), bytes(last))
+    };
+    Ok(chains.map(|chains| chains.iter().map(fields).collect()))
+}
+
+fn bundles<'py>(
+    py: Python<'py>,
+    records: &[impl AsRef<record::Record>],
+) -> Vec<Bound<'py, PyBytes>> {
+    record::encode_bundles(records).map(|bundle| PyBytes::new(py, &bundle)).collect()
 }
 
 fn at<'a, T>(records: &'a [T], index: &Bound<'_, PyAny>) -> PyResult<&'a T> {

@@ -137,17 +137,32 @@ fn by_suite<'a>(
     hashes
 }
 
+/// Records with the messages that their keys are to have signed.
+pub struct Signed<'a> {
+    records: &'a [Record],
+    messages: Vec<[u8; 69]>,
+}
+
+impl<'a> Signed<'a> {
+    pub fn of(records: &'a [Record]) -> Self {
+        let each = records.par_iter().with_min_len(TASK);
+        Self { records, messages: each.map(Record::signed_bytes).collect() }
+    }
+
+    /// What has to hold of each record.
+    pub fn claims(&self) -> Vec<Claim<'_>> {
+        let both = self.records.iter().zip(&self.messages);
+        both.map(|(record, message)| {
+            let (key, signature) = (record.key(), record.signature());
+            Claim { key, message, signature }
+        })
+        .collect()
+    }
+}
+
 /// Verify every record of a batch, or name all whose signature does not hold.
 pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRecord>> {
-    let each = records.par_iter().with_min_len(TASK);
-    let messages: Vec<[u8; 69]> = each.map(Record::signed_bytes).collect();
-    let claim = |(record, message): (_, _)| -> Claim {
-        let record: &Record = record;
-        let message: &[u8; 69] = message;
-        Claim { key: record.key(), message, signature: record.signature() }
-    };
-    let claims: Vec<Claim> = records.iter().zip(&messages).map(claim).collect();
-    signature::verify_all(&claims, seed)?;
+    signature::verify_all(&Signed::of(records).claims(), seed)?;
     let leaves = leaf_hashes(records);
     Ok(records.iter().cloned().zip(leaves).map(VerifiedRecord::with_leaf).collect())
 }
@@ -167,19 +182,17 @@ pub fn sign_chain(first: &Draft, bodies: &[&[u8]], key: &SigningKey) -> Result<V
 
 /// Records as bundles, each of which is one canonical array of up to 256 encoded records and is
 /// stored as one value. Those that were decoded as one bundle stand so already.
-pub fn encode_bundles(records: &[VerifiedRecord]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+pub fn encode_bundles<T: AsRef<Record>>(records: &[T]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     records.chunks(limits::BUNDLE_RECORDS).map(|bundle| {
-        whole(bundle).map_or_else(
-            || Cow::Owned(encode_bundle(bundle.iter().map(VerifiedRecord::record))),
-            Cow::Borrowed,
-        )
+        whole(bundle)
+            .map_or_else(|| Cow::Owned(encode_bundle(bundle.iter().map(T::as_ref))), Cow::Borrowed)
     })
 }
 
 /// The bytes of a bundle, where these are its records and no others.
-fn whole(records: &[VerifiedRecord]) -> Option<&[u8]> {
-    let decoded = &records.first()?.record.decoded;
-    let mut each = records.iter().map(VerifiedRecord::record).enumerate();
+fn whole<T: AsRef<Record>>(records: &[T]) -> Option<&[u8]> {
+    let decoded = &records.first()?.as_ref().decoded;
+    let mut each = records.iter().map(T::as_ref).enumerate();
     let are_its = each.all(|(at, record)| record.at == at && Arc::ptr_eq(&record.decoded, decoded));
     // A record alone stands at the beginning of its bytes.
     let is_bundle = decoded.entries[0].span.start > 0;

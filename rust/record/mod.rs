@@ -23,7 +23,7 @@ use crate::suite::{Domain, Hash, Suite};
 use crate::wire::{self, Reader, Writer};
 
 pub use batch::{
-    decode_all, decode_bundles, encode_bundle, encode_bundles, hash_bundles, leaf_hashes,
+    Signed, decode_all, decode_bundles, encode_bundle, encode_bundles, hash_bundles, leaf_hashes,
     sign_chain, split_bundle, verify_all,
 };
 pub use unsigned::{Unsigned, draft_chain};
@@ -288,6 +288,18 @@ impl Record {
 impl AsRef<[u8]> for Record {
     fn as_ref(&self) -> &[u8] {
         self.encode()
+    }
+}
+
+impl AsRef<Record> for Record {
+    fn as_ref(&self) -> &Record {
+        self
+    }
+}
+
+impl AsRef<Record> for VerifiedRecord {
+    fn as_ref(&self) -> &Record {
+        &self.record
     }
 }
 

@@ -1,7 +1,7 @@
 """Row 7: what a flipped bit made is never signed and seen (as happened to CT's Yeti log).
 
-Each hook stands between two steps of a block: records to hashes to tree and states to header to
-checkpoint to signature, and each of them to the store.
+Each hook stands between two steps of a block: signatures to records to hashes to tree and states to
+header to checkpoint to signature, and each of them to the store.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ledgercore import CorruptError, Ledger, SigningKey
-from ledgercore._core import Anchor, Block, Checkpoint, Frontier
+from ledgercore._core import Anchor, Batch, Block, Checkpoint, Frontier
 from ledgercore.ledger import commit as commit_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.store import SqliteStore
@@ -60,6 +60,17 @@ def change_draft(
         return made._replace(block=block(made.block))
 
     patch.setattr(commit_module, "draft_block", change_and_draft)
+
+
+def signature_to_record(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
+    sign = writer_module.sign_batch
+
+    def sign_and_flip(*arguments: Any, **more: Any) -> Batch:
+        (record,) = sign(*arguments, **more)
+        data = record.encode()
+        return Batch.decode([data[:-64] + flipped(data[-64:], choose)])
+
+    patch.setattr(writer_module, "sign_batch", sign_and_flip)
 
 
 def hash_to_tree(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -187,6 +198,7 @@ def note_to_store(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Rand
 
 
 HOOKS: list[Hook] = [
+    signature_to_record,
     hash_to_tree,
     tree_between_blocks,
     states_between_blocks,

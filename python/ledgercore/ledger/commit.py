@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ledgercore._core import (
     Anchor,
+    Batch,
     Block,
     Checkpoint,
     Frontier,
@@ -50,9 +51,6 @@ States = Sequence[tuple[bytes, bytes]]
 
 Sign = Callable[[Checkpoint], str]
 
-Hashes = tuple[bytes, bytes]
-"""Ids and leaf hashes of stored records, joined."""
-
 
 class Draft(NamedTuple):
     """A block, and the tree and states after it."""
@@ -63,12 +61,21 @@ class Draft(NamedTuple):
     states: Map
 
 
+class Stored(NamedTuple):
+    """What is made again of records that were read back: their ids and leaf hashes, joined; and the
+    records themselves where their signatures are to be verified yet."""
+
+    ids: bytes
+    leaves: bytes
+    unverified: Batch | None = None
+
+
 def commit_block(
     store: Store,
     anchor: Anchor,
     sign: Sign,
     head: Head,
-    batch: VerifiedBatch,
+    batch: Batch | VerifiedBatch,
     states: States,
     touches: Sequence[Touch],
     time_ms: int,
@@ -78,16 +85,19 @@ def commit_block(
     """Append a batch that the rules accepted; the head after it, durable.
 
     ``sign`` has the operator sign a checkpoint, and gives its note or raises; it is asked after the
-    second look.
+    second look. A batch that is not verified yet, because this process has just signed it, is
+    verified there, as it is stored: with the checkpoint, for two signatures in one call take little
+    longer than one.
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     """
     block, frontier, tiles, after = held or draft_block(store, head, batch, states, time_ms)
     height, first_index, header = block.height, block.first_index, block.encode()
     ids = batch.joined_ids()
-    keys = state_keys(anchor.suite, [name for name, _ in states])
+    names = [name for name, _ in states]
+    keys = state_keys(anchor.suite, names)
     with store.transaction():
-        hashes = _store_records(store, height, first_index, batch.bundles(), look=not held)
+        stored = _store_records(store, height, first_index, batch, look=not held)
         if tiles:
             store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
@@ -97,20 +107,22 @@ def commit_block(
         links = add_touches(store, anchor.suite, touches)
         store.put_states(height, keys, states, links.newest)
         check_touches(store, anchor.suite, links)
-        again = block if held else _look_again(store, head, hashes, keys, states, time_ms)
+        again = _look_again(store, head, stored, keys, names, time_ms) if stored else block
         if again != block:
             raise _mismatch(height, "header", again.encode(), header)
+        if stored and runs.added:  # as many records complete as many runs
+            _look_at_runs(store, head, stored.ids)
         checkpoint = anchor.checkpoint(again)
         note = sign(checkpoint)
         store.add_header(height, first_index, header, note, keys)
-        _look_at_header(store, anchor, again, checkpoint)
+        _look_at_header(store, anchor, again, checkpoint, stored.unverified if stored else None)
         for level, run in runs.merged:
             store.remove_run(level, run)
     return Head(block, checkpoint, note, frontier, after, recent_ids(head.recent, ids))
 
 
 def draft_block(
-    store: Store, head: Head, batch: VerifiedBatch, states: States, time_ms: int
+    store: Store, head: Head, batch: Batch | VerifiedBatch, states: States, time_ms: int
 ) -> Draft:
     """The next block, and what it leads to; nothing is stored."""
     fill_pages(store, head.states, [name for name, _ in states])
@@ -119,14 +131,24 @@ def draft_block(
 
 
 def _store_records(
-    store: Store, height: int, first_index: int, bundles: Sequence[bytes], *, look: bool
-) -> Hashes | None:
-    """Store a block's records; the hashes of many are made again meanwhile, of what is read back
-    of each piece once it is stored."""
-    if not look or len(bundles) <= PIECE_BUNDLES:
+    store: Store, height: int, first_index: int, batch: Batch | VerifiedBatch, *, look: bool
+) -> Stored | None:
+    """Store a block's records, and look at them again; the hashes of many are made meanwhile, of
+    what is read back of each piece once it is stored."""
+    bundles = batch.bundles()
+    try:
+        if isinstance(batch, VerifiedBatch) and look and len(bundles) > PIECE_BUNDLES:
+            return _store_pieces(store, height, first_index, bundles)
         store.add_bundles(height, first_index, bundles)
-        return None
+        if isinstance(batch, VerifiedBatch):
+            return Stored(*hash_bundles(0, store.bundles_from(first_index))) if look else None
+        records = Batch.decode_bundles(store.bundles_from(first_index))
+        return Stored(records.joined_ids(), records.leaf_hashes(), records)
+    except MalformedError as error:
+        raise CorruptError(f"block {height}: what was stored: {error}") from error
 
+
+def _store_pieces(store: Store, height: int, first_index: int, bundles: Sequence[bytes]) -> Stored:
     def stored() -> Iterator[tuple[int, list[bytes]]]:
         at = 0
         for piece in in_pieces(bundles, PIECE_BUNDLES):
@@ -134,31 +156,24 @@ def _store_records(
             yield at, store.bundles_from(first_index + at)
             at += BUNDLE_RECORDS * len(piece)
 
-    try:
-        pieces = [*map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))]
-    except MalformedError as error:
-        raise CorruptError(f"block {height}: what was stored: {error}") from error
+    pieces = [*map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))]
     ids, leaves = zip(*pieces, strict=True)
-    return b"".join(ids), b"".join(leaves)
+    return Stored(b"".join(ids), b"".join(leaves))
 
 
 def _look_again(
     store: Store,
     head: Head,
-    hashes: Hashes | None,
+    stored: Stored,
     keys: Sequence[bytes],
-    states: States,
+    names: Sequence[bytes],
     time_ms: int,
 ) -> Block:
-    """The header as it follows from what is stored, and from the last signed checkpoint.
-
-    ``hashes`` are those of the stored records, where they were made already.
-    """
+    """The header as it follows from what is stored, and from the last signed checkpoint."""
     height = head.block.height + 1
     try:
-        kept = _kept_states(store, keys, [name for name, _ in states])
-        ids, leaves = hashes or hash_bundles(0, store.bundles_from(head.checkpoint.size))
-        block, tiles = head.block.again(head.frontier, head.states, leaves, kept, time_ms)
+        kept = _kept_states(store, keys, names)
+        block, tiles = head.block.again(head.frontier, head.states, stored.leaves, kept, time_ms)
     except UnavailableError:
         raise  # the store failed, which says nothing of what is in it
     except LedgerError as error:
@@ -167,6 +182,11 @@ def _look_again(
         raise _mismatch(height, "parent", block.parent, head.checkpoint.block_hash)
     if tiles:
         _look_at_tiles(store, height, tiles)
+    return block
+
+
+def _look_at_runs(store: Store, head: Head, ids: bytes) -> None:
+    height = head.block.height + 1
     for run, buckets in _extend_runs(store, head, ids).added.items():
         for begin, some in enumerate(in_pieces(buckets, BUCKETS_AT_ONCE)):
             at = begin * BUCKETS_AT_ONCE
@@ -174,7 +194,6 @@ def _look_again(
                 raise CorruptError(f"block {height}: run {run} of ids was not stored as made")
         if store.buckets(*run, run_buckets(run), 1 << 31):
             raise CorruptError(f"block {height}: run {run} of ids has more buckets than were made")
-    return block
 
 
 def _look_at_tiles(store: Store, height: int, tiles: Sequence[tuple[int, int, bytes]]) -> None:
@@ -199,9 +218,12 @@ def _extend_runs(store: Store, head: Head, ids: bytes) -> Runs:
     return extend_runs(head.checkpoint.size, head.recent, ids, partial(read_run, store))
 
 
-def _look_at_header(store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint) -> None:
-    """The header and its signed checkpoint as stored: they verify, with the roots as made again."""
-    found, signed = verify_block(stored_header(store, block.height), anchor)
+def _look_at_header(
+    store: Store, anchor: Anchor, block: Block, checkpoint: Checkpoint, records: Batch | None
+) -> None:
+    """The header and its signed checkpoint as stored: they verify, with the roots as made again,
+    and so do records that were not verified yet."""
+    found, signed = verify_block(stored_header(store, block.height), anchor, records)
     if found != block:
         raise _mismatch(block.height, "stored header", found.encode(), block.encode())
     if signed != checkpoint:

@@ -167,10 +167,15 @@ def _decoded(stored: StoredBlock) -> Block:
         raise CorruptError(f"block {stored.height}: {error}") from error
 
 
-def verify_block(stored: StoredBlock, anchor: Anchor) -> tuple[Block, Checkpoint]:
-    """A stored block's header and checkpoint: the operator signed the one with the other."""
+def verify_block(
+    stored: StoredBlock, anchor: Anchor, records: Batch | None = None
+) -> tuple[Block, Checkpoint]:
+    """A stored block's header and checkpoint: the operator signed the one with the other.
+
+    ``records`` are those of its records whose signatures are to be verified too.
+    """
     try:
-        block, checkpoint = anchor.verify_block(stored.header, stored.note)
+        block, checkpoint = anchor.verify_block(stored.header, stored.note, records)
     except LedgerError as error:
         raise CorruptError(f"block {stored.height}: {error}") from error
     if (block.height, block.first_index) != (stored.height, stored.first_index):

@@ -14,8 +14,11 @@ from functools import partial
 
 from ledgercore import rules
 from ledgercore._core import (
+    BUNDLE_RECORDS,
+    Batch,
     Receipt,
     Record,
+    SigningKey,
     VerifiedBatch,
     VerifiedRecord,
 )
@@ -118,7 +121,9 @@ class Writer:
             raise
         return range(begin, end)
 
-    def _sign(self, payloads: Sequence[bytes]) -> VerifiedBatch:
+    def _sign(self, payloads: Sequence[bytes]) -> Batch | VerifiedBatch:
+        """Payloads as signed records. A few that were signed in this process are not verified
+        here: the second look does it before they are durable. More are while they are hashed."""
         anchor = self._reader.anchor
         # Whoever leads needs no lock for it: nobody else changes what is committed.
         sequence, previous = rules.next_position(self._committed, self._key.public_key)
@@ -131,6 +136,13 @@ class Writer:
             sequence=sequence,
             previous=previous,
         )
+        if isinstance(self._key, SigningKey) and len(payloads) <= BUNDLE_RECORDS:
+            return batch
+        return self._verified(batch)
+
+    def _verified(self, batch: Batch | VerifiedBatch) -> VerifiedBatch:
+        if isinstance(batch, VerifiedBatch):
+            return batch
         return batch.verify(self._entropy.bytes(32))
 
     def submit(self, records: Sequence[bytes]) -> list[Outcome]:
@@ -209,7 +221,7 @@ class Writer:
                     wanted[receipt.index].receipt = receipt
         return outcomes
 
-    def _joined(self, some: Sequence[Waiting]) -> VerifiedBatch:
+    def _joined(self, some: Sequence[Waiting]) -> Batch | VerifiedBatch:
         """One batch of what all want: payloads are signed as one chain."""
         if len(some) == 1:
             (alone,) = some
@@ -218,17 +230,18 @@ class Writer:
         signed = self._sign(payloads) if payloads else None
         if signed is not None and len(signed) == sum(waiting.count for waiting in some):
             return signed
+        verified = None if signed is None else self._verified(signed)
         batches, at = [], 0
         for waiting in some:
             if waiting.batch is not None:
                 batches.append(waiting.batch)
-            elif signed is not None:
+            elif verified is not None:
                 end = at + waiting.count
-                batches.append(signed.select(range(at, end)))
+                batches.append(verified.select(range(at, end)))
                 at = end
         return VerifiedBatch.join(batches)
 
-    def _order(self, batch: VerifiedBatch) -> list[Outcome]:
+    def _order(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
         with self._reader.lock:
             self._reader.check_open()
@@ -244,13 +257,14 @@ class Writer:
                 self._stopped = error
                 raise
 
-    def _order_block(self, batch: VerifiedBatch) -> list[Outcome]:
+    def _order_block(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
         head = self._reader.newest
         height, size, time_ms = head.block.height + 1, head.checkpoint.size, self._time_ms(head)
         view = self._committed.fork()
         if rules.apply_plain(view, batch):
             self._commit(head, batch, view, time_ms)
             return list(range(size, size + len(batch)))
+        batch = self._verified(batch)
         accepted: dict[bytes, int] = {}
         positions: list[int] = []
         outcomes: list[Outcome] = []
@@ -298,7 +312,7 @@ class Writer:
             index = self._reader.find(record.id)
         return refusal if index is None else index
 
-    def _commit(self, head: Head, batch: VerifiedBatch, view: View, time_ms: int) -> None:
+    def _commit(self, head: Head, batch: Batch | VerifiedBatch, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
         sign = partial(sign_checkpoint, signer=self._key)
         after = commit_block(

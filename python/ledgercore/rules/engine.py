@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from ledgercore._core import VerifiedBatch, VerifiedRecord
+from ledgercore._core import Batch, VerifiedBatch, VerifiedRecord
 from ledgercore.errors import LimitError, MalformedError
 from ledgercore.records import (
     DATA,
@@ -103,7 +103,7 @@ def apply(view: View, record: VerifiedRecord, position: Position) -> None:
     _apply_typed(view, record, position)
 
 
-def apply_plain(view: View, batch: VerifiedBatch) -> bool:
+def apply_plain(view: View, batch: Batch | VerifiedBatch) -> bool:
     """Apply a whole batch of plain data records, signer by signer, as ``apply`` would each.
 
     False, with the view unchanged, where any record needs a look of its own or would be refused.
