@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,13 +80,13 @@ def tree_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: rando
     head = ledger._reader.head
     size, tails = head.frontier.size, head.frontier.tails()
     tails[0] = flipped(tails[0], choose)
-    ledger._reader.set_head(replace(head, frontier=Frontier(ledger.suite, size, tails)))
+    ledger._reader.set_head(head._replace(frontier=Frontier(ledger.suite, size, tails)))
 
 
 def states_between_blocks(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
     head = ledger._reader.head
     states = head.states.update([(b"network", flipped(ledger.state(b"network") or b"", choose))])
-    ledger._reader.set_head(replace(head, states=states))
+    ledger._reader.set_head(head._replace(states=states))
 
 
 def flipped_block(block: Block, choose: random.Random) -> Block:

@@ -7,8 +7,7 @@ old one whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import NamedTuple
 
 from ledgercore._core import (
     Anchor,
@@ -45,8 +44,7 @@ BLOCKS_AT_ONCE = 64
 """Blocks whose states a reader takes at once: each names up to some 100,000, of 32 bytes."""
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The newest block, its checkpoint, and what they were found to commit to."""
 
     block: Block
@@ -56,11 +54,6 @@ class Head:
     states: Map
     recent: bytes
     """The ids of the newest records, which are in no run of the index yet, joined."""
-
-    @cached_property
-    def tails(self) -> list[bytes]:
-        """The unfinished tiles, lowest level first."""
-        return self.frontier.tails()
 
 
 def load_anchor(store: Store) -> tuple[Anchor, Genesis]:
@@ -132,7 +125,7 @@ def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
     if block is head.block:
         # No new block: what was written may be cosignatures of the newest one.
         verify_block(stored, anchor)
-        return replace(head, note=stored.note)
+        return head._replace(note=stored.note)
     block, checkpoint = verify_block(stored, anchor)
     states = head.states
     for begin in range(head.block.height + 1, height + 1, BLOCKS_AT_ONCE):

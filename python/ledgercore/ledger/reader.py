@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import takewhile
 from operator import index as as_integer
 
@@ -212,7 +211,7 @@ class Reader:
             self._seals.clear()
             self._published.tell(height, note)
             if height == self._head.block.height:
-                self._head = replace(self._head, note=note)
+                self._head = self._head._replace(note=note)
 
     def published(self) -> str | None:
         """The newest note that the quorum has cosigned; None where it has cosigned none."""

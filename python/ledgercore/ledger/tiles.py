@@ -69,7 +69,7 @@ class VerifiedTiles:
     def tile(self, head: Head, level: int, index: int) -> bytes:
         """A full tile, or the unfinished one that the head keeps."""
         if index == (head.checkpoint.size >> _TILE_BITS * level) // TILE_WIDTH:
-            return head.tails[level]
+            return self._tails(head)[level].hashes
         return self.load(head, [(level, index)])[level, index].hashes
 
     def load(self, head: Head, names: Sequence[Name]) -> dict[Name, TileTree]:
@@ -91,7 +91,7 @@ class VerifiedTiles:
 
     def _tails(self, head: Head) -> list[TileTree]:
         if self._unfinished[0] is not head.frontier:
-            self._unfinished = (head.frontier, TileTree.build(self._suite, head.tails))
+            self._unfinished = (head.frontier, TileTree.build(self._suite, head.frontier.tails()))
         return self._unfinished[1]
 
     def _read(self, head: Head, names: list[Name]) -> dict[Name, TileTree]:
