@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import BINARIES, Server, running_server
 
@@ -25,6 +26,13 @@ SEED = int(
     os.environ.get("LEDGERCORE_SEED")
     or (random.SystemRandom().getrandbits(32) if DEEP else 20_261_128)
 )
+
+settings.register_profile(
+    "tests",
+    deadline=None,  # a machine that is busy elsewhere breaks no property
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,5 +16,5 @@ TIMES = int(os.environ.get("LEDGERCORE_FUZZ") or 1)
 
 
 def examples(count: int = 100, **more: Any) -> settings:
-    """Hypothesis settings for ``count`` examples in a test run, with no deadline for one."""
-    return settings(max_examples=count * TIMES, deadline=None, **more)
+    """Hypothesis settings for ``count`` examples in a test run."""
+    return settings(max_examples=count * TIMES, **more)
