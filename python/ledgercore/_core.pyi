@@ -1,11 +1,13 @@
 """The compiled core. Private: import from ``ledgercore`` instead.
 
-Everything here is pure: no clock, no files, and no randomness but the seeds passed in. Batches
-cross this boundary and release the interpreter lock; errors are those of ``ledgercore.errors``.
+Everything here is pure but ``OwnLock`` and ``Bracket``, which hold and call what is Python's: no
+clock, no files, and no randomness but the seeds passed in. Batches cross this boundary and release
+the interpreter lock; errors are those of ``ledgercore.errors``.
 """
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Generic, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -19,10 +21,12 @@ __all__ = [
     "Anchor",
     "Batch",
     "Block",
+    "Bracket",
     "Checkpoint",
     "Equivocation",
     "Frontier",
     "Map",
+    "OwnLock",
     "Receipt",
     "Record",
     "SigningKey",
@@ -751,3 +755,68 @@ class Equivocation:
     def first(self) -> VerifiedRecord: ...
     @property
     def second(self) -> VerifiedRecord: ...
+
+# Locks.
+
+@final
+class OwnLock:
+    """A lock that a thread may take again, for the threads of the process that made it.
+
+    A forked process has none of the threads that may hold a lock when it begins: it would wait for
+    them for ever. And what SQLite opened must not be used there
+    (https://sqlite.org/howtocorrupt.html, section 2.6). So it raises ``UnavailableError`` there.
+
+    No interrupt (``KeyboardInterrupt``) leaves it held, wherever Python may raise it.
+    """
+
+    def __new__(cls, what: str) -> OwnLock:
+        """``what`` was opened, as the error is to say."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process made it."""
+
+    def check(self) -> None:
+        """Raise ``UnavailableError`` in any other process."""
+
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+_Value = TypeVar("_Value")
+
+@final
+class Bracket(Generic[_Value]):
+    """What is begun before a block and ended after it, under a lock if there is one.
+
+    It may be entered again inside. ``begin`` is called with how many blocks are entered already, 0
+    for the outermost, and gives what ``with`` binds. ``end`` is called with that number, and with
+    what was raised or None; where ``begin`` or ``end`` itself raises, ``end`` is called once more,
+    with that: what was half begun or half ended is taken back, and what was ended already is left.
+
+    No interrupt (``KeyboardInterrupt``) leaves the lock held, wherever Python may raise it, nor one
+    alone what was begun. Where a second one ends the second call of ``end``, the next outermost
+    ``begin`` finds what is left.
+    """
+
+    def __new__(
+        cls,
+        begin: Callable[[int], _Value],
+        end: Callable[[int, BaseException | None], object],
+        lock: OwnLock | None = None,
+    ) -> Bracket[_Value]: ...
+    @property
+    def depth(self) -> int:
+        """How many blocks are entered."""
+
+    def __enter__(self) -> _Value: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

@@ -1,9 +1,10 @@
 //! Bind the core to Python: signature, call, error; no logic.
 //!
 //! Batches cross, items do not. The interpreter lock is released around every batch, and no
-//! Python object is kept in a Rust value.
+//! Python object is kept in a Rust value, but for what `bracket` calls.
 
 mod block;
+mod bracket;
 mod build;
 mod bytes;
 mod checkpoint;
@@ -48,6 +49,8 @@ mod _core {
 
     #[pymodule_export]
     use super::block::Block;
+    #[pymodule_export]
+    use super::bracket::{Bracket, OwnLock};
     #[pymodule_export]
     use super::build::build_info;
     #[pymodule_export]

@@ -16,7 +16,6 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::signature::SHARE;
 
-/// How many forks lie between the process that loaded the core and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// What each thread adds to its nice value where it verifies ahead of need.
@@ -32,6 +31,11 @@ static AHEAD: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     threads.start_handler(|_| give_way()).build().ok()
 });
 
+/// How many forks lie between the process that loaded the core and this one.
+pub fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 /// Linux has a nice value for each thread; where it is the process's, nothing is changed.
 fn give_way() {
     #[cfg(target_os = "linux")]
@@ -43,7 +47,7 @@ static FORKED: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
 /// Do work without the interpreter.
 pub fn detach<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
-    py.detach(|| match FORKS.load(Ordering::Relaxed) {
+    py.detach(|| match forks() {
         0 => work(),
         forks => forked(forks).install(work),
     })
@@ -59,7 +63,7 @@ pub fn verifying<T: Ungil + Send>(
     work: impl FnOnce() -> T + Ungil + Send,
 ) -> T {
     // In a forked process no pool is even looked at: its parent may have been starting it.
-    if records < 2 * SHARE || FORKS.load(Ordering::Relaxed) > 0 {
+    if records < 2 * SHARE || forks() > 0 {
         return detach(py, work);
     }
     let pool = if ahead { &AHEAD } else { &VERIFYING };

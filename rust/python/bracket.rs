@@ -1,0 +1,155 @@
+//! Hold a lock, or what was begun, for a block of Python: no interrupt leaves it held.
+//!
+//! Python raises an interrupt (`KeyboardInterrupt`) between two steps of a function of its own: so
+//! one in Python may end between taking a lock in `__enter__` and the block, or before `__exit__`
+//! gives it back. Entering and leaving are one step each here. What they call may be interrupted,
+//! and is made good. These are the binding's only values that keep Python objects.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::{Bound, Py, PyAny, PyAnyMethods, PyErr, PyResult, Python, pyclass, pymethods};
+
+use super::error::UnavailableError;
+use super::pool::forks;
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct OwnLock {
+    what: String,
+    process: u32,
+    forks: u32,
+    acquire: Py<PyAny>,
+    release: Py<PyAny>,
+}
+
+impl OwnLock {
+    fn take(&self, py: Python<'_>) -> PyResult<()> {
+        self.check()?;
+        self.acquire.call0(py).map(drop)
+    }
+
+    fn give_back(&self, py: Python<'_>) -> PyResult<()> {
+        self.release.call0(py).map(drop)
+    }
+}
+
+#[pymethods]
+impl OwnLock {
+    #[new]
+    fn new(py: Python<'_>, what: String) -> PyResult<Self> {
+        let lock = py.import("threading")?.call_method0("RLock")?;
+        Ok(Self {
+            what,
+            process: py.import("os")?.call_method0("getpid")?.extract()?,
+            forks: forks(),
+            acquire: lock.getattr("acquire")?.unbind(),
+            release: lock.getattr("release")?.unbind(),
+        })
+    }
+
+    #[getter]
+    fn is_foreign(&self) -> bool {
+        self.forks != forks()
+    }
+
+    fn check(&self) -> PyResult<()> {
+        if self.is_foreign() {
+            let Self { what, process, .. } = self;
+            return Err(UnavailableError::new_err(format!(
+                "{what} was opened in process {process}: open it anew in this one"
+            )));
+        }
+        Ok(())
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
+        self.take(py)
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.give_back(py)
+    }
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct Bracket {
+    begin: Py<PyAny>,
+    end: Py<PyAny>,
+    lock: Option<Py<OwnLock>>,
+    depth: AtomicU32,
+}
+
+impl Bracket {
+    fn give_back(&self, py: Python<'_>) -> PyResult<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.get().give_back(py))
+    }
+
+    /// End what an error left half begun, or half ended; the error to raise.
+    fn take_back(&self, py: Python<'_>, depth: u32, error: PyErr) -> PyErr {
+        let Err(second) = self.end.call1(py, (depth, error.value(py))) else {
+            return error;
+        };
+        if !second.value(py).is(error.value(py)) {
+            let _ = second.value(py).setattr(intern!(py, "__context__"), error.value(py));
+        }
+        second
+    }
+}
+
+#[pymethods]
+impl Bracket {
+    #[new]
+    #[pyo3(signature = (begin, end, lock = None))]
+    fn new(begin: Py<PyAny>, end: Py<PyAny>, lock: Option<Py<OwnLock>>) -> Self {
+        Self { begin, end, lock, depth: AtomicU32::new(0) }
+    }
+
+    #[getter]
+    fn depth(&self) -> u32 {
+        self.depth.load(Ordering::Relaxed)
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(lock) = &self.lock {
+            lock.get().take(py)?;
+        }
+        let depth = self.depth();
+        self.begin
+            .call1(py, (depth,))
+            .inspect(|_| self.depth.store(depth + 1, Ordering::Relaxed))
+            .map_err(|error| {
+                let error = self.take_back(py, depth, error);
+                self.give_back(py).err().unwrap_or(error)
+            })
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let Some(depth) = self.depth().checked_sub(1) else {
+            return Err(PyRuntimeError::new_err("bracket was not entered"));
+        };
+        let ended = self.end.call1(py, (depth, error));
+        let ended = ended.map_err(|failure| self.take_back(py, depth, failure));
+        self.depth.store(depth, Ordering::Relaxed);
+        self.give_back(py)?;
+        ended.map(drop)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.begin)?;
+        visit.call(&self.end)
+    }
+}

@@ -1,0 +1,139 @@
+"""What is begun before a block is ended after it, once, under a lock that is always given back."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from threading import Event, Thread
+
+import pytest
+
+from ledgercore._core import Bracket, OwnLock
+
+PATIENCE_S = 10
+
+
+class Recorder:
+    """What a bracket calls, and what each call raises, in turn."""
+
+    def __init__(self, *raises: BaseException | None) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.raises = list(raises)
+        self.lock = OwnLock("recorder")
+        self.bracket = Bracket(self.begin, self.end, self.lock)
+
+    def begin(self, depth: int) -> str:
+        self.calls.append(("begin", depth))
+        self._raise()
+        return f"value {depth}"
+
+    def end(self, depth: int, error: BaseException | None) -> None:
+        self.calls.append(("end", depth, error))
+        self._raise()
+
+    def _raise(self) -> None:
+        error = self.raises.pop(0) if self.raises else None
+        if error is not None:
+            raise error
+
+
+def is_free(lock: OwnLock) -> bool:
+    """Whether another thread gets the lock at once."""
+    taken = Event()
+
+    def take() -> None:
+        with lock:
+            taken.set()
+
+    Thread(target=take, daemon=True).start()
+    return taken.wait(0.2)
+
+
+def test_a_block_is_begun_and_ended_at_each_depth_under_the_lock() -> None:
+    made = Recorder()
+
+    with made.bracket as outer:
+        assert made.bracket.depth == 1
+        with made.bracket as inner:
+            assert not is_free(made.lock)
+        assert not is_free(made.lock)
+
+    assert (outer, inner) == ("value 0", "value 1")
+    assert made.calls == [("begin", 0), ("begin", 1), ("end", 1, None), ("end", 0, None)]
+    assert made.bracket.depth == 0
+    assert is_free(made.lock)
+
+
+def test_what_the_block_raises_is_told_and_raised() -> None:
+    made, error = Recorder(), ValueError("of the block")
+
+    with pytest.raises(ValueError, match="of the block"), made.bracket:
+        raise error
+
+    assert made.calls[1:] == [("end", 0, error)]
+    assert is_free(made.lock)
+
+
+FIRST, SECOND = KeyboardInterrupt("first"), KeyboardInterrupt("second")
+
+
+def enter(made: Recorder) -> None:
+    with made.bracket:
+        pass
+
+
+def fail(made: Recorder) -> None:
+    with made.bracket:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("use", [enter, fail])
+@pytest.mark.parametrize(
+    "raises", [(FIRST,), (FIRST, SECOND), (None, FIRST), (None, FIRST, SECOND)]
+)
+def test_what_was_interrupted_is_ended_once_more_and_nothing_stays_held(
+    use: Callable[[Recorder], None], raises: tuple[BaseException | None, ...]
+) -> None:
+    FIRST.__context__ = SECOND.__context__ = None
+    made = Recorder(*raises)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        use(made)
+
+    assert made.calls[-1] == ("end", 0, FIRST)
+    assert len(made.calls) == (2 if raises[0] else 3)
+    assert caught.value is raises[-1]
+    assert raises[-1] is FIRST or SECOND.__context__ is FIRST
+    assert made.bracket.depth == 0
+    assert is_free(made.lock)
+
+
+def test_a_lock_is_given_back_by_whoever_took_it_last() -> None:
+    lock = OwnLock("lock")
+
+    with lock:
+        with pytest.raises(ZeroDivisionError), lock:
+            raise ZeroDivisionError
+        assert not is_free(lock)
+
+    assert is_free(lock)
+
+
+def test_a_bracket_is_not_left_before_it_was_entered() -> None:
+    made = Recorder()
+
+    with pytest.raises(RuntimeError, match="not entered"):
+        made.bracket.__exit__(None, None, None)
+
+    assert made.calls == []
+
+
+def test_a_bracket_of_its_owners_methods_goes_with_the_owner() -> None:
+    made = Recorder()
+    gone = weakref.ref(made)
+
+    del made
+    gc.collect()
+
+    assert gone() is None
