@@ -111,7 +111,7 @@ def test_reserving_room_never_raises(
 def test_a_lock_is_given_back_whoever_still_has_it_open(tmp_path: Path) -> None:
     """A child process has its parent's descriptor until it comes to forget it."""
     lock = disk.WriterLock(tmp_path / "a.lock")
-    inherited = os.dup(lock._descriptor)
+    inherited = os.dup(lock._file.fileno())
     with pytest.raises(BusyError):
         disk.WriterLock(tmp_path / "a.lock")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import stat
@@ -357,3 +358,20 @@ def test_a_file_with_two_names_is_refused_under_both(path: Path, tmp_path: Path)
                 Ledger.open(name, read_only=read_only)
     other.unlink()
     Ledger.open(path).close()
+
+
+def test_a_ledger_that_is_dropped_lets_the_next_writer_in_but_not_before_its_outcomes(
+    ledger: Ledger, path: Path
+) -> None:
+    records = signed(ledger, 2)
+    ledger.close()
+    outcomes = Ledger.open(path).submit_batches([[record] for record in records])
+    gc.collect()
+    with pytest.raises(BusyError, match="another writer"):
+        Ledger.open(path)
+    assert list(outcomes) == [[1], [2]]
+
+    del outcomes
+    gc.collect()
+    with Ledger.open(path) as again:
+        assert again.size == 3

@@ -15,6 +15,8 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -335,6 +337,16 @@ def _flush_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+class _Holder:
+    """Has a file open until it is closed or dropped, wherever an interrupt may drop it."""
+
+    _file: FileIO
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it could not be opened
+            self._file.close()
+
+
 _LOCKS: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
 
@@ -347,43 +359,43 @@ def _forget_locks() -> None:
 os.register_at_fork(after_in_child=_forget_locks)
 
 
-class WriterLock:
-    """Keep every other writer out, in this process or another, until closed or dead."""
+class WriterLock(_Holder):
+    """Keep every other writer out, in this process or another, until closed, dropped or dead."""
 
     def __init__(self, path: str | Path) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = FileIO(path, "a+", opener=partial(os.open, mode=0o600))
         except OSError as error:
             raise StoreError(
                 f"cannot open {path}: {error.strerror}: a writer needs to write in its directory"
             ) from error
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise BusyError(
-                f"another writer holds {path}: close it, or only read beside it"
-            ) from None
-        _LOCKS.add(self)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _LOCKS.add(self)
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, OSError):
+                raise BusyError(
+                    f"another writer holds {path}: close it, or only read beside it"
+                ) from None
+            raise
 
     def close(self) -> None:
         """Let the next writer in, also where a child process has not forgotten the lock yet."""
-        if self._descriptor >= 0:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        if not self._file.closed:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
             self.forget()
 
     def forget(self) -> None:
         """Give the file back and leave the lock to the process that took it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
 
 def _slot(note: str) -> bytes:
     return (note.encode() + b"\0")[:_SLOT_BYTES]  # a note that fills its slot ends with it
 
 
-class HeadFile:
+class HeadFile(_Holder):
     """The newest checkpoints that were acknowledged, in two slots written in turn.
 
     It is written after the commit that it speaks of and before the acknowledgement, and never
@@ -400,27 +412,31 @@ class HeadFile:
         """
         self._path = path
         self._turn = 1 - newest_slot if newest_slot >= 0 else 0
-        self._descriptor = -1
         if not exists(path):
             remove(f"{path}.new")
             write_new(f"{path}.new", _slot(note).ljust(2 * _SLOT_BYTES, b"\0"))
             rename(f"{path}.new", path)
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            size = os.fstat(self._descriptor).st_size
+            self._file = FileIO(path, "r+")
+        except OSError as error:
+            raise StoreError(f"cannot open {path}: {error.strerror}") from error
+        try:
+            size = os.fstat(self._file.fileno()).st_size
             if size < 2 * _SLOT_BYTES:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.
-                os.pwrite(self._descriptor, bytes(2 * _SLOT_BYTES - size), size)
-        except OSError as error:
+                os.pwrite(self._file.fileno(), bytes(2 * _SLOT_BYTES - size), size)
+            self.store(note)
+        except BaseException as error:
             self.close()
-            raise StoreError(f"cannot open {path}: {error.strerror}") from error
-        self.store(note)
+            if isinstance(error, OSError):
+                raise StoreError(f"cannot open {path}: {error.strerror}") from error
+            raise
 
     def store(self, note: str) -> None:
         """Remember this checkpoint."""
         data = _slot(note)
         try:
-            if os.pwrite(self._descriptor, data, self._turn * _SLOT_BYTES) != len(data):
+            if os.pwrite(self._file.fileno(), data, self._turn * _SLOT_BYTES) != len(data):
                 raise StoreError(f"cannot write {self._path}: only a part of it was written")
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
@@ -428,9 +444,7 @@ class HeadFile:
 
     def close(self) -> None:
         """Give the file back."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     @staticmethod
     def load(path: str | Path) -> list[str]:

@@ -200,13 +200,13 @@ class Ledger:
                 head_file = HeadFile(f"{address.files}.head", reader.head.note, newest_slot)
                 held.append(head_file)
                 writer = Writer(reader, operator, head_file, clock, entropy)
+            return cls(address, reader, writer, held, clock, entropy)
         except BaseException:
             for holding in held:
                 holding.close()
             if store is not None:
                 store.close()
             raise
-        return cls(address, reader, writer, held, clock, entropy)
 
     # Append.
 
@@ -254,7 +254,11 @@ class Ledger:
         were yielded have been taken; they are appended when their outcomes are asked for. Where
         a batch raises, those before it are durable.
         """
-        return self._writing().submit_batches(batches)
+        return self._kept(self._writing().submit_batches(batches))
+
+    def _kept(self, outcomes: Iterator[list[Outcome]]) -> Iterator[list[Outcome]]:
+        """The same, with the ledger for as long: the writer's lock is given back with it."""
+        yield from outcomes
 
     def promise(self, record: bytes, within_ms: int) -> Promise:
         """Sign that a revocation will be on the ledger; whoever has it signed orders it then.

@@ -158,11 +158,11 @@ class Replica:
             newest_slot = check_watermark(reader, slots)
             head_file = HeadFile(f"{files}.head", reader.head.note, newest_slot)
             held.append(head_file)
+            return cls(anchor, reader, lock, head_file, entropy or SystemEntropy())
         except BaseException:
             for holding in reversed(held):
                 holding.close()
             raise
-        return cls(anchor, reader, lock, head_file, entropy or SystemEntropy())
 
     @property
     def height(self) -> int:
