@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 
 from ledgercore import Ledger, SigningKey, UnavailableError
-from ledgercore.threads import OwnLock
+from ledgercore._core import OwnLock
 from ledgercore.vault import Vault
 
 PAYLOADS = [b"%d" % number for number in range(2_000)]

@@ -1,12 +1,10 @@
 """An interrupt of one caller, wherever Python may raise it: the others are answered, and truly.
 
-CPython looks for a signal where a function begins, after a call, where a loop goes round, and in a
-lock that waits. The main thread is interrupted once at each such instruction of ``Group``.
+The main thread is interrupted once at each such instruction of ``Group``.
 """
 
 from __future__ import annotations
 
-import dis
 import sys
 import threading
 import time
@@ -19,6 +17,7 @@ import pytest
 from ledgercore import BusyError, LedgerError, StoreError
 from ledgercore.ledger import group as group_module
 from ledgercore.ledger.group import Group, Waiting
+from tests.interrupts import places
 
 FUNCTIONS = {
     name: value.__code__
@@ -29,20 +28,6 @@ FAILURES = (None, BusyError, ValueError, KeyboardInterrupt)
 """What the main thread's block fails of; with the last one it is interrupted twice."""
 
 PATIENCE_S = 10
-
-
-def places(code: CodeType) -> set[int]:
-    """Where an exception may come: the offsets of the instructions before which it is raised."""
-    found: set[int] = set()
-    looked = False
-    for instruction in dis.get_instructions(code):
-        name = instruction.opname
-        if looked or name in ("BEFORE_WITH", "LOAD_SPECIAL"):
-            found.add(instruction.offset)
-        looked = name == "RESUME" or name.startswith("CALL")
-        if "JUMP_BACKWARD" in name:
-            found.add(instruction.argval)
-    return found
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

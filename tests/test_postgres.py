@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from ledgercore import (
     BusyError,
@@ -32,7 +34,9 @@ from ledgercore.store import (
     open_store,
     parse_address,
 )
+from ledgercore.store.postgres import PostgresStore
 from ledgercore.store.session import LOCK_CLASS, Session
+from tests.interrupts import interrupted
 from tests.postgres import Server
 
 KEY = SigningKey(bytes([8]) * 32)
@@ -354,6 +358,25 @@ def test_a_writer_that_was_replaced_never_commits_again(
     with Ledger.open(place(), key=KEY) as ledger:
         bodies = [record.body for record in ledger.records(1)]
         assert bodies == [b"of the old writer", b"of the new writer"]
+
+
+def test_a_writer_that_was_interrupted_leaves_no_transaction_open(place: Place) -> None:
+    create_on_server(parse_address(place())).close()
+    stores = [open_store(parse_address(place()))]
+    heights = count()
+
+    def write() -> None:
+        with stores[0].transaction():
+            stores[0].add_header(height := next(heights), height, b"header", "note")
+
+    for _ in interrupted(write, set(), "store"):
+        (store,) = stores
+        assert isinstance(store, PostgresStore)
+        assert store._session._connection.info.transaction_status == TransactionStatus.IDLE
+        store.close()
+        stores[0] = open_store(parse_address(place()))
+    assert next(heights) > 10
+    stores[0].close()
 
 
 def test_a_transaction_that_was_paused_does_not_commit(

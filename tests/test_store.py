@@ -49,13 +49,14 @@ def write(path: Path, statement: str) -> None:
 
 def test_a_snapshot_stays_while_another_writes(store: SqliteStore, path: Path) -> None:
     reader = SqliteStore(path, read_only=True)
-    with reader.snapshot():
-        version = reader.version()
-        add_two_blocks(store)
+    reader.begin_snapshot()
+    version = reader.version()
+    add_two_blocks(store)
 
-        assert reader.height() == -1
-        assert reader.version() == version
+    assert reader.height() == -1
+    assert reader.version() == version
 
+    reader.end_snapshot()
     assert reader.version() != version
     assert reader.height() == 1
     reader.close()

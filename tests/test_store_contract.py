@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from ledgercore.store import (
     open_store,
     parse_address,
 )
+from tests.interrupts import BLOCKS, interrupted
 
 BLOCK = StoredBlock(0, 0, b"header 0", "note 0", [b"bundle 0", b"bundle 256"])
 NEXT = StoredBlock(1, 300, b"header 1", "note 1 \N{EM DASH}", [b"bundle 300"])
@@ -224,15 +226,39 @@ def test_what_was_committed_is_there_for_the_next(store: Store, place: Place) ->
 
 def test_a_snapshot_is_of_one_moment(store: Store, place: Place) -> None:
     reader = open_store(place.address, read_only=True)
-    with reader.snapshot():
-        version = reader.version()
-        add_two_blocks(store)
+    reader.begin_snapshot()
+    version = reader.version()
+    add_two_blocks(store)
 
-        assert reader.height() == -1
-        assert reader.version() == version
+    assert reader.height() == -1
+    assert reader.version() == version
 
+    for _ in range(2):  # ended twice, nothing more happens
+        reader.end_snapshot()
     assert reader.version() != version
     assert reader.height() == 1
+    reader.close()
+
+
+def test_a_reader_that_was_interrupted_sees_what_is_newest(store: Store, place: Place) -> None:
+    reader, heights = open_store(place.address, read_only=True), count()
+
+    def read() -> None:
+        reader.begin_snapshot()
+        try:
+            assert list(reader.states()) == []
+            reader.height()
+        finally:
+            reader.end_snapshot()
+
+    for _ in interrupted(read, set(), "store", BLOCKS):
+        with store.transaction():
+            store.add_header(height := next(heights), height, b"header", "note")
+
+        reader.begin_snapshot()
+        assert reader.height() == height
+        reader.end_snapshot()
+    assert next(heights) > 10
     reader.close()
 
 

@@ -8,14 +8,15 @@ that names the block and the record.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import takewhile
 from operator import index as as_integer
 
 from ledgercore._core import (
     Batch,
     Block,
+    Bracket,
     Checkpoint,
+    OwnLock,
     Receipt,
     Record,
     StateProof,
@@ -48,10 +49,9 @@ from ledgercore.ledger.tiles import Recent, VerifiedTiles
 from ledgercore.proofs.wire import split_hashes
 from ledgercore.rules import format_object
 from ledgercore.store import BUNDLE_RECORDS, Store, StoredBlock, StoredBundle
-from ledgercore.threads import OwnLock
 from ledgercore.wording import number_in_words
 
-__all__ = ["Moment", "Reader"]
+__all__ = ["Reader"]
 
 _SEALS = 1024
 _BUCKETS = 2048
@@ -62,21 +62,6 @@ Seal = tuple[Block, Checkpoint, str]
 """A block's header, its checkpoint, and the note that signs it."""
 
 
-class Moment:
-    """The newest head, while it is entered. Every read enters one: a generator would cost more."""
-
-    __slots__ = ("_reader",)
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    def __enter__(self) -> Head:
-        return self._reader.enter()
-
-    def __exit__(self, *raised: object) -> None:
-        self._reader.leave()
-
-
 class Reader:
     """Records, states and proofs of one ledger; safe to share between threads."""
 
@@ -84,11 +69,11 @@ class Reader:
         """Load and verify the head. ``follow`` looks for other processes' blocks at each read."""
         self.store = store
         self.lock = OwnLock("ledger")
+        self._moment = Bracket(self._begin, self._end, self.lock)
         self._follow = follow
-        self._depth = 0
-        self._snapshot = ExitStack()
         self._closed = False
-        with store.snapshot():
+        store.begin_snapshot()
+        try:
             self._version = store.version()
             self.anchor, self.genesis = load_anchor(store)
             self._head = load_head(store, self.anchor)
@@ -96,6 +81,8 @@ class Reader:
             self.held_from = max(store.height_after(0), 1)
             held = store.header(self.held_from) if self.held_from > 1 else None
             self._held_index = 0 if held is None else held.first_index
+        finally:
+            store.end_snapshot()
         self._tiles = VerifiedTiles(store, self.anchor.suite)
         self._seals: Recent[int, Seal] = Recent(_SEALS)
         self._published = Published(store, self.anchor)
@@ -156,48 +143,36 @@ class Reader:
         for name, value in states[-_STATES:]:
             self._states.put(name, value)
 
-    def moment(self) -> Moment:
+    def moment(self) -> Bracket[Head]:
         """The newest head, and a store that stays at it: other threads wait meanwhile."""
-        return Moment(self)
+        return self._moment
 
-    def enter(self) -> Head:
-        """Begin a moment, or one inside another: what ``Moment`` does."""
-        self.lock.acquire()
-        try:
-            if self._depth == 0 or self._closed:
-                self._settle()
-        except BaseException:
-            self.lock.release()
-            raise
-        self._depth += 1
+    def _begin(self, depth: int) -> Head:
+        """Begin a moment, or one inside another."""
+        if self._closed:
+            self.check_open()
+        if depth == 0 and self._follow:
+            self._settle()
         return self._head
 
-    def leave(self) -> None:
-        """End the moment that began last."""
-        self._depth -= 1
-        try:
-            if self._depth == 0:
-                forget_pages(self._head.states)
-                self._snapshot.close()
-        finally:
-            self.lock.release()
+    def _end(self, depth: int, error: BaseException | None) -> None:
+        """End the moment that began last; done twice, it does no more."""
+        if depth == 0:
+            forget_pages(self._head.states)
+            if self._follow and not self._closed:
+                self.store.end_snapshot()
 
     def _settle(self) -> None:
         """Follow what other processes have appended, and stay there until the moment ends."""
-        self.check_open()
-        if not self._follow:
-            return
         # States are kept as of the newest block only, so that a head and the states that
         # belong to it must be read in one snapshot.
-        with ExitStack() as begun:
-            begun.enter_context(self.store.snapshot())
-            version = self.store.version()
-            if version != self._version:
-                self._head = advance_head(self.store, self.anchor, self._head)
-                self._seals.clear()  # their notes may have been cosigned
-                self._published.forget()
-                self._version = version
-            self._snapshot = begun.pop_all()
+        self.store.begin_snapshot()
+        version = self.store.version()
+        if version != self._version:
+            head = advance_head(self.store, self.anchor, self._head)
+            self._seals.clear()  # their notes may have been cosigned
+            self._published.forget()
+            self._head, self._version = head, version
 
     def put_note(self, height: int, note: str) -> None:
         """Keep a note that has more cosignatures; durable when it returns."""

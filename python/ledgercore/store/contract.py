@@ -74,8 +74,15 @@ class Store(Protocol):
         """
         ...
 
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Reads inside see one state of the store, whatever a writer does meanwhile."""
+    def begin_snapshot(self) -> None:
+        """Reads see one state of the store from now on, whatever a writer does meanwhile.
+
+        What an interrupt left of an earlier one is ended first.
+        """
+        ...
+
+    def end_snapshot(self) -> None:
+        """Reads see what is newest again; does nothing where that is so already."""
         ...
 
     def take_room(self, records: int) -> None:

@@ -9,12 +9,13 @@ it was made with checksums; the ledger does, because it checks what it reads.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from ledgercore._core import Bracket
 from ledgercore.errors import CorruptError, LedgerError, StoreError
 from ledgercore.store.address import Address
 from ledgercore.store.bundles import bundle_rows, with_bundles
@@ -98,6 +99,7 @@ class PostgresStore:
         """Open a store; to write, take its lease: BusyError while another writer has it."""
         self._address = address
         self._name = address.name
+        self._transaction = Bracket(self._begin, self._end)
         with Translated(self._name):
             self._session = Session(address, writes=not read_only)
         try:
@@ -153,27 +155,29 @@ class PostgresStore:
                 f"{self._name} is damaged: its schema has {what}; drop it, or restore from a backup"
             )
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Bracket[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        try:
-            self._session.begin()
-            yield
-            self._session.commit()
-        except BaseException:
-            # Where this fails the session is gone, and with it what was not committed.
-            with suppress(LedgerError):
-                self._session.rollback()
-            raise
+        return self._transaction
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """One moment of the store for all reads inside."""
-        self._session.begin_reading()
-        try:
-            yield
-        finally:
+    def _begin(self, depth: int) -> None:
+        self._session.rollback()  # what interrupts have left
+        self._session.begin()
+
+    def _end(self, depth: int, error: BaseException | None) -> None:
+        """Commit, or take back what was not committed."""
+        if error is None:
+            self._session.commit()
+            return
+        # Where this fails the session is gone, and with it what was not committed.
+        with suppress(LedgerError):
             self._session.rollback()
+
+    def begin_snapshot(self) -> None:
+        self._session.rollback()  # what interrupts have left
+        self._session.begin_reading()
+
+    def end_snapshot(self) -> None:
+        self._session.rollback()
 
     def take_room(self, records: int) -> None:
         """The server sees to that."""

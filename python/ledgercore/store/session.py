@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import Diagnostic
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier, Literal
 
 from ledgercore.errors import (
@@ -63,6 +64,9 @@ _SESSION = (
     ("tcp_keepalives_count", "4"),
     ("tcp_user_timeout", "30s"),
 )
+
+_ENDED = (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
+"""Of a connection: no transaction is open, or it is closed."""
 
 _DISK_FULL = "53100"
 _NO_RIGHT = "42501"
@@ -289,9 +293,9 @@ class Session:
         self._inside = True
 
     def rollback(self) -> None:
-        """Take back what was begun; a session that broke has done so by itself."""
+        """Take back what was begun, if anything was; a session that broke has done so by itself."""
         self._inside = False
-        if not self._connection.closed:
+        if self._connection.info.transaction_status not in _ENDED:
             self.run("ROLLBACK")
 
     def close(self) -> None:
@@ -309,8 +313,8 @@ def bounded(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """
     timer = Timer(CONFIRM_S, connection.cancel_safe)
     timer.daemon = True
-    timer.start()
     try:
+        timer.start()
         yield
     finally:
         timer.cancel()

@@ -11,16 +11,16 @@ first transaction: to write over zeros takes half the time of making a file long
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import Any
 
 import apsw
 
+from ledgercore._core import Bracket
 from ledgercore.disk import exists, reserve
 from ledgercore.errors import CorruptError, StoreError
 from ledgercore.store.bundles import bundle_rows, with_bundles
@@ -72,35 +72,6 @@ _TEMPORARY = ""
 """What SQLite opens as a database of its own, which is gone when it is closed."""
 
 
-class _Transaction:
-    """Commit what was written inside, or take it back where anything was raised."""
-
-    def __init__(
-        self, begin: Callable[[], None], commit: Callable[[], None], roll_back: Callable[[], None]
-    ) -> None:
-        self._begin = begin
-        self._commit = commit
-        self._roll_back = roll_back
-
-    def __enter__(self) -> None:
-        self._begin()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._roll_back()
-            return
-        try:
-            self._commit()
-        except BaseException:
-            self._roll_back()
-            raise
-
-
 class SqliteStore:
     """One connection to one file; not for two threads at once, which the ledger sees to.
 
@@ -118,7 +89,7 @@ class SqliteStore:
         self._vfs = vfs
         self._log_pages = self._moving_pages = self._waited_pages = 0
         self._mover = LogMover(self._path) if vfs is None and not self._temporary else None
-        self._transaction = _Transaction(self._begin, self._commit, self._roll_back)
+        self._transaction = Bracket(self._begin, self._end)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
             try:
@@ -290,16 +261,21 @@ class SqliteStore:
             f"{type_in_words(want)}; restore from a backup"
         )
 
-    def transaction(self) -> AbstractContextManager[None]:
+    def transaction(self) -> Bracket[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
         return self._transaction
 
-    def _begin(self) -> None:
+    def _begin(self, depth: int) -> None:
+        self._roll_back()  # what interrupts have left
         if self._log_pages >= _LOG_PAGES:
             self._shorten_log()
         self._run("BEGIN IMMEDIATE")
 
-    def _commit(self) -> None:
+    def _end(self, depth: int, error: BaseException | None) -> None:
+        """Commit, or take back what was not committed."""
+        if error is not None:
+            self._roll_back()
+            return
         self._run("COMMIT")
         if self._log_pages >= _LOG_PAGES and self._mover is not None:
             with suppress(RuntimeError):  # no thread can be had: after the next block, perhaps
@@ -307,19 +283,19 @@ class SqliteStore:
                     self._moving_pages = self._log_pages
 
     def _roll_back(self) -> None:
-        # After a failed write SQLite may have rolled back by itself.
-        if not self._connection.get_autocommit():
-            self._run("ROLLBACK")
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """One moment of the store for all reads inside."""
-        self._run("BEGIN")
         try:
-            yield
-        finally:
-            if not self._connection.get_autocommit():
-                self._run("COMMIT")
+            # After a failed write SQLite may have rolled back by itself.
+            if self._connection.in_transaction:
+                self._cursor.execute("ROLLBACK")
+        except SQLITE_ERRORS as error:
+            raise translated(self._path, error) from error
+
+    def begin_snapshot(self) -> None:
+        self._roll_back()  # what interrupts have left
+        self._run("BEGIN")
+
+    def end_snapshot(self) -> None:
+        self._roll_back()
 
     def version(self) -> int:
         return int(self._value("PRAGMA data_version"))
@@ -473,13 +449,15 @@ class SqliteStore:
         return split_keys(keys for (keys,) in rows)
 
     def states(self) -> Iterator[StoredState]:
-        with translating(self._path):
-            rows = self._connection.execute(
-                "SELECT key, name, value, height, touch FROM state ORDER BY key"
-            )
-            while some := list(islice(rows, _STATES)):
-                checked = self._all_checked(some, (bytes, bytes, bytes, int, int))
-                yield from map(StoredState._make, checked)
+        # Each piece is a statement of its own: one that stays open, as where an interrupt's frames
+        # are kept, would keep the connection at its moment.
+        statement = (
+            "SELECT key, name, value, height, touch FROM state WHERE key > ? ORDER BY key LIMIT ?"
+        )
+        last = b""
+        while some := self._rows(statement, (last, _STATES), bytes, bytes, bytes, int, int):
+            yield from map(StoredState._make, some)
+            last = some[-1][0]
 
     def newest_touches(self, keys: Sequence[bytes]) -> list[int]:
         statement = "SELECT coalesce((SELECT touch FROM state WHERE key = ?), 0)"

@@ -7,12 +7,11 @@ cosign two histories. Opening does not make the file: a witness that lost it ret
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
+from ledgercore._core import Bracket
 from ledgercore.disk import exists
 from ledgercore.errors import BusyError, CorruptError, StoreError
 from ledgercore.store.log import BUSY_MS
@@ -35,6 +34,7 @@ class WitnessStore:
     def __init__(self, path: str | Path, *, vfs: str | None = None) -> None:
         """Open a file that ``create`` made."""
         self._path = str(path)
+        self._transaction = Bracket(self._begin, self._end)
         if not exists(path):
             raise StoreError(
                 f"{path} does not exist: a witness that lost what it cosigned must retire its key"
@@ -82,7 +82,7 @@ class WitnessStore:
 
         Raises ``BusyError`` where another has taken the place meanwhile.
         """
-        with self._transaction():
+        with translating(self._path), self._transaction:
             self._connection.execute(
                 "INSERT INTO cosigned VALUES (?1, ?3) ON CONFLICT DO UPDATE SET note = ?3 "
                 "WHERE note IS ?2"
@@ -93,19 +93,18 @@ class WitnessStore:
             if self._connection.changes() != 1:
                 raise BusyError(f"another checkpoint of {origin} was cosigned meanwhile: ask again")
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        connection = self._connection
-        with translating(self._path):
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield
-                connection.execute("COMMIT")
-            except BaseException:
-                # After a failed write SQLite may have rolled back by itself.
-                if not connection.get_autocommit():
-                    connection.execute("ROLLBACK")
-                raise
+    def _begin(self, depth: int) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")  # what interrupts have left
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _end(self, depth: int, error: BaseException | None) -> None:
+        """Commit, or take back what was not committed."""
+        if error is None:
+            self._connection.execute("COMMIT")
+        # After a failed write SQLite may have rolled back by itself.
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def add_evidence(self, data: bytes) -> None:
         """Keep evidence against an operator; durable when it returns."""

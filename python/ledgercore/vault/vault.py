@@ -23,6 +23,7 @@ from typing import Any, Self
 
 import apsw
 
+from ledgercore._core import Bracket, OwnLock
 from ledgercore.arguments import described, typed_methods
 from ledgercore.disk import exists, file_bytes, make_private
 from ledgercore.entropy import Entropy, SystemEntropy
@@ -37,7 +38,6 @@ from ledgercore.errors import (
 )
 from ledgercore.keyfile import load_vault_key, store_vault_key
 from ledgercore.passphrase import KEY_BYTES
-from ledgercore.threads import OwnLock
 from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
 from ledgercore.wording import type_in_words
 
@@ -102,10 +102,12 @@ class Vault:
         self._checked: tuple[Any, ...] = (0, 0, b"")
         self._log_pages = 0
         self._stopped: BaseException | None = None
-        # Of the transaction that is open: that it is, the header that it ends with, and rows to be
-        # inserted. SQLite itself may have rolled it back meanwhile, where the disk was full.
-        self._inside = False
+        # Of the transaction that is open: the header that it ends with, that before each of those
+        # inside one another, and rows to be inserted. SQLite itself may have rolled it back
+        # meanwhile, where the disk was full.
+        self._transaction = Bracket(self._begin, self._end, self._lock)
         self._pending: tuple[int, int] | None = None
+        self._before: list[tuple[int, int] | None] = []
         self._sealed: list[SealedItem] = []
         key = _find_key(self._path, passphrase, self._entropy) if key is None else key
         if not exists(path):
@@ -177,43 +179,55 @@ class Vault:
     @property
     def version(self) -> int:
         """How many items were ever written; never goes back but with the whole vault."""
-        with self._translated("read"):
+        with self._lock, self._translated("read"):
             return self._header()[0]
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Bracket[None]:
         """What is stored inside is durable together at the end, or not at all; others wait.
 
         The header is authenticated once, at the end, however many items are stored. Raises
         ``StoreError``, like all that writes, once a write of this vault has failed.
         """
-        with self._lock:
-            nested = self._inside
-            with self._writing():
-                if nested:
-                    self._insert()
-                else:
-                    self._move_log()
-                self._connection.execute("SAVEPOINT nested" if nested else "BEGIN IMMEDIATE")
-            before, self._inside = self._pending, True
-            try:
-                yield
-                with self._writing():
-                    self._insert()
-                    if not nested:
-                        self._store_header()
-                    self._connection.execute("RELEASE nested" if nested else "COMMIT")
-                if not nested:
-                    self._pending = None
-            except BaseException:
-                self._sealed.clear()
-                self._pending = before
-                if self._connection.in_transaction:
-                    undo = "ROLLBACK TO nested; RELEASE nested" if nested else "ROLLBACK"
-                    self._connection.execute(undo)
-                raise
-            finally:
-                self._inside = nested
+        return self._transaction
+
+    def _begin(self, depth: int) -> None:
+        with self._writing():
+            if depth:
+                self._insert()
+            else:
+                self._take_back(0)  # what interrupts have left
+                self._move_log()
+            self._before[depth:] = [self._pending]
+            self._connection.execute(f"SAVEPOINT inner{depth}" if depth else "BEGIN IMMEDIATE")
+
+    def _end(self, depth: int, error: BaseException | None) -> None:
+        if error is not None:
+            self._take_back(depth)
+            return
+        with self._writing():
+            self._insert()
+            if not depth:
+                self._store_header()
+            self._connection.execute(f"RELEASE inner{depth}" if depth else "COMMIT")
+        if not depth:
+            self._pending = None
+        del self._before[depth:]
+
+    def _take_back(self, depth: int) -> None:
+        """Leave what was stored since a transaction began; it may have ended, or never begun."""
+        if depth >= len(self._before):
+            return
+        self._sealed.clear()
+        undo = f"ROLLBACK TO inner{depth}; RELEASE inner{depth}" if depth else "ROLLBACK"
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute(undo)
+            self._pending = self._before[depth]
+        except apsw.SQLError:
+            pass  # none is open by that name: what was stored in it is the outer one's
+        except apsw.ConnectionClosedError:
+            pass  # nor is anything else
+        del self._before[depth:]
 
     def store(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Keep items under their names, all durable together on return.
@@ -222,7 +236,7 @@ class Vault:
         write-ahead log until something is. Raises ``LimitError`` for a name or value too long.
         """
         with self._lock:
-            if self._inside:
+            if self._transaction.depth:
                 with self._writing():
                     self._check_transaction()
                 self._seal(items)
@@ -264,7 +278,7 @@ class Vault:
 
     def _check_transaction(self) -> None:
         """Whoever goes on after a full disk has lost what was stored before, and is told so."""
-        if self._inside and not self._connection.in_transaction:
+        if self._transaction.depth and not self._connection.in_transaction:
             raise DiskFullError(
                 f"transaction of vault {self._path} was rolled back when the disk was full: free "
                 "space and begin it again"
@@ -283,7 +297,7 @@ class Vault:
 
         So it does where another connection changed the vault's key: open the vault anew.
         """
-        with self._translated("read"):
+        with self._lock, self._translated("read"):
             rows = self._rows(f"{_ITEMS} WHERE slot = ?", self._cipher.slot(name))
             if not rows:
                 self._header()  # whose code another connection's change of the key makes another
@@ -294,7 +308,7 @@ class Vault:
     def names(self, prefix: str = "") -> list[str]:
         """The names of the items that begin so, in order."""
         begin, end = self._cipher.folder(prefix.rpartition("/")[0])
-        with self._translated("read"):
+        with self._lock, self._translated("read"):
             rows = self._rows(f"{_KEYS} WHERE slot > ? AND slot < ?", begin, end)
             self._header()  # as in ``load``: under a former key nothing is found
             names = [self._cipher.name(row) for row in rows]
@@ -396,7 +410,7 @@ class Vault:
 
     def _refuse_inside_transaction(self, doing: str) -> None:
         """The log is cut after the commit: before it nothing is durable, nor gone from the file."""
-        if self._inside:
+        if self._transaction.depth:
             raise StoreError(
                 f"cannot {doing} vault {self._path} inside a transaction, since its log is cut "
                 "after the commit: end the transaction first"
@@ -412,43 +426,40 @@ class Vault:
             )
 
     def _translated(self, doing: str) -> _Translated:
-        return _Translated(self._lock, self._path, doing)
+        return _Translated(self._path, doing)
 
     @contextmanager
     def _writing(self, doing: str = "write") -> Iterator[None]:
         """Translate errors, and let nobody write any more after one that does not pass."""
-        with self._lock:
-            if self._stopped is not None:
-                reason = str(self._stopped) or type(self._stopped).__name__
-                raise StoreError(
-                    f"cannot {doing} vault {self._path}: an earlier write failed "
-                    f"({reason}): close it and open it again"
-                ) from self._stopped
-            try:
-                with self._translated(doing):
-                    yield
-            except (DiskFullError, BusyError, LimitError):
-                raise  # passes, and has left the vault as it was
-            except BaseException as error:
-                self._stopped = error
-                raise
+        if self._stopped is not None:
+            reason = str(self._stopped) or type(self._stopped).__name__
+            raise StoreError(
+                f"cannot {doing} vault {self._path}: an earlier write failed "
+                f"({reason}): close it and open it again"
+            ) from self._stopped
+        try:
+            with self._translated(doing):
+                yield
+        except (DiskFullError, BusyError, LimitError):
+            raise  # passes, and has left the vault as it was
+        except BaseException as error:
+            self._stopped = error
+            raise
 
 
 class _Translated:
-    """One call at a time, with SQLite's errors as ours."""
+    """SQLite's errors as ours."""
 
-    __slots__ = ("_doing", "_lock", "_path")
+    __slots__ = ("_doing", "_path")
 
-    def __init__(self, lock: OwnLock, path: str, doing: str) -> None:
-        self._lock = lock
+    def __init__(self, path: str, doing: str) -> None:
         self._path = path
         self._doing = doing
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._lock.release()
         match error:
             case apsw.CorruptError() | CorruptError() | UnicodeDecodeError():
                 raise CorruptError(f"vault {self._path} is damaged: {error}") from error
