@@ -16,11 +16,14 @@ from ledgercore import (
     AsyncLedger,
     Ledger,
     RefusedError,
+    Replica,
     SigningKey,
     StoreError,
+    UnavailableError,
     cosign_checkpoint,
     testing,
 )
+from ledgercore.ledger import replica
 from ledgercore.records import ConsentRevoke, Witness, encode
 from ledgercore.store import WitnessStore, sqlite
 from ledgercore.vault import Vault
@@ -257,3 +260,31 @@ def test_a_witness_is_left_to_others(tmp_path: Path) -> None:
         others_get(replace)
     store.close()
     assert seen
+
+
+def test_a_copy_whose_flush_failed_stops_also_where_it_is_interrupted(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(path, read_only=True) as ledger:
+        first, block = ledger.blocks()
+        copies = [Replica.create(tmp_path / "0", ledger.trust_anchor, first)]
+        failed: list[bool] = []
+
+        def fail(*given: object, **named: object) -> None:
+            failed.append(True)
+            raise StoreError("flush failed")
+
+        def append() -> None:
+            with suppress(StoreError):
+                copies[0].append([block])
+
+        monkeypatch.setattr(replica, "commit_block", fail)
+        for number, _ in enumerate(interrupted(append, set(), "ledger/replica.py", BLOCKS)):
+            if failed:
+                with pytest.raises(UnavailableError, match="copy has stopped"):
+                    copies[0].append([block])
+            failed.clear()
+            copies[0].close()
+            copies[0] = Replica.create(tmp_path / f"{number + 1}", ledger.trust_anchor, first)
+        assert failed
+        copies[0].close()

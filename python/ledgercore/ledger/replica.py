@@ -9,13 +9,14 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
 from ledgercore import rules
 from ledgercore._core import (
     Anchor,
+    Bracket,
     Checkpoint,
     Frontier,
     Map,
@@ -72,6 +73,7 @@ class Replica:
         self._head_file = head_file
         self._entropy = entropy
         self._stopped: BaseException | None = None
+        self._writing = Bracket(self._check_running, self._stop_after)
         self._committed = View(reader.state)
 
     @classmethod
@@ -229,7 +231,7 @@ class Replica:
         kept = self._reader.note(height)
         merged = self._anchor.merge_cosignatures(kept, note)
         if merged != kept:
-            with self._stopping():
+            with self._writing:
                 self._reader.put_note(height, merged)
         return merged
 
@@ -250,20 +252,18 @@ class Replica:
                 self._take(each)
         return self.height
 
-    @contextmanager
-    def _stopping(self) -> Iterator[None]:
-        """Write inside; as with the operator's writer, after a failed flush nothing more."""
+    def _check_running(self, depth: int) -> None:
+        """As with the operator's writer, after a failed flush nothing more is written."""
         if self._stopped is not None:
+            reason = str(self._stopped) or type(self._stopped).__name__
             raise UnavailableError(
-                f"copy has stopped: {self._stopped}; close it and open it again"
+                f"copy has stopped: {reason}; close it and open it again"
             ) from self._stopped
-        try:
-            yield
-        except (DiskFullError, BusyError):
-            raise  # passes, and has left the copy as it was
-        except BaseException as error:
-            self._stopped = error
-            raise
+
+    def _stop_after(self, depth: int, error: BaseException | None) -> None:
+        # A full disk or a lock passes, and has left the copy as it was.
+        if error is not None and not isinstance(error, DiskFullError | BusyError):
+            self._stopped = self._stopped or error
 
     def _take(self, received: Received) -> None:
         reader, block = self._reader, received.block
@@ -285,7 +285,7 @@ class Replica:
         states = view.changes()
         draft = draft_block(reader.store, head, received.batch, states, block.time_ms)
         _check_roots(received, draft.block.tree_root, draft.block.state_root)
-        with self._stopping():
+        with self._writing:
             after = commit_block(
                 reader.store,
                 reader.anchor,
