@@ -288,3 +288,27 @@ def test_a_copy_whose_flush_failed_stops_also_where_it_is_interrupted(
             copies[0] = Replica.create(tmp_path / f"{number + 1}", ledger.trust_anchor, first)
         assert failed
         copies[0].close()
+
+
+def test_a_vault_whose_flush_failed_stops_also_where_it_is_interrupted(tmp_path: Path) -> None:
+    opened, failed = [Vault(tmp_path / "vault", bytes(32))], list[bool]()
+
+    def fail() -> bool:
+        failed.append(True)
+        return True  # SQLite does not commit
+
+    def store() -> None:
+        with suppress(StoreError):
+            opened[0].store([("a", b"1")])
+
+    opened[0]._connection.set_commit_hook(fail)
+    for _ in interrupted(store, set(), "vault", BLOCKS):
+        if failed:
+            with pytest.raises(StoreError, match="an earlier write failed"):
+                opened[0].store([("a", b"1")])
+        failed.clear()
+        opened[0].close()
+        opened[0] = Vault(tmp_path / "vault", bytes(32))
+        opened[0]._connection.set_commit_hook(fail)
+    assert failed
+    opened[0].close()

@@ -16,8 +16,9 @@ which would keep a failed flush to itself.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -428,23 +429,27 @@ class Vault:
     def _translated(self, doing: str) -> _Translated:
         return _Translated(self._path, doing)
 
-    @contextmanager
-    def _writing(self, doing: str = "write") -> Iterator[None]:
+    def _writing(self, doing: str = "write") -> Bracket[None]:
         """Translate errors, and let nobody write any more after one that does not pass."""
+        return Bracket(partial(self._check_running, doing), partial(self._stop_after, doing))
+
+    def _check_running(self, doing: str, depth: int) -> None:
         if self._stopped is not None:
             reason = str(self._stopped) or type(self._stopped).__name__
             raise StoreError(
                 f"cannot {doing} vault {self._path}: an earlier write failed "
                 f"({reason}): close it and open it again"
             ) from self._stopped
-        try:
-            with self._translated(doing):
-                yield
-        except (DiskFullError, BusyError, LimitError):
-            raise  # passes, and has left the vault as it was
-        except BaseException as error:
-            self._stopped = error
-            raise
+
+    def _stop_after(self, doing: str, depth: int, error: BaseException | None) -> None:
+        if error is None or error is self._stopped:
+            return
+        ours = _translation(self._path, doing, error)
+        # What passes has left the vault as it was.
+        if not isinstance(ours, DiskFullError | BusyError | LimitError):
+            self._stopped = self._stopped or ours
+        if ours is not error:
+            raise ours from error
 
 
 class _Translated:
@@ -460,21 +465,29 @@ class _Translated:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        match error:
-            case apsw.CorruptError() | CorruptError() | UnicodeDecodeError():
-                raise CorruptError(f"vault {self._path} is damaged: {error}") from error
-            case apsw.BusyError():
-                raise BusyError(
-                    f"cannot {self._doing} vault {self._path}: another connection holds it: close "
-                    "it and try again"
-                ) from error
-            case apsw.FullError():
-                raise DiskFullError(
-                    f"cannot {self._doing} vault {self._path}: the disk is full, nothing was "
-                    "changed: free space and try again"
-                ) from error
-            case apsw.Error():
-                raise StoreError(f"cannot {self._doing} vault {self._path}: {error}") from error
+        if error is not None:
+            ours = _translation(self._path, self._doing, error)
+            if ours is not error:
+                raise ours from error
+
+
+def _translation(path: str, doing: str, error: BaseException) -> BaseException:
+    """Our error for one of SQLite's; any other as it is."""
+    match error:
+        case apsw.CorruptError() | CorruptError() | UnicodeDecodeError():
+            return CorruptError(f"vault {path} is damaged: {error}")
+        case apsw.BusyError():
+            return BusyError(
+                f"cannot {doing} vault {path}: another connection holds it: close it and try again"
+            )
+        case apsw.FullError():
+            return DiskFullError(
+                f"cannot {doing} vault {path}: the disk is full, nothing was changed: free space "
+                "and try again"
+            )
+        case apsw.Error():
+            return StoreError(f"cannot {doing} vault {path}: {error}")
+    return error
 
 
 def _checked(row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
