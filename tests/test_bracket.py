@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import signal
 import weakref
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Thread, Timer, get_ident
 
 import pytest
 
@@ -137,3 +138,28 @@ def test_a_bracket_of_its_owners_methods_goes_with_the_owner() -> None:
     gc.collect()
 
     assert gone() is None
+
+
+def test_who_waits_for_the_lock_can_be_interrupted_and_has_nothing_then() -> None:
+    made, done = Recorder(), Event()
+
+    def hold() -> None:
+        with made.lock:
+            taken.set()
+            done.wait(PATIENCE_S)
+
+    taken = Event()
+    holder = Thread(target=hold)
+    holder.start()
+    taken.wait(PATIENCE_S)
+    main = Timer(0.1, signal.pthread_kill, (get_ident(), signal.SIGINT))
+    main.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), made.bracket:
+            pytest.fail("another thread has it")
+    finally:
+        done.set()
+        holder.join()
+
+    assert made.calls == []
+    assert is_free(made.lock)
