@@ -59,7 +59,7 @@ PHASES = {
     "hash_bundles": "decoded and hashed again",
     "_look_again": "runs, tiles, states compared",
     "SqliteStore._begin": "transaction begun",
-    "SqliteStore._commit": "committed, flushed",
+    "SqliteStore._end": "committed, flushed",
     "LogMover._move": "log moved (a thread of its own)",
     "HeadFile.store": "head file",
     "Future.result": "waiting for what is ahead",
