@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from threading import Thread
+from signal import SIGUSR1, pthread_kill, signal
+from threading import Thread, get_ident
 
 import pytest
 
@@ -312,3 +315,41 @@ def test_a_vault_whose_flush_failed_stops_also_where_it_is_interrupted(tmp_path:
         opened[0]._connection.set_commit_hook(fail)
     assert failed
     opened[0].close()
+
+
+SIGNALS = 300
+
+
+def test_signals_at_any_instant_leave_reads_to_others(path: Path, rng: random.Random) -> None:
+    """Also where no trace stops: in what the core and SQLite do, and between the two."""
+    came = armed = False
+    main = get_ident()
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal came
+        came = True
+        if armed:
+            raise KeyboardInterrupt
+
+    def send(after_s: float) -> None:
+        time.sleep(after_s)
+        pthread_kill(main, SIGUSR1)
+
+    before = signal(SIGUSR1, interrupt)
+    try:
+        with Ledger.open(path) as ledger, Ledger.open(path, read_only=True) as reader:
+            calls = [lambda: moments(ledger), lambda: reader.receipt(7), lambda: len(reader)]
+            for _ in range(SIGNALS):
+                call, sender = rng.choice(calls), Thread(target=send, args=(rng.random() / 3_000,))
+                came = False
+                sender.start()
+                with suppress(KeyboardInterrupt):
+                    armed = True
+                    while not came:
+                        call()
+                armed = False
+                sender.join()
+                others_get(lambda: (len(ledger), len(reader)))
+                assert not reader._reader.store._connection.in_transaction
+    finally:
+        signal(SIGUSR1, before)
