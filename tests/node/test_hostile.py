@@ -18,7 +18,7 @@ from ledgercore import UnavailableError
 from ledgercore.entropy import SystemEntropy
 from ledgercore.node.client import Patience
 from ledgercore.node.limits import Limits
-from ledgercore.node.settings import Peer
+from ledgercore.node.settings import Peer, Tls
 from ledgercore.node.tls import client_context
 from ledgercore.sync import messages
 from tests.node.running import Running, following, running
@@ -324,19 +324,25 @@ def test_without_the_bound_a_drip_is_waited_for(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
-def test_strangers_share_one_rate(tmp_path: Path) -> None:
+def test_each_certificate_without_a_warrant_has_a_rate_of_its_own(tmp_path: Path) -> None:
     async def act() -> None:
-        async with running(tmp_path, STRICT) as there:
-            connector = aiohttp.TCPConnector(ssl=client_context(there.tls), limit=8)
-            async with aiohttp.ClientSession(connector=connector) as session:
+        async with running(tmp_path) as there:
 
-                async def ask() -> int:
-                    async with session.get(there.url + "/healthz") as response:
-                        return response.status
+            async def ask(tls: Tls, count: int) -> list[int]:
+                connector = aiohttp.TCPConnector(ssl=client_context(tls), limit=4)
+                async with aiohttp.ClientSession(connector=connector) as session:
 
-                statuses = await asyncio.gather(*[ask() for _ in range(200)])
-            assert statuses.count(200) >= 50
+                    async def one() -> int:
+                        async with session.get(there.url + "/healthz") as response:
+                            return response.status
+
+                    return await asyncio.gather(*[one() for _ in range(count)])
+
+            many = Limits().open_requests_burst
+            statuses = await ask(there.tls, 3 * many)
+            assert statuses.count(200) >= many
             assert 429 in statuses
+            assert await ask(there.authority.issue("another"), 10) == [200] * 10
 
     asyncio.run(act())
 

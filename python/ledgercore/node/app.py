@@ -33,6 +33,7 @@ def make_app(node: Node) -> Starlette:
         Guard,
         identity=Identity(node.anchor.network, node.member, node.member_of),
         limits=node.limits,
+        bodies={(row.method, row.path): row.body_bytes(node.limits) for row in ROUTES},
         # Made now, and not with the first request as the application's layers are: what was signed
         # before is refused.
         replays=Replays(node.clock, node.limits.skew_s, node.limits.nonces),

@@ -1,15 +1,16 @@
 """Stand before a node's routes: bound what comes in, and let only members ask.
 
 Everything under ``/v1/`` but what ``OPEN`` names needs a warrant of an active member. What needs
-no body is checked before the body is read, so that a stranger costs a signature check at most. A
-connection speaks for one member; when that one is suspended, its connections are closed with the
-block that says so.
+no body is checked before the body is read, so that a stranger costs a signature check at most. Who
+asks counts: a member by its warrants, and without one a certificate by what it asks for, so that
+nobody's requests take the place of another's. A connection speaks for one member; when that one is
+suspended, its connections are closed with the block that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -25,10 +26,11 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.node.answers import SlowError, TooLargeError, error_answer
+from ledgercore.node.bodies import Bodies
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.metrics import Metrics
-from ledgercore.node.rates import Rates
+from ledgercore.node.rates import Allowance, Rates
 from ledgercore.node.warrant import Replays, Warrant, parse_warrant
 from ledgercore.waiting import deadline
 
@@ -37,8 +39,8 @@ __all__ = ["KEY", "MEMBER", "OPEN", "Guard", "Identity", "inner_path"]
 OPEN = frozenset({"/v1/add-checkpoint"})
 """Routes without a warrant: what they take is signed in itself (C2SP tlog-witness)."""
 
-OPEN_CALLERS = "everybody without a warrant"
-"""Whose rate the open routes and probes count against, all together."""
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Routes by which those who run a node look after it: no other request takes their place."""
 
 MEMBER = "ledgercore.member"
 """Where the scope has the member that asks."""
@@ -65,11 +67,13 @@ class Guard:
         app: ASGIApp,
         identity: Identity,
         limits: Limits,
+        bodies: Mapping[tuple[str, str], int],
         replays: Replays,
         clock: Clock,
         metrics: Metrics,
         log: Log,
     ) -> None:
+        """``bodies`` has the bytes of a body at most by method and path; elsewhere none is read."""
         self._app = app
         self._identity = identity
         self._limits = limits
@@ -77,8 +81,18 @@ class Guard:
         self._metrics = metrics
         self._log = log
         self._replays = replays
-        self._rates = Rates(limits, clock)
-        self._body_bytes = 0
+        self._rates = Rates(clock)
+        self._of_member = Allowance(
+            limits.requests_per_s, limits.requests_burst, limits.requests_under_way
+        )
+        self._of_certificate = Allowance(
+            limits.open_requests_per_s, limits.open_requests_burst, limits.open_requests_under_way
+        )
+        self._body_bytes = bodies
+        counted = metrics.body_bytes.inc
+        self._bodies = Bodies(limits.bodies_bytes, limits.member_bodies_bytes, counted)
+        open_bytes = limits.open_bodies_bytes
+        self._open_bodies = Bodies(open_bytes, open_bytes, counted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,32 +119,25 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         path = inner_path(scope)
-        claimed = self._check_length(scope)
+        most = self._body_bytes.get((scope["method"], path), 0)
+        claimed = _claimed_bytes(scope, most)
         with ExitStack() as held:
             warrant: Warrant | None = None
             if path.startswith("/v1/") and path not in OPEN:
                 warrant = self._opened(scope)
                 member = await self._identity.member_of(warrant.key)
-                held.enter_context(self._rates.request(member))
+                caller, allowance, bodies = f"member {member}", self._of_member, self._bodies
             else:
-                held.enter_context(self._rates.request(OPEN_CALLERS))
-            body = await self._read(receive, claimed, held)
+                caller, allowance = _open_caller(scope, path), self._of_certificate
+                bodies = self._open_bodies
+            held.enter_context(self._rates.request(caller, allowance))
+            count = held.enter_context(bodies.body(caller, claimed))
+            body = await self._read(receive, most, count)
             if warrant is not None:
                 warrant.check_body(body)
                 self._replays.take(warrant)
                 _bind(scope, member, warrant.key)
             await self._run(scope, _replayed(body, receive), answer)
-
-    def _check_length(self, scope: Scope) -> int:
-        """The length that the caller claims; the limit where it claims none."""
-        limit, text = self._limits.body_bytes, _header(scope, b"content-length")
-        if not text:
-            return limit if _header(scope, b"transfer-encoding") else 0
-        if not text.isdecimal() or len(text) > 20:
-            raise MalformedError("content-length is no number")
-        if int(text) > limit:
-            raise TooLargeError(f"body has {int(text)} bytes, want at most {limit}")
-        return int(text)
 
     def _opened(self, scope: Scope) -> Warrant:
         header = _header(scope, b"authorization")
@@ -145,16 +152,9 @@ class Guard:
             warrant.check_certificate(connection["certificate"])
         return warrant
 
-    async def _read(self, receive: Receive, claimed: int, held: ExitStack) -> bytes:
+    async def _read(self, receive: Receive, most: int, count: Callable[[int], None]) -> bytes:
         """All of the body, in time and within the bounds."""
         limits = self._limits
-        if self._body_bytes + claimed > limits.bodies_bytes:
-            raise UnavailableError(
-                f"bodies under way have {self._body_bytes} bytes, want at most "
-                f"{limits.bodies_bytes}: wait"
-            )
-        self._count(claimed)
-        held.callback(self._count, -claimed)
         pieces: list[bytes] = []
         size = 0
         try:
@@ -167,17 +167,12 @@ class Guard:
                     pieces.append(message.get("body", b""))
                     more = message.get("more_body", False)
                     size += len(pieces[-1])
-                    if size > limits.body_bytes:
-                        raise TooLargeError(
-                            f"body has {size} bytes or more, want at most {limits.body_bytes}"
-                        )
+                    if size > most:
+                        raise TooLargeError(f"body has {size} bytes or more, want at most {most}")
+                    count(len(pieces[-1]))
         except TimeoutError:
             raise SlowError(f"body took more than {limits.body_s} s, want less") from None
         return b"".join(pieces)
-
-    def _count(self, size: int) -> None:
-        self._body_bytes += size
-        self._metrics.body_bytes.set(self._body_bytes)
 
     async def _run(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """Let the route answer; until its answer begins it has so long."""
@@ -230,6 +225,33 @@ def inner_path(scope: Scope) -> str:
     """The path below where the application is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _claimed_bytes(scope: Scope, most: int) -> int:
+    """The length that the caller claims; 0 where it claims none."""
+    text = _header(scope, b"content-length")
+    if not text:
+        return 0
+    if not text.isdecimal() or len(text) > 20:
+        raise MalformedError("content-length is no number")
+    if int(text) > most:
+        raise TooLargeError(f"body has {int(text)} bytes, want at most {most}")
+    return int(text)
+
+
+def _open_caller(scope: Scope, path: str) -> str:
+    """Who asks without a warrant, and for what: each has its own bounds.
+
+    A host's own server does not say which certificate there is; there the address counts.
+    """
+    connection = scope.get("extensions", {}).get("ledgercore")
+    if connection is not None:
+        caller = f"certificate {connection['certificate'].hex()[:16]}"
+    else:
+        caller = f"address {(scope.get('client') or ('unknown', 0))[0]}"
+    if path in PROBES:
+        return f"{caller} for probes"
+    return f"{caller} for {'cosignatures' if path in OPEN else 'the rest'}"
 
 
 def _header(scope: Scope, name: bytes) -> str:

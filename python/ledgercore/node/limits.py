@@ -23,9 +23,15 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The bounds of one node."""
 
     body_bytes: _Count = 16 * 1024 * 1024
-    """Bytes of a request's body: 413."""
+    """Bytes of a request's body that comes with a warrant: 413."""
     bodies_bytes: _Count = 64 * 1024 * 1024
-    """Bytes of all bodies that are being read or answered: 503."""
+    """Bytes of all members' bodies that have come and are not answered yet: 503."""
+    member_bodies_bytes: _Count = 32 * 1024 * 1024
+    """The same of one member's: 429."""
+    open_body_bytes: _Count = 64 * 1024
+    """Bytes of a body that needs no warrant, as of a checkpoint to be cosigned: 413."""
+    open_bodies_bytes: _Count = 4 * 1024 * 1024
+    """Bytes of all bodies without a warrant that have come and are not answered yet: 503."""
     records_at_once: _Count = 16_384
     """Records in one submission: 413."""
     promises: _Count = 1_024
@@ -42,6 +48,15 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Requests of one member that may come at once: 429."""
     requests_under_way: _Count = 64
     """Requests of one member that are answered at a time: 429."""
+    open_requests_per_s: _Count = 20
+    """Requests without a warrant by one certificate a second, in the long run: 429.
+
+    They are counted apart, as the two bounds below, for probes, for cosignatures and for the rest.
+    """
+    open_requests_burst: _Count = 100
+    """Requests without a warrant by one certificate that may come at once: 429."""
+    open_requests_under_way: _Count = 8
+    """Requests without a warrant by one certificate that are answered at a time: 429."""
     connections: _Count = 1_024
     """Open connections: what comes beyond is closed."""
     streams: _Count = 256

@@ -120,7 +120,7 @@ def _operation(row: RouteRow, limits: Limits) -> dict[str, Any]:
     if row.takes:
         operation["requestBody"] = {
             "required": True,
-            "description": f"At most {limits.body_bytes} bytes.",
+            "description": f"At most {row.body_bytes(limits)} bytes.",
             "content": {row.takes: {"schema": {"type": "string", "format": "binary"}}},
         }
     return operation

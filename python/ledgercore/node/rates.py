@@ -1,8 +1,8 @@
-"""Let each member ask so often, and so much at a time.
+"""Let each caller ask so often, and so much at a time.
 
-A member has a bucket of tokens that fills at a steady rate; a request takes one. What a member may
-have under way at a time is counted beside it. Members are as many as the ledger has, so that what
-is kept is bounded by them.
+A caller has a bucket of tokens that fills at a steady rate; a request takes one. What it may have
+under way at a time is counted beside it. A caller is a name: a member, or a certificate and what it
+asks for. A bucket that is full, with nothing under way, is as none, and is let go.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledgercore.clock import Clock
 from ledgercore.errors import UnavailableError
-from ledgercore.node.limits import Limits
 
-__all__ = ["Rates", "TooManyError"]
+__all__ = ["Allowance", "Rates", "TooManyError"]
+
+BUCKETS = 4_096
+"""Buckets from which on those that are as none are looked for."""
 
 
 class TooManyError(UnavailableError):
@@ -26,38 +29,51 @@ class TooManyError(UnavailableError):
         self.wait_s = wait_s
 
 
+class Allowance(NamedTuple):
+    """Requests of one caller: a second in the long run, at once, and under way at a time."""
+
+    per_s: int
+    burst: int
+    under_way: int
+
+
 @dataclass
 class _Bucket:
+    allowance: Allowance
     tokens: float
     filled_s: float
     under_way: int = 0
 
+    def fill(self, now_s: float) -> None:
+        gained = (now_s - self.filled_s) * self.allowance.per_s
+        self.tokens = min(self.allowance.burst, self.tokens + gained)
+        self.filled_s = now_s
+
+    def is_as_none(self, now_s: float) -> bool:
+        self.fill(now_s)
+        return not self.under_way and self.tokens == self.allowance.burst
+
 
 class Rates:
-    """What each member has left."""
+    """What each caller has left."""
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
-        self._limits = limits
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
 
     @contextmanager
-    def request(self, member: str) -> Iterator[None]:
-        """Count one request of a member while it is under way, or raise ``TooManyError``."""
-        limits, now = self._limits, self._clock.elapsed_s()
-        bucket = self._buckets.setdefault(member, _Bucket(limits.requests_burst, now))
-        gained = (now - bucket.filled_s) * limits.requests_per_s
-        bucket.tokens = min(limits.requests_burst, bucket.tokens + gained)
-        bucket.filled_s = now
+    def request(self, caller: str, allowance: Allowance) -> Iterator[None]:
+        """Count one request of a caller while it is under way, or raise ``TooManyError``."""
+        bucket = self._bucket(caller, allowance)
         if bucket.tokens < 1:
             raise TooManyError(
-                f"member {member} asks more than {limits.requests_per_s} times a second: wait",
-                (1 - bucket.tokens) / limits.requests_per_s,
+                f"{caller} asks more than {allowance.per_s} times a second: wait",
+                (1 - bucket.tokens) / allowance.per_s,
             )
-        if bucket.under_way >= limits.requests_under_way:
+        if bucket.under_way >= allowance.under_way:
             raise TooManyError(
-                f"member {member} has {bucket.under_way} requests under way, want at most "
-                f"{limits.requests_under_way}: wait for answers",
+                f"{caller} has {bucket.under_way} requests under way, want at most "
+                f"{allowance.under_way}: wait for answers",
                 1,
             )
         bucket.tokens -= 1
@@ -66,3 +82,14 @@ class Rates:
             yield
         finally:
             bucket.under_way -= 1
+
+    def _bucket(self, caller: str, allowance: Allowance) -> _Bucket:
+        now_s = self._clock.elapsed_s()
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            if len(self._buckets) >= BUCKETS:
+                kept = self._buckets.items()
+                self._buckets = {name: each for name, each in kept if not each.is_as_none(now_s)}
+            bucket = self._buckets[caller] = _Bucket(allowance, allowance.burst, now_s)
+        bucket.fill(now_s)
+        return bucket

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from ledgercore._core import Checkpoint
+from ledgercore._core import RECORD_BYTES, Checkpoint
 from ledgercore.errors import (
     AbsentError,
     LimitError,
@@ -351,6 +351,7 @@ ROUTES = (
         "The operator's signed promise to order a revocation, before it does.",
         BINARY,
         takes=BINARY,
+        most_bytes=len(encode_frames([bytes(RECORD_BYTES)])),
     ),
     RouteRow("GET", "/v1/records", record, "The record with an id.", BINARY, (_ID,), absent=True),
     RouteRow(

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ledgercore.node.guard import OPEN
+from ledgercore.node.limits import Limits
+
 __all__ = ["Parameter", "RouteRow"]
 
 
@@ -35,3 +38,12 @@ class RouteRow(NamedTuple):
     """Whether it can be answered with 404."""
     refuses: Mapping[int, str] = MappingProxyType({})
     """Statuses of its own protocol, and what each says; their answers are text."""
+    most_bytes: int = 2**31
+    """Bytes of a body that makes sense here, whatever a node's limits are."""
+
+    def body_bytes(self, limits: Limits) -> int:
+        """Bytes of a body at most; 0 where none is taken."""
+        if not self.takes:
+            return 0
+        limit = limits.open_body_bytes if self.path in OPEN else limits.body_bytes
+        return min(limit, self.most_bytes)
