@@ -30,8 +30,9 @@ async def held(there: Running, *requests: bytes) -> AsyncIterator[list[asyncio.S
     streams = []
     for request in requests:
         reader, writer = await opened(there)
-        writer.write(request)
-        await writer.drain()
+        with suppress(ConnectionError):  # it may be closed already
+            writer.write(request)
+            await writer.drain()
         streams.append((reader, writer))
     await asyncio.sleep(0.2)
     try:
@@ -142,5 +143,20 @@ def test_slow_checkpoints_of_one_certificate_take_neither_probes_nor_cosignature
                 await submits(there)
                 statuses = [await begun(each) for each in readers]
                 assert statuses.count(b"429") == SLOW - Limits().open_requests_under_way
+
+    asyncio.run(act())
+
+
+def test_one_certificate_does_not_hold_every_connection(tmp_path: Path) -> None:
+    limits = Limits(connections=32, connections_of_certificate=16)
+
+    async def act() -> None:
+        async with running(tmp_path, limits) as there:
+            other, idle = there.authority.issue("another"), b"GET /healthz HTTP/1.1\r\n"
+            async with held(there, *[idle] * 40):
+                assert len(there.server.open) == limits.connections_of_certificate
+                assert there.node.metrics.connections_refused._value.get() == 24
+                await submits(there, other)
+            await submits(there)  # its places are free again
 
     asyncio.run(act())

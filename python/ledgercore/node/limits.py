@@ -59,6 +59,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Requests without a warrant by one certificate that are answered at a time: 429."""
     connections: _Count = 1_024
     """Open connections: what comes beyond is closed."""
+    connections_of_certificate: _Count = 128
+    """Open connections with one certificate: what comes beyond is closed."""
     streams: _Count = 256
     """Open event streams: 503."""
     header_bytes: _Count = 32 * 1024

@@ -56,6 +56,11 @@ class Metrics:
             "Connections closed because too many handshakes were under way.",
             registry=registry,
         )
+        self.connections_refused = Counter(
+            "ledgercore_connections_refused",
+            "Connections closed because there were enough, of all or with one certificate.",
+            registry=registry,
+        )
         self.refused = Counter(
             "ledgercore_blocks_refused",
             "Answers of a peer that did not hold.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
@@ -46,6 +47,7 @@ class Connection(HttpToolsProtocol):
         self._header_bytes = 0
         self.bound: dict[str, Any] = {
             "key": b"",
+            "certificate": b"",
             "cut": self.cut,
             "leaves": False,
             "submits": False,
@@ -109,25 +111,38 @@ class Connection(HttpToolsProtocol):
 
 
 class OpenConnections:
-    """Every open connection of a server."""
+    """Every open connection of a server, counted by the callers' certificates."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, refused: Callable[[], object]) -> None:
+        """``refused`` is told of each that is closed because there are enough."""
         self.limits = limits
+        self._refused = refused
         self._all: set[Connection] = set()
+        self._of_certificate: Counter[bytes] = Counter()
 
     def __len__(self) -> int:
         return len(self._all)
 
     def add(self, connection: Connection) -> bool:
-        """Count one more, unless there are enough."""
-        if len(self._all) >= self.limits.connections:
+        """Count one more, unless there are enough, of all or with its certificate."""
+        limits, certificate = self.limits, connection.bound["certificate"]
+        many = self._of_certificate[certificate] >= limits.connections_of_certificate
+        if many or len(self._all) >= limits.connections:
+            self._refused()
             return False
         self._all.add(connection)
+        self._of_certificate[certificate] += 1
         return True
 
     def discard(self, connection: Connection) -> None:
-        """Count one less."""
-        self._all.discard(connection)
+        """Count one less; one that was not counted stays so."""
+        if connection not in self._all:
+            return
+        self._all.remove(connection)
+        certificate = connection.bound["certificate"]
+        self._of_certificate[certificate] -= 1
+        if not self._of_certificate[certificate]:
+            del self._of_certificate[certificate]
 
     def bound_keys(self) -> set[bytes]:
         """The keys that connections speak for."""
@@ -179,7 +194,7 @@ class NodeServer(uvicorn.Server):
         self._node = node
         self._address = (host, port)
         self._context = context
-        self.open = OpenConnections(limits)
+        self.open = OpenConnections(limits, node.metrics.connections_refused.inc)
         """Every connection that was made and is not closed."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self.began = asyncio.Event()
