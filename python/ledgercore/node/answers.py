@@ -14,6 +14,7 @@ from starlette.responses import Response as Answer
 
 from ledgercore.errors import (
     AbsentError,
+    BusyError,
     DiskFullError,
     InconsistentError,
     InvalidError,
@@ -21,7 +22,9 @@ from ledgercore.errors import (
     LedgerError,
     LimitError,
     MalformedError,
+    PassphraseError,
     RefusedError,
+    StoreError,
     UnavailableError,
     UntrustedError,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "json_answer",
     "refusal_in",
     "status_of",
+    "told_instead",
 ]
 
 JSON = "application/json"
@@ -74,6 +78,24 @@ STATUSES = frozenset({401, 500} | {status for _, status in _STATUSES})
 """Every status that an error may be answered with; 401 is of the guard."""
 
 
+_INSIDE: tuple[tuple[type[LedgerError], str], ...] = (
+    (InconsistentError, "node has found damage and says no more: its operator must look"),
+    (DiskFullError, "node's disk is full: ask again when its operator has freed space"),
+    (StoreError, "node cannot use its store now: its operator must look; to ask again is safe"),
+    (BusyError, "node's store is in use: ask again"),
+    (PassphraseError, "node's key is not at hand: its operator must look"),
+)
+"""Errors whose words are of the node's machine, of its files and keys, and what is told instead."""
+
+
+def told_instead(error: LedgerError) -> str | None:
+    """What is told of an error inside the node; None where whoever asks is told all of it."""
+    found = next((told for kind, told in _INSIDE if isinstance(error, kind)), None)
+    if found is None and status_of(error) == 500:
+        return "node has failed at this: its operator must look"
+    return found
+
+
 def status_of(error: LedgerError) -> int:
     """The HTTP status that an error is answered with."""
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
@@ -87,10 +109,10 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
 def error_answer(error: LedgerError, status: int | None = None) -> Answer:
     """An error as an answer; what went wrong inside the node is not told in detail."""
     status = status_of(error) if status is None else status
-    body: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+    told = told_instead(error)
+    message = str(error) if told is None else told
+    body: dict[str, Any] = {"error": type(error).__name__, "message": message}
     headers = {}
-    if isinstance(error, InconsistentError):
-        body["message"] = "node has found damage and says no more: its operator must look"
     if isinstance(error, RefusedError):
         body |= msgspec.to_builtins(Refusal.of(error))
     if isinstance(error, TooManyError):

@@ -19,7 +19,8 @@ from starlette.routing import Route
 
 from ledgercore.errors import LedgerError
 from ledgercore.node.answers import error_answer, json_answer
-from ledgercore.node.guard import Guard, Identity
+from ledgercore.node.faults import Faults
+from ledgercore.node.guard import Guard, Identity, route_name
 from ledgercore.node.node import Node
 from ledgercore.node.routes import ROUTES
 from ledgercore.node.warrant import Replays
@@ -29,6 +30,7 @@ __all__ = ["make_app"]
 
 def make_app(node: Node) -> Starlette:
     """The application of a node that was started, or is about to be."""
+    faults = Faults(node.log, node.clock)
     guard = Middleware(
         Guard,
         identity=Identity(node.anchor.network, node.member, node.member_of),
@@ -40,6 +42,7 @@ def make_app(node: Node) -> Starlette:
         clock=node.clock,
         metrics=node.metrics,
         log=node.log,
+        faults=faults,
     )
     app = Starlette(
         routes=[Route(row.path, row.answer, methods=[row.method]) for row in ROUTES],
@@ -47,11 +50,13 @@ def make_app(node: Node) -> Starlette:
         exception_handlers={LedgerError: _refused, HTTPException: _not_routed},
     )
     app.state.node = node
+    app.state.faults = faults
     return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, LedgerError)
+    request.app.state.faults.note(error, route_name(request.scope))
     return error_answer(error)
 
 

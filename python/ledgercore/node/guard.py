@@ -27,6 +27,7 @@ from ledgercore.errors import (
 )
 from ledgercore.node.answers import SlowError, TooLargeError, error_answer
 from ledgercore.node.bodies import Bodies
+from ledgercore.node.faults import Faults
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import Log
 from ledgercore.node.metrics import Metrics
@@ -34,7 +35,7 @@ from ledgercore.node.rates import Allowance, Rates
 from ledgercore.node.warrant import Replays, Warrant, parse_warrant
 from ledgercore.waiting import deadline
 
-__all__ = ["KEY", "MEMBER", "OPEN", "Guard", "Identity", "inner_path"]
+__all__ = ["KEY", "MEMBER", "OPEN", "Guard", "Identity", "inner_path", "route_name"]
 
 OPEN = frozenset({"/v1/add-checkpoint"})
 """Routes without a warrant: what they take is signed in itself (C2SP tlog-witness)."""
@@ -72,6 +73,7 @@ class Guard:
         clock: Clock,
         metrics: Metrics,
         log: Log,
+        faults: Faults,
     ) -> None:
         """``bodies`` has the bytes of a body at most by method and path; elsewhere none is read."""
         self._app = app
@@ -80,6 +82,7 @@ class Guard:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._faults = faults
         self._replays = replays
         self._rates = Rates(clock)
         self._of_member = Allowance(
@@ -107,13 +110,14 @@ class Guard:
             # A caller that takes no more of its answer; nobody is left to be told.
             _cut(scope)
         except LedgerError as error:
+            self._faults.note(error, route_name(scope))
             await _refuse(scope, error, receive, answer)
         except Exception as error:
-            self._log.error("request failed", route=_route(scope), error=type(error).__name__)
+            self._log.error("request failed", route=route_name(scope), error=type(error).__name__)
             raise
         finally:
             self._metrics.under_way.dec()
-            route = _route(scope)
+            route = route_name(scope)
             self._metrics.requests.labels(route, str(answer.status)).inc()
             self._metrics.seconds.labels(route).observe(self._clock.elapsed_s() - begin)
 
@@ -292,7 +296,7 @@ async def _refuse(scope: Scope, error: LedgerError, receive: Receive, answer: _A
         await response(scope, receive, answer)
 
 
-def _route(scope: Scope) -> str:
+def route_name(scope: Scope) -> str:
     """The route's name, never the path that was asked for."""
     endpoint = scope.get("endpoint")
     return str(getattr(endpoint, "__name__", "none"))

@@ -17,8 +17,10 @@ from starlette.types import Receive, Scope, Send
 from ledgercore._core import RECORD_BYTES, Checkpoint
 from ledgercore.errors import (
     AbsentError,
+    InvalidProof,
     LimitError,
     MalformedError,
+    StoreError,
     UnavailableError,
 )
 from ledgercore.node.answers import TooLargeError, json_answer
@@ -104,10 +106,12 @@ async def _copied(request: Request) -> Response:
     node, inside = _node(request), inner_path(request.scope)
     query = request.scope["query_string"].decode("latin-1")
     asked = Carried("GET", inside + (f"?{query}" if query else ""), 0, 0)
-    found = await node.ask(partial(node.source.answer, asked))
-    if found.status != 200:
-        kind = {400: MalformedError, 404: AbsentError}.get(found.status, UnavailableError)
-        raise kind(found.body.decode().rstrip("\n"))
+    try:
+        found = await node.ask(partial(node.source.find, asked))
+    except InvalidProof as error:  # of sizes that were asked for
+        raise MalformedError(str(error)) from error
+    except (IndexError, KeyError) as error:
+        raise AbsentError(str(error)) from error
     return Response(found.body, media_type=found.content_type)
 
 
@@ -117,6 +121,11 @@ async def add_checkpoint(request: Request) -> Response:
     if node.witness is None:
         raise AbsentError("this node is no witness")
     found = await node.ask(partial(node.witness.add_checkpoint, await request.body()))
+    if found.status == 503:
+        # Its words are of files and keys, and nobody's who asks without a warrant.
+        reason = StoreError(f"witness cannot cosign: {found.body.decode().rstrip()}")
+        request.app.state.faults.note(reason, add_checkpoint.__name__)
+        return Response("witness cannot cosign now: ask again\n", 503, media_type=TEXT)
     return Response(found.body, found.status, media_type=found.content_type)
 
 

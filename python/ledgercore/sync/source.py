@@ -76,19 +76,26 @@ class Source:
 
     def answer(self, request: Request) -> Response:
         """The answer to a GET; POST is for witnesses."""
-        path, query = _split(request.path)
-        word, _, rest = path.removeprefix("/v1/").partition("/")
-        show = _ANSWERS.get((word, bool(rest)))
-        if request.method != "GET" or show is None or not path.startswith("/v1/"):
-            return _refused(404, f"nothing is at {path}")
         try:
-            return show(self, query | ({"height": rest} if rest else {}))
+            return self.find(request)
         except (MalformedError, InvalidProof) as error:
             return _refused(400, str(error))
         except (IndexError, KeyError) as error:
             return _refused(404, str(error))
         except LedgerError as error:
             return _refused(503, str(error))
+
+    def find(self, request: Request) -> Response:
+        """What a GET asks for; what goes wrong is raised, of the ledger as of the request.
+
+        Raises ``IndexError`` or ``KeyError`` for what is not there.
+        """
+        path, query = _split(request.path)
+        word, _, rest = path.removeprefix("/v1/").partition("/")
+        show = _ANSWERS.get((word, bool(rest)))
+        if request.method != "GET" or show is None or not path.startswith("/v1/"):
+            raise IndexError(f"nothing is at {path}")
+        return show(self, query | ({"height": rest} if rest else {}))
 
     def checkpoint(self, query: Query) -> Response:
         """The newest that is published: what is newer waits for witnesses, and nobody takes it."""
