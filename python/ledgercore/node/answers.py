@@ -74,8 +74,8 @@ _STATUSES: tuple[tuple[type[LedgerError], int], ...] = (
 )
 
 
-STATUSES = frozenset({401, 500} | {status for _, status in _STATUSES})
-"""Every status that an error may be answered with; 401 is of the guard."""
+STATUSES = frozenset({401, 405, 500} | {status for _, status in _STATUSES})
+"""Every status that an error may be answered with; 401 is of the guard, 405 of the router."""
 
 
 _INSIDE: tuple[tuple[type[LedgerError], str], ...] = (

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ledgercore.errors import LedgerError
+from ledgercore.errors import AbsentError, LedgerError
 from ledgercore.node.answers import error_answer, json_answer
 from ledgercore.node.faults import Faults
 from ledgercore.node.guard import Guard, Identity, route_name
@@ -47,8 +47,14 @@ def make_app(node: Node) -> Starlette:
     app = Starlette(
         routes=[Route(row.path, row.answer, methods=[row.method]) for row in ROUTES],
         middleware=[guard],
-        exception_handlers={LedgerError: _refused, HTTPException: _not_routed},
+        exception_handlers={
+            LedgerError: _refused,
+            HTTPException: _not_routed,
+            Exception: _failed,
+        },
     )
+    # A path has one form: a redirect would lead to whatever host the caller named.
+    app.router.redirect_slashes = False
     app.state.node = node
     app.state.faults = faults
     return app
@@ -63,5 +69,14 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _not_routed(request: Request, error: Exception) -> Response:
     """A path or a method that there is none of, said as every other error is."""
     assert isinstance(error, HTTPException)
-    said = {"error": "AbsentError", "message": f"no such route: {error.detail}"}
+    if error.status_code == 405:
+        reason = f"{request.method} is not taken at this path, but another method is"
+    else:
+        reason = "nothing is at this path"
+    said = {"error": AbsentError.__name__, "message": reason}
     return json_answer(said, error.status_code, dict(error.headers or {}))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A fault that nobody foresaw; the guard has logged it."""
+    return error_answer(LedgerError())

@@ -20,6 +20,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ledgercore.errors import MalformedError
+from ledgercore.node.answers import JSON, error_answer
 from ledgercore.node.app import make_app
 from ledgercore.node.entrance import Entrance
 from ledgercore.node.limits import Limits
@@ -90,6 +92,14 @@ class Connection(HttpToolsProtocol):
             self.send_400_response(f"headers have {size} bytes, want fewer")
             return
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no request is refused as every other error is, and the connection closed."""
+        body = bytes(error_answer(MalformedError(msg[:1].lower() + msg[1:].rstrip("."))).body)
+        head = ("HTTP/1.1 400 Bad Request", f"content-type: {JSON}", f"content-length: {len(body)}")
+        lines = "\r\n".join([*head, "connection: close", "", ""])
+        self.transport.write(lines.encode() + body)
+        self.transport.close()
 
     def cut(self) -> None:
         """Close at once, whatever is under way."""
