@@ -160,3 +160,21 @@ def test_one_certificate_does_not_hold_every_connection(tmp_path: Path) -> None:
             await submits(there)  # its places are free again
 
     asyncio.run(act())
+
+
+def test_checkpoints_come_as_often_as_blocks(tmp_path: Path) -> None:
+    """An operator's node brings each block to its witnesses, many a second for a while."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            connector = aiohttp.TCPConnector(ssl=client_context(there.tls))
+            async with aiohttp.ClientSession(connector=connector) as session:
+
+                async def ask() -> int:
+                    async with session.post(there.url + "/v1/add-checkpoint") as response:
+                        return response.status
+
+                statuses = [await ask() for _ in range(2 * Limits().open_requests_burst)]
+            assert statuses == [404] * len(statuses)  # it is no witness
+
+    asyncio.run(act())

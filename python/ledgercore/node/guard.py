@@ -85,12 +85,12 @@ class Guard:
         self._faults = faults
         self._replays = replays
         self._rates = Rates(clock)
-        self._of_member = Allowance(
-            limits.requests_per_s, limits.requests_burst, limits.requests_under_way
-        )
-        self._of_certificate = Allowance(
-            limits.open_requests_per_s, limits.open_requests_burst, limits.open_requests_under_way
-        )
+        often = (limits.requests_per_s, limits.requests_burst)
+        seldom = (limits.open_requests_per_s, limits.open_requests_burst)
+        self._of_member = Allowance(*often, limits.requests_under_way)
+        # An operator's node brings each block to its witnesses, and they come as often as it asks.
+        self._of_operator = Allowance(*often, limits.open_requests_under_way)
+        self._of_stranger = Allowance(*seldom, limits.open_requests_under_way)
         self._body_bytes = bodies
         counted = metrics.body_bytes.inc
         self._bodies = Bodies(limits.bodies_bytes, limits.member_bodies_bytes, counted)
@@ -132,8 +132,8 @@ class Guard:
                 member = await self._identity.member_of(warrant.key)
                 caller, allowance, bodies = f"member {member}", self._of_member, self._bodies
             else:
-                caller, allowance = _open_caller(scope, path), self._of_certificate
-                bodies = self._open_bodies
+                caller, bodies = _open_caller(scope, path), self._open_bodies
+                allowance = self._of_operator if path in OPEN else self._of_stranger
             held.enter_context(self._rates.request(caller, allowance))
             count = held.enter_context(bodies.body(caller, claimed))
             body = await self._read(receive, most, count)

@@ -43,20 +43,26 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     snapshot_bytes: _Count = 256 * 1024 * 1024
     """Bytes of the snapshot that is kept in memory for those who join, at most: 503."""
     requests_per_s: _Count = 200
-    """Requests of one member a second, in the long run: 429."""
+    """Requests of one member a second, in the long run: 429.
+
+    So often may one certificate have checkpoints cosigned, too: there is one with each block.
+    """
     requests_burst: _Count = 400
-    """Requests of one member that may come at once: 429."""
+    """Requests of one member that may come at once, and likewise checkpoints: 429."""
     requests_under_way: _Count = 64
     """Requests of one member that are answered at a time: 429."""
     open_requests_per_s: _Count = 20
     """Requests without a warrant by one certificate a second, in the long run: 429.
 
-    They are counted apart, as the two bounds below, for probes, for cosignatures and for the rest.
+    Probes are counted apart from the rest, here as in the two bounds below.
     """
     open_requests_burst: _Count = 100
     """Requests without a warrant by one certificate that may come at once: 429."""
     open_requests_under_way: _Count = 8
-    """Requests without a warrant by one certificate that are answered at a time: 429."""
+    """Requests without a warrant by one certificate that are answered at a time: 429.
+
+    So many, counted apart, are the checkpoints that it has cosigned at a time.
+    """
     connections: _Count = 1_024
     """Open connections: what comes beyond is closed."""
     connections_of_certificate: _Count = 128
