@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg.pq import TransactionStatus
 
 from ledgercore import (
@@ -27,6 +28,7 @@ from ledgercore import (
     StoreError,
     UnavailableError,
 )
+from ledgercore.cli import root
 from ledgercore.store import (
     StoredBlock,
     create_on_server,
@@ -111,6 +113,8 @@ def test_an_error_names_the_server_and_no_password(tmp_path: Path) -> None:
     [
         "postgresql://me:topsecret@[bad/x?directory=/tmp",
         "postgresql://me:top%zzsecret@a.example/x?directory=/tmp",
+        "postgresql://me:1/topsecret@a.example/x",
+        "postgresql://me:1?topsecret@a.example/x",
         "postgresql+psycopg://me:topsecret@a.example/x",
         "mysql://me:topsecret@a.example/x",
     ],
@@ -154,6 +158,36 @@ def test_the_commands_take_an_address(place: Place, tmp_path: Path) -> None:
     run("audit", place())
     run("backup", place(), str(tmp_path / "copy.ledger"))
     assert ORIGIN in run("show", str(tmp_path / "copy.ledger"))
+
+
+def test_no_command_prints_the_password_of_an_address(place: Place, tmp_path: Path) -> None:
+    """Nor is it in an error."""
+    secret = place(password="topsecret").replace("ledger@", "ledger:secretpw@", 1)
+    copy = str(tmp_path / "copy.ledger")
+    asked = [
+        ("init", secret, "--origin", ORIGIN),
+        ("audit", secret),
+        ("audit", secret, "--json"),
+        ("show", secret),
+        ("backup", secret, copy),
+        ("backup", copy, secret),
+        ("backup", copy, secret, "--json"),
+        ("init", secret, "--origin", ORIGIN),
+    ]
+
+    done = [CliRunner().invoke(root, arguments) for arguments in asked]
+
+    said = [f"{each.output} {each.exception}" for each in done]
+    assert [type(each.exception) for each in done[5:]] == [
+        MalformedError,
+        MalformedError,
+        StoreError,
+    ]
+    assert [each.exit_code for each in done[:5]] == [0] * 5
+    assert not any("secret" in each for each in said)
+    name = secret.partition("?")[0].replace(":secretpw", "")
+    assert all(name in said[at] for at in (0, 1, 2))
+    assert f"backup is to be at {name}, want a file" in said[5]
 
 
 # What a server must be.

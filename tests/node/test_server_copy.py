@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import Ledger, UnavailableError
+from ledgercore import Ledger, StoreError, UnavailableError, UntrustedError
+from ledgercore.node import opening
 from ledgercore.node.channel import Channel
 from ledgercore.node.following import open_copy
 from ledgercore.node.joining import join_network
+from ledgercore.node.node import Node
+from ledgercore.node.server import NodeServer
 from ledgercore.node.settings import Peer, Settings
-from tests.node.running import following, running
+from tests.node.running import OPERATOR, following, running
 from tests.postgres import Server
 
 
@@ -52,7 +55,7 @@ def test_a_node_follows_with_its_copy_on_a_server(
 def test_a_copy_on_a_server_joins_at_a_snapshot_and_follows_on(
     server: Server, schema: str, tmp_path: Path
 ) -> None:
-    place = server.address(tmp_path / "beside", schema)
+    place = server.address(tmp_path / "beside", schema, password="topsecret")
 
     async def act() -> None:
         async with running(tmp_path) as there, there.client(0) as client:
@@ -71,6 +74,7 @@ def test_a_copy_on_a_server_joins_at_a_snapshot_and_follows_on(
             )
             joined = await join_network(settings, caller)
             assert (joined["size"], joined["no_snapshot"], joined["refused"]) == (721, [], [])
+            assert joined["ledger"] == place.partition("?")[0]
             assert joined["blocks_from"] > 1
             async with (
                 following(there, caller, tmp_path, ledger=place) as node,
@@ -91,3 +95,40 @@ def test_a_copy_on_a_server_joins_at_a_snapshot_and_follows_on(
         assert copy.size == 729
         with pytest.raises(UnavailableError, match="takes every block"):
             copy.verify()
+
+
+def test_an_operators_node_shows_its_server_without_the_password(
+    server: Server, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = server.address(tmp_path / "beside", schema)
+    place = place.replace("ledger@", "ledger:secretpw@", 1)
+    with Ledger.create(place, origin="test.example/server", key=OPERATOR) as ledger:
+        anchor = ledger.trust_anchor
+
+    async def fail(server: NodeServer, node: Node) -> None:
+        node.failed.set()
+        await node.stop()
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            settings = Settings(
+                member="operator",
+                role="operator",
+                ledger=place,
+                anchor=str(tmp_path / "anchor.toml"),
+                key="",
+                listen="127.0.0.1:0",
+                tls=there.tls,
+            )
+            caller, log = there.caller(key=OPERATOR), there.node.log
+            with pytest.raises(UntrustedError, match="is not of the network") as another:
+                await opening.open_node(settings, caller, log)
+            caller.anchor = anchor
+            monkeypatch.setattr(opening, "serve", fail)
+            with pytest.raises(StoreError, match="has failed, see its log") as failed:
+                await opening.run_node(settings, caller, log)
+            for error in (another, failed):
+                assert "postgresql://ledger@/" in str(error.value)
+                assert "secret" not in str(error.value)
+
+    asyncio.run(act())

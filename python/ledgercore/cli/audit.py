@@ -22,6 +22,7 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
     goes on from a checkpoint that was kept elsewhere: only that shows a ledger cut short.
     """
     from ledgercore.ledger import Ledger
+    from ledgercore.store import shown
 
     with Ledger.open(ledger, read_only=True) as opened:
         if since is not None:
@@ -29,7 +30,7 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
         with progress_bars() as progress:
             report = opened.verify(partial(progress, "verifying"))
         facts = {
-            "ledger": ledger,
+            "ledger": shown(ledger),
             "verified": True,
             "records": report.records,
             "blocks": report.blocks,

@@ -35,7 +35,7 @@ def command(
     from ledgercore.entropy import SystemEntropy
     from ledgercore.keys import ensure_signer
     from ledgercore.ledger import Ledger
-    from ledgercore.store import parse_address
+    from ledgercore.store import parse_address, shown
 
     _check_origin(origin)
     passphrase = read_passphrase(passphrase_file)
@@ -44,7 +44,7 @@ def command(
     with Ledger.create(ledger, origin=origin, suite=suite, key=key, passphrase=passphrase) as made:
         kept = f"{made.path}.key" if address.server else f"{ledger}.key"
         facts = {
-            "ledger": address.name if address.server else ledger,
+            "ledger": shown(ledger),
             "key": kept if key_place is None else key_place.partition("?")[0],
             "origin": made.origin,
             "suite": made.suite,

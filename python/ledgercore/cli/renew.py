@@ -45,7 +45,7 @@ def command(
     from ledgercore.ledger import Ledger
     from ledgercore.ledger.renewal import anchored_whole, renew
     from ledgercore.records import encode
-    from ledgercore.store import parse_address
+    from ledgercore.store import parse_address, shown
 
     check_operator(newer, key_place)
     passphrase = read_passphrase(passphrase_file)
@@ -57,8 +57,9 @@ def command(
         suite, there = new.suite, anchored_whole(old, new, member.public_key)
         if there is not None:
             raise UnavailableError(
-                f"record {there} of {newer} anchors all of {former} already, in the name of this "
-                "member: renew when there are newer records, or another member's word is wanted"
+                f"record {there} of {shown(newer)} anchors all of {shown(former)} already, in the "
+                "name of this member: renew when there are newer records, or another member's word "
+                "is wanted"
             )
     with Ledger.open(former, read_only=True) as old, progress_bars() as progress:
         body = renew(old, suite, lambda done, total: progress("verifying", done, total))

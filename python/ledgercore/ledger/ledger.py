@@ -527,6 +527,8 @@ class Ledger:
         """
         check_path(path)
         self._reader.check_open()
+        if (target := parse_address(path)).server:
+            raise MalformedError(f"backup is to be at {target.name}, want a file: name one")
         path = Path(path)
         _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
         check_writable(path)  # by its own name, and before all is copied

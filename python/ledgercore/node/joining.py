@@ -17,7 +17,7 @@ from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import open_copy
 from ledgercore.node.opening import open_channels
 from ledgercore.node.settings import Settings
-from ledgercore.store import is_there, parse_address
+from ledgercore.store import is_there, parse_address, shown
 from ledgercore.sync import Ask, Follower, join_copy, rebuild_copy
 from ledgercore.waiting import sleep
 
@@ -60,7 +60,7 @@ async def join_network(
         for channel in channels:
             await channel.close()
     return {
-        "ledger": settings.ledger,
+        "ledger": shown(settings.ledger),
         "height": checkpoint.height,
         "size": checkpoint.size,
         "blocks_from": begun,

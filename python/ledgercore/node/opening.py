@@ -27,7 +27,7 @@ from ledgercore.node.publishing import Publishing
 from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings, WitnessRole
 from ledgercore.node.tls import client_context, pinned_contexts, server_context
-from ledgercore.store import WitnessStore
+from ledgercore.store import WitnessStore, shown
 from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
 
@@ -88,7 +88,8 @@ async def _open_operator(
     held.callback(ledger.close)
     if ledger.trust_anchor != caller.anchor:
         raise UntrustedError(
-            f"{settings.ledger} is not of the network of {settings.anchor}: give its own anchor"
+            f"{shown(settings.ledger)} is not of the network of {settings.anchor}: give its own "
+            "anchor"
         )
     await _check_own_key(settings, ledger, caller, ())
     node = _node(settings, ledger, caller, log)
@@ -257,7 +258,7 @@ async def run_node(
             for each in watching:
                 each.cancel()
     if node.failed.is_set():
-        raise StoreError(f"node of {settings.ledger} has failed, see its log: start it anew")
+        raise StoreError(f"node of {shown(settings.ledger)} has failed, see its log: start it anew")
 
 
 @contextmanager

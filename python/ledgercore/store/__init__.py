@@ -1,6 +1,6 @@
 """Keep a ledger's blocks, tiles, indexes and states."""
 
-from ledgercore.store.address import Address, parse_address
+from ledgercore.store.address import Address, parse_address, shown
 from ledgercore.store.choice import (
     check_there,
     create_on_server,
@@ -35,4 +35,5 @@ __all__ = [
     "is_there",
     "open_store",
     "parse_address",
+    "shown",
 ]

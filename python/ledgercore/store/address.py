@@ -19,12 +19,14 @@ from urllib.parse import parse_qsl, quote, urlencode
 from ledgercore.disk import resolve
 from ledgercore.errors import MalformedError, StoreError
 
-__all__ = ["Address", "parse_address"]
+__all__ = ["Address", "parse_address", "shown"]
 
 _SCHEMES = ("postgresql://", "postgres://")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+_STRAY = re.compile(r"://[^/?@]*(/[^?]*@|\?[^=]*@)")
+"""An @ that ends no name or password, as where one of them has a / or a ? as it is."""
 
 
 class Address(NamedTuple):
@@ -59,6 +61,12 @@ def parse_address(place: str | Path) -> Address:
             )
         path = resolve(place)
         return Address(str(path), path)
+    if _STRAY.search(text):
+        # It would be read as a host or a port, and shown as one in an error.
+        raise MalformedError(
+            "address has / or ? before an @: write what is special in a name or a password as %XX "
+            "(RFC 3986, section 2.1)"
+        )
     base, _, query = text.partition("?")
     parameters = parse_qsl(query, keep_blank_values=True)
     ours = {name: value for name, value in parameters if name in ("directory", "schema")}
@@ -71,3 +79,9 @@ def parse_address(place: str | Path) -> Address:
     server = f"{base}?{urlencode(theirs, quote_via=quote)}" if theirs else base
     files = resolve(ours["directory"]) / schema if ours.get("directory") else None
     return Address(_PASSWORD.sub(r"\1@", base), files, server, schema)
+
+
+def shown(place: str | Path) -> str:
+    """A place as it may be printed: a URL without its password and parameters, a path as it is."""
+    text = str(place)
+    return parse_address(text).name if text.startswith(_SCHEMES) else text
