@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from ledgercore import ForkError, Ledger, MalformedError, RollbackError, UntrustedError
-from ledgercore.node.client import NodeClient
+from ledgercore import (
+    ForkError,
+    Ledger,
+    LimitError,
+    MalformedError,
+    RollbackError,
+    UnavailableError,
+    UntrustedError,
+)
+from ledgercore.demo.processes import free_ports
+from ledgercore.node.blocking import BlockingClient
+from ledgercore.node import channel
+from ledgercore.node.client import NodeClient, Patience
+from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node
 from ledgercore.rules import member_object
 from ledgercore.sync import Source
@@ -68,7 +82,7 @@ def test_events_are_of_one_history_and_do_not_go_back(
                 other.append(b"another")
                 shown = [ledger.note(1), ledger.note(2)]
 
-                async def events(*given: object) -> AsyncIterator[str]:
+                async def events(*given: object) -> AsyncGenerator[str, None]:
                     for note in shown:
                         yield note
 
@@ -110,5 +124,94 @@ def test_an_address_without_tls_is_refused_as_one(tmp_path: Path) -> None:
         async with running(tmp_path) as there:
             with pytest.raises(MalformedError, match="url is 'http://localhost:1', want https://"):
                 NodeClient("http://localhost:1", "operator", there.caller())
+
+    asyncio.run(act())
+
+
+def test_a_closed_client_lets_go_of_who_waits_and_is_asked_no_more(tmp_path: Path) -> None:
+    """Other threads' calls, at a node and where there is none, and tasks of the same loop."""
+    ended: list[BaseException | None] = []
+
+    def call(ask: Callable[[], object]) -> None:
+        try:
+            ask()
+        except UnavailableError as error:
+            ended.append(error)
+
+    def wait(there: Running) -> None:
+        nowhere = f"https://localhost:{free_ports(1)[0]}"
+        patient = Patience(attempts=1000, longest_wait_s=0.1)
+        away, here = (
+            BlockingClient(url, "operator", there.caller(), patient) for url in (nowhere, there.url)
+        )
+        events = here.events()
+        next(events)
+        threads = [
+            Thread(target=call, args=[ask], daemon=True)
+            for ask in (away.checkpoint, lambda: next(events))
+        ]
+        for each in threads:
+            each.start()
+        threads[0].join(0.3)
+        for client in (away, here):
+            client.close()
+            client.close()
+            with pytest.raises(UnavailableError, match="client is closed"):
+                client.checkpoint()
+        for each in threads:
+            each.join(5)
+            assert not each.is_alive()
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            await asyncio.to_thread(wait, there)
+            client = there.client(patience=Patience(attempts=1000, first_wait_s=0.01))
+            await client.checkpoint()
+            await client.close()
+            for ask in (client.checkpoint(), client.unready(), anext(client.events())):
+                with pytest.raises(UnavailableError, match="client is closed: make another one"):
+                    await asyncio.wait_for(ask, 5)
+            await client.close()
+
+    asyncio.run(act())
+    assert ["client is closed" in str(each) for each in ended] == [True, True]
+
+
+def test_what_a_caller_does_wrong_is_said_in_its_own_words(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path, Limits(records_at_once=4)) as there, there.client() as client:
+            wrong: dict[str, Callable[[], Awaitable[object]]] = {
+                "index is str, want int": lambda: client.receipt("1"),  # type: ignore[arg-type]
+                "record is str, want bytes: of": lambda: client.submit("a"),  # type: ignore[arg-type]
+                "record is NoneType, want bytes": lambda: client.submit(None),  # type: ignore[arg-type]
+            }
+            for reason, ask in wrong.items():
+                with pytest.raises(TypeError, match=reason):
+                    await ask()
+            with pytest.raises(MalformedError, match="request has more than 4 frames, want at"):
+                await client.submit_many(there.records(5))
+            for member in ("", "A B"):
+                with pytest.raises(MalformedError, match=f"member is '{member}', want the id of"):
+                    NodeClient(there.url, member, there.caller())
+            with pytest.raises(MalformedError, match="want https://HOST:PORT"):
+                NodeClient("https://[a", "operator", there.caller())
+            for name in (b"member/../../x", b"member/a b%2f?#", b"member/.."):
+                assert (await client.state(name)).state is None
+
+    asyncio.run(act())
+
+
+def test_event_streams_leave_connections_for_requests(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client() as client, AsyncExitStack() as held:
+            streams = [client.events() for _ in range(channel.STREAMS)]
+            for stream in streams:
+                held.push_async_callback(stream.aclose)
+                await anext(stream)
+            with pytest.raises(LimitError, match="16 event streams open, want at most that"):
+                await anext(client.events())
+            assert await client.ready()
+            await streams[0].aclose()
+            await anext(client.events())
 
     asyncio.run(act())

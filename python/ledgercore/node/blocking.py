@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError
 from threading import Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ledgercore._core import Anchor, Receipt, VerifiedRecord
+from ledgercore._core import Anchor, OwnLock, Receipt, VerifiedRecord
 from ledgercore.errors import UnavailableError
 from ledgercore.ledger.writer import Outcome
-from ledgercore.node.channel import Caller
+from ledgercore.node.channel import CLOSED, Caller
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.proofs import BrokenPromise, History, Promise, VerifiedState
 
@@ -31,6 +32,8 @@ class BlockingClient:
         self, url: str, member: str, caller: Caller, patience: Patience | None = None
     ) -> None:
         self._client = NodeClient(url, member, caller, patience)
+        self._lock = OwnLock("client")
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="ledgercore-client", daemon=True)
         self._thread.start()
@@ -41,10 +44,18 @@ class BlockingClient:
         return self._client.anchor
 
     def _run(self, call: Coroutine[Any, Any, ResultT]) -> ResultT:
-        if not self._thread.is_alive():
+        try:
+            with self._lock:  # what is given to the loop here, close() finds there
+                if self._closed:
+                    raise UnavailableError(CLOSED)
+                running = asyncio.run_coroutine_threadsafe(call, self._loop)
+        except UnavailableError:
             call.close()
-            raise UnavailableError("client is closed: make another one")
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+            raise
+        try:
+            return running.result()
+        except CancelledError:
+            raise UnavailableError(CLOSED) from None
 
     def submit(self, record: bytes) -> Receipt:
         return self._run(self._client.submit(record))
@@ -99,12 +110,29 @@ class BlockingClient:
         return self._run(self._client.unready())
 
     def close(self) -> None:
-        """Close every connection; closing again does nothing."""
-        if self._thread.is_alive():
-            self._run(self._client.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Close every connection; closing again does nothing.
+
+        Calls that other threads wait for end with ``UnavailableError``: what they submitted may be
+        ordered, or not. In a forked process it does nothing.
+        """
+        if self._lock.is_foreign:
+            return
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if closed:
+            return
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        """Let go of whoever waits, then close."""
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in under_way:
+            each.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._client.close()
 
     def __enter__(self) -> BlockingClient:
         return self

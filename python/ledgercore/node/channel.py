@@ -9,11 +9,14 @@ For one event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
+from yarl import URL
 
 from ledgercore._core import Anchor
 from ledgercore.clock import Clock, SystemClock
@@ -22,13 +25,19 @@ from ledgercore.errors import LimitError, MalformedError, UnavailableError
 from ledgercore.keys import Signer
 from ledgercore.node.tls import Context
 from ledgercore.node.warrant import sign_request
+from ledgercore.records.base import Identifier
 from ledgercore.sync.messages import BINARY, Request, Response
 from ledgercore.waiting import deadline, sleep
 
-__all__ = ["Caller", "Channel"]
+__all__ = ["CLOSED", "Caller", "Channel"]
 
 CONNECTIONS = 32
 """Connections of one channel at most."""
+
+STREAMS = 16
+"""Event streams of one channel at most: each has a connection, and requests need the others."""
+
+CLOSED = "client is closed: make another one"
 
 CONNECT_S = 5.0
 
@@ -78,9 +87,20 @@ class Channel:
             raise MalformedError(
                 f"url is {url!r:.80}, want https://HOST:PORT: nodes speak TLS alone"
             )
+        try:
+            self._url = str(URL(url)).rstrip("/")
+        except ValueError as error:
+            raise MalformedError(f"url is {url!r:.80}: {error}: want https://HOST:PORT") from None
+        try:
+            msgspec.convert(member, Identifier)
+        except msgspec.ValidationError:
+            raise MalformedError(
+                f"member is {member!r:.80}, want the id of whose node is asked, such as bank-a"
+            ) from None
         self.member = member
         self.caller = caller
-        self._url = url.rstrip("/")
+        self.closed = False
+        self._streams = 0
         self._base = urlsplit(self._url).path
         self._session: aiohttp.ClientSession | None = None
         self._made_with: tuple[Signer, Context] | None = None
@@ -89,7 +109,7 @@ class Channel:
     async def send(self, request: Request) -> Response:
         """The answer, whatever its status; ``UnavailableError`` where there is none in time."""
         headers = self._signed(request.method, request.path, request.body)
-        url, body = self._url + request.path, request.body or None
+        url, body = self._at(request.path), request.body or None
         try:
             async with (
                 deadline(request.timeout_ms / 1000),
@@ -104,15 +124,30 @@ class Channel:
         except aiohttp.ClientError as error:
             raise self._unreachable(error) from error
 
-    async def events(self, request: Request) -> AsyncIterator[str]:
+    async def events(self, request: Request) -> AsyncGenerator[str, None]:
         """The data of each event of the node's stream, until it ends.
 
-        Raises ``UnavailableError`` where it breaks off, or is silent for too long.
+        Raises ``UnavailableError`` where it breaks off, or is silent for too long, and
+        ``LimitError`` where ``STREAMS`` of them are open here.
         """
+        if self._streams >= STREAMS:
+            raise LimitError(
+                f"client has {STREAMS} event streams open, want at most that: close one, or make "
+                "another client"
+            )
+        self._streams += 1
+        try:
+            async with aclosing(self._events(request)) as events:
+                async for data in events:
+                    yield data
+        finally:
+            self._streams -= 1
+
+    async def _events(self, request: Request) -> AsyncGenerator[str, None]:
         headers = self._signed(request.method, request.path, request.body)
         silence_s = request.timeout_ms / 1000
         try:
-            async with self._opened().get(self._url + request.path, headers=headers) as answer:
+            async with self._opened().get(self._at(request.path), headers=headers) as answer:
                 if answer.status != 200:
                     raise UnavailableError(f"event stream is refused with status {answer.status}")
                 data: list[str] = []
@@ -135,7 +170,13 @@ class Channel:
         except (aiohttp.ClientError, ValueError) as error:  # a line without end is a ValueError
             raise self._unreachable(error) from error
 
+    def _at(self, path: str) -> URL:
+        """Where a path is, as it was signed: no part of it is taken for a step back."""
+        return URL(self._url + path, encoded=True)
+
     def _unreachable(self, error: Exception) -> UnavailableError:
+        if self.closed:
+            return UnavailableError(CLOSED)
         return UnavailableError(
             f"node of {self.member} at {self._url}: {type(error).__name__}: {error}: is it there, "
             "and does it take this certificate?"
@@ -155,6 +196,8 @@ class Channel:
         return {"authorization": warrant, "content-type": BINARY}
 
     def _opened(self) -> aiohttp.ClientSession:
+        if self.closed:
+            raise UnavailableError(CLOSED)
         context = self.caller.context_for(self.member)
         made_with = (self.caller.key, context)
         if self._session is not None and self._made_with != made_with:
@@ -175,7 +218,8 @@ class Channel:
         return self._session
 
     async def close(self) -> None:
-        """Close every connection; closing again does nothing."""
+        """Close every connection, and ask no more; closing again does nothing."""
+        self.closed = True
         session, self._session = self._session, None
         for task in self._retiring.values():
             task.cancel()

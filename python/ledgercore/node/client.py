@@ -21,7 +21,8 @@ For one event loop. ``ledgercore.node.blocking`` is the same for threads.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -35,6 +36,7 @@ from ledgercore._core import (
     VerifiedRecord,
     verify_consistency,
 )
+from ledgercore.arguments import typed_methods
 from ledgercore.errors import (
     ForkError,
     InvalidProof,
@@ -95,6 +97,7 @@ class Patience:
     """Without a sign of life on an event stream."""
 
 
+@typed_methods
 class NodeClient:
     """One member's view of one node."""
 
@@ -233,7 +236,7 @@ class NodeClient:
         """Blocks ``[begin, end)`` for a copy, which verifies them; fewer where they are large."""
         return decode_frames(await self._carry(ask_blocks(begin, end)), end - begin)
 
-    async def events(self) -> AsyncIterator[str]:
+    async def events(self) -> AsyncGenerator[str, None]:
         """Each new checkpoint, verified, until the node ends the stream.
 
         One may be older than what another call has seen meanwhile, and must be of one history with
@@ -241,15 +244,16 @@ class NodeClient:
         """
         last: Checkpoint | None = None
         request = ask_events(round(self._patience.silence_s * 1000))
-        async for note in self._channel.events(request):
-            now = self.anchor.verify_checkpoint(note)
-            if last is not None:
-                self._check_not_back(last, now)
-            if self._newest is not None:
-                await self._check_one_history(self._newest, now)
-            self._remember(now)
-            last = now
-            yield note
+        async with aclosing(self._channel.events(request)) as notes:
+            async for note in notes:
+                now = self.anchor.verify_checkpoint(note)
+                if last is not None:
+                    self._check_not_back(last, now)
+                if self._newest is not None:
+                    await self._check_one_history(self._newest, now)
+                self._remember(now)
+                last = now
+                yield note
 
     async def _check_grown(self, before: Checkpoint | None, now: Checkpoint) -> None:
         """Hold a checkpoint to the one before: one history, which does not go back."""
@@ -293,6 +297,8 @@ class NodeClient:
         try:
             await self._carry_once(ask_ready())
         except UnavailableError as error:
+            if self._channel.closed:
+                raise
             return str(error)
         return None
 
@@ -310,7 +316,7 @@ class NodeClient:
             try:
                 return await self._carry_once(request)
             except UnavailableError:
-                if attempt == patience.attempts:
+                if attempt == patience.attempts or self._channel.closed:
                     raise
             # Full jitter: those who failed together do not come back together.
             drawn = self._channel.caller.entropy.bytes(_JITTER_BYTES)
@@ -330,7 +336,7 @@ class NodeClient:
         return answer.body
 
     async def close(self) -> None:
-        """Close every connection; closing again does nothing."""
+        """Close every connection; what is called from then on is refused, but for this."""
         await self._channel.close()
 
     async def __aenter__(self) -> NodeClient:

@@ -136,7 +136,7 @@ async def submit(request: Request) -> Response:
     node = _node(request)
     body, limit = await request.body(), node.limits.records_at_once
     try:
-        records = decode_frames(body, limit)
+        records = decode_frames(body, limit, "request")
     except LimitError as error:
         raise TooLargeError(str(error)) from None
     if not records:
@@ -149,7 +149,7 @@ async def submit(request: Request) -> Response:
 
 async def promise(request: Request) -> Response:
     node = _node(request)
-    frames = decode_frames(await request.body(), node.limits.records_at_once)
+    frames = decode_frames(await request.body(), node.limits.records_at_once, "request")
     if len(frames) != 1:
         raise MalformedError(f"body has {len(frames)} records, want one")
     made = await node.promising.promise(frames[0])

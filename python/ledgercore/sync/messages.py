@@ -181,17 +181,17 @@ def encode_answers(items: Iterable[bytes]) -> list[bytes]:
     return [*answers, bytes(answer)] if answer else answers
 
 
-def decode_frames(body: bytes, most: int) -> list[bytes]:
-    """The items of an answer in frames, or ``MalformedError``."""
+def decode_frames(body: bytes, most: int, what: str = "answer") -> list[bytes]:
+    """The items of what is in frames, such as an answer, or ``MalformedError``."""
     items: list[bytes] = []
     at = 0
     while at < len(body):
         begin = at + _LENGTH_BYTES
         at = begin + int.from_bytes(body[at:begin], "big")
         if at > len(body) or begin > len(body):
-            raise MalformedError(f"frame {len(items)} ends after the answer")
+            raise MalformedError(f"frame {len(items)} ends after the {what}")
         if len(items) == most:
-            raise LimitError(f"answer has more than {most} frames")
+            raise LimitError(f"{what} has more than {most} frames, want at most that")
         items.append(body[begin:at])
     return items
 
