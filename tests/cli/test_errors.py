@@ -198,6 +198,20 @@ def test_damage_names_its_remedy(case: Path) -> None:
         assert not re.search(r"\('|',\)|\\\\n|CREATE TABLE|b'", said), said
 
 
+def test_an_older_backup_in_a_ledgers_place_names_who_has_the_newer_blocks(case: Path) -> None:
+    run_well("backup", "a.ledger", "older", directory=case)
+    run_well("append", "a.ledger", "--lines", "record", directory=case)
+    (case / "older").replace(case / "a.ledger")
+
+    person, machine = (run("show", "a.ledger", *more, directory=case) for more in ((), ("--json",)))
+
+    (error,) = objects(machine.stderr)
+    assert (person.returncode, error["error"]) == (1, "RollbackError")
+    assert b"its newest blocks are lost: restore a newer backup, or on a node run" in person.stderr
+    assert "ledgercore node repair" in error["remedy"]
+    assert person.stderr.count(b"node repair") == 1
+
+
 @pytest.mark.parametrize("place", ["missing", "record"])
 def test_what_is_no_ledger_is_said_before_its_key_is_missed(case: Path, place: str) -> None:
     for given in (("append", place, "--lines", "record"), ("renew", "a.ledger", place)):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from ledgercore import (
+    CorruptError,
     ForkError,
     Ledger,
     LedgerError,
+    Replica,
     RollbackError,
     SigningKey,
     StoreError,
@@ -20,7 +22,7 @@ from ledgercore import (
     testing,
 )
 from ledgercore.clock import ManualClock
-from ledgercore.sync import Request, Response, Source, rebuild_copy
+from ledgercore.sync import Request, Response, Source, begin_copy, rebuild_copy
 from tests.faults.row import reliability_row
 
 SEED = 20261128
@@ -199,3 +201,51 @@ def test_a_peer_that_is_behind_or_forked_does_not_take_the_tail_away(
         with pytest.raises((ForkError, RollbackError)):
             rebuild_copy(tmp_path / "a.ledger", anchor, ["honest"], Peers(fork).carry)
         assert not (tmp_path / "a.ledger").exists()
+
+
+@pytest.mark.parametrize("ledger_too", [False, True])
+def test_a_head_file_that_holds_no_checkpoint_is_set_aside_with_the_rest(
+    ledger: Ledger, tmp_path: Path, ledger_too: bool
+) -> None:
+    peers, path = Peers(ledger), tmp_path / "b.ledger"
+    ledger.backup(path)
+    head, nothing = Path(f"{path}.head"), bytes(range(100))
+    head.write_bytes(nothing)
+    if ledger_too:
+        path.write_bytes(b"")
+    with pytest.raises(CorruptError) as refused:
+        Replica.open(path, ledger.trust_anchor)
+    assert "ledgercore node repair" in refused.value.__notes__[0]
+
+    rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+
+    with Replica.open(path, ledger.trust_anchor) as copy:
+        assert copy.checkpoint == ledger.checkpoint
+    assert Path(f"{path}.damaged.head").read_bytes() == nothing
+    assert head.read_bytes().startswith(ledger.checkpoint.encode())
+
+
+def test_what_stands_in_the_way_of_a_copy_names_what_mends_it(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    peers, path, anchor = Peers(ledger), tmp_path / "b.ledger", ledger.trust_anchor
+    shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
+    with pytest.raises(
+        StoreError, match=r"b\.ledger does not: it was lost; ledgercore node repair"
+    ):
+        begin_copy(path, anchor, PEERS, peers.carry)
+    path.write_bytes(b"")
+    with pytest.raises(CorruptError, match="begins as no ledger"):
+        Replica.open(path, anchor)
+    path.unlink()
+    ledger.backup(tmp_path / "old.ledger")
+    ledger.append(b"newer than the backup")
+    shutil.copy(tmp_path / "old.ledger", path)
+    shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
+    with pytest.raises(RollbackError, match="or on a node run ledgercore node repair") as behind:
+        Replica.open(path, anchor)
+    assert "where nobody has them remove the .head file" in behind.value.__notes__[0]
+
+    assert rebuild_copy(path, anchor, PEERS, peers.carry).height == ledger.height
+    with Replica.open(path, anchor) as copy:
+        assert copy.checkpoint == ledger.checkpoint

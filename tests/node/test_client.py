@@ -20,8 +20,8 @@ from ledgercore import (
     UntrustedError,
 )
 from ledgercore.demo.processes import free_ports
-from ledgercore.node.blocking import BlockingClient
 from ledgercore.node import channel
+from ledgercore.node.blocking import BlockingClient
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node

@@ -42,7 +42,14 @@ from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, Snapshot, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.rules import Position, View
-from ledgercore.store import Address, Store, files_beside, open_store, parse_address
+from ledgercore.store import (
+    Address,
+    Store,
+    check_there,
+    files_beside,
+    open_store,
+    parse_address,
+)
 
 __all__ = ["Replica"]
 
@@ -127,7 +134,12 @@ class Replica:
         files = files_beside(address)
         for suffix in ("", "-wal", "-shm", ".head"):
             if exists(f"{files}{suffix}"):
-                raise StoreError(f"{files}{suffix} exists already: choose another name")
+                if address.server or exists(files):
+                    raise StoreError(f"{files}{suffix} exists already: choose another name")
+                raise StoreError(
+                    f"{files}{suffix} exists already, and {files} does not: it was lost; "
+                    "ledgercore node repair makes it anew from peers"
+                )
         lock = WriterLock(f"{files}.lock")
         try:
             create(address)
@@ -148,6 +160,7 @@ class Replica:
         files = files_beside(address)
         if not address.server and not exists(files):
             raise StoreError(f"{files} does not exist: make a copy with Replica.create")
+        check_there(address)
         held: list[WriterLock | HeadFile | Store] = []
         try:
             lock = WriterLock(f"{files}.lock")

@@ -14,6 +14,11 @@ from ledgercore.ledger.reader import Reader
 
 __all__ = ["check_continues", "check_watermark"]
 
+_LOST = (
+    "restore a newer backup, or on a node run ledgercore node repair, which takes them from its "
+    "peers; where nobody has them remove the .head file, which gives them up: docs/cli.md, Restore"
+)
+
 
 def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
     """Refuse a ledger that is behind its head file; the slot of the newest note, or -1.
@@ -32,16 +37,15 @@ def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
     if newest is None and slots:
         # The file is made with a note, and slots are written in turn: a torn one leaves the other.
         raise CorruptError(
-            "head file holds no checkpoint of this ledger: restore the ledger from a backup, or "
-            "remove the .head file if you know the newest block"
+            "head file holds no checkpoint of this ledger: remove the .head file if you know that "
+            "the newest block is there, which a checkpoint kept elsewhere shows"
         )
     if newest is not None:
-        check_continues(
-            reader,
-            newest,
-            "its newest blocks are lost; restore them from a backup, or remove the .head file to "
-            "give them up",
-        )
+        try:
+            check_continues(reader, newest, f"its newest blocks are lost: {_LOST}")
+        except RollbackError as error:
+            error.add_note(_LOST)
+            raise
     return newest_slot
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ledgercore._core import Checkpoint
+from ledgercore.disk import exists
 from ledgercore.errors import LedgerError, StoreError, UnavailableError
 from ledgercore.ledger import Replica
 from ledgercore.node.answers import refusal_in
@@ -94,12 +95,13 @@ async def repair_copy(settings: Settings, caller: Caller) -> dict[str, Any]:
     finally:
         for channel in channels:
             await channel.close()
+    damaged = f"{settings.ledger}.damaged"
     return {
         "ledger": settings.ledger,
         "height": done.height,
         "fetched": len(done.fetched),
         "first_fetched": done.fetched[:SHOWN],
-        "damaged": f"{settings.ledger}.damaged",
+        "damaged": damaged if exists(damaged) else None,
     }
 
 

@@ -2,8 +2,9 @@
 
 A new copy is made beside the old one, every block of it verified as it is taken; so it does not
 matter what was damaged: records, tiles, indexes, states or the pages of the file. Then it takes the
-old one's place, which is kept as ``<copy>.damaged``. A crash leaves the old copy as it was, or, at
-the very end, the new one under its own name: call it again, and it goes on. Close the ledger first.
+old one's place, which is kept as ``<copy>.damaged``, and so is a head file that holds no checkpoint
+of the network. A crash leaves the old copy as it was, or, at the very end, the new one under its
+own name: call it again, and it goes on. Close the ledger first.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from ledgercore.sync.messages import (
 __all__ = ["Rebuilt", "rebuild_copy"]
 
 _FILES = ("", "-wal", "-shm")
+_HEAD = ".head"
 
 
 @dataclass
@@ -75,8 +77,8 @@ def rebuild_copy(
     made, done = file.with_name(file.name + ".rebuilt"), Rebuilt()
     lock = WriterLock(f"{file}.lock")
     try:
-        for suffix in _FILES:
-            if exists(f"{file}.damaged{suffix}") and exists(file):
+        for suffix in (*_FILES, _HEAD):
+            if exists(f"{file}.damaged{suffix}") and exists(f"{file}{suffix}"):
                 raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
         with (
             _Salvage(file, anchor) as old,
@@ -85,8 +87,9 @@ def rebuild_copy(
             _take_all(copy, old, peers, transport, done)
             _hold_to_peers(copy, peers, transport, file)
             done.height = copy.height
+            aside = _FILES if old.has_head else (*_FILES, _HEAD)
         _hold_to_head(made, anchor, file)
-        for suffix in _FILES:
+        for suffix in aside:
             if exists(f"{file}{suffix}"):
                 rename(f"{file}{suffix}", f"{file}.damaged{suffix}")
         # A crash here leaves the new copy under its own name, and nothing in its place.
@@ -109,9 +112,11 @@ class _Salvage:
     def __init__(self, file: Path, anchor: Anchor) -> None:
         self._store: SqliteStore | None = None
         self.height = -1
+        self.has_head = False
         for note in HeadFile.load(f"{file}.head"):
             with suppress(LedgerError):
                 self.height = max(self.height, anchor.verify_operator(note).height)
+                self.has_head = True
         with suppress(LedgerError):
             if exists(file):
                 self._store = SqliteStore(file)
