@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ledgercore import LedgerError, MalformedError
 from ledgercore.cli.node import command as node_command
-from ledgercore.node.founding import make_node, parse_members
+from ledgercore.node.founding import make_node, make_witness, parse_members
 from ledgercore.node.settings import load_settings, parse_settings
 from ledgercore.rules import GOVERNANCE_ROLE, ROLES, engine
 from ledgercore.rules.state import PROCESSOR_ROLE
@@ -108,3 +108,54 @@ def test_a_member_that_is_listed_wrongly_is_refused() -> None:
 
     with pytest.raises(MalformedError, match="signing_key"):
         parse_members(table)
+
+
+@pytest.mark.parametrize("role", ["foo", "operator"])
+def test_a_role_that_no_rule_asks_for_is_refused_in_the_members_file(
+    tmp_path: Path, role: str
+) -> None:
+    """A genesis would keep it for ever."""
+    table = make_node(tmp_path, "bank", ("consumer",), "127.0.0.1:7443").table
+
+    assert parse_members(table)[0].roles == ("consumer",)
+    with pytest.raises(MalformedError, match=f"bank has a role that is '{role}', want one of pro"):
+        parse_members(table.replace("consumer", role))
+
+
+def test_init_that_fails_can_be_done_again_and_says_why(tmp_path: Path) -> None:
+    def init(*more: str) -> str:
+        command = ["init", str(tmp_path / "tax"), "--member", "tax", *more]
+        done = CliRunner().invoke(node_command, command)
+        return str(done.exception or "done")
+
+    own = make_node(tmp_path / "own", "tax", (), "127.0.0.1:7443").table
+    bank = make_node(tmp_path / "bank", "bank", (), "127.0.0.1:7443").table
+    members = {"own": own, "twice": bank + bank, "key": bank + bank.replace("bank", "b"), "": bank}
+    for name, text in members.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    listed = ("--origin", "tax.example/e", "--members")
+
+    said = [init(*listed, str(tmp_path / f"{name}.toml")) for name in ("own", "twice", "key")]
+    said.append(init("--origin", "a b"))
+    said.append(init("--origin", "tax.example/e", "--suite", "md5"))
+
+    assert said[0].startswith("members: tax is there twice, want each member once; the operator's")
+    assert said[1].startswith("members: bank is there twice")
+    assert said[2] == "members: bank and b have one signing key, want each its own"
+    assert "origin" in said[3] and "suite" in said[4]
+    assert not [*(tmp_path / "tax").iterdir()]
+    (tmp_path / "tax" / "node.toml").write_text("mine")
+    assert "node.toml exists already" in init()
+    assert [path.name for path in (tmp_path / "tax").iterdir()] == ["node.toml"]
+    (tmp_path / "tax" / "node.toml").unlink()
+    assert init(*listed, str(tmp_path / ".toml")) == "done"
+
+
+def test_a_witness_that_cannot_be_made_leaves_no_key(tmp_path: Path) -> None:
+    witness = '[witness]\nname = "a/w"\nkey = "w.key"\nstore = "w.store"\n[limits]'
+    settings = parse_settings(TEXT.replace("[limits]", witness), tmp_path)
+    (tmp_path / "w.store").write_text("in the way")
+
+    with pytest.raises(LedgerError, match="exists already"):
+        make_witness(settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.store"]

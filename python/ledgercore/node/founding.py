@@ -17,6 +17,8 @@ how many of them must cosign.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -26,9 +28,9 @@ from msgspec import Meta, Struct
 
 from ledgercore._core import SigningKey
 from ledgercore.anchor import format_anchor
-from ledgercore.disk import make_directory, read_bytes, write_new
+from ledgercore.disk import exists, make_directory, read_bytes, remove, write_new
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import MalformedError
+from ledgercore.errors import LedgerError, MalformedError
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.keyfile import load_key, store_key, store_vault_key
 from ledgercore.ledger import Ledger
@@ -87,7 +89,13 @@ class Made:
     member: str
     settings: Path
     key: Path
+    sealing: Path
     table: str
+
+    def discard(self) -> None:
+        """Remove the keys and settings, which nothing uses yet, so that they can be made anew."""
+        for path in (self.settings, self.key, self.sealing):
+            remove(path)
 
 
 def make_node(
@@ -103,44 +111,56 @@ def make_node(
     """Make a member's two keys and its settings in a directory.
 
     ``follows`` is the member whose node orders, and its address; the operator's follows nobody.
+    Where this fails nothing that it made is left but the directory.
     """
     entropy = entropy or SystemEntropy()
-    for role in roles:
-        if role not in ROLES:
-            raise MalformedError(f"role is {role!r}, want one of {', '.join(ROLES)}")
+    _check_roles(roles, "role")
     text = _settings(member, listen, follows)
     parse_settings(text, directory)  # refuses a wrong member or address before anything is made
     make_directory(directory)
     seed, sealing = entropy.bytes(32), entropy.bytes(32)
-    key = directory / f"{member}.key"
-    store_key(key, seed, passphrase, entropy=entropy)
-    store_vault_key(directory / f"{member}.sealing.key", sealing, passphrase, entropy=entropy)
+    key, sealed = directory / f"{member}.key", directory / f"{member}.sealing.key"
     settings = directory / "node.toml"
-    write_new(settings, text.encode())
+    with _all_or_none() as written:
+        store_key(key, seed, passphrase, entropy=entropy)
+        written.append(key)
+        store_vault_key(sealed, sealing, passphrase, entropy=entropy)
+        written.append(sealed)
+        write_new(settings, text.encode())
     public = SigningKey(seed).public_key.hex()
     table = (
         f'[[member]]\nmember = "{member}"\nname = "{member}"\nroles = {list(roles)}\n'
         f'signing_key = "{public}"\nsealing_key = "{public_delivery_key(sealing).hex()}"\n'
     ).replace("'", '"')
-    return Made(directory, member, settings, key, table)
+    return Made(directory, member, settings, key, sealed, table)
 
 
 def found_network(
     made: Made, origin: str, suite: str, others: Listed, passphrase: bytes | None
 ) -> dict[str, str]:
-    """Make the operator's ledger and anchor, with the other members and the operator's own."""
-    own = _parse(made.table)
+    """Make the operator's ledger and anchor, with the other members and the operator's own.
+
+    Where no ledger is made the node's keys and settings go as well.
+    """
     path, anchor = made.directory / f"{made.member}.ledger", made.directory / "anchor.toml"
-    key = load_key(made.key, passphrase)
-    with Ledger.create(
-        path,
-        origin=origin,
-        suite=suite,
-        members=_members(own) + _members(others),
-        witnesses=[Witness(each.name, bytes.fromhex(each.key)) for each in others.witness],
-        quorum=others.quorum,
-        key=key,
-    ) as ledger:
+    try:
+        members = _members(_parse(made.table)) + _members(others)
+        _check_once(members)
+        made_ledger = Ledger.create(
+            path,
+            origin=origin,
+            suite=suite,
+            members=members,
+            witnesses=[Witness(each.name, bytes.fromhex(each.key)) for each in others.witness],
+            quorum=others.quorum,
+            key=load_key(made.key, passphrase),
+        )
+    except LedgerError:
+        # A ledger that has its name already, and failed of a flush after that, needs its key.
+        if not exists(path):
+            made.discard()
+        raise
+    with made_ledger as ledger:
         write_new(anchor, format_anchor(ledger.trust_anchor).encode())
         return {"ledger": str(path), "anchor": str(anchor), "network": ledger.network.hex()}
 
@@ -171,8 +191,10 @@ def make_witness(
     if role is None:
         raise MalformedError("settings: witness is missing, want a table [witness]")
     seed = entropy.bytes(32)
-    store_key(role.key, seed, passphrase, entropy=entropy)
-    WitnessStore.create(role.store).close()
+    with _all_or_none() as written:
+        store_key(role.key, seed, passphrase, entropy=entropy)
+        written.append(Path(role.key))
+        WitnessStore.create(role.store).close()
     key = SigningKey(seed).public_key.hex()
     table = f'[[witness]]\nname = "{role.name}"\nkey = "{key}"\n'
     return {"name": role.name, "key": key, "store": role.store, "table": table}
@@ -187,7 +209,43 @@ def _parse(text: str) -> Listed:
         raise MalformedError(
             f"members: quorum is {found.quorum}, want at most {len(found.witness)} witnesses"
         )
+    for each in found.member:
+        _check_roles(each.roles, f"members: {each.member} has a role that")
     return found
+
+
+def _check_roles(roles: tuple[str, ...], what: str) -> None:
+    """Refuse a role that no rule asks for: who is a member keeps it, and a genesis stays."""
+    for role in roles:
+        if role not in ROLES:
+            raise MalformedError(f"{what} is {role!r}, want one of {', '.join(ROLES)}")
+
+
+def _check_once(members: tuple[Member, ...]) -> None:
+    """Refuse what the rules would, with the remedy of whoever writes the file."""
+    keys: dict[bytes, str] = {}
+    for at, each in enumerate(members):
+        if each.member in (other.member for other in members[:at]):
+            raise MalformedError(
+                f"members: {each.member} is there twice, want each member once; the operator's own "
+                "table is not for the file: it is added"
+            )
+        if (other := keys.setdefault(each.signing_key, each.member)) != each.member:
+            raise MalformedError(
+                f"members: {other} and {each.member} have one signing key, want each its own"
+            )
+
+
+@contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Remove the files that were noted as written where a later one could not be."""
+    written: list[Path] = []
+    try:
+        yield written
+    except LedgerError:
+        for each in written:
+            remove(each)
+        raise
 
 
 def _members(found: Listed) -> tuple[Member, ...]:
