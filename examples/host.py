@@ -3,37 +3,77 @@
     uvicorn --factory examples.host:service --ssl-certfile ... --ssl-ca-certs ... --ssl-cert-reqs 2
 
 The service starts the node and stops it. Members ask it at /ledger/v1/...; what is behind the other
-paths is the service's own. Its own code appends to the same ledger without a request.
+paths is the service's own. Its own code appends to the same ledger without a request, under the
+operator's key: so it says itself who may have that done, and bounds what they send. A certificate
+of the members' authority is not enough for that, nor a warrant that it does not look at.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from ledgercore import Ledger
+from ledgercore import Ledger, LedgerError, MalformedError, UntrustedError
 from ledgercore.node import Node, make_app, make_log
+from ledgercore.node.answers import SlowError, TooLargeError, error_answer
 
 __all__ = ["make_service", "service"]
 
 
+DOCUMENT_BYTES = 64 * 1024
+DOCUMENT_S = 20.0
+TOKEN_BYTES = 16
+
+
 async def book(request: Request) -> JSONResponse:
-    """The service's own business: whatever comes in is recorded under the operator's key."""
+    """The service's own business: a document's hash is recorded under the operator's key."""
     node: Node = request.app.state.node
-    receipt = await node.ask(partial(node.ledger.append, await request.body()))
+    given = request.headers.get("authorization", "")
+    if not compare_digest(given.encode(), b"Bearer " + request.app.state.token):
+        raise UntrustedError("request has no token of the service's, want its own clients' alone")
+    receipt = await node.ask(partial(node.ledger.append, await _hash(request)))
     await node.announce()
     return JSONResponse({"index": receipt.index})
 
 
-def make_service(node: Node) -> Starlette:
-    """The service around a node."""
+async def _hash(request: Request) -> bytes:
+    """The SHA-256 of a body, of which no more is read than the limit and a piece."""
+    digest, size = sha256(), 0
+    try:
+        async with asyncio.timeout(DOCUMENT_S):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > DOCUMENT_BYTES:
+                    raise TooLargeError(f"document has more than {DOCUMENT_BYTES} bytes")
+                digest.update(piece)
+    except TimeoutError:
+        raise SlowError(f"document took more than {DOCUMENT_S} s, want less") from None
+    return digest.digest()
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """What the service or the ledger refuses, as the node says it of its own routes."""
+    assert isinstance(error, LedgerError)
+    return error_answer(error, 401 if isinstance(error, UntrustedError) else None)
+
+
+def make_service(node: Node, token: bytes) -> Starlette:
+    """The service around a node; ``token`` is what its own clients show."""
+    if len(token) < TOKEN_BYTES:
+        raise MalformedError(
+            f"token has {len(token)} bytes, want {TOKEN_BYTES} random ones or more"
+        )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -44,12 +84,13 @@ def make_service(node: Node) -> Starlette:
             await node.stop()
 
     routes = [Route("/book", book, methods=["POST"]), Mount("/ledger", app=make_app(node))]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    app.state.node = node
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={LedgerError: refused})
+    app.state.node, app.state.token = node, token
     return app
 
 
 def service() -> Starlette:
-    """The service over the ledger in this directory."""
+    """The service over the ledger in this directory, with the token in ``service.token``."""
     ledger = Ledger.open("service.ledger")
-    return make_service(Node("operator", ledger, make_log(sys.stderr, member="operator")))
+    node = Node("operator", ledger, make_log(sys.stderr, member="operator"))
+    return make_service(node, Path("service.token").read_bytes().strip())

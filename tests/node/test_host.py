@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sys
+from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +25,15 @@ sys.path.insert(0, str(REPOSITORY / "examples"))
 
 import host
 
+TOKEN = b"a token of the service's own"
+
+
+async def endless(size: int) -> AsyncIterator[bytes]:
+    """A body that is said to have any length, in pieces."""
+    for _ in range(-(-size // 65_536)):
+        yield bytes(min(size, 65_536))
+        size -= 65_536
+
 
 def test_a_node_mounted_in_a_service_answers_members_beside_it(tmp_path: Path) -> None:
     async def act() -> None:
@@ -35,7 +47,7 @@ def test_a_node_mounted_in_a_service_answers_members_beside_it(tmp_path: Path) -
         authority, (port,) = Authority(tmp_path), free_ports(1)
         tls = authority.issue("service")
         config = uvicorn.Config(
-            host.make_service(node),
+            host.make_service(node, TOKEN),
             port=port,
             ssl_certfile=tls.certificate,
             ssl_keyfile=tls.key,
@@ -54,16 +66,30 @@ def test_a_node_mounted_in_a_service_answers_members_beside_it(tmp_path: Path) -
             seen = client.events()
             await anext(seen)
             receipt = await client.submit(testing.signed_records(ledger, signers=2, count=2)[1])
-            async with (
-                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
-                session.post(f"https://localhost:{port}/book", data=b"booked") as response,
-            ):
-                booked = await response.json()
+
+            async def book(document: bytes | AsyncIterator[bytes], token: bytes) -> tuple[int, str]:
+                headers = {"authorization": f"Bearer {token.decode()}"}
+                async with (
+                    aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+                    session.post(
+                        f"https://localhost:{port}/book", data=document, headers=headers
+                    ) as response,
+                ):
+                    return response.status, await response.text()
+
+            # A certificate of the members' authority has nobody sign as the operator.
+            assert (await book(b"booked", b"guessed"))[0] == 401
+            for size in (host.DOCUMENT_BYTES + 1, 64 * 1024 * 1024):
+                large = await book(endless(size), TOKEN)
+                assert large[0] == 413 and "TooLargeError" in large[1]
+            status, text = await book(b"booked", TOKEN)
+            booked = json.loads(text)
+            assert status == 200
             notes = [await anext(seen), await anext(seen)]
 
             assert (receipt.index, booked) == (1, {"index": 2})
             assert [Checkpoint.parse(note).size for note in notes] == [2, 3]
-            assert (await client.receipt(2))[1].body == b"booked"
+            assert (await client.receipt(2))[1].body == sha256(b"booked").digest()
             # What was signed for the path without the prefix is another request.
             bare = NodeClient(url.removesuffix("/ledger"), "operator", caller, Patience(attempts=1))
             async with bare:
