@@ -57,14 +57,24 @@ def test_the_recipe_works_as_it_is_written(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl here: apt-get install openssl")
     found = steps(DOCUMENT)
-    assert [language for language, _ in found] == ["sh", "sh", "sh", "python", "sh", "sh"]
+    assert [language for language, _ in found] == [
+        *["sh"] * 3,
+        *["python"] * 2,
+        *["sh"] * 3,
+    ]
     *before, verify, stop = found
+    other = subprocess.Popen(["sleep", "600"])  # whose number a node of an earlier run had
+    (tmp_path / "nodes").write_text(f"{other.pid}\n")
+    started: list[int] = []
     try:
         for step in before:
             done = run(*step, tmp_path)
+            started = nodes(tmp_path)
             logs = [log.read_text() for log in tmp_path.glob("*/node.log")]
             assert done.returncode == 0, "\n".join([step[1], done.stdout, done.stderr, *logs])
 
+        assert "SUSPENDED" in done.stdout  # of who governance had suspended
+        assert '"event": "reloaded"' in (tmp_path / "bank" / "node.log").read_text()
         assert "verified" in run(*verify, tmp_path).stdout
         independent = [
             *(sys.executable, REPOSITORY / "verifier" / "ledgercore_verify.py"),
@@ -76,12 +86,15 @@ def test_the_recipe_works_as_it_is_written(tmp_path: Path) -> None:
 
         assert run(*stop, tmp_path).returncode == 0
         until = time.monotonic() + 30
-        while any(map(runs, nodes(tmp_path))):
+        while any(map(runs, started)):
             assert time.monotonic() < until
             time.sleep(0.05)
+        assert len(started) == len(MEMBERS) and other.poll() is None
     finally:
-        for process in nodes(tmp_path) if (tmp_path / "nodes").exists() else ():
+        for process in started:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        other.kill()
+        other.wait()
     for member in MEMBERS:
         assert '"event": "stopped"' in (tmp_path / member / "node.log").read_text()
