@@ -94,6 +94,11 @@ def test_a_schema_is_a_plain_name() -> None:
         parse_address("postgresql:///x?schema=a%22%3B+DROP")
 
 
+def test_a_schema_that_the_server_keeps_for_itself_is_refused_as_one() -> None:
+    with pytest.raises(MalformedError, match="'pg_x', want one that does not begin with pg_: Post"):
+        parse_address("postgresql:///x?directory=/tmp&schema=pg_x")
+
+
 def test_a_writer_needs_a_directory(server: Server) -> None:
     with pytest.raises(StoreError, match=r"add \?directory="):
         Ledger.create(server.server_url(), origin=ORIGIN)

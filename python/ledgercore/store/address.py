@@ -23,6 +23,7 @@ __all__ = ["Address", "parse_address", "shown"]
 
 _SCHEMES = ("postgresql://", "postgres://")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_RESERVED = "pg_"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 _STRAY = re.compile(r"://[^/?@]*(/[^?]*@|\?[^=]*@)")
@@ -74,6 +75,11 @@ def parse_address(place: str | Path) -> Address:
     if not _SCHEMA.fullmatch(schema):
         raise MalformedError(
             f"schema is {schema!r}, want lower-case letters, digits and underscores, at most 63"
+        )
+    if schema.startswith(_RESERVED):
+        raise MalformedError(
+            f"schema is {schema!r}, want one that does not begin with {_RESERVED}: "
+            "PostgreSQL keeps such names for itself"
         )
     theirs = [(name, value) for name, value in parameters if name not in ours]
     server = f"{base}?{urlencode(theirs, quote_via=quote)}" if theirs else base
