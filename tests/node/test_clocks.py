@@ -11,6 +11,7 @@ import pytest
 from ledgercore.clock import SystemClock
 from ledgercore.errors import UntrustedError
 from ledgercore.node.client import NodeClient
+from ledgercore.node.warrant import Replays, Warrant
 from tests.faults.row import reliability_row
 from tests.node.running import IMPATIENT, following, running
 
@@ -57,6 +58,42 @@ def test_a_members_wrong_clock_is_refused_and_its_node_goes_on_when_it_is_right(
 
     with reliability_row(17, "wrong clocks of nodes", seed=seed, want=len(OFFSETS_MS)) as row:
         asyncio.run(act())
+
+
+@pytest.mark.parametrize("offset_ms", OFFSETS_MS)
+def test_nodes_that_began_with_a_wrong_clock_answer_as_soon_as_it_is_right(
+    tmp_path: Path, offset_ms: int
+) -> None:
+    clock = WrongClock()
+    clock.offset_ms = offset_ms
+
+    async def act() -> None:
+        async with running(tmp_path, clock=clock) as there:
+            caller = replace(there.caller(1), clock=clock)
+            async with following(there, caller, tmp_path) as node:
+                clock.offset_ms = 0
+                for each in (there, node):
+                    async with each.client(0) as client, asyncio.timeout(5):
+                        await client.checkpoint()
+
+    asyncio.run(act())
+
+
+def test_what_was_signed_before_a_node_began_is_refused_whatever_its_clock_showed() -> None:
+    """A restart has forgotten which warrants were taken."""
+    clock, now_ms = WrongClock(), SystemClock().now_ms()
+    clock.offset_ms = HOUR_MS
+    replays = Replays(clock, 30, 100)
+    clock.offset_ms = 0
+
+    with pytest.raises(UntrustedError, match="set the clock, or sign it anew"):
+        replays.take(warrant_of(now_ms - 1_000))
+    replays.take(warrant_of(SystemClock().now_ms()))
+
+
+def warrant_of(time_ms: int) -> Warrant:
+    empty = bytes(32)
+    return Warrant(1, bytes(16), "tax", empty, empty, "GET", "/", empty, time_ms, bytes(16))
 
 
 def test_an_operators_wrong_clock_takes_nothing_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import base64
 import binascii
 import hashlib
 from collections import deque
+from math import ceil
 from typing import Annotated, Literal
 
 import msgspec
@@ -156,25 +157,29 @@ class Replays:
     """Take each warrant once, and only near its time.
 
     Nonces are remembered for as long as their times are valid, and not across a restart: so what
-    was signed before this was made is refused too, and its sender signs anew.
+    was signed before this was made is refused too, and its sender signs anew. How long ago either
+    was is measured, and not told by a clock that may be set meanwhile: one that was ahead must not
+    refuse everybody once it is right. What was taken longer ago than nonces are remembered may then
+    be in time once more, and is worth nothing without its member's certificate.
     """
 
     def __init__(self, clock: Clock, skew_s: float, limit: int) -> None:
         self._clock = clock
+        self._skew_s = skew_s
         self._skew_ms = int(skew_s * 1000)
         self._limit = limit
-        self._since_ms = clock.now_ms()
+        self._made_s = clock.elapsed_s()
         self._seen: set[tuple[bytes, bytes]] = set()
-        self._order: deque[tuple[int, bytes, bytes]] = deque()
+        self._order: deque[tuple[float, bytes, bytes]] = deque()
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def take(self, warrant: Warrant) -> None:
         """Raise ``UntrustedError`` where it is too old, too new, or was taken before."""
-        now_ms = self._clock.now_ms()
-        self._forget(now_ms)
-        earliest = max(now_ms - self._skew_ms, self._since_ms)
+        now_ms, elapsed_s = self._clock.now_ms(), self._clock.elapsed_s()
+        self._forget(elapsed_s)
+        earliest = now_ms - min(self._skew_ms, ceil(1000 * (elapsed_s - self._made_s)))
         if not earliest <= warrant.time_ms <= now_ms + self._skew_ms:
             raise UntrustedError(
                 f"warrant's time is {warrant.time_ms}, want {earliest} to "
@@ -189,9 +194,9 @@ class Replays:
             raise UntrustedError("warrant was used before: sign each request anew")
         self._seen.add(name)
         # No time in it is valid for longer than from one end of the window to the other.
-        self._order.append((now_ms + 2 * self._skew_ms, *name))
+        self._order.append((elapsed_s + 2 * self._skew_s, *name))
 
-    def _forget(self, now_ms: int) -> None:
-        while self._order and self._order[0][0] < now_ms:
+    def _forget(self, elapsed_s: float) -> None:
+        while self._order and self._order[0][0] < elapsed_s:
             _, key, nonce = self._order.popleft()
             self._seen.discard((key, nonce))
