@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledgercore.clock import SystemClock
-from ledgercore.errors import UntrustedError
+from ledgercore.errors import UnavailableError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.warrant import Replays, Warrant
 from tests.faults.row import reliability_row
@@ -94,6 +94,25 @@ def test_what_was_signed_before_a_node_began_is_refused_whatever_its_clock_showe
 def warrant_of(time_ms: int) -> Warrant:
     empty = bytes(32)
     return Warrant(1, bytes(16), "tax", empty, empty, "GET", "/", empty, time_ms, bytes(16))
+
+
+def test_a_nodes_own_time_that_the_operator_refuses_is_not_its_callers_fault(
+    tmp_path: Path,
+) -> None:
+    """Its caller's request is sound, and another member's node would take it."""
+    clock = WrongClock()
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            caller = replace(there.caller(1), clock=clock)
+            async with following(there, caller, tmp_path) as node, asyncio.timeout(9):
+                (record,) = there.records(1)
+                async with NodeClient(node.url, "member-1", caller, IMPATIENT) as client:
+                    clock.offset_ms = HOUR_MS
+                    with pytest.raises(UnavailableError, match="for this one: warrant's time"):
+                        await client.submit(record)
+
+    asyncio.run(act())
 
 
 def test_an_operators_wrong_clock_takes_nothing_back(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -30,8 +30,10 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     MalformedError,
+    RefusedError,
     StoreError,
     UnavailableError,
+    UntrustedError,
 )
 from ledgercore.ledger import Replica
 from ledgercore.node.answers import refusal_in
@@ -39,7 +41,7 @@ from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient
 from ledgercore.node.logs import Log
-from ledgercore.node.node import Node
+from ledgercore.node.node import Node, not_ordered
 from ledgercore.node.submission import Ordered
 from ledgercore.proofs import Promise, SplitView
 from ledgercore.store import is_there, parse_address
@@ -48,6 +50,8 @@ from ledgercore.sync.messages import Response, ask_checkpoint, ask_events
 from ledgercore.waiting import deadline, sleep
 
 __all__ = ["Following", "Relay", "open_copy"]
+
+ResultT = TypeVar("ResultT")
 
 EVIDENCE_FILES = 64
 """Files of each kind that are kept at most: a peer that lies does it again and again."""
@@ -316,7 +320,7 @@ class Relay:
         Records that end the node's own key keep the copy from fetching their block until the node
         has another key: they are borne out by receipts.
         """
-        submitted = await self._operator.submit_all(records)
+        submitted = await _trusted(self._operator.submit_all(records))
         by_index = dict(zip(submitted.outcomes, records, strict=True))
         left = {place: by_index[place] for place in submitted.places}
         for place in submitted.receipts:
@@ -339,7 +343,12 @@ class Relay:
 
     async def promise(self, record: bytes) -> Promise:
         """The operator's: a node that does not order could not keep its own."""
-        return await self._operator.promise(record)
+        try:
+            return await _trusted(self._operator.promise(record))
+        except RefusedError as error:
+            if error.record:
+                raise
+            raise not_ordered(error) from error
 
     async def _has(self, index: int) -> None:
         feed, news = self._node.feed, self._node.feed.news
@@ -356,3 +365,11 @@ class Relay:
                     f"operator's node says that a record is at {index}, where another one is: "
                     "ask again, and tell the operator"
                 )
+
+
+async def _trusted(asking: Awaitable[ResultT]) -> ResultT:
+    """What the operator's node answers; that it does not trust this one is no caller's fault."""
+    try:
+        return await asking
+    except UntrustedError as error:
+        raise not_ordered(error) from error

@@ -36,7 +36,7 @@ from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
 
-__all__ = ["Background", "Connections", "Node"]
+__all__ = ["Background", "Connections", "Node", "not_ordered"]
 
 THREADS = 8
 """Calls of the ledger at a time: those that submit share blocks."""
@@ -176,7 +176,14 @@ class Node:
 
     async def submit(self, records: Sequence[bytes], key: bytes) -> Ordered:
         """Have records of who asks with a key ordered: each is durable here, or has a receipt."""
-        submitted = await self.ordering.submit(records)
+        try:
+            submitted = await self.ordering.submit(records)
+        except RefusedError as error:
+            # What rules have against records stands in the outcomes: this is against the node, and
+            # so against its own member, but no fault of others who ask here.
+            if await self.member_of(key) == self.member:
+                raise
+            raise not_ordered(error) from error
         accepted = len(submitted.places)
         self.metrics.records.labels("accepted").inc(accepted)
         self.metrics.records.labels("refused").inc(len(submitted.outcomes) - accepted)
@@ -298,3 +305,10 @@ class _Writer:
         outcomes = await self._node.ask(partial(self._node.ledger.submit_many, records))
         await self._node.announce()
         return Ordered(outcomes, {})
+
+
+def not_ordered(error: LedgerError) -> UnavailableError:
+    """What a caller is told where whoever orders has something against this node itself."""
+    return UnavailableError(
+        f"operator's node does not order for this one: {error}: ask any other member's node"
+    )

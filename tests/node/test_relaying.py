@@ -1,0 +1,64 @@
+"""A follower hands records on: what the operator has against the follower is not the record's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ledgercore import RefusedError, SigningKey, UnavailableError, testing
+from ledgercore.node.following import Relay
+from ledgercore.records import KeyCompromise, encode
+from tests.node.running import Running, following, running
+
+
+def compromised(there: Running, key: SigningKey, member: str) -> bytes:
+    body, ledger = KeyCompromise(member), there.node.ledger
+    sequence, previous = ledger.next_position(key.public_key)
+    return key.sign_record(
+        *(ledger.suite, ledger.network, body.KIND, encode(body)),
+        sequence=sequence,
+        previous=previous,
+    ).encode()
+
+
+def test_a_node_that_the_operator_does_not_answer_any_more_says_to_ask_another(
+    tmp_path: Path,
+) -> None:
+    """The record is good, and refused by no rule: its sender's own node has it ordered."""
+
+    async def act() -> None:
+        key = testing.signing_key(1)
+        async with (
+            running(tmp_path) as there,
+            following(there, there.caller(1), tmp_path) as node,
+            node.client(0) as client,
+            there.client(0) as other,
+            asyncio.timeout(9),
+        ):
+            there.node.ledger.submit(compromised(there, key, "member-1"))
+            await there.node.announce()
+            (record,) = there.records(1, signers=1)
+
+            with pytest.raises(UnavailableError) as said:
+                await client.submit(record)
+
+            assert "E_KEY: key " in str(said.value) and "is COMPROMISED" in str(said.value)
+            assert str(said.value).endswith("ask any other member's node")
+            assert (await other.submit(record)).index == 2
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("against_record", [True, False])
+def test_a_promise_that_is_refused_is_told_as_it_is_where_that_is_of_the_record(
+    against_record: bool,
+) -> None:
+    class Operator:
+        async def promise(self, record: bytes) -> None:
+            raise RefusedError("E_STATE", "no", record=bytes(32) if against_record else b"")
+
+    relay = Relay(None, Operator())  # type: ignore[arg-type]
+    with pytest.raises(RefusedError if against_record else UnavailableError, match="E_STATE: no"):
+        asyncio.run(relay.promise(b"record"))
