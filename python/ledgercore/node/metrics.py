@@ -61,6 +61,11 @@ class Metrics:
             "Connections closed because there were enough, of all or with one certificate.",
             registry=registry,
         )
+        self.certificate_end = Gauge(
+            "ledgercore_certificate_end_timestamp_seconds",
+            "When the node's own TLS certificate ends, seconds since 1970.",
+            registry=registry,
+        )
         self.refused = Counter(
             "ledgercore_blocks_refused",
             "Answers of a peer that did not hold.",

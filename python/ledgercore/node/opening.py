@@ -26,7 +26,7 @@ from ledgercore.node.own_key import KeyFault, key_fault
 from ledgercore.node.publishing import Publishing
 from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings, WitnessRole
-from ledgercore.node.tls import client_context, pinned_contexts, server_context
+from ledgercore.node.tls import Context, client_context, pinned_contexts, server_context
 from ledgercore.store import WitnessStore, shown
 from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
@@ -233,12 +233,14 @@ async def run_node(
     SIGHUP the key and the certificates are read anew.
     """
     context = server_context(settings.tls)
+    _look_at_certificate(context, caller.clock, log)
     with _told() as told:
         node = await _unless(told, open_node(settings, caller, log, passphrase))
         if node is None:
             log.info("stopped")
             return
         host, port = settings.address
+        node.metrics.certificate_end.set(context.valid_ms[1] / 1000)
         try:
             await node.start()
             server = NodeServer(node, host, port, context, wrap)
@@ -309,12 +311,27 @@ async def reload(
     except LedgerError as error:
         node.log.error("not reloaded", error=type(error).__name__, reason=str(error))
         return
+    _look_at_certificate(listening, caller.clock, node.log)
+    node.metrics.certificate_end.set(listening.valid_ms[1] / 1000)
     caller.key, caller.context, caller.pinned = key, asking, pinned
     server.reload(listening)
     certificate = asking.certificate.hex()[:16]
     node.log.info("reloaded", key=key.public_key.hex()[:16], certificate=certificate)
     if settings.role == "follower":
         node.mind(fault)
+
+
+def _look_at_certificate(context: Context, clock: Clock, log: Log) -> None:
+    """Say that nobody will take the node's certificate, whom others tell of a lost connection."""
+    begin_ms, end_ms = context.valid_ms
+    if not begin_ms <= clock.now_ms() <= end_ms:
+        log.error(
+            "own certificate is not valid now",
+            certificate=context.certificate.hex()[:16],
+            begins_ms=begin_ms,
+            ends_ms=end_ms,
+            remedy="put a new one in its place and send SIGHUP, or set the clock",
+        )
 
 
 async def _stop_when(event: asyncio.Event, server: NodeServer) -> None:

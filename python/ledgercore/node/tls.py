@@ -12,7 +12,9 @@ import re
 import ssl
 from collections.abc import Iterable
 
-from ledgercore.disk import read_bytes
+from cryptography import x509
+
+from ledgercore.disk import read_bytes, read_private
 from ledgercore.errors import MalformedError
 from ledgercore.node.settings import Peer, Tls
 
@@ -48,6 +50,8 @@ class Context(ssl.SSLContext):
 
     certificate = b""
     """SHA-256 of one's own certificate in DER, as RFC 8705 section 3.1 has it."""
+    valid_ms: tuple[int, int] = (0, 0)
+    """When one's own certificate begins and ends, in milliseconds since 1970."""
     pinned: frozenset[bytes] = frozenset()
     """The same of those that the other side may show; empty for any of the authorities'."""
     sslobject_class = _Pinned
@@ -90,12 +94,17 @@ def pinned_contexts(tls: Tls, peers: Iterable[Peer]) -> dict[str, Context]:
 
 def _certificates_in(path: str) -> list[bytes]:
     """SHA-256 of each certificate of a PEM file, in DER."""
+    return [hashlib.sha256(each).digest() for each in _ders_in(path)]
+
+
+def _ders_in(path: str) -> list[bytes]:
+    """The certificates of a PEM file, in DER."""
     text = read_bytes(path, CERTIFICATES_BYTES, "certificates").decode("latin-1")
     found = _CERTIFICATE.findall(text)
     if not found:
         raise MalformedError(f"settings: {path} has no certificate: want it as PEM")
     try:
-        return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(each)).digest() for each in found]
+        return [ssl.PEM_cert_to_DER_cert(each) for each in found]
     except ValueError as error:
         raise MalformedError(f"settings: {path}: {error}: want certificates as PEM") from error
 
@@ -103,14 +112,27 @@ def _certificates_in(path: str) -> list[bytes]:
 def _load(context: Context, tls: Tls) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["http/1.1"])
+    read_private(tls.key)  # refuses what others may read; OpenSSL reads it for itself
+
+    def no_passphrase() -> str:
+        # OpenSSL would ask the terminal for it, and all that the node does would wait.
+        raise MalformedError(
+            f"settings: tls: {tls.key} is sealed with a passphrase, want it without one, readable "
+            "by its owner only: openssl pkey -in SEALED -out KEY"
+        )
+
     try:
-        context.load_cert_chain(tls.certificate, tls.key)
+        context.load_cert_chain(tls.certificate, tls.key, no_passphrase)
     except (OSError, ssl.SSLError) as error:
         raise MalformedError(
             f"settings: tls: cannot use {tls.certificate} with {tls.key}: {error}: want a "
             "certificate and its key as PEM"
         ) from error
-    context.certificate = _certificates_in(tls.certificate)[0]
+    own = _ders_in(tls.certificate)[0]
+    context.certificate = hashlib.sha256(own).digest()
+    read = x509.load_der_x509_certificate(own)
+    begin, end = read.not_valid_before_utc, read.not_valid_after_utc
+    context.valid_ms = int(begin.timestamp()) * 1000, int(end.timestamp()) * 1000
     try:
         context.load_verify_locations(tls.authorities)
     except (OSError, ssl.SSLError) as error:
