@@ -6,7 +6,8 @@ is kept in files beside the copy, in ``<copy>.evidence``, and so is a split view
 as the bytes that verifiers take.
 
 The copy and what is decided about it are for one thread, which is not the loop's: the loop is told
-what has been found, and looks at neither. A crash leaves it at its newest whole block.
+what has been found, and looks at neither. A crash leaves it at its newest whole block, and so does
+a full disk: it is answered from, and goes on when there is space.
 """
 
 from __future__ import annotations
@@ -56,9 +57,12 @@ ResultT = TypeVar("ResultT")
 EVIDENCE_FILES = 64
 """Files of each kind that are kept at most: a peer that lies does it again and again."""
 
+PASSING = (BusyError, DiskFullError)
+"""What a copy may go on after: it was left as it was."""
+
 RETRY_S = 1.0
-"""Between two attempts at a peer's event stream, or the first two at its genesis, but for a random
-part."""
+"""Between two attempts at a peer's event stream, at a copy that cannot be written now, or the first
+two at a genesis, but for a random part."""
 LAST_RETRY_S = 30.0
 """Between two attempts at a genesis that has not come for long, at most."""
 
@@ -135,6 +139,8 @@ class Following:
         self._caught_up = False
         """Whether the copy once was level with every peer that answers."""
         self._forked = False
+        self._unwritten = False
+        """Whether the copy could not be written when that was tried last, and may be later."""
 
     def fault(self) -> str | None:
         """Why what this copy answers is not to be relied on; None where it is."""
@@ -166,6 +172,8 @@ class Following:
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if self._unwritten:
+                await sleep(RETRY_S)  # each attempt fetches the blocks again
             self._wake.clear()
             what = await loop.run_in_executor(self._thread, self._follower.next)
             if isinstance(what, Ask):
@@ -189,8 +197,7 @@ class Following:
             self._follower.receive(ask, answer)
             if ask.request == ask_checkpoint() and answer.status == 200:
                 # What passes on the disk passes here: the peer is asked again.
-                passing = (BusyError, DiskFullError)
-                with suppress(InvalidError, MalformedError, UnicodeDecodeError, *passing):
+                with suppress(InvalidError, MalformedError, UnicodeDecodeError, *PASSING):
                     self._copy.add_cosignatures(answer.body.decode())
         return self._found()
 
@@ -225,13 +232,21 @@ class Following:
         try:
             found = await loop.run_in_executor(self._thread, take)
         except LedgerError as error:
-            self._node.log.error("copy cannot be written", error=type(error).__name__)
-            self._node.failed.set()
+            passes = isinstance(error, PASSING)
+            if not (passes and self._unwritten):
+                said = {"error": type(error).__name__, "reason": str(error)}
+                self._node.log.error("copy cannot be written", **said)
+            self._unwritten = passes
+            if not passes:
+                self._node.failed.set()
             return
         self._look(peer, found)
         self._wake.set()
         if found.note != self._note:
             self._note = found.note
+            if self._unwritten:
+                self._unwritten = False
+                self._node.log.info("copy is written again")
             await self._node.announce()
 
     def _hear(self, peer: str, answer: Response | str) -> None:

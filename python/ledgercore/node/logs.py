@@ -2,8 +2,8 @@
 
 What a node logs is chosen word by word: names of events, members, routes, heights, counts and types
 of errors. Messages of errors are not logged, for they quote what they refuse; but those are that
-say why a node cannot begin, reload its key, reach a peer or use its own store: they are of
-settings, connections and files.
+say why a node cannot begin, reload its key, reach a peer, or read or write its own store: they
+are of settings, connections, disks and files.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 from ledgercore._core import Anchor, Checkpoint, Receipt
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import LedgerError, RefusedError, UnavailableError
+from ledgercore.errors import InconsistentError, LedgerError, RefusedError, UnavailableError
 from ledgercore.ledger import Ledger
 from ledgercore.ledger.published import is_published
 from ledgercore.node.feed import Feed
@@ -105,6 +105,8 @@ class Node:
         self.look_at_key: Callable[[], KeyFault | None] = lambda: None
         """What the ledger has against the key that the node asks others with; it reads."""
         self._key_fault: KeyFault | None = None
+        self._unwritten: type[LedgerError] | None = None
+        """Why the ledger could not be written when that was tried last."""
         self.connections: Connections | None = None
         self.background: list[Background] = []
         self.witness: Witness | None = None
@@ -258,6 +260,16 @@ class Node:
             self.log.info("own key is the member's")
         self._key_fault = fault
 
+    def written(self, error: LedgerError | None) -> None:
+        """Take whether the ledger could be written, and say it when that changes."""
+        kind = None if error is None else type(error)
+        if kind is not self._unwritten and error is not None:
+            said = {"error": type(error).__name__, "reason": str(error)}
+            self.log.error("ledger cannot be written", **said)
+        elif kind is not self._unwritten:
+            self.log.info("ledger is written again")
+        self._unwritten = kind
+
     async def announce(self) -> None:
         """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""
         ledger = self.ledger
@@ -302,8 +314,15 @@ class _Writer:
         self._node = node
 
     async def submit(self, records: Sequence[bytes]) -> Ordered:
-        outcomes = await self._node.ask(partial(self._node.ledger.submit_many, records))
-        await self._node.announce()
+        node = self._node
+        try:
+            outcomes = await node.ask(partial(node.ledger.submit_many, records))
+        except (UnavailableError, InconsistentError) as error:
+            if not node.feed.closed:
+                node.written(error)
+            raise
+        node.written(None)
+        await node.announce()
         return Ordered(outcomes, {})
 
 

@@ -1,0 +1,80 @@
+"""A node whose disk is full answers on, says why, and goes on when there is space."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledgercore import Checkpoint, Ledger, Replica, UnavailableError
+from ledgercore.errors import BusyError, DiskFullError, LedgerError
+from tests.node.running import Running, following, running
+
+FULL = "disk of here is full: free space, then go on"
+
+
+def said(node: Running) -> list[tuple[str, str]]:
+    """What the log says of writing, with the reason."""
+    lines = map(json.loads, node.log.getvalue().splitlines())
+    return [(each["event"], each.get("reason", "")) for each in lines if "writ" in each["event"]]
+
+
+@pytest.mark.parametrize("kind", [DiskFullError, BusyError])
+def test_a_follower_answers_from_its_copy_and_follows_when_there_is_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LedgerError]
+) -> None:
+    attempts, full = [0], [True]
+    append = Replica.append
+
+    def writing(self: Replica, blocks: Any) -> int:
+        attempts[0] += 1
+        if full[0]:
+            raise kind(FULL)
+        return append(self, blocks)
+
+    async def act() -> None:
+        async with running(tmp_path) as there, following(there, there.caller(1), tmp_path) as node:
+            monkeypatch.setattr(Replica, "append", writing)
+            async with there.client() as client, node.client() as asked, asyncio.timeout(9):
+                await client.submit_many(there.records(4))
+                while attempts[0] < 2:
+                    await asyncio.sleep(0.02)
+                assert Checkpoint.parse(await asked.checkpoint()).height == 0
+                assert (await asked.receipt(0))[0].index == 0
+                assert not node.node.failed.is_set()
+                assert said(node) == [("copy cannot be written", FULL)]
+
+                full[0] = False
+                while node.node.feed.height < there.node.feed.height:
+                    await asyncio.sleep(0.02)
+
+                assert (await asked.receipt(4))[0].index == 4
+                assert said(node)[1:] == [("copy is written again", "")]
+                assert attempts[0] < 10  # not as fast as blocks can be fetched
+
+    asyncio.run(act())
+
+
+def test_the_operators_node_logs_that_its_disk_is_full_and_when_it_is_not_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Ledger, records: object) -> None:
+        raise DiskFullError(FULL)
+
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client() as client:
+            records = there.records(2)
+            with monkeypatch.context() as patched:
+                patched.setattr(Ledger, "submit_many", full)
+                for _ in range(2):
+                    with pytest.raises(UnavailableError):
+                        await client.submit_many(records)
+                assert (await client.receipt(0))[0].index == 0
+                assert said(there) == [("ledger cannot be written", FULL)]
+            assert await client.submit_many(records) == [1, 2]
+            assert said(there)[1:] == [("ledger is written again", "")]
+
+    asyncio.run(act())
