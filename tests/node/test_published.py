@@ -17,11 +17,11 @@ from ledgercore.demo.authority import Authority
 from ledgercore.errors import UnavailableError
 from ledgercore.node import node as node_module
 from ledgercore.node.client import NodeClient
-from ledgercore.node.following import Relay
 from ledgercore.node.guard import KEY
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
+from ledgercore.node.relaying import Relay
 from ledgercore.node.routes import events
 from ledgercore.records import KeyCompromise, Witness, encode
 from tests.node.running import (

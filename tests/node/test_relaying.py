@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledgercore import RefusedError, SigningKey, UnavailableError, testing
-from ledgercore.node.following import Relay
+from ledgercore.node.relaying import Relay
 from ledgercore.records import KeyCompromise, encode
 from tests.node.running import Running, following, running
 

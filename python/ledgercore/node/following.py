@@ -1,4 +1,4 @@
-"""Keep a node's copy up with its peers, and hand what is submitted here on to the operator.
+"""Keep a node's copy up with its peers.
 
 ``ledgercore.sync`` decides what to ask of whom and what to believe; here its requests are carried,
 and it is woken when a peer's event stream says that there is something new. What a peer did wrong
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,28 +31,22 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     MalformedError,
-    RefusedError,
     StoreError,
     UnavailableError,
-    UntrustedError,
 )
 from ledgercore.ledger import Replica
 from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
-from ledgercore.node.client import NodeClient
 from ledgercore.node.logs import Log
-from ledgercore.node.node import Node, not_ordered
-from ledgercore.node.submission import Ordered
-from ledgercore.proofs import Promise, SplitView
+from ledgercore.node.node import Node
+from ledgercore.proofs import SplitView
 from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Evidence, Follower, begin_copy
 from ledgercore.sync.messages import Response, ask_checkpoint, ask_events
 from ledgercore.waiting import deadline, sleep
 
-__all__ = ["Following", "Relay", "open_copy"]
-
-ResultT = TypeVar("ResultT")
+__all__ = ["Following", "open_copy"]
 
 EVIDENCE_FILES = 64
 """Files of each kind that are kept at most: a peer that lies does it again and again."""
@@ -313,78 +307,3 @@ class Following:
                 async for note in channel.events(ask_events()):
                     await self._decide(channel.member, partial(self._told, channel.member, note))
             await sleep(_drawn(2 * RETRY_S, self._entropy))
-
-
-class Relay:
-    """Order by way of the operator's node, and answer when the node's own copy has the records."""
-
-    def __init__(self, node: Node, operator: NodeClient) -> None:
-        self._node = node
-        self._operator = operator
-
-    def start(self) -> None:
-        """Nothing is opened before it is needed."""
-
-    async def stop(self) -> None:
-        """Close the connections to the operator's node."""
-        await self._operator.close()
-
-    async def submit(self, records: Sequence[bytes]) -> Ordered:
-        """The operator's outcomes, of which none is believed that the copy does not bear out.
-
-        Records that end the node's own key keep the copy from fetching their block until the node
-        has another key: they are borne out by receipts.
-        """
-        submitted = await _trusted(self._operator.submit_all(records))
-        by_index = dict(zip(submitted.outcomes, records, strict=True))
-        left = {place: by_index[place] for place in submitted.places}
-        for place in submitted.receipts:
-            left.pop(place, None)
-        if left and submitted.receipts:
-            await self._check_here(len(submitted.receipts), max(left))
-        if left:
-            await self._has(max(left))
-            await self._node.ask(partial(self._check, left))
-        return submitted
-
-    async def _check_here(self, receipts: int, index: int) -> None:
-        """Refuse to wait for what the copy cannot fetch any more, and no receipt came of."""
-        if await self._node.ask(lambda: self._node.ledger.size) <= index:
-            raise UnavailableError(
-                f"records are ordered, says the operator's node, and end the key that this one "
-                f"asks with; receipts came of the newest {receipts} alone: ask any other member's "
-                "node for those of the others"
-            )
-
-    async def promise(self, record: bytes) -> Promise:
-        """The operator's: a node that does not order could not keep its own."""
-        try:
-            return await _trusted(self._operator.promise(record))
-        except RefusedError as error:
-            if error.record:
-                raise
-            raise not_ordered(error) from error
-
-    async def _has(self, index: int) -> None:
-        feed, news = self._node.feed, self._node.feed.news
-        while await self._node.ask(lambda: self._node.ledger.size) <= index:
-            if feed.closed:
-                raise UnavailableError("node is stopping: ask again, which is safe")
-            # What came while the size was looked up is news as well.
-            news = await feed.newer(news, RETRY_S)
-
-    def _check(self, records: Mapping[int, bytes]) -> None:
-        for index, record in records.items():
-            if self._node.ledger.record(index).encode() != record:
-                raise UnavailableError(
-                    f"operator's node says that a record is at {index}, where another one is: "
-                    "ask again, and tell the operator"
-                )
-
-
-async def _trusted(asking: Awaitable[ResultT]) -> ResultT:
-    """What the operator's node answers; that it does not trust this one is no caller's fault."""
-    try:
-        return await asking
-    except UntrustedError as error:
-        raise not_ordered(error) from error

@@ -19,11 +19,12 @@ from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
-from ledgercore.node.following import Following, Relay, open_copy
+from ledgercore.node.following import Following, open_copy
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.node.own_key import KeyFault, key_fault
 from ledgercore.node.publishing import Publishing
+from ledgercore.node.relaying import Relay
 from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings, WitnessRole
 from ledgercore.node.tls import Context, client_context, pinned_contexts, server_context
