@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ledgercore import Ledger, SigningKey, testing
-from ledgercore.clock import Clock
+from ledgercore.clock import Clock, SystemClock
 from ledgercore.demo.authority import Authority
 from ledgercore.node.channel import Caller
 from ledgercore.node.client import NodeClient, Patience
@@ -24,6 +24,17 @@ from ledgercore.records import Member
 
 MEMBERS = 4
 OPERATOR = SigningKey(b"o" * 32)
+
+
+class LaterClock(SystemClock):
+    """The machine's, but that more time has passed than it knows of."""
+
+    more_s = 0.0
+
+    def elapsed_s(self) -> float:
+        return super().elapsed_s() + self.more_s
+
+
 IMPATIENT = Patience(attempts=1)
 
 

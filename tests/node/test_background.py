@@ -14,7 +14,7 @@ import pytest
 from ledgercore import Replica, StoreError
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import BusyError, DiskFullError, LedgerError
-from ledgercore.node import publishing
+from ledgercore.node import node, publishing
 from ledgercore.node.channel import Channel
 from ledgercore.node.following import Following, _Found
 from ledgercore.node.publishing import Publishing
@@ -184,9 +184,9 @@ def test_a_split_view_is_kept_once_in_the_form_that_verifiers_take(tmp_path: Pat
             for _ in range(2):
                 task = Following(there.node, copy, [], SeededEntropy(1))
                 for splits in ([], [SplitView.decode(data)]):
-                    found = _Found(copy.checkpoint, True, frozenset(), [lie], splits)
+                    found = _Found(copy.checkpoint, 0, 0, True, True, frozenset(), [lie], splits)
                     task._look("peer", found)
-                    there.node.copy_fault = task.fault
+                    there.node.fault = task.fault
                     told.append(there.node.unready())
             copy.close()
         return told
@@ -219,19 +219,42 @@ def test_a_copy_and_its_follower_are_for_one_thread(
         monkeypatch.setattr(kind, name, property(look) if isinstance(made, property) else look)
 
     async def act() -> None:
-        async with running(tmp_path) as there, following(there, there.caller(1), tmp_path) as node:
+        async with running(tmp_path) as there, following(there, there.caller(1), tmp_path) as here:
             for name in ("evidence", "split_views", "caught_up", "standing", "next", "wake"):
                 watched(Follower, name)
             for name in ("checkpoint", "height", "note", "append"):
                 watched(Replica, name)
             async with there.client() as client, asyncio.timeout(10):
                 await client.submit_many(there.records(8))
-                while node.node.feed.height < there.node.feed.height:
+                while here.node.feed.height < there.node.feed.height:
                     await asyncio.sleep(0.02)
 
     asyncio.run(act())
     assert threads
     assert all(name.startswith("ledgercore-copy") for name in threads)
+
+
+def test_a_ledger_that_cannot_be_read_is_logged_once_with_the_reason_and_when_it_can_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [0]
+
+    async def failing() -> None:
+        looks[0] += 1
+        if looks[0] <= 3:
+            raise StoreError("cannot read it")
+
+    async def act() -> str:
+        async with running(tmp_path) as there, asyncio.timeout(9):
+            monkeypatch.setattr(there.node, "announce", failing)
+            while looks[0] < 5:
+                await asyncio.sleep(0.02)
+            return there.log.getvalue()
+
+    monkeypatch.setattr(node, "LOOK_S", 0.02)
+    lines = map(json.loads, asyncio.run(act()).splitlines())
+    said = [(each["event"], each.get("reason")) for each in lines if "read" in each["event"]]
+    assert said == [("ledger cannot be read", "cannot read it"), ("ledger is read again", None)]
 
 
 def _fail(self: object) -> str:

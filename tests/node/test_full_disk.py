@@ -74,7 +74,10 @@ def test_the_operators_node_logs_that_its_disk_is_full_and_when_it_is_not_any_mo
                         await client.submit_many(records)
                 assert (await client.receipt(0))[0].index == 0
                 assert said(there) == [("ledger cannot be written", FULL)]
+                reason = await client.unready()
+                assert reason is not None and "ledger could not be written" in reason
             assert await client.submit_many(records) == [1, 2]
             assert said(there)[1:] == [("ledger is written again", "")]
+            assert await client.ready()
 
     asyncio.run(act())

@@ -38,6 +38,7 @@ from ledgercore.ledger import Replica
 from ledgercore.node.answers import refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
+from ledgercore.node.freshness import Freshness
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.proofs import SplitView
@@ -104,7 +105,12 @@ class _Found(NamedTuple):
     """What stands after an answer was taken, as the copy's thread saw it."""
 
     note: str
+    height: int
+    newest: int
+    """The height of the newest published checkpoint that the copy or a peer showed."""
     caught_up: bool
+    answered: bool
+    """Whether the peer answered what holds."""
     shut_out: frozenset[str]
     evidence: list[Evidence]
     split_views: list[SplitView]
@@ -131,7 +137,9 @@ class Following:
         """What was logged of a peer last; nothing where it answers."""
         self._kept: set[Evidence | bytes] = set()
         self._caught_up = False
-        """Whether the copy once was level with every peer that answers."""
+        """Whether the copy once was level with every peer that answers; from then on it is to stay
+        fresh."""
+        self._fresh = Freshness(node.clock, node.limits.ready_s)
         self._forked = False
         self._unwritten = False
         """Whether the copy could not be written when that was tried last, and may be later."""
@@ -139,9 +147,16 @@ class Following:
     def fault(self) -> str | None:
         """Why what this copy answers is not to be relied on; None where it is."""
         if self._forked:
-            return f"operator signed two histories: see {self._evidence()}, and tell every member"
+            return "operator signed two histories: see its COPY.evidence, and tell every member"
         if not self._caught_up:
             return "copy is not caught up with its peers yet: its log says which do not answer"
+        missing, for_s = self._fresh.missing, f"for {self._node.limits.ready_s:g} s"
+        if missing is not None and self._unwritten:
+            return f"copy cannot be written, and lacks block {missing} {for_s}: see its log"
+        if missing is not None:
+            return f"copy lacks block {missing}, which a peer has shown, {for_s}: see its log"
+        if self._fresh.silent:
+            return f"no peer has answered {for_s}: its log says why"
         return None
 
     def start(self) -> None:
@@ -193,19 +208,22 @@ class Following:
                 # What passes on the disk passes here: the peer is asked again.
                 with suppress(InvalidError, MalformedError, UnicodeDecodeError, *PASSING):
                     self._copy.add_cosignatures(answer.body.decode())
-        return self._found()
+        return self._found(ask.peer)
 
     def _told(self, peer: str, note: str) -> _Found:
         """The same of what a peer's event stream says."""
         self._follower.wake(peer, note)
-        return self._found()
+        return self._found(peer)
 
-    def _found(self) -> _Found:
+    def _found(self, peer: str) -> _Found:
         follower = self._follower
         shut_out = frozenset(each for each in self._channels if follower.standing(each).shut_out)
         return _Found(
             self._copy.checkpoint,
+            self._copy.height,
+            follower.newest,
             follower.caught_up,
+            not follower.standing(peer).failures,
             shut_out,
             follower.evidence,
             follower.split_views,
@@ -259,7 +277,13 @@ class Following:
 
     def _look(self, peer: str, found: _Found) -> None:
         """Notice what the follower has found out."""
+        node = self._node
         self._caught_up = self._caught_up or found.caught_up
+        if found.answered:
+            self._fresh.hear()
+            node.metrics.answered.labels(peer).set(node.clock.now_ms() / 1000)
+        self._fresh.see(found.height, found.newest)
+        node.metrics.behind.set(found.newest - found.height)
         self._shut_out |= found.shut_out
         for evidence in found.evidence:
             if evidence in self._kept or evidence.offence in ("unreachable", "refused", "behind"):

@@ -93,5 +93,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Between a request's time and the node's: 401."""
     nonces: _Count = 200_000
     """Requests whose nonces are remembered while their time is valid: 503 beyond."""
+    ready_s: _Seconds = 30.0
+    """How long every peer may be silent, or a newer block be missing or not cosigned, before the
+    node is not ready."""
     heartbeat_s: _Seconds = 15.0
     """Between two signs of life on an event stream without events."""

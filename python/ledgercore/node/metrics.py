@@ -39,6 +39,22 @@ class Metrics:
         )
         self.height = Gauge("ledgercore_height", "Height of the newest block.", registry=registry)
         self.size = Gauge("ledgercore_size", "Records in the ledger.", registry=registry)
+        self.published_height = Gauge(
+            "ledgercore_published_height",
+            "Height of the newest block that the quorum has cosigned; -1 without one.",
+            registry=registry,
+        )
+        self.behind = Gauge(
+            "ledgercore_blocks_behind",
+            "Published blocks that a peer has shown and the copy lacks.",
+            registry=registry,
+        )
+        self.answered = Gauge(
+            "ledgercore_peer_answered_timestamp_seconds",
+            "When a peer last answered what held, seconds since 1970.",
+            ("peer",),
+            registry=registry,
+        )
         self.under_way = Gauge(
             "ledgercore_requests_under_way", "Requests being answered.", registry=registry
         )

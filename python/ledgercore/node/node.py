@@ -100,13 +100,17 @@ class Node:
         self.promising: Promising = self._promises
         self.failed = asyncio.Event()
         """Set when something beside answering has ended for good: the node must be started anew."""
-        self.copy_fault: Callable[[], str | None] = lambda: None
-        """Why what a copy answers is not to be relied on, if it is not."""
+        self.fault: Callable[[], str | None] = lambda: None
+        """Why what is answered here is not to be relied on, or not the newest, if it is not."""
         self.look_at_key: Callable[[], KeyFault | None] = lambda: None
         """What the ledger has against the key that the node asks others with; it reads."""
         self._key_fault: KeyFault | None = None
         self._unwritten: type[LedgerError] | None = None
         """Why the ledger could not be written when that was tried last."""
+        self._tried_s = 0.0
+        """When that was."""
+        self._unread = ""
+        """Why the ledger could not be read when it was looked at last."""
         self.connections: Connections | None = None
         self.background: list[Background] = []
         self.witness: Witness | None = None
@@ -130,7 +134,10 @@ class Node:
             return "something beside answering has ended: see its log, and start the node anew"
         if self._key_fault is not None:
             return f"key is not {self.member}'s, says the ledger: see its log, and change the key"
-        return self.copy_fault()
+        late_s = self.clock.elapsed_s() - self._tried_s
+        if self._unwritten is not None and late_s <= self.limits.ready_s:
+            return "ledger could not be written when that was tried last: see its log"
+        return self.fault()
 
     def ready(self) -> bool:
         """Whether what is asked here is answered from a whole copy, and by whom it should be."""
@@ -268,7 +275,7 @@ class Node:
             self.log.error("ledger cannot be written", **said)
         elif kind is not self._unwritten:
             self.log.info("ledger is written again")
-        self._unwritten = kind
+        self._unwritten, self._tried_s = kind, self.clock.elapsed_s()
 
     async def announce(self) -> None:
         """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""
@@ -281,6 +288,8 @@ class Node:
         if not self.feed.publish(note, checkpoint.height, published):
             return
         self.metrics.height.set(checkpoint.height)
+        published_height = -1 if published is None else Checkpoint.parse(published).height
+        self.metrics.published_height.set(published_height)
         self.metrics.size.set(checkpoint.size)
         if grown:
             self._membership.forget()
@@ -301,10 +310,17 @@ class Node:
         """Notice what another process, or a host, has put into the ledger."""
         while True:
             await sleep(LOOK_S)
+            reason = ""
             try:
                 await self.announce()
             except LedgerError as error:
-                self.log.error("ledger cannot be read", error=type(error).__name__)
+                reason = str(error)
+                if reason != self._unread:
+                    said = {"error": type(error).__name__, "reason": reason}
+                    self.log.error("ledger cannot be read", **said)
+            if self._unread and not reason:
+                self.log.info("ledger is read again")
+            self._unread = reason
 
 
 class _Writer:

@@ -99,6 +99,7 @@ async def _open_operator(
         publishing = Publishing(node, cosigning)
         held.push_async_callback(publishing.stop)
         node.background = [publishing]
+        node.fault = publishing.fault
     return node
 
 
@@ -120,7 +121,7 @@ async def _open_follower(
     relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
     node.ordering = node.promising = relay
     node.background = [following, relay]
-    node.copy_fault = following.fault
+    node.fault = following.fault
     node.look_at_key = lambda: _fault_of(settings, ledger, caller.key)
     return node
 

@@ -14,6 +14,7 @@ from functools import partial
 from ledgercore._core import Checkpoint
 from ledgercore.errors import LedgerError
 from ledgercore.node.channel import Channel
+from ledgercore.node.freshness import Freshness
 from ledgercore.node.node import Node
 from ledgercore.sync import Ask
 from ledgercore.sync.publisher import Publisher
@@ -33,8 +34,19 @@ class Publishing:
         self._node = node
         self._channels = channels
         self._publisher = Publisher(node.ledger)
+        self._fresh = Freshness(node.clock, node.limits.ready_s)
+        self._reasons: dict[str, str] = {}
+        """Why the quorum is missing, as it was logged last; empty where it is not."""
         self._one_answer = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+
+    def fault(self) -> str | None:
+        """Why what is answered here lags behind what was ordered; None where it does not."""
+        missing = self._fresh.missing
+        if missing is None:
+            return None
+        for_s = f"for {self._node.limits.ready_s:g} s"
+        return f"block {missing} lacks its quorum of witnesses {for_s}: see its log"
 
     def start(self) -> None:
         """Begin with the newest checkpoint."""
@@ -55,7 +67,8 @@ class Publishing:
             try:
                 height = await self._round()
             except LedgerError as error:
-                node.log.error("publishing failed", error=type(error).__name__)
+                reason = str(error)
+                node.log.error("publishing failed", error=type(error).__name__, reason=reason)
                 await sleep(AGAIN_S)
                 continue
             wait_s = None if publisher.published is not None else AGAIN_S
@@ -65,14 +78,28 @@ class Publishing:
         """Bring the newest checkpoint to the witnesses; its height."""
         node, publisher = self._node, self._publisher
         note = await node.ask(publisher.begin)
+        height = Checkpoint.parse(note).height
+        if publisher.published is None:
+            self._fresh.see(height - 1, height)
         while publisher.published is None:
             asks = await node.ask(publisher.asks)
             if not asks:
-                node.log.warning("quorum is missing", witnesses=len(publisher.reasons))
+                self._say(publisher.reasons)
                 break
             await asyncio.gather(*map(self._ask, asks))
+        else:
+            self._fresh.see(height, height)
+            self._say({})
         await node.announce()
-        return Checkpoint.parse(note).height
+        return height
+
+    def _say(self, reasons: Mapping[str, str]) -> None:
+        """Log why the quorum is missing when that changes, and when it is there again."""
+        if reasons and reasons != self._reasons:
+            self._node.log.warning("quorum is missing", witnesses=reasons)
+        elif self._reasons and not reasons:
+            self._node.log.info("quorum is there again")
+        self._reasons = dict(reasons)
 
     async def _ask(self, ask: Ask) -> None:
         channel = self._channels.get(ask.peer)

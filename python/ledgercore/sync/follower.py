@@ -136,6 +136,11 @@ class Follower:
         return silent and len(behind) < len(asked)
 
     @property
+    def newest(self) -> int:
+        """The height of the newest published checkpoint that the copy or a peer showed."""
+        return max([self._copy.height, *(each.highest for each in self._peers.values())])
+
+    @property
     def split_views(self) -> list[SplitView]:
         """Evidence that the operator signed two histories: hand it to every member."""
         return list(self._splits.values())

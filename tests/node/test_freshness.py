@@ -1,0 +1,159 @@
+"""A node that cannot know whether what it answers is the newest is not ready, and says why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Replica, testing
+from ledgercore.clock import ManualClock
+from ledgercore.entropy import SeededEntropy
+from ledgercore.node import publishing
+from ledgercore.node.following import Following, _Found
+from ledgercore.node.freshness import Freshness
+from ledgercore.node.publishing import Publishing
+from tests.node.running import LaterClock, Running, following, running
+from tests.node.test_published import cosign, witnessed
+from tests.node.test_relaying import compromised
+
+BOUND_S = 30.0
+"""As a node has it that is told no other."""
+
+
+def test_what_is_missing_counts_from_when_it_was_shown_until_it_is_there() -> None:
+    clock = ManualClock(0)
+    fresh = Freshness(clock, BOUND_S)
+
+    fresh.see(3, 3)
+    clock.advance(60_000)
+    assert fresh.missing is None
+    fresh.see(3, 5)
+    clock.advance(30_000)
+    assert fresh.missing is None
+    fresh.see(4, 7)  # it has come on, and not to what it lacked
+    clock.advance(1)
+    assert fresh.missing == 5
+    fresh.see(5, 8)  # under load there is always a newer one
+    assert fresh.missing is None
+    clock.advance(30_001)
+    assert fresh.missing == 8
+    fresh.see(8, 8)
+    assert fresh.missing is None
+
+
+def test_peers_are_silent_when_none_has_answered_for_the_bound() -> None:
+    clock = ManualClock(0)
+    fresh = Freshness(clock, BOUND_S)
+
+    clock.advance(30_000)
+    assert not fresh.silent
+    clock.advance(1)
+    assert fresh.silent
+    fresh.hear()
+    assert not fresh.silent
+
+
+async def nothing(there: Running) -> None: ...
+
+
+async def refuse(there: Running) -> None:
+    there.node.ledger.submit(compromised(there, testing.signing_key(1), "member-1"))
+    await there.node.announce()
+
+
+async def end(there: Running) -> None:
+    there.server.stop()
+
+
+@pytest.mark.parametrize("befalls", [refuse, end, nothing])
+def test_a_follower_that_no_peer_answers_is_not_ready_after_a_while(
+    tmp_path: Path, befalls: Callable[[Running], Awaitable[None]]
+) -> None:
+    clock = LaterClock()
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            caller = replace(there.caller(1), clock=clock)
+            async with following(there, caller, tmp_path) as here, asyncio.timeout(9):
+                node = here.node
+                while not node.ready():
+                    await asyncio.sleep(0.02)
+                await befalls(there)
+                await asyncio.sleep(0.5)  # what is under way
+                assert node.ready()
+
+                clock.more_s += BOUND_S + 1
+                assert node.unready() == "no peer has answered for 30 s: its log says why"
+                await asyncio.sleep(1.5)
+
+                assert node.ready() is (befalls is nothing)
+                figures = node.metrics.exposition().decode()
+                assert 'ledgercore_peer_answered_timestamp_seconds{peer="operator"} 1' in figures
+
+    asyncio.run(act())
+
+
+def test_a_copy_that_lacks_what_a_peer_has_shown_is_not_ready_after_a_while(
+    tmp_path: Path,
+) -> None:
+    clock = LaterClock()
+
+    async def act() -> None:
+        async with running(tmp_path, clock=clock) as there:
+            genesis = next(there.node.ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            task = Following(there.node, copy, [], SeededEntropy(1))
+
+            def found(height: int, newest: int) -> None:
+                none = (frozenset[str](), [], [])
+                task._look("peer", _Found(copy.checkpoint, height, newest, True, True, *none))
+
+            found(3, 6)
+            assert task.fault() is None
+            clock.more_s += BOUND_S + 1
+            found(4, 6)
+            want = "copy lacks block 6, which a peer has shown, for 30 s: see its log"
+            assert task.fault() == want
+            assert "ledgercore_blocks_behind 2.0" in there.node.metrics.exposition().decode()
+            found(6, 6)
+            assert task.fault() is None
+            copy.close()
+
+    asyncio.run(act())
+
+
+def test_the_operators_node_is_not_ready_while_its_quorum_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once, with each witness's reason, and once when it is there again."""
+    clock = LaterClock()
+    monkeypatch.setattr(publishing, "AGAIN_S", 0.05)
+
+    async def act() -> None:
+        async with witnessed(tmp_path) as there, asyncio.timeout(9):
+            node = there.node
+            node.clock = clock
+            task = Publishing(node, {})
+            task.start()
+            node.fault = task.fault
+            await asyncio.sleep(0.3)
+            assert node.ready()
+            clock.more_s += BOUND_S + 1
+            assert node.unready() == "block 0 lacks its quorum of witnesses for 30 s: see its log"
+            assert "ledgercore_published_height -1.0" in node.metrics.exposition().decode()
+
+            await cosign(node)
+            while not node.ready():
+                await asyncio.sleep(0.02)
+
+            await task.stop()
+            assert "ledgercore_published_height 0.0" in node.metrics.exposition().decode()
+            log = there.log.getvalue()
+            assert log.count("quorum is missing") == log.count("quorum is there again") == 1
+            assert '"w.example": "no peer of the settings is this witness"' in log
+
+    asyncio.run(act())
