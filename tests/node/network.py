@@ -21,12 +21,12 @@ MEMBERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def command(*arguments: object) -> dict[str, Any]:
-    """What a command prints as JSON."""
+def command(*arguments: object, code: int = 0) -> dict[str, Any]:
+    """What a command prints as JSON, and ends with this code."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments), "--json"], capture_output=True, timeout=60, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == code, done.stderr.decode()
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

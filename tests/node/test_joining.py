@@ -196,8 +196,9 @@ def test_nothing_is_repaired_where_a_peer_has_another_signed_history(tmp_path: P
         with bank.place.client() as client:
             while (reason := client.unready()) is None:
                 sleep(0.05)
-        assert "node is not ready: operator signed two histories: see " in reason
-        status = command("node", "status", bank.place.settings)
+        assert "node is not ready: operator signed two histories: see its COPY.evidence" in reason
+        assert str(tmp_path) not in reason  # whoever asks is told
+        status = command("node", "status", bank.place.settings, code=4)
         assert (status["ready"], status["reason"]) == (False, reason)
         kept = Path(f"{bank.place.ledger}.evidence") / "0.split-view"
         assert verify_split_view(kept.read_bytes(), bank.place.anchor)

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -302,6 +304,34 @@ def test_a_node_that_waits_for_its_settings_can_be_told_to_end(
     process = NodeProcess(places[0])
     process.start()
     assert stop_once_it_listens(process, signal.SIGTERM) == 0
+
+
+def test_status_ends_with_0_only_where_the_node_is_ready(places: list[Place]) -> None:
+    """A script that waits for a node waits until it is ready, and not until it answers."""
+
+    def status() -> tuple[int, bool, str]:
+        command = [sys.executable, "-m", "ledgercore", "node", "status", str(bank.place.settings)]
+        done = subprocess.run([*command, "--json"], capture_output=True, timeout=30, check=False)
+        told = json.loads(done.stdout or b"{}")
+        return done.returncode, told.get("ready", False), told.get("reason", "")
+
+    begun(places)
+    tax, bank = map(NodeProcess, places)
+    try:
+        bank.start()
+        while '"listening"' not in bank.log.read_text():
+            time.sleep(0.02)
+        code, ready, reason = status()
+        assert (code, ready) == (4, False)
+        assert "copy is not caught up with its peers yet" in reason
+
+        tax.start()
+        bank.wait()
+        assert status() == (0, True, "")
+    finally:
+        for process in (bank, tax):
+            if process.runs:
+                process.stop()
 
 
 def test_a_listening_socket_is_closed_without_waiting_for_what_is_under_way(

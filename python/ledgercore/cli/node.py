@@ -238,7 +238,10 @@ def repair(settings: str, passphrase_file: str | None, as_json: bool) -> None:
 @passphrase_option
 @json_option
 def status(settings: str, url: str | None, passphrase_file: str | None, as_json: bool) -> None:
-    """Ask the node of SETTINGS how it is; its checkpoint is verified."""
+    """Ask the node of SETTINGS how it is; its checkpoint is verified.
+
+    Ends with 0 where it is ready, and with 4 where it is not, or does not answer.
+    """
     from ledgercore.node.opening import caller_of
     from ledgercore.node.settings import load_settings
 
@@ -248,6 +251,8 @@ def status(settings: str, url: str | None, passphrase_file: str | None, as_json:
 
     facts = asyncio.run(node_status(url or _own_url(loaded), loaded.member, caller))
     print_facts(facts, as_json=as_json)
+    if not facts["ready"]:
+        raise click.exceptions.Exit(4)
 
 
 def _own_url(settings: Settings) -> str:
