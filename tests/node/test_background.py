@@ -48,8 +48,13 @@ def test_publishing_goes_on_after_an_error_that_passes(
             task = Publishing(there.node, {})
             task.start()
             await asyncio.wait_for(begun.wait(), 10)
+            async with asyncio.timeout(10):
+                while "publishing goes on" not in there.log.getvalue():
+                    await asyncio.sleep(0.01)
             await task.stop()
-            assert there.log.getvalue().count("publishing failed") == 2
+            log = there.log.getvalue()
+            assert log.count("publishing failed") == log.count("publishing goes on") == 1
+            assert '"reason": "input failed"' in log
             assert there.node.ready() and not there.node.failed.is_set()
 
     monkeypatch.setattr(publishing, "AGAIN_S", 0.01)

@@ -137,9 +137,10 @@ def test_a_full_node_promises_nothing_more_and_orders_what_it_promised(
             await full.asked.wait()
             with pytest.raises(UnavailableError, match="want less"):
                 await client.promise(second)
+            await asyncio.sleep(0.05)  # it is tried again and again
             full.full = False
             await ordered(client, promise)
-            assert "promised record waits" in there.log.getvalue()
+            assert there.log.getvalue().count("promised record waits") == 1
 
     asyncio.run(act())
 

@@ -76,11 +76,14 @@ class Promises:
     async def _order(self, record: bytes) -> None:
         """Order a record, again and again until it is, or until the node stops."""
         node = self._node
+        waits: type[LedgerError] | None = None
         while True:
             try:
                 (outcome,) = (await node.ordering.submit([record])).outcomes
             except LedgerError as error:
-                node.log.error("promised record waits", error=type(error).__name__)
+                if type(error) is not waits:
+                    node.log.error("promised record waits", error=type(error).__name__)
+                waits = type(error)
                 if node.feed.closed:
                     return
                 await sleep(AGAIN_S)

@@ -62,15 +62,20 @@ class Publishing:
             await channel.close()
 
     async def _publish(self) -> None:
-        node, publisher = self._node, self._publisher
+        node, publisher, failed = self._node, self._publisher, ""
         while not node.feed.closed:
             try:
                 height = await self._round()
             except LedgerError as error:
                 reason = str(error)
-                node.log.error("publishing failed", error=type(error).__name__, reason=reason)
+                if reason != failed:
+                    node.log.error("publishing failed", error=type(error).__name__, reason=reason)
+                failed = reason
                 await sleep(AGAIN_S)
                 continue
+            if failed:
+                node.log.info("publishing goes on")
+                failed = ""
             wait_s = None if publisher.published is not None else AGAIN_S
             await self._next(height, wait_s)
 
