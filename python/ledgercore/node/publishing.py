@@ -85,7 +85,8 @@ class Publishing:
         note = await node.ask(publisher.begin)
         height = Checkpoint.parse(note).height
         if publisher.published is None:
-            self._fresh.see(height - 1, height)
+            before = node.feed.published
+            self._fresh.see(-1 if before is None else Checkpoint.parse(before).height, height)
         while publisher.published is None:
             asks = await node.ask(publisher.asks)
             if not asks:
