@@ -20,6 +20,8 @@ from ledgercore import (
 )
 from ledgercore._core import Batch, Block
 from ledgercore.ledger import commit as commit_module
+from ledgercore.ledger import writer as writer_module
+from ledgercore.ledger.group import Waiting
 from ledgercore.ledger.head import verify_block
 from ledgercore.store import BUNDLE_RECORDS, SqliteStore, StoredBlock
 
@@ -151,3 +153,32 @@ def test_a_record_is_verified_as_it_is_stored_and_with_the_checkpoint(
             monkeypatch.undo()
 
     assert seen == [(2, True), (None, False), (None, False)] + [(None, False)] * 3
+
+
+@pytest.mark.parametrize("count", [1, BUNDLE_RECORDS + 1])
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_wrong_signature_made_here_stops_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, joined: bool
+) -> None:
+    def sign_wrong(*arguments: Any, **more: Any) -> Batch:
+        signed = keys.sign_batch(*arguments, **more)
+        records = [signed[at].encode() for at in range(len(signed))]
+        return Batch.decode([*records[:-1], records[-1][:-1] + bytes([records[-1][-1] ^ 1])])
+
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY) as ledger:
+        other = SigningKey(b"\7" * 32).sign_record(
+            "std", ledger.trust_anchor.network, "data", b"x", sequence=0, previous=bytes(32)
+        )
+        some = [Waiting(count, 0, [b"x"] * count)]
+        if joined:
+            some.append(Waiting(1, 0, batch=Batch.decode([other.encode()]).verify(bytes(32))))
+        monkeypatch.setattr(writer_module, "sign_batch", sign_wrong)
+        with pytest.raises(CorruptError):
+            ledger._writer._serve(some)
+        monkeypatch.undo()
+
+        assert ledger.size == 1
+        with pytest.raises(CorruptError, match="writer has stopped"):
+            ledger.append(b"y")
+    with Ledger.open(tmp_path / "a.ledger", key=KEY) as ledger:
+        assert ledger.append(b"y").index == 1

@@ -41,6 +41,8 @@ def in_shell(arguments: str, directory: Path, **variables: str) -> Done:
         "show a.ledger --json >&-",
         "audit a.ledger >&-",
         "init b.ledger --origin b >&-",
+        "--help >&-",
+        "--version >&-",
     ],
 )
 def test_closed_stream_is_an_error_before_anything_is_done(ledger: Path, arguments: str) -> None:
@@ -61,6 +63,9 @@ def test_closed_stream_is_an_error_before_anything_is_done(ledger: Path, argumen
         ("show missing 2>&-", 4),
         ("show 2>&-", 2),
         ("show x >&- 2>&-", 4),
+        ("show missing 2>/dev/full", 4),
+        ("show missing --json 2>/dev/full", 4),
+        ("show 2>/dev/full", 2),
     ],
 )
 def test_closed_error_stream_leaves_the_exit_code(ledger: Path, arguments: str, code: int) -> None:
@@ -89,6 +94,27 @@ def test_note_and_anchor_are_utf_8_whatever_the_locale(tmp_path: Path, encoding:
     assert origin in anchor.stdout.decode()
     assert facts.returncode == 0
     assert objects(machine.stdout)[0]["origin"] == origin
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "show --help", "show a.ledger"])
+def test_a_reader_that_has_left_ends_with_the_same_code(
+    ledger: Path, arguments: str, unbuffered: str
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as broken:
+        done = subprocess.run(
+            [*COMMAND, *arguments.split()],
+            cwd=ledger.parent,
+            stdout=broken,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (4, b"")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

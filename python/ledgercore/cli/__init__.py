@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from io import BufferedWriter, RawIOBase, TextIOWrapper
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -60,22 +61,46 @@ class _InterruptError(click.ClickException):
     """The user wants no more of it."""
 
 
+@contextmanager
+def _output() -> Iterator[None]:
+    """Print inside; what was acknowledged stays durable where nobody takes the rest."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever read the output has left
+        _leave_output()
+        raise click.exceptions.Exit(4) from None
+    except OSError as error:
+        _leave_output()
+        raise UnavailableError(f"input or output failed: {error}") from error
+
+
+def _leave_output() -> None:
+    """Print no more: the interpreter's flush at its end would fail again, with its own code."""
+    sys.stdout = None
+
+
+@contextmanager
+def _error_output() -> Iterator[None]:
+    """Say inside what went wrong; where nobody takes it, the exit code alone does."""
+    try:
+        yield
+    except OSError:
+        sys.stderr = None
+
+
 class _Commands(click.Group):
     """A group whose commands are imported one at a time, when they are called."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _output():  # help and the version
+            return super().make_context(*arguments, **more)
+
     def invoke(self, context: click.Context) -> object:
-        if sys.stdout is None:  # closed from the start: nothing could be reported
-            raise UnavailableError("standard output is closed, want it open: nothing was done")
         try:
-            return super().invoke(context)
+            with _output():
+                return super().invoke(context)
         except KeyboardInterrupt:
             raise _InterruptError("interrupted") from None  # click would print a blank line
-        except BrokenPipeError:
-            # Whoever read the output has left; what was acknowledged stays durable.
-            _leave_output()
-            raise click.exceptions.Exit(4) from None
-        except OSError as error:
-            raise _failed(error) from error
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -90,16 +115,6 @@ class _Commands(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
-
-
-def _failed(error: OSError) -> UnavailableError:
-    _leave_output()
-    return UnavailableError(f"input or output failed: {error}")
-
-
-def _leave_output() -> None:
-    """Without a stdout the interpreter has nothing to flush, and to complain of, at its end."""
-    sys.stdout = None
 
 
 @click.group(
@@ -122,8 +137,10 @@ def main() -> None:
     as_json = "--json" in sys.argv
     sys.stdout, sys.stderr = map(_whole, (sys.stdout, sys.stderr))
     try:
+        if sys.stdout is None:  # closed from the start: nothing could be reported
+            raise UnavailableError("standard output is closed, want it open: nothing was done")
         _check_arguments(sys.argv[1:])
-        sys.exit(_run())
+        sys.exit(root.main(prog_name="ledgercore", standalone_mode=False))
     except LedgerError as error:
         facts = {}
         if isinstance(error, RefusedError):
@@ -135,19 +152,13 @@ def main() -> None:
             how = f" ({facts['remedy']})"
         _end(type(error).__name__, f"{error}{how}", exit_code(error), as_json=as_json, **facts)
     except click.UsageError as error:
-        error.show()
+        with _error_output():
+            error.show()
         sys.exit(2)
     except (_InterruptError, click.Abort, KeyboardInterrupt):
         _end("Interrupted", "interrupted", 130, as_json=as_json)
     except click.ClickException as error:
         _end(type(error).__name__, error.message, error.exit_code, as_json=as_json)
-
-
-def _run() -> int:
-    try:
-        return int(root.main(prog_name="ledgercore", standalone_mode=False) or 0)
-    except OSError as error:  # click prints its help and the version before it calls a command
-        raise _failed(error) from error
 
 
 def _whole(stream: TextIO) -> TextIO:
@@ -181,5 +192,6 @@ def _end(error: str, message: str, code: int, /, *, as_json: bool, **facts: str)
         line = json.dumps({"error": error, "message": message, "exit_code": code, **facts})
     else:
         line = f"ledgercore: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in message)}"
-    click.echo(line, err=True)
+    with _error_output():
+        click.echo(line, err=True)
     sys.exit(code)

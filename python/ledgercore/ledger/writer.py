@@ -29,6 +29,7 @@ from ledgercore.errors import (
     BusyError,
     CorruptError,
     DiskFullError,
+    InvalidSignature,
     LedgerError,
     MalformedError,
     RefusedError,
@@ -143,7 +144,14 @@ class Writer:
     def _verified(self, batch: Batch | VerifiedBatch) -> VerifiedBatch:
         if isinstance(batch, VerifiedBatch):
             return batch
-        return batch.verify(self._entropy.bytes(32))
+        try:
+            return batch.verify(self._entropy.bytes(32))
+        except InvalidSignature as error:
+            if not isinstance(self._key, SigningKey):
+                raise  # a token's or a service's, which may sign well the next time
+            # Memory or processor are not to be trusted any more, as where the second look fails.
+            self._stopped = CorruptError(f"what was signed here does not verify: {error}")
+            raise self._stopped from error
 
     def submit(self, records: Sequence[bytes]) -> list[Outcome]:
         """Order signed records of any signers; durable and signed when it returns.
