@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from unittest import mock
@@ -14,6 +14,8 @@ from ledgercore.demo.parties import BANK, TAX
 from ledgercore.errors import BusyError
 from ledgercore.exchange import Consumer, Draft, Provider, resume, submit
 from ledgercore.exchange.signer import Kept, RecordSigner
+from ledgercore.ledger import Ledger
+from ledgercore.ledger.renewal import renew
 from ledgercore.vault import Vault
 from tests.promises import admitted, backed_up, cut_off, forget
 from tests.town import DAY_MS, Town
@@ -143,13 +145,34 @@ def test_what_is_forgotten_and_was_not_released_may_be_voided(town: Town) -> Non
     assert vault.names("exchange/") == []
 
 
-def test_what_the_key_signs_as_an_operators_casts_no_doubt(town: Town) -> None:
+def anchored(town: Town) -> records.RenewalAnchor:
+    """What ``ledgercore renew --member-key`` has the member sign."""
+    place = town.parties.ledger.path.parent / "former"
+    with Ledger.create(place, origin="example.org/former") as former:
+        return renew(former, town.parties.ledger.suite)
+
+
+def proposed(town: Town) -> records.GovernancePropose:
+    change = records.MemberSuspend(bytes(32), BANK)
+    lapses_ms = town.clock.now_ms() + DAY_MS
+    return records.GovernancePropose(bytes(32), change.KIND, records.encode(change), lapses_ms)
+
+
+@pytest.mark.parametrize("act", [None, anchored, proposed])
+def test_what_the_key_signs_for_a_ledger_or_node_casts_no_doubt(
+    town: Town, act: Callable[[Town], records.RecordBody] | None
+) -> None:
     intent, _ = admitted(town)
     provider, ledger = town.parties.provider, town.parties.ledger
-    key = provider.signer._key
+    key, body = provider.signer._key, None if act is None else act(town)
     sequence, previous = ledger.next_position(key.public_key)
     record = key.sign_record(
-        ledger.suite, ledger.network, "data", b"x", sequence=sequence, previous=previous
+        ledger.suite,
+        ledger.network,
+        "data" if body is None else body.KIND,
+        b"x" if body is None else records.encode(body),
+        sequence=sequence,
+        previous=previous,
     )
     ledger.submit(record.encode())
 

@@ -22,7 +22,6 @@ from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.exchange.signer import Kept, RecordSigner, is_settled, outstanding
 from ledgercore.exchange.untrue import doubt
 from ledgercore.ledger import Ledger
-from ledgercore.records import DATA, Genesis
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.vault import Vault
 
@@ -31,8 +30,9 @@ __all__ = ["READ_RECORDS", "Owed", "read_back", "settle"]
 READ_RECORDS = 4_096
 """Records of one key that are read, and held in memory as far as they are promises, at a time."""
 
-_PLAIN = (DATA, Genesis.KIND)
-"""What a key signs beside a vault, where it is the operator's as well."""
+_BESIDE = ("data", "genesis", "governance", "key", "member", "renewal")
+"""Families of kinds that no party of an exchange signs: its key does for its ledger or its node,
+beside the vault."""
 
 _Position = tuple[int, bytes]
 """A number of a key's records, and the id of the record before it."""
@@ -108,9 +108,13 @@ def _read_piece(ledger: Ledger, signer: RecordSigner) -> Owed | None:
         record = ledger.record(index)
         if record.kind in PROMISES:
             promises.append(record)
-        others = others or not (record.kind in _PLAIN or _is_kept(kept, record))
+        others = others or not (_is_beside(record.kind) or _is_kept(kept, record))
         sequence, previous, left = record.sequence, record.previous, left - 1
     return Owed(signer, kept, position, (sequence, previous), promises, others)
+
+
+def _is_beside(kind: str) -> bool:
+    return kind.partition(".")[0] in _BESIDE
 
 
 def _is_kept(kept: Kept | None, record: Record) -> bool:
