@@ -14,6 +14,7 @@ from ledgercore.demo.parties import BANK, TAX
 from ledgercore.errors import BusyError
 from ledgercore.exchange import Consumer, Draft, Provider, resume, submit
 from ledgercore.exchange.signer import Kept, RecordSigner
+from ledgercore.exchange.untrue import doubt
 from ledgercore.ledger import Ledger
 from ledgercore.ledger.renewal import renew
 from ledgercore.vault import Vault
@@ -203,3 +204,57 @@ def test_what_another_process_with_the_vault_signs_meanwhile_casts_no_doubt(town
 
     assert signed
     town.accept([provider.void(intent, "E_SCOPE")])
+
+
+def test_where_both_sides_doubt_either_ends_it_once_it_has_checked(town: Town) -> None:
+    """Both vaults were restored: each side's refusal names the other, and what it can do itself."""
+    (voided, place), (missed, _), ledger = admitted(town), admitted(town), town.parties.ledger
+    provider, consumer = town.parties.provider, town.parties.consumer
+    vaults = town.parties.vaults
+    for vault in (vaults[TAX], vaults[BANK]):
+        doubt(ledger, vault)
+    town.later(2 * DAY_MS)
+    with pytest.raises(RefusedError, match=r"have the recipient time out, or .* checked=True"):
+        provider.void(voided, "E_SCOPE")
+    with pytest.raises(RefusedError, match=r"have the provider void the .* or .* checked=True"):
+        consumer.time_out(missed)
+
+    provider.void(voided, "E_SCOPE", checked=True)
+    consumer.time_out(missed, checked=True)
+    for vault in (vaults[TAX], vaults[BANK]):
+        doubt(ledger, vault)  # what was checked stays so
+    town.accept([provider.void(voided, "E_SCOPE"), consumer.time_out(missed)])
+
+    for intent in (voided, missed):
+        assert f"exchange/{intent.hex()}/withheld" not in vaults[TAX].names()
+        assert f"exchange/{intent.hex()}/missed" not in vaults[BANK].names()
+    with pytest.raises(RefusedError, match="exchange is VOIDED"):
+        provider.release(voided, place)
+
+
+def test_what_a_vault_knows_no_word_of_its_owner_denies(town: Town) -> None:
+    (released, place), first = admitted(town), town.intend(town.consent())
+    provider, consumer, ledger = town.parties.provider, town.parties.consumer, town.parties.ledger
+    consumer.open(*town.deliver(*first))
+    for vault in (provider.signer.vault, consumer.signer.vault):
+        doubt(ledger, vault)
+
+    draft = provider.void(released, "E_SCOPE", checked=True)
+    provider.release(released, place)
+    with pytest.raises(RefusedError, match="key of the exchange was released here"):
+        submit(ledger, [draft])
+    with pytest.raises(RefusedError, match="key of the exchange was released here"):
+        provider.void(released, "E_SCOPE", checked=True)
+    town.later(2 * DAY_MS)
+    with pytest.raises(RefusedError, match="exchange was opened here"):
+        consumer.time_out(first[0], checked=True)
+
+
+def test_a_second_device_voids_what_the_first_one_has_not_released(town: Town) -> None:
+    """Two vaults with one member's key doubt each other, and only their owner knows of both."""
+    (intent, _), ledger = admitted(town), town.parties.ledger
+    with Vault(ledger.path.parent / "second.vault") as vault:
+        party = restored(town, vault)
+        with pytest.raises(RefusedError, match=r"no key of the exchange is kept .* checked=True"):
+            party.void(intent, "E_SCOPE")
+        town.accept([party.void(intent, "E_SCOPE", checked=True)])

@@ -34,6 +34,7 @@ __all__ = [
     "destroy_promised",
     "given_folders",
     "holds_content",
+    "missed_name",
     "named_exchange",
     "opened_name",
     "received_names",
@@ -74,8 +75,13 @@ def released_name(intent: bytes) -> str:
 
 
 def withheld_name(intent: bytes) -> str:
-    """Where a provider keeps that it gave no key of an exchange out before it forgot it."""
+    """Where a provider keeps that no key of an exchange was given out: it forgot it, or checked."""
     return f"exchange/{intent.hex()}/withheld"
+
+
+def missed_name(intent: bytes) -> str:
+    """Where a recipient keeps that its owner has checked that no key of an exchange came."""
+    return f"exchange/{intent.hex()}/missed"
 
 
 def received_names(ledger: Ledger, intents: Iterable[bytes]) -> list[str]:
@@ -100,8 +106,14 @@ PROMISES: dict[str, Callable[[Ledger, bytes], list[str]]] = {
         released_name(intent),
         withheld_name(intent),
     ],
-    ExchangeTimeOut.KIND: lambda ledger, intent: [_delivery_key_of(ledger, intent)],
-    ExchangeErase.KIND: lambda ledger, intent: received_names(ledger, [intent]),
+    ExchangeTimeOut.KIND: lambda ledger, intent: [
+        _delivery_key_of(ledger, intent),
+        missed_name(intent),
+    ],
+    ExchangeErase.KIND: lambda ledger, intent: [
+        *received_names(ledger, [intent]),
+        missed_name(intent),
+    ],
 }
 """What each kind of record says is gone from its signer's vault, of the exchange that it names."""
 

@@ -454,15 +454,18 @@ class Provider(Party):
             self._vault.store([(f"{sealed_folder(intent)}sent/{commitment.hex()}", encoded)])
         return Draft(self._key, ExchangeRelease(intent, commitment))
 
-    def void(self, intent: bytes, code: str) -> Draft:
+    def void(self, intent: bytes, code: str, *, checked: bool = False) -> Draft:
         """Say that no key was sent and none will be; once ordered, what was sealed is erased.
 
         Raises ``RefusedError`` with ``E_EXCHANGE_STATE`` where ``release`` gave the key out, or may
         have: where the exchange was admitted and this vault has never had its key, or was restored
         from a backup since, as records of its key on the ledger show. So does ``submit``, if it
         did since, and the ledger after a release that is on record.
+
+        With ``checked`` you say that you have found out what this vault cannot tell: that no key
+        was given out, from the vault that was lost or another one. The vault keeps that you did.
         """
-        check_true(self._ledger, self._vault, ExchangeVoid.KIND, intent)
+        check_true(self._ledger, self._vault, ExchangeVoid.KIND, intent, checked=checked)
         return Draft(self._key, ExchangeVoid(intent, code))
 
     def revoke_on_behalf(self, consent: bytes, evidence: bytes) -> Draft:

@@ -24,6 +24,7 @@ from ledgercore.exchange.audit_copy import verify_copy
 from ledgercore.exchange.content import (
     delivery_key_name,
     destroy,
+    missed_name,
     opened_name,
     received_names,
 )
@@ -321,7 +322,7 @@ class Recipient(Party):
             raise UntrustedError("request of the exchange is not known here")
         return decode_message(kept, Request)
 
-    def time_out(self, intent: bytes) -> Draft:
+    def time_out(self, intent: bytes, *, checked: bool = False) -> Draft:
         """Say that no key came in time, which gives the use back.
 
         Once that is ordered the private half of the delivery key is destroyed: a key that comes
@@ -329,12 +330,15 @@ class Recipient(Party):
         deadline, where the exchange was opened here, and where it may have been, for this vault was
         restored from a backup since the admit, as records of its key on the ledger show. So does
         ``submit``, if it was since.
+
+        With ``checked`` you say that you have found out what this vault cannot tell: that no key
+        came, to the vault that was lost or another one. The vault keeps that you did.
         """
         state = self._state(intent)
         status = exchange_status_at(state, self._now_ms())
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
-        check_true(self._ledger, self._vault, ExchangeTimeOut.KIND, intent)
+        check_true(self._ledger, self._vault, ExchangeTimeOut.KIND, intent, checked=checked)
         return Draft(self._key, ExchangeTimeOut(intent))
 
     def forget(self, intents: Sequence[bytes]) -> int:
@@ -342,7 +346,8 @@ class Recipient(Party):
 
         With the delivery key goes whatever is sealed for it, opened before or not.
         """
-        return destroy(self._vault, received_names(self._ledger, intents))
+        missed = [missed_name(intent) for intent in intents]
+        return destroy(self._vault, [*received_names(self._ledger, intents), *missed])
 
     def _state(self, intent: bytes) -> ExchangeState:
         return read_state(self._ledger, exchange_object(intent), ExchangeState)

@@ -6,13 +6,21 @@ a one where it has records of the vault's key that the vault did not keep. Then 
 admitted by the time that this is found is doubted: how many records the ledger had is kept.
 
     doubted/<network>: [size]
+
+Only the owner can find out what such a vault does not know, and say so of one exchange.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledgercore.exchange.content import opened_name, released_name, sealed_folder, withheld_name
+from ledgercore.exchange.content import (
+    missed_name,
+    opened_name,
+    released_name,
+    sealed_folder,
+    withheld_name,
+)
 from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.ledger import Ledger
 from ledgercore.records import ExchangeTimeOut, ExchangeVoid
@@ -35,33 +43,51 @@ def doubt(ledger: Ledger, vault: Vault) -> None:
     vault.store([(_name(ledger), encode_message(_Doubted(ledger.size)))])
 
 
-def check_true(ledger: Ledger, vault: Vault, kind: str, intent: bytes) -> None:
-    """Refuse a promise of a kind that a vault does not bear out: that no key was sent, or came."""
+def check_true(
+    ledger: Ledger, vault: Vault, kind: str, intent: bytes, *, checked: bool = False
+) -> None:
+    """Refuse a promise of a kind that a vault does not bear out: that no key was sent, or came.
+
+    Where the owner has ``checked`` it no doubt bars it, now or when it is signed: that is kept.
+    What the vault does know bars it all the same.
+    """
     if kind == ExchangeVoid.KIND:
-        _check_unsent(ledger, vault, intent)
+        _check_unsent(ledger, vault, intent, checked=checked)
     if kind == ExchangeTimeOut.KIND:
-        _check_not_come(ledger, vault, intent)
+        _check_not_come(ledger, vault, intent, checked=checked)
 
 
-def _check_unsent(ledger: Ledger, vault: Vault, intent: bytes) -> None:
+def _check_unsent(ledger: Ledger, vault: Vault, intent: bytes, *, checked: bool) -> None:
     if vault.load(released_name(intent)) is not None:
         message = "key of the exchange was released here: send it, or have the recipient time out"
         refuse("E_EXCHANGE_STATE", message, intent)
     admission = _admission(_state(ledger, intent))
     if admission is None or vault.load(withheld_name(intent)) is not None:
-        return  # the ledger refuses it, or nothing could be released any more
-    if why := _why_unknown(ledger, vault, intent, admission):
-        message = f"{why}, and a key may have been released: have the recipient time out"
+        return  # the ledger refuses it, or it is known that nothing was released
+    if checked:
+        vault.store([(withheld_name(intent), b"")])
+    elif why := _why_unknown(ledger, vault, intent, admission):
+        message = (
+            f"{why}, and a key may have been released: have the recipient time out, or find out "
+            "that none was, and void it with checked=True"
+        )
         refuse("E_EXCHANGE_STATE", message, intent)
 
 
-def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes) -> None:
+def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes, *, checked: bool) -> None:
     if vault.load(opened_name(intent)) is not None:
         message = "exchange was opened here: acknowledge it, or decline it"
         refuse("E_EXCHANGE_STATE", message, intent)
     admission = _admission(_state(ledger, intent))
-    if admission is not None and (why := _why_doubted(ledger, vault, admission)):
-        message = f"{why}, and a key may have come: have the provider void the exchange"
+    if admission is None or vault.load(missed_name(intent)) is not None:
+        return
+    if checked:
+        vault.store([(missed_name(intent), b"")])
+    elif why := _why_doubted(ledger, vault, admission):
+        message = (
+            f"{why}, and a key may have come: have the provider void the exchange, or find out "
+            "that none did, and time it out with checked=True"
+        )
         refuse("E_EXCHANGE_STATE", message, intent)
 
 
