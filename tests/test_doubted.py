@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -12,13 +13,13 @@ import pytest
 from ledgercore import RefusedError, records
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.errors import BusyError
-from ledgercore.exchange import Consumer, Draft, Provider, resume, submit
+from ledgercore.exchange import Consumer, Draft, Provider, resume, sign, submission, submit
 from ledgercore.exchange.signer import Kept, RecordSigner
 from ledgercore.exchange.untrue import doubt
 from ledgercore.ledger import Ledger
 from ledgercore.ledger.renewal import renew
 from ledgercore.vault import Vault
-from tests.promises import admitted, backed_up, cut_off, forget
+from tests.promises import admitted, backed_up, cut_off, forget, moved_to
 from tests.town import DAY_MS, Town
 
 
@@ -258,3 +259,31 @@ def test_a_second_device_voids_what_the_first_one_has_not_released(town: Town) -
         with pytest.raises(RefusedError, match=r"no key of the exchange is kept .* checked=True"):
             party.void(intent, "E_SCOPE")
         town.accept([party.void(intent, "E_SCOPE", checked=True)])
+
+
+def test_what_another_process_had_kept_and_is_ordered_meanwhile_casts_no_doubt(town: Town) -> None:
+    """Two records of one row are ordered in two blocks, and this process settles in between."""
+    done, (intent, _) = moved_to(town, "ACKNOWLEDGED"), admitted(town)
+    provider, ledger = town.parties.provider, town.parties.ledger
+    drafts = [forget(town, done, "acknowledged"), Draft(provider.signer, schema(1))]
+    submit_many, destroy, signed = ledger.submit_many, submission.destroy_promised, []
+
+    def first_of_the_other(encoded: list[bytes]) -> list[object]:
+        if not signed:
+            signed.extend(record.encode() for record in sign(ledger, drafts))
+            ledger.submit(signed[0])
+        return submit_many(encoded)
+
+    def second_of_the_other(*given: Any) -> None:
+        destroy(*given)
+        ledger.submit(signed[1])
+
+    with (
+        mock.patch.object(ledger, "submit_many", first_of_the_other),
+        mock.patch.object(submission, "destroy_promised", second_of_the_other),
+    ):
+        resume(ledger, [provider.signer])
+    resume(ledger, [provider.signer])
+
+    assert provider.signer.load(ledger.network).contents == ()
+    town.accept([provider.void(intent, "E_SCOPE")])

@@ -126,18 +126,28 @@ def _is_kept(kept: Kept | None, record: Record) -> bool:
 def settle(ledger: Ledger, vault: Vault, destroyed: Iterable[Owed]) -> None:
     """Forget what a vault's signers kept, once all is destroyed that the ledger says is gone.
 
-    What is still to be ordered stays, and what another process reserved meanwhile. What was ordered
-    since the promises were read is behind the position that is kept in their place.
+    What is still to be ordered stays, and what another process reserved meanwhile. So does a row of
+    which more was ordered since its promises were read: past the position it would look like
+    another vault's. What else was ordered since is behind the position that is kept in its place.
     """
     destroyed = list(destroyed)
     with vault.transaction(), ledger.moment():
-        for signer, kept, position, *_ in destroyed:
-            if signer.load(ledger.network) == kept and not outstanding(ledger, signer):
-                vault.store([signer.item(ledger.network, Kept(*position, ()))])
+        for owed in destroyed:
+            signer, kept = owed.signer, owed.kept
+            if signer.load(ledger.network) != kept or outstanding(ledger, signer):
+                continue
+            if not _passed(ledger, owed):
+                vault.store([signer.item(ledger.network, Kept(*owed.position, ()))])
     # A crash before this leaves what no reading comes to again: they end at what is settled.
     names = [_name(ledger, owed.signer) for owed in destroyed]
     if read := [name for name in names if vault.load(name) is not None]:
         vault.erase(read)
+
+
+def _passed(ledger: Ledger, owed: Owed) -> bool:
+    """Whether the ledger has ordered more since, and that may be of what the signer kept."""
+    within = owed.kept is not None and owed.position[0] < owed.kept.end
+    return within and ledger.next_position(owed.signer.public_key) != owed.position
 
 
 def _name(ledger: Ledger, signer: RecordSigner) -> str:
