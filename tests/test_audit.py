@@ -298,6 +298,19 @@ def test_what_the_consumer_erased_is_given_for_an_order_and_to_nobody_else(town:
         provider.delivery(town.intent, audit=audit)
 
 
+def test_an_order_of_another_key_is_given_nothing_that_was_sealed(town: Audited) -> None:
+    """The key was made anew since the admit: its order opens only what was sealed to that one."""
+    provider = town.parties.provider
+    town.share_audit_key()
+    town.audit_key = provider._audit_key or b""
+    audit, _ = town.order()
+
+    with pytest.raises(RefusedError, match="E_SCOPE: audit copy is for another audit key than"):
+        provider.delivery(town.intent, audit=audit)
+    other = town.deliver(*town.intend(town.consent()))[0]
+    assert provider.delivery(other.exchange, audit=audit) == other
+
+
 def test_a_copy_is_the_same_each_time_and_another_for_each_exchange() -> None:
     town_key = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76")
     first, again = (make_copy(bytes(32), town_key, b"one") for _ in range(2))

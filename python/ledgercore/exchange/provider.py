@@ -17,7 +17,7 @@ from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
 from ledgercore.exchange.agreement import ProviderAgreements
-from ledgercore.exchange.audit_copy import copy_hash, make_copy
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
 from ledgercore.exchange.content import (
     corrections_folder,
@@ -38,6 +38,7 @@ from ledgercore.exchange.messages import (
     Request,
     Terms,
     check_terms,
+    decode_message,
     encode_message,
     request_commitment,
 )
@@ -66,6 +67,7 @@ from ledgercore.exchange.untrue import check_true, keep_withheld
 from ledgercore.exchange.withheld import (
     check_admitted,
     check_audited,
+    check_copied,
     check_covered,
     check_named,
     check_unended,
@@ -329,11 +331,14 @@ class Provider(Party):
         Raises ``RefusedError`` with ``E_EXCHANGE_STATE`` once the exchange is over: voided, timed
         out, declined, erased or forgotten. An order still opens what was sealed with an audit copy:
         with its ``audit`` it is given for the holders, until it is forgotten here, or
-        ``E_AUDIT_STATE`` where the audit is over. ``UntrustedError`` where it is not kept.
+        ``E_AUDIT_STATE`` where the audit is over, ``E_SCOPE`` where it is of another audit key.
+        ``UntrustedError`` where it is not kept. Who gives an ``audit`` vouches that a holder asked,
+        and that the order's scope names the exchange: the ledger does not show the scope.
         """
         state = self._exchange(intent)
         if state.admission is None:
             refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
+        ordered = None
         if audit is None:
             check_unended(state, intent)
         else:
@@ -341,6 +346,8 @@ class Provider(Party):
             check_audited(ordered, state, self._now_ms())
         audited = state.admission.audit_copy is not None
         copy = self._kept(intent, state.admission, "audit-copy") if audited else b""
+        if ordered is not None:
+            check_copied(ordered, decode_message(copy, AuditCopy))
         return Delivery(intent, self._kept(intent, state.admission, "ciphertext"), copy)
 
     def release(self, intent: bytes, admit: Submitted) -> Release:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from ledgercore.exchange.audit_copy import AuditCopy
 from ledgercore.exchange.reading import ENDED
 from ledgercore.rules import (
     AuditState,
@@ -21,6 +22,7 @@ from ledgercore.rules.consent import why_uncovered
 __all__ = [
     "check_admitted",
     "check_audited",
+    "check_copied",
     "check_covered",
     "check_named",
     "check_unended",
@@ -75,7 +77,7 @@ def check_unended(state: ExchangeState, intent: bytes) -> None:
 
 
 def check_audited(audit: AuditState, state: ExchangeState, now_ms: int) -> None:
-    """Give what was sealed to holders, whatever became of the exchange, while they may open it."""
+    """Give what was sealed to holders under a live order, whatever became of the exchange."""
     status = audit_status_at(audit, now_ms)
     if status not in ("ORDERED", "OPENED"):
         refuse("E_AUDIT_STATE", f"audit is {status}, nothing is opened")
@@ -83,3 +85,9 @@ def check_audited(audit: AuditState, state: ExchangeState, now_ms: int) -> None:
         refuse("E_EXCHANGE_STATE", "exchange was admitted without an audit copy")
     if state.forgotten:
         refuse("E_EXCHANGE_STATE", "exchange is forgotten: nothing of what was sealed is kept")
+
+
+def check_copied(audit: AuditState, copy: AuditCopy) -> None:
+    """Give nothing under an order of another key than the copy's: it could not open it."""
+    if copy.audit_key != audit.audit_key:
+        refuse("E_SCOPE", "audit copy is for another audit key than the order's")
