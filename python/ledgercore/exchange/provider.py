@@ -385,17 +385,19 @@ class Provider(Party):
         self, admits: Sequence[tuple[bytes, Submitted]]
     ) -> list[Release | RefusedError]:
         ledger = self._ledger
-        made: list[Release | RefusedError | Accepted] = [admit for _, admit in admits]
+        made: dict[int, Release | RefusedError] = {}
         admitted: list[tuple[int, bytes, int]] = []
         # Read before the states are: a void that is kept no more shows there.
         voided = self._key.promises(ledger.network, ExchangeVoid.KIND)
         with ledger.moment():
             for at, (intent, admit) in enumerate(admits):
+                if isinstance(admit, RefusedError):
+                    made[at] = admit
+                    continue
                 try:
-                    if isinstance(admit, Accepted):
-                        check_unvoided(intent, voided)
-                        check_admitted(self._exchange(intent), intent, admit.index)
-                        admitted.append((at, intent, admit.index))
+                    check_unvoided(intent, voided)
+                    check_admitted(self._exchange(intent), intent, admit.index)
+                    admitted.append((at, intent, admit.index))
                 except RefusedError as refusal:
                     made[at] = refusal
             objects = [exchange_object(intent) for _, intent, _ in admitted]
@@ -414,9 +416,9 @@ class Provider(Party):
                 )
             except RefusedError as refusal:
                 made[at] = refusal
-        given = [each.exchange for each in made if isinstance(each, Release)]
+        given = [each.exchange for each in made.values() if isinstance(each, Release)]
         self._vault.store([(released_name(intent), b"") for intent in given])
-        return [each for each in made if not isinstance(each, Accepted)]
+        return [made[at] for at in range(len(admits))]
 
     def _withheld(self, state: ExchangeState) -> RefusedError | None:
         """Why a key is not given out as the ledger stands now."""
