@@ -50,8 +50,8 @@ class _Reading(Part, frozen=True):
 class Owed(NamedTuple):
     """What a signer kept, and what records of its key say is gone that are not settled yet.
 
-    ``reached`` is the oldest of them that was read, and where the last piece of them began; in
-    ``others`` is whether one of them is of another vault.
+    ``reached`` is the oldest of them that was read, and where the last piece of them began. One of
+    another vault casts doubt on what this one knows.
     """
 
     signer: RecordSigner
@@ -59,7 +59,7 @@ class Owed(NamedTuple):
     position: _Position
     reached: _Position
     promises: list[Record]
-    others: bool
+    casts_doubt: bool
 
     @property
     def is_whole(self) -> bool:
@@ -71,13 +71,13 @@ def read_back(ledger: Ledger, signer: RecordSigner) -> Owed | None:
     """What the ledger says to be gone since the signer kept a row; None where all is settled.
 
     It reads every record of the key from there on, whether the signer knows of it or not. What all
-    pieces but the last say is destroyed already; where another vault signed some of them, what it
-    did is doubted (``untrue``). Raises ``UnavailableError`` where this copy of the ledger began
-    after one.
+    pieces but the last say is destroyed already; where another vault signed some of them, what was
+    admitted by now is doubted (``untrue``). Raises ``UnavailableError`` where this copy of the
+    ledger began after one.
     """
     doubted = False
     while (owed := _read_piece(ledger, signer)) is not None:
-        if owed.others and not doubted:
+        if owed.casts_doubt and not doubted:
             doubt(ledger, signer.vault)
             doubted = True
         if owed.is_whole:
@@ -98,7 +98,7 @@ def _read_piece(ledger: Ledger, signer: RecordSigner) -> Owed | None:
         data = signer.vault.load(_name(ledger, signer))
     done = None if data is None else decode_message(data, _Reading)
     sequence, previous = position
-    promises, others, left = [], False, READ_RECORDS
+    promises, casts_doubt, left = [], False, READ_RECORDS
     while left and sequence > (0 if kept is None else kept.sequence):
         if done is not None and (sequence, previous) == (done.sequence, done.previous):
             sequence, previous = done.reached, done.before
@@ -108,9 +108,10 @@ def _read_piece(ledger: Ledger, signer: RecordSigner) -> Owed | None:
         record = ledger.record(index)
         if record.kind in PROMISES:
             promises.append(record)
-        others = others or not (_is_beside(record.kind) or _is_kept(kept, record))
+        known = _is_beside(record.kind) or _is_kept(kept, record)
+        casts_doubt = casts_doubt or not known
         sequence, previous, left = record.sequence, record.previous, left - 1
-    return Owed(signer, kept, position, (sequence, previous), promises, others)
+    return Owed(signer, kept, position, (sequence, previous), promises, casts_doubt)
 
 
 def _is_beside(kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""Refuse a record that its signer's vault shows to be untrue, or no longer can show to be true.
+"""Refuse a record that its signer's vault knows to be untrue, or doubts.
 
 That no key was sent only the provider's vault can tell, and that none came the recipient's. One
 that was restored from a backup does not know what was done since. The ledger shows that it is such
@@ -66,7 +66,7 @@ def _check_unsent(ledger: Ledger, vault: Vault, intent: bytes, *, checked: bool)
         return  # the ledger refuses it, or it is known that nothing was released
     if checked:
         vault.store([(withheld_name(intent), b"")])
-    elif why := _why_unknown(ledger, vault, intent, admission):
+    elif why := _why_doubted(ledger, vault, intent, admission):
         message = (
             f"{why}, and a key may have been released: have the recipient time out, or find out "
             "that none was, and void it with checked=True"
@@ -83,7 +83,7 @@ def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes, *, checked: boo
         return
     if checked:
         vault.store([(missed_name(intent), b"")])
-    elif why := _why_doubted(ledger, vault, admission):
+    elif why := _why_older(ledger, vault, admission):
         message = (
             f"{why}, and a key may have come: have the provider void the exchange, or find out "
             "that none did, and time it out with checked=True"
@@ -105,20 +105,21 @@ def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> lis
                 over += [released_name(intent), withheld_name(intent)]
             elif admission is None or vault.load(released_name(intent)) is not None:
                 continue
-            elif not _why_unknown(ledger, vault, intent, admission):
+            elif not _why_doubted(ledger, vault, intent, admission):
                 kept.append((withheld_name(intent), b""))
         vault.store(kept)
     return over
 
 
-def _why_unknown(ledger: Ledger, vault: Vault, intent: bytes, admission: Admission) -> str:
-    """Why a provider's vault may not know that it gave a key out; empty where it would."""
+def _why_doubted(ledger: Ledger, vault: Vault, intent: bytes, admission: Admission) -> str:
+    """Why a provider's vault doubts that it gave no key out; empty where it knows."""
     if vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/key") is None:
         return "no key of the exchange is kept here"
-    return _why_doubted(ledger, vault, admission)
+    return _why_older(ledger, vault, admission)
 
 
-def _why_doubted(ledger: Ledger, vault: Vault, admission: Admission) -> str:
+def _why_older(ledger: Ledger, vault: Vault, admission: Admission) -> str:
+    """Why a vault doubts all that was done in an exchange by now; empty where it knows."""
     kept = vault.load(_name(ledger))
     if kept is None or admission.index >= decode_message(kept, _Doubted).size:
         return ""
