@@ -16,10 +16,13 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result, at_most, malformed};
 use crate::key::{PublicKey, Signature, SigningKey};
 use crate::limits;
-use crate::signature::{self, Claim};
+use crate::signature::{self, Claim, SHARE};
 
 /// Seconds since 1970 that a cosignature may state at most (tlog-cosignature).
 const TIME_LIMIT_S: u64 = i64::MAX as u64;
+
+/// A note is verified by the thread that asks: bindings do so without giving it any others.
+const _: () = assert!(limits::CHECKPOINT_SIGNATURES <= SHARE);
 
 /// What a key signs, and the byte that C2SP knows it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,8 @@ from threading import Event, Thread
 
 import pytest
 
-from ledgercore import Ledger, SigningKey, UnavailableError
-from ledgercore._core import OwnLock
+from ledgercore import InvalidSignature, Ledger, Receipt, SigningKey, UnavailableError
+from ledgercore._core import Checkpoint, OwnLock, attach_signature
 from ledgercore.vault import Vault
 
 PAYLOADS = [b"%d" % number for number in range(2_000)]
@@ -23,6 +25,7 @@ def run_in_child(work: Callable[[], None]) -> int:
     """The exit code of a forked process; a signal ends one that waits for ever."""
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # one in Python waits for the core to return
         signal.alarm(PATIENCE_S)
         try:
             work()
@@ -163,3 +166,69 @@ def test_a_child_leaves_its_parents_vault_alone(tmp_path: Path) -> None:
         with held(vault._lock):
             assert run_in_child(work) == 0
         assert set(vault.names()) == {"a", "c"}
+
+
+def many_times_signed(note: str, key: SigningKey, count: int) -> str:
+    """The checkpoint of a note with so many lines of its operator, who signed other texts."""
+    checkpoint = Checkpoint.parse(note)
+    wrong = [key.sign(b"%d" % number) for number in range(count)]
+    notes = [attach_signature(checkpoint, key.public_key, signature) for signature in wrong]
+    lines = [each.removeprefix(f"{checkpoint.format()}\n") for each in notes]
+    return f"{checkpoint.format()}\n{''.join(lines)}"
+
+
+@pytest.mark.parametrize("signs_often", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 9, 64])
+def test_a_child_refuses_a_note_with_many_wrong_signatures(
+    path: Path, tmp_path: Path, count: int, signs_often: bool
+) -> None:
+    key = SigningKey(bytes([count, signs_often]) * 16)
+    with Ledger.create(tmp_path / "b.ledger", origin="fork.example", key=key) as ledger:
+        ledger.append(b"x")
+        receipt, anchor = ledger.receipts([1])[0], ledger.trust_anchor
+    for _ in range(40 if signs_often else 0):
+        anchor.verify_operator(receipt.checkpoint)
+    note = many_times_signed(receipt.checkpoint, key, count)
+    forged = Receipt(
+        index=1, path=receipt.path, checkpoint=note, envelope=receipt.envelope, state=receipt.state
+    )
+
+    def work() -> None:
+        for verify in (
+            lambda: forged.verify(b"x", anchor),
+            lambda: anchor.verify_checkpoint(note),
+            lambda: anchor.verify_operator(note),
+        ):
+            with pytest.raises(InvalidSignature, match=r"fork\.example"):
+                verify()
+
+    assert run_in_child(work) == 0
+
+
+ALONE = """
+import os, sys
+from ledgercore import InvalidSignature
+from ledgercore._core import Anchor
+origin, note, *keys = sys.argv[1:]
+network, operator_key = map(bytes.fromhex, keys)
+anchor = Anchor(origin=origin, network=network, suite="std", operator_key=operator_key)
+for _ in range(3):
+    try:
+        anchor.verify_checkpoint(note)
+    except InvalidSignature:
+        print(len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 20, 64])
+def test_a_note_is_verified_by_the_thread_that_asks_alone(tmp_path: Path, count: int) -> None:
+    """So that a fork finds no threads half begun, which its child would wait for."""
+    key = SigningKey(bytes(32))
+    with Ledger.create(tmp_path / "a.ledger", origin="fork.example", key=key) as ledger:
+        anchor = ledger.trust_anchor
+        note = many_times_signed(ledger.receipts([0])[0].checkpoint, key, count)
+    given = ["fork.example", note, anchor.network.hex(), anchor.operator_key.hex()]
+
+    ran = subprocess.run([sys.executable, "-c", ALONE, *given], capture_output=True, check=True)
+
+    assert ran.stdout.split() == [b"1"] * 3

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::Claim;
 use super::single::{self, challenge, split};
+use crate::key::PublicKey;
 
 /// Claims hashed or decompressed by one task.
 const TASK: usize = 256;
@@ -65,9 +66,12 @@ fn coalesce(claims: &[Claim]) -> (Vec<usize>, Vec<Option<EdwardsPoint>>) {
             })
         })
         .collect();
-    let points =
-        distinct.par_iter().with_min_len(TASK).map(|key| CompressedEdwardsY(*key).decompress());
-    (keys, points.collect())
+    let point = |key: &PublicKey| CompressedEdwardsY(*key).decompress();
+    let points = match distinct.len() <= TASK {
+        true => distinct.iter().map(point).collect(),
+        false => distinct.par_iter().with_min_len(TASK).map(point).collect(),
+    };
+    (keys, points)
 }
 
 /// A term for each claim whose key, `R` and `s` decode; its coefficient is drawn later.
@@ -79,7 +83,10 @@ fn decode(claims: &[Claim], keys: &[usize], points: &[Option<EdwardsPoint>]) -> 
         let k = challenge(&[&r_bytes, claim.key, claim.message]);
         Some(Term { position, key: keys[position], r, s, k, z: Scalar::ZERO })
     };
-    claims.par_iter().enumerate().with_min_len(TASK).map(term).collect()
+    match claims.len() <= TASK {
+        true => claims.iter().enumerate().map(term).collect(),
+        false => claims.par_iter().enumerate().with_min_len(TASK).map(term).collect(),
+    }
 }
 
 /// 128-bit coefficients from the seed and from everything they multiply: sound if either the
@@ -105,7 +112,7 @@ fn search(terms: &[Term], points: &[Option<EdwardsPoint>]) -> Vec<usize> {
         return Vec::new();
     }
     if terms.len() <= SEARCH {
-        let bad = terms.par_iter().filter(|term| !term.holds(points));
+        let bad = terms.iter().filter(|term| !term.holds(points));
         return bad.map(|term| term.position).collect();
     }
     let part = terms.len().div_ceil(PARTS);
@@ -125,11 +132,15 @@ fn point(points: &[Option<EdwardsPoint>], key: usize) -> &EdwardsPoint {
 
 /// The equation of the module over these terms, each thread a share of them.
 fn sum_holds(terms: &[Term], points: &[Option<EdwardsPoint>]) -> bool {
-    let share = terms.len().div_ceil(rayon::current_num_threads()).max(SUM);
-    let sum = terms
-        .par_chunks(share)
-        .map(|share| weighted_sum(share, points))
-        .reduce(EdwardsPoint::identity, |left, right| left + right);
+    let sum = if terms.len() <= SUM {
+        weighted_sum(terms, points)
+    } else {
+        let share = terms.len().div_ceil(rayon::current_num_threads()).max(SUM);
+        terms
+            .par_chunks(share)
+            .map(|share| weighted_sum(share, points))
+            .reduce(EdwardsPoint::identity, |left, right| left + right)
+    };
     sum.mul_by_cofactor().is_identity()
 }
 
@@ -155,7 +166,7 @@ mod tests {
     use curve25519_dalek::constants::EIGHT_TORSION;
 
     use super::*;
-    use crate::key::{PublicKey, Signature, SigningKey};
+    use crate::key::{Signature, SigningKey};
 
     /// Searching would find the same verdict, at many times the cost.
     #[test]

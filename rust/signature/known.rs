@@ -73,7 +73,10 @@ pub(super) fn tables(keys: &[(&PublicKey, usize)]) -> Vec<Option<Arc<KeyTable>>>
         let key = keys[*at].0;
         Some(Arc::new(Kernel::detected().table(&Point::decode(key)?.negated())))
     };
-    let made: Vec<_> = without.par_iter().map(make).collect();
+    let made: Vec<_> = match without.len() {
+        ..=1 => without.iter().map(make).collect(),
+        _ => without.par_iter().map(make).collect(),
+    };
     for (at, table) in without.into_iter().zip(made) {
         if let Some(table) = &table {
             known().keep(keys[at].0, table.clone());
@@ -114,7 +117,10 @@ pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 ///
 /// The caller takes tasks as other threads do, and wakes as many as have a share of the claims.
 pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
-    let threads = (prepared.len() / SHARE).clamp(1, rayon::current_num_threads());
+    let threads = match prepared.len() / SHARE {
+        ..=1 => 1,
+        shares => shares.min(rayon::current_num_threads()),
+    };
     if threads == 1 {
         // Nobody else is told of it, which takes a call of the system.
         let in_turn = |task| doubtful_in_turn(kernel, claims, task);

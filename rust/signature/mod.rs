@@ -62,6 +62,9 @@ pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<
 ///
 /// The seed hedges the batch's coefficients: 32 bytes that the signers could not know. It cannot
 /// change the verdict on honest signatures.
+///
+/// Up to `SHARE` signatures of one key are verified by the thread that asks, and by it alone, also
+/// where they do not hold: a forked process, which has none of its parent's, may verify a note.
 pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
     verify_all_with(Kernel::detected(), claims, seed)
 }
@@ -81,7 +84,10 @@ pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Res
     }
     let bad = |position: &usize| !single::holds(&claims[*position]);
     let doubtful = known::doubtful(kernel, claims, &known);
-    let mut indices: Vec<usize> = doubtful.into_par_iter().filter(bad).collect();
+    let mut indices: Vec<usize> = match doubtful.len() <= SHARE {
+        true => doubtful.into_iter().filter(bad).collect(),
+        false => doubtful.into_par_iter().filter(bad).collect(),
+    };
     if rest.len() < SINGLES {
         indices.extend(rest.into_iter().filter(bad));
     } else {
