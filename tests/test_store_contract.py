@@ -166,6 +166,17 @@ def test_a_transaction_is_seen_inside_and_undone_by_an_error(store: Store) -> No
     assert store.height() == 1
 
 
+def test_a_transaction_inside_another_is_refused_and_takes_nothing_back(store: Store) -> None:
+    with store.transaction():
+        add_block(store, BLOCK)
+        with pytest.raises(StoreError, match="has a transaction open"), store.transaction():
+            pytest.fail("one inside another has begun")
+        add_block(store, NEXT)
+
+    assert store.block(0) == BLOCK
+    assert store.block(1) == NEXT
+
+
 def test_a_taken_key_is_damage(store: Store) -> None:
     add_two_blocks(store)
 

@@ -70,7 +70,8 @@ class Store(Protocol):
 
         Reads inside see what was written. An error inside takes everything back. After
         ``DiskFullError`` or ``BusyError`` the next transaction may be tried; after any other error
-        what is durable is known only to whoever opens the store anew.
+        what is durable is known only to whoever opens the store anew. One inside another raises
+        ``StoreError``, and leaves the other as it was.
         """
         ...
 

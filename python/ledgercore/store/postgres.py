@@ -160,11 +160,15 @@ class PostgresStore:
         return self._transaction
 
     def _begin(self, depth: int) -> None:
+        if depth:
+            raise StoreError(f"{self._name} has a transaction open: end it before another begins")
         self._session.rollback()  # what interrupts have left
         self._session.begin()
 
     def _end(self, depth: int, error: BaseException | None) -> None:
         """Commit, or take back what was not committed."""
+        if depth:
+            return  # refused: the one around it is open still
         if error is None:
             self._session.commit()
             return

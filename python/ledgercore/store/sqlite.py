@@ -266,6 +266,8 @@ class SqliteStore:
         return self._transaction
 
     def _begin(self, depth: int) -> None:
+        if depth:
+            raise StoreError(f"{self._path} has a transaction open: end it before another begins")
         self._roll_back()  # what interrupts have left
         if self._log_pages >= _LOG_PAGES:
             self._shorten_log()
@@ -273,6 +275,8 @@ class SqliteStore:
 
     def _end(self, depth: int, error: BaseException | None) -> None:
         """Commit, or take back what was not committed."""
+        if depth:
+            return  # refused: the one around it is open still
         if error is not None:
             self._roll_back()
             return
