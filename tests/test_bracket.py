@@ -130,6 +130,30 @@ def test_a_bracket_is_not_left_before_it_was_entered() -> None:
     assert made.calls == []
 
 
+def test_a_block_is_left_by_the_thread_that_entered_it_and_by_no_other() -> None:
+    made = Recorder()
+    refused: list[RuntimeError] = []
+
+    def leave() -> None:
+        try:
+            made.bracket.__exit__(None, None, None)
+        except RuntimeError as error:
+            refused.append(error)
+
+    with made.bracket:
+        thread = Thread(target=leave)
+        thread.start()
+        thread.join()
+        assert made.bracket.depth == 1
+        assert not is_free(made.lock)
+
+    assert [str(error) for error in refused] == [
+        "bracket was entered by another thread: leave it in that one"
+    ]
+    assert made.calls == [("begin", 0), ("end", 0, None)]
+    assert is_free(made.lock)
+
+
 def test_a_bracket_of_its_owners_methods_goes_with_the_owner() -> None:
     made = Recorder()
     gone = weakref.ref(made)

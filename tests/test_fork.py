@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 from ledgercore import InvalidSignature, Ledger, Receipt, SigningKey, UnavailableError
-from ledgercore._core import Checkpoint, OwnLock, attach_signature
+from ledgercore._core import Bracket, Checkpoint, OwnLock, attach_signature
 from ledgercore.vault import Vault
 
 PAYLOADS = [b"%d" % number for number in range(2_000)]
@@ -166,6 +166,45 @@ def test_a_child_leaves_its_parents_vault_alone(tmp_path: Path) -> None:
         with held(vault._lock):
             assert run_in_child(work) == 0
         assert set(vault.names()) == {"a", "c"}
+
+
+def test_a_child_that_leaves_blocks_of_its_parent_ends_none() -> None:
+    calls: list[str] = []
+    bracket = Bracket(
+        lambda depth: calls.append(f"begin {depth}"),
+        lambda depth, error: calls.append(f"end {depth}"),
+        OwnLock("a block"),
+    )
+
+    def leave() -> None:
+        # As whatever ends a child by an error does with all the blocks around it.
+        error = ZeroDivisionError()
+        bracket.__exit__(ZeroDivisionError, error, None)
+        bracket.__exit__(ZeroDivisionError, error, None)
+        assert bracket.depth == 0
+        assert calls == ["begin 0", "begin 1"]
+
+    with bracket, bracket:
+        assert run_in_child(leave) == 0
+
+    assert calls == ["begin 0", "begin 1", "end 1", "end 0"]
+
+
+def test_a_child_that_leaves_a_transaction_of_its_parents_vault_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    with Vault(tmp_path / "vault") as vault:
+
+        def leave() -> None:
+            vault.transaction().__exit__(None, None, None)
+            assert vault._connection.in_transaction
+
+        with pytest.raises(ZeroDivisionError), vault.transaction():
+            vault.store([("a", b"1")])
+            assert run_in_child(leave) == 0
+            raise ZeroDivisionError
+
+        assert list(vault.names()) == []
 
 
 def many_times_signed(note: str, key: SigningKey, count: int) -> str:

@@ -765,6 +765,8 @@ class OwnLock:
     A forked process has none of the threads that may hold a lock when it begins: it would wait for
     them for ever. And what SQLite opened must not be used there
     (https://sqlite.org/howtocorrupt.html, section 2.6). So it raises ``UnavailableError`` there.
+    A fork is known by ``os.register_at_fork``: one that a host makes in C without telling Python
+    (``PyOS_AfterFork_Child``) is not, and its child must leave alone what its parent opened.
 
     No interrupt (``KeyboardInterrupt``) leaves it held, wherever Python may raise it.
     """
@@ -774,7 +776,7 @@ class OwnLock:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether another process made it."""
+        """Whether a process made it that this one was forked from."""
 
     def check(self) -> None:
         """Raise ``UnavailableError`` in any other process."""
@@ -801,6 +803,10 @@ class Bracket(Generic[_Value]):
     No interrupt (``KeyboardInterrupt``) leaves the lock held, wherever Python may raise it, nor one
     alone what was begun. Where a second one ends the second call of ``end``, the next outermost
     ``begin`` finds what is left.
+
+    A block under a lock is left by the thread that entered it: in any other ``RuntimeError`` is
+    raised, and nothing is ended. A forked process that leaves a block of its parent's calls no
+    ``end``: what was begun is the parent's.
     """
 
     def __new__(

@@ -22,6 +22,7 @@ pub struct OwnLock {
     forks: u32,
     acquire: Py<PyAny>,
     release: Py<PyAny>,
+    is_owned: Py<PyAny>,
 }
 
 impl OwnLock {
@@ -32,6 +33,11 @@ impl OwnLock {
 
     fn give_back(&self, py: Python<'_>) -> PyResult<()> {
         self.release.call0(py).map(drop)
+    }
+
+    /// Whether this thread has taken it.
+    fn is_owned(&self, py: Python<'_>) -> PyResult<bool> {
+        self.is_owned.call0(py)?.extract(py)
     }
 }
 
@@ -46,11 +52,13 @@ impl OwnLock {
             forks: forks(),
             acquire: lock.getattr("acquire")?.unbind(),
             release: lock.getattr("release")?.unbind(),
+            is_owned: lock.getattr("_is_owned")?.unbind(), // as threading.Condition asks it
         })
     }
 
     #[getter]
     fn is_foreign(&self) -> bool {
+        // To ask the system for the process's id takes as long as the lock itself.
         self.forks != forks()
     }
 
@@ -92,8 +100,16 @@ impl Bracket {
         self.lock.as_ref().map_or(Ok(()), |lock| lock.get().give_back(py))
     }
 
+    /// Whether what was begun is a parent process's: it is ended there.
+    fn is_foreign(&self) -> bool {
+        self.lock.as_ref().is_some_and(|lock| lock.get().is_foreign())
+    }
+
     /// End what an error left half begun, or half ended; the error to raise.
     fn take_back(&self, py: Python<'_>, depth: u32, error: PyErr) -> PyErr {
+        if self.is_foreign() {
+            return error;
+        }
         let Err(second) = self.end.call1(py, (depth, error.value(py))) else {
             return error;
         };
@@ -141,11 +157,23 @@ impl Bracket {
         let Some(depth) = self.depth().checked_sub(1) else {
             return Err(PyRuntimeError::new_err("bracket was not entered"));
         };
-        let ended = self.end.call1(py, (depth, error));
-        let ended = ended.map_err(|failure| self.take_back(py, depth, failure));
+        if let Some(lock) = &self.lock
+            && !lock.get().is_owned(py)?
+        {
+            let what = "bracket was entered by another thread: leave it in that one";
+            return Err(PyRuntimeError::new_err(what));
+        }
+        let ended = match self.is_foreign() {
+            true => Ok(()),
+            false => self
+                .end
+                .call1(py, (depth, error))
+                .map(drop)
+                .map_err(|failure| self.take_back(py, depth, failure)),
+        };
         self.depth.store(depth, Ordering::Relaxed);
         self.give_back(py)?;
-        ended.map(drop)
+        ended
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

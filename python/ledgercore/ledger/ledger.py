@@ -306,7 +306,10 @@ class Ledger:
     # Read and prove; every read is checked against the signed roots.
 
     def moment(self) -> AbstractContextManager[object]:
-        """Reads inside are of one head, whatever is appended meanwhile; other threads wait."""
+        """Reads inside are of one head, whatever is appended meanwhile; other threads wait.
+
+        The thread that enters it leaves it: in another one leaving raises ``RuntimeError``.
+        """
         return self._reader.moment()
 
     def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
