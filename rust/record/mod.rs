@@ -7,7 +7,7 @@
 //!
 //! The id is the hash of the inner array's bytes. The signature covers
 //! `0x14 || "ledgercore record v1" || network || id`. `Record` is decoded and nothing more; only
-//! verification makes a `VerifiedRecord`, and only that has a leaf hash.
+//! verification makes a `VerifiedRecord`.
 
 mod batch;
 mod unsigned;
