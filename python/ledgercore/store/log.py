@@ -3,7 +3,8 @@
 A connection of its own copies what is committed, on a thread of its own: SQLite's passive
 checkpoint, which waits for nobody. SQLite begins the log anew when a transaction finds all of it
 copied, so a writer without a pause waits once in a while. A crash meanwhile leaves the log, from
-which the next opening copies again.
+which the next opening copies again. So does a full disk, which passes: what was not copied is
+copied again from the log, which was flushed before. A flush that failed is not tried again.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ class LogMover:
         self._moving: Future[None] | None = None
 
     def start(self) -> bool:
-        """Begin to copy what is committed by now, unless that goes on already, or has failed."""
-        if self._moving is not None and (not self._moving.done() or self._moving.exception()):
+        """Begin to copy what is committed by now, unless that goes on already, or has failed of
+        more than a full disk."""
+        if self._moving is not None and not self._moving.done():
+            return False
+        if not isinstance(self._failure(), apsw.FullError | None):
             return False
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "log")
@@ -62,15 +66,24 @@ class LogMover:
     def wait(self) -> None:
         """Return when nothing is being copied; raise ``apsw.Error`` where copying has failed."""
         if self._moving is not None:
-            self._moving.result()  # what has failed stays failed
+            self._moving.result()  # what has failed stays failed, until it is started anew
             self._moving = None
 
     def check(self) -> bool:
-        """Whether copying has come to its end, without waiting; raises what it has failed of."""
+        """Whether copying has come to its end, without waiting; raises what it has failed of.
+
+        Where the disk was full it copies again and waits, so as to raise only what is so still.
+        """
         if self._moving is None or not self._moving.done():
             return False
+        if isinstance(self._failure(), apsw.FullError):
+            self.start()
         self.wait()
         return True
+
+    def _failure(self) -> BaseException | None:
+        """What copying has failed of, waiting for its end."""
+        return None if self._moving is None else self._moving.exception()
 
     def close(self) -> None:
         """Give connection and thread back, whatever copying came to: the log is still there."""
@@ -81,10 +94,12 @@ class LogMover:
 
     def _move(self) -> None:
         if self._connection is None:
-            self._connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READWRITE)
-            self._connection.set_busy_timeout(BUSY_MS)
-            # The log is flushed before it is copied, and the main file after that.
-            self._connection.execute("PRAGMA synchronous=FULL")
+            connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READWRITE)
+            connection.set_busy_timeout(BUSY_MS)
+            # The log is flushed before it is copied, and the main file after that. A connection
+            # that has read nothing yet knows of no log, and would copy none.
+            connection.execute("PRAGMA synchronous=FULL")
+            self._connection = connection
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.BusyError:
