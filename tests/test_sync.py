@@ -432,7 +432,7 @@ def test_no_copy_begins_without_the_genesis_of_the_anchor(
         return Source(ledger).answer(ask_blocks(1, 2))
 
     world.peers = {"a": second_block, "b": lambda request: Response(500, b"")}
-    with pytest.raises(UnavailableError, match="no peer has the genesis"):
+    with pytest.raises(UnavailableError, match="no peer gave the genesis"):
         begin_copy(tmp_path / "b.ledger", ledger.trust_anchor, ["a", "b"], world.carry)
     assert not (tmp_path / "b.ledger").exists()
     world.peers["c"] = Source(ledger).answer

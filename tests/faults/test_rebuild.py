@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,8 +54,10 @@ class Peers:
     def __init__(self, ledger: Ledger) -> None:
         self._source = Source(ledger)
         self.honest = True
+        self.asked: list[str] = []
 
     def carry(self, peer: str, request: Request) -> Response:
+        self.asked.append(request.path)
         response = self._source.answer(request)
         if peer == "honest":
             if not self.honest:
@@ -113,6 +117,28 @@ def test_a_lost_copy_is_made_anew_among_a_lying_peer(ledger: Ledger, tmp_path: P
             row.count("blocks", 1)
 
 
+def test_blocks_that_are_not_here_come_many_at_once_and_one_between_others_alone(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    peers, path = Peers(ledger), tmp_path / "b.ledger"
+    shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
+
+    assert rebuild_copy(path, ledger.trust_anchor, ["honest"], peers.carry).height == ledger.height
+    asked = [each for each in peers.asked if each.startswith("/v1/blocks")]
+    assert asked == [
+        "/v1/blocks?begin=0&end=1",
+        "/v1/blocks?begin=1&end=1025",
+        f"/v1/blocks?begin={ledger.height + 1}&end={ledger.height + 1025}",
+    ]
+
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for table in ("block", "bundle"):
+            connection.execute(f"DELETE FROM {table} WHERE height IN (2, 3)")
+    peers.asked.clear()
+    assert rebuild_copy(path, ledger.trust_anchor, ["honest"], peers.carry).fetched == [2, 3]
+    assert peers.asked[0] == "/v1/blocks?begin=2&end=4"
+
+
 def test_without_an_honest_peer_the_old_copy_stays_and_the_next_call_goes_on(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -127,7 +153,9 @@ def test_without_an_honest_peer_the_old_copy_stays_and_the_next_call_goes_on(
 
     with pytest.raises(UnavailableError, match=r"there is no peer: add a \[\[peer\]\] to the set"):
         rebuild_copy(path, ledger.trust_anchor, [], peers.carry)
-    with pytest.raises(UnavailableError, match="is damaged and no peer has it: liar"):
+    with pytest.raises(
+        UnavailableError, match="is damaged here, and no peer gave one that holds: liar"
+    ):
         rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
 
     assert path.read_bytes() == damaged
@@ -193,7 +221,9 @@ def test_a_peer_that_is_behind_or_forked_does_not_take_the_tail_away(
         ledger.append(b"acknowledged too")
         ledger.close()
         (tmp_path / "a.ledger").unlink()
-        with pytest.raises(UnavailableError, match="block 6 is damaged and no peer has it"):
+        with pytest.raises(
+            UnavailableError, match="block 6 is not here, and no peer gave one that holds"
+        ):
             rebuild_copy(tmp_path / "a.ledger", anchor, ["honest"], Peers(fork).carry)
         fork.append(b"as long")
         for file in tmp_path.glob("a.ledger.rebuilt*"):

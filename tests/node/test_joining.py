@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from time import sleep
 
 import pytest
 
-from ledgercore import Checkpoint, Ledger, UnavailableError
+from ledgercore import Checkpoint, Ledger, SigningKey, UnavailableError
 from ledgercore.demo.processes import NodeProcess
 from ledgercore.keyfile import load_key
 from ledgercore.ledger.snapshot import decode_head
+from ledgercore.node import carrying
+from ledgercore.node.answers import JSON
+from ledgercore.node.carrying import carry_on_thread
+from ledgercore.node.channel import Channel
 from ledgercore.node.client import Patience
 from ledgercore.node.limits import Limits
 from ledgercore.proofs import verify_split_view
-from ledgercore.sync.messages import decode_frames
+from ledgercore.sync import Request, Response, rebuild_copy
+from ledgercore.sync.messages import ask_checkpoint, decode_frames
+from ledgercore.testing import test_members as members_of
 from tests.node.network import COMMAND, command, network
 from tests.node.running import running
 from tests.node.test_network import key_of, signed, wait_for
@@ -156,6 +164,60 @@ def test_a_damaged_copy_and_a_damaged_ledger_are_repaired_from_peers(tmp_path: P
         operator.wait()
         with operator.place.client() as client:
             client.submit_many(signed(client, key_of(operator), 1))
+
+
+def test_a_repair_waits_where_a_peer_wants_to_be_asked_later(tmp_path: Path) -> None:
+    """The control: who does not wait is told to."""
+
+    async def act() -> None:
+        async with running(tmp_path, Limits(requests_per_s=2, requests_burst=1)) as there:
+            there.node.ledger.submit_many(there.records(4))
+            anchor, path = there.node.anchor, tmp_path / "copy.ledger"
+            shutil.copy(tmp_path / "operator.ledger.head", f"{path}.head")
+            (channel,) = channels = [Channel(there.url, "operator", there.caller())]
+            rebuild = partial(rebuild_copy, path, anchor, ["operator"])
+            try:
+                done = await carry_on_thread(channels, rebuild)
+                statuses = {(await channel.send(ask_checkpoint())).status for _ in range(4)}
+            finally:
+                await channel.close()
+            assert done.height == there.node.ledger.height
+            assert 429 in statuses
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("wait_s", [None, 2, 3_600])
+def test_a_peer_that_puts_a_repair_off_for_ever_is_named_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_s: int | None
+) -> None:
+    waited = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    class Later(Channel):
+        def __init__(self) -> None:
+            self.member = "tax"
+
+        async def send(self, request: Request) -> Response:
+            return Response(429, b'{"message": "member bank asks too often: wait"}', JSON, wait_s)
+
+    with Ledger.create(
+        tmp_path / "a.ledger",
+        origin="test.example/a",
+        members=members_of(1),
+        key=SigningKey(bytes(32)),
+    ) as ledger:
+        anchor = ledger.trust_anchor
+        (tmp_path / "b.ledger.head").write_bytes((tmp_path / "a.ledger.head").read_bytes())
+    monkeypatch.setattr(carrying, "sleep", sleep)
+    rebuild = partial(rebuild_copy, tmp_path / "b.ledger", anchor, ["tax"])
+
+    with pytest.raises(UnavailableError, match="tax: member bank asks too often: wait"):
+        asyncio.run(carry_on_thread([Later()], rebuild))
+
+    assert (sum(waited), len(waited)) == {None: (30, 30), 2: (30, 15), 3_600: (0, 0)}[wait_s]
 
 
 def bank_up(process: NodeProcess) -> None:

@@ -214,7 +214,7 @@ def test_each_attempt_to_begin_names_who_was_tried_and_why_it_failed(
     async def act() -> None:
         channel = Channel(settings.peer[0].url, "tax", caller)
         try:
-            with pytest.raises(UnavailableError, match="no peer has the genesis"):
+            with pytest.raises(UnavailableError, match="no peer gave the genesis"):
                 await following.open_copy(
                     settings.ledger, [channel], caller, make_log(log), attempts=4
                 )

@@ -44,6 +44,7 @@ __all__ = [
     "refusal_in",
     "status_of",
     "told_instead",
+    "too_many_in",
 ]
 
 JSON = "application/json"
@@ -175,6 +176,14 @@ def refusal_in(answer: Response) -> LedgerError | None:
     if isinstance(error, RefusedError):
         return RefusedError(error.code, _short(error.message), remedy=_short(error.remedy))
     return UntrustedError(_short(str(error)))
+
+
+def too_many_in(answer: Response) -> TooManyError | None:
+    """That a node wants to be asked later, and when; None where it does not."""
+    if answer.status != 429:
+        return None
+    wait_s = 1 if answer.wait_s is None else answer.wait_s
+    return TooManyError(_short(str(error_of(answer.status, answer.body))), wait_s)
 
 
 def _short(text: str) -> str:

@@ -1,7 +1,7 @@
 """Run on a thread what takes a while, and leave nothing open where nobody waits for it any more.
 
 What joins or repairs a copy waits for one answer after the other and runs beside the loop, by a
-transport of ``ledgercore.sync`` over the loop's channels.
+transport of ``ledgercore.sync`` over the loop's channels. A peer that wants to be asked later is.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 from ledgercore.errors import UnavailableError
-from ledgercore.node.answers import refusal_in
+from ledgercore.node.answers import refusal_in, too_many_in
 from ledgercore.node.channel import Channel
 from ledgercore.sync import Request, Response, Transport
+from ledgercore.waiting import sleep
 
 __all__ = ["carry_on_thread", "run_on_thread"]
+
+PATIENCE_S = 30.0
+"""How long a peer may put off one answer, by its own words, before it counts as none."""
 
 ResultT = TypeVar("ResultT")
 
@@ -59,7 +63,7 @@ async def carry_on_thread(
     def carry(peer: str, request: Request) -> Response:
         if stopped:
             raise UnavailableError("node is stopping")
-        answer = asyncio.run_coroutine_threadsafe(by_member[peer].send(request), loop)
+        answer = asyncio.run_coroutine_threadsafe(_send(by_member[peer], request), loop)
         asked.add(answer)
         try:
             found = answer.result()
@@ -77,3 +81,18 @@ async def carry_on_thread(
             answer.cancel()
 
     return await run_on_thread(partial(call, carry), stop)
+
+
+async def _send(channel: Channel, request: Request) -> Response:
+    """The answer, once the peer does not want to be asked later any more.
+
+    Raises ``TooManyError`` where that takes longer than ``PATIENCE_S``.
+    """
+    waited_s = 0.0
+    while (late := too_many_in(answer := await channel.send(request))) is not None:
+        wait_s = max(1.0, late.wait_s)
+        waited_s += wait_s
+        if waited_s > PATIENCE_S:
+            raise late
+        await sleep(wait_s)
+    return answer

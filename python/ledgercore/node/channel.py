@@ -116,7 +116,9 @@ class Channel:
                 self._opened().request(request.method, url, data=body, headers=headers) as answer,
             ):
                 data = await _read(answer, request.limit_bytes)
-                return Response(answer.status, data, answer.headers.get("content-type", BINARY))
+                content_type = answer.headers.get("content-type", BINARY)
+                wait_s = _seconds(answer.headers.get("retry-after", ""))
+                return Response(answer.status, data, content_type, wait_s)
         except TimeoutError as error:
             raise UnavailableError(
                 f"node of {self.member} did not answer within {request.timeout_ms} ms"
@@ -234,6 +236,11 @@ class Channel:
         await sleep(RETIRE_S)
         await session.close()
         del self._retiring[session]
+
+
+def _seconds(text: str) -> int | None:
+    """What a retry-after says; nothing where it is a date, or no time to wait."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else None
 
 
 async def _read(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

@@ -151,7 +151,7 @@ def begin_copy(
             raise  # our own disk
         except LedgerError as error:
             reasons.append(f"{peer}: {error}")
-    raise UnavailableError(f"no peer has the genesis of this network: {'; '.join(reasons)}")
+    raise UnavailableError(f"no peer gave the genesis of this network: {'; '.join(reasons)}")
 
 
 def publish(publisher: Publisher, transport: Transport) -> str:

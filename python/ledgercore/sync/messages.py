@@ -94,6 +94,8 @@ class Response:
     status: int
     body: bytes
     content_type: str = BINARY
+    wait_s: int | None = None
+    """After how many seconds the peer wants to be asked again, where it says so."""
 
 
 def ask_checkpoint(height: int | None = None) -> Request:

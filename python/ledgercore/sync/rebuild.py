@@ -65,7 +65,7 @@ def rebuild_copy(
 
     It reaches at least the height that the old one, or the head file beside it, shows, and goes on
     as far as peers have blocks. Raises
-    ``UnavailableError`` where a block is damaged and no peer has it, ``ForkError`` or
+    ``UnavailableError`` where no peer gave a block that is not whole here, ``ForkError`` or
     ``RollbackError`` where what was made does not go on from what was acknowledged, and
     ``ForkError`` where the operator signed another history for a peer: the evidence of that is
     then in ``<path>.split-view``, and the old file stays in its place.
@@ -117,8 +117,9 @@ class _Salvage:
             with suppress(LedgerError):
                 self.height = max(self.height, anchor.verify_operator(note).height)
                 self.has_head = True
+        self._there = exists(file)
         with suppress(LedgerError):
-            if exists(file):
+            if self._there:
                 self._store = SqliteStore(file)
                 self.height = max(self.height, self._store.height())
 
@@ -134,6 +135,22 @@ class _Salvage:
         while (block := self.block(begin)) is not None:
             yield block
             begin += 1
+
+    def next_block(self, begin: int) -> int:
+        """The height above one at which the next block can be read, or up to which to ask peers."""
+        end, most = begin + 1, begin + BLOCKS_AT_ONCE
+        while end < most and self.block(end) is None:
+            end += 1
+        return end
+
+    def state(self, height: int) -> str:
+        """How a block is, of which there is nothing here that holds."""
+        with suppress(LedgerError):
+            if self._store is None and not self._there:
+                return "is not here"
+            if self._store is not None and self._store.header(height) is None:
+                return "is not here"
+        return "is damaged here"
 
     def __enter__(self) -> _Salvage:
         return self
@@ -176,13 +193,15 @@ def _take_all(
             copy.append(old.blocks(copy.height + 1))
         begin = copy.height + 1
         beyond = begin > old.height
-        end = begin + (BLOCKS_AT_ONCE if beyond else 1)
+        end = old.next_block(begin)
         reasons = _fetch(copy, begin, end, peers, transport)
         if reasons and beyond:
             return
         if reasons:
-            told = "; ".join(reasons)
-            raise UnavailableError(f"block {begin} is damaged and no peer has it: {told}")
+            raise UnavailableError(
+                f"block {begin} {old.state(begin)}, and no peer gave one that holds: "
+                f"{'; '.join(reasons)}"
+            )
         done.fetched += range(begin, copy.height + 1)
 
 
