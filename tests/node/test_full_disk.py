@@ -26,7 +26,7 @@ def said(node: Running) -> list[tuple[str, str]]:
 def test_a_follower_answers_from_its_copy_and_follows_when_there_is_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LedgerError]
 ) -> None:
-    attempts, full = [0], [True]
+    attempts, full, behind = [0], [True], "ledgercore_blocks_behind 2.0"
     append = Replica.append
 
     def writing(self: Replica, blocks: Any) -> int:
@@ -38,7 +38,9 @@ def test_a_follower_answers_from_its_copy_and_follows_when_there_is_space(
     async def act() -> None:
         async with running(tmp_path) as there, following(there, there.caller(1), tmp_path) as node:
             monkeypatch.setattr(Replica, "append", writing)
-            async with there.client() as client, node.client() as asked, asyncio.timeout(9):
+            async with there.client() as client, node.client() as asked, asyncio.timeout(20):
+                while not node.node.ready():
+                    await asyncio.sleep(0.02)
                 await client.submit_many(there.records(4))
                 while attempts[0] < 2:
                     await asyncio.sleep(0.02)
@@ -46,6 +48,11 @@ def test_a_follower_answers_from_its_copy_and_follows_when_there_is_space(
                 assert (await asked.receipt(0))[0].index == 0
                 assert not node.node.failed.is_set()
                 assert said(node) == [("copy cannot be written", FULL)]
+                reason = await asked.unready()
+                assert reason is not None and "copy could not be written" in reason
+                await client.submit_many(there.records(2))
+                while behind not in node.node.metrics.exposition().decode():
+                    await asyncio.sleep(0.02)
 
                 full[0] = False
                 while node.node.feed.height < there.node.feed.height:
@@ -53,6 +60,7 @@ def test_a_follower_answers_from_its_copy_and_follows_when_there_is_space(
 
                 assert (await asked.receipt(4))[0].index == 4
                 assert said(node)[1:] == [("copy is written again", "")]
+                assert await asked.ready()
                 assert attempts[0] < 10  # not as fast as blocks can be fetched
 
     asyncio.run(act())

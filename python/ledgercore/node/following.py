@@ -150,9 +150,9 @@ class Following:
             return "operator signed two histories: see its COPY.evidence, and tell every member"
         if not self._caught_up:
             return "copy is not caught up with its peers yet: its log says which do not answer"
+        if self._unwritten:
+            return "copy could not be written when that was tried last: see its log"
         missing, for_s = self._fresh.missing, f"for {self._node.limits.ready_s:g} s"
-        if missing is not None and self._unwritten:
-            return f"copy cannot be written, and lacks block {missing} {for_s}: see its log"
         if missing is not None:
             return f"copy lacks block {missing}, which a peer has shown, {for_s}: see its log"
         if self._fresh.silent:

@@ -20,6 +20,8 @@ from ledgercore._core import Anchor, Checkpoint, verify_consistency
 from ledgercore.clock import Clock
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
+    BusyError,
+    DiskFullError,
     ForkError,
     InvalidError,
     InvalidProof,
@@ -323,6 +325,10 @@ class Follower:
         except (MalformedError, InvalidSignature, InvalidProof, UntrustedError) as error:
             kind = "wrong-block" if blocks else "malformed"
             self._blame(peer, kind, ask, str(error), body)
+        except (BusyError, DiskFullError):
+            # What passes may take long: the peer is asked for its newest again before its blocks.
+            peer.claim, peer.proven_from = None, 0
+            raise
         else:
             peer.stalls = 0
             peer.standing.praise()
