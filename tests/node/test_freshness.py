@@ -137,9 +137,12 @@ def test_the_operators_node_is_not_ready_while_its_quorum_is_missing(
         async with witnessed(tmp_path) as there, asyncio.timeout(9):
             node = there.node
             node.clock = clock
+            await cosign(node)
             task = Publishing(node, {})
             task.start()
             node.fault = task.fault
+            node.ledger.submit_many(there.records(1))
+            await node.announce()
             await asyncio.sleep(0.3)
             assert node.ready()
             clock.more_s += BOUND_S / 2
@@ -148,17 +151,49 @@ def test_the_operators_node_is_not_ready_while_its_quorum_is_missing(
             await asyncio.sleep(0.3)
             assert node.ready()
             clock.more_s += BOUND_S / 2
-            assert node.unready() == "block 0 lacks its quorum of witnesses for 30 s: see its log"
-            assert "ledgercore_published_height -1.0" in node.metrics.exposition().decode()
+            assert node.unready() == "block 1 lacks its quorum of witnesses for 30 s: see its log"
+            assert "ledgercore_published_height 0.0" in node.metrics.exposition().decode()
 
             await cosign(node)
             while not node.ready():
                 await asyncio.sleep(0.02)
 
             await task.stop()
-            assert "ledgercore_published_height 1.0" in node.metrics.exposition().decode()
+            assert "ledgercore_published_height 2.0" in node.metrics.exposition().decode()
             log = there.log.getvalue()
             assert log.count("quorum is missing") == log.count("quorum is there again") == 1
             assert '"w.example": "no peer of the settings is this witness"' in log
+
+    asyncio.run(act())
+
+
+def test_a_start_does_not_make_a_node_ready_whose_quorum_was_missing_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: one whose newest block was cosigned is ready from the start."""
+    monkeypatch.setattr(publishing, "AGAIN_S", 0.05)
+
+    async def act() -> None:
+        async with witnessed(tmp_path) as there, asyncio.timeout(9):
+            node = there.node
+            for _ in range(2):
+                task = Publishing(node, {})
+                node.fault = task.fault
+                told = "block 0 lacks its quorum of witnesses since before this start: see its log"
+                assert node.unready() == told
+                task.start()
+                await asyncio.sleep(0.2)
+                assert node.unready() == told
+                await task.stop()
+
+            task = Publishing(node, {})
+            node.fault = task.fault
+            task.start()
+            await cosign(node)
+            while not node.ready():
+                await asyncio.sleep(0.02)
+            await task.stop()
+            node.fault = Publishing(node, {}).fault
+            assert node.ready()
 
     asyncio.run(act())

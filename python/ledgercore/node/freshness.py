@@ -2,10 +2,13 @@
 
 A copy is fresh while a peer answers, and while it comes to have each block that one shows; the
 operator's ledger, while witnesses cosign it. What lasts longer than the bound is a reason not to be
-ready: what is answered then is proven, and may be old. How long is measured, whatever time it is.
+ready: what is answered then is proven, and may be old. How long is measured, whatever time it is;
+a start does not begin it anew.
 """
 
 from __future__ import annotations
+
+from math import inf
 
 from ledgercore.clock import Clock
 
@@ -35,6 +38,10 @@ class Freshness:
             self._lacks = None
         if newest > height and self._lacks is None:
             self._lacks = newest, self._clock.elapsed_s()
+
+    def lack(self, height: int) -> None:
+        """Take a height that has been missing since nobody knows when: that is too long."""
+        self._lacks = height, -inf
 
     @property
     def silent(self) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 
 from ledgercore._core import Checkpoint
 from ledgercore.errors import LedgerError
+from ledgercore.ledger.published import is_published
 from ledgercore.node.channel import Channel
 from ledgercore.node.freshness import Freshness
 from ledgercore.node.node import Node
@@ -35,6 +36,12 @@ class Publishing:
         self._channels = channels
         self._publisher = Publisher(node.ledger)
         self._fresh = Freshness(node.clock, node.limits.ready_s)
+        self._begun_without = -1
+        """The newest block, where it was not published when this began; below 0 where it was."""
+        newest = node.ledger.checkpoint
+        if not is_published(node.anchor, newest):
+            self._begun_without = Checkpoint.parse(newest).height
+            self._fresh.lack(self._begun_without)
         self._reasons: dict[str, str] = {}
         """Why the quorum is missing, as it was logged last; empty where it is not."""
         self._one_answer = asyncio.Lock()
@@ -46,6 +53,8 @@ class Publishing:
         if missing is None:
             return None
         for_s = f"for {self._node.limits.ready_s:g} s"
+        if missing == self._begun_without:
+            for_s = "since before this start"
         return f"block {missing} lacks its quorum of witnesses {for_s}: see its log"
 
     def start(self) -> None:
