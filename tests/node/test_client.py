@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from ledgercore import (
+    Checkpoint,
     ForkError,
     Ledger,
     LimitError,
@@ -197,6 +198,31 @@ def test_what_a_caller_does_wrong_is_said_in_its_own_words(tmp_path: Path) -> No
                 NodeClient("https://[a", "operator", there.caller())
             for name in (b"member/../../x", b"member/a b%2f?#", b"member/.."):
                 assert (await client.state(name)).state is None
+
+    asyncio.run(act())
+
+
+def test_a_members_event_streams_are_none_of_its_requests_under_way(tmp_path: Path) -> None:
+    limits = Limits(requests_under_way=2, member_streams=3)
+
+    async def act() -> None:
+        async with (
+            running(tmp_path, limits) as there,
+            there.client() as client,
+            there.client(1) as other,
+            AsyncExitStack() as held,
+        ):
+            streams = [client.events() for _ in range(3)]
+            for stream in streams:
+                held.push_async_callback(stream.aclose)
+                await anext(stream)
+
+            assert Checkpoint.parse(await client.checkpoint()).height == 0
+            with pytest.raises(UnavailableError, match="refused with status 429"):
+                await anext(client.events())
+            last = other.events()
+            held.push_async_callback(last.aclose)
+            await anext(last)
 
     asyncio.run(act())
 

@@ -43,6 +43,9 @@ OPEN = frozenset({"/v1/add-checkpoint"})
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Routes by which those who run a node look after it: no other request takes their place."""
 
+STREAMS = frozenset({"/v1/events"})
+"""Routes whose answers have no end: they count apart, or who listens could ask nothing else."""
+
 MEMBER = "ledgercore.member"
 """Where the scope has the member that asks."""
 
@@ -88,6 +91,7 @@ class Guard:
         often = (limits.requests_per_s, limits.requests_burst)
         seldom = (limits.open_requests_per_s, limits.open_requests_burst)
         self._of_member = Allowance(*often, limits.requests_under_way)
+        self._of_listener = Allowance(*often, limits.member_streams)
         # An operator's node brings each block to its witnesses, and they come as often as it asks.
         self._of_operator = Allowance(*often, limits.open_requests_under_way)
         self._of_stranger = Allowance(*seldom, limits.open_requests_under_way)
@@ -131,6 +135,8 @@ class Guard:
                 warrant = self._opened(scope)
                 member = await self._identity.member_of(warrant.key)
                 caller, allowance, bodies = f"member {member}", self._of_member, self._bodies
+                if path in STREAMS:
+                    caller, allowance = f"{caller} for event streams", self._of_listener
             else:
                 caller, bodies = _open_caller(scope, path), self._open_bodies
                 allowance = self._of_operator if path in OPEN else self._of_stranger

@@ -69,6 +69,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Open connections with one certificate: what comes beyond is closed."""
     streams: _Count = 256
     """Open event streams: 503."""
+    member_streams: _Count = 64
+    """The same of one member's, which are none of its requests under way: 429."""
     header_bytes: _Count = 32 * 1024
     """Bytes of a request's line and headers: 400, or closed."""
     handshakes: _Count = 256
