@@ -20,7 +20,7 @@ from ledgercore.node.following import Following, _Found
 from ledgercore.node.publishing import Publishing
 from ledgercore.proofs import SplitView
 from ledgercore.sync import Ask, Evidence, Follower
-from ledgercore.sync.messages import Request, Response
+from ledgercore.sync.messages import Request, Response, ask_blocks, ask_checkpoint
 from ledgercore.sync.publisher import Publisher
 from tests.cli.command import run_well
 from tests.node.running import following, running
@@ -128,6 +128,38 @@ def test_following_that_nobody_foresaw_to_end_ends_the_node(
     asyncio.run(act())
 
 
+@pytest.mark.parametrize("status", [429, 500, 503, 507])
+def test_a_peer_that_cannot_answer_is_logged_once_with_its_reason(
+    tmp_path: Path, status: int
+) -> None:
+    """What it answers of another kind in between does not make it well."""
+    told = Response(status, b'{"message": "member a-member has 64 requests under way"}')
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            ledger = there.node.ledger
+            copy = Replica.create(
+                tmp_path / "copy.ledger", ledger.trust_anchor, next(ledger.blocks())
+            )
+            task = Following(there.node, copy, [], SeededEntropy(1))
+            blocks = Ask("tax", ask_blocks(1, 2))
+            for answer in (told, told):
+                task._hear(blocks, answer)
+                task._hear(Ask("tax", ask_checkpoint()), Response(200, b""))
+            lines = [line for line in there.log.getvalue().splitlines() if '"tax"' in line]
+            said = json.loads(lines[0])
+            assert (said["event"], said["asked"]) == ("peer cannot answer now", "blocks")
+            assert said["reason"] == "member a-member has 64 requests under way"
+            assert len(lines) == 1
+
+            task._hear(blocks, Response(200, b""))
+            task._hear(blocks, Response(404, b""))
+            assert there.log.getvalue().count("peer answers again") == 1
+            copy.close()
+
+    asyncio.run(act())
+
+
 @pytest.mark.parametrize("error", [BusyError, DiskFullError])
 def test_a_cosignature_that_cannot_be_kept_now_does_not_end_the_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LedgerError]
@@ -165,7 +197,7 @@ def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: P
                 while len(task._follower.evidence) < 2:  # asked again, and silent again
                     await asyncio.sleep(0.02)
             await task.stop()
-            task._hear("gone", Response(200, b""))
+            task._hear(Ask("gone", ask_checkpoint()), Response(200, b""))
             lines = map(json.loads, there.log.getvalue().splitlines())
             return [(line["event"], line.get("reason", "")) for line in lines if "peer" in line]
 

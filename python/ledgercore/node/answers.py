@@ -40,6 +40,7 @@ __all__ = [
     "TooLargeError",
     "error_answer",
     "error_of",
+    "failure_in",
     "json_answer",
     "refusal_in",
     "status_of",
@@ -184,6 +185,13 @@ def too_many_in(answer: Response) -> TooManyError | None:
         return None
     wait_s = 1 if answer.wait_s is None else answer.wait_s
     return TooManyError(_short(str(error_of(answer.status, answer.body))), wait_s)
+
+
+def failure_in(answer: Response) -> UnavailableError | None:
+    """Why a node cannot answer now, in its own words; None where it could."""
+    if answer.status != 429 and answer.status < 500:
+        return None
+    return UnavailableError(_short(str(error_of(answer.status, answer.body))))
 
 
 def _short(text: str) -> str:

@@ -35,7 +35,7 @@ from ledgercore.errors import (
     UnavailableError,
 )
 from ledgercore.ledger import Replica
-from ledgercore.node.answers import refusal_in
+from ledgercore.node.answers import failure_in, refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.freshness import Freshness
@@ -133,8 +133,8 @@ class Following:
         self._asking: set[asyncio.Task[None]] = set()
         self._note = copy.checkpoint
         self._shut_out: frozenset[str] = frozenset()
-        self._heard: dict[str, str] = {}
-        """What was logged of a peer last; nothing where it answers."""
+        self._heard: dict[str, tuple[str, str]] = {}
+        """What was logged of a peer last, and of what kind of request; nothing where it answers."""
         self._kept: set[Evidence | bytes] = set()
         self._caught_up = False
         """Whether the copy once was level with every peer that answers; from then on it is to stay
@@ -235,7 +235,7 @@ class Following:
             answer = await self._channels[ask.peer].send(ask.request)
         except LedgerError as error:
             answer = str(error)
-        self._hear(ask.peer, answer)
+        self._hear(ask, answer)
         await self._decide(ask.peer, partial(self._take, ask, answer))
 
     async def _decide(self, peer: str, take: Callable[[], _Found]) -> None:
@@ -261,16 +261,24 @@ class Following:
                 self._node.log.info("copy is written again")
             await self._node.announce()
 
-    def _hear(self, peer: str, answer: Response | str) -> None:
-        """Log when a peer falls silent or refuses this node, and when it answers again."""
-        event, said = "", dict[str, str]()
+    def _hear(self, ask: Ask, answer: Response | str) -> None:
+        """Log when a peer falls silent, refuses this node or cannot answer, and when it is over.
+
+        A peer that cannot answer one kind of request may well answer others in between.
+        """
+        event, kind, said, peer = "", "", dict[str, str](), ask.peer
         if isinstance(answer, str):
             event, said = "peer does not answer", {"reason": answer}
         elif (refusal := refusal_in(answer)) is not None:
             event, said = "peer refuses this node", {"reason": str(refusal)}
-        before = self._heard.get(peer, "")
-        self._heard[peer] = event
-        if event and event != before:
+        elif (failure := failure_in(answer)) is not None:
+            event, kind = "peer cannot answer now", ask.request.kind
+            said = {"asked": kind, "reason": str(failure)}
+        before, of_kind = self._heard.get(peer, ("", ""))
+        if not event and of_kind not in ("", ask.request.kind):
+            return
+        self._heard[peer] = event, kind
+        if event and (event, kind) != (before, of_kind):
             self._node.log.warning(event, peer=peer, **said)
         elif before and not event:
             self._node.log.info("peer answers again", peer=peer)
