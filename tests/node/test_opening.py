@@ -328,6 +328,9 @@ def test_status_ends_with_0_only_where_the_node_is_ready(places: list[Place]) ->
         tax.start()
         bank.wait()
         assert status() == (0, True, "")
+
+        bank.place.settings.write_text("member = = bank")
+        assert status() == (5, False, "")
     finally:
         for process in (bank, tax):
             if process.runs:
