@@ -196,6 +196,9 @@ def test_what_a_caller_does_wrong_is_said_in_its_own_words(tmp_path: Path) -> No
                     NodeClient(there.url, member, there.caller())
             with pytest.raises(MalformedError, match="want https://HOST:PORT"):
                 NodeClient("https://[a", "operator", there.caller())
+            for read in (client.state, client.history):
+                with pytest.raises(MalformedError, match=r"name is b'member/\\xff', want UTF-8"):
+                    await read(b"member/\xff")
             for name in (b"member/../../x", b"member/a b%2f?#", b"member/.."):
                 assert (await client.state(name)).state is None
 

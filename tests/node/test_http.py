@@ -32,6 +32,11 @@ def parts(answer: bytes) -> tuple[int, dict[str, str], bytes]:
             400,
             "headers",
         ),
+        (
+            b"GET /healthz HTTP/0.9\r\n" + HOST + b"\r\n",
+            400,
+            "request is of HTTP/0.9, want HTTP/1.1",
+        ),
         (b"GET /metrics/ HTTP/1.1\r\n" + HOST + b"\r\n", 404, "nothing is at this path"),
         (b"GET /nothing HTTP/1.1\r\n" + HOST + b"\r\n", 404, "nothing is at this path"),
         (b"PUT /healthz HTTP/1.1\r\n" + HOST + b"\r\n", 405, "PUT is not taken at this path"),

@@ -41,6 +41,7 @@ from ledgercore.errors import (
     ForkError,
     InvalidProof,
     LimitError,
+    MalformedError,
     RefusedError,
     RollbackError,
     UnavailableError,
@@ -59,7 +60,7 @@ from ledgercore.proofs import (
     VerifiedState,
     verify_history,
 )
-from ledgercore.rules import SignerState, format_object, signer_object
+from ledgercore.rules import SignerState, format_object, parse_object, signer_object
 from ledgercore.rules.governance import FIRST_POSITION
 from ledgercore.sync.messages import (
     NOTE_BYTES,
@@ -214,7 +215,7 @@ class NodeClient:
     async def state(self, name: bytes) -> VerifiedState:
         """An object's state, or that it has none, proven under a checkpoint not older than seen."""
         before = self._newest
-        body = await self.fetch("GET", f"/v1/states/{quote(format_object(name))}")
+        body = await self.fetch("GET", f"/v1/states/{_in_path(name)}")
         found = StateReceipt.decode(body).verify(self.anchor)
         if found.object != name:
             raise UntrustedError(f"state is of {found.object!r}, want {name!r}")
@@ -225,7 +226,7 @@ class NodeClient:
         """Every record that touched an object, proven complete as of a checkpoint not older than
         seen."""
         before = self._newest
-        body = await self.fetch("GET", f"/v1/history/{quote(format_object(name))}")
+        body = await self.fetch("GET", f"/v1/history/{_in_path(name)}")
         found = verify_history(body, self.anchor)
         if found.object != name:
             raise UntrustedError(f"history is of {found.object!r}, want {name!r}")
@@ -354,3 +355,11 @@ class NodeClient:
 def ask_ready() -> Request:
     """Whether a node is caught up."""
     return Request("GET", "/readyz", NOTE_BYTES, READY_MS)
+
+
+def _in_path(name: bytes) -> str:
+    """An object's name in a path, or ``MalformedError`` where that would be another's."""
+    text = format_object(name)
+    if parse_object(text) != name:
+        raise MalformedError(f"object's name is {name!r:.80}, want UTF-8 before any id")
+    return quote(text)

@@ -87,6 +87,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._headers_came()
+        if not (version := self.parser.get_http_version()).startswith("1."):
+            self.send_400_response(f"request is of HTTP/{version}, want HTTP/1.1")
+            return
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self._open.limits.header_bytes:
             self.send_400_response(f"headers have {size} bytes, want fewer")
