@@ -170,17 +170,18 @@ def test_who_waits_for_the_lock_can_be_interrupted_and_has_nothing_then() -> Non
     def hold() -> None:
         with made.lock:
             taken.set()
-            done.wait(PATIENCE_S)
+            done.wait()
 
     taken = Event()
     holder = Thread(target=hold)
     holder.start()
     taken.wait(PATIENCE_S)
-    main = Timer(0.1, signal.pthread_kill, (get_ident(), signal.SIGINT))
-    main.start()
+    interrupt = Timer(0.1, signal.pthread_kill, (get_ident(), signal.SIGINT))
     try:
-        with pytest.raises(KeyboardInterrupt), made.bracket:
-            pytest.fail("another thread has it")
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.start()
+            with made.bracket:
+                pytest.fail("another thread has it")
     finally:
         done.set()
         holder.join()
