@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ledgercore import Checkpoint, Ledger, Replica, UnavailableError
-from ledgercore.errors import BusyError, DiskFullError, LedgerError
-from tests.node.running import Running, following, running
+from ledgercore.errors import BusyError, DiskFullError, LedgerError, StoreError
+from tests.node.running import LaterClock, Running, following, running
 
 FULL = "disk of here is full: free space, then go on"
 
@@ -87,5 +87,29 @@ def test_the_operators_node_logs_that_its_disk_is_full_and_when_it_is_not_any_mo
             assert await client.submit_many(records) == [1, 2]
             assert said(there)[1:] == [("ledger is written again", "")]
             assert await client.ready()
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(("kind", "passes"), [(DiskFullError, True), (StoreError, False)])
+def test_the_operators_node_is_not_ready_again_while_its_writer_has_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LedgerError], passes: bool
+) -> None:
+    clock = LaterClock()
+
+    def fail(self: Ledger, records: object) -> None:
+        raise kind("not written")
+
+    async def act() -> None:
+        async with running(tmp_path, clock=clock) as there, there.client() as client:
+            with monkeypatch.context() as patched:
+                patched.setattr(Ledger, "submit_many", fail)
+                with pytest.raises(UnavailableError):
+                    await client.submit_many(there.records(1))
+            assert not there.node.ready()
+            clock.more_s += 31
+            assert there.node.ready() is passes
+            await client.submit_many(there.records(1))
+            assert there.node.ready()
 
     asyncio.run(act())

@@ -20,7 +20,14 @@ from typing import Protocol, TypeVar
 from ledgercore._core import Anchor, Checkpoint, Receipt
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import InconsistentError, LedgerError, RefusedError, UnavailableError
+from ledgercore.errors import (
+    BusyError,
+    DiskFullError,
+    InconsistentError,
+    LedgerError,
+    RefusedError,
+    UnavailableError,
+)
 from ledgercore.ledger import Ledger
 from ledgercore.ledger.published import is_published
 from ledgercore.node.feed import Feed
@@ -46,6 +53,10 @@ PUBLISHED_S = 5.0
 
 LOOK_S = 1.0
 """How often a node looks for blocks and cosignatures that others have put into its ledger."""
+
+PASSING = (BusyError, DiskFullError, UnavailableError)
+"""What may be over by itself where a ledger could not be written, and so after a while says no
+more. Of anything else a writer stops for good: it is over when something is written again."""
 
 ResultT = TypeVar("ResultT")
 
@@ -135,7 +146,8 @@ class Node:
         if self._key_fault is not None:
             return f"key is not {self.member}'s, says the ledger: see its log, and change the key"
         late_s = self.clock.elapsed_s() - self._tried_s
-        if self._unwritten is not None and late_s <= self.limits.ready_s:
+        stopped = self._unwritten not in (None, *PASSING)
+        if stopped or (self._unwritten is not None and late_s <= self.limits.ready_s):
             return "ledger could not be written when that was tried last: see its log"
         return self.fault()
 
