@@ -177,12 +177,15 @@ def test_who_waits_for_the_lock_can_be_interrupted_and_has_nothing_then() -> Non
     holder.start()
     taken.wait(PATIENCE_S)
     interrupt = Timer(0.1, signal.pthread_kill, (get_ident(), signal.SIGINT))
+    # Who is started in the background of a shell without job control is born deaf to it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             interrupt.start()
             with made.bracket:
                 pytest.fail("another thread has it")
     finally:
+        signal.signal(signal.SIGINT, before)
         done.set()
         holder.join()
 
