@@ -54,9 +54,9 @@ PUBLISHED_S = 5.0
 LOOK_S = 1.0
 """How often a node looks for blocks and cosignatures that others have put into its ledger."""
 
-PASSING = (BusyError, DiskFullError, UnavailableError)
-"""What may be over by itself where a ledger could not be written, and so after a while says no
-more. Of anything else a writer stops for good: it is over when something is written again."""
+OVER_BY_ITSELF = (BusyError, DiskFullError, UnavailableError)
+"""What may be over where a ledger could not be written, and so says no more after a while. Of
+anything else a writer stops for good: it is over when something is written again."""
 
 ResultT = TypeVar("ResultT")
 
@@ -146,7 +146,7 @@ class Node:
         if self._key_fault is not None:
             return f"key is not {self.member}'s, says the ledger: see its log, and change the key"
         late_s = self.clock.elapsed_s() - self._tried_s
-        stopped = self._unwritten not in (None, *PASSING)
+        stopped = self._unwritten not in (None, *OVER_BY_ITSELF)
         if stopped or (self._unwritten is not None and late_s <= self.limits.ready_s):
             return "ledger could not be written when that was tried last: see its log"
         return self.fault()
