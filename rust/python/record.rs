@@ -82,7 +82,7 @@ impl Record {
 
     #[getter]
     fn references<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        list(py, self.0.references())
+        list(py, &self.0.references())
     }
 
     #[getter]

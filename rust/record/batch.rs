@@ -27,14 +27,14 @@ const TASK: usize = 1024;
 pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
     at_most("records in a batch", records.len(), limits::BATCH_RECORDS)?;
     let decode = |(number, records): (usize, &[&[u8]])| {
-        let entries = decode_each(number * limits::BUNDLE_RECORDS, records, Entry::new)?;
+        let fields = decode_each(number * limits::BUNDLE_RECORDS, records)?;
         let mut writer = bundle_writer(records.iter().map(|record| record.len()));
         let span = |record: &&[u8]| {
             writer.bin(record);
             writer.len() - record.len()..writer.len()
         };
         let spans = records.iter().map(span).collect();
-        Ok(share(writer.into_bytes(), spans, entries))
+        Ok(share(writer.into_bytes(), spans, fields))
     };
     let pieces = records.par_chunks(limits::BUNDLE_RECORDS).enumerate().map(decode);
     in_order(pieces.collect())
@@ -46,8 +46,8 @@ pub fn decode_bundles(bundles: &[&[u8]]) -> Result<Vec<Record>> {
         // Read once, from one end to the other, and then from the cache.
         let bytes = bundle.to_vec();
         let spans = split(&bytes)?;
-        let entries = decode_each(begin, &parts(&bytes, &spans), Entry::new)?;
-        Ok(share(bytes, spans, entries))
+        let fields = decode_each(begin, &parts(&bytes, &spans))?;
+        Ok(share(bytes, spans, fields))
     })?)
 }
 
@@ -55,14 +55,9 @@ pub fn decode_bundles(bundles: &[&[u8]]) -> Result<Vec<Record>> {
 /// record stands at `first`.
 pub fn hash_bundles(first: usize, bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
     let hashes = each_bundle(bundles, |begin, bundle| {
-        let begin = first + begin;
         let records = split_bundle(bundle)?;
-        let kept = decode_each(begin, &records, |fields| (fields.suite, fields.header))?;
-        let suites: Vec<Suite> = kept.iter().map(|(suite, _)| *suite).collect();
-        let both = records.iter().zip(kept);
-        let headers: Vec<&[u8]> = both.map(|(bytes, (_, header))| &bytes[header]).collect();
-        let leaves = by_suite(&suites, &records, Suite::leaves);
-        Ok(hash_ids(&suites, &headers).into_iter().zip(leaves).collect())
+        let fields = decode_each(first + begin, &records)?;
+        Ok(hash_both(&records, &fields).collect())
     })?;
     Ok(in_order(hashes)?.into_iter().unzip())
 }
@@ -88,39 +83,46 @@ fn in_order<T>(pieces: Vec<Result<Vec<T>>>) -> Result<Vec<T>> {
     Ok(pieces.into_iter().flatten().collect())
 }
 
-/// What is kept of each record, once it is decoded; the first one stands at `begin`.
-fn decode_each<T>(begin: usize, records: &[&[u8]], keep: impl Fn(Fields) -> T) -> Result<Vec<T>> {
-    let mut kept = Vec::with_capacity(records.len());
+/// What each record says; the first one stands at `begin`.
+fn decode_each(begin: usize, records: &[&[u8]]) -> Result<Vec<Fields>> {
+    let mut fields = Vec::with_capacity(records.len());
     for (index, bytes) in (begin..).zip(records) {
         match Fields::decode(bytes) {
-            Ok(fields) => kept.push(keep(fields)),
+            Ok(decoded) => fields.push(decoded),
             Err(error) => return Err(Error::MalformedItem { index, reason: error.to_string() }),
         }
     }
-    Ok(kept)
+    Ok(fields)
 }
 
-/// Records that share their bytes; where they stand and their ids are told here.
-fn share(bytes: Vec<u8>, spans: Vec<Range<usize>>, mut entries: Vec<Entry>) -> Vec<Record> {
-    let suites: Vec<Suite> = entries.iter().map(|entry| entry.fields.suite).collect();
-    let both = parts(&bytes, &spans).into_iter().zip(&entries);
-    let headers: Vec<&[u8]> =
-        both.map(|(bytes, entry)| &bytes[entry.fields.header.clone()]).collect();
-    let ids = hash_ids(&suites, &headers);
-    for (entry, (span, id)) in entries.iter_mut().zip(spans.into_iter().zip(ids)) {
-        (entry.span, entry.id) = (span, id);
-    }
+/// Records that share their bytes, in which they stand at these spans.
+fn share(bytes: Vec<u8>, spans: Vec<Range<usize>>, fields: Vec<Fields>) -> Vec<Record> {
+    let hashes = hash_both(&parts(&bytes, &spans), &fields);
+    let each = spans.into_iter().zip(fields).zip(hashes);
+    let entry = |((span, fields), (id, leaf)): ((Range<usize>, _), _)| Entry {
+        begin: span.start,
+        fields,
+        id,
+        leaf: Some(leaf),
+    };
+    let entries: Vec<Entry> = each.map(entry).collect();
     let count = entries.len();
     let decoded = Arc::new(Decoded { bytes, entries });
     (0..count).map(|at| Record { decoded: decoded.clone(), at }).collect()
 }
 
-fn parts<'a>(bytes: &'a [u8], spans: &[Range<usize>]) -> Vec<&'a [u8]> {
-    spans.iter().map(|span| &bytes[span.clone()]).collect()
+/// The ids of records and the hashes of their leaves, made while the records are in the cache.
+fn hash_both(records: &[&[u8]], fields: &[Fields]) -> impl Iterator<Item = (Hash, Hash)> + use<> {
+    let suites: Vec<Suite> = fields.iter().map(|fields| fields.suite).collect();
+    let both = records.iter().zip(fields);
+    let headers: Vec<&[u8]> = both.map(|(bytes, fields)| fields.header(bytes)).collect();
+    let hash_ids = |suite: Suite, headers: &[&[u8]]| suite.hash_each(Domain::Record, headers);
+    let ids = by_suite(&suites, &headers, hash_ids);
+    ids.into_iter().zip(by_suite(&suites, records, Suite::leaves))
 }
 
-fn hash_ids(suites: &[Suite], headers: &[&[u8]]) -> Vec<Hash> {
-    by_suite(suites, headers, |suite, headers| suite.hash_each(Domain::Record, headers))
+fn parts<'a>(bytes: &'a [u8], spans: &[Range<usize>]) -> Vec<&'a [u8]> {
+    spans.iter().map(|span| &bytes[span.clone()]).collect()
 }
 
 /// The hash of each item in its suite; neighbours of one suite are hashed together.
@@ -169,6 +171,9 @@ pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRec
 
 /// The hashes of the leaves that records stand as.
 pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
+    if let Some(made) = records.iter().map(|record| record.entry().leaf).collect() {
+        return made;
+    }
     let same = |one: &Record, other: &Record| one.suite() == other.suite();
     records.chunk_by(same).flat_map(|run| run[0].suite().leaves(run)).collect()
 }
@@ -195,7 +200,7 @@ fn whole<T: AsRef<Record>>(records: &[T]) -> Option<&[u8]> {
     let mut each = records.iter().map(T::as_ref).enumerate();
     let are_its = each.all(|(at, record)| record.at == at && Arc::ptr_eq(&record.decoded, decoded));
     // A record alone stands at the beginning of its bytes.
-    let is_bundle = decoded.entries[0].span.start > 0;
+    let is_bundle = decoded.entries[0].begin > 0;
     (are_its && is_bundle && decoded.entries.len() == records.len()).then_some(&decoded.bytes)
 }
 

@@ -57,28 +57,39 @@ struct Decoded {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    span: Range<usize>,
+    begin: usize,
     fields: Fields,
     id: Hash,
+    /// The hash of its leaf, where that was made with those of its bundle.
+    leaf: Option<Hash>,
 }
 
-/// What a record's bytes say, all but the id, which is the hash of its header.
+/// What a record's bytes say, or where in them it stands: what is long stays there alone. All but
+/// the id, which is the hash of its header.
 #[derive(Debug, Clone)]
 struct Fields {
-    network: Network,
-    kind: Range<usize>,
-    is_data: bool,
     suite: Suite,
-    key: PublicKey,
+    is_data: bool,
+    kind: Place,
+    key: u32,
     sequence: u64,
-    previous: Hash,
-    references: Vec<Hash>,
+    previous: u32,
+    references: Place,
     not_before_ms: u64,
     expiry_ms: u64,
-    body: Range<usize>,
-    header: Range<usize>,
-    signature: Signature,
+    body: Place,
+    end: u32,
 }
+
+/// Where in its record something stands: a record's bound fits into 32 bits.
+type Place = Range<u32>;
+
+/// The bytes before a record's header, and before its network: markers, and the version in one.
+const HEADER_BEGIN: usize = 1;
+const NETWORK_BEGIN: usize = 5;
+
+/// A reference is a byte string with its marker and its length.
+const REFERENCE_BYTES: usize = 2 + size_of::<Hash>();
 
 /// What a signer decides about a record; the signature follows from it.
 #[derive(Debug, Clone)]
@@ -94,13 +105,6 @@ pub struct Draft<'a> {
     pub body: &'a [u8],
 }
 
-impl Entry {
-    /// What a record's bytes say, before it is known where in its bundle they stand.
-    fn new(fields: Fields) -> Self {
-        Self { span: 0..0, fields, id: [0; 32] }
-    }
-}
-
 impl Fields {
     /// Decode one record; its encoding is the only one it has.
     #[inline]
@@ -108,39 +112,40 @@ impl Fields {
         at_most("record bytes", bytes.len(), limits::RECORD_BYTES)?;
         let mut reader = Reader::new(bytes);
         reader.array_of("record", 2)?;
-        let header = reader.position();
         reader.array_of("header", 11)?;
         match reader.uint()? {
             VERSION => {}
             version => return malformed(format!("record version is {version}, want {VERSION}")),
         }
-        let network = reader.bin_of("network")?;
+        reader.bin_of::<16>("network")?;
         let kind = reader.text("kind", limits::KIND_BYTES)?;
         check_kind(kind)?;
-        let kind = reader.position() - kind.len()..reader.position();
+        let is_data = kind == DATA;
+        let kind = read(&reader, kind.len());
         let suite = Suite::from_id(reader.uint()?)?;
-        let key = reader.bin_of("key")?;
+        let key = read_hash(&mut reader, "key")?;
         let sequence = reader.uint()?;
-        let previous = reader.bin_of("previous")?;
+        let previous = read_hash(&mut reader, "previous")?;
         let count = reader.array()?;
         at_most("references", count, limits::REFERENCES)?;
-        let references = (0..count).map(|_| reader.bin_of("reference")).collect::<Result<_>>()?;
+        for _ in 0..count {
+            read_hash(&mut reader, "reference")?;
+        }
+        let references = read(&reader, count * REFERENCE_BYTES);
         let not_before_ms = reader.uint()?;
         let expiry_ms = reader.uint()?;
         let body = reader.bin("body bytes", limits::BODY_BYTES)?;
-        let body = reader.position() - body.len()..reader.position();
-        let header = header..reader.position();
-        let signature = reader.bin_of("signature")?;
-        reader.finish()?;
-        let is_data = bytes[kind.clone()] == *DATA.as_bytes();
         if !is_data {
-            check_body(&bytes[body.clone()])?;
+            check_body(body)?;
         }
+        let body = read(&reader, body.len());
+        reader.bin_of::<64>("signature")?;
+        let end = reader.position() as u32;
+        reader.finish()?;
         Ok(Self {
-            network,
-            kind,
-            is_data,
             suite,
+            is_data,
+            kind,
             key,
             sequence,
             previous,
@@ -148,22 +153,40 @@ impl Fields {
             not_before_ms,
             expiry_ms,
             body,
-            header,
-            signature,
+            end,
         })
     }
+
+    /// The bytes that the id is the hash of.
+    fn header<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[HEADER_BEGIN..self.body.end as usize]
+    }
+}
+
+/// Where the last so many bytes stand that were read.
+#[inline]
+fn read(reader: &Reader, count: usize) -> Place {
+    let end = reader.position();
+    (end - count) as u32..end as u32
+}
+
+/// Where a hash, or a key, stands that is read.
+#[inline]
+fn read_hash(reader: &mut Reader, what: &'static str) -> Result<u32> {
+    reader.bin_of::<32>(what)?;
+    Ok(read(reader, 32).start)
 }
 
 impl Record {
     /// Decode one record.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let fields = Fields::decode(bytes)?;
-        let id = fields.suite.hash(Domain::Record, &bytes[fields.header.clone()]);
+        let id = fields.suite.hash(Domain::Record, fields.header(bytes));
         Ok(Self::of(bytes.to_vec(), fields, id))
     }
 
     fn of(bytes: Vec<u8>, fields: Fields, id: Hash) -> Self {
-        let entries = vec![Entry { span: 0..bytes.len(), fields, id }];
+        let entries = vec![Entry { begin: 0, fields, id, leaf: None }];
         Self { decoded: Arc::new(Decoded { bytes, entries }), at: 0 }
     }
 
@@ -202,21 +225,23 @@ impl Record {
     }
 
     pub fn encode(&self) -> &[u8] {
-        &self.decoded.bytes[self.entry().span.clone()]
+        let Entry { begin, fields, .. } = self.entry();
+        &self.decoded.bytes[*begin..begin + fields.end as usize]
     }
 
     /// The record without its body.
     pub fn envelope(&self) -> Vec<u8> {
-        let (bytes, body) = (self.encode(), &self.fields().body);
-        let marker = match body.len() {
+        let (bytes, Range { start, end }) = (self.encode(), &self.fields().body);
+        let (begin, end) = (*start as usize, *end as usize);
+        let marker = match end - begin {
             0..=0xff => 2,
             0x100..=0xffff => 3,
             _ => 5,
         };
-        let mut writer = Writer::with_capacity(bytes.len() - body.len());
-        writer.raw(&bytes[..body.start - marker]);
+        let mut writer = Writer::with_capacity(bytes.len() - (end - begin));
+        writer.raw(&bytes[..begin - marker]);
         writer.nil();
-        writer.raw(&bytes[body.end..]);
+        writer.raw(&bytes[end..]);
         writer.into_bytes()
     }
 
@@ -235,12 +260,11 @@ impl Record {
     }
 
     pub fn network(&self) -> &Network {
-        &self.fields().network
+        self.array(NETWORK_BEGIN)
     }
 
     pub fn kind(&self) -> &str {
-        std::str::from_utf8(&self.encode()[self.fields().kind.clone()])
-            .expect("checked when decoded")
+        std::str::from_utf8(self.part(&self.fields().kind)).expect("checked when decoded")
     }
 
     /// Whether its kind is `DATA`.
@@ -253,7 +277,7 @@ impl Record {
     }
 
     pub fn key(&self) -> &PublicKey {
-        &self.fields().key
+        self.array(self.fields().key as usize)
     }
 
     pub fn sequence(&self) -> u64 {
@@ -261,11 +285,12 @@ impl Record {
     }
 
     pub fn previous(&self) -> &Hash {
-        &self.fields().previous
+        self.array(self.fields().previous as usize)
     }
 
-    pub fn references(&self) -> &[Hash] {
-        &self.fields().references
+    pub fn references(&self) -> Vec<Hash> {
+        let (each, _) = self.part(&self.fields().references).as_chunks::<REFERENCE_BYTES>();
+        each.iter().map(|reference| *reference.last_chunk().expect("32 bytes of 34")).collect()
     }
 
     pub fn not_before_ms(&self) -> u64 {
@@ -277,11 +302,19 @@ impl Record {
     }
 
     pub fn body(&self) -> &[u8] {
-        &self.encode()[self.fields().body.clone()]
+        self.part(&self.fields().body)
     }
 
     pub fn signature(&self) -> &Signature {
-        &self.fields().signature
+        self.encode().last_chunk().expect("checked when decoded")
+    }
+
+    fn part(&self, place: &Place) -> &[u8] {
+        &self.encode()[place.start as usize..place.end as usize]
+    }
+
+    fn array<const N: usize>(&self, begin: usize) -> &[u8; N] {
+        self.encode()[begin..].first_chunk().expect("checked when decoded")
     }
 }
 
