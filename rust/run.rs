@@ -5,6 +5,8 @@
 //! first `4 n` bits of the id. Ids are hashes, so a bucket has about 256 entries at every level,
 //! and a record's entry is written once a level: what a record costs does not grow with the tree.
 
+use std::iter::repeat_with;
+
 use rayon::prelude::*;
 
 use crate::error::{Result, malformed};
@@ -15,6 +17,9 @@ pub const RUN_RECORDS: usize = 256;
 
 /// Runs that are merged into one, and buckets that one bucket is cut into.
 pub const FAN_OUT: usize = 16;
+
+/// Ids that are sorted by one task: to have another thread do it takes longer than few do.
+const TASK: usize = 4096;
 
 const ENTRY_BYTES: usize = 12;
 const FAN_OUT_BITS: u32 = FAN_OUT.ilog2();
@@ -28,18 +33,20 @@ pub fn sort_ids(level: u32, ids: &[Hash]) -> Result<Vec<Vec<u8>>> {
         return malformed(format!("{count} ids make no whole runs of level {level}, want 0 to 3"));
     }
     let sort = |ids: &[Hash]| {
-        let number = |(offset, id): (u32, &Hash)| (prefix(id), offset);
-        let mut numbers: Vec<(u64, u32)> = (0..).zip(ids).map(number).collect();
-        numbers.sort_unstable();
-        let mut buckets = vec![Vec::with_capacity(2 * RUN_RECORDS * ENTRY_BYTES); buckets(level)];
-        for (prefix, offset) in numbers {
-            let bucket = &mut buckets[bucket_in(level, prefix) as usize];
-            bucket.extend_from_slice(&prefix.to_be_bytes());
-            bucket.extend_from_slice(&offset.to_be_bytes());
+        let sorted = |(offset, id): (u32, &Hash)| sortable(prefix(id), offset);
+        let mut entries: Vec<u128> = (0..).zip(ids).map(sorted).collect();
+        entries.sort_unstable();
+        let empty = || Vec::with_capacity(2 * RUN_RECORDS * ENTRY_BYTES);
+        let mut buckets: Vec<Vec<u8>> = repeat_with(empty).take(buckets(level)).collect();
+        for entry in entries {
+            buckets[bucket_in(level, prefix_of(entry)) as usize].extend(encode(entry));
         }
         buckets
     };
-    let runs_a_task = if level == 0 { FAN_OUT } else { 1 };
+    if ids.len() <= TASK {
+        return Ok(ids.chunks(run_records(level)).flat_map(sort).collect());
+    }
+    let runs_a_task = TASK.div_ceil(run_records(level));
     let runs = ids.par_chunks(run_records(level)).with_min_len(runs_a_task);
     Ok(runs.flat_map_iter(sort).collect())
 }
@@ -52,6 +59,9 @@ pub fn merge_buckets(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
         return malformed(format!(
             "merge is of {got} buckets to level {level}, want sixteen of each to 1 or more"
         ));
+    }
+    if buckets.len() == FAN_OUT {
+        return merge_same(level, buckets);
     }
     let merged: Vec<Result<Vec<Vec<u8>>>> =
         buckets.par_chunks(FAN_OUT).map(|same| merge_same(level, same)).collect();
@@ -68,17 +78,28 @@ fn merge_same(level: u32, buckets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
             let Ok(offset) = u32::try_from(number * run_records + u64::from(offset)) else {
                 return malformed(format!("run has offset {offset}, want below {run_records}"));
             };
-            let mut moved = *entry;
-            moved[8..].copy_from_slice(&offset.to_be_bytes());
             let position = bucket_in(level, prefix) & (FAN_OUT as u64 - 1);
-            merged[position as usize].push(moved);
+            merged[position as usize].push(sortable(prefix, offset));
         }
     }
     let sorted = merged.into_iter().map(|mut entries| {
         entries.sort_unstable();
-        entries.concat()
+        entries.into_iter().flat_map(encode).collect()
     });
     Ok(sorted.collect())
+}
+
+/// An entry as a number, of the order that entries stand in: to compare two takes one step.
+fn sortable(prefix: u64, offset: u32) -> u128 {
+    u128::from(prefix) << 32 | u128::from(offset)
+}
+
+fn prefix_of(entry: u128) -> u64 {
+    (entry >> 32) as u64
+}
+
+fn encode(entry: u128) -> Entry {
+    *entry.to_be_bytes().last_chunk().expect("12 of 16 bytes")
 }
 
 /// Records of a run.
