@@ -13,23 +13,23 @@ use crate::limits;
 
 /// Read values from untrusted bytes, front to back.
 pub struct Reader<'a> {
-    bytes: &'a [u8],
-    position: usize,
+    left: &'a [u8],
+    count: usize,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, position: 0 }
+        Self { left: bytes, count: bytes.len() }
     }
 
     /// How many bytes have been read.
     pub fn position(&self) -> usize {
-        self.position
+        self.count - self.left.len()
     }
 
     /// Refuse anything that is left over.
     pub fn finish(self) -> Result<()> {
-        match self.bytes.len() - self.position {
+        match self.left.len() {
             0 => Ok(()),
             left => malformed(format!("{left} bytes follow the end of the value")),
         }
@@ -37,28 +37,44 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let left = &self.bytes[self.position..];
-        let Some((taken, _)) = left.split_at_checked(count) else {
-            let left = left.len();
-            return malformed(format!("value ends early: {left} bytes left, want {count}"));
+        let Some((taken, left)) = self.left.split_at_checked(count) else {
+            return self.ends_early(count);
         };
-        self.position += count;
+        self.left = left;
         Ok(taken)
     }
 
     #[inline]
+    fn take_array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
+        let Some((taken, left)) = self.left.split_first_chunk() else {
+            return self.ends_early(N);
+        };
+        self.left = left;
+        Ok(taken)
+    }
+
+    #[cold]
+    fn ends_early<T>(&self, count: usize) -> Result<T> {
+        let left = self.left.len();
+        malformed(format!("value ends early: {left} bytes left, want {count}"))
+    }
+
+    #[inline]
     fn byte(&mut self) -> Result<u8> {
-        Ok(self.take(1)?[0])
+        let [byte] = self.take_array()?;
+        Ok(*byte)
     }
 
     fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.position).copied()
+        self.left.first().copied()
     }
 
-    /// A big-endian integer of `width` bytes that must need more than `below` to be told.
+    /// A big-endian integer of `WIDTH` bytes that must need more than `below` to be told.
     #[inline]
-    fn length(&mut self, width: usize, below: u64) -> Result<u64> {
-        let value = self.take(width)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    fn length<const WIDTH: usize>(&mut self, below: u64) -> Result<u64> {
+        let mut bytes = [0; 8];
+        bytes[8 - WIDTH..].copy_from_slice(self.take_array::<WIDTH>()?);
+        let value = u64::from_be_bytes(bytes);
         if value < below {
             return malformed(format!("{value} is not in its shortest form"));
         }
@@ -70,8 +86,8 @@ impl<'a> Reader<'a> {
     pub fn array(&mut self) -> Result<usize> {
         let count = match self.byte()? {
             marker @ 0x90..=0x9f => u64::from(marker & 0x0f),
-            0xdc => self.length(2, 16)?,
-            0xdd => self.length(4, 1 << 16)?,
+            0xdc => self.length::<2>(16)?,
+            0xdd => self.length::<4>(1 << 16)?,
             marker => return malformed(format!("marker is {marker:#04x}, want an array")),
         };
         Ok(count as usize)
@@ -90,10 +106,10 @@ impl<'a> Reader<'a> {
     pub fn uint(&mut self) -> Result<u64> {
         match self.byte()? {
             marker @ 0..=0x7f => Ok(u64::from(marker)),
-            0xcc => self.length(1, 1 << 7),
-            0xcd => self.length(2, 1 << 8),
-            0xce => self.length(4, 1 << 16),
-            0xcf => self.length(8, 1 << 32),
+            0xcc => self.length::<1>(1 << 7),
+            0xcd => self.length::<2>(1 << 8),
+            0xce => self.length::<4>(1 << 16),
+            0xcf => self.length::<8>(1 << 32),
             marker => malformed(format!("marker is {marker:#04x}, want an unsigned integer")),
         }
     }
@@ -102,9 +118,9 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn bin(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8]> {
         let count = match self.byte()? {
-            0xc4 => self.length(1, 0)?,
-            0xc5 => self.length(2, 1 << 8)?,
-            0xc6 => self.length(4, 1 << 16)?,
+            0xc4 => self.length::<1>(0)?,
+            0xc5 => self.length::<2>(1 << 8)?,
+            0xc6 => self.length::<4>(1 << 16)?,
             marker => return malformed(format!("marker is {marker:#04x}, want a byte string")),
         };
         at_most(what, count as usize, limit)?;
@@ -114,6 +130,14 @@ impl<'a> Reader<'a> {
     /// A byte string of exactly `N` bytes.
     #[inline]
     pub fn bin_of<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
+        const { assert!(N <= 0xff) };
+        // Of what is well formed it is the only form.
+        if let Some(rest) = self.left.strip_prefix(&[0xc4, N as u8])
+            && let Some((array, left)) = rest.split_first_chunk()
+        {
+            self.left = left;
+            return Ok(*array);
+        }
         let bytes = self.bin(what, N)?;
         match bytes.try_into() {
             Ok(array) => Ok(array),
@@ -126,9 +150,9 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, what: &'static str, limit: usize) -> Result<&'a str> {
         let count = match self.byte()? {
             marker @ 0xa0..=0xbf => u64::from(marker & 0x1f),
-            0xd9 => self.length(1, 1 << 5)?,
-            0xda => self.length(2, 1 << 8)?,
-            0xdb => self.length(4, 1 << 16)?,
+            0xd9 => self.length::<1>(1 << 5)?,
+            0xda => self.length::<2>(1 << 8)?,
+            0xdb => self.length::<4>(1 << 16)?,
             marker => return malformed(format!("marker is {marker:#04x}, want text")),
         };
         at_most(what, count as usize, limit)?;
@@ -144,7 +168,7 @@ impl<'a> Reader<'a> {
     /// Whether the next value is nil; reads it if so.
     pub fn nil(&mut self) -> bool {
         let is_nil = self.peek() == Some(0xc0);
-        self.position += usize::from(is_nil);
+        self.left = &self.left[usize::from(is_nil)..];
         is_nil
     }
 
@@ -167,7 +191,7 @@ impl<'a> Reader<'a> {
                 return malformed("value ends early: 0 bytes left, want 1");
             };
             match marker {
-                0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => self.position += 1,
+                0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => drop(self.byte()?),
                 0..=0x7f | 0xcc..=0xcf => drop(self.uint()?),
                 0xd0..=0xd3 => self.negative()?,
                 0xc4..=0xc6 => drop(self.bin("byte string", limits::RECORD_BYTES)?),
@@ -198,8 +222,8 @@ impl<'a> Reader<'a> {
     fn map(&mut self) -> Result<()> {
         let count = match self.byte()? {
             marker @ 0x80..=0x8f => u64::from(marker & 0x0f),
-            0xde => self.length(2, 16)?,
-            _ => self.length(4, 1 << 16)?,
+            0xde => self.length::<2>(16)?,
+            _ => self.length::<4>(1 << 16)?,
         };
         let mut last: Option<&str> = None;
         for _ in 0..count {
