@@ -305,6 +305,20 @@ def test_records_make_the_same_bundles_wherever_they_come_from(by: str) -> None:
     assert b"".join(whole.ids()) == whole.joined_ids()
 
 
+def test_bundles_are_decoded_from_views_of_bytes() -> None:
+    bundles = chain(300).bundles()
+    answer, cut = b"".join(bundles), len(bundles[0])
+
+    batch = Batch.decode_bundles([memoryview(answer)[:cut], memoryview(answer)[cut:]])
+
+    assert batch.ids() == chain(300).ids() and batch.bundles() == bundles
+    for other in (memoryview(bytearray(bundles[0])), memoryview(answer)[::2]):
+        with pytest.raises((TypeError, ValueError, BufferError)):
+            Batch.decode_bundles([other])
+    with pytest.raises(MalformedError):
+        Batch.decode_bundles([memoryview(answer)[:0]])
+
+
 def test_bundles_name_the_first_malformed_record() -> None:
     records = encoded(chain(600))
     bundles = [msgpack.packb(records[:256]), msgpack.packb([*records[256:300], b"", b""])]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgpack
@@ -33,6 +35,7 @@ from ledgercore._core import Batch, Frontier, Map, sign_checkpoint
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.ledger import replica as replica_module
+from ledgercore.ledger.received import receive
 from ledgercore.ledger.transfer import (
     TRANSFER_BYTES,
     Transfer,
@@ -135,6 +138,25 @@ def test_a_copy_reads_a_state_once_and_forgets_when_it_knows_many(
     assert content(tmp_path / "copy.ledger") == content(tmp_path / "a.ledger")
 
 
+def test_blocks_are_taken_from_views_of_an_answer_that_is_let_go(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """An answer has several blocks: none of them may keep the bytes of all."""
+    first, *rest = ledger.blocks()
+    answer = b"".join(rest)
+    held, ends = sys.getrefcount(answer), [*accumulate(map(len, rest), initial=0)]
+    views = [memoryview(answer)[begin:end] for begin, end in pairwise(ends)]
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica:
+        received = receive(views[0], ledger.trust_anchor, SeededEntropy(1))
+        replica.append(views)
+        views.clear()
+        assert replica.checkpoint == ledger.checkpoint
+        assert b"".join(received.bundles) == b"".join(received.batch.bundles())
+        del received
+        assert sys.getrefcount(answer) == held
+    assert content(tmp_path / "b.ledger") == content(tmp_path / "a.ledger")
+
+
 def test_a_block_has_one_form(ledger: Ledger) -> None:
     """Whatever one changed byte makes of a block is its canonical form, or refused."""
     data, encode = next(ledger.blocks(1)), msgspec.msgpack.Encoder().encode
@@ -178,7 +200,7 @@ def test_the_bundles_of_a_block_are_cut_in_one_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 15, 16, 64])
 @pytest.mark.parametrize("size", [0, 31, 32, 255, 256, 65_535, 65_536])
 def test_the_bytes_of_a_block_are_counted_as_they_are_encoded(count: int, size: int) -> None:
-    transfer = Transfer(b"h" * size, "n" * size, (b"x" * size,) * count)
+    transfer = Transfer(b"h" * size, "n" * size, (memoryview(b"x" * size),) * count)
 
     assert _canonical_bytes(transfer) == len(msgspec.msgpack.encode(transfer))
 

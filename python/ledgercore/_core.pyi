@@ -259,7 +259,9 @@ class Batch:
         """Raise MalformedError with .index of the first record that is not well formed."""
 
     @staticmethod
-    def decode_bundles(bundles: Sequence[bytes]) -> Batch: ...
+    def decode_bundles(bundles: Sequence[bytes | memoryview]) -> Batch:
+        """A view must be of bytes."""
+
     def verify(self, seed: bytes, *, ahead: bool = False) -> VerifiedBatch:
         """Raise InvalidSignature with .indices of every bad signature."""
 

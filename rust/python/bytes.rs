@@ -1,10 +1,14 @@
 //! Take fixed-size values and lists of them out of Python's bytes, and put them back.
 
 use std::fmt::Display;
+use std::ops::{Deref, Range};
 
-use pyo3::prelude::{Bound, PyAny, PyAnyMethods, PyResult, Python};
+use pyo3::Borrowed;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::{Bound, FromPyObject, PyAny, PyAnyMethods, PyErr, PyResult, Python};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyBytesMethods, PySequence};
+use pyo3::types::{PyBytes, PyBytesMethods, PyMemoryView, PySequence};
 
 use crate::error::{Result, malformed};
 use crate::suite::Hash;
@@ -71,7 +75,41 @@ pub fn list<'py>(py: Python<'py>, hashes: &[Hash]) -> Vec<Bound<'py, PyBytes>> {
     hashes.iter().map(|hash| PyBytes::new(py, hash)).collect()
 }
 
+/// Bytes, or a part of them that a memory view shows: nothing is copied, and as bytes do not change
+/// they can be read without the interpreter.
+pub struct Part {
+    whole: PyBackedBytes,
+    place: Range<usize>,
+}
+
+impl Deref for Part {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.whole[self.place.clone()]
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Part {
+    type Error = PyErr;
+
+    fn extract(item: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let Ok(view) = item.cast::<PyMemoryView>() else {
+            let whole = item.extract::<PyBackedBytes>()?;
+            return Ok(Self { place: 0..whole.len(), whole });
+        };
+        let whole = PyBackedBytes::from(view.getattr("obj")?.cast_into::<PyBytes>()?);
+        let shown = PyBuffer::<u8>::get(&view)?;
+        let begin = (shown.buf_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let place = begin..begin.wrapping_add(shown.len_bytes());
+        if !shown.is_c_contiguous() || whole.get(place.clone()).is_none() {
+            return Err(PyValueError::new_err("memory view has gaps, want one part of its bytes"));
+        }
+        Ok(Self { whole, place })
+    }
+}
+
 /// The slices of a list of bytes objects.
-pub fn slices(items: &[PyBackedBytes]) -> Vec<&[u8]> {
+pub fn slices(items: &[impl Deref<Target = [u8]>]) -> Vec<&[u8]> {
     items.iter().map(|item| &**item).collect()
 }

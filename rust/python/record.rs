@@ -10,7 +10,7 @@ use pyo3::prelude::{
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::bytes::{array, join, list, slices};
+use super::bytes::{Part, array, join, list, slices};
 use super::number;
 use super::pool::{detach, verifying};
 use crate::chain::{self, Chain};
@@ -145,7 +145,7 @@ impl Batch {
     }
 
     #[staticmethod]
-    fn decode_bundles(py: Python<'_>, bundles: Vec<PyBackedBytes>) -> PyResult<Self> {
+    fn decode_bundles(py: Python<'_>, bundles: Vec<Part>) -> PyResult<Self> {
         Ok(Self(detach(py, || record::decode_bundles(&slices(&bundles)))?))
     }
 

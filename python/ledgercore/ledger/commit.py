@@ -49,6 +49,8 @@ _SHOWN_BYTES = 32
 
 States = Sequence[tuple[bytes, bytes]]
 
+Bundles = Sequence[bytes | memoryview]
+
 Sign = Callable[[Checkpoint], str]
 
 
@@ -81,6 +83,7 @@ def commit_block(
     time_ms: int,
     *,
     held: Draft | None = None,
+    bundles: Bundles | None = None,
 ) -> Head:
     """Append a batch that the rules accepted; the head after it, durable.
 
@@ -90,6 +93,7 @@ def commit_block(
     longer than one.
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
+    ``bundles`` are those that the batch was decoded from, where they are at hand.
     """
     block, frontier, tiles, after = held or draft_block(store, head, batch, states, time_ms)
     height, first_index, header = block.height, block.first_index, block.encode()
@@ -97,7 +101,8 @@ def commit_block(
     names = [name for name, _ in states]
     keys = state_keys(anchor.suite, names)
     with store.transaction():
-        stored = _store_records(store, height, first_index, batch, look=not held)
+        bundles = batch.bundles() if bundles is None else bundles
+        stored = _store_records(store, height, first_index, batch, bundles, look=not held)
         if tiles:
             store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
@@ -131,11 +136,16 @@ def draft_block(
 
 
 def _store_records(
-    store: Store, height: int, first_index: int, batch: Batch | VerifiedBatch, *, look: bool
+    store: Store,
+    height: int,
+    first_index: int,
+    batch: Batch | VerifiedBatch,
+    bundles: Bundles,
+    *,
+    look: bool,
 ) -> Stored | None:
     """Store a block's records, and look at them again; the hashes of many are made meanwhile, of
     what is read back of each piece once it is stored."""
-    bundles = batch.bundles()
     try:
         if isinstance(batch, VerifiedBatch) and look and len(bundles) > PIECE_BUNDLES:
             return _store_pieces(store, height, first_index, bundles)
@@ -148,7 +158,7 @@ def _store_records(
         raise CorruptError(f"block {height}: what was stored: {error}") from error
 
 
-def _store_pieces(store: Store, height: int, first_index: int, bundles: Sequence[bytes]) -> Stored:
+def _store_pieces(store: Store, height: int, first_index: int, bundles: Bundles) -> Stored:
     def stored() -> Iterator[tuple[int, list[bytes]]]:
         at = 0
         for piece in in_pieces(bundles, PIECE_BUNDLES):

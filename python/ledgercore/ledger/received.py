@@ -6,6 +6,7 @@ Whether it follows from the ones before is for whoever keeps them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledgercore._core import Anchor, Block, Checkpoint, VerifiedBatch, hash_domain
@@ -26,9 +27,13 @@ class Received(NamedTuple):
     checkpoint: Checkpoint
     note: str
     batch: VerifiedBatch
+    bundles: Sequence[memoryview]
+    """The records as they came: views of what was received, which they keep."""
 
 
-def receive(data: bytes, anchor: Anchor, entropy: Entropy, *, ahead: bool = False) -> Received:
+def receive(
+    data: bytes | memoryview, anchor: Anchor, entropy: Entropy, *, ahead: bool = False
+) -> Received:
     """The block, or ``MalformedError``, ``InvalidSignature`` or ``UntrustedError``.
 
     What is received ``ahead`` of need gives way to the block before it.
@@ -46,7 +51,7 @@ def receive(data: bytes, anchor: Anchor, entropy: Entropy, *, ahead: bool = Fals
     except InvalidSignature as error:
         message = f"block {block.height}: {error}"
         raise InvalidSignature(message, tuple(error.indices)) from error
-    return Received(block, checkpoint, transfer.note, verified)
+    return Received(block, checkpoint, transfer.note, verified, transfer.bundles)
 
 
 def check_genesis(received: Received, anchor: Anchor) -> None:

@@ -248,8 +248,9 @@ class Replica:
                 self._reader.put_note(height, merged)
         return merged
 
-    def append(self, blocks: Iterable[bytes]) -> int:
-        """Take blocks, each durable before the next; the height that was reached.
+    def append(self, blocks: Iterable[bytes | memoryview]) -> int:
+        """Take blocks, each durable before the next; the height that was reached. A view of bytes
+        is not kept beyond its block's turn.
 
         Where one is refused, those before it are kept. Raises ``MalformedError``,
         ``InvalidSignature`` or ``UntrustedError`` for a block that is not the operator's or does
@@ -309,6 +310,7 @@ class Replica:
                 view.touches(),
                 block.time_ms,
                 held=draft,
+                bundles=received.bundles,
             )
             reader.set_head(after, states)
             view.settle()

@@ -160,8 +160,8 @@ class Snapshot:
         with are empty. States begin as put by the newest block, with no history before it.
         """
         newest = self.blocks[-1].block
-        for block, _, note, batch in self.blocks:
-            store.add_bundles(block.height, block.first_index, batch.bundles())
+        for block, _, note, _, bundles in self.blocks:
+            store.add_bundles(block.height, block.first_index, bundles)
             store.add_header(block.height, block.first_index, block.encode(), note)
         store.add_tiles([(*name, hashes) for name, hashes in self.tiles.items()])
         size = newest.first_index + newest.count

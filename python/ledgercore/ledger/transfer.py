@@ -31,7 +31,7 @@ class Transfer(Part, frozen=True):
     header: bytes
     note: str
     bundles: Annotated[
-        tuple[bytes, ...], Meta(min_length=1, max_length=BLOCK_RECORDS // BUNDLE_RECORDS)
+        tuple[memoryview, ...], Meta(min_length=1, max_length=BLOCK_RECORDS // BUNDLE_RECORDS)
     ]
 
 
@@ -44,11 +44,14 @@ _DECODER = msgspec.msgpack.Decoder(Transfer)
 
 def encode_transfer(stored: StoredBlock) -> bytes:
     """A stored block's bytes to hand over."""
-    return _ENCODER.encode(Transfer(stored.header, stored.note, tuple(stored.bundles)))
+    return _ENCODER.encode((stored.header, stored.note, stored.bundles))
 
 
-def decode_transfer(data: bytes) -> tuple[Transfer, Block, Batch]:
-    """A block with its header and records decoded, and nothing of it verified yet."""
+def decode_transfer(data: bytes | memoryview) -> tuple[Transfer, Block, Batch]:
+    """A block with its header and records decoded, and nothing of it verified yet.
+
+    The transfer's bundles are views of ``data``, which they keep; the records are copies.
+    """
     if len(data) > TRANSFER_BYTES:
         raise LimitError(f"block has {len(data)} bytes, want at most {TRANSFER_BYTES}")
     try:
@@ -60,7 +63,7 @@ def decode_transfer(data: bytes) -> tuple[Transfer, Block, Batch]:
     block, batch = Block.decode(transfer.header), Batch.decode_bundles(transfer.bundles)
     *full, _ = transfer.bundles
     last = len(batch) - BUNDLE_RECORDS * len(full)
-    if not (0 < last <= BUNDLE_RECORDS and all(each.startswith(_FULL) for each in full)):
+    if not (0 < last <= BUNDLE_RECORDS and all(each[: len(_FULL)] == _FULL for each in full)):
         raise MalformedError("block is not in its canonical form: its bundles are cut otherwise")
     return transfer, block, batch
 

@@ -12,8 +12,8 @@ __all__ = ["bundle_rows", "with_bundles"]
 
 
 def bundle_rows(
-    height: int, first_index: int, bundles: Sequence[bytes]
-) -> list[tuple[int, int, bytes]]:
+    height: int, first_index: int, bundles: Sequence[bytes | memoryview]
+) -> list[tuple[int, int, bytes | memoryview]]:
     """First index, height and records of each bundle of a block."""
     return [
         (first_index + at * BUNDLE_RECORDS, height, records) for at, records in enumerate(bundles)

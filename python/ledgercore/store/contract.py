@@ -95,7 +95,9 @@ class Store(Protocol):
         """A number that changes whenever another connection has written, and maybe more often."""
         ...
 
-    def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
+    def add_bundles(
+        self, height: int, first_index: int, bundles: Sequence[bytes | memoryview]
+    ) -> None:
         """Add a block's records in bundles that are full but for the last one."""
         ...
 

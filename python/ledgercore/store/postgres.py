@@ -191,7 +191,9 @@ class PostgresStore:
         transactions = self._value("SELECT transactions FROM lease")
         return int(transactions) + (self._session.connections << 64)
 
-    def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
+    def add_bundles(
+        self, height: int, first_index: int, bundles: Sequence[bytes | memoryview]
+    ) -> None:
         rows = bundle_rows(height, first_index, bundles)
         self._copy("bundle", rows)
 

@@ -304,7 +304,9 @@ class SqliteStore:
     def version(self) -> int:
         return int(self._value("PRAGMA data_version"))
 
-    def add_bundles(self, height: int, first_index: int, bundles: Sequence[bytes]) -> None:
+    def add_bundles(
+        self, height: int, first_index: int, bundles: Sequence[bytes | memoryview]
+    ) -> None:
         rows = bundle_rows(height, first_index, bundles)
         self._run_many("INSERT INTO bundle VALUES (?,?,?)", rows)
 
