@@ -148,7 +148,7 @@ def test_slow_checkpoints_of_one_certificate_take_neither_probes_nor_cosignature
 
 
 def test_one_certificate_does_not_hold_every_connection(tmp_path: Path) -> None:
-    limits = Limits(connections=32, connections_of_certificate=16)
+    limits = Limits(connections=32, connections_of_certificate=16, streams=8, member_streams=8)
 
     async def act() -> None:
         async with running(tmp_path, limits) as there:

@@ -26,11 +26,14 @@ from tests.node.test_trust import header, raw
 
 STRICT = Limits(
     body_bytes=256 * 1024,
+    member_bodies_bytes=512 * 1024,
     bodies_bytes=1024 * 1024,
     requests_per_s=10,
     requests_burst=50,
     connections=24,
+    connections_of_certificate=24,
     streams=3,
+    member_streams=3,
     header_bytes=8 * 1024,
     handshakes_of_address=16,
     handshake_s=0.5,
@@ -229,12 +232,12 @@ async def many_connections(there: Running) -> None:
 
 
 async def many_streams(there: Running) -> None:
-    async with there.client(3) as client:
+    async with there.client(3) as client, there.client(2) as other:
         streams = [client.events() for _ in range(STRICT.streams)]
         for stream in streams:
             await anext(stream)
         with pytest.raises(UnavailableError, match="503"):
-            await anext(client.events())
+            await anext(other.events())
         for stream in streams:
             await stream.aclose()  # type: ignore[attr-defined]
 

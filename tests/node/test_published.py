@@ -156,7 +156,7 @@ def test_a_submission_that_ends_its_key_is_answered_while_the_witnesses_are_sile
 
 def test_two_event_streams_that_are_opened_at_once_are_two(tmp_path: Path) -> None:
     async def act() -> None:
-        async with running(tmp_path, Limits(streams=1)) as there:
+        async with running(tmp_path, Limits(streams=1, member_streams=1)) as there:
             app = SimpleNamespace(state=SimpleNamespace(node=there.node))
             scope = {"type": "http", "app": app, KEY: testing.signing_key(1).public_key}
             answer = await events(Request(scope))

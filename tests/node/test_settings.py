@@ -67,6 +67,39 @@ def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str
         parse_settings(TEXT.replace(found, put, 1), Path())
 
 
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        ("body_bytes = 50_000_000", r"body_bytes is 50000000, want at most member_bodies_bytes, w"),
+        ("bodies_bytes = 20_000_000", r"want at most bodies_bytes, which is 20000000.*lower memb"),
+        ("open_body_bytes = 5_000_000", r"want at most open_bodies_bytes"),
+        ("connections = 100", r"connections_of_certificate is 128, want at most connections, wh"),
+        ("handshakes = 10", r"handshakes_of_address is 64, want at most handshakes"),
+        ("streams = 10", r"member_streams is 64, want at most streams, which is 10, else one memb"),
+        ("streams = 2048", r"streams is 2048, want less than connections, which is 1024, else"),
+        ("member_streams = 128", r"want less than connections_of_certificate, which is 128"),
+        ("promise_s = 20.5", r"answer_s is 30, want at most promise_s, which is 20.5"),
+        ("header_bytes = 1000", r"header_bytes is 1000, want at least 8192: a warrant"),
+        ("heartbeat_s = 60", r"heartbeat_s is 60, want at most 30: who listens"),
+        ("ready_s = 1", r"ready_s is 1, want at least 8"),
+        (
+            "skew_s = 3600",
+            r"nonces is 200000, want at least 2880800: with skew_s 3600 and requests",
+        ),
+        ("requests_per_s = 2000", r"nonces is 200000, want at least 240800.*lower one of these"),
+    ],
+)
+def test_limits_that_contradict_each_other_are_refused_at_the_start(
+    limits: str, named: str
+) -> None:
+    """Each alone is in the one form; together they would refuse for ever what one of them lets."""
+    text = TEXT.partition("[limits]")[0]
+
+    parse_settings(f"{text}[limits]", Path())
+    with pytest.raises(MalformedError, match=f"limits: .*{named}"):
+        parse_settings(f"{text}[limits]\n{limits}", Path())
+
+
 def test_a_node_is_made_for_every_role_that_a_rule_asks_for(tmp_path: Path) -> None:
     asked = {role for roles in engine._PARTIES.values() for role in roles}
 

@@ -1,7 +1,8 @@
 """Every bound that a node holds its callers to, in one place.
 
 A bound is checked before what it bounds is allocated or begun. Each can be set in the settings'
-``[limits]``; the defaults stand here, with what passing one is answered with.
+``[limits]``; the defaults stand here, with what passing one is answered with. Bounds that cannot
+both be meant, by which a sound request would be refused for ever, are refused themselves.
 """
 
 from __future__ import annotations
@@ -10,10 +11,41 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from ledgercore.errors import MalformedError
+from ledgercore.sync.messages import SILENCE_MS
+
 __all__ = ["WARRANT_CHARACTERS", "Limits"]
 
 WARRANT_CHARACTERS = 4096
 """Characters of a request's warrant at most, as its header holds it."""
+
+_AT_MOST = (
+    ("body_bytes", "member_bodies_bytes", "larger bodies would be answered with 429 for ever"),
+    ("member_bodies_bytes", "bodies_bytes", "one member would have room for more than all have"),
+    ("open_body_bytes", "open_bodies_bytes", "larger bodies would be answered with 429 for ever"),
+    ("connections_of_certificate", "connections", "one certificate would take all of them"),
+    ("handshakes_of_address", "handshakes", "one address would take all of them"),
+    ("member_streams", "streams", "one member would take all of them"),
+    ("answer_s", "promise_s", "records that are ordered in time would break their promises"),
+)
+"""Which bound is at most which other, or what would be."""
+
+_LESS = (
+    ("streams", "connections", "event streams would leave no connection for requests"),
+    (
+        "member_streams",
+        "connections_of_certificate",
+        "a member's event streams would leave it no connection for requests",
+    ),
+)
+"""Which bound is less than which other, or what would be."""
+
+_RANGES = (
+    ("header_bytes", 2 * WARRANT_CHARACTERS, 2**31, "a warrant and a target take so many"),
+    ("heartbeat_s", 0, SILENCE_MS / 2000, "who listens takes a stream without one for broken"),
+    ("ready_s", 8, 3600, "a peer or witness that failed once is asked again only after as long"),
+)
+"""Which bound is within what stands elsewhere, and why."""
 
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Count = Annotated[int, Meta(ge=1, le=2**31)]
@@ -100,3 +132,34 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     node is not ready."""
     heartbeat_s: _Seconds = 15.0
     """Between two signs of life on an event stream without events."""
+
+    def __post_init__(self) -> None:
+        """Raise ``MalformedError`` where two of them contradict each other."""
+        for name, other, why in _AT_MOST:
+            if self._of(name) > self._of(other):
+                raise self._contradiction(name, "at most", other, why)
+        for name, other, why in _LESS:
+            if self._of(name) >= self._of(other):
+                raise self._contradiction(name, "less than", other, why)
+        for name, least, most, why in _RANGES:
+            if not least <= self._of(name) <= most:
+                want = f"at least {least:g}" if self._of(name) < least else f"at most {most:g}"
+                raise MalformedError(f"limits: {name} is {self._of(name):g}, want {want}: {why}")
+        # For as long as a nonce is kept a member may ask, and open streams, as often as it may.
+        kept = 2 * round(2 * self.skew_s * self.requests_per_s + self.requests_burst)
+        if self.nonces < kept:
+            raise MalformedError(
+                f"limits: nonces is {self.nonces}, want at least {kept}: with skew_s "
+                f"{self.skew_s:g} and requests_per_s {self.requests_per_s} one member would take "
+                "all of them: raise it, or lower one of these"
+            )
+
+    def _of(self, name: str) -> float:
+        found: float = getattr(self, name)
+        return found
+
+    def _contradiction(self, name: str, than: str, other: str, why: str) -> MalformedError:
+        return MalformedError(
+            f"limits: {name} is {self._of(name):.12g}, want {than} {other}, which is "
+            f"{self._of(other):.12g}, else {why}: lower {name}, or raise {other}"
+        )
