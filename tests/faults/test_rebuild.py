@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -247,12 +248,65 @@ def test_a_head_file_that_holds_no_checkpoint_is_set_aside_with_the_rest(
         Replica.open(path, ledger.trust_anchor)
     assert "ledgercore node repair" in refused.value.__notes__[0]
 
-    rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
+    rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry, end=ledger.height)
 
     with Replica.open(path, ledger.trust_anchor) as copy:
         assert copy.checkpoint == ledger.checkpoint
     assert Path(f"{path}.damaged.head").read_bytes() == nothing
     assert head.read_bytes().startswith(ledger.checkpoint.encode())
+
+
+def test_a_copy_that_nothing_tells_the_end_of_wants_to_be_told(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Its peers' newest block may be older than its own was."""
+    peers, path, anchor = Peers(ledger), tmp_path / "b.ledger", ledger.trust_anchor
+    head, newest = Path(f"{path}.head"), ledger.height
+    head.write_bytes(b"no checkpoint")
+
+    with pytest.raises(
+        UnavailableError,
+        match=r"b\.ledger\.head holds no checkpoint; the newest of liar, honest is block "
+        rf"{newest}, of size {ledger.size}: see .* repair SETTINGS --end {newest}$",
+    ):
+        rebuild_copy(path, anchor, PEERS, peers.carry)
+    assert not path.exists() and head.read_bytes() == b"no checkpoint"
+    with pytest.raises(UnavailableError, match=f"block {newest + 1} is not here, and no peer gave"):
+        rebuild_copy(path, anchor, PEERS, peers.carry, end=newest + 1)
+    ledger.append(b"meanwhile")
+
+    assert rebuild_copy(path, anchor, PEERS, peers.carry, end=newest).height == newest + 1
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_operators_ledger_without_a_head_file_ends_where_its_operator_says(
+    ledger: Ledger, tmp_path: Path, there: bool
+) -> None:
+    """It would sign a second history, where a follower would only begin anew."""
+    peers, path, anchor = Peers(ledger), tmp_path / "b.ledger", ledger.trust_anchor
+    if there:
+        ledger.backup(path)
+    newest = ledger.height
+    ledger.append(b"after the backup")
+
+    repair = partial(rebuild_copy, path, anchor, orders=True, transport=peers.carry)
+
+    with pytest.raises(UnavailableError, match="liar does not say which block is its newest"):
+        repair(peers=PEERS, end=newest)
+    with pytest.raises(
+        UnavailableError,
+        match=rf"head is not there; .* second history, and .* --end {newest + 1}$",
+    ):
+        repair(peers=["honest"])
+    assert path.exists() is there
+    assert repair(peers=["honest"], end=newest).height == newest + 1
+    with Ledger.open(path, key=KEY) as again:
+        again.append(b"goes on")
+    # A head file that holds a checkpoint tells the end: then nobody is asked for it.
+    path.write_bytes(b"")
+    Path(f"{path}.damaged").unlink(missing_ok=True)
+    shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
+    assert repair(peers=["honest"]).height == newest + 1
 
 
 def test_what_stands_in_the_way_of_a_copy_names_what_mends_it(

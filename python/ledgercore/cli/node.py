@@ -214,9 +214,15 @@ def join(settings: str, from_genesis: bool, passphrase_file: str | None, as_json
 
 @command.command("repair")
 @settings_argument
+@click.option(
+    "--end",
+    type=click.IntRange(min=0),
+    metavar="HEIGHT",
+    help="The newest block that anybody has, where nothing here tells how far the ledger went.",
+)
 @passphrase_option
 @json_option
-def repair(settings: str, passphrase_file: str | None, as_json: bool) -> None:
+def repair(settings: str, end: int | None, passphrase_file: str | None, as_json: bool) -> None:
     """Make the damaged or incomplete ledger of a stopped node whole, with blocks of its peers.
 
     Whatever is damaged, every block is verified again. The old file is kept as LEDGER.damaged.
@@ -229,7 +235,7 @@ def repair(settings: str, passphrase_file: str | None, as_json: bool) -> None:
 
     loaded = load_settings(settings)
     caller = caller_of(loaded, read_passphrase(passphrase_file))
-    print_facts(asyncio.run(repair_copy(loaded, caller)), as_json=as_json)
+    print_facts(asyncio.run(repair_copy(loaded, caller, end=end)), as_json=as_json)
 
 
 @command.command("status")

@@ -85,11 +85,18 @@ async def _from_snapshot(
         return None
 
 
-async def repair_copy(settings: Settings, caller: Caller) -> dict[str, Any]:
-    """Make the ledger or copy of a node that does not run whole again, with blocks of its peers."""
+async def repair_copy(
+    settings: Settings, caller: Caller, *, end: int | None = None
+) -> dict[str, Any]:
+    """Make the ledger or copy of a node that does not run whole again, with blocks of its peers.
+
+    ``end`` is the height that it had at least, where nothing here tells.
+    """
     channels = open_channels(settings, caller)
     peers = [channel.member for channel in channels]
-    rebuild = partial(rebuild_copy, settings.ledger, caller.anchor, peers, entropy=caller.entropy)
+    orders, entropy = settings.role == "operator", caller.entropy
+    copy = partial(rebuild_copy, settings.ledger, caller.anchor, peers, entropy=entropy)
+    rebuild = partial(copy, end=end, orders=orders)
     try:
         done = await carry_on_thread(channels, rebuild)
     finally:

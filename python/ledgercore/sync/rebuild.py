@@ -5,6 +5,9 @@ matter what was damaged: records, tiles, indexes, states or the pages of the fil
 old one's place, which is kept as ``<copy>.damaged``, and so is a head file that holds no checkpoint
 of the network. A crash leaves the old copy as it was, or, at the very end, the new one under its
 own name: call it again, and it goes on. Close the ledger first.
+
+Where nothing here tells how far the old one went, whoever calls has to say it: an operator that
+goes on from an earlier block than its last signs a second history.
 """
 
 from __future__ import annotations
@@ -60,12 +63,18 @@ def rebuild_copy(
     transport: Transport,
     *,
     entropy: Entropy | None = None,
+    end: int | None = None,
+    orders: bool = False,
 ) -> Rebuilt:
     """Make the copy, or the operator's own ledger, in a file whole again.
 
-    It reaches at least the height that the old one, or the head file beside it, shows, and goes on
-    as far as peers have blocks. Raises
-    ``UnavailableError`` where no peer gave a block that is not whole here, ``ForkError`` or
+    It reaches at least the height that the old one, or the head file beside it, shows, and ``end``,
+    and goes on as far as peers have blocks. ``orders`` says that blocks are to be signed on it.
+    ``end`` must be given where the head file holds no checkpoint and nothing of the file can be
+    read; and, where it orders, without a head file and whatever the file shows, as it may have lost
+    its newest blocks: then every peer must say which block is its newest, too. Raises
+    ``UnavailableError`` where that is not so, or no peer gave a block that is not whole here,
+    ``ForkError`` or
     ``RollbackError`` where what was made does not go on from what was acknowledged, and
     ``ForkError`` where the operator signed another history for a peer: the evidence of that is
     then in ``<path>.split-view``, and the old file stays in its place.
@@ -81,11 +90,15 @@ def rebuild_copy(
             if exists(f"{file}.damaged{suffix}") and exists(f"{file}{suffix}"):
                 raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
         with (
-            _Salvage(file, anchor) as old,
+            _Salvage(file, anchor, end) as old,
             _begin(made, anchor, old, peers, transport, done, entropy) as copy,
         ):
             _take_all(copy, old, peers, transport, done)
             _hold_to_peers(copy, peers, transport, file)
+            if orders and not old.has_head:
+                _hold_to_newest(copy, peers, transport)
+            if end is None and (old.end_unknown or (orders and not old.has_head)):
+                raise _asking_for_end(copy, peers, file, orders)
             done.height = copy.height
             aside = _FILES if old.has_head else (*_FILES, _HEAD)
         _hold_to_head(made, anchor, file)
@@ -109,7 +122,8 @@ def rebuild_copy(
 class _Salvage:
     """What can be read of an old copy; whoever takes it verifies it."""
 
-    def __init__(self, file: Path, anchor: Anchor) -> None:
+    def __init__(self, file: Path, anchor: Anchor, end: int | None) -> None:
+        """``end`` is the height of a block that there was, as far as others know."""
         self._store: SqliteStore | None = None
         self.height = -1
         self.has_head = False
@@ -122,6 +136,9 @@ class _Salvage:
             if self._there:
                 self._store = SqliteStore(file)
                 self.height = max(self.height, self._store.height())
+        self.end_unknown = self.height < 0 and exists(f"{file}.head")
+        """Whether something was acknowledged here, and nothing tells what."""
+        self.height = max(self.height, -1 if end is None else end)
 
     def block(self, height: int) -> bytes | None:
         """A block as it is stored, or nothing."""
@@ -245,6 +262,41 @@ def _hold_to_peers(copy: Replica, peers: Sequence[str], transport: Transport, fi
                 f"signed both: nothing was replaced; {evidence} shows it to anyone who runs "
                 "ledgercore verify"
             )
+
+
+def _hold_to_newest(copy: Replica, peers: Sequence[str], transport: Transport) -> None:
+    """Refuse to end where a peer has a newer block, or does not say which is its newest."""
+    for peer in peers:
+        try:
+            request = ask_checkpoint()
+            response = transport(peer, request)
+            if response.status != 200:
+                raise UnavailableError(f"status is {response.status}")
+            note = decode_text(response.body[: request.limit_bytes])
+            newest = copy.trust_anchor.verify_operator(note).height
+        except (LedgerError, OSError) as error:
+            raise UnavailableError(
+                f"{peer} does not say which block is its newest, and nothing here does: {error}: "
+                "try again when it answers, or take its [[peer]] away"
+            ) from error
+        if newest > copy.height:
+            raise UnavailableError(
+                f"{peer} has block {newest}, and gave none after {copy.height}: try again"
+            )
+
+
+def _asking_for_end(
+    copy: Replica, peers: Sequence[str], file: Path, orders: bool
+) -> UnavailableError:
+    holds = "holds no checkpoint" if exists(f"{file}.head") else "is not there"
+    found, newest = ", ".join(peers) or "this file", Checkpoint.parse(copy.checkpoint)
+    danger = ", as to order after an earlier block is to sign a second history" if orders else ""
+    return UnavailableError(
+        f"nothing here tells which block of {file} was its newest: {file}.head {holds}; the newest "
+        f"of {found} is block {newest.height}, of size {newest.size}: see that no other member has "
+        f"a newer one{danger}, and give it as the end: ledgercore node repair SETTINGS --end "
+        f"{newest.height}"
+    )
 
 
 def _note_beside(copy: Replica, peer: str, transport: Transport) -> str | None:
