@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from ledgercore.clock import SystemClock
+from ledgercore.clock import ManualClock, OffsetClock, SystemClock
 from ledgercore.errors import UnavailableError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.warrant import Replays, Warrant
@@ -91,9 +92,45 @@ def test_what_was_signed_before_a_node_began_is_refused_whatever_its_clock_showe
     replays.take(warrant_of(SystemClock().now_ms()))
 
 
-def warrant_of(time_ms: int) -> Warrant:
-    empty = bytes(32)
-    return Warrant(1, bytes(16), "tax", empty, empty, "GET", "/", empty, time_ms, bytes(16))
+def warrant_of(time_ms: int, number: int = 0) -> Warrant:
+    empty, nonce = bytes(32), number.to_bytes(16, "big")
+    return Warrant(1, bytes(16), "tax", empty, empty, "GET", "/", empty, time_ms, nonce)
+
+
+def test_a_warrant_that_was_taken_before_a_clock_was_set_back_stays_taken() -> None:
+    """It comes into time once more, when its nonce is long over as time is measured."""
+    machine = ManualClock(10 * HOUR_MS)
+    clock = OffsetClock(machine)
+    replays, captured = Replays(clock, 30, 100), warrant_of(10 * HOUR_MS)
+    replays.take(captured)
+    clock.advance(-HOUR_MS)
+
+    for passed_ms, reason in ((60_001, "set the clock"), (HOUR_MS - 80_000, "was used before")):
+        machine.advance(passed_ms)
+        with pytest.raises(UntrustedError, match=reason):
+            replays.take(captured)
+        replays.take(warrant_of(clock.now_ms(), passed_ms))
+
+    machine.advance(HOUR_MS)
+    replays.take(warrant_of(clock.now_ms()))
+    assert len(replays) == 1  # what is over by both is forgotten
+
+
+def test_nonces_that_a_clock_which_was_set_back_keeps_shut_nobody_out() -> None:
+    machine = ManualClock(10 * HOUR_MS)
+    clock, numbers = OffsetClock(machine), count()
+    replays = Replays(clock, 30, 10)
+
+    for _ in range(3):
+        for _ in range(10):
+            replays.take(warrant_of(clock.now_ms(), next(numbers)))
+        with pytest.raises(UnavailableError, match="10 requests came within"):
+            replays.take(warrant_of(clock.now_ms(), next(numbers)))
+        clock.advance(-HOUR_MS)
+        machine.advance(60_001)
+
+    replays.take(warrant_of(clock.now_ms(), next(numbers)))
+    assert len(replays) == 11  # as many at most, and the newest
 
 
 def test_a_nodes_own_time_that_the_operator_refuses_is_not_its_callers_fault(

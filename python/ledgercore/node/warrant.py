@@ -16,6 +16,7 @@ import base64
 import binascii
 import hashlib
 from collections import deque
+from heapq import heappop, heappush
 from math import ceil
 from typing import Annotated, Literal
 
@@ -40,6 +41,9 @@ __all__ = ["SCHEME", "Replays", "Warrant", "body_hash", "parse_warrant", "sign_r
 
 SCHEME = "ledgercore"
 CONTEXT = b"ledgercore request v1\n"
+
+_Name = tuple[bytes, bytes]
+"""The key and the nonce of a warrant."""
 
 
 class Warrant(Part, frozen=True):
@@ -156,21 +160,25 @@ def parse_warrant(header: str) -> Warrant:
 class Replays:
     """Take each warrant once, and only near its time.
 
-    Nonces are remembered for as long as their times are valid, and not across a restart: so what
-    was signed before this was made is refused too, and its sender signs anew. How long ago either
-    was is measured, and not told by a clock that may be set meanwhile: one that was ahead must not
-    refuse everybody once it is right. What was taken longer ago than nonces are remembered may then
-    be in time once more, and is worth nothing without its member's certificate.
+    A nonce is remembered until its time is over, both as measured and by the clock: one that is set
+    back brings no warrant back that was taken before. It is not remembered across a restart: so
+    what was signed before this was made is refused too, and its sender signs anew. How long ago
+    that was is measured, for a clock that was ahead must not refuse everybody once it is right.
     """
 
     def __init__(self, clock: Clock, skew_s: float, limit: int) -> None:
+        """``limit`` bounds the nonces of requests, and apart from them those that a clock which was
+        set back keeps; the ones that come into time first are let go beyond it."""
         self._clock = clock
         self._skew_s = skew_s
         self._skew_ms = int(skew_s * 1000)
         self._limit = limit
         self._made_s = clock.elapsed_s()
-        self._seen: set[tuple[bytes, bytes]] = set()
-        self._order: deque[tuple[float, bytes, bytes]] = deque()
+        self._seen: set[_Name] = set()
+        self._order: deque[tuple[float, int, _Name]] = deque()
+        """Until when each is remembered by what is measured, and its warrant's time."""
+        self._ahead: list[tuple[int, _Name]] = []
+        """A heap of those that only the clock keeps, by their warrants' times."""
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -178,14 +186,14 @@ class Replays:
     def take(self, warrant: Warrant) -> None:
         """Raise ``UntrustedError`` where it is too old, too new, or was taken before."""
         now_ms, elapsed_s = self._clock.now_ms(), self._clock.elapsed_s()
-        self._forget(elapsed_s)
+        self._forget(now_ms, elapsed_s)
         earliest = now_ms - min(self._skew_ms, ceil(1000 * (elapsed_s - self._made_s)))
         if not earliest <= warrant.time_ms <= now_ms + self._skew_ms:
             raise UntrustedError(
                 f"warrant's time is {warrant.time_ms}, want {earliest} to "
                 f"{now_ms + self._skew_ms}: set the clock, or sign it anew"
             )
-        if len(self._seen) >= self._limit:
+        if len(self._order) >= self._limit:
             raise UnavailableError(
                 f"{self._limit} requests came within {self._skew_ms} ms, want fewer: wait"
             )
@@ -194,9 +202,13 @@ class Replays:
             raise UntrustedError("warrant was used before: sign each request anew")
         self._seen.add(name)
         # No time in it is valid for longer than from one end of the window to the other.
-        self._order.append((elapsed_s + 2 * self._skew_s, *name))
+        self._order.append((elapsed_s + 2 * self._skew_s, warrant.time_ms, name))
 
-    def _forget(self, elapsed_s: float) -> None:
+    def _forget(self, now_ms: int, elapsed_s: float) -> None:
         while self._order and self._order[0][0] < elapsed_s:
-            _, key, nonce = self._order.popleft()
-            self._seen.discard((key, nonce))
+            _, time_ms, name = self._order.popleft()
+            heappush(self._ahead, (time_ms, name))
+        while self._ahead and (
+            len(self._ahead) > self._limit or self._ahead[0][0] + self._skew_ms < now_ms
+        ):
+            self._seen.discard(heappop(self._ahead)[1])
