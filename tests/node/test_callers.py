@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -158,8 +159,50 @@ def test_one_certificate_does_not_hold_every_connection(tmp_path: Path) -> None:
                 assert there.node.metrics.connections_refused._value.get() == 24
                 await submits(there, other)
             await submits(there)  # its places are free again
+            assert said_full(there) == [("the new one", 16)]
 
     asyncio.run(act())
+
+
+def said_full(there: Running) -> list[tuple[str, int]]:
+    lines = map(json.loads, there.log.getvalue().splitlines())
+    full = [each for each in lines if each["event"] == "connections are full"]
+    return [(each["closed"], each["of_certificate"]) for each in full]
+
+
+def test_connections_that_are_idle_make_room_oldest_first_and_are_logged_once(
+    tmp_path: Path,
+) -> None:
+    """A member whose programs leave connections open can still ask how its node is."""
+    limits = Limits(connections_of_certificate=16, member_streams=8)
+
+    async def act() -> None:
+        async with running(tmp_path, limits) as there:
+            probe, begun_only = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\n"
+            async with held(there, *[probe] * 14, *[begun_only] * 2) as readers:
+                assert [await begun(each) for each in readers[:14]] == [b"200"] * 14
+                async with held(there, *[probe] * 3) as newer:
+                    assert [await begun(each) for each in newer] == [b"200"] * 3
+                    left = [await ends(each) for each in readers]
+                assert left == [True] * 3 + [False] * 13
+            assert there.node.metrics.connections_replaced._value.get() == 3
+            assert there.node.metrics.connections_refused._value.get() == 0
+            assert said_full(there) == [("the one that was idle longest", 16)]
+
+    asyncio.run(act())
+
+
+async def ends(reader: asyncio.StreamReader) -> bool:
+    """Whether nothing more can come."""
+    try:
+        async with asyncio.timeout(0.1):
+            while await reader.read(4096):
+                pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
 
 
 def test_checkpoints_come_as_often_as_blocks(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     So many, counted apart, are the checkpoints that it has cosigned at a time.
     """
     connections: _Count = 1_024
-    """Open connections: what comes beyond is closed."""
+    """Open connections: what comes beyond is closed, or an idle one of the same certificate."""
     connections_of_certificate: _Count = 128
-    """Open connections with one certificate: what comes beyond is closed."""
+    """Open connections with one certificate: what comes beyond is closed, or one that is idle."""
     streams: _Count = 256
     """Open event streams: 503."""
     member_streams: _Count = 64

@@ -62,6 +62,21 @@ class Metrics:
             "ledgercore_body_bytes", "Bytes of bodies being read or answered.", registry=registry
         )
         self.streams = Gauge("ledgercore_event_streams", "Open event streams.", registry=registry)
+        self.certificate_end = Gauge(
+            "ledgercore_certificate_end_timestamp_seconds",
+            "When the node's own TLS certificate ends, seconds since 1970.",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "ledgercore_blocks_refused",
+            "Answers of a peer that did not hold.",
+            ("peer",),
+            registry=registry,
+        )
+
+        self._count_connections(registry)
+
+    def _count_connections(self, registry: CollectorRegistry) -> None:
         self.cut = Counter(
             "ledgercore_connections_cut",
             "Connections closed because their member may not ask any more.",
@@ -77,15 +92,9 @@ class Metrics:
             "Connections closed because there were enough, of all or with one certificate.",
             registry=registry,
         )
-        self.certificate_end = Gauge(
-            "ledgercore_certificate_end_timestamp_seconds",
-            "When the node's own TLS certificate ends, seconds since 1970.",
-            registry=registry,
-        )
-        self.refused = Counter(
-            "ledgercore_blocks_refused",
-            "Answers of a peer that did not hold.",
-            ("peer",),
+        self.connections_replaced = Counter(
+            "ledgercore_connections_replaced",
+            "Idle connections closed for a new one with the same certificate.",
             registry=registry,
         )
 

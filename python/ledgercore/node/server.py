@@ -20,11 +20,14 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ledgercore.clock import Clock
 from ledgercore.errors import MalformedError
 from ledgercore.node.answers import JSON, error_answer
 from ledgercore.node.app import make_app
 from ledgercore.node.entrance import Entrance
 from ledgercore.node.limits import Limits
+from ledgercore.node.logs import Log
+from ledgercore.node.metrics import Metrics
 from ledgercore.node.node import Node
 from ledgercore.node.tls import Context, certificate_of
 
@@ -34,6 +37,9 @@ __all__ = ["STOP_SIGNALS", "NodeServer", "Wrap", "serve"]
 Wrap = Callable[[ASGIApp], ASGIApp]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+AGAIN_S = 60.0
+"""After which it is logged again that a certificate has enough connections."""
 
 _ONE_READ_BYTES = 256 * 1024
 """What the loop reads at once: a body that comes together with its headers is no large header."""
@@ -47,6 +53,8 @@ class Connection(HttpToolsProtocol):
         self._open = open_connections
         self._until: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._answered_s: float | None = None
+        """When the last answer ended, by the loop's time, where nothing has come since."""
         self.bound: dict[str, Any] = {
             "key": b"",
             "certificate": b"",
@@ -68,7 +76,18 @@ class Connection(HttpToolsProtocol):
         self._open.discard(self)
         super().connection_lost(exc)
 
+    @property
+    def idle_since_s(self) -> float | None:
+        """Since when it waits for another request, and its answers are taken; None where not."""
+        return None if self.transport.get_write_buffer_size() else self._answered_s
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._answered_s = self.loop.time()
+
     def data_received(self, data: bytes) -> None:
+        self._answered_s = None
         if self._until is not None:
             # Headers are not whole yet; the parser itself would keep any number of them.
             self._header_bytes += len(data)
@@ -124,12 +143,19 @@ class Connection(HttpToolsProtocol):
 
 
 class OpenConnections:
-    """Every open connection of a server, counted by the callers' certificates."""
+    """Every open connection of a server, counted by the callers' certificates.
 
-    def __init__(self, limits: Limits, refused: Callable[[], object]) -> None:
-        """``refused`` is told of each that is closed because there are enough."""
+    Where there are enough, one that has no request under way makes room for a new one of the same
+    certificate: who leaves connections open must not be shut out by them.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics, log: Log, clock: Clock) -> None:
         self.limits = limits
-        self._refused = refused
+        self._metrics = metrics
+        self._log = log
+        self._clock = clock
+        self._logged_s: dict[bytes, float] = {}
+        """When it was logged of a certificate that there are enough, if not long ago."""
         self._all: set[Connection] = set()
         self._of_certificate: Counter[bytes] = Counter()
 
@@ -140,12 +166,43 @@ class OpenConnections:
         """Count one more, unless there are enough, of all or with its certificate."""
         limits, certificate = self.limits, connection.bound["certificate"]
         many = self._of_certificate[certificate] >= limits.connections_of_certificate
-        if many or len(self._all) >= limits.connections:
-            self._refused()
+        if (many or len(self._all) >= limits.connections) and not self._make_room(certificate):
             return False
         self._all.add(connection)
         self._of_certificate[certificate] += 1
         return True
+
+    def _make_room(self, certificate: bytes) -> bool:
+        """Close the connection of a certificate that has been idle for longest; if there is one."""
+        found = [
+            (idle_s, id(each), each)
+            for each in self._all
+            if each.bound["certificate"] == certificate
+            and (idle_s := each.idle_since_s) is not None
+        ]
+        self._say(certificate, closed="the one that was idle longest" if found else "the new one")
+        if not found:
+            self._metrics.connections_refused.inc()
+            return False
+        oldest = min(found)[-1]
+        self._metrics.connections_replaced.inc()
+        self.discard(oldest)
+        oldest.cut()
+        return True
+
+    def _say(self, certificate: bytes, closed: str) -> None:
+        """Log that there are enough, once a minute of a certificate."""
+        now_s, logged = self._clock.elapsed_s(), self._logged_s.items()
+        self._logged_s = {each: at_s for each, at_s in logged if now_s < at_s + AGAIN_S}
+        if certificate not in self._logged_s:
+            self._logged_s[certificate] = now_s
+            self._log.warning(
+                "connections are full",
+                certificate=certificate.hex()[:16],
+                of_certificate=self._of_certificate[certificate],
+                of_all=len(self._all),
+                closed=closed,
+            )
 
     def discard(self, connection: Connection) -> None:
         """Count one less; one that was not counted stays so."""
@@ -207,7 +264,7 @@ class NodeServer(uvicorn.Server):
         self._node = node
         self._address = (host, port)
         self._context = context
-        self.open = OpenConnections(limits, node.metrics.connections_refused.inc)
+        self.open = OpenConnections(limits, node.metrics, node.log, node.clock)
         """Every connection that was made and is not closed."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self.began = asyncio.Event()
