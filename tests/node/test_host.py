@@ -9,15 +9,26 @@ import sys
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ledgercore import Checkpoint, Ledger, RefusedError, testing
 from ledgercore.demo.authority import Authority
 from ledgercore.demo.processes import free_ports
-from ledgercore.node import Caller, Node, NodeClient, Patience, client_context, make_log
+from ledgercore.node import (
+    Caller,
+    Node,
+    NodeClient,
+    Patience,
+    client_context,
+    make_app,
+    make_log,
+)
+from ledgercore.node.limits import Limits
 from tests.conftest import REPOSITORY
 from tests.node.running import MEMBERS, OPERATOR
 
@@ -101,5 +112,44 @@ def test_a_node_mounted_in_a_service_answers_members_beside_it(tmp_path: Path) -
                     await other.checkpoint()
         server.should_exit = True
         await serving
+
+    asyncio.run(act())
+
+
+def test_behind_a_proxy_callers_count_by_the_address_that_it_alone_gives(tmp_path: Path) -> None:
+    """As docs/network.md has it: uvicorn puts the address there, of a proxy that it was told of."""
+    proxy, elsewhere, ours = "10.0.0.1", "10.0.0.2", ["192.0.2.1"] * 5
+
+    async def act() -> None:
+        ledger = Ledger.create(tmp_path / "a.ledger", origin="test.example/a", key=OPERATOR)
+        limits = Limits(open_requests_burst=3, open_requests_per_s=1)
+        node = Node("a", ledger, make_log(io.StringIO(), member="a"), limits=limits)
+        app = make_app(node)
+        told: Any = ProxyHeadersMiddleware(app, proxy)
+
+        async def asked(app: Any, address: str, forwarded: str) -> int:
+            statuses: list[int] = []
+            scope = {"type": "http", "method": "GET", "path": "/healthz", "raw_path": b"/healthz"}
+            headers = [(b"x-forwarded-for", forwarded.encode())]
+            scope |= {"query_string": b"", "headers": headers, "client": (address, 1)}
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            async def send(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    statuses.append(message["status"])
+
+            await app(scope, receive, send)
+            return statuses[0]
+
+        assert [await asked(told, proxy, each) for each in ours] == [200] * 3 + [429] * 2
+        assert await asked(told, proxy, "192.0.2.2") == 200
+        forged = [f"192.0.2.{number}" for number in range(9, 14)]
+        assert [await asked(told, elsewhere, each) for each in forged] == [200] * 3 + [429] * 2
+        # The control: a server that is told of no proxy has one budget for all of its callers.
+        app = make_app(node)
+        assert [await asked(app, proxy, each) for each in forged] == [200] * 3 + [429] * 2
+        await node.stop()
 
     asyncio.run(act())
