@@ -51,14 +51,42 @@ def test_a_node_that_the_operator_does_not_answer_any_more_says_to_ask_another(
     asyncio.run(act())
 
 
-@pytest.mark.parametrize("against_record", [True, False])
-def test_a_promise_that_is_refused_is_told_as_it_is_where_that_is_of_the_record(
-    against_record: bool,
+def test_a_promise_tells_a_nodes_own_member_its_keys_fault_and_others_to_ask_another(
+    tmp_path: Path,
 ) -> None:
+    """As a record that is handed on does: its own member has to mend it, and can do so."""
+
+    async def act() -> None:
+        key = testing.signing_key(1)
+        async with (
+            running(tmp_path) as there,
+            following(there, there.caller(1), tmp_path) as node,
+            node.client(0) as client,
+            node.client(1) as own,
+            asyncio.timeout(9),
+        ):
+            there.node.ledger.submit(compromised(there, key, "member-1"))
+            await there.node.announce()
+            (record,) = there.records(1, signers=1)
+
+            for asking in (own.promise, own.submit):
+                with pytest.raises(RefusedError, match="is COMPROMISED"):
+                    await asking(record)
+            with pytest.raises(UnavailableError, match=r"COMPROMISED.*ask any other member's node"):
+                await client.promise(record)
+
+    asyncio.run(act())
+
+
+def test_a_promise_that_is_refused_of_its_record_is_told_as_it_is(tmp_path: Path) -> None:
     class Operator:
         async def promise(self, record: bytes) -> None:
-            raise RefusedError("E_STATE", "no", record=bytes(32) if against_record else b"")
+            raise RefusedError("E_STATE", "no", record=bytes(32))
 
-    relay = Relay(None, Operator())  # type: ignore[arg-type]
-    with pytest.raises(RefusedError if against_record else UnavailableError, match="E_STATE: no"):
-        asyncio.run(relay.promise(b"record"))
+    async def act() -> None:
+        async with running(tmp_path) as there, there.client(0) as client:
+            there.node.promising = Relay(there.node, Operator())  # type: ignore[arg-type]
+            with pytest.raises(RefusedError, match="E_STATE: no"):
+                await client.promise(there.records(1)[0])
+
+    asyncio.run(act())

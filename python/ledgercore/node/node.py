@@ -39,6 +39,7 @@ from ledgercore.node.ordering import Ordering, Promising
 from ledgercore.node.own_key import KeyFault
 from ledgercore.node.promising import Promises
 from ledgercore.node.submission import Ordered
+from ledgercore.proofs import Promise
 from ledgercore.sync.source import Source
 from ledgercore.sync.witness import Witness
 from ledgercore.waiting import sleep
@@ -200,9 +201,8 @@ class Node:
         try:
             submitted = await self.ordering.submit(records)
         except RefusedError as error:
-            # What rules have against records stands in the outcomes: this is against the node, and
-            # so against its own member, but no fault of others who ask here.
-            if await self.member_of(key) == self.member:
+            # What rules have against records stands in the outcomes.
+            if await self._is_own(key):
                 raise
             raise not_ordered(error) from error
         accepted = len(submitted.places)
@@ -218,6 +218,20 @@ class Node:
                 )
             return submitted._replace(receipts={each.index: each for each in made})
         return submitted
+
+    async def promise(self, record: bytes, key: bytes) -> Promise:
+        """The operator's promise of a revocation, for who asks with a key."""
+        try:
+            return await self.promising.promise(record)
+        except RefusedError as error:
+            if error.record or await self._is_own(key):
+                raise
+            raise not_ordered(error) from error
+
+    async def _is_own(self, key: bytes) -> bool:
+        """Whether it is this node's own member that asks: what whoever orders has against the node
+        is so against that one, but no fault of others."""
+        return await self.member_of(key) == self.member
 
     async def receipt(self, index: int) -> Receipt:
         """The receipt of a record; one that was just taken waits a while for the witnesses."""

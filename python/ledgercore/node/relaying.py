@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from ledgercore.errors import RefusedError, UnavailableError, UntrustedError
+from ledgercore.errors import UnavailableError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.node import Node, not_ordered
 from ledgercore.node.submission import Ordered
@@ -67,12 +67,7 @@ class Relay:
 
     async def promise(self, record: bytes) -> Promise:
         """The operator's: a node that does not order could not keep its own."""
-        try:
-            return await _trusted(self._operator.promise(record))
-        except RefusedError as error:
-            if error.record:
-                raise
-            raise not_ordered(error) from error
+        return await _trusted(self._operator.promise(record))
 
     async def _has(self, index: int) -> None:
         feed, news = self._node.feed, self._node.feed.news

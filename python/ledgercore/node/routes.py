@@ -152,7 +152,7 @@ async def promise(request: Request) -> Response:
     frames = decode_frames(await request.body(), node.limits.records_at_once, "request")
     if len(frames) != 1:
         raise MalformedError(f"body has {len(frames)} records, want one")
-    made = await node.promising.promise(frames[0])
+    made = await node.promise(frames[0], request.scope[KEY])
     return Response(made.encode(), media_type=BINARY)
 
 
