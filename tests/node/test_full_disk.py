@@ -92,7 +92,7 @@ def test_the_operators_node_logs_that_its_disk_is_full_and_when_it_is_not_any_mo
 
 
 @pytest.mark.parametrize(("kind", "passes"), [(DiskFullError, True), (StoreError, False)])
-def test_the_operators_node_is_not_ready_again_while_its_writer_has_stopped(
+def test_the_operators_node_is_not_ready_again_once_its_writer_has_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LedgerError], passes: bool
 ) -> None:
     clock = LaterClock()
@@ -109,7 +109,8 @@ def test_the_operators_node_is_not_ready_again_while_its_writer_has_stopped(
             assert not there.node.ready()
             clock.more_s += 31
             assert there.node.ready() is passes
+            assert there.node.failed.is_set() is not passes
             await client.submit_many(there.records(1))
-            assert there.node.ready()
+            assert there.node.ready() is passes
 
     asyncio.run(act())

@@ -250,7 +250,7 @@ class Following:
                 self._node.log.error("copy cannot be written", **said)
             self._unwritten = passes
             if not passes:
-                self._node.failed.set()
+                self._node.end(error)
             return
         self._look(peer, found)
         self._wake.set()

@@ -57,7 +57,7 @@ LOOK_S = 1.0
 
 OVER_BY_ITSELF = (BusyError, DiskFullError, UnavailableError)
 """What may be over where a ledger could not be written, and so says no more after a while. Of
-anything else a writer stops for good: it is over when something is written again."""
+anything else a writer stops for good."""
 
 ResultT = TypeVar("ResultT")
 
@@ -111,7 +111,10 @@ class Node:
         self._promises = Promises(self)
         self.promising: Promising = self._promises
         self.failed = asyncio.Event()
-        """Set when something beside answering has ended for good: the node must be started anew."""
+        """Set when the writer, or something beside answering, has ended for good: the node must be
+        started anew."""
+        self.damaged = False
+        """Whether that was of damage, which no start mends."""
         self.fault: Callable[[], str | None] = lambda: None
         """Why what is answered here is not to be relied on, or not the newest, if it is not."""
         self.look_at_key: Callable[[], KeyFault | None] = lambda: None
@@ -143,12 +146,11 @@ class Node:
         It is told to whoever asks, so that what is of the machine alone stays in the log.
         """
         if self.failed.is_set():
-            return "something beside answering has ended: see its log, and start the node anew"
+            return "something has ended or stopped for good: see its log, and start the node anew"
         if self._key_fault is not None:
             return f"key is not {self.member}'s, says the ledger: see its log, and change the key"
         late_s = self.clock.elapsed_s() - self._tried_s
-        stopped = self._unwritten not in (None, *OVER_BY_ITSELF)
-        if stopped or (self._unwritten is not None and late_s <= self.limits.ready_s):
+        if self._unwritten is not None and late_s <= self.limits.ready_s:
             return "ledger could not be written when that was tried last: see its log"
         return self.fault()
 
@@ -183,7 +185,12 @@ class Node:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.log.error("background failed", error=type(error).__name__)
-            self.failed.set()
+            self.end(error)
+
+    def end(self, error: BaseException) -> None:
+        """Have the node ended, as nothing it does mends this error."""
+        self.damaged = self.damaged or isinstance(error, InconsistentError)
+        self.failed.set()
 
     async def ask(self, call: Callable[[], ResultT]) -> ResultT:
         """Run a call of the ledger on a thread; it is carried out also if nobody waits for it."""
@@ -302,6 +309,8 @@ class Node:
         elif kind is not self._unwritten:
             self.log.info("ledger is written again")
         self._unwritten, self._tried_s = kind, self.clock.elapsed_s()
+        if error is not None and kind not in OVER_BY_ITSELF:
+            self.end(error)
 
     async def announce(self) -> None:
         """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""

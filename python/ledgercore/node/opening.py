@@ -12,7 +12,13 @@ from ledgercore.anchor import parse_anchor
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import read_bytes
 from ledgercore.entropy import Entropy, SystemEntropy
-from ledgercore.errors import LedgerError, RefusedError, StoreError, UntrustedError
+from ledgercore.errors import (
+    CorruptError,
+    LedgerError,
+    RefusedError,
+    StoreError,
+    UntrustedError,
+)
 from ledgercore.keys import Signer, load_signer
 from ledgercore.ledger import Ledger
 from ledgercore.node.answers import refusal_in
@@ -229,8 +235,10 @@ async def run_node(
     wrap: Wrap | None = None,
     passphrase: bytes | None = None,
 ) -> None:
-    """Run the node until SIGTERM or SIGINT, or until its own disk or a task of it fails.
+    """Run the node until SIGTERM or SIGINT, or until its own disk, writer or a task of it fails.
 
+    Then what is under way is answered first; raises ``StoreError``, or ``CorruptError`` where it
+    found damage, which a start alone does not mend.
     Told to stop while it opens, or waits for a peer to begin its copy with, it ends likewise. On
     SIGHUP the key and the certificates are read anew.
     """
@@ -261,6 +269,8 @@ async def run_node(
         finally:
             for each in watching:
                 each.cancel()
+    if node.damaged:
+        raise CorruptError(f"ledger of {shown(settings.ledger)} is damaged, says its node's log")
     if node.failed.is_set():
         raise StoreError(f"node of {shown(settings.ledger)} has failed, see its log: start it anew")
 
