@@ -153,7 +153,8 @@ class StoreError(UnavailableError):
 
 
 class DiskFullError(StoreError):
-    """No space left: nothing was written, and writing goes on when space is freed."""
+    """No space left, of the disk or a quota: nothing was written, and writing goes on when there is
+    some."""
 
 
 class FencedError(StoreError):

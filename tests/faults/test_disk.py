@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EDQUOT, EIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ledgercore.ledger import commit as commit_module
 from ledgercore.store import SqliteStore
 from ledgercore.store import sqlite as sqlite_module
 from tests.faults.row import reliability_row
-from tests.faults.vfs import FailingVFS
+from tests.faults.vfs import FailingVFS, quota_used_up
 
 KEY = SigningKey(bytes([9]) * 32)
 PAYLOADS = [b"payload %d " % number * 30 for number in range(600)]
@@ -75,6 +76,31 @@ def test_a_full_disk_is_refused_and_passes(tmp_path: Path, calls: dict[str, int]
     vfs.unregister()
     with Ledger.open(path, key=KEY) as ledger:
         assert ledger.size == size
+
+
+@pytest.mark.parametrize(("number", "passes"), [(EDQUOT, True), (EIO, False)])
+def test_a_quota_that_is_used_up_passes_as_a_full_disk_does(
+    tmp_path: Path, calls: dict[str, int], number: int, passes: bool
+) -> None:
+    """SQLite tells both as a write that failed; the other is none that may be tried again."""
+    for index in range(0, calls["write"], calls["write"] // 5):
+        name = f"quota-{number}-{index}"
+        vfs, path = FailingVFS(name, quota_used_up, number), tmp_path / f"{name}.ledger"
+        Ledger.create(path, origin=ORIGIN, key=KEY).close()
+        with Ledger.open(path, key=KEY, vfs=name) as ledger:
+            ledger.append(b"first")
+            vfs.fail("write", index)
+            with pytest.raises(StoreError) as failed:
+                ledger.append_many(PAYLOADS)
+            assert isinstance(failed.value, DiskFullError) is passes
+            vfs.mend()
+            if passes:
+                ledger.append_many(PAYLOADS)
+                ledger.verify()
+            else:
+                with pytest.raises(StoreError, match="writer has stopped"):
+                    ledger.append(b"after a failed write")
+        vfs.unregister()
 
 
 def failing(tmp_path: Path, operation: str, count: int) -> Iterator[tuple[FailingVFS, Path, str]]:

@@ -3,6 +3,7 @@ own: the first passes, the second does not."""
 
 from __future__ import annotations
 
+from errno import EDQUOT
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from ledgercore import DiskFullError, Ledger, SigningKey, StoreError
 from ledgercore.disk import file_bytes
 from ledgercore.store import SqliteStore
+from tests.faults.vfs import quota_used_up
 
 BLOCK = [bytes(60_000)] * 3
 
@@ -19,7 +21,10 @@ BLOCK = [bytes(60_000)] * 3
 class FullDisk:
     """What stands in for the mover's connection: its main file cannot grow while it is full."""
 
-    def __init__(self, path: Path) -> None:
+    system_errno = EDQUOT
+
+    def __init__(self, path: Path, error: Exception | None = None) -> None:
+        self._error = error or apsw.FullError("database or disk is full")
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._connection.execute("PRAGMA synchronous=FULL")  # and so the log is opened, too
         self.full = True
@@ -28,22 +33,23 @@ class FullDisk:
     def wal_checkpoint(self, **arguments: Any) -> tuple[int, int]:
         self.tries += 1
         if self.full:
-            raise apsw.FullError("database or disk is full")
+            raise self._error
         return self._connection.wal_checkpoint(**arguments)
 
     def close(self) -> None:
         self._connection.close()
 
 
+@pytest.mark.parametrize("error", [None, quota_used_up()])
 def test_a_log_that_a_full_disk_kept_from_being_moved_is_moved_when_there_is_space(
-    tmp_path: Path,
+    tmp_path: Path, error: Exception | None
 ) -> None:
     path, key = tmp_path / "full.ledger", SigningKey(bytes(32))
     with Ledger.create(path, origin="a.example/log", key=key) as ledger:
         store = ledger._reader.store
         assert isinstance(store, SqliteStore)
         assert store._mover is not None
-        disk = FullDisk(path)
+        disk = FullDisk(path, error)
         store._mover._connection = disk  # type: ignore[assignment]
         with pytest.raises(DiskFullError, match="free space, then go on"):
             for _ in range(200):

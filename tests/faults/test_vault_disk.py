@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from errno import EDQUOT
 from pathlib import Path
 
 import apsw
@@ -12,7 +13,7 @@ import pytest
 from ledgercore.errors import DiskFullError, StoreError
 from ledgercore.vault import Vault
 from ledgercore.vault import vault as vault_module
-from tests.faults.vfs import FailingVFS
+from tests.faults.vfs import FailingVFS, quota_used_up
 
 SECRET = b"PLANTED-SECRET-" * 20
 KEY, OTHER_KEY = bytes([1]) * 32, bytes([2]) * 32
@@ -64,11 +65,14 @@ SPILT = [(f"spilt/{number}", bytes(200_000)) for number in range(12)]
 """More than SQLite holds in memory: it is written, and a full disk found, before the commit."""
 
 
+@pytest.mark.parametrize("error", [apsw.FullError, quota_used_up])
 @pytest.mark.parametrize("index", [0, 1, 5, 20, 40])
-def test_a_disk_that_is_full_before_the_commit_passes(path: Path, index: int) -> None:
+def test_a_disk_that_is_full_before_the_commit_passes(
+    path: Path, index: int, error: Callable[[str], Exception]
+) -> None:
     """Where SQLite takes the whole transaction back by itself."""
     Vault(path, KEY).close()
-    vfs = FailingVFS("vault-spilt", apsw.FullError)
+    vfs = FailingVFS("vault-spilt", error, EDQUOT)
     vault = Vault(path, KEY, vfs="vault-spilt")
     vault.store([("kept", SECRET)])
     vfs.fail("write", index)

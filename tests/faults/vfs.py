@@ -125,11 +125,20 @@ class FailingFile(apsw.VFSFile):
         super().xSync(flags)
 
 
-class FailingVFS(apsw.VFS):
-    """Fails the chosen call of one operation, and every later one until it is mended."""
+def quota_used_up(said: str = "") -> Exception:
+    """What SQLite's own file system raises where a write fails with EDQUOT."""
+    return apsw.exception_for(apsw.SQLITE_IOERR_WRITE)
 
-    def __init__(self, name: str, error: type[apsw.Error]) -> None:
+
+class FailingVFS(apsw.VFS):
+    """Fails the chosen call of one operation, and every later one until it is mended.
+
+    ``number`` is the errno that the system is said to have given.
+    """
+
+    def __init__(self, name: str, error: Callable[[str], Exception], number: int = 0) -> None:
         self._error = error
+        self._number = number
         self._fail_at: dict[str, int] = {}
         self.calls: dict[str, int] = {"read": 0, "write": 0, "sync": 0}
         super().__init__(name, "")
@@ -140,6 +149,9 @@ class FailingVFS(apsw.VFS):
     def fail(self, operation: str, index: int) -> None:
         """Fail the operation's call ``index`` from now on, counting from 0."""
         self._fail_at = {operation: self.calls[operation] + index}
+
+    def xGetLastError(self) -> tuple[int, str]:  # noqa: N802
+        return self._number, ""
 
     def mend(self) -> None:
         self._fail_at = {}

@@ -16,6 +16,7 @@ import apsw
 
 from ledgercore.disk import exists, file_bytes
 from ledgercore.errors import StoreError
+from ledgercore.store.sqlite_errors import is_full
 
 __all__ = ["BUSY_MS", "LogMover", "remove_empty_log"]
 
@@ -104,3 +105,7 @@ class LogMover:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.BusyError:
             return  # another connection is doing it
+        except apsw.IOError as error:
+            if is_full(error, self._connection):
+                raise apsw.FullError("quota is used up") from error
+            raise

@@ -22,7 +22,7 @@ import apsw
 
 from ledgercore._core import Bracket
 from ledgercore.disk import exists, reserve
-from ledgercore.errors import CorruptError, StoreError
+from ledgercore.errors import CorruptError, LedgerError, StoreError
 from ledgercore.store.bundles import bundle_rows, with_bundles
 from ledgercore.store.changed import split_keys
 from ledgercore.store.contract import (
@@ -174,7 +174,7 @@ class SqliteStore:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._log_pages = 0
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
 
     def take_room(self, records: int) -> None:
         """Fill a log that holds nothing with zeros, which SQLite takes for the end of a log.
@@ -206,17 +206,20 @@ class SqliteStore:
             what = f"its schema {'has another' if statement in made else 'lacks its'} {words}"
             raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
 
+    def _translated(self, error: Exception) -> LedgerError:
+        return translated(self._path, error, self._connection)
+
     def _value(self, statement: str) -> Any:
         try:
             return self._connection.execute(statement).get
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
 
     def _run(self, statement: str, bindings: tuple[Any, ...] = ()) -> None:
         try:
             self._cursor.execute(statement, bindings)
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
 
     def _run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
@@ -224,21 +227,21 @@ class SqliteStore:
         try:
             self._cursor.executemany(statement, rows)
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
 
     def _row(self, statement: str, bindings: tuple[Any, ...], *types: type) -> Any:
         """The first row that there is, or None."""
         try:
             rows = self._cursor.execute(statement, bindings).fetchall()
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
         return self._all_checked(rows, types)[0] if rows else None
 
     def _rows(self, statement: str, bindings: tuple[Any, ...], *types: type) -> list[Any]:
         try:
             rows = self._cursor.execute(statement, bindings).fetchall()
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
         return self._all_checked(rows, types)
 
     def _all_checked(self, rows: list[Any], types: tuple[type, ...]) -> list[Any]:
@@ -292,7 +295,7 @@ class SqliteStore:
             if self._connection.in_transaction:
                 self._cursor.execute("ROLLBACK")
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
 
     def begin_snapshot(self) -> None:
         self._roll_back()  # what interrupts have left
@@ -499,7 +502,7 @@ class SqliteStore:
         try:
             return self._cursor.executemany(statement, bindings).fetchall()
         except SQLITE_ERRORS as error:
-            raise translated(self._path, error) from error
+            raise self._translated(error) from error
 
     def _blob(self, statement: str, bindings: tuple[Any, ...]) -> bytes | None:
         row = self._row(statement, bindings, bytes)

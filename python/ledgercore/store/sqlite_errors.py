@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT
 
 import apsw
 
 from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, StoreError
 
-__all__ = ["DAMAGE", "SQLITE_ERRORS", "translated", "translating"]
+__all__ = ["DAMAGE", "SQLITE_ERRORS", "is_full", "translated", "translating"]
 
 DAMAGE = (
     apsw.CorruptError,
@@ -26,10 +27,24 @@ SQLITE_ERRORS = (apsw.Error, UnicodeDecodeError)
 """What SQLite raises."""
 
 
-def translated(path: str, error: Exception) -> LedgerError:
-    """SQLite's error as ours, with its remedy."""
+def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
+    """Whether nothing could be written for want of space, which passes when there is some.
+
+    SQLite tells a full disk; of a quota that is used up it says that a write failed, and what the
+    system said is with the connection. It takes the transaction back after either.
+    """
     if isinstance(error, apsw.FullError):
-        return DiskFullError(f"disk of {path} is full: free space, then go on")
+        return True
+    failed = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_WRITE
+    return failed and connection is not None and connection.system_errno == EDQUOT
+
+
+def translated(
+    path: str, error: Exception, connection: apsw.Connection | None = None
+) -> LedgerError:
+    """SQLite's error as ours, with its remedy; of the connection that raised it, if there is."""
+    if is_full(error, connection):
+        return DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return BusyError(f"{path} is locked by another process: try again")
     if isinstance(error, DAMAGE):
@@ -44,9 +59,9 @@ def translated(path: str, error: Exception) -> LedgerError:
 
 
 @contextmanager
-def translating(path: str) -> Iterator[None]:
+def translating(path: str, connection: apsw.Connection | None = None) -> Iterator[None]:
     """Raise what SQLite raises inside as ours."""
     try:
         yield
     except SQLITE_ERRORS as error:
-        raise translated(path, error) from error
+        raise translated(path, error, connection) from error

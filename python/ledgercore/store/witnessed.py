@@ -82,7 +82,7 @@ class WitnessStore:
 
         Raises ``BusyError`` where another has taken the place meanwhile.
         """
-        with translating(self._path), self._transaction:
+        with translating(self._path, self._connection), self._transaction:
             self._connection.execute(
                 "INSERT INTO cosigned VALUES (?1, ?3) ON CONFLICT DO UPDATE SET note = ?3 "
                 "WHERE note IS ?2"
@@ -108,7 +108,7 @@ class WitnessStore:
 
     def add_evidence(self, data: bytes) -> None:
         """Keep evidence against an operator; durable when it returns."""
-        with translating(self._path):
+        with translating(self._path, self._connection):
             self._connection.execute(
                 "INSERT OR IGNORE INTO evidence (data) SELECT ?1 "
                 "WHERE (SELECT count(*) FROM evidence) < ?2",

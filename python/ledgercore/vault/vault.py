@@ -39,6 +39,7 @@ from ledgercore.errors import (
 )
 from ledgercore.keyfile import load_vault_key, store_vault_key
 from ledgercore.passphrase import KEY_BYTES
+from ledgercore.store.sqlite_errors import is_full
 from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
 from ledgercore.wording import type_in_words
 
@@ -427,7 +428,8 @@ class Vault:
             )
 
     def _translated(self, doing: str) -> _Translated:
-        return _Translated(self._path, doing)
+        # While it is being opened there is none yet.
+        return _Translated(self._path, doing, getattr(self, "_connection", None))
 
     def _writing(self, doing: str = "write") -> Bracket[None]:
         """Translate errors, and let nobody write any more after one that does not pass."""
@@ -444,7 +446,7 @@ class Vault:
     def _stop_after(self, doing: str, depth: int, error: BaseException | None) -> None:
         if error is None or error is self._stopped:
             return
-        ours = _translation(self._path, doing, error)
+        ours = _translation(self._path, doing, error, self._connection)
         # What passes has left the vault as it was.
         if not isinstance(ours, DiskFullError | BusyError | LimitError):
             self._stopped = self._stopped or ours
@@ -455,23 +457,26 @@ class Vault:
 class _Translated:
     """SQLite's errors as ours."""
 
-    __slots__ = ("_doing", "_path")
+    __slots__ = ("_connection", "_doing", "_path")
 
-    def __init__(self, path: str, doing: str) -> None:
+    def __init__(self, path: str, doing: str, connection: apsw.Connection | None) -> None:
         self._path = path
         self._doing = doing
+        self._connection = connection
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
-            ours = _translation(self._path, self._doing, error)
+            ours = _translation(self._path, self._doing, error, self._connection)
             if ours is not error:
                 raise ours from error
 
 
-def _translation(path: str, doing: str, error: BaseException) -> BaseException:
+def _translation(
+    path: str, doing: str, error: BaseException, connection: apsw.Connection | None
+) -> BaseException:
     """Our error for one of SQLite's; any other as it is."""
     match error:
         case apsw.CorruptError() | CorruptError() | UnicodeDecodeError():
@@ -480,10 +485,10 @@ def _translation(path: str, doing: str, error: BaseException) -> BaseException:
             return BusyError(
                 f"cannot {doing} vault {path}: another connection holds it: close it and try again"
             )
-        case apsw.FullError():
+        case apsw.Error() if is_full(error, connection):
             return DiskFullError(
-                f"cannot {doing} vault {path}: the disk is full, nothing was changed: free space "
-                "and try again"
+                f"cannot {doing} vault {path}: the disk is full, or its quota, nothing was "
+                "changed: free space and try again"
             )
         case apsw.Error():
             return StoreError(f"cannot {doing} vault {path}: {error}")
