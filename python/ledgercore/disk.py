@@ -149,7 +149,8 @@ def read_bytes(path: str | Path, limit_bytes: int = FILE_BYTES, of: str = "a sma
 def read_private(path: str | Path) -> bytes:
     """All bytes of a file that holds a secret: one that others may read or change is refused.
 
-    The group may where the file is another user's, as where an administrator gives it to a service.
+    Its group may read it where the file is another user's, as where an administrator gives it to a
+    service: Debian's ``ssl-cert`` is such a group, with ``root`` as owner and mode 640.
     """
     try:
         # Who opens a pipe without O_NONBLOCK waits until somebody writes to it, perhaps for good.
@@ -160,12 +161,15 @@ def read_private(path: str | Path) -> bytes:
             data = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    forbidden = stat.S_IRWXO | (stat.S_IRWXG if state.st_uid == os.geteuid() else 0)
-    mode = stat.S_IMODE(state.st_mode)
-    if mode & forbidden:
+    own = state.st_uid == os.geteuid()
+    mode, allowed = stat.S_IMODE(state.st_mode), stat.S_IRWXU | (0 if own else stat.S_IRGRP)
+    if mode & ~allowed & (stat.S_IRWXG | stat.S_IRWXO):
+        remedy = f"chmod 600 {path}"
+        if not own:
+            remedy = f"its owner is another user: chmod 640 {path}, for the group of this service"
         raise UnavailableError(
             f"{path} is a secret that others may read or change (its mode is {mode:03o}): "
-            f"chmod 600 {path}, and replace the secret if anybody else may have it"
+            f"{remedy}, and replace the secret if anybody else may have it"
         )
     if len(data) > FILE_BYTES:
         raise LimitError(f"{path} has more than {FILE_BYTES} bytes, the limit of a small file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from io import StringIO
 from pathlib import Path
@@ -80,6 +81,22 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     for made in MAKERS:
         with pytest.raises(UnavailableError, match=r"is a secret that others .* chmod 600 "):
             made(tls)
+
+
+def test_a_key_that_root_gives_to_the_group_of_the_node_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's ssl-cert has it: root:ssl-cert, 640."""
+    tls = Authority(tmp_path).issue("tax")
+    Path(tls.key).chmod(0o640)
+    for made in MAKERS:
+        with pytest.raises(UnavailableError, match="chmod 600"):
+            made(tls)
+
+    monkeypatch.setattr(os, "geteuid", lambda: Path(tls.key).stat().st_uid + 1)
+
+    for made in MAKERS:
+        made(tls)
 
 
 @pytest.mark.parametrize(("days", "valid"), [(-1, False), (1, True)])
