@@ -11,7 +11,7 @@ import pytest
 
 from ledgercore.clock import ManualClock, OffsetClock, SystemClock
 from ledgercore.errors import UnavailableError, UntrustedError
-from ledgercore.node.client import NodeClient
+from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.warrant import Replays, Warrant
 from tests.faults.row import reliability_row
 from tests.node.running import IMPATIENT, following, running
@@ -87,9 +87,27 @@ def test_what_was_signed_before_a_node_began_is_refused_whatever_its_clock_showe
     replays = Replays(clock, 30, 100)
     clock.offset_ms = 0
 
-    with pytest.raises(UntrustedError, match="set the clock, or sign it anew"):
+    with pytest.raises(UnavailableError, match=r"node began after the warrant .* sign it anew"):
         replays.take(warrant_of(now_ms - 1_000))
+    with pytest.raises(UntrustedError, match="within 30 s of the node's: set the clock, or sign"):
+        replays.take(warrant_of(now_ms - 31_000))
     replays.take(warrant_of(SystemClock().now_ms()))
+
+
+def test_a_clock_that_is_a_little_behind_a_node_that_just_began_is_not_told_to_be_set(
+    tmp_path: Path,
+) -> None:
+    """A follower that starts before its operator: what it signs next is in time."""
+    clock, patience = WrongClock(), Patience(attempts=30, longest_wait_s=0.5)
+    clock.offset_ms = -2_000
+
+    async def act() -> None:
+        async with running(tmp_path) as there, asyncio.timeout(20):
+            caller = replace(there.caller(1), clock=clock)
+            async with NodeClient(there.url, "operator", caller, patience) as client:
+                assert await client.checkpoint()
+
+    asyncio.run(act())
 
 
 def warrant_of(time_ms: int, number: int = 0) -> Warrant:

@@ -162,8 +162,9 @@ class Replays:
 
     A nonce is remembered until its time is over, both as measured and by the clock: one that is set
     back brings no warrant back that was taken before. It is not remembered across a restart: so
-    what was signed before this was made is refused too, and its sender signs anew. How long ago
-    that was is measured, for a clock that was ahead must not refuse everybody once it is right.
+    what was signed before this was made is put off, until its sender signs anew: that is no fault
+    of its clock, which may be behind by as much as any. How long ago this was made is measured, for
+    a clock that was ahead must not refuse everybody once it is right.
     """
 
     def __init__(self, clock: Clock, skew_s: float, limit: int) -> None:
@@ -184,14 +185,22 @@ class Replays:
         return len(self._seen)
 
     def take(self, warrant: Warrant) -> None:
-        """Raise ``UntrustedError`` where it is too old, too new, or was taken before."""
+        """Raise ``UntrustedError`` where it is too old, too new, or was taken before.
+
+        Raises ``UnavailableError`` where it was signed before this was made, or there are too many.
+        """
         now_ms, elapsed_s = self._clock.now_ms(), self._clock.elapsed_s()
         self._forget(now_ms, elapsed_s)
-        earliest = now_ms - min(self._skew_ms, ceil(1000 * (elapsed_s - self._made_s)))
-        if not earliest <= warrant.time_ms <= now_ms + self._skew_ms:
+        earliest, latest = now_ms - self._skew_ms, now_ms + self._skew_ms
+        if not earliest <= warrant.time_ms <= latest:
             raise UntrustedError(
-                f"warrant's time is {warrant.time_ms}, want {earliest} to "
-                f"{now_ms + self._skew_ms}: set the clock, or sign it anew"
+                f"warrant's time is {warrant.time_ms}, want {earliest} to {latest}, within "
+                f"{self._skew_s:g} s of the node's: set the clock, or sign it anew"
+            )
+        if warrant.time_ms < now_ms - ceil(1000 * (elapsed_s - self._made_s)):
+            raise UnavailableError(
+                "node began after the warrant was signed, as its time says: sign it anew, which "
+                f"helps within {self._skew_s:g} s"
             )
         if len(self._order) >= self._limit:
             raise UnavailableError(
