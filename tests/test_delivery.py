@@ -14,7 +14,7 @@ from ledgercore.exchange import Consumer, Provider, build_pack, verify_pack
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Accepted, Draft, submit
-from ledgercore.records import ExchangeTimeOut, KeyRotate, key_message
+from ledgercore.records import KeyRotate, key_message
 from tests.town import AGENCY, DAY_MS, FIELDS, Town
 
 
@@ -175,7 +175,7 @@ def test_what_was_voided_or_timed_out_is_not_handed_over(town: Town) -> None:
             town.void_untruly(place.id)
         else:
             town.later(2 * DAY_MS)
-            town.accept([Draft(town.parties.consumer._key, ExchangeTimeOut(place.id))])
+            town.accept([town.parties.consumer.time_out(place.id, checked=True)])
 
         message = f"exchange is {end}: nothing of it is opened"
         with pytest.raises(RefusedError, match=message):

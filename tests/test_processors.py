@@ -11,8 +11,8 @@ from msgspec import structs
 
 from ledgercore import InvalidError, RefusedError, UntrustedError, records, rules
 from ledgercore.demo.parties import BANK
-from ledgercore.exchange import Subject, build_pack, verify_pack
-from ledgercore.exchange.messages import Handover
+from ledgercore.exchange import Draft, Subject, build_pack, submit, verify_pack
+from ledgercore.exchange.messages import Delivery, Handover, Release
 from ledgercore.exchange.salted import FIELD, decode_leaves, encode_leaves
 from ledgercore.rules import View
 from tests.network import (
@@ -34,7 +34,7 @@ from tests.network import (
     request,
     sign,
 )
-from tests.town import AGENCY, FIELDS, OTHER_AGENCY, Town
+from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 
 INTENT = records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR)
 
@@ -253,3 +253,60 @@ def test_a_processor_takes_no_terms_that_do_not_name_it(town: Town) -> None:
     with pytest.raises(UntrustedError, match="not known here"):
         agency.request(proposal.consent, FIELDS, "credit.assess")
     assert found.value.remedy == rules.CODES["E_RECIPIENT"].remedy
+
+
+def admitted_by_the_agency(town: Town) -> tuple[bytes, Delivery, Release]:
+    """An exchange that the agency asked for, whose key was sent."""
+    agency, proposal = town.processor(), town.consent(processors=(AGENCY,))
+    agency.instruct(proposal)
+    asked = agency.request(proposal.consent, FIELDS, "credit.assess")
+    (place,) = town.accept(agency.intend([asked]))
+    return place.id, *town.deliver(place.id, asked)
+
+
+def test_a_consumer_denies_no_key_that_its_processor_may_have_opened(town: Town) -> None:
+    """Its vault has nothing of the exchange whether a key came or not: the owner's word decides."""
+    intent, delivery, release = admitted_by_the_agency(town)
+    consumer, agency, ledger = town.parties.consumer, town.processor(), town.parties.ledger
+    assert agency.open(delivery, release)
+    town.later(2 * DAY_MS)
+
+    for deny in (
+        lambda: consumer.time_out(intent),
+        lambda: submit(ledger, [Draft(consumer.signer, records.ExchangeTimeOut(intent))]),
+    ):
+        with pytest.raises(RefusedError, match=r"for which agency asked, .* checked=True") as found:
+            deny()
+        assert found.value.code == "E_EXCHANGE_STATE"
+    with pytest.raises(RefusedError, match="exchange was opened here"):
+        agency.time_out(intent, checked=True)
+
+
+@pytest.mark.parametrize("by", ["consumer", "processor"])
+def test_either_says_that_no_key_came_once_it_knows(town: Town, by: str) -> None:
+    intent, _, _ = admitted_by_the_agency(town)
+    town.later(2 * DAY_MS)
+
+    if by == "consumer":
+        draft = town.parties.consumer.time_out(intent, checked=True)
+    else:
+        draft = town.processor().time_out(intent)
+    town.accept([draft])
+
+    assert town.parties.vaults[BANK].load(f"exchange/{intent.hex()}/missed") is None
+
+
+def test_who_forgets_an_unused_delivery_key_knows_that_it_opened_nothing(town: Town) -> None:
+    (unused, _, _), (used, *sent) = admitted_by_the_agency(town), admitted_by_the_agency(town)
+    agency = town.processor()
+    agency.open(*sent)
+    agency.forget([unused, used])
+    agency.forget([unused, used])
+    town.later(2 * DAY_MS)
+
+    with pytest.raises(RefusedError, match="exchange was opened here"):
+        agency.time_out(used, checked=True)
+    town.accept([agency.time_out(unused)])
+
+    missed = f"exchange/{unused.hex()}/missed"
+    assert town.parties.vaults[AGENCY].load(missed) is None

@@ -418,7 +418,7 @@ def test_what_was_timed_out_is_not_taken_over(town: Town) -> None:
     agency.open(*town.deliver(place.id, asked))
     handover = agency.hand_over(place.id)
     town.later(2 * DAY_MS)
-    sign(town.parties.ledger, [consumer.time_out(place.id)])
+    sign(town.parties.ledger, [consumer.time_out(place.id, checked=True)])
 
     with pytest.raises(RefusedError, match=r"exchange.time-out of the exchange .* resume first"):
         consumer.take_over(handover)

@@ -80,7 +80,7 @@ def withheld_name(intent: bytes) -> str:
 
 
 def missed_name(intent: bytes) -> str:
-    """Where a recipient keeps that its owner has checked that no key of an exchange came."""
+    """Where a recipient keeps that no key of an exchange came: it forgot its own, or checked."""
     return f"exchange/{intent.hex()}/missed"
 
 

@@ -24,7 +24,6 @@ from ledgercore.exchange.audit_copy import verify_copy
 from ledgercore.exchange.content import (
     delivery_key_name,
     destroy,
-    missed_name,
     opened_name,
     received_names,
 )
@@ -63,7 +62,7 @@ from ledgercore.exchange.sealing import (
 from ledgercore.exchange.stream import Manifest, StreamReader, content_value, stream_key
 from ledgercore.exchange.submission import Draft
 from ledgercore.exchange.transfer import Receiver
-from ledgercore.exchange.untrue import check_true
+from ledgercore.exchange.untrue import check_true, keep_missed
 from ledgercore.exchange.workable import check_asked
 from ledgercore.records import (
     ExchangeAcknowledge,
@@ -327,9 +326,10 @@ class Recipient(Party):
 
         Once that is ordered the private half of the delivery key is destroyed: a key that comes
         late opens nothing, from when it is signed. Raises ``E_EXCHANGE_STATE`` before the admit's
-        deadline, where the exchange was opened here, and where it may have been, for this vault was
-        restored from a backup since the admit, as records of its key on the ledger show. So does
-        ``submit``, if it was since.
+        deadline, where the exchange was opened here, and where it may have been: the delivery key
+        is not in this vault, as where a processor asked, or the vault was restored from a backup
+        since the admit, as records of its key on the ledger show. So does ``submit``, if it was
+        since.
 
         With ``checked`` you say that you have found out what this vault cannot tell: that no key
         came, to the vault that was lost or another one. The vault keeps that you did.
@@ -344,10 +344,12 @@ class Recipient(Party):
     def forget(self, intents: Sequence[bytes]) -> int:
         """Destroy what was received in these exchanges, and the keys to it; how many items it was.
 
-        With the delivery key goes whatever is sealed for it, opened before or not.
+        With the delivery key goes whatever is sealed for it, opened before or not. That it opened
+        nothing stays as long as a ``time_out`` rests on it.
         """
-        missed = [missed_name(intent) for intent in intents]
-        return destroy(self._vault, [*received_names(self._ledger, intents), *missed])
+        names = received_names(self._ledger, intents)
+        over = keep_missed(self._ledger, self._vault, intents)
+        return destroy(self._vault, [*names, *over])
 
     def _state(self, intent: bytes) -> ExchangeState:
         return read_state(self._ledger, exchange_object(intent), ExchangeState)

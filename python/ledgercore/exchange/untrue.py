@@ -1,9 +1,10 @@
 """Refuse a record that its signer's vault knows to be untrue, or doubts.
 
-That no key was sent only the provider's vault can tell, and that none came the recipient's. One
-that was restored from a backup does not know what was done since. The ledger shows that it is such
-a one where it has records of the vault's key that the vault did not keep. Then whatever had been
-admitted by the time that this is found is doubted: how many records the ledger had is kept.
+That no key was sent only the provider's vault can tell, and that none came only the one that has
+the delivery key: a processor's, where that asked. One that was restored from a backup does not know
+what was done since. The ledger shows that it is such a one where it has records of the vault's key
+that the vault did not keep. Then whatever had been admitted by the time that this is found is
+doubted: how many records the ledger had is kept.
 
     doubted/<network>: [size]
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledgercore.exchange.content import (
+    delivery_key_name,
     missed_name,
     opened_name,
     released_name,
@@ -29,7 +31,7 @@ from ledgercore.rules import Admission, ExchangeState, exchange_object, refuse
 from ledgercore.rules.view import decode_state
 from ledgercore.vault import Vault
 
-__all__ = ["check_true", "doubt", "keep_withheld"]
+__all__ = ["check_true", "doubt", "keep_missed", "keep_withheld"]
 
 
 class _Doubted(Part, frozen=True):
@@ -78,12 +80,13 @@ def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes, *, checked: boo
     if vault.load(opened_name(intent)) is not None:
         message = "exchange was opened here: acknowledge it, or decline it"
         refuse("E_EXCHANGE_STATE", message, intent)
-    admission = _admission(_state(ledger, intent))
-    if admission is None or vault.load(missed_name(intent)) is not None:
+    state = _state(ledger, intent)
+    admission = _admission(state)
+    if state is None or admission is None or vault.load(missed_name(intent)) is not None:
         return
     if checked:
         vault.store([(missed_name(intent), b"")])
-    elif why := _why_older(ledger, vault, admission):
+    elif why := _why_unseen(ledger, vault, state, admission):
         message = (
             f"{why}, and a key may have come: have the provider void the exchange, or find out "
             "that none did, and time it out with checked=True"
@@ -109,6 +112,34 @@ def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> lis
                 kept.append((withheld_name(intent), b""))
         vault.store(kept)
     return over
+
+
+def keep_missed(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> list[str]:
+    """Keep of delivery keys that are to be forgotten that they opened nothing, while that matters.
+
+    The names of what was kept so where no time-out can follow any more.
+    """
+    over, kept = [], []
+    with vault.transaction():
+        for intent in intents:
+            state = _state(ledger, intent)
+            admission = _admission(state)
+            if state is None or admission is None or vault.load(opened_name(intent)) is not None:
+                over.append(missed_name(intent))
+            elif not _why_unseen(ledger, vault, state, admission):
+                kept.append((missed_name(intent), b""))
+        vault.store(kept)
+    return over
+
+
+def _why_unseen(ledger: Ledger, vault: Vault, state: ExchangeState, admission: Admission) -> str:
+    """Why a recipient's vault doubts that no key came; empty where it knows."""
+    if why := _why_older(ledger, vault, admission):
+        return why
+    if vault.load(delivery_key_name(state)) is None:
+        asked = state.processor or state.consumer
+        return f"the delivery key of the exchange, for which {asked} asked, is not kept here"
+    return ""
 
 
 def _why_doubted(ledger: Ledger, vault: Vault, intent: bytes, admission: Admission) -> str:
