@@ -16,14 +16,18 @@ from typing import Annotated, Literal
 import msgspec
 
 from ledgercore._core import hash_domain, verify_signature
-from ledgercore.errors import MalformedError, UntrustedError
-from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.errors import LimitError, MalformedError, UntrustedError
 from ledgercore.keys import Signer, sign_message
+from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Part, TimeMs
 from ledgercore.rules import refuse
 from ledgercore.vault import NAME_BYTES, Vault
 
-__all__ = ["Erasure", "ErasureReceipt", "certify_erasure", "verify_erasure"]
+__all__ = ["LIMIT_NAMES", "Erasure", "ErasureReceipt", "certify_erasure", "verify_erasure"]
+
+LIMIT_NAMES = 65_536
+"""Items that one receipt says are gone: those of 9,362 exchanges of a consumer."""
+_ERASURE_BYTES = 256 + LIMIT_NAMES * (NAME_BYTES + 3)
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES)]
 
@@ -35,7 +39,7 @@ class Erasure(Part, frozen=True):
     network: Bytes16
     key: Bytes32
     erased_ms: TimeMs
-    names: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1)]
+    names: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=LIMIT_NAMES)]
 
 
 class ErasureReceipt(Part, frozen=True):
@@ -50,21 +54,25 @@ def certify_erasure(
 ) -> bytes:
     """The receipt that a vault holds nothing under these names, or ``RefusedError`` if it does.
 
-    ``MalformedError`` for no names: such a receipt would say that nothing is gone.
+    ``MalformedError`` for no names: such a receipt would say that nothing is gone. ``LimitError``
+    for more than ``LIMIT_NAMES``.
     """
     erasure = Erasure(1, network, key.public_key, erased_ms, tuple(names))
     if not erasure.names:
         raise MalformedError("names of what is erased are none, want one at least, or an exchange")
+    if (count := len(erasure.names)) > LIMIT_NAMES:
+        message = f"names of what is erased are {count}, want at most {LIMIT_NAMES}"
+        raise LimitError(f"{message}: certify fewer exchanges at a time")
     for name in erasure.names:
         if vault.names(name) if name.endswith("/") else vault.load(name) is not None:
             refuse("E_EXCHANGE_STATE", f"{name} is still in the vault: erase it first")
     signature = sign_message(key, _message(erasure, suite))
-    return encode_message(ErasureReceipt(erasure, signature))
+    return encode_part(ErasureReceipt(erasure, signature))
 
 
 def verify_erasure(data: bytes, network: bytes, suite: str, key: bytes) -> Erasure:
     """The erasure that a receipt states, if it is of this network and signed by this key."""
-    receipt = decode_message(data, ErasureReceipt)
+    receipt = decode_part(data, ErasureReceipt, "erasure receipt", _ERASURE_BYTES)
     erasure = receipt.erasure
     if erasure.network != network:
         got, want = erasure.network.hex(), network.hex()
@@ -76,5 +84,5 @@ def verify_erasure(data: bytes, network: bytes, suite: str, key: bytes) -> Erasu
 
 
 def _message(erasure: Erasure, suite: str) -> bytes:
-    digest = hash_domain(suite, "commitment", encode_message(erasure))
+    digest = hash_domain(suite, "commitment", encode_part(erasure))
     return b"ledgercore erasure v1\n" + erasure.network + digest

@@ -13,7 +13,7 @@ import msgspec
 from ledgercore._core import hash_domain
 from ledgercore.arguments import check_count
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, MalformedError
+from ledgercore.errors import InvalidError, LimitError, MalformedError
 from ledgercore.exchange.salted import TERM, Leaf, check_leaves, commit, make_leaves
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes32, Count, Part, TimeMs, Value
@@ -21,6 +21,7 @@ from ledgercore.rules import ConsentState
 from ledgercore.wording import in_words
 
 __all__ = [
+    "MESSAGE_BYTES",
     "Correction",
     "Delivery",
     "Handover",
@@ -34,6 +35,9 @@ __all__ = [
     "encode_message",
     "request_commitment",
 ]
+
+MESSAGE_BYTES = 1024 * 1024
+"""Bytes of one message: leaves have 64 KiB at most, as has a record, and a receipt 256 KiB."""
 
 MessageT = TypeVar("MessageT", bound=Part)
 
@@ -192,10 +196,22 @@ def request_commitment(suite: str, request: Request) -> bytes:
 
 
 def encode_message(message: Part) -> bytes:
-    """The message's bytes."""
-    return encode_part(message)
+    """The message's bytes; ``LimitError`` where they are more than ``MESSAGE_BYTES``."""
+    encoded = encode_part(message)
+    _check_size(encoded, type(message))
+    return encoded
 
 
 def decode_message(data: bytes, kind: type[MessageT]) -> MessageT:
-    """The message in its one encoding, or ``MalformedError``."""
+    """The message in its one encoding, or ``MalformedError``.
+
+    One of more than ``MESSAGE_BYTES`` is refused with ``LimitError`` before any of it is read.
+    """
+    _check_size(data, kind)
     return decode_part(data, kind, kind.__name__.lower())
+
+
+def _check_size(data: bytes, kind: type[Part]) -> None:
+    if len(data) > MESSAGE_BYTES:
+        what = kind.__name__.lower()
+        raise LimitError(f"{what} has {len(data)} bytes, want at most {MESSAGE_BYTES}")

@@ -34,9 +34,9 @@ from ledgercore.exchange.content import (
     holds_content,
     named_exchange,
 )
-from ledgercore.exchange.messages import decode_message, encode_message
 from ledgercore.exchange.untrue import check_true, doubt
 from ledgercore.ledger import Ledger
+from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import refuse
 from ledgercore.vault import Vault
@@ -99,7 +99,7 @@ class RecordSigner:
     def load(self, network: bytes) -> Kept | None:
         """What the key was last to sign on a network."""
         data = self.vault.load(self._name(network))
-        return None if data is None else decode_message(data, Kept)
+        return None if data is None else decode_part(data, Kept, "kept records")
 
     def promises(self, network: bytes, kind: str) -> set[bytes]:
         """The exchanges of the promises of a kind that are kept: each may be ordered at any time.
@@ -109,7 +109,7 @@ class RecordSigner:
         data = self.vault.load(self._name(network))
         if data is None or kind.encode() not in data:  # of many records, at the price of none
             return set()
-        contents = decode_message(data, Kept).contents
+        contents = decode_part(data, Kept, "kept records").contents
         return {named_exchange(kind, body) for each, body in contents if each == kind}
 
     def check_unpromised(self, network: bytes, kind: str, intent: bytes) -> None:
@@ -120,7 +120,7 @@ class RecordSigner:
 
     def item(self, network: bytes, kept: Kept) -> tuple[str, bytes]:
         """What the vault keeps before the key signs it."""
-        return self._name(network), encode_message(kept)
+        return self._name(network), encode_part(kept)
 
     def records(self, ledger: Ledger, kept: Kept) -> list[Record]:
         """The records of what is kept, the same at each call."""
