@@ -177,6 +177,22 @@ def test_a_transaction_inside_another_is_refused_and_takes_nothing_back(store: S
     assert store.block(1) == NEXT
 
 
+@pytest.mark.parametrize("step", ["begin_snapshot", "end_snapshot"])
+def test_a_snapshot_inside_a_transaction_is_refused_and_takes_nothing_back(
+    store: Store, step: str
+) -> None:
+    with store.transaction():
+        add_block(store, BLOCK)
+        with pytest.raises(StoreError, match="has a transaction open: end it before a snapshot"):
+            getattr(store, step)()
+        add_block(store, NEXT)
+
+    assert store.block(0) == BLOCK
+    assert store.block(1) == NEXT
+    store.begin_snapshot()
+    store.end_snapshot()
+
+
 def test_a_taken_key_is_damage(store: Store) -> None:
     add_two_blocks(store)
 

@@ -78,7 +78,8 @@ class Store(Protocol):
     def begin_snapshot(self) -> None:
         """Reads see one state of the store from now on, whatever a writer does meanwhile.
 
-        What an interrupt left of an earlier one is ended first.
+        What an interrupt left of an earlier one is ended first. Inside a transaction this raises
+        ``StoreError``, as ``end_snapshot`` does, and leaves the transaction as it was.
         """
         ...
 

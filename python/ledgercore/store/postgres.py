@@ -177,11 +177,19 @@ class PostgresStore:
             self._session.rollback()
 
     def begin_snapshot(self) -> None:
+        self._check_outside()
         self._session.rollback()  # what interrupts have left
         self._session.begin_reading()
 
     def end_snapshot(self) -> None:
+        self._check_outside()
         self._session.rollback()
+
+    def _check_outside(self) -> None:
+        """Refuse what would take a transaction back that is open still."""
+        if self._transaction.depth:
+            message = f"{self._name} has a transaction open: end it before a snapshot"
+            raise StoreError(message)
 
     def take_room(self, records: int) -> None:
         """The server sees to that."""
