@@ -46,6 +46,8 @@ def test_a_server_and_a_token_are_no_paths() -> None:
         ('role = "follower"', 'role = "boss"', r"role.*want operator or follower"),
         ('role = "follower"', "", r"role.*want operator or follower"),
         ('ledger = "bank.ledger"', 'ledger = "postgresql:///x"', r"want .directory="),
+        ('ledger = "bank.ledger"', 'ledger = "mysql://me:secret@h/x"', r"ledger: .* want the path"),
+        ('certificate = "bank.crt"', 'certificate = "postgres://me:secret@h/x"', r"tls.cert.* PEM"),
         ('listen = "0.0.0.0:7443"', "listen = 7443", r"listen.*want an address and a port"),
         ('listen = "0.0.0.0:7443"', 'listen = "0.0.0.0:99999"', r"listen has port 99999"),
         ("requests_per_s = 200", "requests_per_s = 0", r"limits.requests_per_s"),

@@ -153,7 +153,7 @@ def main() -> None:
         _end(type(error).__name__, f"{error}{how}", exit_code(error), as_json=as_json, **facts)
     except click.UsageError as error:
         with _error_output():
-            error.show()
+            click.UsageError(_without_urls(error.format_message()), error.ctx).show()
         sys.exit(2)
     except (_InterruptError, click.Abort, KeyboardInterrupt):
         _end("Interrupted", "interrupted", 130, as_json=as_json)
@@ -184,6 +184,19 @@ def _check_arguments(arguments: Sequence[str]) -> None:
         except UnicodeEncodeError:
             message = f"argument {argument!r} is not UTF-8: give names in UTF-8"
             raise click.UsageError(message) from None
+
+
+def _without_urls(message: str) -> str:
+    """A message that quotes an argument, with no more of a URL than how it begins.
+
+    It was given in the place of something else, and may hold a password.
+    """
+    from ledgercore.cli.files import URL
+
+    for argument in sys.argv[1:]:
+        if found := URL.search(argument):
+            message = message.replace(argument[found.start() :], f"{found.group()}...")
+    return message
 
 
 def _end(error: str, message: str, code: int, /, *, as_json: bool, **facts: str) -> NoReturn:

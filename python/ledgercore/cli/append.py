@@ -15,6 +15,7 @@ import click
 
 from ledgercore._core import BODY_BYTES, verify_receipts
 from ledgercore.cli.files import (
+    FILE,
     PATH,
     check_operator,
     key_option,
@@ -35,7 +36,9 @@ TOGETHER = 1024
 
 @click.command("append")
 @click.argument("ledger", type=PATH)
-@click.option("--lines", "source", required=True, help="A file of lines, or - for standard input.")
+@click.option(
+    "--lines", "source", type=FILE, required=True, help="A file of lines, or - for standard input."
+)
 @key_option
 @passphrase_option
 @json_option

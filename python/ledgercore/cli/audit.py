@@ -6,14 +6,14 @@ from functools import partial
 
 import click
 
-from ledgercore.cli.files import PATH, looks_like, read_note
+from ledgercore.cli.files import FILE, PATH, looks_like, read_note
 from ledgercore.cli.output import json_option, print_facts, progress_bars
 from ledgercore.errors import MalformedError
 
 
 @click.command("audit")
 @click.argument("ledger", type=PATH)
-@click.option("--since", type=PATH, help="A checkpoint kept from before, to begin with.")
+@click.option("--since", type=FILE, help="A checkpoint kept from before, to begin with.")
 @json_option
 def command(ledger: str, since: str | None, as_json: bool) -> None:
     """Verify all of LEDGER: blocks, signatures, tree, index, states and checkpoints.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ledgercore.cli.files import PATH
+from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_facts, progress_bars
 
 SECONDS = 15
@@ -15,7 +15,7 @@ LIMIT_SECONDS = 3_600
 
 
 @click.command("bench")
-@click.option("--directory", type=PATH, default=".", help="Where to write: what disk to weigh (.).")
+@click.option("--directory", type=FILE, default=".", help="Where to write: what disk to weigh (.).")
 @click.option(
     "--seconds",
     type=click.IntRange(1, LIMIT_SECONDS),

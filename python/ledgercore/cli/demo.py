@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledgercore.cli.files import PATH
+from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_facts, print_json, progress_bars
 from ledgercore.disk import check_writable, exists, write_new
 
@@ -22,9 +22,9 @@ SHOWN_REJECTED = 10
 
 
 @click.command("demo")
-@click.option("--data", type=PATH, help="A CSV table, one row a firm.")
-@click.option("--mapping", type=PATH, help="How the table is read, as TOML.")
-@click.option("--scorecard", type=PATH, help="The model that decides, as TOML.")
+@click.option("--data", type=FILE, help="A CSV table, one row a firm.")
+@click.option("--mapping", type=FILE, help="How the table is read, as TOML.")
+@click.option("--scorecard", type=FILE, help="The model that decides, as TOML.")
 @click.option(
     "--firms",
     type=click.IntRange(1, LIMIT_FIRMS),
@@ -35,8 +35,8 @@ SHOWN_REJECTED = 10
     type=click.IntRange(4, 4),
     help="4: each party has a node of its own; one is killed and rejoins, one lies.",
 )
-@click.option("--html", "page", type=PATH, help="A new file: what happened, as one page.")
-@click.option("--directory", type=PATH, help="A new or empty directory (demo/1, demo/2, ...).")
+@click.option("--html", "page", type=FILE, help="A new file: what happened, as one page.")
+@click.option("--directory", type=FILE, help="A new or empty directory (demo/1, demo/2, ...).")
 @json_option
 def command(
     data: str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -11,7 +12,9 @@ from ledgercore.errors import MalformedError, StoreError
 
 __all__ = [
     "CONSISTENCY_LOOK",
+    "FILE",
     "PATH",
+    "URL",
     "check_operator",
     "key_option",
     "looks_like",
@@ -30,6 +33,10 @@ EVIDENCE_BYTES = 16 * 1024 * 1024
 PASSPHRASE_BYTES = 1024
 
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""How a URL begins."""
+
+
 class _Path(click.Path):
     """A path that the system takes; what is there, and whether it can be read, shows when it is."""
 
@@ -46,11 +53,24 @@ class _Path(click.Path):
         return super().convert(value, parameter, context)
 
 
+class _File(_Path):
+    """A path of a file or a directory: a server's URL is none, and may hold a password."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        if URL.match(str(value)):
+            self.fail("path is a URL, want a file of this host", parameter, context)
+        return super().convert(value, parameter, context)
+
+
 PATH = _Path()
+"""A ledger's, which may be a server's URL."""
+FILE = _File()
 
 passphrase_option = click.option(
     "--passphrase-file",
-    type=PATH,
+    type=FILE,
     envvar="LEDGERCORE_PASSPHRASE_FILE",
     help="A file with the passphrase of the key file, on one line.",
 )
@@ -58,6 +78,7 @@ passphrase_option = click.option(
 key_option = click.option(
     "--key",
     "key_place",
+    type=FILE,
     envvar="LEDGERCORE_KEY",
     help="Where the operator's key is: a file, a PKCS#12 file (.p12), or a token (pkcs11:...).",
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledgercore.cli.files import PATH, passphrase_option, read_passphrase
+from ledgercore.cli.files import FILE, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, print_facts, print_json
 from ledgercore.errors import UnavailableError
 
@@ -68,11 +68,11 @@ def check_extra() -> None:
     del aiohttp, prometheus_client, structlog
 
 
-settings_argument = click.argument("settings", type=PATH)
+settings_argument = click.argument("settings", type=FILE)
 
 
 @command.command("init")
-@click.argument("directory", type=PATH)
+@click.argument("directory", type=FILE)
 @click.option("--member", required=True, help="The member's id, such as bank-a.")
 @click.option(
     "--roles",
@@ -82,7 +82,7 @@ settings_argument = click.argument("settings", type=PATH)
 @click.option("--listen", default="127.0.0.1:7443", help="Address and port (127.0.0.1:7443).")
 @click.option("--operator", help="Whose node orders, and where: MEMBER=https://HOST:PORT.")
 @click.option("--origin", help="Make the operator's node, with a ledger of this unique name.")
-@click.option("--members", type=PATH, help="With --origin: the members, as the others print them.")
+@click.option("--members", type=FILE, help="With --origin: the members, as the others print them.")
 @click.option("--suite", default="std", help="With --origin: std (default), or c2sp.")
 @passphrase_option
 @json_option

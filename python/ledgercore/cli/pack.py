@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ledgercore.cli.files import PATH, passphrase_option, read_passphrase
+from ledgercore.cli.files import FILE, PATH, passphrase_option, read_passphrase
 from ledgercore.cli.output import json_option, parse_hex, print_facts
 
 DEMO_LEDGER = "exchange.ledger"
@@ -16,9 +16,9 @@ DEMO_VAULT = "bank.vault"
 @click.command("pack")
 @click.argument("place", type=PATH)
 @click.argument("exchange")
-@click.option("--vault", type=PATH, help="A party's vault, with its key in VAULT.key.")
+@click.option("--vault", type=FILE, help="A party's vault, with its key in VAULT.key.")
 @passphrase_option
-@click.option("--output", required=True, type=PATH, help="The new file to write.")
+@click.option("--output", required=True, type=FILE, help="The new file to write.")
 @json_option
 def command(
     place: str,

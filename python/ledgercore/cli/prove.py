@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledgercore.cli.files import PATH
+from ledgercore.cli.files import FILE, PATH
 from ledgercore.cli.output import json_line, json_option, on_terminal, print_facts
 from ledgercore.errors import AbsentError, InvalidProof
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 @click.option(
     "--renewed-in",
     "newer",
-    type=PATH,
+    type=FILE,
     help="With --index: by the anchor that ledgercore renew put into this newer ledger.",
 )
 @click.option(
     "--anchored-at", type=int, help="With --renewed-in: the anchor's index, not the newest."
 )
-@click.option("--output", type=PATH, help="A new file to write it to.")
+@click.option("--output", type=FILE, help="A new file to write it to.")
 @json_option
 def command(
     ledger: str,

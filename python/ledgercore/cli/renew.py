@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ledgercore.cli.files import (
+    FILE,
     PATH,
     check_operator,
     key_option,
@@ -21,6 +22,7 @@ from ledgercore.errors import UnavailableError
 @click.option(
     "--member-key",
     "member_place",
+    type=FILE,
     help="Where the key of the member is that answers for it; the operator's if left out.",
 )
 @key_option

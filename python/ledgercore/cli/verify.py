@@ -10,7 +10,7 @@ import click
 
 from ledgercore.cli.files import (
     CONSISTENCY_LOOK,
-    PATH,
+    FILE,
     looks_like,
     read_anchor,
     read_evidence,
@@ -35,10 +35,10 @@ RECEIPT_MARK = b"\x96"
 
 
 @click.command("verify")
-@click.argument("evidence", type=PATH)
-@click.option("--anchor", "anchor_path", required=True, type=PATH, help="The anchor.")
-@click.option("--record", "record_path", type=PATH, help="A receipt's record: its body.")
-@click.option("--checkpoint", "kept_path", type=PATH, help="The checkpoint of prove --since.")
+@click.argument("evidence", type=FILE)
+@click.option("--anchor", "anchor_path", required=True, type=FILE, help="The anchor.")
+@click.option("--record", "record_path", type=FILE, help="A receipt's record: its body.")
+@click.option("--checkpoint", "kept_path", type=FILE, help="The checkpoint of prove --since.")
 @json_option
 def command(
     evidence: str,

@@ -52,7 +52,12 @@ _SERVERS = ("postgresql://", "postgres://")
 _NO_FILES = (*_SERVERS, "pkcs11:")
 """What a ledger or a key may be that is no path."""
 
-_File = Annotated[str, Meta(min_length=1, max_length=4096)]
+_NO_URL = r"(?![A-Za-z0-9+.-]+://)"
+"""It would be taken for a path, and shown in an error with its password."""
+_File = Annotated[str, Meta(min_length=1, max_length=4096, pattern=rf"\A{_NO_URL}")]
+_Ledger = Annotated[
+    str, Meta(min_length=1, max_length=4096, pattern=rf"\A(postgres(ql)?://|{_NO_URL})")
+]
 _Listen = Annotated[str, Meta(pattern=r"\A(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z")]
 _Url = Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?\Z")]
 
@@ -113,7 +118,7 @@ class Settings(_Table, frozen=True):
 
     member: Identifier
     role: Literal["operator", "follower"]
-    ledger: _File
+    ledger: _Ledger
     anchor: _File
     key: _File
     listen: _Listen

@@ -1,0 +1,130 @@
+"""A server's URL in the place of anything else is refused, and its password is in no output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+
+import click
+import pytest
+
+from ledgercore import Ledger
+from ledgercore.cli import COMMANDS, main, root
+from ledgercore.cli.files import FILE, PATH
+
+SECRET = "hunter2"
+URLS = (
+    f"postgresql://user:{SECRET}@127.0.0.1:1/db",
+    f"postgres://user@127.0.0.1:1/db?password={SECRET}",
+    f"postgresql://user:a/{SECRET}@127.0.0.1:1/db",
+    f"mysql://user:{SECRET}@127.0.0.1:1/db",
+)
+"""Nobody listens at port 1. The third is one whose password is not written as it must be."""
+
+Refused = Callable[[list[str]], tuple[int, str]]
+
+
+def commands(group: click.Group, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*names, name))
+        else:
+            yield (*names, name)
+
+
+def command_of(names: tuple[str, ...]) -> click.Command:
+    command: click.Command = root
+    for name in names:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return command
+
+
+PLACES = [
+    (names, parameter.name)
+    for names in commands(root)
+    for parameter in command_of(names).params
+    if isinstance(parameter.type, click.Path)
+]
+
+
+def arguments(names: tuple[str, ...], place: str, url: str, ledger: Path) -> list[str]:
+    """The command with all that it must be told, and the URL in one place."""
+    said = list(names)
+    for parameter in command_of(names).params:
+        if parameter.name != place and not parameter.required:
+            continue
+        text = url if parameter.name == place else str(ledger)
+        named = isinstance(parameter, click.Option)
+        said += [f"{parameter.opts[-1]}={text}" if named else text]
+    return said
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("urls") / "case.ledger"
+    Ledger.create(path, origin="example.org/urls").close()
+    return path
+
+
+def test_every_command_is_tried() -> None:
+    assert {names[0] for names, _ in PLACES} == set(COMMANDS)
+    assert (("node", "run"), "settings") in PLACES
+    assert (("verify",), "evidence") in PLACES
+
+
+@pytest.fixture
+def refused(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
+    """Run a command that fails here, in this process: its exit code and all that it prints."""
+
+    def run(said: list[str]) -> tuple[int, str]:
+        printed = StringIO()
+        with monkeypatch.context() as patched:
+            patched.chdir(ledger.parent)
+            patched.setattr(sys, "argv", ["ledgercore", *said])
+            patched.setattr(sys, "stdout", printed)
+            patched.setattr(sys, "stderr", printed)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, printed.getvalue()
+
+    return run
+
+
+@pytest.mark.parametrize(("names", "place"), PLACES)
+def test_no_output_has_the_password_of_a_url_given_there(
+    names: tuple[str, ...], place: str, ledger: Path, refused: Refused
+) -> None:
+    for url in URLS:
+        code, printed = refused(arguments(names, place, url, ledger))
+
+        assert code in (2, 4, 5), (url, printed)
+        assert printed
+        assert SECRET not in printed, url
+
+
+def test_what_is_too_much_is_not_quoted_either(ledger: Path, refused: Refused) -> None:
+    for url in URLS:
+        for said in (["show", str(ledger), url], [url]):
+            code, printed = refused(said)
+            assert (code, SECRET in printed) == (2, False), (url, printed)
+            assert "://..." in printed
+
+
+@pytest.mark.parametrize("names", [("verify",), ("node", "run"), ("demo",)])
+def test_a_file_is_asked_for_in_the_place_of_a_url(
+    names: tuple[str, ...], ledger: Path, refused: Refused
+) -> None:
+    place = next(each.name for each in command_of(names).params if each.type is FILE)
+
+    code, printed = refused(arguments(names, str(place), URLS[0], ledger))
+
+    assert code == 2
+    assert "path is a URL, want a file of this host" in printed
+    assert command_of(("show",)).params[0].type is PATH  # a ledger's may be one
