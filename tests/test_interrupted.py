@@ -24,6 +24,7 @@ from ledgercore import (
     StoreError,
     UnavailableError,
     cosign_checkpoint,
+    disk,
     testing,
 )
 from ledgercore.ledger import replica
@@ -74,6 +75,45 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with Ledger.create(path, origin="a.example", witnesses=witnesses) as ledger:
         ledger.append_many([b"%d" % number for number in range(300)])
     return path
+
+
+def read_lines(path: Path) -> None:
+    with disk.open_lines(str(path), 100) as batches:
+        assert list(batches)
+
+
+def open_descriptors() -> int:
+    gc.collect()
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+FILES: dict[str, Callable[[Path], object]] = {
+    "write new": lambda path: disk.write_new(path.with_name("b"), b"b"),
+    "read private": lambda path: disk.read_private(f"{path}.key"),
+    "read lines": lambda path: read_lines(Path(f"{path}.key")),
+    "reserve": lambda path: disk.reserve(path.with_name("c"), 9),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_interrupt_leaves_no_file_open(
+    path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a directory nothing but a number can be opened, which one instant may lose."""
+    monkeypatch.setattr(disk, "_flush_directory", lambda path: None)
+    empty, open_before, interrupts = path.with_name("c"), open_descriptors(), 0
+
+    def call() -> None:
+        path.with_name("b").unlink(missing_ok=True)
+        empty.write_bytes(b"")
+        FILES[name](path)
+
+    for error in interrupted(call, set(), "disk.py"):
+        interrupts += 1
+        error.with_traceback(None)  # whoever handles it is done with it, and so with its frames
+        assert open_descriptors() == open_before
+
+    assert interrupts > 3
 
 
 READS: dict[str, Callable[[Ledger], object]] = {

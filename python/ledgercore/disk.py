@@ -7,6 +7,7 @@ newest checkpoint outside SQLite.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
@@ -154,9 +155,12 @@ def read_private(path: str | Path) -> bytes:
     """
     try:
         # Who opens a pipe without O_NONBLOCK waits until somebody writes to it, perhaps for good.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            state = os.fstat(descriptor)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        if Path(path).is_dir():  # which would not be closed
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # Between the two steps is no instruction of Python's, and so no interrupt.
+        with io.BufferedReader(next(map(FileIO, map(os.open, (path,), (flags,))))) as file:
+            state = os.fstat(file.fileno())
             _check_regular(path, state)
             data = file.read(FILE_BYTES + 1)
     except OSError as error:
@@ -211,19 +215,17 @@ def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> Non
     check_directory(path)
     mode = 0o600 if owner_only else 0o644
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(descriptor, "wb", closefd=False) as file:
+        with io.BufferedWriter(FileIO(path, "x", opener=partial(os.open, mode=mode))) as file:
+            try:
                 file.write(data)
-            os.fsync(descriptor)
-            _flush_directory(Path(path).parent)
-        except BaseException:
-            # On a full disk an empty key would be left, which nothing is ever written over.
-            with suppress(OSError):
-                Path(path).unlink()
-            raise
-        finally:
-            os.close(descriptor)
+                file.flush()
+                os.fsync(file.fileno())
+                _flush_directory(Path(path).parent)
+            except BaseException:
+                # On a full disk an empty key would be left, which nothing is ever written over.
+                with suppress(OSError):
+                    Path(path).unlink()
+                raise
     except FileExistsError:
         raise StoreError(f"{path} exists already: choose another name or move it away") from None
     except OSError as error:
@@ -256,13 +258,10 @@ def reserve(path: str | Path, size: int) -> None:
     A file that holds anything, or is not there, stays as it is; so does one on a full disk. This
     is a help and no promise: it never raises.
     """
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if os.fstat(descriptor).st_size == 0 and not _is_filled(descriptor, size):
-                os.ftruncate(descriptor, 0)
-        finally:
-            os.close(descriptor)
+    with suppress(OSError), FileIO(path, "r+") as file:
+        descriptor = file.fileno()
+        if os.fstat(descriptor).st_size == 0 and not _is_filled(descriptor, size):
+            os.ftruncate(descriptor, 0)
 
 
 def _is_filled(descriptor: int, size: int) -> bool:
@@ -304,15 +303,15 @@ def open_lines(source: str, limit_bytes: int) -> Iterator[Iterator[list[bytes]]]
     last line without a newline is a line too. One that passes the limit while its end is not in
     sight comes as far as it was read, and nothing comes after it: memory stays bounded.
     """
+    if source == "-":
+        yield _read_lines(sys.stdin.fileno(), source, limit_bytes)
+        return
     try:
-        descriptor = sys.stdin.fileno() if source == "-" else os.open(source, os.O_RDONLY)
+        file = FileIO(source)
     except OSError as error:
         raise StoreError(f"cannot read {source}: {error.strerror}") from error
-    try:
-        yield _read_lines(descriptor, source, limit_bytes)
-    finally:
-        if source != "-":
-            os.close(descriptor)
+    with file:
+        yield _read_lines(file.fileno(), source, limit_bytes)
 
 
 def _read_lines(descriptor: int, source: str, limit_bytes: int) -> Iterator[list[bytes]]:
@@ -334,6 +333,10 @@ def _read_lines(descriptor: int, source: str, limit_bytes: int) -> Iterator[list
 
 
 def _flush_directory(path: Path) -> None:
+    """Make names in a directory durable; an interrupt at one instant leaves it open, for reading.
+
+    Python has no object that owns an open directory.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
