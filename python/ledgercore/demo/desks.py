@@ -7,8 +7,7 @@ process of its own (``demo.desk_process``). Lists come back in the order of what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import RefusedError
@@ -44,7 +43,10 @@ Answer = Accepted | str
 
 
 class Desk:
-    """What every party has; ``settle`` is called after each of its orders."""
+    """What every party has; ``settle`` is called after each of its orders.
+
+    What it makes for a group is of one moment of the ledger, and is kept with one flush.
+    """
 
     def __init__(
         self, ledger: Ledger, vault: Vault, settle: Callable[[], None] = lambda: None
@@ -59,12 +61,6 @@ class Desk:
         outcomes = submit(self.ledger, drafts)
         self._settle()
         return [each.code if isinstance(each, RefusedError) else each for each in outcomes]
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Read one moment of the ledger inside, and keep all that is kept with one flush."""
-        with self.vault.transaction(), self.ledger.moment():
-            yield
 
     def close(self) -> None:
         """Close the files."""
@@ -118,12 +114,12 @@ class Tax(Desk):
 
     def endorse(self, proposals: Sequence[tuple[str, Proposal]]) -> list[bytes]:
         """Vouch for each subject's consent key."""
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             return [self.provider.endorse(subject, proposal) for subject, proposal in proposals]
 
     def answer(self, intents: Sequence[tuple[bytes, Request]]) -> list[tuple[str, Answer]]:
         """Admit or refuse each intent: the code that it is refused with here, or nothing."""
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             drafts = self.provider.answer(intents)
         codes = [d.body.code if isinstance(d.body, ExchangeRefuse) else "" for d in drafts]
         return list(zip(codes, self.order(drafts), strict=True))
@@ -131,7 +127,7 @@ class Tax(Desk):
     def release(self, admits: Sequence[tuple[bytes, Accepted]]) -> list[tuple[Delivery, Release]]:
         """The sealed data of what was admitted, with its key."""
         made = []
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             for (intent, _), release in zip(admits, self.provider.release_all(admits), strict=True):
                 if isinstance(release, RefusedError):
                     raise release
@@ -140,7 +136,7 @@ class Tax(Desk):
 
     def confirm(self, releases: Sequence[Release]) -> list[Answer]:
         """Put on record that the keys were sent."""
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             drafts = [self.provider.confirm_release(release) for release in releases]
         return self.order(drafts)
 
@@ -190,7 +186,7 @@ class Bank(Desk):
         self, asked: Sequence[tuple[Terms, bytes]], lapses_ms: int, agreement: bytes
     ) -> list[tuple[Proposal, Answer]]:
         """Put terms to each subject, under the key that it made."""
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             proposals = [self.consumer.propose(terms, key) for terms, key in asked]
         drafts = [self.consumer.request_consent(each, lapses_ms, agreement) for each in proposals]
         return list(zip(proposals, self.order(drafts), strict=True))
@@ -199,14 +195,14 @@ class Bank(Desk):
         self, asked: Sequence[tuple[bytes, Sequence[str]]], purpose: str
     ) -> list[tuple[Request, Answer]]:
         """Open an exchange under each consent, for fields."""
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             requests = [self.consumer.request(*each, purpose) for each in asked]
             drafts = self.consumer.intend(requests)
         return list(zip(requests, self.order(drafts), strict=True))
 
     def receive(self, delivered: Sequence[tuple[Delivery, Release]]) -> list[Answer]:
         """Open what was delivered, and acknowledge it."""
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             for delivery, release in delivered:
                 self._values[delivery.exchange] = self.consumer.open(delivery, release)
         return self.order([self.consumer.acknowledge(each.exchange) for each, _ in delivered])
@@ -214,7 +210,7 @@ class Bank(Desk):
     def decide(self, intents: Sequence[bytes]) -> list[tuple[str, Answer]]:
         """Score what was delivered and record each decision: what it is, and where it stands."""
         outcomes, drafts = [], []
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             for intent in intents:
                 found = assess(self._scorecard, self._values.pop(intent))
                 amount = AMOUNT if found.outcome == "approved" else 0
@@ -267,13 +263,13 @@ class Agent(Desk):
     def new_keys(self, count: int) -> list[bytes]:
         """Keys for that many consents."""
         subject = self._subject("")
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             return [subject.new_consent_key() for _ in range(count)]
 
     def authorise(self, asked: Sequence[tuple[str, Proposal, bytes]]) -> list[Answer]:
         """Read the terms, and say yes under the provider's endorsement."""
         drafts = []
-        with self.together():
+        with self.vault.transaction(), self.ledger.moment():
             for name, proposal, endorsement in asked:
                 subject = self._subject(name)
                 subject.agree(proposal)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +62,6 @@ class Parties:
     def subject(self, name: str) -> Subject:
         """One enterprise; the enterprises' vault is kept by their agent."""
         return Subject(name, self.vaults[ENTERPRISES], self.ledgers[ENTERPRISES], self.entropy)
-
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """What the parties keep inside is durable together at the end, with one flush a vault."""
-        with ExitStack() as stack:
-            for vault in self.vaults.values():
-                stack.enter_context(vault.transaction())
-            yield
 
     def close(self) -> None:
         """Close every file."""
