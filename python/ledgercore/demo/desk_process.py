@@ -165,8 +165,8 @@ def _serve(connection: Connection, party: str, directory: Path, given: Sequence[
     key, member = None, None
     if party in ROLES:
         key, member = make_member(directory, party, ROLES[party], entropy)
-    connection.send(member)
     with suppress(EOFError, BrokenPipeError):
+        connection.send(member)
         path = connection.recv()
         if path is None:
             return

@@ -82,8 +82,8 @@ class NodesStage(Stage):
 
     def _start(self) -> None:
         for member, process in self._nodes.items():
+            self._closing.callback(self._stop, process)  # before: an interrupt leaves none running
             process.start("ledgercore.demo.liar" if member == LIAR else "ledgercore")
-            self._closing.callback(self._stop, process)
         for process in self._nodes.values():
             process.wait()
 

@@ -1,0 +1,87 @@
+"""Ctrl-C of the demonstration ends all that it started, whenever it comes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Ledger
+from tests.cli.command import COMMAND
+
+PATIENCE_S = 60
+
+MOMENTS = {
+    "the first process begins": ("tax-authority.key", 1),
+    "the last process begins": ("regulator.key", 2),
+    "the ledger is made": ("exchange.ledger", 1),
+    "the desks are open": ("regulator.vault", 2),
+    "records are ordered": ("bank.vault-wal", 1),
+    "packs are written": ("packs", 2),
+}
+"""Each by the file that is there from then on, and how often it is interrupted."""
+
+
+def members_of(session: int) -> list[int]:
+    """The processes of a session; one that has ended and was not waited for is none."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of, *_ = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(of) == session and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < PATIENCE_S
+        assert process.poll() is None, "it was over before"
+        time.sleep(0.001)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_interrupt_ends_every_process_and_leaves_whole_files(
+    tmp_path: Path, moment: str
+) -> None:
+    name, times = MOMENTS[moment]
+    directory, sign = tmp_path / "run", tmp_path / "run" / name
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--firms", "40", "--directory", str(directory)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    until(sign.exists, process)
+    assert process.pid in members_of(process.pid)
+
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    output, complaint = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, output) == (130, b"")
+    assert complaint == b"ledgercore: interrupted\n"
+    assert ended(process.pid)
+    assert [path.name for path in directory.rglob("*") if path.suffix in (".new", ".tmp")] == []
+    if (ledger := directory / "exchange.ledger").exists():
+        with Ledger.open(ledger, read_only=True) as opened:
+            opened.verify()
+
+
+def ended(session: int) -> bool:
+    """Whether all processes of a session end, within moments."""
+    begin = time.monotonic()
+    while members_of(session):
+        if time.monotonic() - begin > PATIENCE_S:
+            return False
+        time.sleep(0.01)
+    return True
