@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -106,6 +107,9 @@ class Party:
     def open(self) -> None:
         self.vault = Vault(self.path, VAULT_KEY, entropy=SeededEntropy(2))
         self.signer = RecordSigner(KEY, self.vault)
+
+    def close(self) -> None:
+        self.vault.close()
 
     def restart(self) -> None:
         self.vault.close()
@@ -317,10 +321,13 @@ class Chains(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.directory = TemporaryDirectory()
-        path = Path(self.directory.name)
+        self.closing = ExitStack()
+        path = Path(self.closing.enter_context(TemporaryDirectory()))
         self.network = Network(path)
+        self.closing.callback(self.network.ledger.close)
         self.parties = [Party(path), Party(path)]
+        for party in self.parties:
+            self.closing.callback(party.close)
         self.backups: list[Path] = []
         self.number = 0
 
@@ -364,8 +371,9 @@ class Chains(RuleBasedStateMachine):
     @rule(data=st.data())
     def restores(self, data: st.DataObject) -> None:
         """What is on its way is judged before: no backup knows of it (docs/spec/vault.md)."""
+        backup = data.draw(st.sampled_from(self.backups))  # a run may end here
         self.parties[1].vault.close()
-        self.parties[0].restore(data.draw(st.sampled_from(self.backups)))
+        self.parties[0].restore(backup)
         self.parties[1].open()
 
     def in_flight(self) -> bool:
@@ -379,14 +387,12 @@ class Chains(RuleBasedStateMachine):
             assert self.network.equivocations == []
 
     def teardown(self) -> None:
-        if hasattr(self, "network"):
+        if not hasattr(self, "network"):
+            return
+        with self.closing:  # also after what follows fails, or a rule was cut short
             submit(self.network, [publish(self.parties[0].signer, self.number + 1)])
             assert self.network.equivocations == []
             assert not outstanding(self.network, self.parties[1].signer)
-            for party in self.parties:
-                party.vault.close()
-            self.network.ledger.close()
-            self.directory.cleanup()
 
 
 TestChains = Chains.TestCase
