@@ -308,7 +308,9 @@ class Ledger:
     def moment(self) -> AbstractContextManager[object]:
         """Reads inside are of one head, whatever is appended meanwhile; other threads wait.
 
-        The thread that enters it leaves it: in another one leaving raises ``RuntimeError``.
+        The thread that enters it leaves it: in another one leaving raises ``RuntimeError``, and
+        other threads wait for ever. So hold it over no ``yield`` of a generator that another
+        thread may drop.
         """
         return self._reader.moment()
 
