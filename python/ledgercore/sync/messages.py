@@ -38,6 +38,7 @@ __all__ = [
     "encode_answers",
     "encode_frames",
     "encode_hashes",
+    "split_frames",
 ]
 
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -185,16 +186,21 @@ def encode_answers(items: Iterable[bytes]) -> list[bytes]:
 
 def decode_frames(body: bytes, most: int, what: str = "answer") -> list[bytes]:
     """The items of what is in frames, such as an answer, or ``MalformedError``."""
-    items: list[bytes] = []
-    at = 0
+    return [bytes(item) for item in split_frames(body, most, what)]
+
+
+def split_frames(body: bytes, most: int, what: str = "answer") -> list[memoryview]:
+    """The same without copies: where the items stand in the answer, which they keep in memory."""
+    items: list[memoryview] = []
+    view, at = memoryview(body), 0
     while at < len(body):
         begin = at + _LENGTH_BYTES
-        at = begin + int.from_bytes(body[at:begin], "big")
+        at = begin + int.from_bytes(view[at:begin], "big")
         if at > len(body) or begin > len(body):
             raise MalformedError(f"frame {len(items)} ends after the {what}")
         if len(items) == most:
             raise LimitError(f"{what} has more than {most} frames, want at most that")
-        items.append(body[begin:at])
+        items.append(view[begin:at])
     return items
 
 
