@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -235,6 +236,46 @@ def test_blocks_out_of_order_are_refused_and_those_before_are_kept(
         with pytest.raises(MalformedError, match=r"^block is 1, want 2$"):
             replica.append([blocks[1]])
         assert replica.append(blocks[2:]) == ledger.height
+
+
+def test_a_block_that_was_expected_is_taken_in_its_turn_and_refused_as_any_other(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    first, *rest = ledger.blocks()
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica:
+        expected = [replica.expect(memoryview(each)) for each in rest]
+        changed = replica.expect(rest[0][:-1] + bytes([rest[0][-1] ^ 4]))
+        assert replica.height == 0
+        with pytest.raises(MalformedError, match=r"^block is 2, want 1$"):
+            replica.take(expected[1])
+        with pytest.raises(InvalidSignature):
+            replica.take(changed)
+        assert [replica.take(each) for each in expected] == [*range(1, ledger.height + 1)]
+    assert content(tmp_path / "b.ledger")[0] == ledger.checkpoint
+
+
+def test_closing_a_copy_ends_what_it_verifies_ahead(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *rest = ledger.blocks()
+    begun, go_on, before = threading.Event(), threading.Event(), set(threading.enumerate())
+    replica = Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first)
+
+    def waiting(*arguments: object, **options: object) -> None:
+        begun.set()
+        go_on.wait()
+
+    monkeypatch.setattr(replica_module, "receive", waiting)
+    expected = [replica.expect(each) for each in rest[:3]]
+    begun.wait()
+    assert len(set(threading.enumerate()) - before) == 1
+    threading.Timer(0.05, go_on.set).start()
+
+    replica.close()
+
+    assert [each.cancelled() for each in expected] == [False, True, True]
+    assert not [each for each in set(threading.enumerate()) - before if "ahead" in each.name]
+    replica.close()
 
 
 def test_a_source_that_breaks_off_leaves_what_it_gave(ledger: Ledger, tmp_path: Path) -> None:

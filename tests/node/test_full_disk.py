@@ -27,17 +27,17 @@ def test_a_follower_answers_from_its_copy_and_follows_when_there_is_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LedgerError]
 ) -> None:
     attempts, full, behind = [0], [True], "ledgercore_blocks_behind 2.0"
-    append = Replica.append
+    take = Replica.take
 
-    def writing(self: Replica, blocks: Any) -> int:
+    def writing(self: Replica, expected: Any) -> int:
         attempts[0] += 1
         if full[0]:
             raise kind(FULL)
-        return append(self, blocks)
+        return take(self, expected)
 
     async def act() -> None:
         async with running(tmp_path) as there, following(there, there.caller(1), tmp_path) as node:
-            monkeypatch.setattr(Replica, "append", writing)
+            monkeypatch.setattr(Replica, "take", writing)
             async with there.client() as client, node.client() as asked, asyncio.timeout(20):
                 while not node.node.ready():
                     await asyncio.sleep(0.02)

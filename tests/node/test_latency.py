@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore.sync import Ask, Follower, Wait
+from ledgercore.sync import Ask, Follower, Take, Wait
 from ledgercore.sync import follower as follower_module
 from tests.node.running import following, running
 
@@ -40,7 +40,7 @@ def test_a_follower_is_told_by_the_event_stream_and_asks_for_blocks_alone(
     asked: list[str] = []
     next_ask = Follower.next
 
-    def looked(self: Follower) -> Ask | Wait:
+    def looked(self: Follower) -> Ask | Take | Wait:
         what = next_ask(self)
         if isinstance(what, Ask):
             asked.append(what.request.kind)

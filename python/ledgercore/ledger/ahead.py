@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["map_ahead"]
+__all__ = ["begin_ahead", "map_ahead"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ def map_ahead(
         while ended is None or coming:
             if ended is None and len(coming) <= ahead:
                 try:
-                    coming.append(_begin(pool, work, next(source)))
+                    coming.append(begin_ahead(pool, work, next(source)))
                 except BaseException as error:  # noqa: BLE001  # it is raised below
                     ended = error
             else:
@@ -43,7 +43,9 @@ def map_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(pool: ThreadPoolExecutor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
+def begin_ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], item: Item
+) -> Future[Result]:
     """Have the pool's thread work on the item, or do it here where no thread can be had."""
     try:
         return pool.submit(work, item)

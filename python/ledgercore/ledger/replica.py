@@ -9,6 +9,7 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +34,7 @@ from ledgercore.errors import (
     UnavailableError,
     UntrustedError,
 )
-from ledgercore.ledger.ahead import map_ahead
+from ledgercore.ledger.ahead import begin_ahead, map_ahead
 from ledgercore.ledger.commit import commit_block, draft_block
 from ledgercore.ledger.genesis import FirstBlock, create_filled, create_store
 from ledgercore.ledger.reader import Reader
@@ -82,6 +83,7 @@ class Replica:
         self._stopped: BaseException | None = None
         self._writing = Bracket(self._check_running, self._stop_after)
         self._committed = View(reader.state)
+        self._ahead = ThreadPoolExecutor(1, "ahead")  # which begins its thread when it is needed
 
     @classmethod
     def create(
@@ -256,15 +258,30 @@ class Replica:
         ``InvalidSignature`` or ``UntrustedError`` for a block that is not the operator's or does
         not hold, ``ForkError`` for one that the operator signed beside the history that is kept.
         """
-        received = map_ahead(
-            lambda data: receive(data, self._anchor, self._entropy, ahead=True),
-            blocks,
-            BLOCKS_AHEAD,
-        )
+        received = map_ahead(self._receive, blocks, BLOCKS_AHEAD)
         with closing(received):
             for each in received:
                 self._take(each)
         return self.height
+
+    def expect(self, block: bytes | memoryview) -> Future[Received]:
+        """Begin to verify a block that is to be taken later, beside whatever is done meanwhile.
+
+        One after the other is verified, on a thread of the copy's own, and held in memory until
+        nobody has what is given here any more. Nothing is believed or stored because of it.
+        """
+        return begin_ahead(self._ahead, self._receive, block)
+
+    def take(self, expected: Future[Received]) -> int:
+        """Take a block that was expected, durable then; the height that was reached.
+
+        Raises what ``append`` raises.
+        """
+        self._take(expected.result())
+        return self.height
+
+    def _receive(self, block: bytes | memoryview) -> Received:
+        return receive(bytes(block), self._anchor, self._entropy, ahead=True)
 
     def _check_running(self, depth: int) -> None:
         """As with the operator's writer, after a failed flush nothing more is written."""
@@ -317,8 +334,9 @@ class Replica:
             self._head_file.store(after.note)
 
     def close(self) -> None:
-        """Close the file; closing again does nothing."""
+        """Close the file, and end what is verified ahead; closing again does nothing."""
         try:
+            self._ahead.shutdown(cancel_futures=True)
             self._reader.close()
         finally:
             self._head_file.close()

@@ -43,7 +43,7 @@ from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.proofs import SplitView
 from ledgercore.store import is_there, parse_address
-from ledgercore.sync import Ask, Evidence, Follower, begin_copy
+from ledgercore.sync import Ask, Evidence, Follower, Take, begin_copy
 from ledgercore.sync.messages import Response, ask_checkpoint, ask_events
 from ledgercore.waiting import deadline, sleep
 
@@ -191,6 +191,9 @@ class Following:
                 task.add_done_callback(self._asking.discard)
                 task.add_done_callback(self._node.ended)
                 continue
+            if isinstance(what, Take):
+                await self._decide(what.peer, partial(self._taken, what.peer))
+                continue
             with suppress(TimeoutError):
                 async with deadline(what.duration_ms / 1000):
                     await self._wake.wait()
@@ -209,6 +212,11 @@ class Following:
                 with suppress(InvalidError, MalformedError, UnicodeDecodeError, *PASSING):
                     self._copy.add_cosignatures(answer.body.decode())
         return self._found(ask.peer)
+
+    def _taken(self, peer: str) -> _Found:
+        """The same of a block that has come."""
+        self._follower.take()
+        return self._found(peer)
 
     def _told(self, peer: str, note: str) -> _Found:
         """The same of what a peer's event stream says."""

@@ -19,7 +19,7 @@ from ledgercore.node.following import open_copy
 from ledgercore.node.opening import open_channels
 from ledgercore.node.settings import Settings
 from ledgercore.store import is_there, parse_address, shown
-from ledgercore.sync import Ask, Follower, join_copy, rebuild_copy
+from ledgercore.sync import Follower, Take, Wait, join_copy, rebuild_copy
 from ledgercore.waiting import sleep
 
 __all__ = ["join_network", "node_status", "repair_copy"]
@@ -117,8 +117,11 @@ async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Chann
     silent, reasons = 0, dict[str, str]()
     while not follower.level and silent < ATTEMPTS * len(channels):
         what = follower.next()
-        if not isinstance(what, Ask):
+        if isinstance(what, Wait):
             await sleep(what.duration_ms / 1000)
+            continue
+        if isinstance(what, Take):
+            await asyncio.to_thread(follower.take)
             continue
         try:
             answer = await channels[what.peer].send(what.request)

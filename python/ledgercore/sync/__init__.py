@@ -13,7 +13,7 @@ from ledgercore.sync.driver import (
     join_copy,
     publish,
 )
-from ledgercore.sync.follower import Ask, Follower, Wait
+from ledgercore.sync.follower import Ask, Follower, Take, Wait
 from ledgercore.sync.messages import Request, Response
 from ledgercore.sync.offences import OFFENCES, SHUT_OUT, Evidence, Standing
 from ledgercore.sync.publisher import Publisher
@@ -34,6 +34,7 @@ __all__ = [
     "Response",
     "Source",
     "Standing",
+    "Take",
     "Transport",
     "Wait",
     "Witness",

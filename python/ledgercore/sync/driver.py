@@ -1,5 +1,7 @@
 """Carry what the machines ask, one request after the other, by whatever transport is given.
 
+What has come is verified while the next is fetched and while what was before it is stored.
+
 A transport is a callable: it sends a request to a named peer and returns the response, or raises
 ``LedgerError`` or ``OSError``. It must not read more than the request's ``limit_bytes``, and not
 wait longer than its ``timeout_ms`` for the whole. ``pause`` waits so many seconds and says whether
@@ -22,7 +24,7 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger import Replica
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, decode_head
-from ledgercore.sync.follower import Ask, Follower
+from ledgercore.sync.follower import Follower, Take, Wait
 from ledgercore.sync.messages import (
     Request,
     Response,
@@ -58,8 +60,11 @@ def follow(follower: Follower, transport: Transport, pause: Pause) -> None:
 
 def _step(follower: Follower, transport: Transport, pause: Pause) -> bool:
     what = follower.next()
-    if not isinstance(what, Ask):
+    if isinstance(what, Wait):
         return bool(pause(what.duration_ms / 1000))
+    if isinstance(what, Take):
+        follower.take()
+        return False
     try:
         response = transport(what.peer, what.request)
     except (LedgerError, OSError) as error:

@@ -1,18 +1,22 @@
 """Keep a copy up with its peers, believing none of them: a machine without I/O.
 
-Ask ``next`` what to fetch, carry the request to the named peer, and give the answer to ``receive``,
-or its absence to ``fail``. For each peer that is: its newest checkpoint; the proof that it goes on
-from ours; blocks, in ranges, which the copy verifies as it takes them. What the copy holds is
-durable, so that a new follower goes on where one was cut off. A peer that lies, stalls or sends
-too much is scored and another one asked. Two checkpoints that contradict are kept as evidence
-against the operator. Memory is bounded by one answer of each peer, and what is kept of it.
+Ask ``next`` what to do: carry a request to the named peer, and give the answer to ``receive``, or
+its absence to ``fail``; ``take`` a block that has come; or wait. For each peer that is: its newest
+checkpoint; the proof that it goes on from ours; blocks, in ranges. The copy verifies them from when
+they come, and takes one after the other while the next ones are fetched. What it has taken is
+durable, so that a new follower goes on where one was cut off. A peer that lies, stalls or sends too
+much is scored and another one asked. Two checkpoints that contradict are kept as evidence against
+the operator. Memory is bounded by an answer of each peer, and two of blocks, as they came and
+decoded.
 
-For one thread. Errors of the copy's own disk are raised from ``receive``; then nothing is blamed.
+For one thread. Errors of the copy's own disk are raised; then nothing is blamed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -32,6 +36,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.ledger.published import is_published
+from ledgercore.ledger.received import Received
 from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.proofs import SplitView
 from ledgercore.sync.messages import (
@@ -43,13 +48,13 @@ from ledgercore.sync.messages import (
     ask_checkpoint,
     ask_consistency,
     ask_events,
-    decode_frames,
     decode_hashes,
     decode_text,
+    split_frames,
 )
 from ledgercore.sync.offences import Evidence, Standing
 
-__all__ = ["Ask", "Copy", "Follower", "Wait"]
+__all__ = ["Ask", "Copy", "Follower", "Take", "Wait"]
 
 POLL_MS = 1_000
 """How long a peer that has nothing new is left alone."""
@@ -61,7 +66,7 @@ SPLIT_VIEWS = 16
 
 
 class Copy(Protocol):
-    """What takes blocks and keeps those that hold: a ``Replica``."""
+    """What verifies blocks ahead, takes them and keeps those that hold: a ``Replica``."""
 
     @property
     def trust_anchor(self) -> Anchor: ...
@@ -70,7 +75,8 @@ class Copy(Protocol):
     @property
     def height(self) -> int: ...
     def note(self, height: int) -> str: ...
-    def append(self, blocks: Iterable[bytes]) -> int: ...
+    def expect(self, block: bytes | memoryview) -> Future[Received]: ...
+    def take(self, expected: Future[Received]) -> int: ...
 
 
 class Ask(NamedTuple):
@@ -80,8 +86,14 @@ class Ask(NamedTuple):
     request: Request
 
 
+class Take(NamedTuple):
+    """A block to take that has come of a peer, while what is asked for is under way."""
+
+    peer: str
+
+
 class Wait(NamedTuple):
-    """Nothing to fetch for so long, or until an answer that is under way has come."""
+    """Nothing to do for so long, or until an answer that is under way has come."""
 
     duration_ms: int
 
@@ -109,6 +121,20 @@ class _Peer:
         answered meanwhile."""
 
 
+class _Coming(NamedTuple):
+    """A block that has come and is not taken yet."""
+
+    height: int
+    block: memoryview
+    expected: Future[Received]
+    peer: _Peer
+    ask: Ask
+    answer: bytes
+    """All that the peer answered, for evidence."""
+    is_last: bool
+    """Whether it is the last one of the answer."""
+
+
 class Follower:
     """One copy and the peers that it follows."""
 
@@ -118,12 +144,14 @@ class Follower:
         self._entropy = entropy
         self._peers = {name: _Peer(name) for name in peers}
         self._splits: dict[bytes, SplitView] = {}
+        self._coming: deque[_Coming] = deque()
 
     @property
     def level(self) -> bool:
-        """Whether no peer that is still asked had anything new when it answered last."""
+        """Whether no peer that is still asked had anything new when it answered last, and all that
+        came was taken."""
         asked = [each for each in self._peers.values() if not each.standing.shut_out]
-        return bool(asked) and all(each.level for each in asked)
+        return bool(asked) and not self._coming and all(each.level for each in asked)
 
     @property
     def caught_up(self) -> bool:
@@ -179,11 +207,12 @@ class Follower:
             return Checkpoint.parse(note).height > max(peer.highest, self._copy.height)
         return False
 
-    def next(self) -> Ask | Wait:
-        """What to fetch next; each peer is asked one thing at a time.
+    def next(self) -> Ask | Take | Wait:
+        """What to do next; each peer is asked one thing at a time.
 
         Blocks are asked of one peer only, but beside one that stalled of one that has done so less:
-        waiting for it again costs nothing then.
+        waiting for it again costs nothing then. Those that follow what has come are asked for
+        before that is taken.
         """
         now = self._now_ms()
         asked = [each.stalls for each in self._peers.values() if _wants_blocks(each.asked)]
@@ -195,18 +224,22 @@ class Follower:
         )
         for peer in ready:
             request = self._request(peer)
+            if request is None:
+                continue
             ask = Ask(peer.standing.peer, request)
             if _wants_blocks(ask) and peer.stalls >= min(asked, default=ALL):
                 continue
             peer.asked = ask
             return ask
+        if self._coming:
+            return Take(self._coming[0].peer.standing.peer)
         times = [each.standing.ready_ms - now for each in free if each not in ready]
         return Wait(max(min([*times, POLL_MS]), 1))
 
     def _is_free(self, peer: _Peer) -> bool:
         return peer.asked is None and not peer.standing.shut_out
 
-    def _request(self, peer: _Peer) -> Request:
+    def _request(self, peer: _Peer) -> Request | None:
         if peer.disputed is not None:
             return ask_checkpoint(peer.disputed)
         if peer.claim is not None:
@@ -221,8 +254,12 @@ class Follower:
         peer.woken = False
         return ask_checkpoint()
 
-    def _next_blocks(self, claim: Checkpoint) -> Request:
-        begin = self._copy.height + 1
+    def _next_blocks(self, claim: Checkpoint) -> Request | None:
+        """Those after what has come; none while that is of two answers, or all of the claim."""
+        coming = self._coming
+        begin = 1 + (coming[-1].height if coming else self._copy.height)
+        if begin > claim.height or (coming and coming[0].ask is not coming[-1].ask):
+            return None
         return ask_blocks(begin, min(claim.height + 1, begin + BLOCKS_AT_ONCE))
 
     def fail(self, ask: Ask, reason: str) -> None:
@@ -309,29 +346,60 @@ class Follower:
             peer.proven_from = ours.size
 
     def _take_blocks(self, peer: _Peer, ask: Ask, body: bytes) -> None:
-        assert peer.claim is not None
-        if ask.request != self._next_blocks(Checkpoint.parse(peer.claim)):
-            return  # those of another peer have come meanwhile
-        height, blocks = self._copy.height, list[bytes]()
+        if peer.claim is None or ask.request != self._next_blocks(Checkpoint.parse(peer.claim)):
+            return  # those of another peer have come meanwhile, or what came before did not hold
         try:
-            blocks = decode_frames(body, BLOCKS_AT_ONCE)
-            if not blocks:
-                self._blame(peer, "empty", ask, "answer has no block", body)
-                return
-            self._copy.append(blocks)
+            blocks = split_frames(body, BLOCKS_AT_ONCE)
+        except MalformedError as error:
+            self._blame(peer, "malformed", ask, str(error), body)
+            return
+        if not blocks:
+            self._blame(peer, "empty", ask, "answer has no block", body)
+            return
+        begin = 1 + (self._coming[-1].height if self._coming else self._copy.height)
+        for at, block in enumerate(blocks):
+            expected, is_last = self._copy.expect(block), at + 1 == len(blocks)
+            self._coming.append(_Coming(begin + at, block, expected, peer, ask, body, is_last))
+
+    def take(self) -> None:
+        """Have the copy take the next block that has come; it is durable then.
+
+        Where it cannot be taken, those that came after it are dropped, and asked for again.
+        """
+        if not self._coming:
+            return
+        came = self._coming.popleft()
+        # Where an interrupt has lost one between two lines here, the others go the same way.
+        if came.height != self._copy.height + 1 or not self._holds(came):
+            self._drop()
+
+    def _holds(self, came: _Coming) -> bool:
+        """Whether the copy has taken a block; who gave it is blamed where it does not hold."""
+        peer = came.peer
+        try:
+            self._copy.take(came.expected)
         except ForkError as error:
-            self._keep_fork(self._copy.checkpoint, blocks[self._copy.height - height])
-            self._blame(peer, "other-history", ask, str(error), body)
+            self._keep_fork(self._copy.checkpoint, bytes(came.block))
+            self._blame(peer, "other-history", came.ask, str(error), came.answer)
+            return False
         except (MalformedError, InvalidSignature, InvalidProof, UntrustedError) as error:
-            kind = "wrong-block" if blocks else "malformed"
-            self._blame(peer, kind, ask, str(error), body)
+            self._blame(peer, "wrong-block", came.ask, str(error), came.answer)
+            return False
         except (BusyError, DiskFullError):
-            # What passes may take long: the peer is asked for its newest again before its blocks.
-            peer.claim, peer.proven_from = None, 0
+            # What passes may take long: peers are asked for their newest again before their blocks.
+            for each in (came, *self._coming):
+                each.peer.claim, each.peer.proven_from = None, 0
+            self._drop()
             raise
-        else:
+        if came.is_last:
             peer.stalls = 0
             peer.standing.praise()
+        return True
+
+    def _drop(self) -> None:
+        for each in self._coming:
+            each.expected.cancel()
+        self._coming.clear()
 
     def _keep_fork(self, note: str, block: bytes) -> None:
         transfer, _, _ = decode_transfer(block)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ledgercore._core import Checkpoint, SigningKey
@@ -25,6 +26,7 @@ from ledgercore.sync import (
     Request,
     Response,
     Source,
+    Wait,
     Witness,
 )
 from ledgercore.sync.messages import ask_blocks, decode_frames
@@ -37,6 +39,8 @@ OPERATOR = "operator"
 ORIGIN = "simulated.example"
 OPERATOR_KEY = SigningKey(bytes([200]) * 32)
 RETRY_MS = 500
+TAKE_MS = 20
+"""In which a block that has come is taken, unless its copy is busy."""
 PUBLISH_MS = 3_500
 """After which a checkpoint that is not published is taken to the witnesses again."""
 
@@ -171,6 +175,7 @@ class MemberNode:
         self.copy: Replica | None = None
         self.follower: Follower | None = None
         self.restarts = 0
+        self._taking = False
         self._cluster = cluster
         self._path = directory / f"{name}.ledger"
         self._witness_path = directory / f"{name}.witness"
@@ -247,7 +252,7 @@ class MemberNode:
         return SeededEntropy(self._cluster.seed * 1000 + self.restarts)
 
     def _follow(self, copy: Replica) -> None:
-        self.copy, run = copy, self.restarts
+        self.copy, run, self._taking = copy, self.restarts, False
         self.follower = Follower(copy, self._peers, self.clock, self._entropy())
         self._source = Source(copy).answer
         self._cluster.check_copy(self.name, copy)
@@ -256,35 +261,51 @@ class MemberNode:
     def _tick(self, run: int) -> None:
         if run != self.restarts or self.follower is None:
             return
-        while isinstance(what := self.follower.next(), Ask):
+        wait_ms = self._go_on(run, self.follower)
+        self._cluster.simulation.after(wait_ms, lambda: self._tick(run))
+
+    def _go_on(self, run: int, follower: Follower) -> int:
+        """Ask while there is something to ask, and take what has come a little later; for how long
+        nothing else is to be done."""
+        while isinstance(what := follower.next(), Ask):
             self._ask(run, what)
-        self._cluster.simulation.after(what.duration_ms, lambda: self._tick(run))
+        if isinstance(what, Wait):
+            return what.duration_ms
+        if not self._taking:
+            self._taking = True
+            delay_ms = self._cluster.simulation.dice.below(TAKE_MS)
+            self._cluster.simulation.after(delay_ms, lambda: self._take(run))
+        return RETRY_MS
 
     def _ask(self, run: int, ask: Ask) -> None:
         def take(response: Response | None) -> None:
-            if run != self.restarts or self.follower is None or self.copy is None:
+            if run != self.restarts or self.follower is None:
                 return
-            try:
-                if response is None:
-                    self.follower.fail(ask, "no answer")
-                else:
-                    self.follower.receive(ask, response)
-            except DiskFullError:
-                return  # the disk is looked at again at the next tick
-            except UnavailableError:
-                self._retry()
-                return
-            self._cluster.check_copy(self.name, self.copy)
-            self._again(run)
+            if response is None:
+                self._follow_up(run, partial(self.follower.fail, ask, "no answer"))
+            else:
+                self._follow_up(run, partial(self.follower.receive, ask, response))
 
         self._cluster.network.send(self.name, ask.peer, ask.request, take)
 
-    def _again(self, run: int) -> None:
-        """Go on at once while there is something to ask."""
+    def _take(self, run: int) -> None:
         if run != self.restarts or self.follower is None:
             return
-        while isinstance(what := self.follower.next(), Ask):
-            self._ask(run, what)
+        self._taking = False
+        self._follow_up(run, self.follower.take)
+
+    def _follow_up(self, run: int, decide: Callable[[], None]) -> None:
+        """Let the follower decide, and go on at once."""
+        assert self.follower is not None and self.copy is not None
+        try:
+            decide()
+        except DiskFullError:
+            return  # the disk is looked at again at the next tick
+        except UnavailableError:
+            self._retry()
+            return
+        self._cluster.check_copy(self.name, self.copy)
+        self._go_on(run, self.follower)
 
     def _retry(self) -> None:
         """After a failure of its disk a node starts anew."""

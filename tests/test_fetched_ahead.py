@@ -1,0 +1,228 @@
+"""Blocks are fetched and verified while those before them are taken: in bounds, and each peer is
+blamed for its own."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Ledger, Replica, SigningKey, testing
+from ledgercore.clock import ManualClock
+from ledgercore.entropy import SeededEntropy
+from ledgercore.ledger.received import Received
+from ledgercore.proofs import verify_split_view
+from ledgercore.sync import Ask, Follower, Request, Response, Source, Take, catch_up
+from ledgercore.sync.messages import ask_blocks, decode_frames, encode_frames
+
+KEY = SigningKey(bytes(32))
+HEIGHT = 8
+CLOCK = ManualClock(1_800_000_000_000)
+
+Answer = Callable[[str, Request], Response]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    members = testing.test_members(1)
+    path = tmp_path / "a.ledger"
+    with Ledger.create(path, origin="a.example", members=members, key=KEY, clock=CLOCK) as ledger:
+        for number in range(HEIGHT):
+            ledger.append(b"payload %d" % number)
+        yield ledger
+
+
+@pytest.fixture
+def copy(ledger: Ledger, tmp_path: Path) -> Iterator[Replica]:
+    first = next(ledger.blocks())
+    with closing(Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first)) as copy:
+        yield copy
+
+
+def followed(copy: Replica, *peers: str, seed: int = 1) -> Follower:
+    return Follower(copy, peers, CLOCK, SeededEntropy(seed))
+
+
+def in_pairs(ledger: Ledger) -> Answer:
+    """Answers of two blocks each."""
+    source = Source(ledger)
+
+    def answer(peer: str, request: Request) -> Response:
+        if request.kind == "blocks":
+            begin, end = map(int, re.findall(r"=(\d+)", request.path))
+            request = ask_blocks(begin, min(end, begin + 2))
+        return source.answer(request)
+
+    return answer
+
+
+def pause(seconds: float) -> bool:
+    CLOCK.advance(int(seconds * 1000) + 1)
+    return False
+
+
+def step(follower: Follower, answer: Answer) -> str:
+    """Do what is next, and say it: the first block that was asked for, or that one was taken."""
+    what = follower.next()
+    if isinstance(what, Ask):
+        follower.receive(what, answer(*what))
+        begin = what.request.path.partition("begin=")[2].partition("&")[0]
+        return f"asked for {begin or what.request.kind}"
+    if isinstance(what, Take):
+        follower.take()
+        return "taken"
+    pause(what.duration_ms / 1000)
+    return "waited"
+
+
+def test_blocks_are_asked_for_before_those_that_came_are_taken_but_not_more_than_two_answers(
+    ledger: Ledger, copy: Replica
+) -> None:
+    follower, answer = followed(copy, "a"), in_pairs(ledger)
+
+    steps = [step(follower, answer) for _ in range(14)]
+
+    assert steps[:2] == ["asked for checkpoint", "asked for consistency"]
+    assert steps[2:6] == ["asked for 1", "asked for 3", "taken", "taken"]
+    assert steps[6:12] == ["asked for 5", "taken", "taken", "asked for 7", "taken", "taken"]
+    assert steps[12:] == ["taken", "taken"] and copy.height == HEIGHT
+    assert not follower.evidence
+
+
+def test_two_answers_are_held_in_memory_however_many_come(tmp_path: Path) -> None:
+    size = 500_000
+    with Ledger.create(tmp_path / "a.ledger", origin="a.example", key=KEY, clock=CLOCK) as ledger:
+        for number in range(12):
+            ledger.append_many([bytes([number]) * 50_000] * (size // 50_000))
+        first, answer = next(ledger.blocks()), in_pairs(ledger)
+        with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as copy:
+            follower = followed(copy, "a")
+            tracemalloc.start()
+            try:
+                catch_up(follower, answer, pause)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert copy.height == 12
+    # Two answers of two blocks, what this peer makes of the next, and one block as it is stored.
+    assert 4 * size < peak < 11 * size
+
+
+def test_a_peer_is_blamed_for_its_own_blocks_and_not_for_those_that_came_before(
+    ledger: Ledger, copy: Replica, tmp_path: Path
+) -> None:
+    honest, first, shared = in_pairs(ledger), next(ledger.blocks()), set[bool]()
+
+    for seed in range(8):
+        gave: dict[str, str] = {}
+
+        def answer(peer: str, request: Request, gave: dict[str, str] = gave) -> Response:
+            response = honest(peer, request)
+            if request.path.startswith("/v1/blocks?begin=1&") and request.path not in gave:
+                gave[request.path] = peer
+                one, two = decode_frames(response.body, 2)
+                return Response(200, encode_frames([one, two[:-1] + bytes([two[-1] ^ 1])]))
+            gave.setdefault(request.path, peer)
+            return response
+
+        path = tmp_path / f"{seed}.ledger"
+        with Replica.create(path, ledger.trust_anchor, first) as another:
+            follower, asked = followed(another, "a", "b", seed=seed), deque[Ask]()
+            while another.height < HEIGHT:
+                what = follower.next()
+                if isinstance(what, Ask):
+                    asked.append(what)
+                elif asked:
+                    follower.receive(asked[0], answer(*asked.popleft()))
+                elif isinstance(what, Take):
+                    follower.take()
+                else:
+                    pause(what.duration_ms / 1000)
+        liar, path_of_it = gave["/v1/blocks?begin=1&end=9"], "/v1/blocks?begin=1&end=9"
+        told = [(each.peer, each.offence, each.path) for each in follower.evidence]
+        assert told == [(liar, "wrong-block", path_of_it)]
+        shared.add(gave["/v1/blocks?begin=3&end=9"] == liar)
+    assert shared == {True, False}  # what came after that block was the liar's, or another's
+
+
+def test_a_fork_behind_blocks_that_hold_is_kept_with_the_block_before_it(
+    ledger: Ledger, copy: Replica, tmp_path: Path
+) -> None:
+    ledger.backup(tmp_path / "fork.ledger")
+    ledger.append(b"here")
+    with Ledger.open(tmp_path / "fork.ledger", key=KEY) as other:
+        for number in range(3):
+            other.append(b"only there %d" % number)
+        copy.append(ledger.blocks(1, 7))
+        source, blocks = Source(other), [*ledger.blocks(7, 10), *other.blocks(10)]
+
+        def answer(peer: str, request: Request) -> Response:
+            for begin in (7, 9):
+                if request == ask_blocks(begin, 12):
+                    return Response(200, encode_frames(blocks[begin - 7 : begin - 5]))
+            return source.answer(request)
+
+        follower = followed(copy, "a")
+        while not follower.split_views:
+            step(follower, answer)
+
+    assert copy.checkpoint == ledger.checkpoint and copy.height == 9
+    told = [(each.offence, each.path) for each in follower.evidence]
+    assert told == [("other-history", "/v1/blocks?begin=9&end=12")]
+    (view,) = follower.split_views
+    assert view.header
+    verify_split_view(view.encode(), ledger.trust_anchor)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interrupted_follower_goes_on_and_blames_nobody(
+    ledger: Ledger, copy: Replica, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    follower, answer, take = followed(copy, "a"), in_pairs(ledger), Replica.take
+
+    def interrupted(self: Replica, expected: Future[Received]) -> int:
+        if late:
+            take(self, expected)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replica, "take", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            catch_up(follower, answer, pause)
+    assert copy.height == int(late)
+
+    catch_up(follower, answer, pause)
+
+    assert copy.checkpoint == ledger.checkpoint
+    assert not follower.evidence
+
+
+def test_a_follower_is_not_level_while_something_is_to_be_taken(
+    ledger: Ledger, copy: Replica
+) -> None:
+    """Although whoever gave it was shut out meanwhile, and the other peer has nothing more."""
+    honest = in_pairs(ledger)
+
+    def answer(peer: str, request: Request) -> Response:
+        if peer == "b":
+            return Response(200, ledger.note(0).encode())
+        if request.path.startswith("/v1/blocks?begin=3&"):
+            return Response(200, b"\0")
+        return honest(peer, request)
+
+    follower = followed(copy, "a", "b")
+    follower.standing("a").score = 99
+    while not follower.standing("a").shut_out:
+        assert step(follower, answer) != "taken"
+    while step(follower, answer) != "taken":
+        assert not follower.level
+
+    catch_up(follower, answer, pause)
+
+    assert copy.height == 2
