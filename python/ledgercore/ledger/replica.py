@@ -57,6 +57,9 @@ __all__ = ["Replica"]
 BLOCKS_AHEAD = 2
 """Blocks whose signatures are checked while one is made durable, and held in memory, at most."""
 
+THREADS_AHEAD = 2
+"""Threads that verify what is expected: one decodes a block while the other checks signatures."""
+
 REMEMBERED_STATES = 16_384
 """Objects whose states the copy keeps decoded at most, but for one block's: those that it made or
 has held to the signed map."""
@@ -83,7 +86,7 @@ class Replica:
         self._stopped: BaseException | None = None
         self._writing = Bracket(self._check_running, self._stop_after)
         self._committed = View(reader.state)
-        self._ahead = ThreadPoolExecutor(1, "ahead")  # which begins its thread when it is needed
+        self._ahead = ThreadPoolExecutor(THREADS_AHEAD, "ahead")  # begun when they are needed
 
     @classmethod
     def create(
@@ -267,8 +270,8 @@ class Replica:
     def expect(self, block: bytes | memoryview) -> Future[Received]:
         """Begin to verify a block that is to be taken later, beside whatever is done meanwhile.
 
-        One after the other is verified, on a thread of the copy's own, and held in memory until
-        nobody has what is given here any more. Nothing is believed or stored because of it.
+        It is verified on threads of the copy's own, and held in memory until nobody has what is
+        given here any more. Nothing is believed or stored because of it.
         """
         return begin_ahead(self._ahead, self._receive, block)
 
