@@ -284,7 +284,7 @@ class Replica:
         return self.height
 
     def _receive(self, block: bytes | memoryview) -> Received:
-        return receive(bytes(block), self._anchor, self._entropy, ahead=True)
+        return receive(block, self._anchor, self._entropy, ahead=True)
 
     def _check_running(self, depth: int) -> None:
         """As with the operator's writer, after a failed flush nothing more is written."""
