@@ -16,6 +16,7 @@ import pytest
 from ledgercore import Ledger, Replica, SigningKey, testing
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
+from ledgercore.errors import DiskFullError
 from ledgercore.ledger.received import Received
 from ledgercore.proofs import verify_split_view
 from ledgercore.sync import Ask, Follower, Request, Response, Source, Take, catch_up
@@ -226,3 +227,71 @@ def test_a_follower_is_not_level_while_something_is_to_be_taken(
     catch_up(follower, answer, pause)
 
     assert copy.height == 2
+
+
+@pytest.mark.parametrize("disk", [False, True])
+def test_a_proof_that_comes_when_the_claim_is_gone_is_passed_over(
+    ledger: Ledger, copy: Replica, monkeypatch: pytest.MonkeyPatch, disk: bool
+) -> None:
+    """A block before the claim did not hold, or the disk was full, while it was under way."""
+    follower, answer, blocks = followed(copy, "a"), in_pairs(ledger), [*ledger.blocks(1, 4)]
+
+    def asked(kind: str) -> Ask:
+        ask = follower.next()
+        assert isinstance(ask, Ask) and ask.request.kind == kind
+        return ask
+
+    for kind in ("checkpoint", "consistency"):
+        ask = asked(kind)
+        follower.receive(ask, answer(*ask))
+    blocks[2] = blocks[2][:-1] + bytes([blocks[2][-1] ^ 1])
+    follower.receive(asked("blocks"), Response(200, encode_frames(blocks)))
+    follower.receive(asked("blocks"), Response(503, b""))
+    follower.take()
+    follower.take()
+    pause(10)
+    ask = asked("checkpoint")
+    follower.receive(ask, answer(*ask))
+    proof = asked("consistency")
+    with monkeypatch.context() as patched:
+        if disk:
+            patched.setattr(Replica, "take", full)
+            with pytest.raises(DiskFullError):
+                follower.take()
+        else:
+            follower.take()
+
+    follower.receive(proof, answer(*proof))
+
+    assert [each.offence for each in follower.evidence] == ["refused", "wrong-block"][: 2 - disk]
+    catch_up(follower, answer, pause)
+    assert copy.checkpoint == ledger.checkpoint
+
+
+def full(self: Replica, expected: Future[Received]) -> int:
+    raise DiskFullError("no space")
+
+
+def test_a_proof_counts_from_what_it_was_asked_from_while_blocks_are_taken(
+    ledger: Ledger, copy: Replica
+) -> None:
+    """Of a peer that is slower than that: it would be asked again for each block."""
+    follower, answer = followed(copy, "a", "b"), in_pairs(ledger)
+    late, asked = deque[Ask](), list[str]()
+
+    while copy.height < HEIGHT:
+        what = follower.next()
+        if isinstance(what, Ask):
+            asked.append(f"{what.peer} {what.request.kind}")
+            if what.peer == "b" and what.request.kind == "consistency":
+                late.append(what)
+            else:
+                follower.receive(what, answer(*what))
+        else:
+            assert isinstance(what, Take)
+            follower.take()
+            while late:
+                follower.receive(late[0], answer(*late.popleft()))
+
+    assert asked.count("b consistency") == 1 and "b blocks" in asked
+    assert not follower.evidence

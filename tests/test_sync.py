@@ -377,7 +377,7 @@ def test_only_a_fork_below_a_withheld_note_is_shown_by_the_next_header(
         assert isinstance(ask, Ask)
         follower.receive(ask, source.answer(ask.request))
         # The proof cannot hold; the machine is led on as if it had.
-        follower._peers["fork"].proven_from = 1
+        follower._peers["fork"].proven = True
         ask = follower.next()
         assert isinstance(ask, Ask) and "blocks" in ask.request.path
         follower.receive(ask, blocks)

@@ -106,8 +106,10 @@ class _Peer:
         self.asked: Ask | None = None
         self.claim: str | None = None
         """Its newest checkpoint, signed by the operator, if that is ahead of ours."""
-        self.proven_from = 0
-        """The size of ours that the claim was proven to go on from."""
+        self.proven = False
+        """Whether the claim was proven to go on from a checkpoint of ours."""
+        self.asked_from: Checkpoint | None = None
+        """The checkpoint of ours that it was last asked to prove that from."""
         self.disputed: int | None = None
         """The height at which its checkpoint is compared with ours."""
         self.highest = 0
@@ -246,11 +248,12 @@ class Follower:
             ours, claim = self._own(), Checkpoint.parse(peer.claim)
             if claim.height > ours.height:
                 # The next block names ours itself, and is as good evidence where it does not.
-                if claim.height > ours.height + 1 and not peer.proven_from:
+                if claim.height > ours.height + 1 and not peer.proven:
+                    peer.asked_from = ours
                     return ask_consistency(ours.size, claim.size)
                 return self._next_blocks(claim)
             self._compare(peer.claim)
-            peer.claim, peer.proven_from = None, 0
+            peer.claim, peer.proven = None, False
         peer.woken = False
         return ask_checkpoint()
 
@@ -280,7 +283,7 @@ class Follower:
             reason = f"answer has {len(body)} bytes, want at most {limit}"
             self._blame(peer, "malformed", ask, reason, body)
         elif response.status != 200:
-            peer.claim, peer.proven_from, peer.disputed = None, 0, None
+            peer.claim, peer.proven, peer.disputed = None, False, None
             kind = "behind" if response.status == 404 else "refused"
             self._blame(peer, kind, ask, f"status is {response.status}", body)
         else:
@@ -319,7 +322,7 @@ class Follower:
         elif seen.height > self._copy.height and not published:
             self._blame(peer, "refused", ask, "too few witnesses have cosigned it so far", body)
         elif seen.height > self._copy.height:
-            peer.claim, peer.proven_from, peer.level = note, 0, False
+            peer.claim, peer.proven, peer.level = note, False, False
         else:
             peer.standing.praise()
             self._rest(peer)
@@ -328,11 +331,11 @@ class Follower:
             peer.highest = max(peer.highest, seen.height)
 
     def _take_proof(self, peer: _Peer, ask: Ask, body: bytes) -> None:
-        assert peer.claim is not None
-        ours, claim = self._own(), Checkpoint.parse(peer.claim)
-        if ask.request != ask_consistency(ours.size, claim.size):
-            return  # blocks of another peer have come meanwhile: it is asked anew
-        suite = self._copy.trust_anchor.suite
+        # We may be ahead of what was asked from by now, and then go on from it ourselves.
+        ours = peer.asked_from
+        if peer.claim is None or ours is None:
+            return  # a block that it gave did not hold, or could not be taken
+        claim, suite = Checkpoint.parse(peer.claim), self._copy.trust_anchor.suite
         try:
             proof = decode_hashes(body)
             verify_consistency(suite, ours.size, claim.size, proof, ours.root, claim.root)
@@ -343,7 +346,7 @@ class Follower:
             peer.disputed = ours.height
             self._blame(peer, "wrong-proof", ask, str(error), body)
         else:
-            peer.proven_from = ours.size
+            peer.proven = True
 
     def _take_blocks(self, peer: _Peer, ask: Ask, body: bytes) -> None:
         if peer.claim is None or ask.request != self._next_blocks(Checkpoint.parse(peer.claim)):
@@ -388,7 +391,7 @@ class Follower:
         except (BusyError, DiskFullError):
             # What passes may take long: peers are asked for their newest again before their blocks.
             for each in (came, *self._coming):
-                each.peer.claim, each.peer.proven_from = None, 0
+                each.peer.claim, each.peer.proven = None, False
             self._drop()
             raise
         if came.is_last:
@@ -439,7 +442,7 @@ class Follower:
     def _blame(self, peer: _Peer, kind: str, ask: Ask, reason: str, answer: bytes = b"") -> None:
         peer.level = False
         if kind in ("wrong-block", "other-history", "empty"):
-            peer.claim, peer.proven_from = None, 0
+            peer.claim, peer.proven = None, False
         now = self._now_ms()
         peer.standing.blame(kind, ask.request.path, reason, answer, now, self._entropy)
 
