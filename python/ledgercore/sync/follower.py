@@ -7,7 +7,7 @@ they come, and takes one after the other while the next ones are fetched. What i
 durable, so that a new follower goes on where one was cut off. A peer that lies, stalls or sends too
 much is scored and another one asked. Two checkpoints that contradict are kept as evidence against
 the operator. Memory is bounded by an answer of each peer, and two of blocks, as they came and
-decoded.
+decoded; besides, what is dropped while it is being verified keeps its answer until that is done.
 
 For one thread. Errors of the copy's own disk are raised; then nothing is blamed.
 """
@@ -387,6 +387,9 @@ class Follower:
             return False
         except (MalformedError, InvalidSignature, InvalidProof, UntrustedError) as error:
             self._blame(peer, "wrong-block", came.ask, str(error), came.answer)
+            # What is expected holds the error, and that the frames here, which hold what is
+            # expected: the answer and all that was made of it would wait for the collector.
+            error.with_traceback(None)
             return False
         except (BusyError, DiskFullError):
             # What passes may take long: peers are asked for their newest again before their blocks.
