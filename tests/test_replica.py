@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import msgspec
@@ -36,7 +41,7 @@ from ledgercore._core import Batch, Frontier, Map, sign_checkpoint
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.ledger import replica as replica_module
-from ledgercore.ledger.received import receive
+from ledgercore.ledger.received import Received, receive
 from ledgercore.ledger.transfer import (
     TRANSFER_BYTES,
     Transfer,
@@ -268,14 +273,91 @@ def test_closing_a_copy_ends_what_it_verifies_ahead(
     monkeypatch.setattr(replica_module, "receive", waiting)
     expected = [replica.expect(each) for each in rest[:3]]
     assert begun.acquire() and begun.acquire()
-    assert len(set(threading.enumerate()) - before) == 2
-    threading.Timer(0.05, go_on.set).start()
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 2
+    late = threading.Timer(10, go_on.set)
+    late.start()
 
     replica.close()
 
+    # An interrupt would leave it half closed if it waited for them.
+    assert not go_on.is_set()
     assert [each.cancelled() for each in expected] == [False, False, True]
-    assert not [each for each in set(threading.enumerate()) - before if "ahead" in each.name]
+    late.cancel()
+    go_on.set()
+    for thread in threads:
+        thread.join()
     replica.close()
+    with pytest.raises(UnavailableError, match="closed: open it again"):
+        replica.expect(rest[0])
+    for each in expected:
+        with pytest.raises(UnavailableError, match="closed: open it again"):
+            replica.take(each)
+
+
+def test_whoever_waits_for_a_block_is_told_that_its_copy_is_closed(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    first, second, *_ = ledger.blocks()
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica:
+        cancelled: Future[Received] = Future()
+        cancelled.cancel()
+
+        with pytest.raises(UnavailableError, match="as its copy was closed: open the copy again"):
+            replica.take(cancelled)
+
+        assert replica.take(replica.expect(second)) == 1
+
+
+def test_a_forked_process_is_refused_what_its_parent_verifies_ahead(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """It has none of the threads, and would wait for them for ever."""
+    first, second, third, *_ = ledger.blocks()
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica:
+        replica.take(replica.expect(second))
+        waiting: Future[Received] = Future()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            refused = 0
+            for call in (partial(replica.expect, third), partial(replica.take, waiting)):
+                try:
+                    call()
+                except UnavailableError:
+                    refused += 1
+            os._exit(refused)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+        assert replica.take(replica.expect(third)) == 2
+
+
+def test_what_no_thread_is_there_for_is_done_once_and_let_go(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *rest = ledger.blocks()
+    done = list[bytes | memoryview]()
+
+    def counted(block: bytes | memoryview, *arguments: Any, **options: Any) -> Received:
+        done.append(block)
+        return receive(block, *arguments, **options)
+
+    def none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(replica_module, "receive", counted)
+    with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as replica:
+        done.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", none)
+            replica.take(replica.expect(rest[0]))
+            held = replica.expect(rest[1])
+        assert done == rest[:2]
+
+        last = replica.expect(rest[2])
+        last.result()
+
+        assert done == rest[:3]
+        assert [replica.take(each) for each in (held, last)] == [2, 3]
 
 
 def test_a_source_that_breaks_off_leaves_what_it_gave(ledger: Ledger, tmp_path: Path) -> None:

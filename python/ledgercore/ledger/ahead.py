@@ -47,12 +47,19 @@ def begin_ahead(
     pool: ThreadPoolExecutor, work: Callable[[Item], Result], item: Item
 ) -> Future[Result]:
     """Have the pool's thread work on the item, or do it here where no thread can be had."""
+    slot = [item]
     try:
-        return pool.submit(work, item)
+        return pool.submit(_work_on, work, slot)
     except RuntimeError:
+        # It may stand in the pool's queue all the same: a thread that comes later finds nothing.
+        slot.clear()
         done: Future[Result] = Future()
         try:
             done.set_result(work(item))
         except BaseException as error:  # noqa: BLE001  # it is raised when its turn comes
             done.set_exception(error)
         return done
+
+
+def _work_on(work: Callable[[Item], Result], slot: list[Item]) -> Result:
+    return work(slot.pop())

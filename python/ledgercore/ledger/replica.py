@@ -9,7 +9,7 @@ a ledger like any other, which ``Ledger.open(path, read_only=True)`` reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -273,6 +273,7 @@ class Replica:
         It is verified on threads of the copy's own, and held in memory until nobody has what is
         given here any more. Nothing is believed or stored because of it.
         """
+        self._reader.check_open()  # a forked process has none of the threads
         return begin_ahead(self._ahead, self._receive, block)
 
     def take(self, expected: Future[Received]) -> int:
@@ -280,7 +281,13 @@ class Replica:
 
         Raises what ``append`` raises.
         """
-        self._take(expected.result())
+        self._reader.check_open()
+        try:
+            received = expected.result()
+        except CancelledError:
+            reason = "block was not verified, as its copy was closed: open the copy again"
+            raise UnavailableError(reason) from None
+        self._take(received)
         return self.height
 
     def _receive(self, block: bytes | memoryview) -> Received:
@@ -337,13 +344,16 @@ class Replica:
             self._head_file.store(after.note)
 
     def close(self) -> None:
-        """Close the file, and end what is verified ahead; closing again does nothing."""
+        """Close the file; closing again does nothing. What is being verified ahead ends by itself,
+        and what waits for that is cancelled."""
         try:
-            self._ahead.shutdown(cancel_futures=True)
             self._reader.close()
         finally:
             self._head_file.close()
             self._lock.close()
+            # Its threads use nothing that is closed here, and an interrupt of a wait for them would
+            # leave that half closed.
+            self._ahead.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> Replica:
         return self
