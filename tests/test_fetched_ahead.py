@@ -22,7 +22,7 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import DiskFullError
 from ledgercore.ledger.received import Received
 from ledgercore.proofs import verify_split_view
-from ledgercore.sync import Ask, Follower, Request, Response, Source, Take, catch_up
+from ledgercore.sync import Ask, Follower, Request, Response, Source, Take, Wait, catch_up
 from ledgercore.sync.messages import ask_blocks, decode_frames, encode_frames
 
 KEY = SigningKey(bytes(32))
@@ -343,3 +343,88 @@ def test_what_did_not_hold_is_let_go_at_once(
         assert len(kept) >= 4 and not [each for each in kept if each() is not None]
     finally:
         gc.enable()
+
+
+def carried(follower: Follower, kind: str, answer: Answer) -> Ask:
+    """Carry the next request, which is of that kind."""
+    ask = follower.next()
+    assert isinstance(ask, Ask) and ask.request.kind == kind
+    follower.receive(ask, answer(*ask))
+    return ask
+
+
+def test_a_stall_counts_although_what_came_before_it_is_taken_after_it(
+    ledger: Ledger, copy: Replica
+) -> None:
+    follower, answer = followed(copy, "a"), in_pairs(ledger)
+    for kind in ("checkpoint", "consistency", "blocks"):
+        carried(follower, kind, answer)
+    ask = follower.next()
+    assert isinstance(ask, Ask) and ask.request.kind == "blocks"
+    follower.fail(ask, "timed out")
+    waits_ms = follower.standing("a").ready_ms
+
+    follower.take()
+    follower.take()
+
+    assert copy.height == 2 and follower.standing("a").failures == 1
+    assert follower.standing("a").ready_ms == waits_ms
+    pause(10)
+    catch_up(follower, answer, pause)
+    assert copy.height == HEIGHT and follower.standing("a").failures == 0
+
+
+def test_who_was_asked_beyond_a_block_that_did_not_hold_is_not_waited_for(
+    ledger: Ledger, copy: Replica
+) -> None:
+    follower, honest = followed(copy, "a", "b"), in_pairs(ledger)
+
+    def lying(peer: str, request: Request) -> Response:
+        one, two = decode_frames(honest(peer, request).body, 2)
+        return Response(200, encode_frames([one, two[:-1] + bytes([two[-1] ^ 1])]))
+
+    for peer in ("a", "b"):
+        follower.wake(peer, ledger.checkpoint)
+    follower.standing("b").score = 1  # a is asked before it
+    asked = [carried(follower, "consistency", honest), carried(follower, "blocks", lying)]
+    follower.standing("a").score = 2  # and after it from here on
+    asked.append(carried(follower, "consistency", honest))
+    beyond = follower.next()
+    assert isinstance(beyond, Ask)
+    assert [each.peer for each in (*asked, beyond)] == ["a", "a", "b", "b"]
+    assert beyond.request == ask_blocks(3, HEIGHT + 1)
+    follower.take()
+    follower.take()
+    assert copy.height == 1
+    assert [(each.peer, each.offence) for each in follower.evidence] == [("a", "wrong-block")]
+
+    again = follower.next()
+
+    assert isinstance(again, Ask) and again.peer == "b"
+    assert again.request == ask_blocks(2, HEIGHT + 1)
+    follower.receive(beyond, honest(*beyond))  # late, and passed over
+    assert isinstance(follower.next(), Wait)
+    follower.receive(again, honest(*again))
+    catch_up(follower, honest, pause)
+    assert copy.checkpoint == ledger.checkpoint
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "consistency", "blocks"])
+def test_a_request_that_was_interrupted_is_made_again(
+    ledger: Ledger, copy: Replica, kind: str
+) -> None:
+    follower, honest = followed(copy, "a", "b"), in_pairs(ledger)
+
+    def interrupted(peer: str, request: Request) -> Response:
+        if request.kind == kind:
+            raise KeyboardInterrupt
+        return honest(peer, request)
+
+    with pytest.raises(KeyboardInterrupt):
+        catch_up(follower, interrupted, pause)
+    end_s = CLOCK.elapsed_s() + 60
+
+    catch_up(follower, honest, lambda seconds: pause(seconds) or CLOCK.elapsed_s() > end_s)
+
+    assert copy.checkpoint == ledger.checkpoint and follower.level
+    assert not follower.evidence

@@ -1,6 +1,8 @@
 """Carry what the machines ask, one request after the other, by whatever transport is given.
 
-What has come is verified while the next is fetched and while what was before it is stored.
+What has come is verified while the next is fetched and while what was before it is stored. Nothing
+is stored while a request is carried: where a peer stalls, what was verified waits as long. Whoever
+has a thread for requests, as a node has, drives the machine itself, and takes meanwhile.
 
 A transport is a callable: it sends a request to a named peer and returns the response, or raises
 ``LedgerError`` or ``OSError``. It must not read more than the request's ``limit_bytes``, and not
@@ -47,6 +49,7 @@ Pause = Callable[[float], bool | None]
 
 def catch_up(follower: Follower, transport: Transport, pause: Pause) -> None:
     """Follow until no peer has anything new, or ``pause`` says to stop."""
+    follower.forget()  # what an interrupt may have cut off
     while not follower.level:
         if _step(follower, transport, pause):
             return
@@ -54,6 +57,7 @@ def catch_up(follower: Follower, transport: Transport, pause: Pause) -> None:
 
 def follow(follower: Follower, transport: Transport, pause: Pause) -> None:
     """Follow until ``pause`` says to stop."""
+    follower.forget()
     while not _step(follower, transport, pause):
         pass
 

@@ -61,6 +61,9 @@ POLL_MS = 1_000
 
 ALL = 1 << 62
 
+ANSWERS_HELD = 2
+"""Answers of blocks that are held in memory at most."""
+
 SPLIT_VIEWS = 16
 """Contradictions that are kept at most: one is enough."""
 
@@ -123,18 +126,24 @@ class _Peer:
         answered meanwhile."""
 
 
-class _Coming(NamedTuple):
+class _Block(NamedTuple):
     """A block that has come and is not taken yet."""
 
     height: int
     block: memoryview
     expected: Future[Received]
+
+
+class _Answer(NamedTuple):
+    """An answer of blocks that are not all taken yet."""
+
     peer: _Peer
     ask: Ask
-    answer: bytes
+    body: bytes
     """All that the peer answered, for evidence."""
-    is_last: bool
-    """Whether it is the last one of the answer."""
+    failures: int
+    """How often in turn the peer had failed when it came."""
+    blocks: deque[_Block]
 
 
 class Follower:
@@ -146,14 +155,20 @@ class Follower:
         self._entropy = entropy
         self._peers = {name: _Peer(name) for name in peers}
         self._splits: dict[bytes, SplitView] = {}
-        self._coming: deque[_Coming] = deque()
+        self._coming: deque[_Answer] = deque()
+        """Each with a block at least."""
 
     @property
     def level(self) -> bool:
         """Whether no peer that is still asked had anything new when it answered last, and all that
         came was taken."""
         asked = [each for each in self._peers.values() if not each.standing.shut_out]
-        return bool(asked) and not self._coming and all(each.level for each in asked)
+        return bool(asked) and not self.coming and all(each.level for each in asked)
+
+    @property
+    def coming(self) -> bool:
+        """Whether blocks have come that are not taken yet."""
+        return bool(self._coming)
 
     @property
     def caught_up(self) -> bool:
@@ -210,7 +225,7 @@ class Follower:
         return False
 
     def next(self) -> Ask | Take | Wait:
-        """What to do next; each peer is asked one thing at a time.
+        """What to do next; each peer is asked one thing at a time, but for what is passed over.
 
         Blocks are asked of one peer only, but beside one that stalled of one that has done so less:
         waiting for it again costs nothing then. Those that follow what has come are asked for
@@ -258,12 +273,20 @@ class Follower:
         return ask_checkpoint()
 
     def _next_blocks(self, claim: Checkpoint) -> Request | None:
+        heights = self._next_heights(claim)
+        return ask_blocks(heights.start, heights.stop) if heights else None
+
+    def _next_heights(self, claim: Checkpoint) -> range:
         """Those after what has come; none while that is of two answers, or all of the claim."""
         coming = self._coming
-        begin = 1 + (coming[-1].height if coming else self._copy.height)
-        if begin > claim.height or (coming and coming[0].ask is not coming[-1].ask):
-            return None
-        return ask_blocks(begin, min(claim.height + 1, begin + BLOCKS_AT_ONCE))
+        begin = 1 + (coming[-1].blocks[-1].height if coming else self._copy.height)
+        most = BLOCKS_AT_ONCE if len(coming) < ANSWERS_HELD else 0
+        return range(begin, min(claim.height + 1, begin + most))
+
+    def forget(self) -> None:
+        """Nothing that was asked for is under way any more, as after an interrupt."""
+        for peer in self._peers.values():
+            peer.asked = None
 
     def fail(self, ask: Ask, reason: str) -> None:
         """Nothing came back, or not all of it in time."""
@@ -349,20 +372,23 @@ class Follower:
             peer.proven = True
 
     def _take_blocks(self, peer: _Peer, ask: Ask, body: bytes) -> None:
-        if peer.claim is None or ask.request != self._next_blocks(Checkpoint.parse(peer.claim)):
-            return  # those of another peer have come meanwhile, or what came before did not hold
+        if peer.claim is None:
+            return  # what came before did not hold
+        heights = self._next_heights(Checkpoint.parse(peer.claim))
+        if not heights or ask.request != ask_blocks(heights.start, heights.stop):
+            return  # those of another peer have come meanwhile
         try:
-            blocks = split_frames(body, BLOCKS_AT_ONCE)
+            blocks = split_frames(body, len(heights))
         except MalformedError as error:
             self._blame(peer, "malformed", ask, str(error), body)
             return
         if not blocks:
             self._blame(peer, "empty", ask, "answer has no block", body)
             return
-        begin = 1 + (self._coming[-1].height if self._coming else self._copy.height)
-        for at, block in enumerate(blocks):
-            expected, is_last = self._copy.expect(block), at + 1 == len(blocks)
-            self._coming.append(_Coming(begin + at, block, expected, peer, ask, body, is_last))
+        peer.stalls = 0
+        expected = map(self._copy.expect, blocks)
+        coming = deque(map(_Block, heights, blocks, expected))
+        self._coming.append(_Answer(peer, ask, body, peer.standing.failures, coming))
 
     def take(self) -> None:
         """Have the copy take the next block that has come; it is durable then.
@@ -371,41 +397,48 @@ class Follower:
         """
         if not self._coming:
             return
-        came = self._coming.popleft()
+        answer = self._coming[0]
+        if len(answer.blocks) == 1:
+            self._coming.popleft()
+        came = answer.blocks.popleft()
         # Where an interrupt has lost one between two lines here, the others go the same way.
-        if came.height != self._copy.height + 1 or not self._holds(came):
+        if came.height != self._copy.height + 1 or not self._holds(answer, came):
             self._drop()
 
-    def _holds(self, came: _Coming) -> bool:
+    def _holds(self, answer: _Answer, came: _Block) -> bool:
         """Whether the copy has taken a block; who gave it is blamed where it does not hold."""
-        peer = came.peer
+        peer = answer.peer
         try:
             self._copy.take(came.expected)
         except ForkError as error:
             self._keep_fork(self._copy.checkpoint, bytes(came.block))
-            self._blame(peer, "other-history", came.ask, str(error), came.answer)
+            self._blame(peer, "other-history", answer.ask, str(error), answer.body)
             return False
         except (MalformedError, InvalidSignature, InvalidProof, UntrustedError) as error:
-            self._blame(peer, "wrong-block", came.ask, str(error), came.answer)
+            self._blame(peer, "wrong-block", answer.ask, str(error), answer.body)
             # What is expected holds the error, and that the frames here, which hold what is
             # expected: the answer and all that was made of it would wait for the collector.
             error.with_traceback(None)
             return False
         except (BusyError, DiskFullError):
             # What passes may take long: peers are asked for their newest again before their blocks.
-            for each in (came, *self._coming):
-                each.peer.claim, each.peer.proven = None, False
+            for each in self._peers.values():
+                each.claim, each.proven = None, False
             self._drop()
             raise
-        if came.is_last:
-            peer.stalls = 0
-            peer.standing.praise()
+        if not answer.blocks and peer.standing.failures == answer.failures:
+            peer.standing.praise()  # it has not failed since
         return True
 
     def _drop(self) -> None:
-        for each in self._coming:
-            each.expected.cancel()
+        """Let go what has come, and pass over what is still to come of what follows it."""
+        for answer in self._coming:
+            for each in answer.blocks:
+                each.expected.cancel()
         self._coming.clear()
+        for peer in self._peers.values():
+            if _wants_blocks(peer.asked):
+                peer.asked = None
 
     def _keep_fork(self, note: str, block: bytes) -> None:
         transfer, _, _ = decode_transfer(block)
