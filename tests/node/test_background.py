@@ -221,7 +221,9 @@ def test_a_split_view_is_kept_once_in_the_form_that_verifiers_take(tmp_path: Pat
             for _ in range(2):
                 task = Following(there.node, copy, [], SeededEntropy(1))
                 for splits in ([], [SplitView.decode(data)]):
-                    found = _Found(copy.checkpoint, 0, 0, True, True, frozenset(), [lie], splits)
+                    found = _Found(
+                        copy.checkpoint, 0, False, 0, True, True, frozenset(), [lie], splits
+                    )
                     task._look("peer", found)
                     there.node.fault = task.fault
                     told.append(there.node.unready())

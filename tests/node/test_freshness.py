@@ -110,7 +110,8 @@ def test_a_copy_that_lacks_what_a_peer_has_shown_is_not_ready_after_a_while(
 
             def found(height: int, newest: int) -> None:
                 none = (frozenset[str](), [], [])
-                task._look("peer", _Found(copy.checkpoint, height, newest, True, True, *none))
+                shown = _Found(copy.checkpoint, height, False, newest, True, True, *none)
+                task._look("peer", shown)
 
             found(3, 6)
             assert task.fault() is None

@@ -61,6 +61,9 @@ two at a genesis, but for a random part."""
 LAST_RETRY_S = 30.0
 """Between two attempts at a genesis that has not come for long, at most."""
 
+TOLD_S = 1.0
+"""Between two times that everybody is told of what is taken, while there is more to take."""
+
 
 async def open_copy(
     path: str,
@@ -102,15 +105,17 @@ def _drawn(wait_s: float, entropy: Entropy) -> float:
 
 
 class _Found(NamedTuple):
-    """What stands after an answer was taken, as the copy's thread saw it."""
+    """What stands after an answer or a block was taken, as the copy's thread saw it."""
 
     note: str
     height: int
+    coming: bool
+    """Whether there is more to take."""
     newest: int
     """The height of the newest published checkpoint that the copy or a peer showed."""
     caught_up: bool
     answered: bool
-    """Whether the peer answered what holds."""
+    """Whether the peer has answered now, and what holds."""
     shut_out: frozenset[str]
     evidence: list[Evidence]
     split_views: list[SplitView]
@@ -131,7 +136,8 @@ class Following:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._asking: set[asyncio.Task[None]] = set()
-        self._note = copy.checkpoint
+        self._note = self._told_note = copy.checkpoint
+        self._told_s = node.clock.elapsed_s()
         self._shut_out: frozenset[str] = frozenset()
         self._heard: dict[str, tuple[str, str]] = {}
         """What was logged of a peer last, and of what kind of request; nothing where it answers."""
@@ -192,7 +198,7 @@ class Following:
                 task.add_done_callback(self._node.ended)
                 continue
             if isinstance(what, Take):
-                await self._decide(what.peer, partial(self._taken, what.peer))
+                await self._decide(what.peer, self._taken)
                 continue
             with suppress(TimeoutError):
                 async with deadline(what.duration_ms / 1000):
@@ -213,25 +219,27 @@ class Following:
                     self._copy.add_cosignatures(answer.body.decode())
         return self._found(ask.peer)
 
-    def _taken(self, peer: str) -> _Found:
-        """The same of a block that has come."""
+    def _taken(self) -> _Found:
+        """The same of a block that has come, maybe long ago."""
         self._follower.take()
-        return self._found(peer)
+        return self._found(None)
 
     def _told(self, peer: str, note: str) -> _Found:
         """The same of what a peer's event stream says."""
         self._follower.wake(peer, note)
         return self._found(peer)
 
-    def _found(self, peer: str) -> _Found:
+    def _found(self, peer: str | None) -> _Found:
+        """What stands after that peer has answered, or none has."""
         follower = self._follower
         shut_out = frozenset(each for each in self._channels if follower.standing(each).shut_out)
         return _Found(
             self._copy.checkpoint,
             self._copy.height,
+            follower.coming,
             follower.newest,
             follower.caught_up,
-            not follower.standing(peer).failures,
+            peer is not None and not follower.standing(peer).failures,
             shut_out,
             follower.evidence,
             follower.split_views,
@@ -267,6 +275,11 @@ class Following:
             if self._unwritten:
                 self._unwritten = False
                 self._node.log.info("copy is written again")
+        # Among many blocks not of each: whoever is told may ask for them at once.
+        now_s = self._node.clock.elapsed_s()
+        due = not found.coming or now_s >= self._told_s + TOLD_S
+        if due and found.note != self._told_note:
+            self._told_note, self._told_s = found.note, now_s
             await self._node.announce()
 
     def _hear(self, ask: Ask, answer: Response | str) -> None:

@@ -66,7 +66,7 @@ async def join_network(
         "size": checkpoint.size,
         "blocks_from": begun,
         "no_snapshot": passed_over,
-        "refused": sorted({f"{each.peer}: {each.offence}" for each in follower.evidence}),
+        "refused": _offences(follower),
     }
 
 
@@ -112,12 +112,25 @@ async def repair_copy(
     }
 
 
+def _offences(follower: Follower) -> list[str]:
+    return sorted({f"{each.peer}: {each.offence}" for each in follower.evidence})
+
+
 async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Channel]) -> None:
-    """Until no peer that is still asked has anything new, or none answers."""
+    """Until no peer that is still asked has anything new, or none answers.
+
+    Raises ``UnavailableError`` where none answers any more, or none is asked any more.
+    """
     silent, reasons = 0, dict[str, str]()
     while not follower.level and silent < ATTEMPTS * len(channels):
         what = follower.next()
         if isinstance(what, Wait):
+            if all(follower.standing(peer).shut_out for peer in channels):
+                raise UnavailableError(
+                    "every peer has offended too much to be asked on: the copy is at height "
+                    f"{copy.height}, and goes on from there with another [[peer]]: "
+                    f"{'; '.join(_offences(follower))}"
+                )
             await sleep(what.duration_ms / 1000)
             continue
         if isinstance(what, Take):
