@@ -17,6 +17,7 @@ from ledgercore import (
     ForkError,
     Ledger,
     LedgerError,
+    MalformedError,
     Replica,
     RollbackError,
     SigningKey,
@@ -266,8 +267,9 @@ def test_a_copy_that_nothing_tells_the_end_of_wants_to_be_told(
 
     with pytest.raises(
         UnavailableError,
-        match=r"b\.ledger\.head holds no checkpoint; the newest of liar, honest is block "
-        rf"{newest}, of size {ledger.size}: see .* repair SETTINGS --end {newest}$",
+        match=r"b\.ledger\.head holds no checkpoint; the newest that was found is block "
+        rf"{newest}, of size {ledger.size} \(liar does not say, honest has block {newest}\): "
+        rf"see .* repair SETTINGS --end {newest}$",
     ):
         rebuild_copy(path, anchor, PEERS, peers.carry)
     assert not path.exists() and head.read_bytes() == b"no checkpoint"
@@ -298,8 +300,11 @@ def test_an_operators_ledger_without_a_head_file_ends_where_its_operator_says(
         match=rf"head is not there; .* second history, and .* --end {newest + 1}$",
     ):
         repair(peers=["honest"])
+    # What was found shows that to be wrong, and then nothing tells how wrong.
+    with pytest.raises(UnavailableError, match=rf"second history, and .* --end {newest + 1}$"):
+        repair(peers=["honest"], end=newest)
     assert path.exists() is there
-    assert repair(peers=["honest"], end=newest).height == newest + 1
+    assert repair(peers=["honest"], end=newest + 1).height == newest + 1
     with Ledger.open(path, key=KEY) as again:
         again.append(b"goes on")
     # A head file that holds a checkpoint tells the end: then nobody is asked for it.
@@ -307,6 +312,43 @@ def test_an_operators_ledger_without_a_head_file_ends_where_its_operator_says(
     Path(f"{path}.damaged").unlink(missing_ok=True)
     shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
     assert repair(peers=["honest"]).height == newest + 1
+
+
+def test_a_peer_that_withholds_a_newer_block_is_named_with_the_way_out(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    peers, path, anchor = Peers(ledger), tmp_path / "b.ledger", ledger.trust_anchor
+    ledger.backup(path)
+    ledger.append(b"withheld")
+
+    def carry(peer: str, request: Request) -> Response:
+        if request.kind == "blocks" and peer == "withholds":
+            return Response(503, b"")
+        return peers.carry("honest", request)
+
+    repair = partial(
+        rebuild_copy, path, anchor, transport=carry, end=ledger.height - 1, orders=True
+    )
+    with pytest.raises(
+        UnavailableError,
+        match=rf"^withholds has block {ledger.height}, and gave none after {ledger.height - 1}: "
+        r"try again, or add the \[\[peer\]\] of another member, whose node may have it$",
+    ):
+        repair(["withholds"])
+
+    done = repair(["withholds", "other"], end=ledger.height)
+
+    assert done.height == ledger.height
+
+
+def test_an_end_before_the_genesis_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "b.ledger"
+    ledger.backup(path)
+
+    with pytest.raises(MalformedError, match=r"^end is -1, want the height of a block, 0 or more$"):
+        rebuild_copy(path, ledger.trust_anchor, [], Peers(ledger).carry, end=-1, orders=True)
+
+    assert path.exists()
 
 
 def test_what_stands_in_the_way_of_a_copy_names_what_mends_it(

@@ -79,6 +79,8 @@ def rebuild_copy(
     ``ForkError`` where the operator signed another history for a peer: the evidence of that is
     then in ``<path>.split-view``, and the old file stays in its place.
     """
+    if end is not None and end < 0:
+        raise MalformedError(f"end is {end}, want the height of a block, 0 or more")
     address = parse_address(path)
     if address.server:
         raise UnavailableError("copy is on a server: make a new one in another schema")
@@ -97,8 +99,10 @@ def rebuild_copy(
             _hold_to_peers(copy, peers, transport, file)
             if orders and not old.has_head:
                 _hold_to_newest(copy, peers, transport)
-            if end is None and (old.end_unknown or (orders and not old.has_head)):
-                raise _asking_for_end(copy, peers, file, orders)
+            # An end below what was found is wrong, and so may what it leaves out be.
+            unsure = orders and not old.has_head and (end is None or end < copy.height)
+            if unsure or (end is None and old.end_unknown):
+                raise _asking_for_end(copy, peers, transport, file, orders)
             done.height = copy.height
             aside = _FILES if old.has_head else (*_FILES, _HEAD)
         _hold_to_head(made, anchor, file)
@@ -268,12 +272,7 @@ def _hold_to_newest(copy: Replica, peers: Sequence[str], transport: Transport) -
     """Refuse to end where a peer has a newer block, or does not say which is its newest."""
     for peer in peers:
         try:
-            request = ask_checkpoint()
-            response = transport(peer, request)
-            if response.status != 200:
-                raise UnavailableError(f"status is {response.status}")
-            note = decode_text(response.body[: request.limit_bytes])
-            newest = copy.trust_anchor.verify_operator(note).height
+            newest = _newest_of(copy, peer, transport)
         except (LedgerError, OSError) as error:
             raise UnavailableError(
                 f"{peer} does not say which block is its newest, and nothing here does: {error}: "
@@ -281,21 +280,37 @@ def _hold_to_newest(copy: Replica, peers: Sequence[str], transport: Transport) -
             ) from error
         if newest > copy.height:
             raise UnavailableError(
-                f"{peer} has block {newest}, and gave none after {copy.height}: try again"
+                f"{peer} has block {newest}, and gave none after {copy.height}: try again, or add "
+                "the [[peer]] of another member, whose node may have it"
             )
 
 
+def _newest_of(copy: Replica, peer: str, transport: Transport) -> int:
+    request = ask_checkpoint()
+    response = transport(peer, request)
+    if response.status != 200:
+        raise UnavailableError(f"status is {response.status}")
+    note = decode_text(response.body[: request.limit_bytes])
+    return copy.trust_anchor.verify_operator(note).height
+
+
 def _asking_for_end(
-    copy: Replica, peers: Sequence[str], file: Path, orders: bool
+    copy: Replica, peers: Sequence[str], transport: Transport, file: Path, orders: bool
 ) -> UnavailableError:
     holds = "holds no checkpoint" if exists(f"{file}.head") else "is not there"
-    found, newest = ", ".join(peers) or "this file", Checkpoint.parse(copy.checkpoint)
+    newest, told = Checkpoint.parse(copy.checkpoint), list[str]()
+    for peer in peers:
+        try:
+            told.append(f"{peer} has block {_newest_of(copy, peer, transport)}")
+        except (LedgerError, OSError):
+            told.append(f"{peer} does not say")
+    of_peers = f" ({', '.join(told)})" if told else ""
     danger = ", as to order after an earlier block is to sign a second history" if orders else ""
     return UnavailableError(
         f"nothing here tells which block of {file} was its newest: {file}.head {holds}; the newest "
-        f"of {found} is block {newest.height}, of size {newest.size}: see that no other member has "
-        f"a newer one{danger}, and give it as the end: ledgercore node repair SETTINGS --end "
-        f"{newest.height}"
+        f"that was found is block {newest.height}, of size {newest.size}{of_peers}: see that no "
+        f"other member has a newer one{danger}, and give it as the end: ledgercore node repair "
+        f"SETTINGS --end {newest.height}"
     )
 
 
