@@ -7,7 +7,8 @@ they come, and takes one after the other while the next ones are fetched. What i
 durable, so that a new follower goes on where one was cut off. A peer that lies, stalls or sends too
 much is scored and another one asked. Two checkpoints that contradict are kept as evidence against
 the operator. Memory is bounded by an answer of each peer, and two of blocks, as they came and
-decoded; besides, what is dropped while it is being verified keeps its answer until that is done.
+decoded; besides, what is dropped while it is being verified keeps its answer until that is done,
+and what is under way and will be passed over is left to whoever carries it, for its time at most.
 
 For one thread. Errors of the copy's own disk are raised; then nothing is blamed.
 """
