@@ -472,6 +472,9 @@ def test_a_copy_is_of_the_anchor_it_was_made_for(ledger: Ledger, tmp_path: Path)
         Replica.open(tmp_path / "none.ledger", anchor)
     with pytest.raises(LedgerError):
         Ledger.open(tmp_path / "b.ledger")  # no key of the operator is beside it
+    (tmp_path / "b.ledger").unlink()
+    with pytest.raises(StoreError, match=r"b\.ledger\.head does: it was lost; restore a backup, or "):
+        Ledger.open(tmp_path / "b.ledger")
 
 
 def test_a_copy_that_lost_its_tail_is_found_out(ledger: Ledger, tmp_path: Path) -> None:

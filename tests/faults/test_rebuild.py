@@ -164,6 +164,8 @@ def test_without_an_honest_peer_the_old_copy_stays_and_the_next_call_goes_on(
     peers.honest = True
     done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
     assert len(done.fetched) == 1 and audited(path) == ledger.checkpoint
+    with pytest.raises(UnavailableError, match=r"genesis .*: there is no peer: add a \[\[peer\]\]"):
+        rebuild_copy(tmp_path / "c.ledger", ledger.trust_anchor, [], peers.carry)
     path.write_bytes(damaged)
     with pytest.raises(StoreError, match="exists already: move it away"):
         rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
@@ -273,7 +275,7 @@ def test_a_copy_that_nothing_tells_the_end_of_wants_to_be_told(
     ):
         rebuild_copy(path, anchor, PEERS, peers.carry)
     assert not path.exists() and head.read_bytes() == b"no checkpoint"
-    with pytest.raises(UnavailableError, match=f"block {newest + 1} is not here, and no peer gave"):
+    with pytest.raises(UnavailableError, match=f"block {newest + 1} is wanted by the end that was"):
         rebuild_copy(path, anchor, PEERS, peers.carry, end=newest + 1)
     ledger.append(b"meanwhile")
 

@@ -36,6 +36,11 @@ def check_there(address: Address) -> None:
         return
     path = address.beside()
     if not exists(path):
+        if exists(f"{path}.head"):
+            raise StoreError(
+                f"{path} does not exist, and {path}.head does: it was lost; restore a backup, or "
+                "on a node ledgercore node repair makes it anew from peers"
+            )
         raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
     check_one_name(path)
     if read_start(path, len(_SQLITE)) == _SQLITE:

@@ -160,7 +160,8 @@ def begin_copy(
             raise  # our own disk
         except LedgerError as error:
             reasons.append(f"{peer}: {error}")
-    raise UnavailableError(f"no peer gave the genesis of this network: {'; '.join(reasons)}")
+    told = "; ".join(reasons) or "there is no peer: add a [[peer]] to the settings"
+    raise UnavailableError(f"no peer gave the genesis of this network: {told}")
 
 
 def publish(publisher: Publisher, transport: Transport) -> str:

@@ -142,6 +142,8 @@ class _Salvage:
                 self.height = max(self.height, self._store.height())
         self.end_unknown = self.height < 0 and exists(f"{file}.head")
         """Whether something was acknowledged here, and nothing tells what."""
+        self.known = self.height
+        """How far it shows by itself that it went."""
         self.height = max(self.height, -1 if end is None else end)
 
     def block(self, height: int) -> bytes | None:
@@ -166,6 +168,8 @@ class _Salvage:
 
     def state(self, height: int) -> str:
         """How a block is, of which there is nothing here that holds."""
+        if height > self.known:
+            return "is wanted by the end that was given"
         with suppress(LedgerError):
             if self._store is None and not self._there:
                 return "is not here"
