@@ -147,6 +147,58 @@ def test_what_is_forgotten_and_was_not_released_may_be_voided(town: Town) -> Non
     assert vault.names("exchange/") == []
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_who_forgets_before_or_after_the_admit_times_out_by_itself(
+    town: Town, before: bool
+) -> None:
+    consumer, vault = town.parties.consumer, town.parties.vaults[BANK]
+    intent, request = town.intend(town.consent())
+    for forgets in (before, not before):
+        if forgets:
+            consumer.forget([intent])
+            consumer.forget([intent])
+        else:
+            town.accept(town.parties.provider.answer([(intent, request)]))
+    town.later(2 * DAY_MS)
+
+    town.accept([consumer.time_out(intent)])
+
+    assert vault.names(f"exchange/{intent.hex()}/") == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_was_forgotten_unused_proves_nothing_in_a_vault_that_is_doubted(
+    town: Town, before: bool
+) -> None:
+    """The one that was lost may have opened it meanwhile; only the owner can tell."""
+    consumer, vault, ledger = town.parties.consumer, town.parties.vaults[BANK], town.parties.ledger
+    intent, request = town.intend(town.consent())
+    for forgets in (before, not before):
+        if forgets:
+            consumer.forget([intent])
+        else:
+            town.accept(town.parties.provider.answer([(intent, request)]))
+    doubt(ledger, vault)
+    town.later(2 * DAY_MS)
+
+    with pytest.raises(RefusedError, match=r"vault is older than what .* checked=True"):
+        consumer.time_out(intent)
+
+    consumer.time_out(intent, checked=True)
+    consumer.forget([intent])
+    town.accept([consumer.time_out(intent)])
+
+
+def test_a_delivery_key_that_is_lost_is_not_said_to_be_the_callers_own(town: Town) -> None:
+    intent, _ = admitted(town)
+    vault = town.parties.vaults[BANK]
+    vault.erase([name for name in vault.names("request/") if name.endswith("/delivery-key")])
+    town.later(2 * DAY_MS)
+
+    with pytest.raises(RefusedError, match="the delivery key of the exchange is not kept here"):
+        town.parties.consumer.time_out(intent)
+
+
 def anchored(town: Town) -> records.RenewalAnchor:
     """What ``ledgercore renew --member-key`` has the member sign."""
     place = town.parties.ledger.path.parent / "former"

@@ -33,6 +33,10 @@ from ledgercore.vault import Vault
 
 __all__ = ["check_true", "doubt", "keep_missed", "keep_withheld"]
 
+_CHECKED = b"checked"
+"""What is kept where the owner says that no key came; of a delivery key that was forgotten unused
+nothing is, and a vault that is older than what its key has signed is doubted all the same."""
+
 
 class _Doubted(Part, frozen=True):
     """What was admitted among so many of the ledger's first records is doubted."""
@@ -82,11 +86,11 @@ def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes, *, checked: boo
         refuse("E_EXCHANGE_STATE", message, intent)
     state = _state(ledger, intent)
     admission = _admission(state)
-    if state is None or admission is None or vault.load(missed_name(intent)) is not None:
+    if state is None or admission is None or vault.load(missed_name(intent)) == _CHECKED:
         return
     if checked:
-        vault.store([(missed_name(intent), b"")])
-    elif why := _why_unseen(ledger, vault, state, admission):
+        vault.store([(missed_name(intent), _CHECKED)])
+    elif why := _why_unseen(ledger, vault, intent, state, admission):
         message = (
             f"{why}, and a key may have come: have the provider void the exchange, or find out "
             "that none did, and time it out with checked=True"
@@ -117,28 +121,32 @@ def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> lis
 def keep_missed(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> list[str]:
     """Keep of delivery keys that are to be forgotten that they opened nothing, while that matters.
 
-    The names of what was kept so where no time-out can follow any more.
+    It does before the admit, too. The names of what was kept so where no time-out can follow any
+    more.
     """
     over, kept = [], []
     with vault.transaction():
         for intent in intents:
-            state = _state(ledger, intent)
-            admission = _admission(state)
-            if state is None or admission is None or vault.load(opened_name(intent)) is not None:
-                over.append(missed_name(intent))
-            elif not _why_unseen(ledger, vault, state, admission):
-                kept.append((missed_name(intent), b""))
+            state, missed = _state(ledger, intent), missed_name(intent)
+            if state is None or state.status not in ("INTENDED", "ADMITTED"):
+                over.append(missed)
+            elif vault.load(delivery_key_name(state)) is None or vault.load(missed) is not None:
+                continue  # nothing goes that could have opened it, or more is kept than that
+            elif vault.load(opened_name(intent)) is None:
+                kept.append((missed, b""))
         vault.store(kept)
     return over
 
 
-def _why_unseen(ledger: Ledger, vault: Vault, state: ExchangeState, admission: Admission) -> str:
+def _why_unseen(
+    ledger: Ledger, vault: Vault, intent: bytes, state: ExchangeState, admission: Admission
+) -> str:
     """Why a recipient's vault doubts that no key came; empty where it knows."""
     if why := _why_older(ledger, vault, admission):
         return why
-    if vault.load(delivery_key_name(state)) is None:
-        asked = state.processor or state.consumer
-        return f"the delivery key of the exchange, for which {asked} asked, is not kept here"
+    if vault.load(missed_name(intent)) is None and vault.load(delivery_key_name(state)) is None:
+        asked = f", for which {state.processor} asked," if state.processor else ""
+        return f"the delivery key of the exchange{asked} is not kept here"
     return ""
 
 
