@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, RefusedError, UntrustedError, records, rules
+from ledgercore import InvalidError, LimitError, RefusedError, UntrustedError, records, rules
 from ledgercore.demo.negotiation import OFFERED
 from ledgercore.demo.parties import BANK, TAX
+from ledgercore.exchange import agreement as agreement_module
 from ledgercore.exchange import build_pack, find_products, verify_pack
 from ledgercore.exchange.agreement import ConsumerAgreements, contract_commitment
 from ledgercore.exchange.submission import submit
@@ -251,6 +253,21 @@ def test_what_was_agreed_stays_whatever_is_drafted_after_it(town: Town) -> None:
 
         assert isinstance(outcome, RefusedError) and outcome.code == "E_AGREEMENT_STATE"
         assert party.contract(town.agreement) == agreed and agreed.text == OFFERED
+
+
+def test_a_contract_that_was_drawn_up_longer_than_one_may_be_is_signed_and_read(town: Town) -> None:
+    bank, authority = town.parties.consumer.agreements, town.parties.provider.agreements
+    product, end_ms = town.mapping.offer.product, town.clock.now_ms() + DAY_MS
+    with pytest.raises(LimitError, match=r"text of the contract has 1200000 bytes, want at most"):
+        bank.draw_up(BANK, product, ("credit.assess",), "x" * 1_200_000, end_ms)
+    with mock.patch.object(agreement_module, "TEXT_BYTES", 1 << 30):
+        long = bank.draw_up(BANK, product, ("credit.assess",), "x" * 1_200_000, end_ms)
+    town.accept([bank.request(long)])
+    town.accept([authority.agree(long)])
+
+    town.accept([bank.verify(long.agreement)])
+
+    assert bank.contract(long.agreement) == authority.contract(long.agreement) == long
 
 
 def test_what_is_proposed_is_the_contract_until_another_is(town: Town) -> None:

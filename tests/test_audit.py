@@ -13,6 +13,7 @@ from ledgercore import (
     InvalidError,
     InvalidProof,
     LedgerError,
+    LimitError,
     MalformedError,
     RefusedError,
     UntrustedError,
@@ -107,6 +108,15 @@ def test_who_holds_no_share_of_a_registered_key_keeps_none(town: Audited) -> Non
         other.keep_share(town.audit_key, good or b"")
     other.keep_share(bytes(32), good or b"")  # no such key is registered yet
     assert vault.names("audit-share/") == [f"audit-share/{bytes(32).hex()}"]
+
+
+def test_no_order_is_of_more_exchanges_than_one_record_can_disclose(town: Audited) -> None:
+    before = town.authority()._vault.names("audit-scope/")
+
+    with pytest.raises(LimitError, match="scope has 257 exchanges, want at most 256: order the"):
+        town.order(*[bytes([0, number % 256, *bytes(30)]) for number in range(257)])
+
+    assert town.authority()._vault.names("audit-scope/") == before
 
 
 @pytest.mark.parametrize("pair", list(combinations(MEMBERS, 2)), ids="-".join)

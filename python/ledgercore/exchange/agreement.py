@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from ledgercore._core import hash_domain
 from ledgercore.arguments import typed_methods
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, UntrustedError
-from ledgercore.exchange.messages import decode_message, encode_message
+from ledgercore.errors import InvalidError, LimitError, UntrustedError
 from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
+from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import (
     AgreementAccept,
     AgreementAgree,
@@ -35,12 +35,16 @@ from ledgercore.records.base import Bytes32, Part, TimeMs
 from ledgercore.rules import AgreementState, agreement_object
 
 __all__ = [
+    "TEXT_BYTES",
     "ConsumerAgreements",
     "Contract",
     "Negotiator",
     "ProviderAgreements",
     "contract_commitment",
 ]
+
+TEXT_BYTES = 512 * 1024
+"""Bytes of a contract's text that is drawn up; one that was signed is read whatever its size."""
 
 
 class Contract(Part, frozen=True):
@@ -60,7 +64,7 @@ class Contract(Part, frozen=True):
 
 def contract_commitment(suite: str, contract: Contract) -> bytes:
     """What the ledger holds of a contract."""
-    return hash_domain(suite, "commitment", encode_message(contract))
+    return hash_domain(suite, "commitment", encode_part(contract))
 
 
 @typed_methods
@@ -84,7 +88,7 @@ class Negotiator:
                 f"contract of agreement {agreement.hex()[:16]} is not kept here: have the other "
                 "party send it"
             )
-        return decode_message(kept, Contract)
+        return decode_part(kept, Contract, "contract")
 
     def state(self, agreement: bytes) -> AgreementState:
         """How an agreement stands on the ledger."""
@@ -117,15 +121,21 @@ class Negotiator:
     ) -> Contract:
         """A contract to propose, in a negotiation of its own or in one that goes on.
 
-        It is kept beside all that were drawn up or taken before.
+        It is kept beside all that were drawn up or taken before. ``LimitError`` for a text of more
+        than ``TEXT_BYTES``.
         """
+        if (got := len(text.encode(errors="replace"))) > TEXT_BYTES:
+            raise LimitError(
+                f"text of the contract has {got} bytes, want at most {TEXT_BYTES}: put what is "
+                "longer into a document of its own, and its hash into the text"
+            )
         agreement, salt = agreement or self.entropy.bytes(32), self.entropy.bytes(32)
         contract = Contract(agreement, consumer, product, purposes, expires_ms, text, salt)
         return self._keep(contract)
 
     def _keep(self, contract: Contract) -> Contract:
         name = _name(contract.agreement, contract_commitment(self.ledger.suite, contract))
-        self.key.vault.store([(name, encode_message(contract))])
+        self.key.vault.store([(name, encode_part(contract))])
         return contract
 
     def _take(self, contract: Contract) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore.arguments import typed_methods
+from ledgercore.errors import LimitError
 from ledgercore.exchange.holder import Scope
 from ledgercore.exchange.messages import encode_message
 from ledgercore.exchange.party import Party
@@ -26,6 +27,7 @@ from ledgercore.records import (
     DisputeRule,
     SchemaRegister,
 )
+from ledgercore.records.base import LIMIT_ITEMS
 from ledgercore.rules import schema_hash
 from ledgercore.rules.audit import scope_commitment
 
@@ -96,8 +98,13 @@ class Authority(Party):
     ) -> tuple[Draft, Scope]:
         """Order that exchanges be opened; the scope is for the holders, and hidden from all else.
 
-        It is kept here until it is disclosed, which is due at the end of the embargo.
+        It is kept here until it is disclosed, which is due at the end of the embargo. Raises
+        ``LimitError`` for more exchanges than one record can disclose.
         """
+        if (got := len(exchanges)) > LIMIT_ITEMS:
+            raise LimitError(
+                f"scope has {got} exchanges, want at most {LIMIT_ITEMS}: order the others apart"
+            )
         scope = Scope(tuple(exchanges), self._entropy.bytes(32))
         commitment = scope_commitment(self._ledger.suite, scope.exchanges, scope.salt)
         self._vault.store([(f"audit-scope/{commitment.hex()}", encode_message(scope))])

@@ -26,8 +26,10 @@ from ledgercore.vault import NAME_BYTES, Vault
 __all__ = ["LIMIT_NAMES", "Erasure", "ErasureReceipt", "certify_erasure", "verify_erasure"]
 
 LIMIT_NAMES = 65_536
-"""Items that one receipt says are gone: those of 9,362 exchanges of a consumer."""
-_ERASURE_BYTES = 256 + LIMIT_NAMES * (NAME_BYTES + 3)
+"""Items that a receipt which is made says are gone: those of 9,362 exchanges of a consumer."""
+_VERIFIED_NAMES = 1 << 20
+"""Items that one which is verified names at most: another program may have made it. How many there
+are stands before them, so more are refused before any is read."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES)]
 
@@ -39,7 +41,7 @@ class Erasure(Part, frozen=True):
     network: Bytes16
     key: Bytes32
     erased_ms: TimeMs
-    names: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=LIMIT_NAMES)]
+    names: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=_VERIFIED_NAMES)]
 
 
 class ErasureReceipt(Part, frozen=True):
@@ -72,7 +74,7 @@ def certify_erasure(
 
 def verify_erasure(data: bytes, network: bytes, suite: str, key: bytes) -> Erasure:
     """The erasure that a receipt states, if it is of this network and signed by this key."""
-    receipt = decode_part(data, ErasureReceipt, "erasure receipt", _ERASURE_BYTES)
+    receipt = decode_part(data, ErasureReceipt, "erasure receipt")
     erasure = receipt.erasure
     if erasure.network != network:
         got, want = erasure.network.hex(), network.hex()

@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 MESSAGE_BYTES = 1024 * 1024
-"""Bytes of one message: leaves have 64 KiB at most, as has a record, and a receipt 256 KiB."""
+"""Bytes of one message: leaves have 64 KiB at most, as has a record, a receipt 256 KiB, and a
+contract's text 512 KiB."""
 
 MessageT = TypeVar("MessageT", bound=Part)
 
