@@ -11,6 +11,7 @@ import errno
 import fcntl
 import io
 import os
+import re
 import stat
 import sys
 import weakref
@@ -24,6 +25,7 @@ from typing import BinaryIO
 from ledgercore.errors import BusyError, LimitError, StoreError, UnavailableError
 
 __all__ = [
+    "URL",
     "HeadFile",
     "WriterLock",
     "append_to",
@@ -48,6 +50,9 @@ __all__ = [
     "resolve",
     "write_new",
 ]
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""How a URL begins: nobody takes it for a path, as errors name paths and it may hold a password."""
 
 FILE_BYTES = 1024 * 1024
 """What a file that is read whole holds at most, where its reader knows no limit of its own."""

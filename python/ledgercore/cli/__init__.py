@@ -9,6 +9,7 @@ says it, ended by SIGTERM.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ def main() -> None:
         _end(type(error).__name__, f"{error}{how}", exit_code(error), as_json=as_json, **facts)
     except click.UsageError as error:
         with _error_output():
-            click.UsageError(_without_urls(error.format_message()), error.ctx).show()
+            click.UsageError(_redacted(error.format_message()), error.ctx).show()
         sys.exit(2)
     except (_InterruptError, click.Abort, KeyboardInterrupt):
         _end("Interrupted", "interrupted", 130, as_json=as_json)
@@ -186,21 +187,17 @@ def _check_arguments(arguments: Sequence[str]) -> None:
             raise click.UsageError(message) from None
 
 
-def _without_urls(message: str) -> str:
-    """A message that quotes an argument, with no more of a URL than how it begins.
+def _redacted(message: str) -> str:
+    """The message without what may be a password in what this command was given."""
+    from ledgercore.cli.redaction import redact
 
-    It was given in the place of something else, and may hold a password.
-    """
-    from ledgercore.cli.files import URL
-
-    for argument in sys.argv[1:]:
-        if found := URL.search(argument):
-            message = message.replace(argument[found.start() :], f"{found.group()}...")
-    return message
+    places = (os.environ.get(name, "") for name in ("LEDGERCORE_KEY", "LEDGERCORE_PASSPHRASE_FILE"))
+    return redact(message, (*sys.argv[1:], *places))
 
 
 def _end(error: str, message: str, code: int, /, *, as_json: bool, **facts: str) -> NoReturn:
     """Say what went wrong on one line, whatever the message quotes, and exit."""
+    message = _redacted(message)
     if as_json:
         line = json.dumps({"error": error, "message": message, "exit_code": code, **facts})
     else:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
-from ledgercore.disk import exists, file_bytes, read_bytes
+from ledgercore.disk import URL, exists, file_bytes, read_bytes
 from ledgercore.errors import MalformedError, StoreError
 
 __all__ = [
     "CONSISTENCY_LOOK",
     "FILE",
     "PATH",
-    "URL",
     "check_operator",
     "key_option",
     "looks_like",
@@ -31,10 +29,6 @@ NOTE_BYTES = 64 * 1024
 EVIDENCE_BYTES = 16 * 1024 * 1024
 """A history or a pack at its largest."""
 PASSPHRASE_BYTES = 1024
-
-
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-"""How a URL begins."""
 
 
 class _Path(click.Path):
@@ -60,7 +54,8 @@ class _File(_Path):
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> Any:
         if URL.match(str(value)):
-            self.fail("path is a URL, want a file of this host", parameter, context)
+            message = "path is a URL, want a file of this host: write ./NAME where it is one"
+            self.fail(message, parameter, context)
         return super().convert(value, parameter, context)
 
 

@@ -56,7 +56,9 @@ def command(
 def _check_origin(origin: str) -> None:
     """Say of the origin itself what would otherwise be said of a genesis or a checkpoint."""
     from ledgercore._core import ORIGIN_BYTES
+    from ledgercore.ledger.arguments import check_origin
 
+    check_origin(origin)
     count = len(origin.encode(errors="replace"))
     if count > ORIGIN_BYTES:
         raise LimitError(f"origin has {count} bytes, want at most {ORIGIN_BYTES}")

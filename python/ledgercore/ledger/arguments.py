@@ -23,6 +23,7 @@ __all__ = [
     "check_created",
     "check_indices",
     "check_key",
+    "check_origin",
     "check_path",
     "check_text",
     "index_of",
@@ -61,6 +62,16 @@ def check_text(what: str, value: object) -> None:
         raise TypeError(f"{what} is {type(value).__name__}, want str{how}")
 
 
+def check_origin(origin: object) -> None:
+    """The name that a ledger is to have: everybody reads it, so it is no URL with a password."""
+    check_text("origin", origin)
+    assert isinstance(origin, str)
+    if "://" in origin:
+        raise MalformedError(
+            "origin has ://, as a URL has, want a name such as tax.example/log: it is public"
+        )
+
+
 def check_path(path: object) -> None:
     """Where a ledger is."""
     if not isinstance(path, str | PathLike):
@@ -88,7 +99,7 @@ def check_created(
 ) -> None:
     """What a ledger is made with."""
     check_path(path)
-    check_text("origin", origin)
+    check_origin(origin)
     check_text("suite", suite)
     check_argument("members", Sequence[Member], members)
     check_argument("witnesses", Sequence[Witness], witnesses)

@@ -38,25 +38,23 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from ledgercore.disk import read_bytes
+from ledgercore.disk import URL, read_bytes
 from ledgercore.errors import MalformedError
 from ledgercore.node.limits import Limits
 from ledgercore.records.base import Identifier
-from ledgercore.store import parse_address
+from ledgercore.store import SERVERS, parse_address
 
 __all__ = ["Peer", "Settings", "Tls", "WitnessRole", "load_settings", "parse_settings"]
 
 SETTINGS_BYTES = 64 * 1024
 
-_SERVERS = ("postgresql://", "postgres://")
-_NO_FILES = (*_SERVERS, "pkcs11:")
+_NO_FILES = (*SERVERS, "pkcs11:")
 """What a ledger or a key may be that is no path."""
 
-_NO_URL = r"(?![A-Za-z0-9+.-]+://)"
-"""It would be taken for a path, and shown in an error with its password."""
+_NO_URL = rf"(?!{URL.pattern})"
 _File = Annotated[str, Meta(min_length=1, max_length=4096, pattern=rf"\A{_NO_URL}")]
 _Ledger = Annotated[
-    str, Meta(min_length=1, max_length=4096, pattern=rf"\A(postgres(ql)?://|{_NO_URL})")
+    str, Meta(min_length=1, max_length=4096, pattern=rf"\A({'|'.join(SERVERS)}|{_NO_URL})")
 ]
 _Listen = Annotated[str, Meta(pattern=r"\A(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z")]
 _Url = Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?\Z")]
@@ -176,6 +174,8 @@ def _explained(reason: str) -> str:
         if "unknown field" in what:
             return f"{top} is no setting: want only {', '.join(_WANTED)}"
     want = _WANTED.get(top, "one of the documented form")
+    if URL.pattern in reason:
+        want += " (./NAME for a file that is named like a URL)"
     return f"{name or top}: {what[:1].lower()}{what[1:]}: want {want}"
 
 
@@ -194,7 +194,7 @@ def _check(settings: Settings) -> None:
         raise MalformedError(
             f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"
         )
-    if settings.ledger.startswith(_SERVERS) and parse_address(settings.ledger).files is None:
+    if settings.ledger.startswith(SERVERS) and parse_address(settings.ledger).files is None:
         raise MalformedError(
             "settings: ledger is on a server, want ?directory=... in its address: a directory of "
             "this host for the small files beside it"

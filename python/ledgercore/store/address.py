@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
-from ledgercore.disk import resolve
+from ledgercore.disk import URL, resolve
 from ledgercore.errors import MalformedError, StoreError
 
-__all__ = ["Address", "parse_address", "shown"]
+__all__ = ["SERVERS", "Address", "parse_address", "shown"]
 
-_SCHEMES = ("postgresql://", "postgres://")
+SERVERS = ("postgresql://", "postgres://")
+"""How the URL of a ledger on a server begins."""
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _RESERVED = "pg_"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 _STRAY = re.compile(r"://[^/?@]*(/[^?]*@|\?[^=]*@)")
 """An @ that ends no name or password, as where one of them has a / or a ? as it is."""
@@ -54,11 +54,12 @@ class Address(NamedTuple):
 def parse_address(place: str | Path) -> Address:
     """The address that a path or a URL stands for; MalformedError where it is neither."""
     text = str(place)
-    if not text.startswith(_SCHEMES):
-        if scheme := _SCHEME.match(text):
+    if not text.startswith(SERVERS):
+        if scheme := URL.match(text):
             # The rest is not shown: it may hold a password.
             raise MalformedError(
-                f"address begins with {scheme.group()}, want a path, or a URL of postgresql://"
+                f"address begins with {scheme.group()}, want a path (./NAME where it is one), or a "
+                "URL of postgresql://"
             )
         path = resolve(place)
         return Address(str(path), path)
@@ -90,4 +91,4 @@ def parse_address(place: str | Path) -> Address:
 def shown(place: str | Path) -> str:
     """A place as it may be printed: a URL without its password and parameters, a path as it is."""
     text = str(place)
-    return parse_address(text).name if text.startswith(_SCHEMES) else text
+    return parse_address(text).name if text.startswith(SERVERS) else text
