@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import pytest
 
 from ledgercore import InvalidSignature, Ledger, parse_anchor
+from ledgercore.clock import SystemClock
+from ledgercore.demo.firms import generate_firms, generated_mapping
+from ledgercore.demo.nodes import NodesStage
+from ledgercore.demo.processes import NodeProcess
+from ledgercore.entropy import SystemEntropy
 from ledgercore.exchange import verify_pack
 from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.sync.messages import decode_frames
@@ -39,6 +45,27 @@ def test_the_exchange_runs_on_four_nodes_with_one_killed_and_one_lying(tmp_path:
     for pack in told["packs"]:
         assert verify_pack(Path(pack).read_bytes(), anchor)
     check_evidence(Path(liar["found_out"][0]["evidence"]))
+
+
+def test_an_interrupt_while_the_nodes_become_ready_leaves_none_running(tmp_path: Path) -> None:
+    begun, start = [], NodeProcess.start
+
+    def started(process: NodeProcess, *given: str) -> None:
+        start(process, *given)
+        begun.append(process)
+
+    entropy = SystemEntropy()
+    given = (generate_firms(1, entropy), generated_mapping().approval.scorecard(), SystemClock())
+    with (
+        mock.patch.multiple(
+            NodeProcess, start=started, wait=mock.Mock(side_effect=KeyboardInterrupt)
+        ),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        NodesStage(tmp_path, *given, entropy)
+
+    assert len({process.id for process in begun}) == 4
+    assert not any(process.runs for process in begun)
 
 
 def check_evidence(path: Path) -> None:

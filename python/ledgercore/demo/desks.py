@@ -45,7 +45,9 @@ Answer = Accepted | str
 class Desk:
     """What every party has; ``settle`` is called after each of its orders.
 
-    What it makes for a group is of one moment of the ledger, and is kept with one flush.
+    What it makes for a group is of one moment of the ledger, and is kept with one flush. Each group
+    enters both by itself: a generator's context is not entered in one step, which an interrupt
+    needs (ADR 0023).
     """
 
     def __init__(

@@ -82,7 +82,8 @@ class NodesStage(Stage):
 
     def _start(self) -> None:
         for member, process in self._nodes.items():
-            self._closing.callback(self._stop, process)  # before: an interrupt leaves none running
+            # Before it starts: from when that returns, an interrupt leaves none running.
+            self._closing.callback(self._stop, process)
             process.start("ledgercore.demo.liar" if member == LIAR else "ledgercore")
         for process in self._nodes.values():
             process.wait()

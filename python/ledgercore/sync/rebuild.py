@@ -72,12 +72,12 @@ def rebuild_copy(
     and goes on as far as peers have blocks. ``orders`` says that blocks are to be signed on it.
     ``end`` must be given where the head file holds no checkpoint and nothing of the file can be
     read; and, where it orders, without a head file and whatever the file shows, as it may have lost
-    its newest blocks: then every peer must say which block is its newest, too. Raises
-    ``UnavailableError`` where that is not so, or no peer gave a block that is not whole here,
-    ``ForkError`` or
-    ``RollbackError`` where what was made does not go on from what was acknowledged, and
-    ``ForkError`` where the operator signed another history for a peer: the evidence of that is
-    then in ``<path>.split-view``, and the old file stays in its place.
+    its newest blocks: then every peer must say which block is its newest, too.
+
+    Raises ``UnavailableError`` where that is not so, or no peer gave a block that is not whole
+    here, ``ForkError`` or ``RollbackError`` where what was made does not go on from what was
+    acknowledged, and ``ForkError`` where the operator signed another history for a peer: the
+    evidence of that is then in ``<path>.split-view``, and the old file stays in its place.
     """
     if end is not None and end < 0:
         raise MalformedError(f"end is {end}, want the height of a block, 0 or more")
