@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,17 @@ MOMENTS = {
     "packs are written": ("packs", 2),
 }
 """Each by the file that is there from then on, and how often it is interrupted."""
+
+HELD = """
+from threading import Event
+
+from ledgercore.cli import main
+from ledgercore.demo import run
+
+run.verify_pack = lambda *_: Event().wait()
+main()
+"""
+"""The command as it is, but that it waits at the first pack: it would end before the interrupt."""
 
 
 def members_of(session: int) -> list[int]:
@@ -54,8 +66,9 @@ def test_an_interrupt_ends_every_process_and_leaves_whole_files(
 ) -> None:
     name, times = MOMENTS[moment]
     directory, sign = tmp_path / "run", tmp_path / "run" / name
+    command = (sys.executable, "-c", HELD) if name == "packs" else COMMAND
     process = subprocess.Popen(
-        [*COMMAND, "demo", "--firms", "40", "--directory", str(directory)],
+        [*command, "demo", "--firms", "40", "--directory", str(directory)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
