@@ -189,6 +189,22 @@ def test_what_was_forgotten_unused_proves_nothing_in_a_vault_that_is_doubted(
     town.accept([consumer.time_out(intent)])
 
 
+def test_what_was_forgotten_unreleased_proves_nothing_in_a_vault_that_is_doubted(
+    town: Town,
+) -> None:
+    """The one that was lost may have given it out before this one forgot it."""
+    (intent, _), provider, ledger = admitted(town), town.parties.provider, town.parties.ledger
+    provider.forget([intent])
+    doubt(ledger, town.parties.vaults[TAX])
+
+    with pytest.raises(RefusedError, match=r"vault is older than what .* checked=True"):
+        provider.void(intent, "E_SCOPE")
+
+    provider.void(intent, "E_SCOPE", checked=True)
+    provider.forget([intent])
+    town.accept([provider.void(intent, "E_SCOPE")])
+
+
 def test_a_delivery_key_that_is_lost_is_not_said_to_be_the_callers_own(town: Town) -> None:
     intent, _ = admitted(town)
     vault = town.parties.vaults[BANK]

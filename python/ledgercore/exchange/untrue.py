@@ -34,8 +34,8 @@ from ledgercore.vault import Vault
 __all__ = ["check_true", "doubt", "keep_missed", "keep_withheld"]
 
 _CHECKED = b"checked"
-"""What is kept where the owner says that no key came; of a delivery key that was forgotten unused
-nothing is, and a vault that is older than what its key has signed is doubted all the same."""
+"""What is kept where the owner says that no key was sent, or came. Nothing stands where a key was
+forgotten unused: a vault that is older than what its key has signed is doubted all the same."""
 
 
 class _Doubted(Part, frozen=True):
@@ -68,10 +68,10 @@ def _check_unsent(ledger: Ledger, vault: Vault, intent: bytes, *, checked: bool)
         message = "key of the exchange was released here: send it, or have the recipient time out"
         refuse("E_EXCHANGE_STATE", message, intent)
     admission = _admission(_state(ledger, intent))
-    if admission is None or vault.load(withheld_name(intent)) is not None:
-        return  # the ledger refuses it, or it is known that nothing was released
+    if admission is None or vault.load(withheld_name(intent)) == _CHECKED:
+        return  # the ledger refuses it, or its owner knows that nothing was released
     if checked:
-        vault.store([(withheld_name(intent), b"")])
+        vault.store([(withheld_name(intent), _CHECKED)])
     elif why := _why_doubted(ledger, vault, intent, admission):
         message = (
             f"{why}, and a key may have been released: have the recipient time out, or find out "
@@ -106,14 +106,14 @@ def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> lis
     over, kept = [], []
     with vault.transaction():
         for intent in intents:
-            state = _state(ledger, intent)
+            state, withheld = _state(ledger, intent), withheld_name(intent)
             admission = _admission(state)
             if state is not None and admission is None:
-                over += [released_name(intent), withheld_name(intent)]
+                over += [released_name(intent), withheld]
             elif admission is None or vault.load(released_name(intent)) is not None:
                 continue
-            elif not _why_doubted(ledger, vault, intent, admission):
-                kept.append((withheld_name(intent), b""))
+            elif vault.load(withheld) is None and _has_sealed(vault, intent, admission):
+                kept.append((withheld, b""))
         vault.store(kept)
     return over
 
@@ -152,9 +152,14 @@ def _why_unseen(
 
 def _why_doubted(ledger: Ledger, vault: Vault, intent: bytes, admission: Admission) -> str:
     """Why a provider's vault doubts that it gave no key out; empty where it knows."""
-    if vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/key") is None:
+    if vault.load(withheld_name(intent)) is None and not _has_sealed(vault, intent, admission):
         return "no key of the exchange is kept here"
     return _why_older(ledger, vault, admission)
+
+
+def _has_sealed(vault: Vault, intent: bytes, admission: Admission) -> bool:
+    """Whether a provider's vault has the key of what was admitted."""
+    return vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/key") is not None
 
 
 def _why_older(ledger: Ledger, vault: Vault, admission: Admission) -> str:
