@@ -197,7 +197,7 @@ def _redacted(message: str) -> str:
 
 def _end(error: str, message: str, code: int, /, *, as_json: bool, **facts: str) -> NoReturn:
     """Say what went wrong on one line, whatever the message quotes, and exit."""
-    message = _redacted(message)
+    message, facts = _redacted(message), {name: _redacted(text) for name, text in facts.items()}
     if as_json:
         line = json.dumps({"error": error, "message": message, "exit_code": code, **facts})
     else:
