@@ -163,3 +163,8 @@ class FencedError(StoreError):
 
 class BusyError(UnavailableError):
     """Another writer holds the ledger, or another connection the vault."""
+
+
+PASSING = (BusyError, DiskFullError)
+"""Of what a write may fail, what leaves all as it was and may be over the next time; after anything
+else only a new start, which verifies everything, may write again."""

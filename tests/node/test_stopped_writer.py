@@ -5,19 +5,42 @@ from __future__ import annotations
 import asyncio
 import configparser
 import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ledgercore import CorruptError, Ledger, LedgerError, StoreError, UnavailableError
+from ledgercore import CorruptError, Ledger, LedgerError, SigningKey, StoreError, UnavailableError
 from ledgercore.cli import exit_code
 from ledgercore.demo.network import lay_out
 from ledgercore.demo.processes import free_ports
+from ledgercore.disk import HeadFile
+from ledgercore.keys import cosign_checkpoint, sign_record
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.logs import make_log
+from ledgercore.node.node import Node
 from ledgercore.node.opening import caller_of, run_node
 from ledgercore.node.settings import load_settings
+from ledgercore.records import Witness
+from ledgercore.store.sqlite import SqliteStore
 from tests.conftest import REPOSITORY
+from tests.node.running import LaterClock
+
+WITNESS = SigningKey(b"w" * 32)
+
+
+class Token:
+    """The operator's key, in what can be pulled out."""
+
+    def __init__(self) -> None:
+        self._key, self.gone = SigningKey(b"o" * 32), False
+        self.public_key = self._key.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        if self.gone:
+            raise UnavailableError("token is not there: plug it in")
+        return self._key.sign(message)
 
 
 @pytest.mark.parametrize(
@@ -33,25 +56,118 @@ def test_a_node_whose_writer_has_stopped_ends_when_it_has_answered(
     caller = caller_of(settings)
     url = f"https://localhost:{settings.address[1]}"
 
-    def stopped(self: Ledger, records: object) -> None:
-        raise kind("writer has stopped")
+    def fail(self: HeadFile, note: str) -> None:
+        raise kind("disk has failed")
 
     async def act() -> None:
         running = asyncio.create_task(run_node(settings, caller, make_log(log)))
         async with asyncio.timeout(30):
             async with NodeClient(url, "tax", caller, Patience(attempts=40)) as client:
-                assert await client.checkpoint()
+                sequence, previous = await client.next_position(caller.key.public_key)
+            record = sign_record(
+                caller.key,
+                caller.anchor.suite,
+                caller.anchor.network,
+                "data",
+                b"any",
+                sequence=sequence,
+                previous=previous,
+            )
             async with NodeClient(url, "tax", caller, Patience(attempts=1)) as client:
+                monkeypatch.setattr(HeadFile, "store", fail)
                 with pytest.raises(UnavailableError, match=told):
-                    await client.submit_many([b"any"])
+                    await client.submit_many([record.encode()])
             with pytest.raises(kind) as ended:
                 await running
         assert "log" in str(ended.value) and "writer has stopped" in log.getvalue()
         if kind is CorruptError:
             assert "ledgercore node repair" in ended.value.__notes__[0]
 
-    monkeypatch.setattr(Ledger, "submit_many", stopped)
     asyncio.run(act())
+
+
+async def start(directory: Path, log: io.StringIO, key: Token, clock: LaterClock) -> Node:
+    """The operator's node of a network with a witness, which nobody asks over TLS."""
+    ledger = Ledger.create(
+        directory / "a.ledger",
+        origin="test.example/a",
+        key=key,
+        witnesses=[Witness("w.example", WITNESS.public_key)],
+        quorum=1,
+    )
+    node = Node("a", ledger, make_log(log, member="a"), clock=clock)
+    await node.start()
+    return node
+
+
+def own_record(node: Node, key: Token) -> bytes:
+    ledger = node.ledger
+    sequence, previous = ledger.next_position(key.public_key)
+    suite, network = ledger.trust_anchor.suite, ledger.network
+    return sign_record(
+        key, suite, network, "data", b"x", sequence=sequence, previous=previous
+    ).encode()
+
+
+def test_a_node_whose_token_fails_at_a_checkpoint_ends_and_is_never_ready_again(
+    tmp_path: Path,
+) -> None:
+    """A start opens the token anew, which this process cannot."""
+    token, clock, log = Token(), LaterClock(), io.StringIO()
+
+    async def act() -> None:
+        node = await start(tmp_path, log, token, clock)
+        record = own_record(node, token)
+        token.gone = True
+        with pytest.raises(UnavailableError, match="plug it in"):
+            await node.ordering.submit([record])
+        assert node.failed.is_set() and not node.damaged
+        token.gone, clock.more_s = False, node.limits.ready_s + 1
+        assert not node.ready()
+        await node.stop()
+
+    asyncio.run(act())
+    said = [each for each in map(json.loads, log.getvalue().splitlines()) if "writ" in str(each)]
+    assert [each["event"] for each in said] == ["ledger cannot be written", "writer has stopped"]
+    assert {each["reason"] for each in said} == {"token is not there: plug it in"}
+
+
+def appended(ledger: Ledger) -> None:
+    ledger.append(b"the host's own")
+
+
+def cosigned(ledger: Ledger) -> None:
+    ledger.add_cosignatures(cosign_checkpoint(ledger.checkpoint, "w.example", WITNESS, 1))
+
+
+@pytest.mark.parametrize(
+    ("write", "seam", "name"), [(appended, HeadFile, "store"), (cosigned, SqliteStore, "put_note")]
+)
+def test_a_writer_that_stopped_where_no_record_was_submitted_ends_the_node(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Ledger], None],
+    seam: type,
+    name: str,
+) -> None:
+    log = io.StringIO()
+
+    def fail(*given: object) -> None:
+        raise StoreError("disk has failed")
+
+    async def act() -> None:
+        node = await start(tmp_path, log, Token(), LaterClock())
+        with monkeypatch.context() as patched:
+            patched.setattr(seam, name, fail)
+            with pytest.raises(StoreError, match="disk has failed"):
+                await asyncio.to_thread(write, node.ledger)
+        async with asyncio.timeout(20):
+            await node.failed.wait()
+        assert not node.ready()
+        await node.stop()
+
+    asyncio.run(act())
+    assert log.getvalue().count("writer has stopped") == 1
 
 
 def test_the_service_starts_a_node_anew_but_not_after_damage() -> None:

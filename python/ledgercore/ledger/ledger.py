@@ -481,6 +481,12 @@ class Ledger:
         return self._reader.head.block.height
 
     @property
+    def stopped(self) -> BaseException | None:
+        """What stopped the writer here for good, if anything did: reads go on, and the ledger is
+        written again when it was closed and opened anew."""
+        return None if (writer := self._writer) is None else writer.stopped
+
+    @property
     def time_ms(self) -> int:
         """The newest block's time, which is the ledger's."""
         return self._reader.head.block.time_ms

@@ -25,8 +25,7 @@ from ledgercore._core import (
 from ledgercore.disk import HeadFile, WriterLock, exists
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
-    BusyError,
-    DiskFullError,
+    PASSING,
     ForkError,
     MalformedError,
     RefusedError,
@@ -303,7 +302,7 @@ class Replica:
 
     def _stop_after(self, depth: int, error: BaseException | None) -> None:
         # A full disk or a lock passes, and has left the copy as it was.
-        if error is not None and not isinstance(error, DiskFullError | BusyError):
+        if error is not None and not isinstance(error, PASSING):
             self._stopped = self._stopped or error
 
     def _take(self, received: Received) -> None:

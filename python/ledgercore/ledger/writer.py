@@ -26,9 +26,8 @@ from ledgercore.clock import Clock
 from ledgercore.disk import HeadFile
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
-    BusyError,
+    PASSING,
     CorruptError,
-    DiskFullError,
     InvalidSignature,
     LedgerError,
     MalformedError,
@@ -79,6 +78,11 @@ class Writer:
         self._group = Group(BLOCK_RECORDS, BLOCK_BYTES, self._serve)
         self._stopped: BaseException | None = None
         self._committed = View(reader.state)
+
+    @property
+    def stopped(self) -> BaseException | None:
+        """What stopped it for good, if anything did."""
+        return self._stopped
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and signed."""
@@ -206,8 +210,8 @@ class Writer:
             self._check_running()
             try:
                 self._reader.put_note(height, note)
-            except (DiskFullError, BusyError):
-                raise  # passes, and has left the ledger as it was
+            except PASSING:
+                raise  # the ledger is as it was
             except BaseException as error:
                 self._stopped = error
                 raise
@@ -258,8 +262,8 @@ class Writer:
                 self._committed = View(self._reader.state)
             try:
                 return self._order_block(batch)
-            except (DiskFullError, BusyError):
-                raise  # passes, and has left the ledger as it was
+            except PASSING:
+                raise  # the ledger is as it was
             except BaseException as error:
                 # Whatever happened, only a new start, which verifies everything, may write again.
                 self._stopped = error

@@ -26,8 +26,7 @@ import msgspec
 from ledgercore.disk import exists, file_bytes, make_directory, read_bytes, write_new
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
-    BusyError,
-    DiskFullError,
+    PASSING,
     InvalidError,
     LedgerError,
     MalformedError,
@@ -51,9 +50,6 @@ __all__ = ["Following", "open_copy"]
 
 EVIDENCE_FILES = 64
 """Files of each kind that are kept at most: a peer that lies does it again and again."""
-
-PASSING = (BusyError, DiskFullError)
-"""What a copy may go on after: it was left as it was."""
 
 RETRY_S = 1.0
 """Between two attempts at a peer's event stream, at a copy that cannot be written now, or the first

@@ -21,8 +21,6 @@ from ledgercore._core import Anchor, Checkpoint, Receipt
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
-    BusyError,
-    DiskFullError,
     InconsistentError,
     LedgerError,
     RefusedError,
@@ -53,11 +51,8 @@ PUBLISHED_S = 5.0
 """How long a receipt or a proof of states is waited for until witnesses have cosigned."""
 
 LOOK_S = 1.0
-"""How often a node looks for blocks and cosignatures that others have put into its ledger."""
-
-OVER_BY_ITSELF = (BusyError, DiskFullError, UnavailableError)
-"""What may be over where a ledger could not be written, and so says no more after a while. Of
-anything else a writer stops for good."""
+"""How often a node looks for blocks and cosignatures that others have put into its ledger, and
+whether its writer still runs."""
 
 ResultT = TypeVar("ResultT")
 
@@ -309,8 +304,16 @@ class Node:
         elif kind is not self._unwritten:
             self.log.info("ledger is written again")
         self._unwritten, self._tried_s = kind, self.clock.elapsed_s()
-        if error is not None and kind not in OVER_BY_ITSELF:
-            self.end(error)
+        self._look_at_writer()
+
+    def _look_at_writer(self) -> None:
+        """End where the writer has stopped for good, whoever asked it: a caller here, the node for
+        cosignatures or a promise, or its host."""
+        stopped = self.ledger.stopped
+        if stopped is not None and not self.failed.is_set():
+            said = {"error": type(stopped).__name__, "reason": str(stopped)}
+            self.log.error("writer has stopped", **said)
+            self.end(stopped)
 
     async def announce(self) -> None:
         """Tell everybody of the newest checkpoint, and cut off whom the new blocks suspend."""
@@ -345,6 +348,7 @@ class Node:
         """Notice what another process, or a host, has put into the ledger."""
         while True:
             await sleep(LOOK_S)
+            self._look_at_writer()
             reason = ""
             try:
                 await self.announce()

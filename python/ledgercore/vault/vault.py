@@ -29,6 +29,7 @@ from ledgercore.arguments import described, typed_methods
 from ledgercore.disk import exists, file_bytes, make_private
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
+    PASSING,
     BusyError,
     CorruptError,
     DiskFullError,
@@ -448,7 +449,7 @@ class Vault:
             return
         ours = _translation(self._path, doing, error, self._connection)
         # What passes has left the vault as it was.
-        if not isinstance(ours, DiskFullError | BusyError | LimitError):
+        if not isinstance(ours, (*PASSING, LimitError)):
             self._stopped = self._stopped or ours
         if ours is not error:
             raise ours from error
