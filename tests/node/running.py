@@ -121,6 +121,7 @@ async def running(
     limits: Limits | None = None,
     members: Sequence[Member] | None = None,
     clock: Clock | None = None,
+    wrap: Wrap | None = None,
 ) -> AsyncIterator[Running]:
     """The operator's node, serving until the end."""
     ledger = Ledger.create(
@@ -133,5 +134,5 @@ async def running(
     log = io.StringIO()
     node = Node("operator", ledger, make_log(log, member="operator"), limits=limits, clock=clock)
     authority = Authority(directory)
-    async with serving(node, authority, log, authority.issue("a-member")) as there:
+    async with serving(node, authority, log, authority.issue("a-member"), wrap) as there:
         yield there

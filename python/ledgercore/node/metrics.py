@@ -74,9 +74,9 @@ class Metrics:
             registry=registry,
         )
 
-        self._count_connections(registry)
+        self._add_connections(registry)
 
-    def _count_connections(self, registry: CollectorRegistry) -> None:
+    def _add_connections(self, registry: CollectorRegistry) -> None:
         self.cut = Counter(
             "ledgercore_connections_cut",
             "Connections closed because their member may not ask any more.",

@@ -78,8 +78,19 @@ class Connection(HttpToolsProtocol):
 
     @property
     def idle_since_s(self) -> float | None:
-        """Since when it waits for another request, and its answers are taken; None where not."""
-        return None if self.transport.get_write_buffer_size() else self._answered_s
+        """Since when nothing has come, and its answers are on their way whole; None where not."""
+        return None if self._until is not None or self._unsent() else self._answered_s
+
+    def _unsent(self) -> bool:
+        """Whether closing now would lose some of an answer.
+
+        asyncio's TLS transport counts what is to be encrypted, and nothing of what the transport
+        below it has not handed to the system: most of a large answer to a slow caller.
+        """
+        transport: Any = self.transport
+        below = transport._ssl_protocol._transport  # there is no public way
+        counted = [transport] if below is None else [transport, below]
+        return any(each.get_write_buffer_size() for each in counted)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
