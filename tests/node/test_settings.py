@@ -77,14 +77,18 @@ def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str
     ("limits", "named"),
     [
         ("body_bytes = 50_000_000", r"body_bytes is 50000000, want at most member_bodies_bytes, w"),
-        ("bodies_bytes = 20_000_000", r"want at most bodies_bytes, which is 20000000.*lower memb"),
+        (
+            "bodies_bytes = 20_000_000\nmember_bodies_bytes = 20_000_001",
+            r"want at most bodies_bytes, which is 20000000.*lower memb",
+        ),
         ("open_body_bytes = 5_000_000", r"want at most open_bodies_bytes"),
-        ("connections = 100", r"connections_of_certificate is 128, want at most connections, wh"),
-        ("handshakes = 10", r"handshakes_of_address is 64, want at most handshakes"),
-        ("streams = 10", r"member_streams is 64, want at most streams, which is 10, else one memb"),
+        ("connections_of_certificate = 2000", r"is 2000, want at most connections, which is 1024"),
+        ("connections = 1", r"streams is 1, want less than connections, which is 1, else"),
+        ("handshakes_of_address = 300", r"handshakes_of_address is 300, want at most handshakes"),
+        ("streams = 10\nmember_streams = 11", r"want at most streams, which is 10, else one memb"),
         ("streams = 2048", r"streams is 2048, want less than connections, which is 1024, else"),
         ("member_streams = 128", r"want less than connections_of_certificate, which is 128"),
-        ("promise_s = 20.5", r"answer_s is 30, want at most promise_s, which is 20.5"),
+        ("answer_s = 90", r"answer_s is 90, want at most promise_s, which is 60"),
         ("header_bytes = 1000", r"header_bytes is 1000, want at least 8192: a warrant"),
         ("heartbeat_s = 60", r"heartbeat_s is 60, want at most 30: who listens"),
         ("ready_s = 1", r"ready_s is 1, want at least 8"),
@@ -93,6 +97,7 @@ def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str
             r"nonces is 200000, want at least 2880800: with skew_s 3600 and requests",
         ),
         ("requests_per_s = 2000", r"nonces is 200000, want at least 240800.*lower one of these"),
+        ("ready_s = 1\nheartbeat_s = 60", r"ready_s is 1.*; limits.heartbeat_s is 60"),
     ],
 )
 def test_limits_that_contradict_each_other_are_refused_at_the_start(
@@ -102,8 +107,34 @@ def test_limits_that_contradict_each_other_are_refused_at_the_start(
     text = TEXT.partition("[limits]")[0]
 
     parse_settings(f"{text}[limits]", Path())
-    with pytest.raises(MalformedError, match=f"limits: .*{named}"):
+    with pytest.raises(MalformedError, match=rf"settings: limits\..*{named}"):
         parse_settings(f"{text}[limits]\n{limits}", Path())
+
+
+@pytest.mark.parametrize(
+    ("limits", "followed"),
+    [
+        ("connections = 100", {"connections_of_certificate": 100, "streams": 99}),
+        ("connections = 20", {"connections_of_certificate": 20, "member_streams": 19}),
+        ("connections_of_certificate = 32", {"member_streams": 31, "streams": 256}),
+        ("streams = 32", {"member_streams": 32, "connections": 1024}),
+        ("bodies_bytes = 8_000_000", {"member_bodies_bytes": 8_000_000, "body_bytes": 8_000_000}),
+        ("open_bodies_bytes = 1000", {"open_body_bytes": 1000}),
+        ("handshakes = 10", {"handshakes_of_address": 10}),
+        ("promise_s = 0.5", {"answer_s": 0.5}),
+        ("requests_per_s = 200", {"answer_s": 30, "member_streams": 64, "body_bytes": 1 << 24}),
+    ],
+)
+def test_a_share_that_was_not_set_is_never_more_than_the_whole(
+    limits: str, followed: dict[str, float]
+) -> None:
+    """One line that lowers a total is enough."""
+    text = TEXT.partition("[limits]")[0]
+
+    found = parse_settings(f"{text}[limits]\n{limits}", Path()).limits
+
+    assert {name: getattr(found, name) for name in followed} == followed
+    assert {type(getattr(found, name)) for name in found.__struct_fields__} == {int, float}
 
 
 def test_a_node_is_made_for_every_role_that_a_rule_asks_for(tmp_path: Path) -> None:

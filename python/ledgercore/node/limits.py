@@ -1,8 +1,10 @@
 """Every bound that a node holds its callers to, in one place.
 
 A bound is checked before what it bounds is allocated or begun. Each can be set in the settings'
-``[limits]``; the defaults stand here, with what passing one is answered with. Bounds that cannot
-both be meant, by which a sound request would be refused for ever, are refused themselves.
+``[limits]``; the defaults stand here, with what passing one is answered with. The default of a
+share, such as ``connections_of_certificate``, is never more than the whole. Bounds that were set
+and cannot both be meant are refused, all of them in one error: by some a sound request would be
+refused for ever, by others one caller would have what is everybody's.
 """
 
 from __future__ import annotations
@@ -10,42 +12,53 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from ledgercore.errors import MalformedError
 from ledgercore.sync.messages import SILENCE_MS
+from ledgercore.sync.offences import LAST_DELAY_MS
 
 __all__ = ["WARRANT_CHARACTERS", "Limits"]
 
 WARRANT_CHARACTERS = 4096
 """Characters of a request's warrant at most, as its header holds it."""
 
-_AT_MOST = (
-    ("body_bytes", "member_bodies_bytes", "larger bodies would be answered with 429 for ever"),
-    ("member_bodies_bytes", "bodies_bytes", "one member would have room for more than all have"),
-    ("open_body_bytes", "open_bodies_bytes", "larger bodies would be answered with 429 for ever"),
-    ("connections_of_certificate", "connections", "one certificate would take all of them"),
-    ("handshakes_of_address", "handshakes", "one address would take all of them"),
-    ("member_streams", "streams", "one member would take all of them"),
-    ("answer_s", "promise_s", "records that are ordered in time would break their promises"),
-)
-"""Which bound is at most which other, or what would be."""
-
-_LESS = (
-    ("streams", "connections", "event streams would leave no connection for requests"),
+_SHARES = (
+    ("member_bodies_bytes", "bodies_bytes", 0, "one member would have room for more than all have"),
+    ("body_bytes", "member_bodies_bytes", 0, "larger bodies would get 429 for ever"),
+    ("open_body_bytes", "open_bodies_bytes", 0, "larger bodies would get 429 for ever"),
+    ("connections_of_certificate", "connections", 0, "one certificate would have more than all"),
+    ("handshakes_of_address", "handshakes", 0, "one address would have more than all"),
+    ("streams", "connections", 1, "event streams would leave no connection for requests"),
+    ("member_streams", "streams", 0, "one member would have more than all"),
     (
         "member_streams",
         "connections_of_certificate",
+        1,
         "a member's event streams would leave it no connection for requests",
     ),
+    ("answer_s", "promise_s", 0, "records that are ordered in time would break their promises"),
 )
-"""Which bound is less than which other, or what would be."""
+"""Which bound is at most which other, or less by so much, or what would be. What a bound is at most
+comes before it, so that a default follows another that follows a third."""
 
-_RANGES = (
-    ("header_bytes", 2 * WARRANT_CHARACTERS, 2**31, "a warrant and a target take so many"),
-    ("heartbeat_s", 0, SILENCE_MS / 2000, "who listens takes a stream without one for broken"),
-    ("ready_s", 8, 3600, "a peer or witness that failed once is asked again only after as long"),
+_AT_LEAST = (
+    ("header_bytes", 2 * WARRANT_CHARACTERS, "a warrant and a target take so many"),
+    (
+        "ready_s",
+        LAST_DELAY_MS / 1000,
+        "a peer or witness that failed is asked again only after as long",
+    ),
 )
-"""Which bound is within what stands elsewhere, and why."""
+_AT_MOST = (
+    ("heartbeat_s", SILENCE_MS / 2000, "who listens takes a stream without one for broken"),
+)
+"""What else bounds one, and why."""
+
+
+class _Follows(int):
+    """A default that is lower where what it is a share of was set to less."""
+
 
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Count = Annotated[int, Meta(ge=1, le=2**31)]
@@ -54,13 +67,13 @@ _Count = Annotated[int, Meta(ge=1, le=2**31)]
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The bounds of one node."""
 
-    body_bytes: _Count = 16 * 1024 * 1024
+    body_bytes: _Count = _Follows(16 * 1024 * 1024)
     """Bytes of a request's body that comes with a warrant: 413."""
     bodies_bytes: _Count = 64 * 1024 * 1024
     """Bytes of all members' bodies that have come and are not answered yet: 503."""
-    member_bodies_bytes: _Count = 32 * 1024 * 1024
+    member_bodies_bytes: _Count = _Follows(32 * 1024 * 1024)
     """The same of one member's: 429."""
-    open_body_bytes: _Count = 64 * 1024
+    open_body_bytes: _Count = _Follows(64 * 1024)
     """Bytes of a body that needs no warrant, as of a checkpoint to be cosigned: 413."""
     open_bodies_bytes: _Count = 4 * 1024 * 1024
     """Bytes of all bodies without a warrant that have come and are not answered yet: 503."""
@@ -97,17 +110,17 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     connections: _Count = 1_024
     """Open connections: what comes beyond is closed, or an idle one of the same certificate."""
-    connections_of_certificate: _Count = 128
+    connections_of_certificate: _Count = _Follows(128)
     """Open connections with one certificate: what comes beyond is closed, or one that is idle."""
-    streams: _Count = 256
+    streams: _Count = _Follows(256)
     """Open event streams: 503."""
-    member_streams: _Count = 64
+    member_streams: _Count = _Follows(64)
     """The same of one member's, which are none of its requests under way: 429."""
     header_bytes: _Count = 32 * 1024
     """Bytes of a request's line and headers: 400, or closed."""
     handshakes: _Count = 256
     """TLS handshakes under way: what comes beyond is closed."""
-    handshakes_of_address: _Count = 64
+    handshakes_of_address: _Count = _Follows(64)
     """TLS handshakes under way with one address: what comes beyond is closed."""
     handshake_s: _Seconds = 5.0
     """From an accepted connection to the end of its TLS handshake: closed."""
@@ -115,7 +128,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """From a connection, or the first byte of a request, to the end of its headers: closed."""
     body_s: _Seconds = 20.0
     """For reading a body: 408."""
-    answer_s: _Seconds = 30.0
+    answer_s: _Seconds = _Follows(30)
     """For making an answer, but not for sending it: 503."""
     write_s: _Seconds = 20.0
     """For a caller to take one piece of an answer: closed."""
@@ -134,32 +147,37 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Between two signs of life on an event stream without events."""
 
     def __post_init__(self) -> None:
-        """Raise ``MalformedError`` where two of them contradict each other."""
-        for name, other, why in _AT_MOST:
-            if self._of(name) > self._of(other):
-                raise self._contradiction(name, "at most", other, why)
-        for name, other, why in _LESS:
-            if self._of(name) >= self._of(other):
-                raise self._contradiction(name, "less than", other, why)
-        for name, least, most, why in _RANGES:
-            if not least <= self._of(name) <= most:
-                want = f"at least {least:g}" if self._of(name) < least else f"at most {most:g}"
-                raise MalformedError(f"limits: {name} is {self._of(name):g}, want {want}: {why}")
+        """Raise ``MalformedError`` with all that contradicts, once defaults have followed."""
+        wrong = []
+        follow = {name for name, *_ in _SHARES if isinstance(self._of(name), _Follows)}
+        for name, other, less, why in _SHARES:
+            most = self._of(other) - less
+            if name in follow:
+                force_setattr(self, name, +max(less, min(self._of(name), most)))
+            if self._of(name) > most:
+                than = "less than" if less else "at most"
+                wrong.append(
+                    f"limits.{name} is {self._of(name):.12g}, want {than} {other}, which is "
+                    f"{self._of(other):.12g}, else {why}: lower {name}, or raise {other}"
+                )
+        for name, least, why in _AT_LEAST:
+            if self._of(name) < least:
+                got = f"limits.{name} is {self._of(name):g}"
+                wrong.append(f"{got}, want at least {least:g}: {why}")
+        for name, most, why in _AT_MOST:
+            if self._of(name) > most:
+                wrong.append(f"limits.{name} is {self._of(name):g}, want at most {most:g}: {why}")
         # For as long as a nonce is kept a member may ask, and open streams, as often as it may.
         kept = 2 * round(2 * self.skew_s * self.requests_per_s + self.requests_burst)
         if self.nonces < kept:
-            raise MalformedError(
-                f"limits: nonces is {self.nonces}, want at least {kept}: with skew_s "
+            wrong.append(
+                f"limits.nonces is {self.nonces}, want at least {kept}: with skew_s "
                 f"{self.skew_s:g} and requests_per_s {self.requests_per_s} one member would take "
                 "all of them: raise it, or lower one of these"
             )
+        if wrong:
+            raise MalformedError("; ".join(wrong))
 
     def _of(self, name: str) -> float:
         found: float = getattr(self, name)
         return found
-
-    def _contradiction(self, name: str, than: str, other: str, why: str) -> MalformedError:
-        return MalformedError(
-            f"limits: {name} is {self._of(name):.12g}, want {than} {other}, which is "
-            f"{self._of(other):.12g}, else {why}: lower {name}, or raise {other}"
-        )

@@ -147,6 +147,8 @@ def parse_settings(text: str, directory: Path) -> Settings:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         raise MalformedError(f"settings: {_explained(str(error))}") from None
+    except MalformedError as error:
+        raise MalformedError(f"settings: {error}") from None
     _check(settings)
     return _resolved(settings, directory)
 
