@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from ledgercore.clock import ManualClock, OffsetClock, SystemClock
 from ledgercore.errors import UnavailableError, UntrustedError
 from ledgercore.node.client import NodeClient, Patience
+from ledgercore.node.logs import make_log
 from ledgercore.node.warrant import Replays, Warrant
 from tests.faults.row import reliability_row
 from tests.node.running import IMPATIENT, following, running
@@ -84,7 +86,7 @@ def test_what_was_signed_before_a_node_began_is_refused_whatever_its_clock_showe
     """A restart has forgotten which warrants were taken."""
     clock, now_ms = WrongClock(), SystemClock().now_ms()
     clock.offset_ms = HOUR_MS
-    replays = Replays(clock, 30, 100)
+    replays = Replays(clock, 30, 100, make_log(io.StringIO()))
     clock.offset_ms = 0
 
     with pytest.raises(UnavailableError, match=r"node began after the warrant .* sign it anew"):
@@ -119,7 +121,8 @@ def test_a_warrant_that_was_taken_before_a_clock_was_set_back_stays_taken() -> N
     """It comes into time once more, when its nonce is long over as time is measured."""
     machine = ManualClock(10 * HOUR_MS)
     clock = OffsetClock(machine)
-    replays, captured = Replays(clock, 30, 100), warrant_of(10 * HOUR_MS)
+    replays = Replays(clock, 30, 100, make_log(io.StringIO()))
+    captured = warrant_of(10 * HOUR_MS)
     replays.take(captured)
     clock.advance(-HOUR_MS)
 
@@ -137,7 +140,7 @@ def test_a_warrant_that_was_taken_before_a_clock_was_set_back_stays_taken() -> N
 def test_nonces_that_a_clock_which_was_set_back_keeps_shut_nobody_out() -> None:
     machine = ManualClock(10 * HOUR_MS)
     clock, numbers = OffsetClock(machine), count()
-    replays = Replays(clock, 30, 10)
+    replays = Replays(clock, 30, 10, make_log(io.StringIO()))
 
     for _ in range(3):
         for _ in range(10):
@@ -149,6 +152,30 @@ def test_nonces_that_a_clock_which_was_set_back_keeps_shut_nobody_out() -> None:
 
     replays.take(warrant_of(clock.now_ms(), next(numbers)))
     assert len(replays) == 11  # as many at most, and the newest
+
+
+def test_nonces_far_ahead_push_none_out_that_are_in_time_sooner() -> None:
+    """One member asked as much as it may while the clock was a year ahead, for a minute."""
+    machine, log = ManualClock(10 * HOUR_MS), io.StringIO()
+    clock, year_ms = OffsetClock(machine), 365 * 24 * HOUR_MS
+    replays = Replays(clock, 30, 100, make_log(log))
+    clock.advance(year_ms)
+    for number in range(100):
+        replays.take(warrant_of(clock.now_ms(), 1_000 + number))
+    clock.advance(-year_ms)
+    machine.advance(61_000)
+    victims = [warrant_of(clock.now_ms(), number) for number in range(2)]
+    for victim in victims:
+        replays.take(victim)
+
+    clock.advance(-10 * 60_000)  # another ten minutes, and they come into time once more
+    machine.advance(10 * 60_000)
+
+    for victim in victims:
+        with pytest.raises(UntrustedError, match="was used before"):
+            replays.take(victim)
+    assert len(replays) == 100
+    assert log.getvalue().count("nonces are full") == 1
 
 
 def test_a_nodes_own_time_that_the_operator_refuses_is_not_its_callers_fault(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +29,7 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import InvalidError, InvalidSignature, MalformedError, UntrustedError
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
+from ledgercore.node.logs import make_log
 from ledgercore.node.settings import Peer
 from ledgercore.node.submission import Ordered, decode_ordered, encode_ordered
 from ledgercore.node.tls import Context, client_context, pinned_contexts
@@ -121,7 +123,7 @@ def test_every_changed_character_of_an_warrant_is_refused() -> None:
 
 def test_an_warrant_is_taken_once_and_only_near_its_time() -> None:
     clock = ManualClock(START_MS)
-    replays = Replays(clock, 30, 2)
+    replays = Replays(clock, 30, 2, make_log(io.StringIO()))
     warrant = parse_warrant(signed())
     replays.take(warrant)
 
@@ -135,7 +137,7 @@ def test_an_warrant_is_taken_once_and_only_near_its_time() -> None:
 
 def test_nonces_are_bounded_and_forgotten_only_when_their_time_is_over() -> None:
     clock = ManualClock(START_MS)
-    replays = Replays(clock, 30, 2)
+    replays = Replays(clock, 30, 2, make_log(io.StringIO()))
     warrant = parse_warrant(signed())
     late = structs.replace(warrant, time_ms=START_MS + 30_000)
     replays.take(late)

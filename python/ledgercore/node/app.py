@@ -38,7 +38,7 @@ def make_app(node: Node) -> Starlette:
         bodies={(row.method, row.path): row.body_bytes(node.limits) for row in ROUTES},
         # Made now, and not with the first request as the application's layers are: what was signed
         # before is refused.
-        replays=Replays(node.clock, node.limits.skew_s, node.limits.nonces),
+        replays=Replays(node.clock, node.limits.skew_s, node.limits.nonces, node.log),
         clock=node.clock,
         metrics=node.metrics,
         log=node.log,

@@ -15,8 +15,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from bisect import bisect_left, insort
 from collections import deque
-from heapq import heappop, heappush
 from math import ceil
 from typing import Annotated, Literal
 
@@ -35,6 +35,7 @@ from ledgercore.errors import (
 )
 from ledgercore.keys import Signer, sign_message
 from ledgercore.node.limits import WARRANT_CHARACTERS
+from ledgercore.node.logs import Log
 from ledgercore.records.base import Bytes16, Bytes32, Bytes64, Identifier, Part, TimeMs
 
 __all__ = ["SCHEME", "Replays", "Warrant", "body_hash", "parse_warrant", "sign_request"]
@@ -167,10 +168,11 @@ class Replays:
     a clock that was ahead must not refuse everybody once it is right.
     """
 
-    def __init__(self, clock: Clock, skew_s: float, limit: int) -> None:
+    def __init__(self, clock: Clock, skew_s: float, limit: int, log: Log) -> None:
         """``limit`` bounds the nonces of requests, and apart from them those that a clock which was
-        set back keeps; the ones that come into time first are let go beyond it."""
+        set back keeps; beyond it those go that come into time last, and the log says so once."""
         self._clock = clock
+        self._log = log
         self._skew_s = skew_s
         self._skew_ms = int(skew_s * 1000)
         self._limit = limit
@@ -179,7 +181,9 @@ class Replays:
         self._order: deque[tuple[float, int, _Name]] = deque()
         """Until when each is remembered by what is measured, and its warrant's time."""
         self._ahead: list[tuple[int, _Name]] = []
-        """A heap of those that only the clock keeps, by their warrants' times."""
+        """Those that only the clock keeps, sorted by their warrants' times."""
+        self._full = False
+        """Whether there were more of these than are kept."""
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -216,8 +220,18 @@ class Replays:
     def _forget(self, now_ms: int, elapsed_s: float) -> None:
         while self._order and self._order[0][0] < elapsed_s:
             _, time_ms, name = self._order.popleft()
-            heappush(self._ahead, (time_ms, name))
-        while self._ahead and (
-            len(self._ahead) > self._limit or self._ahead[0][0] + self._skew_ms < now_ms
-        ):
-            self._seen.discard(heappop(self._ahead)[1])
+            insort(self._ahead, (time_ms, name))
+        self._drop(slice(bisect_left(self._ahead, (now_ms - self._skew_ms,))))
+        if len(self._ahead) > self._limit:
+            if not self._full:
+                self._full = True
+                self._log.warning(
+                    "nonces are full",
+                    kept=self._limit,
+                    reason="the clock was set back: warrants from before it could be used again",
+                )
+            self._drop(slice(self._limit, None))
+
+    def _drop(self, some: slice) -> None:
+        self._seen.difference_update(name for _, name in self._ahead[some])
+        del self._ahead[some]
