@@ -2,17 +2,21 @@
 
     uvicorn --factory examples.host:service --ssl-certfile ... --ssl-ca-certs ... --ssl-cert-reqs 2
 
-The service starts the node and stops it. Members ask it at /ledger/v1/...; what is behind the other
-paths is the service's own. Its own code appends to the same ledger without a request, under the
-operator's key: so it says itself who may have that done, and bounds what they send. A certificate
-of the members' authority is not enough for that, nor a warrant that it does not look at.
+The service starts the node and stops it, and ends where the node has failed for good, as after a
+failed flush: have whatever runs it start it anew also after SIGTERM (systemd: ``Restart=always``),
+for a start verifies the ledger and goes on. Members ask it at /ledger/v1/...; what is behind the
+other paths is the service's own. Its own code appends to the same ledger without a request, under
+the operator's key: so it says itself who may have that done, and bounds what they send. A
+certificate of the members' authority is not enough for that, nor a warrant that it does not look
+at.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -68,8 +72,14 @@ async def refused(request: Request, error: Exception) -> Response:
     return error_answer(error, 401 if isinstance(error, UntrustedError) else None)
 
 
-def make_service(node: Node, token: bytes) -> Starlette:
-    """The service around a node; ``token`` is what its own clients show."""
+def stop_server() -> None:
+    """Have the server that runs this process answer what is under way, and end."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def make_service(node: Node, token: bytes, end: Callable[[], None] = stop_server) -> Starlette:
+    """The service around a node; ``token`` is what its own clients show, and ``end`` ends the
+    service, whose node has failed."""
     if len(token) < TOKEN_BYTES:
         raise MalformedError(
             f"token has {len(token)} bytes, want {TOKEN_BYTES} random ones or more"
@@ -77,10 +87,16 @@ def make_service(node: Node, token: bytes) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async def watch() -> None:
+            await node.failed.wait()
+            end()
+
         await node.start()
+        watching = asyncio.create_task(watch())
         try:
             yield
         finally:
+            watching.cancel()
             await node.stop()
 
     routes = [Route("/book", book, methods=["POST"]), Mount("/ledger", app=make_app(node))]

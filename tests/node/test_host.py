@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import pytest
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from ledgercore import Checkpoint, Ledger, RefusedError, testing
+from ledgercore import Checkpoint, Ledger, RefusedError, StoreError, testing
+from ledgercore.clock import ManualClock
 from ledgercore.demo.authority import Authority
 from ledgercore.demo.processes import free_ports
+from ledgercore.disk import HeadFile
 from ledgercore.node import (
     Caller,
     Node,
@@ -116,14 +119,37 @@ def test_a_node_mounted_in_a_service_answers_members_beside_it(tmp_path: Path) -
     asyncio.run(act())
 
 
+def test_a_service_whose_node_has_failed_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own append has stopped the writer, which only a start of the service mends."""
+    ended = asyncio.Event()
+
+    def fail(self: HeadFile, note: str) -> None:
+        raise StoreError("disk has failed")
+
+    async def act() -> None:
+        ledger = Ledger.create(tmp_path / "a.ledger", origin="test.example/a", key=OPERATOR)
+        node = Node("a", ledger, make_log(io.StringIO(), member="a"))
+        app = host.make_service(node, TOKEN, ended.set)
+        async with app.router.lifespan_context(app), asyncio.timeout(30):
+            monkeypatch.setattr(HeadFile, "store", fail)
+            with pytest.raises(StoreError):
+                await node.ask(partial(ledger.append, b"booked"))
+            await ended.wait()
+
+    asyncio.run(act())
+
+
 def test_behind_a_proxy_callers_count_by_the_address_that_it_alone_gives(tmp_path: Path) -> None:
     """As docs/network.md has it: uvicorn puts the address there, of a proxy that it was told of."""
     proxy, elsewhere, ours = "10.0.0.1", "10.0.0.2", ["192.0.2.1"] * 5
 
     async def act() -> None:
         ledger = Ledger.create(tmp_path / "a.ledger", origin="test.example/a", key=OPERATOR)
-        limits = Limits(open_requests_burst=3, open_requests_per_s=1)
-        node = Node("a", ledger, make_log(io.StringIO(), member="a"), limits=limits)
+        limits, clock = Limits(open_requests_burst=3, open_requests_per_s=1), ManualClock(0)
+        log = make_log(io.StringIO(), member="a")
+        node = Node("a", ledger, log, limits=limits, clock=clock)
         app = make_app(node)
         told: Any = ProxyHeadersMiddleware(app, proxy)
 

@@ -5,7 +5,8 @@ It stands alone under ``ledgercore.node.server``, or is mounted in a host's own 
     app = Starlette(routes=[Mount("/ledger", app=make_app(node))], lifespan=...)
 
 whose lifespan starts the node and stops it. Under a host's own server requests and event streams
-are checked as ever; closing a suspended member's idle connections is then the host's.
+are checked as ever; closing a suspended member's idle connections is then the host's, and so is
+ending where ``node.failed`` is set: the ledger is to be opened anew then.
 """
 
 from __future__ import annotations
