@@ -10,9 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from ledgercore import CorruptError, Ledger, LedgerError, SigningKey, StoreError, UnavailableError
+from ledgercore import (
+    CorruptError,
+    FencedError,
+    Ledger,
+    LedgerError,
+    SigningKey,
+    StoreError,
+    UnavailableError,
+)
 from ledgercore.cli import exit_code
+from ledgercore.cli.node import command
 from ledgercore.demo.network import lay_out
 from ledgercore.demo.processes import free_ports
 from ledgercore.disk import HeadFile
@@ -45,7 +55,11 @@ class Token:
 
 @pytest.mark.parametrize(
     ("kind", "told"),
-    [(StoreError, "cannot use its store now"), (CorruptError, "node has found damage")],
+    [
+        (StoreError, "cannot use its store now"),
+        (CorruptError, "node has found damage"),
+        (FencedError, "cannot use its store now"),
+    ],
 )
 def test_a_node_whose_writer_has_stopped_ends_when_it_has_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LedgerError], told: str
@@ -170,14 +184,64 @@ def test_a_writer_that_stopped_where_no_record_was_submitted_ends_the_node(
     assert log.getvalue().count("writer has stopped") == 1
 
 
-def test_the_service_starts_a_node_anew_but_not_after_damage() -> None:
-    """A start mends what a failed flush has left, and would fail of damage again and again."""
+def prevented() -> set[int]:
+    """The exit codes after which the unit does not start a node anew."""
     unit = configparser.RawConfigParser()
     unit.read(REPOSITORY / "examples" / "ledgercore-node.service")
     service = dict(unit["Service"])
-
-    prevented = {int(each) for each in service["restartpreventexitstatus"].split()}
-
     assert service["restart"] == "on-failure"
-    assert exit_code(CorruptError("damaged")) in prevented
-    assert exit_code(StoreError("failed")) not in prevented
+    # Nor does systemd give up after a while.
+    assert unit["Unit"]["startlimitintervalsec"] == "0"
+    return {int(each) for each in service["restartpreventexitstatus"].split()}
+
+
+def test_the_service_starts_a_node_anew_but_not_after_damage_nor_where_another_one_writes() -> None:
+    """A start mends what a failed flush has left, and would fail of damage again and again. One
+    that was fenced would take the ledger back from the other."""
+    assert {exit_code(CorruptError("damaged")), exit_code(FencedError("fenced"))} <= prevented()
+    assert exit_code(StoreError("failed")) not in prevented()
+
+
+def no_settings(place: Path) -> None:
+    (place / "node.toml").unlink()
+
+
+def no_key(place: Path) -> None:
+    (place / "bank.key").unlink()
+
+
+def open_key(place: Path) -> None:
+    (place / "bank.key").chmod(0o644)
+
+
+def open_tls_key(place: Path) -> None:
+    (place / "bank.tls.key").chmod(0o640)
+
+
+def contradicting_limits(place: Path) -> None:
+    with (place / "node.toml").open("a") as file:
+        file.write("[limits]\nready_s = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("fault", "again"),
+    [
+        (no_settings, True),
+        (no_key, True),
+        (open_key, True),
+        (open_tls_key, True),
+        (contradicting_limits, False),
+    ],
+)
+def test_the_service_tries_again_what_needs_no_other_settings(
+    tmp_path: Path, fault: Callable[[Path], None], again: bool
+) -> None:
+    """As the unit and docs/cli.md have it."""
+    members: dict[str, tuple[str, ...]] = {"tax": ("provider",), "bank": ("consumer",)}
+    place = lay_out(tmp_path / "n", members, free_ports(2), origin="test.example/faults")[1]
+    fault(place.directory)
+
+    done = CliRunner().invoke(command, ["run", str(place.settings)])
+
+    assert isinstance(done.exception, LedgerError)
+    assert (exit_code(done.exception) not in prevented()) is again

@@ -21,6 +21,7 @@ import click
 
 from ledgercore.errors import (
     CorruptError,
+    FencedError,
     InconsistentError,
     InvalidError,
     LedgerError,
@@ -55,6 +56,8 @@ def exit_code(error: LedgerError) -> int:
         return 1
     if isinstance(error, RefusedError):
         return 3
+    if isinstance(error, FencedError):
+        return 6
     return 5 if isinstance(error, MalformedError) else 4
 
 
@@ -121,8 +124,8 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     epilog="Exit codes: 0 done, 1 not verified or damaged, 2 usage, "
-    "3 refused by a rule, 4 busy or unavailable, 5 malformed input, 130 interrupted, "
-    "143 terminated.",
+    "3 refused by a rule, 4 busy or unavailable, 5 malformed input, "
+    "6 taken over by another writer, 130 interrupted, 143 terminated.",
 )
 @click.version_option(package_name="ledgercore")
 def root() -> None:

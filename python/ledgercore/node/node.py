@@ -21,6 +21,7 @@ from ledgercore._core import Anchor, Checkpoint, Receipt
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
+    FencedError,
     InconsistentError,
     LedgerError,
     RefusedError,
@@ -110,6 +111,8 @@ class Node:
         started anew."""
         self.damaged = False
         """Whether that was of damage, which no start mends."""
+        self.fenced = False
+        """Whether that was of another writer, which has taken the ledger over."""
         self.fault: Callable[[], str | None] = lambda: None
         """Why what is answered here is not to be relied on, or not the newest, if it is not."""
         self.look_at_key: Callable[[], KeyFault | None] = lambda: None
@@ -185,6 +188,7 @@ class Node:
     def end(self, error: BaseException) -> None:
         """Have the node ended, as nothing it does mends this error."""
         self.damaged = self.damaged or isinstance(error, InconsistentError)
+        self.fenced = self.fenced or isinstance(error, FencedError)
         self.failed.set()
 
     async def ask(self, call: Callable[[], ResultT]) -> ResultT:

@@ -14,9 +14,11 @@ from ledgercore.disk import read_bytes
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     CorruptError,
+    FencedError,
     LedgerError,
     RefusedError,
     StoreError,
+    UnavailableError,
     UntrustedError,
 )
 from ledgercore.keys import Signer, load_signer
@@ -141,15 +143,17 @@ async def _check_own_key(
 ) -> None:
     """Refuse a key that is not the member's, where that is sure.
 
-    One that a copy does not know may be new: it is refused where peers do so, of whom none takes
-    it. Where none answers the node begins, and is not ready before its copy knows the key.
+    One that a copy does not know may be new: where peers refuse it, of whom none takes it, it is
+    ``UnavailableError``, as they may know it when the node is started again. Where none answers the
+    node begins, and is not ready before its copy knows the key.
     """
     fault = await run_on_thread(partial(_fault_of, settings, ledger, caller.key))
     if fault is None or fault.kind == "inactive":
         return
-    refused = [] if fault.kind == "over" else await _refusals(channels)
-    if fault.kind == "over" or refused or settings.role == "operator":
-        raise UntrustedError("; ".join([fault.reason, *refused]))
+    if fault.kind == "over" or settings.role == "operator":
+        raise UntrustedError(fault.reason)
+    if refused := await _refusals(channels):
+        raise UnavailableError("; ".join([fault.reason, *refused]))
 
 
 async def _refusals(channels: Sequence[Channel]) -> list[str]:
@@ -237,8 +241,9 @@ async def run_node(
 ) -> None:
     """Run the node until SIGTERM or SIGINT, or until its own disk, writer or a task of it fails.
 
-    Then what is under way is answered first; raises ``StoreError``, or ``CorruptError`` where it
-    found damage, which a start alone does not mend.
+    Then what is under way is answered first; raises ``StoreError``, ``CorruptError`` where it found
+    damage, and ``FencedError`` where another node has taken the ledger over: a start alone mends
+    neither of these two.
     Told to stop while it opens, or waits for a peer to begin its copy with, it ends likewise. On
     SIGHUP the key and the certificates are read anew.
     """
@@ -271,6 +276,11 @@ async def run_node(
                 each.cancel()
     if node.damaged:
         raise CorruptError(f"ledger of {shown(settings.ledger)} is damaged, says its node's log")
+    if node.fenced:
+        raise FencedError(
+            f"another node has taken {shown(settings.ledger)} over, says this one's log: see which "
+            "of the two is to write, and start that one alone"
+        )
     if node.failed.is_set():
         raise StoreError(f"node of {shown(settings.ledger)} has failed, see its log: start it anew")
 
