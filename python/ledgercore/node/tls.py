@@ -117,8 +117,8 @@ def _load(context: Context, tls: Tls) -> None:
     def no_passphrase() -> str:
         # OpenSSL would ask the terminal for it, and all that the node does would wait.
         raise MalformedError(
-            f"settings: tls: {tls.key} is sealed with a passphrase, want it without one, readable "
-            "by its owner only: openssl pkey -in SEALED -out KEY"
+            f"settings: tls: {tls.key} is sealed with a passphrase, want it without one, with mode "
+            "600, or 640 where its owner is another user: openssl pkey -in SEALED -out KEY"
         )
 
     try:
