@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,24 +25,32 @@ def compromised(there: Running, key: SigningKey, member: str) -> bytes:
     ).encode()
 
 
+@asynccontextmanager
+async def with_a_compromised_key(tmp_path: Path) -> AsyncIterator[tuple[Running, Running, bytes]]:
+    """An operator's node, one of a member whose key is over, and a good record."""
+    key = testing.signing_key(1)
+    async with (
+        running(tmp_path) as there,
+        following(there, there.caller(1), tmp_path) as node,
+        asyncio.timeout(9),
+    ):
+        there.node.ledger.submit(compromised(there, key, "member-1"))
+        await there.node.announce()
+        (record,) = there.records(1, signers=1)
+        yield there, node, record
+
+
 def test_a_node_that_the_operator_does_not_answer_any_more_says_to_ask_another(
     tmp_path: Path,
 ) -> None:
     """The record is good, and refused by no rule: its sender's own node has it ordered."""
 
     async def act() -> None:
-        key = testing.signing_key(1)
         async with (
-            running(tmp_path) as there,
-            following(there, there.caller(1), tmp_path) as node,
+            with_a_compromised_key(tmp_path) as (there, node, record),
             node.client(0) as client,
             there.client(0) as other,
-            asyncio.timeout(9),
         ):
-            there.node.ledger.submit(compromised(there, key, "member-1"))
-            await there.node.announce()
-            (record,) = there.records(1, signers=1)
-
             with pytest.raises(UnavailableError) as said:
                 await client.submit(record)
 
@@ -57,18 +67,11 @@ def test_a_promise_tells_a_nodes_own_member_its_keys_fault_and_others_to_ask_ano
     """As a record that is handed on does: its own member has to mend it, and can do so."""
 
     async def act() -> None:
-        key = testing.signing_key(1)
         async with (
-            running(tmp_path) as there,
-            following(there, there.caller(1), tmp_path) as node,
+            with_a_compromised_key(tmp_path) as (_, node, record),
             node.client(0) as client,
             node.client(1) as own,
-            asyncio.timeout(9),
         ):
-            there.node.ledger.submit(compromised(there, key, "member-1"))
-            await there.node.announce()
-            (record,) = there.records(1, signers=1)
-
             for asking in (own.promise, own.submit):
                 with pytest.raises(RefusedError, match="is COMPROMISED"):
                     await asking(record)
