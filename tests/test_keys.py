@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -36,7 +33,6 @@ from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import PassphraseError
 from ledgercore.exchange import signer as exchange_signer
 from ledgercore.exchange.submission import Draft, submit
-from ledgercore.keys.token import TokenKey, open_token_key, parse_uri
 from ledgercore.records import Member, SchemaRegister
 from ledgercore.vault import Vault
 
@@ -45,14 +41,6 @@ KEY = SigningKey(SEED)
 ORIGIN = "keys.example/log"
 NETWORK = bytes(16)
 PASSPHRASE = b"a long passphrase"
-MODULES = [
-    Path(place)
-    for place in (
-        "/usr/lib/softhsm/libsofthsm2.so",
-        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-        "/usr/lib64/pkcs11/libsofthsm2.so",
-    )
-]
 
 
 class Service:
@@ -335,188 +323,6 @@ def test_no_flip_of_a_pkcs12_file_gives_the_key_silently(tmp_path: Path) -> None
     assert wrong > len(whole) / 15 / 2
 
 
-# A token.
-
-
-@pytest.fixture(scope="module")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The module of a token named ledger, whose PIN is 1234."""
-    module = next(filter(Path.exists, MODULES), None)
-    if module is None:
-        pytest.skip("no SoftHSM here: apt-get install softhsm2")
-    directory = tmp_path_factory.mktemp("tokens")
-    settings = directory / "softhsm2.conf"
-    settings.write_text(f"directories.tokendir = {directory}\nobjectstore.backend = file\n")
-    before = os.environ.get("SOFTHSM2_CONF")
-    os.environ["SOFTHSM2_CONF"] = str(settings)
-    for label in ("ledger", "spare"):
-        subprocess.run(
-            [
-                *("softhsm2-util", "--init-token", "--free", "--label", label),
-                *("--pin", "1234", "--so-pin", "5678"),
-            ],
-            check=True,
-            capture_output=True,
-        )
-    yield str(module)
-    os.environ.pop("SOFTHSM2_CONF")
-    if before is not None:
-        os.environ["SOFTHSM2_CONF"] = before
-
-
-def uri(module: str, name: str, token: str = "ledger") -> str:
-    return f"pkcs11:token={token};object={name}?module-path={module}"
-
-
-@pytest.fixture
-def operator(token: str) -> Iterator[TokenKey]:
-    key = open_token_key(uri(token, "operator"), b"1234", make=True)
-    yield key
-    key.close()
-
-
-def test_a_ledger_is_signed_in_a_token(operator: TokenKey, token: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.ledger"
-    with Ledger.create(path, origin=ORIGIN, key=operator) as ledger:
-        ledger.append_many([b"payload %d" % number for number in range(20)])
-        receipt, anchor = ledger.receipt(7), ledger.trust_anchor
-        ledger.verify()
-
-    receipt.verify(b"payload 6", anchor)
-    assert not Path(f"{path}.key").exists()
-    again = open_token_key(uri(token, "operator"), b"1234")
-    with Ledger.open(path, key=again) as ledger:
-        ledger.append(b"opened anew")
-    again.close()
-
-
-def test_the_same_message_has_the_same_signature(operator: TokenKey) -> None:
-    assert operator.sign(b"x") == operator.sign(b"x") != operator.sign(b"y")
-
-
-def test_a_private_key_cannot_be_read_out(operator: TokenKey) -> None:
-    from pkcs11 import Attribute
-    from pkcs11.exceptions import AttributeSensitive
-
-    assert operator._private[Attribute.NEVER_EXTRACTABLE]
-    with pytest.raises(AttributeSensitive):
-        operator._private[Attribute.VALUE]
-
-
-def test_a_key_that_can_be_read_out_is_refused(operator: TokenKey, token: str) -> None:
-    from pkcs11 import Attribute, KeyType, Mechanism
-
-    session = open_token_key(uri(token, "operator"), b"1234", make=True)._session
-    session.create_domain_parameters(
-        KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: bytes.fromhex("06032b6570")}, local=True
-    ).generate_keypair(
-        mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
-        store=True,
-        label="loose",
-        id=b"loose",
-        private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True},
-    )
-
-    with pytest.raises(UntrustedError, match="sensitive and not extractable"):
-        open_token_key(uri(token, "loose"), b"1234")
-
-
-def test_keys_of_one_token_share_its_login(operator: TokenKey, token: str) -> None:
-    other = open_token_key(uri(token, "other"), b"1234", make=True)
-
-    assert other.public_key != operator.public_key
-    assert len(other.sign(b"x")) == 64
-    other.close()
-    assert len(operator.sign(b"x")) == 64
-
-
-def test_a_key_behind_a_closed_login_says_so(token: str) -> None:
-    first = open_token_key(uri(token, "first", "spare"), b"1234", make=True)
-    second = open_token_key(uri(token, "first", "spare"), b"1234")
-    first.close()
-
-    with pytest.raises(UnavailableError, match="open this one anew"):
-        second.sign(b"x")
-
-
-def in_new_process(arguments: str, environment: dict[str, str]) -> str:
-    """The error's type and message, in a process that has no login."""
-    program = (
-        "from ledgercore import LedgerError\n"
-        "from ledgercore.keys import load_signer\n"
-        f"try:\n    load_signer({arguments})\n"
-        "except LedgerError as error:\n    print(type(error).__name__, error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return done.stdout
-
-
-def test_what_is_wrong_with_a_token_is_said(token: str, operator: TokenKey) -> None:
-    right = uri(token, "operator")
-    for arguments, want in [
-        (f"{right!r}, b'9999'", "InvalidError PIN does not open the token"),
-        (f"{right!r}", "PassphraseError .* needs the token's PIN"),
-        (f"{uri(token, 'operator', 'gone')!r}, b'1234'", "UnavailableError token .* is not there"),
-        (f"{uri(token, 'absent')!r}, b'1234'", "UnavailableError .* is not in the token: .* init"),
-        (
-            f"{uri('/absent/lib.so', 'operator')!r}, b'1234'",
-            "UnavailableError library .* cannot be loaded: .* module-path",
-        ),
-    ]:
-        assert re.match(want, in_new_process(arguments, {})), arguments
-
-
-@pytest.mark.parametrize(
-    ("failure", "kind", "want"),
-    [
-        ("PinLocked", UnavailableError, "locked after wrong PINs: its security officer"),
-        ("DeviceRemoved", UnavailableError, "is not there: plug it in"),
-        ("MechanismInvalid", UnavailableError, "cannot do Ed25519"),
-        ("DeviceError", UnavailableError, "DeviceError; see that the token is there"),
-    ],
-)
-def test_what_softhsm_never_says_is_said_as_well(
-    operator: TokenKey, failure: str, kind: type[LedgerError], want: str
-) -> None:
-    """A software token does not lock and is not pulled out, so its answers are made here."""
-    import pkcs11
-
-    class Pulled:
-        def sign(self, message: bytes, mechanism: object) -> bytes:
-            raise getattr(pkcs11.exceptions, failure)
-
-    key = TokenKey(operator._name, operator._session, Pulled(), operator.public_key)
-
-    with pytest.raises(kind, match=want):
-        key.sign(b"x")
-
-
-@pytest.mark.parametrize(
-    ("text", "want"),
-    [
-        ("pkcs11:object=a?module-path=/x", "names no token"),
-        ("pkcs11:token=a?module-path=/x", "has no object or id"),
-        ("pkcs11:token=a;object=b", "has no module-path"),
-        ("pkcs11:token=a;object=b?module-path=/x&pin-value=1", "'pin-value' .* is unknown"),
-        ("pkcs11:token=a;token=b;object=c?module-path=/x", "'token' .* twice"),
-    ],
-)
-def test_a_name_that_is_none_is_refused(text: str, want: str) -> None:
-    with pytest.raises(MalformedError, match=want):
-        parse_uri(text)
-
-
-def test_a_name_has_its_parts() -> None:
-    name = parse_uri(
-        "pkcs11:token=a%20b;serial=12;object=c;id=%01%ff?module-path=/x.so&pin-source=file:/pin"
-    )
-
-    assert name[1:] == ("a b", b"12", "c", b"\x01\xff", "/x.so", "file:/pin")
-
-
 # Commands.
 
 
@@ -543,14 +349,3 @@ def test_the_commands_sign_with_a_pkcs12_file(tmp_path: Path) -> None:
     )
     answer = run("append", ledger, "--lines", "-", "--key", key, lines="x\n", code=4)
     assert "is sealed under a passphrase: give it" in answer
-
-
-def test_the_commands_sign_in_a_token(token: str, tmp_path: Path) -> None:
-    ledger, pin = str(tmp_path / "a.ledger"), tmp_path / "pin"
-    pin.write_bytes(b"1234\n")
-    key = f"{uri(token, 'commands')}&pin-source=file:{pin}"
-
-    made = run("init", ledger, "--origin", ORIGIN, "--key", key)
-    assert "pkcs11:token=ledger;object=commands" in made and "module-path" not in made
-    assert run("append", ledger, "--lines", "-", "--key", key, lines="x\n").startswith("1 ")
-    run("audit", ledger)
