@@ -139,7 +139,7 @@ def test_a_wrong_signature_is_found_before_it_is_stored(tmp_path: Path) -> None:
     assert not (tmp_path / "b.ledger").exists()
 
 
-def test_a_signer_that_cannot_be_reached_stops_nothing_but_its_block(tmp_path: Path) -> None:
+def test_a_signer_that_fails_at_a_record_stops_nothing_but_its_block(tmp_path: Path) -> None:
     service = Service(KEY)
     with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=service) as ledger:
         service.fails_with = UnavailableError("service is away: try again")
@@ -151,7 +151,7 @@ def test_a_signer_that_cannot_be_reached_stops_nothing_but_its_block(tmp_path: P
 
 
 def test_a_signer_that_fails_at_a_checkpoint_stops_the_writer(tmp_path: Path) -> None:
-    """It may have signed what nobody stored; another checkpoint of that height must not follow."""
+    """It may have given out a checkpoint that nobody stored, unless it says that it was away."""
     service = Service(KEY)
     path = tmp_path / "a.ledger"
     with Ledger.create(path, origin=ORIGIN, key=service) as ledger:

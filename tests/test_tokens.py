@@ -6,18 +6,24 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from ctypes import CDLL, c_ulong
 from pathlib import Path
 
+import pkcs11
 import pytest
 
 from ledgercore import (
+    InvalidError,
     Ledger,
     LedgerError,
     MalformedError,
+    SignerAwayError,
     UnavailableError,
     UntrustedError,
 )
+from ledgercore.keys import sign_record
+from ledgercore.keys import token as token_module
 from ledgercore.keys.token import TokenKey, open_token_key, parse_uri
 from tests.cli.command import run_well
 
@@ -92,15 +98,15 @@ def test_a_private_key_cannot_be_read_out(operator: TokenKey) -> None:
     from pkcs11 import Attribute
     from pkcs11.exceptions import AttributeSensitive
 
-    assert operator._private[Attribute.NEVER_EXTRACTABLE]
+    assert operator._opened.private[Attribute.NEVER_EXTRACTABLE]
     with pytest.raises(AttributeSensitive):
-        operator._private[Attribute.VALUE]
+        operator._opened.private[Attribute.VALUE]
 
 
 def test_a_key_that_can_be_read_out_is_refused(operator: TokenKey, token: str) -> None:
     from pkcs11 import Attribute, KeyType, Mechanism
 
-    session = open_token_key(uri(token, "operator"), b"1234", make=True)._session
+    session = open_token_key(uri(token, "operator"), b"1234", make=True)._opened.session
     session.create_domain_parameters(
         KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: bytes.fromhex("06032b6570")}, local=True
     ).generate_keypair(
@@ -124,13 +130,115 @@ def test_keys_of_one_token_share_its_login(operator: TokenKey, token: str) -> No
     assert len(operator.sign(b"x")) == 64
 
 
-def test_a_key_behind_a_closed_login_says_so(token: str) -> None:
+def test_a_key_logs_in_anew_where_another_one_of_its_process_ended_the_login(token: str) -> None:
     first = open_token_key(uri(token, "first", "spare"), b"1234", make=True)
     second = open_token_key(uri(token, "first", "spare"), b"1234")
+    want = first.sign(b"x")
     first.close()
 
-    with pytest.raises(UnavailableError, match="open this one anew"):
+    assert second.sign(b"x") == want
+    second.close()
+    with pytest.raises(UnavailableError, match="is closed: open it anew"):
         second.sign(b"x")
+
+
+def end_session(key: TokenKey) -> None:
+    key._opened.session.close()
+
+
+def end_all_sessions(key: TokenKey) -> None:
+    """As a library does where its token is pulled out."""
+    slot = key._opened.session.token.slot.slot_id
+    assert CDLL(key._name.module).C_CloseAllSessions(c_ulong(slot)) == 0
+
+
+@pytest.mark.parametrize("end", [end_session, end_all_sessions])
+def test_a_session_that_is_gone_is_begun_anew(
+    operator: TokenKey, end: Callable[[TokenKey], None]
+) -> None:
+    want = operator.sign(b"x")
+    for _ in range(3):
+        end(operator)
+        assert operator.sign(b"x") == want
+
+
+class Slot:
+    """Where a token is pulled out; SoftHSM's is not, so that the library's answer is made here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.empty = False
+        library = pkcs11.lib
+        monkeypatch.setattr(pkcs11, "lib", lambda module: self if self.empty else library(module))
+
+    def get_token(self, **names: object) -> None:
+        raise pkcs11.TokenNotPresent
+
+    def pull(self, key: TokenKey) -> None:
+        end_all_sessions(key)
+        self.empty = True
+
+
+def test_a_ledger_goes_on_when_its_token_is_there_again(
+    operator: TokenKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = Slot(monkeypatch)
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=operator) as ledger:
+        record = sign_record(
+            operator, ledger.suite, ledger.network, "data", b"x",
+            sequence=1, previous=ledger.record(0).id,
+        ).encode()  # fmt: skip
+        slot.pull(operator)
+        for _ in range(2):
+            with pytest.raises(SignerAwayError, match="is not there: plug it in"):
+                ledger.submit(record)  # asks for a checkpoint alone
+        with pytest.raises(SignerAwayError, match="is not there: plug it in"):
+            ledger.append(b"y")
+        assert (ledger.size, ledger.stopped) == (1, None)
+        slot.empty = False
+
+        receipts = [ledger.submit(record), ledger.append(b"y")]
+
+        assert [each.index for each in receipts] == [1, 2]
+        ledger.verify()
+
+
+def test_a_pin_that_was_changed_is_tried_once(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some tokens lock after three wrong ones."""
+    tries = []
+    pin_of = token_module._pin
+    monkeypatch.setattr(token_module, "_pin", lambda *given: tries.append(1) or pin_of(*given))
+    pin = tmp_path / "pin"
+    pin.write_bytes(b"1234\n")
+    place = f"{uri(token, 'own', 'spare')}&pin-source=file:{pin}"
+    key, other = open_token_key(place, make=True), open_token_key(place)
+    pin.write_bytes(b"9999\n")
+    end_all_sessions(key)
+
+    with pytest.raises(InvalidError, match="PIN does not open the token"):
+        key.sign(b"x")
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="is closed: open it anew"):
+            key.sign(b"x")
+
+    assert len(tries) == 3
+    pin.write_bytes(b"1234\n")
+    assert len(other.sign(b"x")) == 64, "a PIN's file is read each time"
+    other.close()
+
+
+def test_another_key_in_the_place_of_the_one_that_was_opened_is_refused(token: str) -> None:
+    key = open_token_key(uri(token, "changed", "spare"), b"1234", make=True)
+    for each in key._opened.session.get_objects({pkcs11.Attribute.LABEL: "changed"}):
+        each.destroy()
+    end_session(key)
+    open_token_key(uri(token, "changed", "spare"), b"1234", make=True).close()
+
+    with pytest.raises(UntrustedError, match="another key than before: put the right token back"):
+        key.sign(b"x")
+    with pytest.raises(UnavailableError, match="is closed: open it anew"):
+        key.sign(b"x")
 
 
 def in_new_process(arguments: str, environment: dict[str, str]) -> str:
@@ -153,7 +261,7 @@ def test_what_is_wrong_with_a_token_is_said(token: str, operator: TokenKey) -> N
     for arguments, want in [
         (f"{right!r}, b'9999'", "InvalidError PIN does not open the token"),
         (f"{right!r}", "PassphraseError .* needs the token's PIN"),
-        (f"{uri(token, 'operator', 'gone')!r}, b'1234'", "UnavailableError token .* is not there"),
+        (f"{uri(token, 'operator', 'gone')!r}, b'1234'", "SignerAwayError token .* is not there"),
         (f"{uri(token, 'absent')!r}, b'1234'", "UnavailableError .* is not in the token: .* init"),
         (
             f"{uri('/absent/lib.so', 'operator')!r}, b'1234'",
@@ -166,26 +274,36 @@ def test_what_is_wrong_with_a_token_is_said(token: str, operator: TokenKey) -> N
 @pytest.mark.parametrize(
     ("failure", "kind", "want"),
     [
+        ("DeviceRemoved", SignerAwayError, "is not there: plug it in"),
+        ("DeviceError", SignerAwayError, "DeviceError; see that it is there, then try again"),
         ("PinLocked", UnavailableError, "locked after wrong PINs: its security officer"),
-        ("DeviceRemoved", UnavailableError, "is not there: plug it in"),
         ("MechanismInvalid", UnavailableError, "cannot do Ed25519"),
-        ("DeviceError", UnavailableError, "DeviceError; see that the token is there"),
     ],
 )
 def test_what_softhsm_never_says_is_said_as_well(
-    operator: TokenKey, failure: str, kind: type[LedgerError], want: str
+    operator: TokenKey,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
+    kind: type[LedgerError],
+    want: str,
 ) -> None:
     """A software token does not lock and is not pulled out, so its answers are made here."""
-    import pkcs11
 
     class Pulled:
         def sign(self, message: bytes, mechanism: object) -> bytes:
-            raise getattr(pkcs11.exceptions, failure)
+            asked.append(message)
+            raise getattr(pkcs11, failure)
 
-    key = TokenKey(operator._name, operator._session, Pulled(), operator.public_key)
+    asked: list[bytes] = []
+    pulled = operator._opened._replace(private=Pulled())
+    monkeypatch.setattr(token_module, "_open_key", lambda *given: pulled)
+    key = TokenKey(operator._name, b"1234", pulled)
 
-    with pytest.raises(kind, match=want):
+    with pytest.raises(LedgerError, match=want) as raised:
         key.sign(b"x")
+
+    assert type(raised.value) is kind
+    assert len(asked) == (2 if kind is SignerAwayError else 1)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@
     ├── AbsentError             what was asked for by its number, id or name is not there
     └── UnavailableError        a resource could not be had
         ├── PassphraseError     a key is sealed, and its passphrase was not given
+        ├── SignerAwayError     a key's token or service cannot be reached now
         ├── StoreError          input or output failed
         │   ├── DiskFullError   passes when space is freed
         │   └── FencedError     another writer has taken the ledger over
@@ -42,6 +43,7 @@ __all__ = [
     "PassphraseError",
     "RefusedError",
     "RollbackError",
+    "SignerAwayError",
     "StoreError",
     "UnavailableError",
     "UntrustedError",
@@ -148,6 +150,11 @@ class PassphraseError(UnavailableError):
     """A key is sealed, and its passphrase or its token's PIN was not given."""
 
 
+class SignerAwayError(UnavailableError):
+    """A token or a service that keeps a key is away, and may be back the next time: nothing that it
+    was asked to sign was given out signed."""
+
+
 class StoreError(UnavailableError):
     """Input or output failed."""
 
@@ -165,6 +172,6 @@ class BusyError(UnavailableError):
     """Another writer holds the ledger, or another connection the vault."""
 
 
-PASSING = (BusyError, DiskFullError)
+PASSING = (BusyError, DiskFullError, SignerAwayError)
 """Of what a write may fail, what leaves all as it was and may be over the next time; after anything
 else only a new start, which verifies everything, may write again."""

@@ -166,6 +166,7 @@ def test_what_a_copy_asks_of_a_damaged_ledger_is_told_without_its_path(
         errors.FencedError,
         errors.BusyError,
         errors.PassphraseError,
+        errors.SignerAwayError,
         errors.CorruptError,
         errors.ForkError,
         LedgerError,

@@ -17,6 +17,7 @@ from ledgercore import (
     FencedError,
     Ledger,
     LedgerError,
+    SignerAwayError,
     SigningKey,
     StoreError,
     UnavailableError,
@@ -44,12 +45,13 @@ class Token:
     """The operator's key, in what can be pulled out."""
 
     def __init__(self) -> None:
-        self._key, self.gone = SigningKey(b"o" * 32), False
+        self._key, self.fault = SigningKey(b"o" * 32), ""
+        self.kind: type[LedgerError] = UnavailableError
         self.public_key = self._key.public_key
 
     def sign(self, message: bytes) -> bytes:
-        if self.gone:
-            raise UnavailableError("token is not there: plug it in")
+        if self.fault:
+            raise self.kind(self.fault)
         return self._key.sign(message)
 
 
@@ -132,18 +134,59 @@ def test_a_node_whose_token_fails_at_a_checkpoint_ends_and_is_never_ready_again(
     async def act() -> None:
         node = await start(tmp_path, log, token, clock)
         record = own_record(node, token)
-        token.gone = True
-        with pytest.raises(UnavailableError, match="plug it in"):
+        token.fault = "token is locked"
+        with pytest.raises(UnavailableError, match="locked"):
             await node.ordering.submit([record])
         assert node.failed.is_set() and not node.damaged
-        token.gone, clock.more_s = False, node.limits.ready_s + 1
+        token.fault, clock.more_s = "", node.limits.ready_s + 1
         assert not node.ready()
         await node.stop()
 
     asyncio.run(act())
     said = [each for each in map(json.loads, log.getvalue().splitlines()) if "writ" in str(each)]
     assert [each["event"] for each in said] == ["ledger cannot be written", "writer has stopped"]
-    assert {each["reason"] for each in said} == {"token is not there: plug it in"}
+    assert {each["reason"] for each in said} == {"token is locked"}
+
+
+def test_a_node_goes_on_when_its_token_is_back_and_ends_where_it_stays_away(
+    tmp_path: Path,
+) -> None:
+    token, clock, log = Token(), LaterClock(), io.StringIO()
+    token.kind = SignerAwayError
+
+    async def act() -> None:
+        node = await start(tmp_path, log, token, clock)
+
+        async def away() -> None:
+            token.fault = "token is not there: plug it in"
+            with pytest.raises(SignerAwayError, match="plug it in"):
+                await node.ordering.submit([record])
+            assert not node.ready()
+
+        for _ in range(2):
+            record = own_record(node, token)
+            await away()
+            token.fault = ""
+            assert (await node.ordering.submit([record])).places
+            assert node.ready() and not node.failed.is_set()
+            clock.more_s += node.limits.ready_s + 1
+        record = own_record(node, token)
+        for late_s, failed in (
+            (0, False),
+            (node.limits.ready_s / 2, False),
+            (node.limits.ready_s, True),
+        ):
+            clock.more_s += late_s
+            await away()
+            assert node.failed.is_set() is failed
+        assert not node.damaged and not node.fenced
+        await node.stop()
+
+    asyncio.run(act())
+    events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+    again = ["ledger cannot be written", "ledger is written again"]
+    stays = ["ledger cannot be written", "signer stays away"]
+    assert [each for each in events if "writ" in each or "away" in each] == 2 * again + stays
 
 
 def appended(ledger: Ledger) -> None:

@@ -42,8 +42,10 @@ _SIGNATURE_BYTES = 64
 class Signer(Protocol):
     """An Ed25519 key that somebody keeps; safe to share between threads.
 
-    Errors are ``LedgerError``s that name the remedy: ``UnavailableError`` where the key cannot be
-    reached now, ``InvalidError`` where its keeper refuses.
+    Errors are ``LedgerError``s that name the remedy: ``SignerAwayError`` where the key cannot be
+    reached now and gave out no signature, which leaves a ledger as it was and lets it go on,
+    ``UnavailableError`` where it cannot be had for another reason, ``InvalidError`` where its
+    keeper refuses.
     """
 
     @property

@@ -7,10 +7,13 @@ A key is named by a URI (RFC 7512), such as
 ``token`` or ``serial`` names the token, ``object`` or ``id`` the key, ``module-path`` the
 maker's library, ``pin-source`` a file with the PIN on its one line; a PIN that is passed in goes
 before it. The private key must be one that the token does not give out.
+
+A token that was away, or has forgotten its session, is logged in to anew at the next signature.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -22,6 +25,7 @@ from ledgercore.errors import (
     LedgerError,
     MalformedError,
     PassphraseError,
+    SignerAwayError,
     UnavailableError,
     UntrustedError,
 )
@@ -85,32 +89,72 @@ def _split(uri: str, text: str, separator: str, known: tuple[str, ...]) -> dict[
     return found
 
 
+class _Opened(NamedTuple):
+    """A key pair in a token, and the session that it is used in."""
+
+    session: Any
+    private: Any
+    public_key: bytes
+
+
 class TokenKey:
     """A signer whose private key never leaves its token."""
 
-    def __init__(self, name: TokenName, session: Any, private: Any, public_key: bytes) -> None:
-        """Made by ``open_token_key``."""
+    def __init__(self, name: TokenName, pin: bytes | None, opened: _Opened) -> None:
+        """Made by ``open_token_key``; a PIN that was passed in stays in memory, to log in anew."""
         self._name = name
-        self._session = session
-        self._private = private
-        self._public_key = public_key
+        self._pin = pin
+        self._opened = opened
+        self._closed = False
         self._lock = Lock()
 
     @property
     def public_key(self) -> bytes:
-        return self._public_key
+        return self._opened.public_key
 
     def sign(self, message: bytes) -> bytes:
-        """One signature, made by the token."""
+        """One signature, made by the token.
+
+        Raises ``SignerAwayError`` where the token is not there, and logging in anew changes
+        nothing: it gave no signature.
+        """
+        with self._lock:
+            if self._closed:
+                raise UnavailableError(f"{self._name.uri} is closed: open it anew")
+            try:
+                return self._sign(message)
+            except SignerAwayError:
+                self._open_anew()
+            return self._sign(message)
+
+    def _sign(self, message: bytes) -> bytes:
         from pkcs11 import Mechanism
 
-        with self._lock, _Translated(self._name):
-            return bytes(self._private.sign(message, mechanism=Mechanism.EDDSA))
+        with _Translated(self._name):
+            return bytes(self._opened.private.sign(message, mechanism=Mechanism.EDDSA))
+
+    def _open_anew(self) -> None:
+        """Log in to the token that was away. What else is wrong with it by now, such as another
+        PIN, ends the key: some tokens lock after three wrong ones."""
+        _end(self._name, self._opened.session)
+        try:
+            opened = _open_key(self._name, self._pin)
+            if opened.public_key != self.public_key:
+                _end(self._name, opened.session)
+                raise UntrustedError(
+                    f"{self._name.uri} is another key than before: put the right token back"
+                )
+        except LedgerError as error:
+            self._closed = not isinstance(error, SignerAwayError)
+            raise
+        self._opened = opened
 
     def close(self) -> None:
-        """End the session."""
-        with self._lock, _Translated(self._name):
-            self._session.close()
+        """End the session; closing again does nothing."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                _end(self._name, self._opened.session)
 
 
 def open_token_key(uri: str, pin: bytes | None = None, *, make: bool = False) -> TokenKey:
@@ -119,6 +163,10 @@ def open_token_key(uri: str, pin: bytes | None = None, *, make: bool = False) ->
     With ``make`` a key that is not there is made in the token, which does not give it out.
     """
     name = parse_uri(uri)
+    return TokenKey(name, pin, _open_key(name, pin, make=make))
+
+
+def _open_key(name: TokenName, pin: bytes | None, *, make: bool = False) -> _Opened:
     session = _open(name, _pin(name, pin), writes=make)
     try:
         with _Translated(name):
@@ -126,8 +174,14 @@ def open_token_key(uri: str, pin: bytes | None = None, *, make: bool = False) ->
                 _make(name, session)
             return _find(name, session)
     except BaseException:
-        session.close()
+        _end(name, session)
         raise
+
+
+def _end(name: TokenName, session: Any) -> None:
+    """End a session, if it is there still."""
+    with suppress(LedgerError), _Translated(name):
+        session.close()
 
 
 def _make(name: TokenName, session: Any) -> None:
@@ -187,7 +241,7 @@ def _keys(name: TokenName, session: Any, *, private: bool) -> list[Any]:
     return list(session.get_objects(wanted))
 
 
-def _find(name: TokenName, session: Any) -> TokenKey:
+def _find(name: TokenName, session: Any) -> _Opened:
     from pkcs11 import Attribute
 
     found = [_keys(name, session, private=private) for private in (True, False)]
@@ -212,7 +266,7 @@ def _find(name: TokenName, session: Any) -> TokenKey:
         point = point[2:]
     if len(point) != 32:
         raise MalformedError(f"{name.uri} has a public key of {len(point)} bytes, want 32")
-    return TokenKey(name, session, private, point)
+    return _Opened(session, private, point)
 
 
 class _Translated:
@@ -238,7 +292,7 @@ def _other(uri: str, what: str) -> LedgerError:
 
 
 def _no_token(uri: str, what: str) -> LedgerError:
-    return UnavailableError(
+    return SignerAwayError(
         f"token of {uri} is not there: plug it in, or see the names with pkcs11-tool --list-slots"
     )
 
@@ -257,10 +311,9 @@ def _locked(uri: str, what: str) -> LedgerError:
     )
 
 
-def _logged_out(uri: str, what: str) -> LedgerError:
-    return UnavailableError(
-        f"token of {uri} was closed by the key of this process that opened it first: open this one "
-        "anew, and close that one last"
+def _away(uri: str, what: str) -> LedgerError:
+    return SignerAwayError(
+        f"token of {uri} does not answer as it should: {what}; see that it is there, then try again"
     )
 
 
@@ -288,9 +341,15 @@ _TRANSLATIONS = {
     "PinInvalid": _wrong_pin,
     "PinLenRange": _wrong_pin,
     "PinLocked": _locked,
-    "UserNotLoggedIn": _logged_out,
-    "SessionHandleInvalid": _logged_out,
-    "ObjectHandleInvalid": _logged_out,
+    "SessionHandleInvalid": _away,
+    "SessionClosed": _away,
+    "UserNotLoggedIn": _away,
+    "ObjectHandleInvalid": _away,
+    "KeyHandleInvalid": _away,
+    "TokenNotRecognised": _away,
+    "DeviceError": _away,
+    "GeneralError": _away,
+    "FunctionFailed": _away,
     "PKCS11Error": _no_module,
     "MechanismInvalid": _unable,
     "DomainParamsInvalid": _unable,

@@ -1,9 +1,9 @@
 """Order what was submitted: hold each record to the rules, and commit those that pass.
 
-One block after the other; those who wait meanwhile share the next one. A full disk or a lock of
-another process refuses a block and passes; anything else that fails while a block is committed
-stops the writer for good, because a failed flush must not be tried again, and damaged bytes must
-not be signed.
+One block after the other; those who wait meanwhile share the next one. A full disk, a lock of
+another process or an operator's signer that is away refuses a block and passes; anything else that
+fails while a block is committed stops the writer for good, because a failed flush must not be tried
+again, and damaged bytes must not be signed.
 """
 
 from __future__ import annotations

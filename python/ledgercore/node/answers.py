@@ -24,6 +24,7 @@ from ledgercore.errors import (
     MalformedError,
     PassphraseError,
     RefusedError,
+    SignerAwayError,
     StoreError,
     UnavailableError,
     UntrustedError,
@@ -86,6 +87,7 @@ _INSIDE: tuple[tuple[type[LedgerError], str], ...] = (
     (StoreError, "node cannot use its store now: its operator must look; to ask again is safe"),
     (BusyError, "node's store is in use: ask again"),
     (PassphraseError, "node's key is not at hand: its operator must look"),
+    (SignerAwayError, "node's key is not at hand now: ask again"),
 )
 """Errors whose words are of the node's machine, of its files and keys, and what is told instead."""
 

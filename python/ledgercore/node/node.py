@@ -25,6 +25,7 @@ from ledgercore.errors import (
     InconsistentError,
     LedgerError,
     RefusedError,
+    SignerAwayError,
     UnavailableError,
 )
 from ledgercore.ledger import Ledger
@@ -122,6 +123,8 @@ class Node:
         """Why the ledger could not be written when that was tried last."""
         self._tried_s = 0.0
         """When that was."""
+        self._away_s: float | None = None
+        """Since when the operator's signer is away, if it was when a block was tried last."""
         self._unread = ""
         """Why the ledger could not be read when it was looked at last."""
         self.connections: Connections | None = None
@@ -309,6 +312,18 @@ class Node:
             self.log.info("ledger is written again")
         self._unwritten, self._tried_s = kind, self.clock.elapsed_s()
         self._look_at_writer()
+        self._look_at_signer(error)
+
+    def _look_at_signer(self, error: LedgerError | None) -> None:
+        """End where the operator's signer stays away: some tokens' libraries find one that was
+        pulled out again only in a process that is started anew."""
+        if not isinstance(error, SignerAwayError):
+            self._away_s = None
+        elif self._away_s is None:
+            self._away_s = self._tried_s
+        elif self._tried_s > self._away_s + self.limits.ready_s and not self.failed.is_set():
+            self.log.error("signer stays away", reason=str(error))
+            self.end(error)
 
     def _look_at_writer(self) -> None:
         """End where the writer has stopped for good, whoever asked it: a caller here, the node for

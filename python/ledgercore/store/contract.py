@@ -69,8 +69,9 @@ class Store(Protocol):
         """All that is written inside is durable together when the block ends, or not there.
 
         Reads inside see what was written. An error inside takes everything back. After
-        ``DiskFullError`` or ``BusyError`` the next transaction may be tried; after any other error
-        what is durable is known only to whoever opens the store anew. One inside another raises
+        ``DiskFullError`` or ``BusyError``, or an error of the caller's own that it knows to pass,
+        the next transaction may be tried; after any other error what is durable is known only to
+        whoever opens the store anew. One inside another raises
         ``StoreError``, and leaves the other as it was.
         """
         ...
