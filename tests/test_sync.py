@@ -264,12 +264,32 @@ def test_a_liar_is_shut_out_and_its_evidence_is_bounded(
     world.peers = {"liar": liar}
     with begun(ledger, tmp_path / "b.ledger") as replica:
         follower = world.follower(replica)
-        catch_up(follower, world.carry, world.pause)
+        with pytest.raises(UnavailableError, match=r"at height 0, .* \[\[peer\]\]: liar: wrong-b"):
+            catch_up(follower, world.carry, world.pause)
         assert follower.standing("liar").shut_out and not follower.level
         assert sum(path.startswith("/v1/blocks") for _, path in world.asked) == 4
         assert isinstance(follower.next(), Wait)
         assert all(len(each.answer) <= 64 * 1024 for each in follower.evidence)
         assert replica.height == 0
+
+
+@pytest.mark.parametrize("drive", [catch_up, follow])
+def test_nobody_is_waited_for_where_no_peer_is_asked_any_more(
+    ledger: Ledger, world: World, tmp_path: Path, drive: Callable[..., None]
+) -> None:
+    liar = lies(ledger)["a flipped bit"][1]
+    with begun(ledger, tmp_path / "b.ledger") as replica:
+        world.peers = {"liar": liar, "other": liar}
+        with pytest.raises(UnavailableError, match=r"liar: wrong-block; other: wrong-block$"):
+            drive(world.follower(replica), world.carry, world.pause)
+        world.peers = {}
+        with pytest.raises(UnavailableError, match=r"another .*: there was none$"):
+            drive(world.follower(replica), world.carry, world.pause)
+        assert world.clock.elapsed_s() < 60
+        # One that only fails is waited for: it may answer yet.
+        world.peers = {"liar": liar, "silent": lambda request: Response(503, b"")}
+        drive(world.follower(replica), world.carry, world.pause)
+        assert world.clock.elapsed_s() > 600
 
 
 def test_late_answers_are_passed_over(ledger: Ledger, world: World, tmp_path: Path) -> None:

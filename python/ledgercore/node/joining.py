@@ -66,7 +66,7 @@ async def join_network(
         "size": checkpoint.size,
         "blocks_from": begun,
         "no_snapshot": passed_over,
-        "refused": _offences(follower),
+        "refused": sorted({f"{each.peer}: {each.offence}" for each in follower.evidence}),
     }
 
 
@@ -112,10 +112,6 @@ async def repair_copy(
     }
 
 
-def _offences(follower: Follower) -> list[str]:
-    return sorted({f"{each.peer}: {each.offence}" for each in follower.evidence})
-
-
 async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Channel]) -> None:
     """Until no peer that is still asked has anything new, or none answers.
 
@@ -125,12 +121,7 @@ async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Chann
     while not follower.level and silent < ATTEMPTS * len(channels):
         what = follower.next()
         if isinstance(what, Wait):
-            if all(follower.standing(peer).shut_out for peer in channels):
-                raise UnavailableError(
-                    "every peer has offended too much to be asked on: the copy is at height "
-                    f"{copy.height}, and goes on from there with another [[peer]]: "
-                    f"{'; '.join(_offences(follower))}"
-                )
+            follower.check_asked()
             await sleep(what.duration_ms / 1000)
             continue
         if isinstance(what, Take):

@@ -48,7 +48,10 @@ Pause = Callable[[float], bool | None]
 
 
 def catch_up(follower: Follower, transport: Transport, pause: Pause) -> None:
-    """Follow until no peer has anything new, or ``pause`` says to stop."""
+    """Follow until no peer has anything new, or ``pause`` says to stop.
+
+    Raises ``UnavailableError`` where every peer has offended too much to be asked on.
+    """
     follower.forget()  # what an interrupt may have cut off
     while not follower.level:
         if _step(follower, transport, pause):
@@ -56,7 +59,7 @@ def catch_up(follower: Follower, transport: Transport, pause: Pause) -> None:
 
 
 def follow(follower: Follower, transport: Transport, pause: Pause) -> None:
-    """Follow until ``pause`` says to stop."""
+    """Follow until ``pause`` says to stop; raises as ``catch_up``."""
     follower.forget()
     while not _step(follower, transport, pause):
         pass
@@ -65,6 +68,7 @@ def follow(follower: Follower, transport: Transport, pause: Pause) -> None:
 def _step(follower: Follower, transport: Transport, pause: Pause) -> bool:
     what = follower.next()
     if isinstance(what, Wait):
+        follower.check_asked()
         return bool(pause(what.duration_ms / 1000))
     if isinstance(what, Take):
         follower.take()

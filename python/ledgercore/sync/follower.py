@@ -198,6 +198,16 @@ class Follower:
         """What peers did wrong, the newest of each."""
         return [each for peer in self._peers.values() for each in peer.standing.evidence]
 
+    def check_asked(self) -> None:
+        """Raise ``UnavailableError`` where no peer is asked any more: waiting changes nothing."""
+        if all(each.standing.shut_out for each in self._peers.values()):
+            offences = {f"{each.peer}: {each.offence}" for each in self.evidence}
+            raise UnavailableError(
+                "every peer has offended too much to be asked on: the copy is at height "
+                f"{self._copy.height}, and goes on from there with another [[peer]]: "
+                f"{'; '.join(sorted(offences)) or 'there was none'}"
+            )
+
     def standing(self, peer: str) -> Standing:
         """A peer's score."""
         return self._peers[peer].standing
