@@ -15,13 +15,15 @@ import pytest
 from ledgercore import Ledger, Replica, SigningKey, UnavailableError
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
+from ledgercore.errors import DiskFullError
 from ledgercore.ledger.received import Received
+from ledgercore.node import following as following_module
 from ledgercore.node.following import Following
 from ledgercore.node.joining import _catch_up
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
 from ledgercore.sync import Ask, Follower, Request, Response, Source, Take
-from ledgercore.sync.messages import ask_blocks
+from ledgercore.sync.messages import ask_blocks, encode_frames, split_frames
 
 HEIGHT = 8
 KEY = SigningKey(bytes(32))
@@ -55,14 +57,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @asynccontextmanager
-async def followed(ledger: Ledger, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Following]:
+async def followed(
+    ledger: Ledger, tmp_path: Path, clock: ManualClock, peer: Any = None
+) -> AsyncIterator[Following]:
     """A task that is not begun, its node and its copy."""
     path = tmp_path / "b.ledger"
     copy = Replica.create(path, ledger.trust_anchor, next(ledger.blocks()))
     with Ledger.open(path, read_only=True) as reader:
         node = Node("member", reader, make_log(io.StringIO(), member="member"), clock=clock)
-        peer: Any = Peer(ledger)
-        task = Following(node, copy, [peer], SeededEntropy(1))
+        task = Following(node, copy, [peer or Peer(ledger)], SeededEntropy(1))
         yield task
         await task.stop()
 
@@ -96,6 +99,53 @@ def test_everybody_is_told_once_a_second_and_when_all_is_taken(
     asyncio.run(act())
 
     assert len(heights) == told and heights[-1] == HEIGHT
+
+
+def test_a_full_disk_leaves_no_requests_under_way_at_a_slow_peer(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt asks for the blocks again, sooner than what was asked for before is given up."""
+    attempts, full, slow = [0], [True], [True]
+    take = Replica.take
+
+    def taking(self: Replica, expected: Future[Received]) -> int:
+        attempts[0] += 1
+        if full[0]:
+            raise DiskFullError("disk is full: free space, then go on")
+        return take(self, expected)
+
+    class SlowPeer(Peer):
+        under_way = 0
+
+        async def send(self, request: Request) -> Response:
+            answer = await super().send(request)
+            if request.kind != "blocks" or not slow[0]:
+                return answer
+            if request == ask_blocks(1, HEIGHT + 1):  # the first block comes, and no more
+                return Response(200, encode_frames(split_frames(answer.body, HEIGHT)[:1], 1 << 30))
+            self.under_way += 1
+            try:
+                return await asyncio.Event().wait() and answer
+            finally:
+                self.under_way -= 1
+
+    monkeypatch.setattr(Replica, "take", taking)
+    monkeypatch.setattr(following_module, "RETRY_S", 0.01)
+
+    async def act() -> None:
+        peer: Any = SlowPeer(ledger)
+        clock = ManualClock(1_800_000_000_000)
+        async with followed(ledger, tmp_path, clock, peer) as task, asyncio.timeout(20):
+            task.start()
+            while attempts[0] < 10:
+                await asyncio.sleep(0.01)
+                assert peer.under_way <= 1
+            full[0] = slow[0] = False
+            while task._node.feed.height < HEIGHT:
+                await asyncio.sleep(0.01)
+            assert not peer.under_way
+
+    asyncio.run(act())
 
 
 def test_a_block_that_is_taken_is_no_answer_of_its_peer(ledger: Ledger, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -132,6 +132,8 @@ class Following:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._asking: set[asyncio.Task[None]] = set()
+        self._fetching: set[asyncio.Task[Any]] = set()
+        """Of these, those that wait for blocks."""
         self._note = self._told_note = copy.checkpoint
         self._told_s = node.clock.elapsed_s()
         self._shut_out: frozenset[str] = frozenset()
@@ -243,10 +245,15 @@ class Following:
 
     async def _ask(self, ask: Ask) -> None:
         answer: Response | str
+        task = asyncio.current_task()
+        if task is not None and ask.request.kind == "blocks":
+            self._fetching.add(task)
         try:
             answer = await self._channels[ask.peer].send(ask.request)
         except LedgerError as error:
             answer = str(error)
+        finally:
+            self._fetching -= {task}
         self._hear(ask, answer)
         await self._decide(ask.peer, partial(self._take, ask, answer))
 
@@ -263,6 +270,9 @@ class Following:
             self._unwritten = passes
             if not passes:
                 self._node.end(error)
+            # The follower passes over what they bring, and asks for it again at each attempt.
+            for fetching in self._fetching:
+                fetching.cancel()
             return
         self._look(peer, found)
         self._wake.set()
