@@ -11,6 +11,7 @@ from msgspec import structs
 from ledgercore import InvalidError, LedgerError, MalformedError, RefusedError, SigningKey
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.exchange import Consumer, Provider, build_pack, verify_pack
+from ledgercore.exchange.content import withheld_name
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Accepted, Draft, submit
@@ -115,7 +116,8 @@ def test_the_provider_forgets_all_that_it_sealed_for_an_exchange(town: Town) -> 
 
     assert len(vault.names("exchange/")) == 6
     assert town.parties.provider.forget([first[0]]) == 4
-    assert len(vault.names("exchange/")) == 2
+    assert vault.names(f"exchange/{first[0].hex()}/") == [withheld_name(first[0])]
+    assert len(vault.names("exchange/")) == 3
 
 
 def test_two_exchanges_with_one_request_have_two_keys(town: Town) -> None:

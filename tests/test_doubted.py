@@ -132,19 +132,48 @@ def test_a_vault_that_is_begun_anew_denies_nothing_that_one_before_it_did(town: 
         town.accept([party.acknowledge(first[0])])
 
 
+def terms(vault: Vault) -> list[tuple[str, bytes]]:
+    """What a provider's vault keeps of consents."""
+    return [(name, vault.load(name) or b"") for name in vault.names("proposal/")]
+
+
 def void_of(party: Provider, intent: bytes, code: str) -> Draft:
     return Draft(party.signer, records.ExchangeVoid(intent, code))
 
 
-def test_what_is_forgotten_and_was_not_released_may_be_voided(town: Town) -> None:
-    intent, _ = admitted(town)
+@pytest.mark.parametrize("before", [True, False])
+def test_what_is_forgotten_before_or_after_the_admit_and_was_not_released_may_be_voided(
+    town: Town, before: bool
+) -> None:
     provider, vault = town.parties.provider, town.parties.vaults[TAX]
+    intent, request = town.intend(town.consent())
+    drafts = provider.answer([(intent, request)])
+    for forgets in (before, not before):
+        if forgets:
+            provider.forget([intent])
+            provider.forget([intent])
+        else:
+            town.accept(drafts)
 
-    provider.forget([intent])
-    provider.forget([intent])
     town.accept([provider.void(intent, "E_SCOPE")])
 
     assert vault.names("exchange/") == []
+
+
+def test_what_is_forgotten_before_the_admit_shows_nothing_of_what_is_sealed_later(
+    town: Town,
+) -> None:
+    provider, vault = town.parties.provider, town.parties.vaults[TAX]
+    intent, request = town.intend(town.consent())
+    provider.forget([intent])
+    assert vault.names("exchange/") == [], "nothing was sealed that could be withheld"
+    provider.answer([(intent, request)])
+    provider.forget([intent])
+    (place,) = town.accept(provider.answer([(intent, request)]))
+    assert provider.release(intent, place)
+
+    with pytest.raises(RefusedError, match="key of the exchange was released here"):
+        provider.void(intent, "E_SCOPE")
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -327,6 +356,23 @@ def test_a_second_device_voids_what_the_first_one_has_not_released(town: Town) -
         with pytest.raises(RefusedError, match=r"no key of the exchange is kept .* checked=True"):
             party.void(intent, "E_SCOPE")
         town.accept([party.void(intent, "E_SCOPE", checked=True)])
+
+
+def test_a_second_device_that_forgot_its_own_answer_voids_not_what_the_first_one_released(
+    town: Town,
+) -> None:
+    intent, request = town.intend(town.consent())
+    provider, ledger = town.parties.provider, town.parties.ledger
+    with Vault(ledger.path.parent / "second.vault") as vault:
+        party = restored(town, vault)
+        vault.store(terms(town.parties.vaults[TAX]))
+        party.answer([(intent, request)])
+        party.forget([intent])
+        (place,) = town.accept(provider.answer([(intent, request)]))
+        assert provider.release(intent, place)
+
+        with pytest.raises(RefusedError, match=r"vault is older than what its key has signed"):
+            submit(ledger, [void_of(party, intent, "E_SCOPE")])
 
 
 def test_what_another_process_had_kept_and_is_ordered_meanwhile_casts_no_doubt(town: Town) -> None:

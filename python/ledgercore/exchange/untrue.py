@@ -101,18 +101,20 @@ def _check_not_come(ledger: Ledger, vault: Vault, intent: bytes, *, checked: boo
 def keep_withheld(ledger: Ledger, vault: Vault, intents: Iterable[bytes]) -> list[str]:
     """Keep of keys that are to be forgotten that they were not given out, while that matters.
 
-    The names of what was kept so, or of a release, where no void can follow any more.
+    It does before the admit, too, which may be on its way. The names of what was kept so, or of a
+    release, where no void can follow any more.
     """
     over, kept = [], []
     with vault.transaction():
         for intent in intents:
             state, withheld = _state(ledger, intent), withheld_name(intent)
-            admission = _admission(state)
-            if state is not None and admission is None:
-                over += [released_name(intent), withheld]
-            elif admission is None or vault.load(released_name(intent)) is not None:
+            if state is None:
                 continue
-            elif vault.load(withheld) is None and _has_sealed(vault, intent, admission):
+            if state.status not in ("INTENDED", "ADMITTED"):
+                over += [released_name(intent), withheld]
+            elif vault.load(released_name(intent)) is not None or vault.load(withheld) is not None:
+                continue
+            elif _has_sealed(vault, intent, state.admission):
                 kept.append((withheld, b""))
         vault.store(kept)
     return over
@@ -157,8 +159,10 @@ def _why_doubted(ledger: Ledger, vault: Vault, intent: bytes, admission: Admissi
     return _why_older(ledger, vault, admission)
 
 
-def _has_sealed(vault: Vault, intent: bytes, admission: Admission) -> bool:
-    """Whether a provider's vault has the key of what was admitted."""
+def _has_sealed(vault: Vault, intent: bytes, admission: Admission | None) -> bool:
+    """Whether a provider's vault has the key of what was admitted, or before that of any answer."""
+    if admission is None:
+        return bool(vault.names(sealed_folder(intent)))
     return vault.load(f"{sealed_folder(intent, admission.ciphertext_hash)}/key") is not None
 
 
