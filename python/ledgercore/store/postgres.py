@@ -177,19 +177,14 @@ class PostgresStore:
             self._session.rollback()
 
     def begin_snapshot(self) -> None:
-        self._check_outside()
-        self._session.rollback()  # what interrupts have left
+        self.end_snapshot()  # what interrupts have left
         self._session.begin_reading()
 
     def end_snapshot(self) -> None:
-        self._check_outside()
-        self._session.rollback()
-
-    def _check_outside(self) -> None:
-        """Refuse what would take a transaction back that is open still."""
-        if self._transaction.depth:
+        if self._transaction.depth:  # it would be taken back
             message = f"{self._name} has a transaction open: end it before a snapshot"
             raise StoreError(message)
+        self._session.rollback()
 
     def take_room(self, records: int) -> None:
         """The server sees to that."""

@@ -298,19 +298,14 @@ class SqliteStore:
             raise self._translated(error) from error
 
     def begin_snapshot(self) -> None:
-        self._check_outside()
-        self._roll_back()  # what interrupts have left
+        self.end_snapshot()  # what interrupts have left
         self._run("BEGIN")
 
     def end_snapshot(self) -> None:
-        self._check_outside()
-        self._roll_back()
-
-    def _check_outside(self) -> None:
-        """Refuse what would take a transaction back that is open still."""
-        if self._transaction.depth:
+        if self._transaction.depth:  # it would be taken back
             message = f"{self._path} has a transaction open: end it before a snapshot"
             raise StoreError(message)
+        self._roll_back()
 
     def version(self) -> int:
         return int(self._value("PRAGMA data_version"))
