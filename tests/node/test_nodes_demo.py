@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -66,6 +71,43 @@ def test_an_interrupt_while_the_nodes_become_ready_leaves_none_running(tmp_path:
 
     assert len({process.id for process in begun}) == 4
     assert not any(process.runs for process in begun)
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from threading import Event
+
+from ledgercore.demo.network import lay_out
+from ledgercore.demo.processes import NodeProcess, free_ports
+
+members = {"tax": ("provider",), "bank": ("consumer",)}
+place, _ = lay_out(Path(sys.argv[1]), members, free_ports(2), origin="test.example/left")
+process = NodeProcess(place)
+process.start(sys.argv[2])
+if sys.argv[2] == "ledgercore":
+    process.wait()
+print(process.id, flush=True)
+Event().wait()
+"""
+
+
+@pytest.mark.parametrize("module", ["ledgercore", "tests.node.slow_start"])
+def test_a_node_ends_with_whoever_started_it_and_was_killed(tmp_path: Path, module: str) -> None:
+    """Killed with ``kill -9``, which lets nobody stop what it has started."""
+    command = [sys.executable, "-c", STARTER, str(tmp_path / "nodes"), module]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        node = os.pidfd_open(int(starter.stdout.readline()))
+        try:
+            starter.kill()
+
+            ended, _, _ = select.select([node], [], [], 30)
+        finally:
+            if not select.select([node], [], [], 0)[0]:
+                signal.pidfd_send_signal(node, signal.SIGKILL)
+            os.close(node)
+    assert ended
 
 
 def check_evidence(path: Path) -> None:

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from threading import Event
 
 from ledgercore.clock import SystemClock
@@ -54,6 +56,8 @@ class NodeProcess:
         self.place = place
         self.log = place.directory / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._held: Connection | None = None
+        """The other end of the node's standard input: when it closes the node ends."""
 
     @property
     def id(self) -> int:
@@ -69,11 +73,16 @@ class NodeProcess:
     def start(self, module: str = "ledgercore", within: Sequence[str] = ()) -> None:
         """Start the node; another module may run it otherwise, or a command that it is put after.
 
-        Such a command is ``ip netns exec NAME``, which has to become the node's own process.
+        Such a command is ``ip netns exec NAME``, which has to become the node's own process. The
+        node ends with this process, also where that is killed: see ``ledgercore.demo.tied``.
         """
-        command = [*within, sys.executable, "-m", module, "node", "run", str(self.place.settings)]
-        with append_to(self.log) as log:
-            self._process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
+        settings = str(self.place.settings)
+        run = ["-m", "ledgercore.demo.tied", module, "node", "run", settings]
+        theirs, self._held = Pipe(duplex=False)
+        with append_to(self.log) as log, theirs:
+            self._process = subprocess.Popen(
+                [*within, sys.executable, *run], stderr=log, stdin=theirs.fileno()
+            )
 
     def wait(self) -> None:
         """Until the node says that it is caught up; raises where it ends or takes too long."""
