@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -171,42 +171,122 @@ def test_without_an_honest_peer_the_old_copy_stays_and_the_next_call_goes_on(
         rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
 
 
-def test_a_crash_at_the_end_leaves_the_new_copy_to_be_taken(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def change_a_bit(path: Path, record: bytes) -> bytes:
+    """Damage a record as it is stored; the file's bytes."""
+    data = bytearray(path.read_bytes())
+    data[data.index(record)] ^= 1
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def files(directory: Path, name: str) -> dict[str, bytes]:
+    """What is there by every name that begins so, but for the index of SQLite's log."""
+    return {
+        path.name: path.read_bytes()
+        for path in directory.glob(f"{name}*")
+        if not path.name.endswith(("-shm", ".lock"))
+    }
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_whole_copy_is_left_where_it_is_as_often_as_it_is_repaired(
+    ledger: Ledger, tmp_path: Path, head: bool
 ) -> None:
+    """Moved away, it would block the next repair, which may have something to mend."""
     peers, path = Peers(ledger), tmp_path / "b.ledger"
     ledger.backup(path)
-    whole = path.read_bytes()
-    renames = iter([True, False])
-    module = "ledgercore.sync.rebuild.rename"
-    from ledgercore.disk import rename
+    if head:
+        shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
+    before = files(tmp_path, "b.ledger")
 
-    def crashing(source: str, target: str) -> None:
-        if not next(renames):
-            raise KeyboardInterrupt
-        rename(source, target)
+    for _ in range(2):
+        done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry, orders=head)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(module, crashing)
-        with pytest.raises(KeyboardInterrupt):
-            rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
-    assert not path.exists() and Path(f"{path}.damaged").read_bytes() == whole
+        assert (done.whole, done.height, done.fetched) == (True, ledger.height, [])
+    assert files(tmp_path, "b.ledger") == before
+    change_a_bit(path, ledger.record(300).encode())
+    assert not rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry, orders=head).whole
+    assert Path(f"{path}.damaged").exists()
+    assert rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry, orders=head).whole
 
-    done = rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry)
 
-    assert done.fetched == [] and audited(path) == ledger.checkpoint
+def test_a_whole_copy_is_held_to_the_end_that_is_given_and_to_its_peers(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    anchor, path, orders = ledger.trust_anchor, tmp_path / "b.ledger", tmp_path / "d.ledger"
+    for each in (path, orders, tmp_path / "fork.ledger"):
+        ledger.backup(each)
+    shutil.copy(tmp_path / "a.ledger.head", f"{orders}.head")  # put back as old as the ledger
+    ledger.append(b"newer")
+    with Ledger.open(tmp_path / "fork.ledger", key=KEY) as fork:
+        fork.append(b"another history")
+        ledger.backup(tmp_path / "c.ledger")
+
+        done = rebuild_copy(path, anchor, ["honest"], Peers(ledger).carry, end=ledger.height)
+        assert (done.whole, done.fetched) == (False, [ledger.height])
+        done = rebuild_copy(orders, anchor, ["honest"], Peers(ledger).carry, orders=True)
+        assert (done.whole, done.fetched) == (False, [ledger.height])
+        with pytest.raises(ForkError, match="the operator signed both: nothing was replaced"):
+            rebuild_copy(tmp_path / "c.ledger", anchor, ["honest"], Peers(fork).carry)
+    assert (tmp_path / "c.ledger.split-view").exists()
+
+
+def crashes(act: Callable[[], object], step: int) -> bool:
+    """Whether that many names are given or taken away before it is done; the next one crashes."""
+    left = step
+
+    def before(call: Callable[..., object]) -> Callable[..., object]:
+        def instead(*given: Path, **more: bool) -> object:
+            nonlocal left
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            return call(*given, **more)
+
+        return instead
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("rename", "unlink"):
+            patched.setattr(Path, name, before(getattr(Path, name)))
+        try:
+            act()
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def test_a_crash_at_any_name_leaves_what_the_next_call_goes_on_from(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Also of a repair that comes later; and a head file is there, where there was none."""
+    peers, step, crashed = Peers(ledger), 0, True
+    while crashed:
+        path = tmp_path / f"{step}.ledger"
+        ledger.backup(path)
+        damaged = change_a_bit(path, ledger.record(300).encode())
+        repair = partial(rebuild_copy, path, ledger.trust_anchor, PEERS, peers.carry)
+
+        crashed = crashes(repair, step)
+        repair()
+
+        assert audited(path) == ledger.checkpoint
+        assert Path(f"{path}.head").read_bytes().startswith(ledger.checkpoint.encode())
+        assert Path(f"{path}.damaged").read_bytes() == damaged
+        Path(f"{path}.damaged").unlink()
+        change_a_bit(path, ledger.record(300).encode())
+        assert repair().fetched and audited(path) == ledger.checkpoint
+        step += 1
+    assert step > 5
 
 
 def test_the_operators_own_ledger_is_repaired_and_goes_on(ledger: Ledger, tmp_path: Path) -> None:
     path, anchor = tmp_path / "a.ledger", ledger.trust_anchor
     ledger.backup(tmp_path / "peer.ledger")
-    checkpoint, record = ledger.checkpoint, ledger.record(7).encode()
+    checkpoint, record = ledger.checkpoint, ledger.record(300).encode()
     ledger.close()
-    data = path.read_bytes()
-    at = data.index(record)
-    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    change_a_bit(path, record)
     with Ledger.open(tmp_path / "peer.ledger", read_only=True) as peer:
-        rebuild_copy(path, anchor, ["honest"], Peers(peer).carry)
+        assert rebuild_copy(path, anchor, ["honest"], Peers(peer).carry, orders=True).fetched
     with Ledger.open(path, key=KEY) as again:
         assert again.checkpoint == checkpoint
         again.append(b"goes on")

@@ -225,7 +225,8 @@ def join(settings: str, from_genesis: bool, passphrase_file: str | None, as_json
 def repair(settings: str, end: int | None, passphrase_file: str | None, as_json: bool) -> None:
     """Make the damaged or incomplete ledger of a stopped node whole, with blocks of its peers.
 
-    Whatever is damaged, every block is verified again. The old file is kept as LEDGER.damaged.
+    One that passes the audit stays as it is. Else, whatever is damaged, every block is verified
+    again, and the old file is kept as LEDGER.damaged.
     Where a peer has another history that the operator signed too, nothing is replaced, and the
     evidence is written to LEDGER.split-view.
     """

@@ -90,7 +90,8 @@ async def repair_copy(
 ) -> dict[str, Any]:
     """Make the ledger or copy of a node that does not run whole again, with blocks of its peers.
 
-    ``end`` is the height that it had at least, where nothing here tells.
+    One that passes the audit is left as it is. ``end`` is the height that it had at least, where
+    nothing here tells.
     """
     channels = open_channels(settings, caller)
     peers = [channel.member for channel in channels]
@@ -106,9 +107,10 @@ async def repair_copy(
     return {
         "ledger": settings.ledger,
         "height": done.height,
+        "was_whole": done.whole,
         "fetched": len(done.fetched),
         "first_fetched": done.fetched[:SHOWN],
-        "damaged": damaged if exists(damaged) else None,
+        "damaged": damaged if exists(damaged) and not done.whole else None,
     }
 
 

@@ -1,10 +1,11 @@
 """Make a damaged or incomplete copy whole: of its own blocks that hold, and peers' for the rest.
 
-A new copy is made beside the old one, every block of it verified as it is taken; so it does not
-matter what was damaged: records, tiles, indexes, states or the pages of the file. Then it takes the
-old one's place, which is kept as ``<copy>.damaged``, and so is a head file that holds no checkpoint
-of the network. A crash leaves the old copy as it was, or, at the very end, the new one under its
-own name: call it again, and it goes on. Close the ledger first.
+One that passes the audit stays where it is. Else a new copy is made beside the old one, every block
+of it verified as it is taken; so it does not matter what was damaged: records, tiles, indexes,
+states or the pages of the file. Then it takes the old one's place, which is kept as
+``<copy>.damaged``, and so is a head file that holds no checkpoint of the network. A crash leaves
+the old copy as it was, or, at the very end, the new one under its own name: call it again, and it
+goes on. Close the ledger first.
 
 Where nothing here tells how far the old one went, whoever calls has to say it: an operator that
 goes on from an earlier block than its last signs a second history.
@@ -29,7 +30,7 @@ from ledgercore.errors import (
     StoreError,
     UnavailableError,
 )
-from ledgercore.ledger import Replica
+from ledgercore.ledger import Ledger, Replica
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.proofs import SplitView
 from ledgercore.store import SqliteStore, parse_address
@@ -54,6 +55,8 @@ class Rebuilt:
 
     height: int = -1
     fetched: list[int] = field(default_factory=list)
+    whole: bool = False
+    """Whether it was so before: then nothing was replaced."""
 
 
 def rebuild_copy(
@@ -88,9 +91,11 @@ def rebuild_copy(
     made, done = file.with_name(file.name + ".rebuilt"), Rebuilt()
     lock = WriterLock(f"{file}.lock")
     try:
-        for suffix in (*_FILES, _HEAD):
-            if exists(f"{file}.damaged{suffix}") and exists(f"{file}{suffix}"):
-                raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
+        with _Salvage(file, anchor, end) as old:
+            if _stays(file, anchor, old, peers, transport, orders):
+                done.height, done.whole = old.known, True
+                return done
+        _check_free(file)
         with (
             _Salvage(file, anchor, end) as old,
             _begin(made, anchor, old, peers, transport, done, entropy) as copy,
@@ -103,16 +108,19 @@ def rebuild_copy(
             unsure = orders and not old.has_head and (end is None or end < copy.height)
             if unsure or (end is None and old.end_unknown):
                 raise _asking_for_end(copy, peers, transport, file, orders)
-            done.height = copy.height
+            done.height, newest = copy.height, copy.checkpoint
             aside = _FILES if old.has_head else (*_FILES, _HEAD)
         _hold_to_head(made, anchor, file)
         for suffix in aside:
             if exists(f"{file}{suffix}"):
                 rename(f"{file}{suffix}", f"{file}.damaged{suffix}")
-        # A crash here leaves the new copy under its own name, and nothing in its place.
-        rename(made, file)
-        for suffix in (".head", ".lock"):
+        # A crash here leaves the new copy under its own name, and nothing in its place. What is to
+        # be beside it is there before it is, and what must not be left over is gone.
+        if not old.has_head:
+            HeadFile(f"{file}{_HEAD}", newest).close()
+        for suffix in (_HEAD, ".lock"):
             remove(f"{made}{suffix}")
+        rename(made, file)
     except ForkError:
         # Which history is right is not known: the next call begins anew.
         for suffix in (*_FILES, ".head"):
@@ -121,6 +129,12 @@ def rebuild_copy(
     finally:
         lock.close()
     return done
+
+
+def _check_free(file: Path) -> None:
+    for suffix in (*_FILES, _HEAD):
+        if exists(f"{file}.damaged{suffix}") and exists(f"{file}{suffix}"):
+            raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
 
 
 class _Salvage:
@@ -184,6 +198,35 @@ class _Salvage:
         if self._store is not None:
             with suppress(LedgerError):
                 self._store.close()
+
+
+def _stays(
+    file: Path,
+    anchor: Anchor,
+    old: _Salvage,
+    peers: Sequence[str],
+    transport: Transport,
+    orders: bool,
+) -> bool:
+    """Whether the file goes as far as it should, and passes the audit.
+
+    One that blocks are signed on goes as far as its head file and every peer that answers show.
+    """
+    if orders and not old.has_head:
+        return False
+    try:
+        with Ledger.open(file, read_only=True) as ledger:
+            ledger.verify()
+            whole = ledger.trust_anchor == anchor and ledger.height >= old.height
+    except LedgerError:
+        return False
+    for peer in peers if orders else ():
+        with suppress(LedgerError, OSError):
+            whole = whole and _newest_of(anchor, peer, transport) <= old.height
+    if whole:
+        with Ledger.open(file, read_only=True) as ledger:
+            _hold_to_peers(ledger, peers, transport, file)
+    return whole
 
 
 def _begin(
@@ -255,7 +298,9 @@ def _fetch(
     return reasons or ["there is no peer: add a [[peer]] to the settings"]
 
 
-def _hold_to_peers(copy: Replica, peers: Sequence[str], transport: Transport, file: Path) -> None:
+def _hold_to_peers(
+    copy: Replica | Ledger, peers: Sequence[str], transport: Transport, file: Path
+) -> None:
     """Refuse what a peer has another history of: which one is right is for people to say."""
     for peer in peers:
         note = _note_beside(copy, peer, transport)
@@ -266,7 +311,7 @@ def _hold_to_peers(copy: Replica, peers: Sequence[str], transport: Transport, fi
             if not exists(evidence):
                 write_new(evidence, split.encode(), owner_only=True)
             raise ForkError(
-                f"{peer} has another block {height} than what was made here, and the operator "
+                f"{peer} has another block {height} than was verified here, and the operator "
                 f"signed both: nothing was replaced; {evidence} shows it to anyone who runs "
                 "ledgercore verify"
             )
@@ -276,7 +321,7 @@ def _hold_to_newest(copy: Replica, peers: Sequence[str], transport: Transport) -
     """Refuse to end where a peer has a newer block, or does not say which is its newest."""
     for peer in peers:
         try:
-            newest = _newest_of(copy, peer, transport)
+            newest = _newest_of(copy.trust_anchor, peer, transport)
         except (LedgerError, OSError) as error:
             raise UnavailableError(
                 f"{peer} does not say which block is its newest, and nothing here does: {error}: "
@@ -289,13 +334,13 @@ def _hold_to_newest(copy: Replica, peers: Sequence[str], transport: Transport) -
             )
 
 
-def _newest_of(copy: Replica, peer: str, transport: Transport) -> int:
+def _newest_of(anchor: Anchor, peer: str, transport: Transport) -> int:
     request = ask_checkpoint()
     response = transport(peer, request)
     if response.status != 200:
         raise UnavailableError(f"status is {response.status}")
     note = decode_text(response.body[: request.limit_bytes])
-    return copy.trust_anchor.verify_operator(note).height
+    return anchor.verify_operator(note).height
 
 
 def _asking_for_end(
@@ -305,7 +350,7 @@ def _asking_for_end(
     newest, told = Checkpoint.parse(copy.checkpoint), list[str]()
     for peer in peers:
         try:
-            told.append(f"{peer} has block {_newest_of(copy, peer, transport)}")
+            told.append(f"{peer} has block {_newest_of(copy.trust_anchor, peer, transport)}")
         except (LedgerError, OSError):
             told.append(f"{peer} does not say")
     of_peers = f" ({', '.join(told)})" if told else ""
@@ -318,7 +363,7 @@ def _asking_for_end(
     )
 
 
-def _note_beside(copy: Replica, peer: str, transport: Transport) -> str | None:
+def _note_beside(copy: Replica | Ledger, peer: str, transport: Transport) -> str | None:
     """A peer's checkpoint of the copy's height, or its newest where it is behind."""
     for request in (ask_checkpoint(copy.height), ask_checkpoint()):
         with suppress(LedgerError, OSError):
