@@ -13,9 +13,12 @@ from ledgercore import Replica, testing
 from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.node import publishing
+from ledgercore.node.channel import Channel
 from ledgercore.node.following import Following, _Found
 from ledgercore.node.freshness import Freshness
 from ledgercore.node.publishing import Publishing
+from ledgercore.sync import Ask
+from ledgercore.sync.messages import Response, ask_checkpoint
 from tests.node.running import LaterClock, Running, following, running
 from tests.node.test_published import cosign, witnessed
 from tests.node.test_relaying import compromised
@@ -60,16 +63,11 @@ def test_peers_are_silent_when_none_has_answered_for_the_bound() -> None:
 async def nothing(there: Running) -> None: ...
 
 
-async def refuse(there: Running) -> None:
-    there.node.ledger.submit(compromised(there, testing.signing_key(1), "member-1"))
-    await there.node.announce()
-
-
 async def end(there: Running) -> None:
     there.server.stop()
 
 
-@pytest.mark.parametrize("befalls", [refuse, end, nothing])
+@pytest.mark.parametrize("befalls", [end, nothing])
 def test_a_follower_that_no_peer_answers_is_not_ready_after_a_while(
     tmp_path: Path, befalls: Callable[[Running], Awaitable[None]]
 ) -> None:
@@ -93,6 +91,83 @@ def test_a_follower_that_no_peer_answers_is_not_ready_after_a_while(
                 assert node.ready() is (befalls is nothing)
                 figures = node.metrics.exposition().decode()
                 assert 'ledgercore_peer_answered_timestamp_seconds{peer="operator"} 1' in figures
+
+    asyncio.run(act())
+
+
+def test_a_follower_that_every_peer_refuses_is_not_ready_and_waits_for_no_bound(
+    tmp_path: Path,
+) -> None:
+    """The block that ends its key never comes to its copy, which cannot tell by itself."""
+
+    async def act() -> None:
+        async with (
+            running(tmp_path) as there,
+            following(there, there.caller(1), tmp_path) as here,
+            asyncio.timeout(9),
+        ):
+            node = here.node
+            while not node.ready():
+                await asyncio.sleep(0.02)
+
+            there.node.ledger.submit(compromised(there, testing.signing_key(1), "member-1"))
+            await there.node.announce()
+
+            while node.ready():
+                await asyncio.sleep(0.02)
+            assert node.unready() == "every peer that answers refuses this node: see its log"
+            assert '"event": "peer refuses this node"' in here.log.getvalue()
+
+    asyncio.run(act())
+
+
+def test_one_peer_that_answers_keeps_a_node_ready_that_others_refuse(tmp_path: Path) -> None:
+    refused, answered = (Response(status, b"") for status in (403, 200))
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            genesis = next(there.node.ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            channels = [Channel(there.url, name, there.caller(0)) for name in ("a", "b", "c")]
+            task = Following(there.node, copy, channels, SeededEntropy(1))
+            found = _Found(copy.checkpoint, 0, False, 0, True, True, frozenset(), [], [])
+            task._look("a", found)
+
+            def hear(peer: str, answer: Response | str) -> str | None:
+                task._hear(Ask(peer, ask_checkpoint()), answer)
+                return task.fault()
+
+            assert hear("a", "no way") is None
+            assert hear("b", refused) is None  # of the third nobody knows yet
+            assert hear("c", answered) is None
+            assert hear("c", "no way") == "every peer that answers refuses this node: see its log"
+            assert hear("a", answered) is None
+            assert hear("a", refused) is not None
+            assert hear("b", answered) is None
+            copy.close()
+
+    asyncio.run(act())
+
+
+def test_a_copy_that_catches_up_says_how_far_it_is(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            genesis = next(there.node.ledger.blocks())
+            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            task = Following(there.node, copy, [], SeededEntropy(1))
+
+            def found(height: int, newest: int, answered: bool = True) -> str | None:
+                none = (frozenset[str](), [], [])
+                shown = _Found(copy.checkpoint, height, True, newest, False, answered, *none)
+                task._look("peer", shown)
+                return task.fault()
+
+            yet = "copy is not caught up with its peers yet:"
+            assert task.fault() == f"{yet} none has answered, and its log says why"
+            assert found(0, 0, answered=False) == task.fault()
+            assert found(2, 6) == f"{yet} it has block 2, and one has shown block 6"
+            assert found(6, 6) == f"{yet} it has block 6, and its log says which do not answer"
+            copy.close()
 
     asyncio.run(act())
 

@@ -57,6 +57,9 @@ two at a genesis, but for a random part."""
 LAST_RETRY_S = 30.0
 """Between two attempts at a genesis that has not come for long, at most."""
 
+SILENT, REFUSES = "peer does not answer", "peer refuses this node"
+"""What is logged of a peer that does not answer, or that does not let this node ask."""
+
 TOLD_S = 1.0
 """Between two times that everybody is told of what is taken, while there is more to take."""
 
@@ -143,6 +146,10 @@ class Following:
         self._caught_up = False
         """Whether the copy once was level with every peer that answers; from then on it is to stay
         fresh."""
+        self._answered = False
+        """Whether a peer ever answered what holds."""
+        self._height = self._newest = copy.height
+        """What the copy has, and the newest that it or a peer showed."""
         self._fresh = Freshness(node.clock, node.limits.ready_s)
         self._forked = False
         self._unwritten = False
@@ -152,8 +159,10 @@ class Following:
         """Why what this copy answers is not to be relied on; None where it is."""
         if self._forked:
             return "operator signed two histories: see its COPY.evidence, and tell every member"
+        if self._refused():
+            return "every peer that answers refuses this node: see its log"
         if not self._caught_up:
-            return "copy is not caught up with its peers yet: its log says which do not answer"
+            return f"copy is not caught up with its peers yet: {self._lag()}"
         if self._unwritten:
             return "copy could not be written when that was tried last: see its log"
         missing, for_s = self._fresh.missing, f"for {self._node.limits.ready_s:g} s"
@@ -162,6 +171,23 @@ class Following:
         if self._fresh.silent:
             return f"no peer has answered {for_s}: its log says why"
         return None
+
+    def _refused(self) -> bool:
+        """Whether a peer refuses this node, and no other is known to answer it, or may do so.
+
+        The block by which a member's key may ask nothing any more never comes to its own copy.
+        """
+        said = [self._heard.get(peer, ("", ""))[0] for peer in self._channels]
+        return REFUSES in said and all(each in (REFUSES, SILENT) for each in said)
+
+    def _lag(self) -> str:
+        """What a copy that was never level with its peers waits for."""
+        if not self._answered:
+            return "none has answered, and its log says why"
+        has = f"it has block {self._height}"
+        if self._newest > self._height:
+            return f"{has}, and one has shown block {self._newest}"
+        return f"{has}, and its log says which do not answer"
 
     def start(self) -> None:
         """Begin to follow."""
@@ -295,9 +321,9 @@ class Following:
         """
         event, kind, said, peer = "", "", dict[str, str](), ask.peer
         if isinstance(answer, str):
-            event, said = "peer does not answer", {"reason": answer}
+            event, said = SILENT, {"reason": answer}
         elif (refusal := refusal_in(answer)) is not None:
-            event, said = "peer refuses this node", {"reason": str(refusal)}
+            event, said = REFUSES, {"reason": str(refusal)}
         elif (failure := failure_in(answer)) is not None:
             event, kind = "peer cannot answer now", ask.request.kind
             said = {"asked": kind, "reason": str(failure)}
@@ -314,7 +340,9 @@ class Following:
         """Notice what the follower has found out."""
         node = self._node
         self._caught_up = self._caught_up or found.caught_up
+        self._height, self._newest = found.height, found.newest
         if found.answered:
+            self._answered = True
             self._fresh.hear()
             node.metrics.answered.labels(peer).set(node.clock.now_ms() / 1000)
         self._fresh.see(found.height, found.newest)
