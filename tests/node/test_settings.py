@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from ledgercore import LedgerError, MalformedError
 from ledgercore.cli.node import command as node_command
 from ledgercore.node.founding import make_node, make_witness, parse_members
+from ledgercore.node.limits import Limits
 from ledgercore.node.settings import load_settings, parse_settings
 from ledgercore.rules import GOVERNANCE_ROLE, ROLES, engine
 from ledgercore.rules.state import PROCESSOR_ROLE
@@ -98,6 +99,18 @@ def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str
         ),
         ("requests_per_s = 2000", r"nonces is 200000, want at least 240800.*lower one of these"),
         ("ready_s = 1\nheartbeat_s = 60", r"ready_s is 1.*; limits.heartbeat_s is 60"),
+        ("body_bytes = 10", r"body_bytes is 10, want at least 65540: one record takes so many"),
+        ("bodies_bytes = 10", r"body_bytes is 10, want at least 65540: .* all bodies .*have room"),
+        (
+            "skew_s = 0.5",
+            r"skew_s is 0\.5, want at least 1: a request is on its way for some of it",
+        ),
+        ("answer_s = 0.0001", r"answer_s is 0\.0001, want 0\.1 to 3600$"),
+        ("handshake_s = 0.001", r"handshake_s is 0\.001, want 0\.1 to 3600$"),
+        ("stop_s = nan", r"stop_s is nan, want 0\.1 to 3600$"),
+        ("body_bytes = 1_000_000_000_000", r"body_bytes is 1000000000000, want 1 to 2147483648$"),
+        ("nonces = 0\nbody_s = 0", r"body_s is 0, want 0.1 to 3600; limits.nonces is 0, want 1 to"),
+        ("header_bytes = 1_234", r"header_bytes is 1234, want at least 8192: a warrant"),
     ],
 )
 def test_limits_that_contradict_each_other_are_refused_at_the_start(
@@ -109,6 +122,15 @@ def test_limits_that_contradict_each_other_are_refused_at_the_start(
     parse_settings(f"{text}[limits]", Path())
     with pytest.raises(MalformedError, match=rf"settings: limits\..*{named}"):
         parse_settings(f"{text}[limits]\n{limits}", Path())
+
+
+def test_limits_that_a_program_gives_are_held_to_the_same() -> None:
+    for given in ({"body_bytes": 10**12}, {"body_bytes": -5}, {"connections": 0}):
+        (name, value), *_ = given.items()
+        with pytest.raises(
+            MalformedError, match=rf"^limits\.{name} is {value}, want 1 to 2147483648$"
+        ):
+            Limits(**given)
 
 
 @pytest.mark.parametrize(

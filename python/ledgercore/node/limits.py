@@ -3,17 +3,18 @@
 A bound is checked before what it bounds is allocated or begun. Each can be set in the settings'
 ``[limits]``; the defaults stand here, with what passing one is answered with. The default of a
 share, such as ``connections_of_certificate``, is never more than the whole. Bounds that were set
-and cannot both be meant are refused, all of them in one error: by some a sound request would be
-refused for ever, by others one caller would have what is everybody's.
+and cannot be meant are refused, all of them in one error, alone or beside each other: by some a
+sound request would be refused for ever, by others one caller would have what is everybody's.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import get_type_hints
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from ledgercore._core import RECORD_BYTES
 from ledgercore.errors import MalformedError
 from ledgercore.sync.messages import SILENCE_MS
 from ledgercore.sync.offences import LAST_DELAY_MS
@@ -43,6 +44,12 @@ _SHARES = (
 comes before it, so that a default follows another that follows a third."""
 
 _AT_LEAST = (
+    (
+        "body_bytes",
+        4 + RECORD_BYTES,
+        "one record takes so many, for which all bodies of a member and of all must have room",
+    ),
+    ("skew_s", 1, "a request is on its way for some of it, and no two clocks are the same"),
     ("header_bytes", 2 * WARRANT_CHARACTERS, "a warrant and a target take so many"),
     (
         "ready_s",
@@ -60,95 +67,103 @@ class _Follows(int):
     """A default that is lower where what it is a share of was set to less."""
 
 
-_Seconds = Annotated[float, Meta(gt=0, le=3600)]
-_Count = Annotated[int, Meta(ge=1, le=2**31)]
+_RANGES: dict[type, tuple[float, float]] = {int: (1, 2**31), float: (0.1, 3600)}
+"""What makes sense of a count, and of a time in seconds: in less no caller of another machine does
+anything."""
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The bounds of one node."""
 
-    body_bytes: _Count = _Follows(16 * 1024 * 1024)
+    body_bytes: int = _Follows(16 * 1024 * 1024)
     """Bytes of a request's body that comes with a warrant: 413."""
-    bodies_bytes: _Count = 64 * 1024 * 1024
+    bodies_bytes: int = 64 * 1024 * 1024
     """Bytes of all members' bodies that have come and are not answered yet: 503."""
-    member_bodies_bytes: _Count = _Follows(32 * 1024 * 1024)
+    member_bodies_bytes: int = _Follows(32 * 1024 * 1024)
     """The same of one member's: 429."""
-    open_body_bytes: _Count = _Follows(64 * 1024)
+    open_body_bytes: int = _Follows(64 * 1024)
     """Bytes of a body that needs no warrant, as of a checkpoint to be cosigned: 413."""
-    open_bodies_bytes: _Count = 4 * 1024 * 1024
+    open_bodies_bytes: int = 4 * 1024 * 1024
     """Bytes of all bodies without a warrant that have come and are not answered yet: 503."""
-    records_at_once: _Count = 16_384
+    records_at_once: int = 16_384
     """Records in one submission: 413."""
-    promises: _Count = 1_024
+    promises: int = 1_024
     """Promised records that are not ordered yet: 503."""
-    promise_s: _Seconds = 60.0
+    promise_s: float = 60.0
     """From a promise to the time by which its record is on the ledger."""
-    receipts_at_once: _Count = 4_096
+    receipts_at_once: int = 4_096
     """Receipts or records in one answer: 400."""
-    snapshot_bytes: _Count = 256 * 1024 * 1024
+    snapshot_bytes: int = 256 * 1024 * 1024
     """Bytes of the snapshot that is kept in memory for those who join, at most: 503."""
-    requests_per_s: _Count = 200
+    requests_per_s: int = 200
     """Requests of one member a second, in the long run: 429.
 
     So often may one certificate have checkpoints cosigned, too: there is one with each block.
     """
-    requests_burst: _Count = 400
+    requests_burst: int = 400
     """Requests of one member that may come at once, and likewise checkpoints: 429."""
-    requests_under_way: _Count = 64
+    requests_under_way: int = 64
     """Requests of one member that are answered at a time: 429."""
-    open_requests_per_s: _Count = 20
+    open_requests_per_s: int = 20
     """Requests without a warrant by one certificate a second, in the long run: 429.
 
     Probes are counted apart from the rest, here as in the two bounds below.
     """
-    open_requests_burst: _Count = 100
+    open_requests_burst: int = 100
     """Requests without a warrant by one certificate that may come at once: 429."""
-    open_requests_under_way: _Count = 8
+    open_requests_under_way: int = 8
     """Requests without a warrant by one certificate that are answered at a time: 429.
 
     So many, counted apart, are the checkpoints that it has cosigned at a time.
     """
-    connections: _Count = 1_024
+    connections: int = 1_024
     """Open connections: what comes beyond is closed, or an idle one of the same certificate."""
-    connections_of_certificate: _Count = _Follows(128)
+    connections_of_certificate: int = _Follows(128)
     """Open connections with one certificate: what comes beyond is closed, or one that is idle."""
-    streams: _Count = _Follows(256)
+    streams: int = _Follows(256)
     """Open event streams: 503."""
-    member_streams: _Count = _Follows(64)
+    member_streams: int = _Follows(64)
     """The same of one member's, which are none of its requests under way: 429."""
-    header_bytes: _Count = 32 * 1024
+    header_bytes: int = 32 * 1024
     """Bytes of a request's line and headers: 400, or closed."""
-    handshakes: _Count = 256
+    handshakes: int = 256
     """TLS handshakes under way: what comes beyond is closed."""
-    handshakes_of_address: _Count = _Follows(64)
+    handshakes_of_address: int = _Follows(64)
     """TLS handshakes under way with one address: what comes beyond is closed."""
-    handshake_s: _Seconds = 5.0
+    handshake_s: float = 5.0
     """From an accepted connection to the end of its TLS handshake: closed."""
-    headers_s: _Seconds = 10.0
+    headers_s: float = 10.0
     """From a connection, or the first byte of a request, to the end of its headers: closed."""
-    body_s: _Seconds = 20.0
+    body_s: float = 20.0
     """For reading a body: 408."""
-    answer_s: _Seconds = _Follows(30)
+    answer_s: float = _Follows(30)
     """For making an answer, but not for sending it: 503."""
-    write_s: _Seconds = 20.0
+    write_s: float = 20.0
     """For a caller to take one piece of an answer: closed."""
-    idle_s: _Seconds = 60.0
+    idle_s: float = 60.0
     """A connection without a request: closed."""
-    stop_s: _Seconds = 20.0
+    stop_s: float = 20.0
     """For answers that are under way when the node is told to stop."""
-    skew_s: _Seconds = 30.0
+    skew_s: float = 30.0
     """Between a request's time and the node's: 401."""
-    nonces: _Count = 200_000
+    nonces: int = 200_000
     """Requests whose nonces are remembered while their time is valid: 503 beyond."""
-    ready_s: _Seconds = 30.0
+    ready_s: float = 30.0
     """How long every peer may be silent, or a newer block be missing or not cosigned, before the
     node is not ready."""
-    heartbeat_s: _Seconds = 15.0
+    heartbeat_s: float = 15.0
     """Between two signs of life on an event stream without events."""
 
     def __post_init__(self) -> None:
-        """Raise ``MalformedError`` with all that contradicts, once defaults have followed."""
+        """Raise ``MalformedError`` with all that makes no sense, once defaults have followed."""
         wrong = []
+        for name, kind in _KINDS.items():
+            least, most = _RANGES[kind]
+            if not least <= self._of(name) <= most:  # which a NaN is not either
+                got = _shown(self._of(name))
+                wrong.append(f"limits.{name} is {got}, want {_shown(least)} to {_shown(most)}")
+        if wrong:
+            raise MalformedError("; ".join(wrong))
         follow = {name for name, *_ in _SHARES if isinstance(self._of(name), _Follows)}
         for name, other, less, why in _SHARES:
             most = self._of(other) - less
@@ -157,16 +172,17 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             if self._of(name) > most:
                 than = "less than" if less else "at most"
                 wrong.append(
-                    f"limits.{name} is {self._of(name):.12g}, want {than} {other}, which is "
-                    f"{self._of(other):.12g}, else {why}: lower {name}, or raise {other}"
+                    f"limits.{name} is {_shown(self._of(name))}, want {than} {other}, which is "
+                    f"{_shown(self._of(other))}, else {why}: lower {name}, or raise {other}"
                 )
         for name, least, why in _AT_LEAST:
             if self._of(name) < least:
-                got = f"limits.{name} is {self._of(name):g}"
-                wrong.append(f"{got}, want at least {least:g}: {why}")
+                got = f"limits.{name} is {_shown(self._of(name))}"
+                wrong.append(f"{got}, want at least {_shown(least)}: {why}")
         for name, most, why in _AT_MOST:
             if self._of(name) > most:
-                wrong.append(f"limits.{name} is {self._of(name):g}, want at most {most:g}: {why}")
+                got = f"limits.{name} is {_shown(self._of(name))}"
+                wrong.append(f"{got}, want at most {_shown(most)}: {why}")
         # For as long as a nonce is kept a member may ask, and open streams, as often as it may.
         kept = 2 * round(2 * self.skew_s * self.requests_per_s + self.requests_burst)
         if self.nonces < kept:
@@ -181,3 +197,11 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def _of(self, name: str) -> float:
         found: float = getattr(self, name)
         return found
+
+
+_KINDS: dict[str, type] = get_type_hints(Limits)
+
+
+def _shown(number: float) -> str:
+    """A number in digits, however large it is."""
+    return str(number) if isinstance(number, int) else f"{number:.12g}"
