@@ -66,6 +66,23 @@ async def opened(settings: Settings, passphrase: bytes | None = None) -> tuple[N
 
 
 @pytest.mark.parametrize("number", [0, 1])
+def test_a_peer_who_is_no_member_is_warned_of(places: list[Place], number: int) -> None:
+    begun(places)
+    with places[number].settings.open("a") as settings:
+        settings.write('\n[[peer]]\nmember = "hospitl"\nurl = "https://localhost:1"\n')
+
+    async def act() -> str:
+        node, log = await opened(load_settings(places[number].settings))
+        await node.stop()
+        return log
+
+    (line,) = asyncio.run(act()).splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["peer"]) == ("peer is no member here", "hospitl")
+    assert f"ledgercore show {places[number].ledger} --objects member/ lists" in said["remedy"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
 def test_what_was_opened_is_closed_where_a_later_step_fails(
     places: list[Place], number: int
 ) -> None:

@@ -61,7 +61,16 @@ def test_a_server_and_a_token_are_no_paths() -> None:
         ('url = "https://node.tax.example:7443"', 'url = "http://x"', r"peer.*https"),
         ("operator = true", "operator = false", r"0 peers have operator = true"),
         ('role = "follower"', 'role = "operator"', r"role is operator and so is peer"),
-        ('member = "regulator"', 'member = "bank"', r"'bank' has two nodes"),
+        (
+            'member = "regulator"',
+            'member = "bank"',
+            r"a \[\[peer\]\] is 'bank', whose own node this is: take it away",
+        ),
+        (
+            'member = "regulator"',
+            'member = "tax-authority"',
+            r"2 \[\[peer\]\] are 'tax-authority', want one: keep the one with its node's url",
+        ),
         ("[limits]", "[bounds]", r"bounds is no setting: want only member"),
         ("[tls]", "[tls", r"not TOML"),
         ('certificate = "bank.crt"', "", r"tls"),

@@ -106,6 +106,17 @@ def test_an_warrant_of_another_request_is_refused(asked: tuple[bytes, str, str, 
         parse_warrant(signed()).check(*asked)
 
 
+def test_a_request_for_another_members_node_says_what_to_change() -> None:
+    warrant = parse_warrant(signed())
+
+    with pytest.raises(
+        UntrustedError,
+        match=r"is for the node of 'bank', want 'tax', whose node this is: name that member with "
+        r"this address, as in a \[\[peer\]\], or give the address of the node of 'bank'$",
+    ):
+        warrant.check(NETWORK, "tax", "POST", "/v1/records")
+
+
 def test_a_body_that_was_not_signed_is_refused() -> None:
     with pytest.raises(UntrustedError):
         parse_warrant(signed()).check_body(b"other")

@@ -36,6 +36,7 @@ from ledgercore.node.relaying import Relay
 from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
 from ledgercore.node.settings import Settings, WitnessRole
 from ledgercore.node.tls import Context, client_context, pinned_contexts, server_context
+from ledgercore.rules import member_object
 from ledgercore.store import WitnessStore, shown
 from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
@@ -81,6 +82,14 @@ async def open_node(
     async with AsyncExitStack() as held:
         open_role = _open_operator if settings.role == "operator" else _open_follower
         node = await open_role(settings, caller, log, held)
+        for peer in await run_on_thread(partial(_strangers, settings, node.ledger)):
+            log.warning(
+                "peer is no member here",
+                peer=peer,
+                remedy=f"ledgercore show {shown(settings.ledger)} --objects member/ lists who is: "
+                "write one of them into its [[peer]]; who was admitted after the newest block here "
+                "is not listed yet",
+            )
         if settings.witness is not None:
             node.witness = await _open_witness(settings.witness, caller, log, passphrase, held)
         held.pop_all()  # the node's own from now on
@@ -132,6 +141,12 @@ async def _open_follower(
     node.fault = following.fault
     node.look_at_key = lambda: _fault_of(settings, ledger, caller.key)
     return node
+
+
+def _strangers(settings: Settings, ledger: Ledger) -> list[str]:
+    """Peers that are no members, as far as the ledger goes; an operator need not be one."""
+    followed = [peer.member for peer in settings.peer if not peer.operator]
+    return [each for each in followed if ledger.state(member_object(each)) is None]
 
 
 def _fault_of(settings: Settings, ledger: Ledger, key: Signer) -> KeyFault | None:

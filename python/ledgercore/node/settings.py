@@ -201,10 +201,17 @@ def _check(settings: Settings) -> None:
             "settings: ledger is on a server, want ?directory=... in its address: a directory of "
             "this host for the small files beside it"
         )
-    members = [settings.member, *(peer.member for peer in settings.peer)]
+    members = [peer.member for peer in settings.peer]
+    if settings.member in members:
+        raise MalformedError(
+            f"settings: a [[peer]] is {settings.member!r}, whose own node this is: take it away"
+        )
     for member in members:
         if members.count(member) > 1:
-            raise MalformedError(f"settings: member {member!r} has two nodes here, want one")
+            raise MalformedError(
+                f"settings: {members.count(member)} [[peer]] are {member!r}, want one: keep the "
+                "one with its node's url"
+            )
 
 
 def _resolved(settings: Settings, directory: Path) -> Settings:

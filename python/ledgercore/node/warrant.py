@@ -72,7 +72,11 @@ class Warrant(Part, frozen=True):
                 f"warrant is of network {self.network.hex()}, want {network.hex()}"
             )
         if self.to != to:
-            raise UntrustedError(f"warrant is for the node of {self.to!r}, want {to!r}")
+            raise UntrustedError(
+                f"warrant is for the node of {self.to!r}, want {to!r}, whose node this is: name "
+                "that member with this address, as in a [[peer]], or give the address of the node "
+                f"of {self.to!r}"
+            )
         if (self.method, self.target) != (method, target):
             raise UntrustedError("warrant is of another request than the one that brought it")
 
