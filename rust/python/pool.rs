@@ -14,7 +14,7 @@ use pyo3::types::IntoPyDict;
 use pyo3::{Bound, wrap_pyfunction};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::signature::SHARE;
+use crate::signature::Kernel;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
@@ -63,7 +63,7 @@ pub fn verifying<T: Ungil + Send>(
     work: impl FnOnce() -> T + Ungil + Send,
 ) -> T {
     // In a forked process no pool is even looked at: its parent may have been starting it.
-    if records < 2 * SHARE || forks() > 0 {
+    if records < 2 * Kernel::detected().share() || forks() > 0 {
         return detach(py, work);
     }
     let pool = if ahead { &AHEAD } else { &VERIFYING };

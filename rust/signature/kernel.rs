@@ -46,6 +46,15 @@ impl Kernel {
         TRIED.iter().copied()
     }
 
+    /// Signatures that are worth waking another thread for, which takes as long as to verify some
+    /// fifty of them with AVX-512 IFMA and a dozen with AVX2.
+    pub const fn share(self) -> usize {
+        match self {
+            Self::Avx512Ifma => 64,
+            Self::Avx2 | Self::Portable => 32,
+        }
+    }
+
     fn is_present(self) -> bool {
         match self {
             Self::Portable => true,

@@ -11,12 +11,12 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
+use super::Claim;
 use super::kernel::Kernel;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
 use super::terms::Terms;
-use super::{Claim, SHARE};
 use crate::key::PublicKey;
 
 /// A key's multiples take 308 KB, and the base point's 5.8 MB. Addends are asked for some steps
@@ -117,7 +117,7 @@ pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 ///
 /// The caller takes tasks as other threads do, and wakes as many as have a share of the claims.
 pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
-    let threads = match prepared.len() / SHARE {
+    let threads = match prepared.len() / kernel.share() {
         ..=1 => 1,
         shares => shares.min(rayon::current_num_threads()),
     };

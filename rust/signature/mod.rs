@@ -42,9 +42,6 @@ pub use kernel::Kernel;
 /// Below this many signatures a batch costs more than its parts.
 const SINGLES: usize = 8;
 
-/// Signatures that are worth waking another thread for: it takes as long as to verify some fifty.
-pub const SHARE: usize = 64;
-
 /// One signature to verify.
 #[derive(Clone, Copy)]
 pub struct Claim<'a> {
@@ -62,9 +59,6 @@ pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<
 ///
 /// The seed hedges the batch's coefficients: 32 bytes that the signers could not know. It cannot
 /// change the verdict on honest signatures.
-///
-/// Up to `SHARE` signatures of one key are verified by the thread that asks, and by it alone, also
-/// where they do not hold: a forked process, which has none of its parent's, may verify a note.
 pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
     verify_all_with(Kernel::detected(), claims, seed)
 }
@@ -84,7 +78,7 @@ pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Res
     }
     let bad = |position: &usize| !single::holds(&claims[*position]);
     let doubtful = known::doubtful(kernel, claims, &known);
-    let mut indices: Vec<usize> = match doubtful.len() <= SHARE {
+    let mut indices: Vec<usize> = match doubtful.len() <= kernel.share() {
         true => doubtful.into_iter().filter(bad).collect(),
         false => doubtful.into_par_iter().filter(bad).collect(),
     };
