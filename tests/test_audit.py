@@ -26,7 +26,9 @@ from ledgercore.exchange.holder import Holder, Scope, open_content
 from ledgercore.exchange.messages import Delivery, encode_message
 from ledgercore.exchange.opening_proof import prove_opening, verify_opening
 from ledgercore.exchange.sharing import deal, share_of
+from ledgercore.exchange.submission import Draft
 from ledgercore.rules import AuditState, audit_object, consent_object, disclosure_is_due
+from ledgercore.rules.audit import scope_commitment
 from ledgercore.rules.view import decode_state
 from tests.town import AGENCY, DAY_MS, FIELDS, HOUR_MS, Town
 from verifier import ledgercore_verify
@@ -52,16 +54,19 @@ class Audited(Town):
         return intent, delivery
 
     def order(self, *exchanges: bytes, embargo_ms: int = 0) -> tuple[bytes, Scope]:
+        draft, scope = self.draft_order(*exchanges, embargo_ms=embargo_ms)
+        (place,) = self.accept([draft])
+        return place.id, scope
+
+    def draft_order(self, *exchanges: bytes, embargo_ms: int = 0) -> tuple[Draft, Scope]:
         now_ms = self.clock.now_ms()
-        draft, scope = self.authority().order(
+        return self.authority().order(
             self.audit_key,
             "tax-law-54",
             exchanges or (self.intent,),
             expires_ms=now_ms + HOUR_MS,
             embargo_until_ms=now_ms + embargo_ms,
         )
-        (place,) = self.accept([draft])
-        return place.id, scope
 
     def sign(self, audit: bytes, *members: str) -> list[Holder]:
         holders = [self.holders[member] for member in members]
@@ -193,6 +198,31 @@ def test_an_order_opens_nothing_beside_its_scope(town: Audited) -> None:
         holder.part(audit, scope, other)
     with pytest.raises(RefusedError, match="not the one that the order commits to"):
         holder.part(audit, wider, other)
+
+
+@pytest.mark.parametrize(
+    ("beside", "code"),
+    [
+        ((b"\xff" * 32,), "E_UNKNOWN"),
+        (tuple(number.to_bytes(32) for number in range(256)), "E_LIMIT"),
+    ],
+    ids=["of no exchange", "of too many"],
+)
+def test_a_holder_gives_nothing_under_a_scope_that_nobody_could_disclose(
+    town: Audited, beside: tuple[bytes, ...], code: str
+) -> None:
+    """Else a supervisor would have content opened, and those concerned never learn of it."""
+    scope = Scope((town.intent, *beside), b"s" * 32)
+    (draft, _), suite = town.draft_order(), town.parties.ledger.suite
+    commitment = scope_commitment(suite, scope.exchanges, scope.salt)
+    body = structs.replace(draft.body, scope_commitment=commitment)
+    (place,) = town.accept([draft._replace(body=body)])
+    (holder,) = town.sign(place.id, BANK)
+
+    with pytest.raises(RefusedError) as refused:
+        holder.part(place.id, scope, town.delivery)
+
+    assert refused.value.code == code
 
 
 def test_parts_open_one_copy_under_one_order_only(town: Audited) -> None:

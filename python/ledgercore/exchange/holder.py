@@ -31,7 +31,7 @@ from ledgercore.exchange.sealing import open_payload
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
 from ledgercore.records import AuditDisclose, AuditOpen
-from ledgercore.records.base import Bytes32, Bytes64, Count, Part, Value
+from ledgercore.records.base import LIMIT_ITEMS, Bytes32, Bytes64, Count, Part, Value
 from ledgercore.rules import (
     Admission,
     AuditKeyState,
@@ -96,7 +96,10 @@ class Holder(Party):
         return Draft(self._key, AuditDisclose(audit, scope.exchanges, scope.salt))
 
     def part(self, audit: bytes, scope: Scope, delivery: Delivery) -> OpeningPart:
-        """This holder's part of one copy, once its signature is ordered, or ``RefusedError``."""
+        """This holder's part of one copy, once its signature is ordered, or ``RefusedError``.
+
+        So it is, with ``E_LIMIT`` or ``E_UNKNOWN``, under a scope that no record could disclose.
+        """
         ledger = self._ledger
         with ledger.moment():
             state, admission = _ordered(ledger, audit, scope, delivery.exchange)
@@ -170,10 +173,23 @@ def _ordered(
         refuse("E_SCOPE", "scope is not the one that the order commits to")
     if exchange not in scope.exchanges:
         refuse("E_SCOPE", f"exchange {exchange.hex()[:16]} is not in the scope")
+    _check_disclosable(ledger, scope)
     admission = read_state(ledger, exchange_object(exchange), ExchangeState).admission
     if admission is None:
         refuse("E_EXCHANGE_STATE", "exchange was not admitted")
     return state, admission
+
+
+def _check_disclosable(ledger: Ledger, scope: Scope) -> None:
+    """Open nothing that could not be disclosed: those whom it concerns would never learn of it.
+
+    No record names more exchanges than one body holds, and the rules disclose none that there is
+    not.
+    """
+    if (got := len(scope.exchanges)) > LIMIT_ITEMS:
+        refuse("E_LIMIT", f"scope has {got} exchanges, and {LIMIT_ITEMS} at most can be disclosed")
+    for each in scope.exchanges:
+        read_state(ledger, exchange_object(each), ExchangeState)
 
 
 def _copy(suite: str, delivery: Delivery, state: AuditState, admission: Admission) -> AuditCopy:
