@@ -258,6 +258,28 @@ def test_provider_endorses_with_the_key_that_it_has_where_the_consent_is_ordered
     act(view, "consent key", new)
 
 
+@pytest.mark.parametrize("ended", ["SUSPENDED", "RETIRED", "COMPROMISED"])
+def test_no_consent_is_authorised_by_an_endorsement_of_a_key_that_may_not_sign(ended):
+    """Whoever stole it can make one at any time; and no pack would take it."""
+    view = begin()
+    act(view, "consumer", request(CONSENT, "consent key"))
+    match ended:
+        case "COMPROMISED":
+            act(view, "provider", records.KeyCompromise("provider"))
+        case "SUSPENDED":
+            enact(view, records.MemberSuspend(ROOT, "provider"))
+        case "RETIRED":
+            enact(view, records.MemberRetire(ROOT, "provider"))
+    assert key_status(view, "provider") == ended
+
+    given = sign(view, "consent key", authorise(view, CONSENT, "consent key"))
+
+    assert code_of(view, given) == "E_ENDORSEMENT"
+    if ended == "SUSPENDED":
+        enact(view, records.MemberReinstate(ZERO, "provider"))
+        apply(view, given)
+
+
 def test_who_was_suspended_does_not_count():
     view = begin()
     carry(view, SUSPENSION)

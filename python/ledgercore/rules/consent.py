@@ -171,10 +171,16 @@ def times_are_ahead(case: Case[ConsentRequest, None]) -> None:
 
 
 def endorsement_verifies(case: Case[ConsentAuthorise, ConsentState]) -> None:
-    """the provider signed consent key and terms root, else E_ENDORSEMENT"""
+    """the provider signed consent key and terms root with a key that may sign now, else
+    E_ENDORSEMENT"""
     state = case.state
     provider = case.view.get(member_object(state.provider), MemberState)
     assert provider is not None, "a product's provider is a member"
+    key = case.view.get(key_object(provider.signing_key), KeyState)
+    assert key is not None, "a member has a key"
+    if key.status != "ACTIVE":  # nothing dates an endorsement: a thief may make it today
+        why = f"key of provider {state.provider} is {key.status}, want ACTIVE"
+        case.refuse("E_ENDORSEMENT", why)
     message = endorsement_message(case.record.network, state.consent_key, state.terms_root)
     try:
         verify_signature(provider.signing_key, message, case.body.endorsement)
