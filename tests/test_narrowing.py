@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from msgspec import structs
 from ledgercore import InvalidError, RefusedError, UntrustedError
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Processor, build_pack, verify_pack
-from ledgercore.exchange.messages import Proposal, Request, Terms
+from ledgercore.exchange.messages import Proposal, Release, Request, Terms
 from ledgercore.exchange.narrowing import leaves_of_root, make_narrowing
 from ledgercore.exchange.submission import Draft, submit
 from ledgercore.records import ExchangeRelease
@@ -49,6 +50,34 @@ def test_a_narrowed_consent_gives_what_is_left_and_no_more(town: Town) -> None:
 
     assert refusal.body.code == "E_SCOPE"
     assert list(values) == [KEPT]
+
+
+@pytest.mark.parametrize("narrowed", ["before the admit", "after the admit"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_key_of_a_field_that_was_dropped_on_the_way_is_withheld(
+    town: Town, narrowed: str, streamed: bool
+) -> None:
+    """The provider has read and sealed it by then; what is still consented to is released."""
+    proposal, provider = town.consent(max_uses=3), town.parties.provider
+    fields = (DROPPED,) if streamed else FIELDS
+    wide, narrow = town.intend(proposal, *fields), town.intend(proposal, KEPT)
+    drafts = [provider.answer([each])[0] for each in (wide, narrow)]
+    if streamed:
+        files = [io.BytesIO() for _ in range(3)]
+        drafts[0] = provider.answer_stream(*wide, *files)
+    narrowing = town.subject.narrow(proposal, [KEPT])
+    order = [narrowing, *drafts] if narrowed == "before the admit" else [*drafts, narrowing]
+    places = {id(draft): place for draft, place in zip(order, town.accept(order), strict=True)}
+
+    asked = [(wide[0], places[id(drafts[0])]), (narrow[0], places[id(drafts[1])])]
+    withheld, release = provider.release_all(asked)
+
+    assert isinstance(withheld, RefusedError) and withheld.code == "E_SCOPE"
+    assert DROPPED in withheld.message
+    assert isinstance(release, Release)
+    assert list(town.parties.consumer.open(provider.delivery(narrow[0]), release)) == [KEPT]
+    town.accept([provider.void(wide[0], "E_SCOPE")])
+    assert consent_of(town, proposal.consent).uses == 1
 
 
 def test_packs_before_and_after_a_narrowing_show_the_terms_that_were_in_force(town: Town) -> None:

@@ -27,6 +27,7 @@ from ledgercore.exchange.content import (
     sealed_folder,
 )
 from ledgercore.exchange.dispute import Complainant
+from ledgercore.exchange.dropped import check_undropped
 from ledgercore.exchange.erasure import certify_erasure
 from ledgercore.exchange.kept import keep_proposal, kept_proposal
 from ledgercore.exchange.mandate import Mandates, check_mandate
@@ -355,10 +356,11 @@ class Provider(Party):
 
         Raises the refusal if the admit was refused, and ``E_CONSENT_STATE`` if the consent has been
         revoked since or has expired: then the key is withheld although the admit stands. So it is,
-        with ``E_EXCHANGE_STATE``, from the admit's deadline on, when the use may be given back,
-        once it was declined, erased or forgotten, by a ``forget`` without a promise as well, and
-        once a ``void`` of it was signed here, and with ``E_AUTHORISATION`` where a token-like
-        schema is authorised no more.
+        with ``E_SCOPE``, where the subject has dropped a field of it since; with
+        ``E_EXCHANGE_STATE`` from the admit's deadline on, when the use may be given back, once it
+        was declined, erased or forgotten, by a ``forget`` without a promise as well, and once a
+        ``void`` of it was signed here; and with ``E_AUTHORISATION`` where a token-like schema is
+        authorised no more.
         """
         (release,) = self.release_all([(intent, admit)])
         if isinstance(release, RefusedError):
@@ -408,7 +410,10 @@ class Provider(Party):
             verified = verify_receipts(encoded, bodies, ledger.trust_anchor, seed)
             pairs = zip(receipts, admitted, strict=True)
             states = [admitted_state(receipt, intent) for receipt, (_, intent, _) in pairs]
-            withheld = [self._withheld(state) for state in states]
+            withheld = [
+                self._withheld(intent, state)
+                for (_, intent, _), state in zip(admitted, states, strict=True)
+            ]
         for number, (at, intent, _) in enumerate(admitted):
             try:
                 made[at] = withheld[number] or self._release(
@@ -420,7 +425,7 @@ class Provider(Party):
         self._vault.store([(released_name(intent), b"") for intent in given])
         return [made[at] for at in range(len(admits))]
 
-    def _withheld(self, state: ExchangeState) -> RefusedError | None:
+    def _withheld(self, intent: bytes, state: ExchangeState) -> RefusedError | None:
         """Why a key is not given out as the ledger stands now."""
         now_ms = self._now_ms()
         try:
@@ -428,6 +433,7 @@ class Provider(Party):
             consent = self._consent(state.consent)
             check_covered(consent, now_ms)
             check_named(consent, state)
+            check_undropped(self._ledger, self._vault, intent, state, consent)
             check_authorised(self._ledger, consent.product, now_ms)
         except RefusedError as refusal:
             return refusal
