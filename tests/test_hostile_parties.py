@@ -19,13 +19,14 @@ from ledgercore import (
     records,
     rules,
 )
-from ledgercore._core import hash_domain
+from ledgercore._core import hash_domain, leaf_hash
 from ledgercore.demo.parties import BANK, TAX
 from ledgercore.errors import BusyError
 from ledgercore.exchange import build_pack, kept, verify_pack
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
 from ledgercore.exchange.kept import kept_proposal
 from ledgercore.exchange.messages import Proposal, Release, decode_message, encode_message
+from ledgercore.exchange.salted import commit, encode_leaf, prove_leaves
 from ledgercore.exchange.sealing import release_info, seal_key
 from ledgercore.rules import exchange_object
 from ledgercore.vault import Vault
@@ -120,6 +121,28 @@ def test_a_delivery_key_of_small_order_stops_no_other_exchange(town: Town) -> No
     assert isinstance(told, RefusedError) and told.code == "E_EXCHANGE_STATE"
     assert isinstance(release, Release)
     assert consumer.open(provider.delivery(other), release)
+
+
+def test_terms_that_a_subject_tore_apart_stop_no_other_exchange(town: Town) -> None:
+    """The rules see leaves of the terms that are kept, and not which: here the purpose is gone."""
+    provider, suite, torn = town.parties.provider, town.parties.ledger.suite, town.consent()
+    asked, other = town.intend(torn), town.intend(town.consent())
+    kept = [place for place, leaf in enumerate(torn.terms) if leaf.name != "purpose"]
+    left = [torn.terms[place] for place in kept]
+    draft = town.subject.narrow(torn, FIELDS)
+    body = structs.replace(
+        draft.body,
+        terms_root=commit(suite, left),
+        positions=tuple(kept),
+        leaves=tuple(leaf_hash(suite, encode_leaf(leaf)) for leaf in left),
+        proof=tuple(prove_leaves(suite, torn.terms, kept)),
+    )
+    town.accept([draft._replace(body=body)])
+
+    refusal, admit = provider.answer([asked, other])
+
+    assert refusal.body.code == "E_SCOPE"
+    assert isinstance(admit.body, records.ExchangeAdmit)
 
 
 def test_an_audit_copy_of_another_exchange_is_not_taken(town: Town) -> None:

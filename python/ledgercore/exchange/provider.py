@@ -15,7 +15,13 @@ from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.arguments import check_argument, check_number, typed_methods
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
-from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
+from ledgercore.errors import (
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    RefusedError,
+    UntrustedError,
+)
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
@@ -244,7 +250,7 @@ class Provider(Party):
             leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
             terms = Terms.from_leaves(leaves, narrowed=True)
             check_terms(terms, consent)
-        except InvalidError as error:
+        except (InvalidError, MalformedError) as error:  # a subject may have dropped any of them
             refuse("E_SCOPE", str(error), intent)
         check_mandate(terms, self._mandates)
         if request.purpose != terms.purpose:
