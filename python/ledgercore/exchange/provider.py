@@ -73,6 +73,7 @@ from ledgercore.exchange.submission import Accepted, Draft, Submitted
 from ledgercore.exchange.untrue import check_true, keep_withheld
 from ledgercore.exchange.withheld import (
     check_admitted,
+    check_asker,
     check_audited,
     check_copied,
     check_covered,
@@ -245,6 +246,7 @@ class Provider(Party):
             refuse("E_UNKNOWN", "no terms are known for this consent", intent)
         consent = self._consent(state.consent)
         check_named(consent, state)
+        check_asker(self._ledger, intent, state)
         _check_sealable(state)
         try:
             leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
@@ -365,8 +367,9 @@ class Provider(Party):
         with ``E_SCOPE``, where the subject has dropped a field of it since; with
         ``E_EXCHANGE_STATE`` from the admit's deadline on, when the use may be given back, once it
         was declined, erased or forgotten, by a ``forget`` without a promise as well, and once a
-        ``void`` of it was signed here; and with ``E_AUTHORISATION`` where a token-like schema is
-        authorised no more.
+        ``void`` of it was signed here; with ``E_MEMBER`` where who asked is suspended or retired,
+        and ``E_KEY`` where the key that asked was called compromised; and with ``E_AUTHORISATION``
+        where a token-like schema is authorised no more.
         """
         (release,) = self.release_all([(intent, admit)])
         if isinstance(release, RefusedError):
@@ -439,6 +442,7 @@ class Provider(Party):
             consent = self._consent(state.consent)
             check_covered(consent, now_ms)
             check_named(consent, state)
+            check_asker(self._ledger, intent, state)
             check_undropped(self._ledger, self._vault, intent, state, consent)
             check_authorised(self._ledger, consent.product, now_ms)
         except RefusedError as refusal:

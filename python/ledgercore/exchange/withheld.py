@@ -7,20 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from ledgercore.errors import UnavailableError
 from ledgercore.exchange.audit_copy import AuditCopy
-from ledgercore.exchange.reading import ENDED
+from ledgercore.exchange.reading import ENDED, read_state
+from ledgercore.ledger import Ledger
 from ledgercore.rules import (
     AuditState,
     ConsentState,
     ExchangeState,
+    KeyState,
+    MemberState,
     audit_status_at,
     exchange_status_at,
+    key_object,
+    member_object,
     refuse,
 )
 from ledgercore.rules.consent import why_uncovered
 
 __all__ = [
     "check_admitted",
+    "check_asker",
     "check_audited",
     "check_copied",
     "check_covered",
@@ -57,6 +64,27 @@ def check_covered(consent: ConsentState, now_ms: int) -> None:
     """Withhold the key where the rules would refuse a use, by the newest block's time."""
     if why := why_uncovered(consent, now_ms):
         refuse("E_CONSENT_STATE", f"{why}: key is withheld")
+
+
+def check_asker(ledger: Ledger, intent: bytes, state: ExchangeState) -> None:
+    """Give nothing to a member that may not sign any more, nor to whoever stole the key that asked.
+
+    The intent stands, since nothing is dated back. But its delivery key may be the thief's; and who
+    is out of the network by its members' word is given nothing for having asked before.
+    """
+    names = [name for name in (state.consumer, state.processor) if name]
+    members = [read_state(ledger, member_object(name), MemberState) for name in names]
+    for name, member in zip(names, members, strict=True):
+        if member.status != "ACTIVE":
+            refuse("E_MEMBER", f"member {name} is {member.status}, want ACTIVE", intent)
+    key = members[-1].signing_key
+    try:
+        index = ledger.find(intent)
+        key = key if index is None else ledger.record(index).key
+    except UnavailableError:
+        pass  # it is not in a copy that began later: what can be seen is whose key it is by now
+    if read_state(ledger, key_object(key), KeyState).status == "COMPROMISED":
+        refuse("E_KEY", "key that asked was called compromised since: intend anew", intent)
 
 
 def check_named(consent: ConsentState, state: ExchangeState) -> None:
