@@ -20,8 +20,10 @@ from ledgercore import _core
 from ledgercore.demo.parties import BANK
 from ledgercore.errors import InvalidError, LimitError, RefusedError, UntrustedError
 from ledgercore.exchange import stream as stream_module
-from ledgercore.exchange.messages import Delivery
+from ledgercore.exchange.messages import Delivery, encode_message
 from ledgercore.exchange.pack import build_pack, verify_pack
+from ledgercore.exchange.salted import FIELD, encode_leaves, make_leaves
+from ledgercore.exchange.sealing import seal_payload
 from ledgercore.exchange.stream import (
     CHUNK_BYTES,
     TAG_BYTES,
@@ -29,11 +31,13 @@ from ledgercore.exchange.stream import (
     Sealed,
     StreamReader,
     TreeHash,
+    content_value,
     seal_stream,
+    stream_key,
 )
 from ledgercore.exchange.transfer import Receiver, send_chunks
 from tests.examples import examples
-from tests.town import Town
+from tests.town import DAY_MS, FIELDS, Town
 
 KEY = bytes(range(32))
 SEALED_BYTES = CHUNK_BYTES + TAG_BYTES
@@ -348,6 +352,30 @@ def test_another_delivery_or_stream_than_was_admitted_is_refused(town: Town) -> 
         consumer.open(delivery, release)
     assert consumer.receive_stream(delivery, hashes, io.BytesIO(sealed.getvalue())).next == 2
     assert consumer.open_stream(delivery, release, sealed)
+
+
+def test_a_stream_in_answer_to_two_fields_is_declined(town: Town) -> None:
+    """Another program of a provider's, since ours streams one field; its key came, though."""
+    provider, consumer, ledger = town.parties.provider, town.parties.consumer, town.parties.ledger
+    intent, _ = town.intend(town.consent())
+    key, context, sealed = b"k" * 32, ledger.network + intent, io.BytesIO()
+    chunk_key = stream_key(key, context)
+    stream = seal_stream(io.BytesIO(b"x"), sealed, io.BytesIO(), chunk_key, ledger.suite)
+    value, product = content_value(1, stream.content_root), town.mapping.offer.product
+    leaves = make_leaves(FIELD, product, [(name, value) for name in FIELDS], provider._entropy)
+    payload = seal_payload(encode_leaves(leaves), key, context, provider._entropy)
+    manifest = encode_message(Manifest("ledgercore stream v1", 1, stream.root, payload))
+    answer = provider._admit(intent, leaves, key, manifest, 1)
+    (place,) = town.accept(provider._keep_sealed([(intent, answer)]))
+    delivery, release = provider.delivery(intent), provider.release(intent, place)
+
+    with pytest.raises(InvalidError, match="does not describe the stream") as error:
+        consumer.open_stream(delivery, release, sealed)
+
+    town.later(2 * DAY_MS)
+    with pytest.raises(RefusedError, match="exchange was opened here"):
+        consumer.time_out(intent)
+    town.accept([consumer.decline(intent, error.value)])
 
 
 def test_a_stream_is_refused_as_any_answer_is(town: Town) -> None:

@@ -167,8 +167,8 @@ class Recipient(Party):
         payload = open_payload(manifest.payload, key, context)
         chunk_key = stream_key(key, context)
         with self._opened_by(release):
-            (value,) = self._check_payload(release.exchange, payload, state).values()
-            content_root = _content_root(value, manifest)
+            values = self._check_payload(release.exchange, payload, state)
+            content_root = _content_root(values, manifest)
             reader = StreamReader(sealed, manifest.size_bytes, chunk_key)
             reader.verify(content_root, self._ledger.suite, output)
         kept = f"exchange/{release.exchange.hex()}"
@@ -383,13 +383,13 @@ def check_payload(
     return {leaf.name: leaf.value for leaf in leaves}
 
 
-def _content_root(value: Value, manifest: Manifest) -> bytes:
+def _content_root(values: dict[str, Value], manifest: Manifest) -> bytes:
     """The root that the payload's one value commits to."""
-    words = str(value).split(" ")
+    words = str(next(iter(values.values()), "")).split(" ")
     try:
         root = bytes.fromhex(words[-1])
     except ValueError:
         root = b""
-    if len(root) != 32 or value != content_value(manifest.size_bytes, root):
+    if len(root) != 32 or list(values.values()) != [content_value(manifest.size_bytes, root)]:
         raise InvalidError("payload does not describe the stream that was admitted")
     return root
