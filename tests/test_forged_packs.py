@@ -12,12 +12,19 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from ledgercore import InvalidError, InvalidProof, MalformedError, UntrustedError
+from ledgercore import (
+    InvalidError,
+    InvalidProof,
+    MalformedError,
+    UntrustedError,
+    format_anchor,
+)
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.records import ConsentRevoke, ExchangeErase
-from tests.town import Town
+from tests.town import FIELDS, HOUR_MS, Town
+from verifier import ledgercore_verify
 
 
 @pytest.fixture
@@ -50,6 +57,14 @@ def refused(town: Town) -> bytes:
 def claims(town: Town, pack: Pack) -> dict[str, str]:
     data = msgspec.msgpack.encode(pack)
     return {each.name: each.status for each in verify_pack(data, town.parties.ledger.trust_anchor)}
+
+
+def own_claims(town: Town, pack: Pack) -> set[str]:
+    """What the verifier proves that shares no code with the package."""
+    anchor = ledgercore_verify.parse_anchor(format_anchor(town.parties.ledger.trust_anchor))
+    return {
+        each.name for each in ledgercore_verify.verify_pack(msgspec.msgpack.encode(pack), anchor)
+    }
 
 
 def statements(town: Town, pack: Pack) -> dict[str, str]:
@@ -204,6 +219,24 @@ def test_a_consent_wider_than_its_terms_is_proven_by_nobody(
 
     with pytest.raises(InvalidError, match="in the terms"):
         claims(town, packed(town, intent))
+
+
+def test_a_consent_that_was_wider_than_its_terms_is_not_mended_by_a_narrowing(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is how far it reached when the exchange was admitted."""
+    monkeypatch.setattr("ledgercore.exchange.provider.check_terms", lambda terms, consent: None)
+    proposal = town.widened_consent()
+    intent, request = town.intend(proposal)
+    town.parties.consumer.open(*town.deliver(intent, request))
+    expires_ms = town.clock.now_ms() + HOUR_MS
+    draft = town.subject.narrow(proposal, FIELDS, expires_ms=expires_ms)
+    town.accept([draft._replace(body=structs.replace(draft.body, max_uses=1))])
+
+    with pytest.raises(InvalidError, match="in the terms"):
+        claims(town, packed(town, intent))
+    with pytest.raises(ledgercore_verify.Refusal, match="in the terms"):
+        own_claims(town, packed(town, intent))
 
 
 def test_fields_that_the_product_does_not_offer_are_proven_by_nobody(

@@ -2232,7 +2232,7 @@ def open_terms(case: Case) -> dict[str, Any]:
     for name in LISTS:
         items = [leaf["value"] for leaf in case.terms if leaf["name"] == name]
         terms[name] = list_of(ANY_TEXT, len(items))(items, f"term {name}")
-    stated = case.consent | {"processors": in_force["processors"]}
+    stated = case.consent | {name: in_force[name] for name in BOUNDS}
     equal = ("consumer", "provider", "product", "purpose", "processors")
     for name in (*equal, "expires_ms", "max_uses"):
         got, want = stated[name], terms[name]

@@ -66,7 +66,7 @@ def prove_scope(case: Case) -> list[Claim]:
 def _opened_terms(case: Case) -> Terms | None:
     """The terms that were in force at the admit, or are now where nothing was admitted.
 
-    They are held to all that the ledger's consent says of them, whatever else is opened.
+    They are held to all that the ledger's consent said of them then, whatever else is opened.
     """
     if case.terms is None:
         return None
@@ -75,7 +75,11 @@ def _opened_terms(case: Case) -> Terms | None:
     if admission is not None:
         bounds = bounds_at(case, admission.index)
         consent = structs.replace(
-            consent, terms_root=admission.terms_root, processors=bounds.processors
+            consent,
+            terms_root=admission.terms_root,
+            expires_ms=bounds.expires_ms,
+            max_uses=bounds.max_uses,
+            processors=bounds.processors,
         )
     if commit(case.suite, case.terms) != consent.terms_root:
         raise InvalidProof("terms are not the ones that the consent commits to")
