@@ -19,11 +19,15 @@ from ledgercore import (
     UntrustedError,
     format_anchor,
 )
-from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.demo.parties import BANK
+from ledgercore.exchange import Consumer, build_pack, verify_pack
+from ledgercore.exchange.kept import keep_proposal
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
-from ledgercore.records import ConsentRevoke, ExchangeErase
-from tests.town import FIELDS, HOUR_MS, Town
+from ledgercore.keyfile import load_key
+from ledgercore.records import ConsentRevoke, DisputeRule, ExchangeErase, ExchangeIntent
+from ledgercore.rules import exchange, governance
+from tests.town import AGENCY, FIELDS, HOUR_MS, Town
 from verifier import ledgercore_verify
 
 
@@ -250,3 +254,62 @@ def test_fields_that_the_product_does_not_offer_are_proven_by_nobody(
 
     with pytest.raises(InvalidProof, match=r"not\.offered"):
         claims(town, packed(town, asked[0]))
+
+
+def test_an_exchange_of_another_consumer_than_the_consents_is_proven_by_nobody(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator that lets an agency ask, receive and use under the bank's consent."""
+    parties, proposal = town.parties, town.consent()
+    intend = exchange.FAMILY.effects[ExchangeIntent.KIND]
+    monkeypatch.setitem(
+        exchange.FAMILY.effects,
+        ExchangeIntent.KIND,
+        lambda case: structs.replace(intend(case), consumer=AGENCY),
+    )
+    monkeypatch.setitem(exchange.FAMILY.checks, "signer_is_of_consent", lambda case: None)
+    let_anyone_sign(monkeypatch)
+    key = load_key(parties.ledger.path.parent / f"{AGENCY}.key")
+    agency = Consumer(AGENCY, key, parties.vaults[AGENCY], parties.ledger, parties.entropy)
+    keep_proposal(parties.vaults[AGENCY], None, proposal)
+    asked = agency.request(proposal.consent, FIELDS, "credit.assess")
+    (place,) = town.accept(agency.intend([asked]))
+    assert agency.open(*town.deliver(place.id, asked))
+    pack = build_pack(parties.ledger, parties.vaults[AGENCY], place.id)
+    forged = msgspec.msgpack.decode(pack, type=Pack)
+
+    with pytest.raises(InvalidProof, match="consumer of the exchange is agency, want bank"):
+        claims(town, forged)
+    with pytest.raises(ledgercore_verify.Refusal, match="consumer of the exchange is not that"):
+        own_claims(town, forged)
+
+
+def test_a_role_that_nobody_gave_rules_on_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator in whose states the bank is a supervisor, too."""
+    put = governance._put_member
+    monkeypatch.setattr(
+        governance,
+        "_put_member",
+        lambda view, record, each: put(
+            view,
+            record,
+            structs.replace(each, roles=(*each.roles, "supervisor"))
+            if each.member == BANK
+            else each,
+        ),
+    )
+    town = Town(tmp_path)
+    try:
+        intent, bank = delivered(town), town.parties.consumer
+        town.accept([town.parties.provider.disputes.open(intent, "WRONG", "of another firm")])
+        town.accept([Draft(bank._key, DisputeRule(intent, "dismissed", bytes(32)))])
+        forged = packed(town, intent)
+
+        with pytest.raises(InvalidProof, match="roles of bank are not those that it was given"):
+            claims(town, forged)
+        with pytest.raises(ledgercore_verify.Refusal, match="roles of bank are not those"):
+            own_claims(town, forged)
+    finally:
+        town.parties.close()

@@ -1816,6 +1816,10 @@ class Evidence:
                 own.append(entry)
         state, size = self.state("member", member.encode()), self.checkpoint.size
         self.check_complete(f"member {member}", state, own)
+        admitted = [entry.body for entry in own if entry.record.kind == "member.admit"]
+        given = [each["roles"] for each in ([] if first is None else [first]) + admitted]
+        same = bool(given) and given[-1] == state["roles"]
+        need(same, INVALID_PROOF, f"roles of {member} are not those that it was given")
         found = Member(list(state["roles"]), [], [])
         if first is not None:
             found.keys.append((first["signing_key"], 0, size))
@@ -1900,7 +1904,12 @@ class Case:
         same = self.state["consent"] == self.consent_id
         need(same, INVALID_PROOF, "records are of another consent than the exchange's")
         self.consent = self.evidence.state("consent", self.consent_id)
+        for party in ("consumer", "provider"):
+            same = self.state[party] == self.consent[party]
+            need(same, INVALID_PROOF, f"{party} of the exchange is not that of its consent")
         self.product = self.evidence.state("product", self.consent["product"].encode())
+        same = self.product["provider"] == self.consent["provider"]
+        need(same, INVALID_PROOF, "provider of the product is not that of the consent")
         self.admission: dict[str, Any] | None = self.state["admission"]
         self.consumer: str = self.state["consumer"]
         processor = self.state["processor"]

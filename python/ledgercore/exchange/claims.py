@@ -54,6 +54,10 @@ def _records(case: Case) -> list[Claim]:
     evidence, state = case.evidence, case.state
     if evidence.consent() != state.consent:
         raise InvalidProof("pack is about another consent than its exchange's")
+    for name in ("consumer", "provider"):
+        got, want = getattr(state, name), getattr(case.consent, name)
+        if got != want:
+            raise InvalidProof(f"{name} of the exchange is {got}, want {want} of its consent")
     entries = evidence.touching(state.consent)
     evidence.check_complete("consent", case.consent, [record.id for _, record, _ in entries])
     own = evidence.touching_exchange(case.exchange)
@@ -72,6 +76,8 @@ def _product(case: Case) -> list[Claim]:
     for _, record, body in case.evidence.of_kind(ProductPublish):
         if body.product == name:
             case.evidence.signed_by_member(record, state.provider)
+            if case.consent.provider != state.provider:
+                raise InvalidProof(f"product {name} is not offered by {case.consent.provider}")
             if case.consent.purpose not in body.purposes:
                 raise InvalidProof(f"product {name} is not offered for {case.consent.purpose}")
             return [Claim("product", f"{state.provider} offers {name} for {case.consent.purpose}")]

@@ -73,7 +73,7 @@ class Membership:
         own = [entry for entry in entries if _touches(entry[2], member)]
         ids = [record.id for _, record, _ in own]
         check_complete(anchor.suite, f"pack's list of member {member}", state, ids)
-        self.roles = state.roles
+        self.roles: tuple[str, ...] = ()
         self.tenures: list[Tenure] = []
         self.compromises: list[int] = []
         self._anchor, self._member, self._size = anchor, member, size
@@ -81,6 +81,8 @@ class Membership:
             self._follow(index, record, body)
         if self.tenures[-1].key != state.signing_key:
             raise InvalidProof(f"key of {member} is not the one in its state")
+        if self.roles != state.roles:
+            raise InvalidProof(f"roles of {member} are not those that it was given")
 
     def has(self, key: bytes, index: int) -> bool:
         """Whether the record at an index may be by this key."""
@@ -95,9 +97,12 @@ class Membership:
 
     def _follow(self, index: int, record: Record, body: RecordBody) -> None:
         if isinstance(body, Genesis):
-            key = next(m.signing_key for m in body.members if m.member == self._member)
-            self.tenures.append(Tenure(key, index, self._size))
+            listed = next(m for m in body.members if m.member == self._member)
+            self.roles = listed.roles
+            self.tenures.append(Tenure(listed.signing_key, index, self._size))
             return
+        if isinstance(body, MemberAdmit):
+            self.roles = body.roles
         if isinstance(body, KeyRotate | KeyCompromise) and not self.has(record.key, index):
             raise UntrustedError(f"record {record.kind} is not signed by {self._member}")
         if self.tenures and self.tenures[-1].end > index:
