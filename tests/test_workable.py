@@ -242,6 +242,25 @@ def test_a_correction_names_fields_of_the_product_alone(town: Town) -> None:
         consumer.read_correction(made)
 
 
+def test_a_correction_delivers_nothing_that_was_not_consented_to_and_asked_for(town: Town) -> None:
+    """A provider that tells a whole row of what it has now would give more than it ever might."""
+    intent, asked = town.intend(town.consent(), "cr.grade")
+    consumer, provider = town.parties.consumer, town.parties.provider
+    consumer.open(*town.deliver(intent, asked))
+    town.accept([consumer.acknowledge(intent)])
+    product, not_asked = town.mapping.offer.product, "tax.paid_12m"
+
+    with pytest.raises(RefusedError, match=r"E_SCOPE: fields \['soc.heads'\] were not delivered"):
+        provider.correct(intent, product, {"cr.grade": "D", "soc.heads": 7})
+
+    assert not town.parties.vaults[TAX].names(f"exchange/{intent.hex()}/correction/")
+    draft, correction = provider.correct(intent, product, {not_asked: 7})  # consented to
+    town.accept([draft])
+    with pytest.raises(RefusedError, match=r"E_SCOPE: fields \['tax.paid_12m'\] were not deliv"):
+        consumer.read_correction(correction)
+    assert not town.parties.vaults[BANK].names(f"exchange/{intent.hex()}/correction")
+
+
 def test_a_list_of_very_many_fields_is_judged_at_once() -> None:
     """Held to itself, item by item, it would take the square of its length."""
     fields = tuple(f"field.{number}" for number in range(40_000))

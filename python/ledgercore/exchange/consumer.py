@@ -143,9 +143,9 @@ class Consumer(Recipient):
         """The corrected values, held to the ledger's newest correction of the exchange; kept.
 
         What was decided on the values before is to be looked at again. Raises ``RefusedError``,
-        with nothing kept, for fields that the product does not have, and once an ``erase`` of the
-        exchange is signed, which destroys the correction with the rest; and ``MalformedError`` for
-        values that are none.
+        with nothing kept, for fields that the product does not have or that were not asked for, and
+        once an ``erase`` of the exchange is signed, which destroys the correction with the rest;
+        and ``MalformedError`` for values that are none.
         """
         encoded, intent = encode_message(correction), correction.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
@@ -154,9 +154,9 @@ class Consumer(Recipient):
             raise InvalidError("correction is not the newest one that the provider committed to")
         leaves = decode_message(encoded, Correction).leaves  # one made here may hold anything
         check_leaves(leaves, FIELD)
-        names = [leaf.name for leaf in leaves]
+        names, asked = [leaf.name for leaf in leaves], self._requested(state).fields
         for scope in {leaf.scope for leaf in leaves}:
-            check_corrected(self._ledger, state.consent, scope, names)
+            check_corrected(self._ledger, state.consent, scope, names, asked)
         with self._vault.transaction():
             self._check_kept(intent)
             self._vault.store([(f"exchange/{intent.hex()}/correction", encoded)])

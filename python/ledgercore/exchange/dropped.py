@@ -7,11 +7,10 @@ was delivered before stays delivered.
 
 from __future__ import annotations
 
-from ledgercore.errors import InvalidError, MalformedError
+from ledgercore.errors import MalformedError
 from ledgercore.exchange.content import sealed_folder
-from ledgercore.exchange.kept import kept_proposal
-from ledgercore.exchange.messages import Terms, decode_message
-from ledgercore.exchange.narrowing import leaves_of_root
+from ledgercore.exchange.kept import kept_proposal, kept_terms
+from ledgercore.exchange.messages import decode_message
 from ledgercore.exchange.reading import read_payload
 from ledgercore.exchange.sealing import open_payload
 from ledgercore.exchange.stream import Manifest
@@ -38,13 +37,7 @@ def check_undropped(
     sealed, key = vault.load(f"{at}/ciphertext"), vault.load(f"{at}/key")
     if sealed is None or key is None:
         return  # it is forgotten, and no key is given of it
-    if proposal is None:
-        refuse("E_UNKNOWN", "no terms are known for this consent: key is withheld", intent)
-    try:
-        leaves = leaves_of_root(ledger, proposal, consent.terms_root)
-        terms = Terms.from_leaves(leaves, narrowed=True)
-    except (InvalidError, MalformedError) as error:
-        refuse("E_SCOPE", f"{error}: key is withheld", intent)
+    terms = kept_terms(vault, ledger, state.consent, consent.terms_root)
     payload = open_payload(_payload_of(sealed), key, ledger.network + intent)
     names = [leaf.name for leaf in read_payload(ledger.suite, payload, admission)]
     if dropped := [name for name in names if name not in terms.fields]:

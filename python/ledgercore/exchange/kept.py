@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledgercore.errors import UntrustedError
-from ledgercore.exchange.messages import Proposal, decode_message, encode_message
+from ledgercore.errors import InvalidError, MalformedError, UntrustedError
+from ledgercore.exchange.messages import Proposal, Terms, decode_message, encode_message
 from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.reading import read_state
-from ledgercore.rules import ConsentState, consent_object
+from ledgercore.rules import ConsentState, consent_object, refuse
 
 if TYPE_CHECKING:  # who verifies a pack needs neither
     from ledgercore.ledger import Ledger
     from ledgercore.vault import Vault
 
-__all__ = ["consent_asked", "keep_proposal", "kept_proposal"]
+__all__ = ["consent_asked", "keep_proposal", "kept_proposal", "kept_terms"]
 
 
 def keep_proposal(vault: Vault, ledger: Ledger | None, proposal: Proposal) -> None:
@@ -51,6 +51,21 @@ def kept_proposal(vault: Vault, consent: bytes) -> Proposal | None:
     """The proposal of a consent that is kept, if one is."""
     kept = vault.load(_name(consent))
     return None if kept is None else decode_message(kept, Proposal)
+
+
+def kept_terms(vault: Vault, ledger: Ledger, consent: bytes, root: bytes) -> Terms:
+    """The terms of a consent that a root is over, as they were agreed to or narrowed since.
+
+    Raises ``RefusedError`` with ``E_UNKNOWN`` where none are kept, and ``E_SCOPE`` where the root
+    is not theirs, or over what is no terms: a subject may have dropped any of them.
+    """
+    proposal = kept_proposal(vault, consent)
+    if proposal is None:
+        refuse("E_UNKNOWN", "no terms are known for this consent")
+    try:
+        return Terms.from_leaves(leaves_of_root(ledger, proposal, root), narrowed=True)
+    except (InvalidError, MalformedError) as error:
+        refuse("E_SCOPE", str(error))
 
 
 def _name(consent: bytes) -> str:

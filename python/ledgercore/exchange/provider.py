@@ -15,13 +15,7 @@ from ledgercore._core import VerifiedRecord, hash_domain, verify_receipts
 from ledgercore.arguments import check_argument, check_number, typed_methods
 from ledgercore.disk import flush
 from ledgercore.entropy import Entropy
-from ledgercore.errors import (
-    InvalidError,
-    LedgerError,
-    MalformedError,
-    RefusedError,
-    UntrustedError,
-)
+from ledgercore.errors import InvalidError, LedgerError, RefusedError, UntrustedError
 from ledgercore.exchange.agreement import ProviderAgreements
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, make_copy
 from ledgercore.exchange.authorised import check_authorised
@@ -35,7 +29,7 @@ from ledgercore.exchange.content import (
 from ledgercore.exchange.dispute import Complainant
 from ledgercore.exchange.dropped import check_undropped
 from ledgercore.exchange.erasure import certify_erasure
-from ledgercore.exchange.kept import keep_proposal, kept_proposal
+from ledgercore.exchange.kept import keep_proposal, kept_terms
 from ledgercore.exchange.mandate import Mandates, check_mandate
 from ledgercore.exchange.messages import (
     Correction,
@@ -49,7 +43,6 @@ from ledgercore.exchange.messages import (
     encode_message,
     request_commitment,
 )
-from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.party import Party
 from ledgercore.exchange.reading import admitted_state, read_state
 from ledgercore.exchange.salted import (
@@ -241,18 +234,14 @@ class Provider(Party):
         state = self._intended(intent)
         if request_commitment(self._ledger.suite, request) != state.request_commitment:
             refuse("E_SCOPE", "request is not the one that the intent commits to", intent)
-        proposal = kept_proposal(self._vault, state.consent)
-        if proposal is None:
-            refuse("E_UNKNOWN", "no terms are known for this consent", intent)
         consent = self._consent(state.consent)
         check_named(consent, state)
         check_asker(self._ledger, intent, state)
         _check_sealable(state)
+        terms = kept_terms(self._vault, self._ledger, state.consent, consent.terms_root)
         try:
-            leaves = leaves_of_root(self._ledger, proposal, consent.terms_root)
-            terms = Terms.from_leaves(leaves, narrowed=True)
             check_terms(terms, consent)
-        except (InvalidError, MalformedError) as error:  # a subject may have dropped any of them
+        except InvalidError as error:
             refuse("E_SCOPE", str(error), intent)
         check_mandate(terms, self._mandates)
         if request.purpose != terms.purpose:
@@ -509,11 +498,14 @@ class Provider(Party):
         """Tell whoever still has what was delivered that values of it are others now.
 
         Raises ``RefusedError`` for another product than was delivered from, for fields that it does
-        not have, with ``E_CANON`` for a value that cannot be sent, and while an ``erase`` of the
-        exchange is signed and not settled, which would destroy the correction with the rest. No
-        value is held to its unit.
+        not have, or that the terms did not cover when they were admitted, with ``E_CANON`` for a
+        value that cannot be sent, and while an ``erase`` of the exchange is signed and not settled,
+        which would destroy the correction with the rest. No value is held to its unit.
         """
-        check_corrected(self._ledger, self._exchange(intent).consent, product, list(values))
+        state = self._exchange(intent)
+        root = (state.admission or self._consent(state.consent)).terms_root
+        covered = kept_terms(self._vault, self._ledger, state.consent, root).fields
+        check_corrected(self._ledger, state.consent, product, list(values), covered)
         pairs = [(field, _one_form(value)) for field, value in values.items()]
         leaves = make_leaves(FIELD, product, pairs, self._entropy)
         _encode_readable(leaves, intent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ledgercore.arguments import check_parts
@@ -95,8 +95,13 @@ def check_agreed(ledger: Ledger, terms: Terms, agreement: bytes) -> None:
         refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want at most {end_ms} as agreed")
 
 
-def check_corrected(ledger: Ledger, consent: bytes, product: str, fields: Sequence[str]) -> None:
-    """Raise ``RefusedError`` unless a correction names fields of the product of the consent."""
+def check_corrected(
+    ledger: Ledger, consent: bytes, product: str, fields: Sequence[str], covered: Collection[str]
+) -> None:
+    """Raise ``RefusedError`` unless a correction names fields of the product of the consent.
+
+    Nor is it of more than was covered: what could not be delivered is not delivered by it.
+    """
     delivered = read_state(ledger, consent_object(consent), ConsentState).product
     if product != delivered:
         refuse("E_PRODUCT", f"product is {product}, want {delivered}, which was delivered from")
@@ -107,3 +112,6 @@ def check_corrected(ledger: Ledger, consent: bytes, product: str, fields: Sequen
     unknown = [field for field in fields if field not in offered]
     if unknown:
         refuse("E_SCOPE", f"fields {unknown} are not in product {product}, want {offered}")
+    beyond = [field for field in fields if field not in covered]
+    if beyond:
+        refuse("E_SCOPE", f"fields {beyond} were not delivered, want some of {list(covered)}")
