@@ -26,7 +26,7 @@ from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.keyfile import load_key
 from ledgercore.records import ConsentRevoke, DisputeRule, ExchangeErase, ExchangeIntent
-from ledgercore.rules import exchange, governance
+from ledgercore.rules import BusinessState, ExchangeState, ProductState, exchange, governance, view
 from tests.town import AGENCY, FIELDS, HOUR_MS, Town
 from verifier import ledgercore_verify
 
@@ -310,6 +310,35 @@ def test_a_role_that_nobody_gave_rules_on_nothing(
         with pytest.raises(InvalidProof, match="roles of bank are not those that it was given"):
             claims(town, forged)
         with pytest.raises(ledgercore_verify.Refusal, match="roles of bank are not those"):
+            own_claims(town, forged)
+    finally:
+        town.parties.close()
+
+
+@pytest.mark.parametrize("kind", [ProductState, ExchangeState])
+def test_a_state_in_another_encoding_is_proven_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BusinessState]
+) -> None:
+    """An operator that puts states whose count is not in its shortest form."""
+    encode_state = view.encode_state
+
+    def encode(state: BusinessState) -> bytes:
+        data = encode_state(state)
+        if not isinstance(state, kind):
+            return data
+        at = data.index(bytes([state.count]) + b"\xc4\x20")
+        return data[:at] + b"\xcc" + data[at:]
+
+    monkeypatch.setattr(view, "encode_state", encode)
+    town = Town(tmp_path)
+    try:
+        intent, request = town.intend(town.consent())
+        town.accept(town.parties.provider.answer([(intent, request)]))
+        forged = packed(town, intent)
+
+        with pytest.raises(MalformedError, match="shortest"):
+            claims(town, forged)
+        with pytest.raises(ledgercore_verify.Refusal, match="shortest"):
             own_claims(town, forged)
     finally:
         town.parties.close()

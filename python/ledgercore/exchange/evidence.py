@@ -13,7 +13,14 @@ from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from ledgercore import records
-from ledgercore._core import Anchor, Record, StateProof, VerifiedRecord, hash_domain
+from ledgercore._core import (
+    Anchor,
+    Record,
+    StateProof,
+    VerifiedRecord,
+    check_canonical,
+    hash_domain,
+)
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.exchange.membership import MEMBER_KINDS, VOTES, Entry, Membership, is_enacted
 from ledgercore.proofs import check_complete, verify_note, verify_records
@@ -86,6 +93,7 @@ class Evidence:
             state.verify(anchor.suite, self.checkpoint.state_root)
             if state.value is None:
                 raise InvalidProof(f"object {state.object!r} has no state")
+            check_canonical(state.value)  # an operator may have signed any bytes
             self._states[state.object] = state.value
         self._places = {record.id: index for index, record, _ in self.entries}
         self.members = self._members()
