@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from ledgercore import Checkpoint, Ledger, LedgerError, UntrustedError, records
+from ledgercore import Checkpoint, Ledger, LedgerError, LimitError, UntrustedError, records
 from ledgercore._core import Anchor
 from ledgercore.demo import DemoResult, run_demo
 from ledgercore.exchange import build_pack, verify_pack
@@ -266,4 +266,20 @@ def test_a_pack_is_made_while_another_thread_appends(tmp_path: Path) -> None:
     finally:
         done.set()
         thread.join()
+        town.parties.close()
+
+
+def test_a_pack_that_nobody_would_take_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = Town(tmp_path)
+    try:
+        intent, _ = town.intend(town.consent())
+        ledger = town.parties.ledger
+        size = len(build_pack(ledger, None, intent))
+        monkeypatch.setattr("ledgercore.exchange.pack.PACK_BYTES", size - 1)
+
+        with pytest.raises(LimitError, match=f"pack has {size} bytes, want at most {size - 1}"):
+            build_pack(ledger, None, intent)
+    finally:
         town.parties.close()

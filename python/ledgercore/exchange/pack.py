@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from ledgercore import records
 from ledgercore._core import Anchor, Record
 from ledgercore.arguments import typed
-from ledgercore.errors import AbsentError, UntrustedError
+from ledgercore.errors import AbsentError, LimitError, UntrustedError
 from ledgercore.exchange.case import Case, Claim, ReleaseEvidence
 from ledgercore.exchange.chains import networks_of
 from ledgercore.exchange.claims import prove_claims
@@ -89,7 +89,8 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
     """The pack of an exchange, with the openings in one party's vault, if there is one.
 
     It is of one moment of the ledger, whoever appends meanwhile. Raises ``AbsentError`` for an
-    exchange that is not on the ledger, and ``UntrustedError`` for a vault of other networks.
+    exchange that is not on the ledger, ``UntrustedError`` for a vault of other networks, and
+    ``LimitError`` where nobody would take so many bytes.
     """
     state = _exchange(ledger, exchange)
     kept = f"exchange/{exchange.hex()}"
@@ -117,7 +118,10 @@ def build_pack(ledger: Ledger, vault: Vault | None, exchange: bytes) -> bytes:
             release=ReleaseEvidence(release.admit, release.receipt) if release else None,
             objection=objection,
         )
-    return encode_part(pack)
+    data = encode_part(pack)
+    if len(data) > PACK_BYTES:
+        raise LimitError(f"pack has {len(data)} bytes, want at most {PACK_BYTES}")
+    return data
 
 
 def _exchange(ledger: Ledger, exchange: bytes) -> ExchangeState:
