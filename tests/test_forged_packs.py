@@ -342,3 +342,30 @@ def test_a_state_in_another_encoding_is_proven_by_nobody(
             own_claims(town, forged)
     finally:
         town.parties.close()
+
+
+@pytest.mark.parametrize("given", ["after the admit", "before a stay"])
+def test_what_was_admitted_without_a_live_consent_is_proven_by_nobody(
+    town: Town, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """An operator that admits under what is no consent yet, or is stayed, and says it was live."""
+    provider, ledger = town.parties.provider, town.parties.ledger
+    monkeypatch.setitem(exchange.FAMILY.checks, "consent_is_authorised", lambda case: None)
+    monkeypatch.setattr(exchange, "consent_status_at", lambda state, time_ms: "AUTHORISED")
+    if given == "after the admit":
+        proposal = town.ask(town.terms())
+        endorsement = provider.endorse(town.firm, proposal)
+        town.accept(provider.answer([town.intend(proposal)]))
+        town.accept([town.subject.authorise(proposal, endorsement)])
+    else:
+        proposal = town.consent()
+        town.accept([town.authority().stay(proposal.consent, "court-order", "an order")])
+        town.accept(provider.answer([town.intend(proposal)]))
+        town.accept([town.authority().lift(proposal.consent)])
+    (intent,) = (name.removeprefix(b"exchange/") for name, _ in ledger.states(b"exchange/"))
+    forged = packed(town, intent)
+
+    with pytest.raises(InvalidProof, match="consent was not live when"):
+        claims(town, forged)
+    with pytest.raises(ledgercore_verify.Refusal, match="consent was not live when"):
+        own_claims(town, forged)

@@ -2168,6 +2168,9 @@ def show_live(case: Case) -> Iterator[Claim]:
     entry = admitted[0]
     case.evidence.check_signer(entry, case.state["provider"])
     live = entry.index == admission["index"] and admission["consent_status"] == "AUTHORISED"
+    given = [each.index for each in case.evidence.of_kind("consent.authorise")]
+    live = live and bool(given) and given[0] < entry.index
+    live = live and not any(begin < entry.index < end for begin, end in case.stays())
     need(live, INVALID_PROOF, "consent was not live when the exchange was admitted")
     same = admission["terms_root"] == case.bounds_at(entry.index)["terms_root"]
     need(same, INVALID_PROOF, "exchange was admitted under other terms than the consent's")

@@ -32,6 +32,7 @@ from ledgercore.exchange.sequel import (
     prove_objection,
 )
 from ledgercore.records import (
+    ConsentAuthorise,
     ExchangeAcknowledge,
     ExchangeAdmit,
     ExchangeIntent,
@@ -99,6 +100,10 @@ def _live(case: Case) -> list[Claim]:
             sealed = (body.ciphertext_hash, body.disclosure_root)
             if sealed != (admission.ciphertext_hash, admission.disclosure_root):
                 raise InvalidProof("admit is not the one that the state was made by")
+            given = [at for at, _, _ in case.evidence.of_kind(ConsentAuthorise)]
+            stayed = any(begin < index < end for begin, end in stays_of(case))
+            if stayed or not given or given[0] > index:
+                raise InvalidProof("consent was not live when the exchange was admitted")
             for at in revocations(case):
                 if at < index:
                     raise InvalidProof(f"consent was revoked by record {at}, before admit {index}")
