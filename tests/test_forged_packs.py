@@ -15,18 +15,39 @@ from msgspec import structs
 from ledgercore import (
     InvalidError,
     InvalidProof,
+    LedgerError,
     MalformedError,
     UntrustedError,
     format_anchor,
+    rules,
 )
+from ledgercore._core import StateProof, VerifiedRecord
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import Consumer, build_pack, verify_pack
 from ledgercore.exchange.kept import keep_proposal
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.submission import Draft
 from ledgercore.keyfile import load_key
-from ledgercore.records import ConsentRevoke, DisputeRule, ExchangeErase, ExchangeIntent
-from ledgercore.rules import BusinessState, ExchangeState, ProductState, exchange, governance, view
+from ledgercore.records import (
+    ConsentRevoke,
+    DisputeRule,
+    ExchangeErase,
+    ExchangeIntent,
+    Member,
+    MemberReinstate,
+)
+from ledgercore.rules import (
+    BusinessState,
+    ExchangeState,
+    MemberState,
+    ProductState,
+    View,
+    engine,
+    exchange,
+    governance,
+    member,
+    view,
+)
 from tests.town import AGENCY, FIELDS, HOUR_MS, Town
 from verifier import ledgercore_verify
 
@@ -369,3 +390,40 @@ def test_what_was_admitted_without_a_live_consent_is_proven_by_nobody(
         claims(town, forged)
     with pytest.raises(ledgercore_verify.Refusal, match="consent was not live when"):
         own_claims(town, forged)
+
+
+@pytest.mark.parametrize("name", ["ghost", b"\xff"])
+def test_a_member_that_was_never_admitted_breaks_no_verifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | bytes
+) -> None:
+    """An operator whose map has it all the same, with a record that cannot be the first of one."""
+    put, shown = governance._put_member, name if isinstance(name, bytes) else name.encode()
+
+    def put_ghost(view: View, record: VerifiedRecord, member: Member) -> None:
+        put(view, record, member)
+        if member.member == BANK:
+            state = view.get(rules.member_object(BANK), MemberState)
+            assert state is not None
+            ghost = structs.replace(state, count=0, history=rules.EMPTY_HISTORY, status="SUSPENDED")
+            view.put(b"member/" + shown, ghost)
+
+    monkeypatch.setattr(governance, "_put_member", put_ghost)
+    monkeypatch.setattr(engine, "_check_status", lambda *case: None)
+    monkeypatch.setitem(member.FAMILY.checks, "proposal_is_carried", lambda case: None)
+    monkeypatch.setitem(member.FAMILY.effects, MemberReinstate.KIND, lambda case: case.state)
+    town = Town(tmp_path)
+    try:
+        pack, ledger = packed(town, delivered(town)), town.parties.ledger
+        if name == "ghost":
+            reinstated = MemberReinstate(bytes(32), "ghost")
+            town.accept([Draft(town.parties.consumer._key, reinstated)])
+            pack = with_record(town, packed(town, pack.exchange), ledger.size - 1)
+        proof = StateProof.decode(ledger.prove_state(b"member/" + shown).encode()).encode()
+        forged = structs.replace(pack, states=(*pack.states, proof))
+
+        with pytest.raises(LedgerError, match=r"begin with its admission|name is no text"):
+            claims(town, forged)
+        with pytest.raises(ledgercore_verify.Refusal, match=r"its admission|is not UTF-8"):
+            own_claims(town, forged)
+    finally:
+        town.parties.close()

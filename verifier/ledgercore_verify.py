@@ -1774,6 +1774,13 @@ class Member:
         return any(key == own and begin < index <= end for own, begin, end in self.keys)
 
 
+def text_in(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        refuse(MALFORMED, "name of a member is not UTF-8")
+
+
 class Evidence:
     """The records and states of a pack, each led to the checkpoint."""
 
@@ -1790,7 +1797,7 @@ class Evidence:
                 refuse(INVALID_PROOF, "a state of the pack is shown to be absent")
             self._states[proof.object] = proof.state
         words = [name.partition(b"/") for name in self._states]
-        members = [name.decode() for word, _, name in words if word == b"member"]
+        members = [text_in(name) for word, _, name in words if word == b"member"]
         self.members = {member: self._member(member) for member in members}
 
     def _entries(self, pack: dict[str, Any]) -> list[Entry]:
@@ -1816,6 +1823,8 @@ class Evidence:
                 own.append(entry)
         state, size = self.state("member", member.encode()), self.checkpoint.size
         self.check_complete(f"member {member}", state, own)
+        begun = first is not None or (bool(own) and own[0].record.kind == "member.admit")
+        need(begun, INVALID_PROOF, f"records of {member} do not begin with its admission")
         admitted = [entry.body for entry in own if entry.record.kind == "member.admit"]
         given = [each["roles"] for each in ([] if first is None else [first]) + admitted]
         same = bool(given) and given[-1] == state["roles"]

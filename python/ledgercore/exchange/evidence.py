@@ -114,7 +114,10 @@ class Evidence:
         names = [name for name in self._states if name.startswith(prefix)]
         found = {}
         for name in names:
-            member = name.removeprefix(prefix).decode()
+            try:
+                member = name.removeprefix(prefix).decode()
+            except UnicodeDecodeError as error:
+                raise MalformedError(f"state of a member: name is no text: {error}") from error
             state = self.state(name, MemberState)
             found[member] = Membership(self.anchor, size, self.entries, member, state)
         return found

@@ -73,6 +73,8 @@ class Membership:
         own = [entry for entry in entries if _touches(entry[2], member)]
         ids = [record.id for _, record, _ in own]
         check_complete(anchor.suite, f"pack's list of member {member}", state, ids)
+        if not own or not isinstance(own[0][2], Genesis | MemberAdmit):
+            raise InvalidProof(f"records of member {member} do not begin with its admission")
         self.roles: tuple[str, ...] = ()
         self.tenures: list[Tenure] = []
         self.compromises: list[int] = []
