@@ -113,7 +113,9 @@ class Channel:
         try:
             async with (
                 deadline(request.timeout_ms / 1000),
-                self._opened().request(request.method, url, data=body, headers=headers) as answer,
+                self._opened().request(
+                    request.method, url, data=body, headers=headers, allow_redirects=False
+                ) as answer,
             ):
                 data = await _read(answer, request.limit_bytes)
                 content_type = answer.headers.get("content-type", BINARY)
@@ -147,24 +149,28 @@ class Channel:
 
     async def _events(self, request: Request) -> AsyncGenerator[str, None]:
         headers = self._signed(request.method, request.path, request.body)
-        silence_s = request.timeout_ms / 1000
+        url, silence_s = self._at(request.path), request.timeout_ms / 1000
         try:
-            async with self._opened().get(self._at(request.path), headers=headers) as answer:
+            async with self._opened().get(url, headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise UnavailableError(f"event stream is refused with status {answer.status}")
-                data: list[str] = []
+                data, size = list[str](), 0
                 while True:
                     async with deadline(silence_s):
                         line = (await answer.content.readline()).decode()
+                    # A line that has come already is given without a turn of the loop: a peer that
+                    # never ceases to send would have the loop for itself.
+                    await sleep(0)
                     if not line:
                         return
                     if line.startswith("data:"):
                         data.append(line.removeprefix("data:").removeprefix(" ").rstrip("\n"))
-                        if sum(map(len, data)) > request.limit_bytes:
+                        size += len(line)
+                        if size > request.limit_bytes:
                             raise LimitError(f"event has more than {request.limit_bytes} bytes")
                     elif line == "\n" and data:
                         yield "\n".join(data)
-                        data = []
+                        data, size = [], 0
         except TimeoutError as error:
             raise UnavailableError(
                 f"event stream of {self.member} is silent for {silence_s} s"
@@ -214,6 +220,8 @@ class Channel:
                 # What is not asked for is not unpacked: an answer has the size that it has.
                 auto_decompress=False,
                 trust_env=False,
+                # What a node would have kept for it and said again is not.
+                cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("user-agent", "accept-encoding", "accept"),
                 read_bufsize=LINE_BYTES,
             )
