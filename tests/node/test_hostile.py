@@ -107,6 +107,27 @@ async def long_headers(there: Running) -> None:
     assert b" 400 " in await said(there, b"\0\1\2\3 no request\r\n\r\n")
 
 
+async def long_trailers(there: Running) -> None:
+    """What comes behind a body in chunks is held to the bound of headers, and not kept."""
+    chunked = post(there, b"", "transfer-encoding: chunked") + b"0\r\n"
+    assert await said(there, chunked, *[f"x: {'y' * 60_000}\r\n".encode()] * 20) == b""
+    assert await said(there, chunked + b"x: ", *[b"y" * 60_000] * 20) == b""
+
+
+async def pipelined(there: Running) -> None:
+    """Some requests may wait for the answer before; with more the connection is closed."""
+    request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    last = request[:-2] + b"connection: close\r\n\r\n"
+    assert (await said(there, request * 4 + last)).count(b"HTTP/1.1 200 ") == 5
+    assert await said(there, request * 3000) == b""
+
+
+async def new_lines(there: Running) -> None:
+    """Empty lines after an answer begin no request, and keep no connection."""
+    answer = await said(there, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n", pause_s=0.1)
+    assert answer.count(b" 200 ") == 1
+
+
 async def half_open(there: Running) -> None:
     """Connections that never begin TLS, or begin no request, are closed in time."""
     held = [await asyncio.open_connection("127.0.0.1", there.server.port) for _ in range(40)]
@@ -244,22 +265,26 @@ async def many_streams(there: Running) -> None:
 
 async def never_reads(there: Running) -> None:
     """Who asks for much and takes nothing is closed, and its answer given up."""
-    reader, writer = await opened(there)
-    del reader
+    writers = []
     for _ in range(20):
+        _, writer = await opened(there)
         signed = header(there, 1, ("GET", "/v1/receipts", b""), entropy=SystemEntropy())
         request = f"GET /v1/receipts HTTP/1.1\r\nhost: x\r\nauthorization: {signed}\r\n\r\n"
         writer.write(request.encode())
-    transport = writer.transport
-    transport.pause_reading()  # type: ignore[attr-defined]
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writers.append(writer)
     await asyncio.sleep(2)
-    transport.abort()
+    for writer in writers:
+        writer.transport.abort()
 
 
 ATTACKS: list[Callable[[Running], Awaitable[None]]] = [
     oversize,
     slow_drip,
     long_headers,
+    long_trailers,
+    pipelined,
+    new_lines,
     half_open,
     many_handshakes,
     bad_tls,

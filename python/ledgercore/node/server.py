@@ -44,6 +44,13 @@ AGAIN_S = 60.0
 _ONE_READ_BYTES = 256 * 1024
 """What the loop reads at once: a body that comes together with its headers is no large header."""
 
+_PIPELINED = 8
+"""Requests that may wait on one connection for the answer to the one before."""
+
+
+class _ClosedError(Exception):
+    """The rest of what was read is of no use: raised to the parser, which would go on with it."""
+
 
 class Connection(HttpToolsProtocol):
     """One caller's connection: what is slow or too much is closed, and it speaks for one key."""
@@ -52,7 +59,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._open = open_connections
         self._until: asyncio.TimerHandle | None = None
-        self._header_bytes = 0
+        self._beside_bytes = 0
+        """Bytes of this request that are none of its body: headers, trailers, sizes of chunks."""
         self._answered_s: float | None = None
         """When the last answer ended, by the loop's time, where nothing has come since."""
         self.bound: dict[str, Any] = {
@@ -99,15 +107,19 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._answered_s = None
-        if self._until is not None:
-            # Headers are not whole yet; the parser itself would keep any number of them.
-            self._header_bytes += len(data)
-            if self._header_bytes > self._open.limits.header_bytes + _ONE_READ_BYTES:
-                self.cut()
-                return
+        asked = self.cycle is not None and not self.cycle.response_complete
+        if self._until is None and not asked:
+            self._expect_headers()
+        self._beside_bytes += len(data)
         super().data_received(data)
+        if self._beside_bytes > self._open.limits.header_bytes + _ONE_READ_BYTES:
+            self.cut()  # the parser itself would keep any number of headers, and of trailers
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= _PIPELINED:
+            self.cut()  # any number of them would be held in memory
+        if self.transport.is_closing():
+            raise _ClosedError
         super().on_message_begin()
         if self._until is None:
             self._expect_headers()
@@ -126,8 +138,14 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._beside_bytes -= len(body)
+        super().on_body(body)
+
     def send_400_response(self, msg: str) -> None:
         """What is no request is refused as every other error is, and the connection closed."""
+        if self.transport.is_closing():
+            return
         body = bytes(error_answer(MalformedError(msg[:1].lower() + msg[1:].rstrip("."))).body)
         head = ("HTTP/1.1 400 Bad Request", f"content-type: {JSON}", f"content-length: {len(body)}")
         lines = "\r\n".join([*head, "connection: close", "", ""])
@@ -144,7 +162,7 @@ class Connection(HttpToolsProtocol):
         self.shutdown()
 
     def _expect_headers(self) -> None:
-        self._header_bytes = 0
+        self._beside_bytes = 0
         self._until = self.loop.call_later(self._open.limits.headers_s, self.cut)
 
     def _headers_came(self) -> None:
