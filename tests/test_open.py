@@ -375,3 +375,38 @@ def test_a_ledger_that_is_dropped_lets_the_next_writer_in_but_not_before_its_out
     gc.collect()
     with Ledger.open(path) as again:
         assert again.size == 3
+
+
+READ_BY_ANOTHER_PROGRAM = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM block").fetchone()
+connection.close()
+"""
+
+SIZE_ELSEWHERE = """
+import sys
+from ledgercore import Ledger
+with Ledger.open(sys.argv[1], read_only=True) as ledger:
+    print(ledger.size)
+"""
+
+
+def ran(program: str, path: Path) -> str:
+    command = [sys.executable, "-c", program, str(path)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_who_opens_a_writer_s_file_anew_takes_none_of_its_locks_away(
+    ledger: Ledger, path: Path, read_only: bool
+) -> None:
+    """Without them the last of others to close removes the log, and what is acknowledged later."""
+    ledger.append(b"before")
+    try:
+        Ledger.open(path, read_only=read_only).close()
+    except BusyError:
+        assert not read_only
+    ran(READ_BY_ANOTHER_PROGRAM, path)
+    ledger.append(b"acknowledged")
+    assert ran(SIZE_ELSEWHERE, path) == f"{ledger.size}\n"

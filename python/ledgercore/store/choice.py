@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledgercore.disk import check_one_name, exists, make_directory, read_start
+from ledgercore.disk import check_one_name, exists, make_directory
 from ledgercore.errors import CorruptError, StoreError, UnavailableError
 from ledgercore.store.address import Address
 from ledgercore.store.contract import Store
-from ledgercore.store.sqlite import SqliteStore
+from ledgercore.store.sqlite import SqliteStore, is_database
 
 if TYPE_CHECKING:
     from ledgercore.store.postgres import PostgresStore
 
 __all__ = ["check_there", "create_on_server", "files_beside", "is_there", "open_store"]
-
-_SQLITE = b"SQLite format 3\0"
 
 
 def files_beside(address: Address) -> Path:
@@ -43,7 +41,7 @@ def check_there(address: Address) -> None:
             )
         raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
     check_one_name(path)
-    if read_start(path, len(_SQLITE)) == _SQLITE:
+    if is_database(path):
         return
     if exists(f"{path}.head"):
         raise CorruptError(f"{path} is damaged: it begins as no ledger; restore it from a backup")

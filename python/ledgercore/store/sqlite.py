@@ -43,7 +43,7 @@ from ledgercore.store.sqlite_tables import (
 from ledgercore.store.tables import TABLES
 from ledgercore.wording import type_in_words
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "is_database"]
 
 _CACHE_KIB = 2048
 """Pages kept in memory. Those that a transaction changes beyond them go into the log before it
@@ -70,6 +70,25 @@ _FIRST = itemgetter(0)
 
 _TEMPORARY = ""
 """What SQLite opens as a database of its own, which is gone when it is closed."""
+
+
+_HEADER = b"SQLite format 3\0"
+
+
+def is_database(path: str | Path) -> bool:
+    """Whether a file begins as one of SQLite's; it is read as SQLite reads it.
+
+    A process loses its locks on a file when it closes any descriptor of it (POSIX), but for those
+    that SQLite sees to. A writer without them writes on to a log that others take for unused, and
+    remove: what it acknowledges from then on is gone with it.
+    """
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+    with translating(str(path)):
+        file = apsw.VFSFile("", str(path), flags)
+        try:
+            return file.xRead(len(_HEADER), 0) == _HEADER
+        finally:
+            file.xClose()
 
 
 class SqliteStore:
