@@ -220,6 +220,19 @@ def test_failover_loses_nothing_that_was_acknowledged(
                 )
 
 
+def test_a_role_that_is_told_of_errors_alone_is_told_that_no_standby_confirms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "CONFIRM_S", 0.3)
+    with running_server() as server:
+        server.execute("ALTER ROLE ledger SET client_min_messages = 'error'")
+        with Ledger.create(server.address(tmp_path), origin=ORIGIN, key=KEY) as ledger:
+            ledger.append(b"nobody has to confirm it")
+            set_standbys(server, "nobody")
+            with pytest.raises(StoreError, match="did not confirm a commit"):
+                ledger.append(b"nobody confirms it")
+
+
 def test_the_control_run_loses_what_a_standby_never_had(tmp_path: Path) -> None:
     """An asynchronous standby that lags is promoted: blocks are gone, and the loss is found."""
     with running_server() as primary, with_standby(primary) as standby:

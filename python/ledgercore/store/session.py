@@ -55,6 +55,9 @@ _SERVER = {
 """What a server's settings must be, or a crash may take back what was acknowledged."""
 
 _SESSION = (
+    # That no standby confirmed a commit is said by a warning alone, which a role's own settings
+    # may leave out.
+    ("client_min_messages", "warning"),
     ("lock_timeout", "5s"),
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
