@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
@@ -164,6 +165,32 @@ def test_a_block_that_is_taken_is_no_answer_of_its_peer(ledger: Ledger, tmp_path
                 assert isinstance(follower.next(), Take)
                 found = task._taken()
                 assert found.coming is coming and not found.answered
+
+    asyncio.run(act())
+
+
+def test_a_peer_that_offends_and_makes_up_for_it_fills_no_memory(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """It is never shut out, and each offence may be another one: what is kept is bounded."""
+    clock = ManualClock(1_800_000_000_000)
+
+    async def act() -> None:
+        async with followed(ledger, tmp_path, clock) as task:
+            task._copy.append(ledger.blocks(1))
+            follower, offences = task._follower, 0
+            for number in range(6 * 100):
+                clock.advance(10_000)
+                ask = follower.next()
+                assert isinstance(ask, Ask)
+                note, older = ledger.checkpoint, ledger.note(HEIGHT - 1)
+                if number % 6 == 5:
+                    note = older + f"— nobody {base64.b64encode(number.to_bytes(8)).decode()}\n"
+                found = task._take(ask, Response(200, note.encode()))
+                task._look(ask.peer, found)
+                offences += not found.answered
+            assert offences == 100 and not task._shut_out
+            assert len(task._kept) <= len(follower.evidence) < 100
 
     asyncio.run(act())
 

@@ -143,6 +143,7 @@ class Following:
         self._heard: dict[str, tuple[str, str]] = {}
         """What was logged of a peer last, and of what kind of request; nothing where it answers."""
         self._kept: set[Evidence | bytes] = set()
+        """What was kept of what the follower still remembers, which is bounded."""
         self._caught_up = False
         """Whether the copy once was level with every peer that answers; from then on it is to stay
         fresh."""
@@ -348,6 +349,8 @@ class Following:
         self._fresh.see(found.height, found.newest)
         node.metrics.behind.set(found.newest - found.height)
         self._shut_out |= found.shut_out
+        splits = [split.encode() for split in found.split_views]
+        self._kept &= {*found.evidence, *splits}
         for evidence in found.evidence:
             if evidence in self._kept or evidence.offence in ("unreachable", "refused", "behind"):
                 continue
@@ -362,9 +365,8 @@ class Following:
                 "answer": base64.b64encode(evidence.answer).decode(),
             }
             self._keep(msgspec.json.encode(told) + b"\n", "json")
-        for split in found.split_views:
+        for data in splits:
             self._forked = True
-            data = split.encode()
             if data not in self._kept:
                 self._kept.add(data)
                 self._node.log.error("operator signed two histories", peer=peer)
