@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -88,6 +89,34 @@ def test_an_interrupt_ends_every_process_and_leaves_whole_files(
     if (ledger := directory / "exchange.ledger").exists():
         with Ledger.open(ledger, read_only=True) as opened:
             opened.verify()
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_of_a_terminal_is_said_once_while_processes_begin(tmp_path: Path) -> None:
+    """A terminal interrupts every process of the command, also those that still import."""
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--firms", "40", "--directory", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    until(lambda: any(map(imports_a_desk, members_of(process.pid))), process)
+
+    os.killpg(process.pid, signal.SIGINT)
+    output, complaint = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, output) == (130, b"")
+    assert complaint == b"ledgercore: interrupted\n"
+    assert ended(process.pid)
+
+
+def imports_a_desk(process: int) -> bool:
+    """Whether it is a party's, as multiprocessing begins one, and has loaded the core."""
+    try:
+        command, maps = (Path(f"/proc/{process}/{of}").read_bytes() for of in ("cmdline", "maps"))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"spawn_main" in command and b"_core.abi3" in maps
 
 
 def ended(session: int) -> bool:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
@@ -55,6 +56,8 @@ class DeskProcess:
         self._connection, theirs = context.Pipe()
         arguments = (theirs, party, directory, given)
         self._process = context.Process(target=_serve, args=arguments, name=party, daemon=True)
+        # Where that is started with the first process, it lets interrupts through that are held.
+        resource_tracker.ensure_running()
         # An interrupt that comes before the process can pass it over would be its traceback.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
