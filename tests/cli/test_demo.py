@@ -164,6 +164,7 @@ def test_demo_overwrites_nothing(demo: tuple[Path, dict[str, Any]]) -> None:
 
     assert done.returncode == 4
     assert b"holds a demonstration already" in done.stderr
+    assert b"removed" not in done.stderr
 
 
 def test_demo_finds_a_fresh_directory(tmp_path: Path) -> None:
@@ -183,6 +184,7 @@ def test_demo_leaves_a_directory_that_holds_something(tmp_path: Path) -> None:
 
     assert done.returncode == 4
     assert b"is not empty: choose a new directory" in done.stderr
+    assert b"removed" not in done.stderr
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis"]
 
 

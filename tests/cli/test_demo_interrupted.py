@@ -38,6 +38,20 @@ main()
 """
 """The command as it is, but that it waits at the first pack: it would end before the interrupt."""
 
+FAILING = """
+from ledgercore.cli import main
+from ledgercore.demo import run
+from ledgercore.errors import StoreError
+
+
+def fail(*_):
+    raise StoreError("cannot read missing: No such file")
+
+
+run.verify_pack = fail
+main()
+"""
+
 
 def members_of(session: int) -> list[int]:
     """The processes of a session; one that has ended and was not waited for is none."""
@@ -83,7 +97,7 @@ def test_an_interrupt_ends_every_process_and_leaves_whole_files(
     output, complaint = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, output) == (130, b"")
-    assert complaint == b"ledgercore: interrupted\n"
+    assert complaint == said(directory)
     assert ended(process.pid)
     assert [path.name for path in directory.rglob("*") if path.suffix in (".new", ".tmp")] == []
     if (ledger := directory / "exchange.ledger").exists():
@@ -106,8 +120,25 @@ def test_an_interrupt_of_a_terminal_is_said_once_while_processes_begin(tmp_path:
     output, complaint = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, output) == (130, b"")
-    assert complaint == b"ledgercore: interrupted\n"
+    assert complaint in (b"ledgercore: interrupted\n", said(tmp_path / "run"))
     assert ended(process.pid)
+
+
+def test_a_run_that_fails_says_what_it_left_as_well(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    command = [sys.executable, "-c", FAILING, "demo", "--firms", "1", "--directory", str(directory)]
+
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+
+    left = f"(what it made so far is in {directory}, and can be removed)"
+    assert done.returncode == 4
+    assert done.stderr.decode() == f"ledgercore: cannot read missing: No such file {left}\n"
+
+
+def said(directory: Path) -> bytes:
+    """All that an interrupted run says, once it has made anything."""
+    left = f"what it made so far is in {directory}, and can be removed"
+    return f"ledgercore: interrupted ({left})\n".encode()
 
 
 def imports_a_desk(process: int) -> bool:

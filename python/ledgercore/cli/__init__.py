@@ -20,7 +20,6 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from ledgercore.errors import (
-    CorruptError,
     FencedError,
     InconsistentError,
     InvalidError,
@@ -103,8 +102,8 @@ class _Commands(click.Group):
         try:
             with _output():
                 return super().invoke(context)
-        except KeyboardInterrupt:
-            raise _InterruptError("interrupted") from None  # click would print a blank line
+        except KeyboardInterrupt as error:  # of which click would print a blank line
+            raise _InterruptError(_with_notes("interrupted", error)) from None
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -152,14 +151,15 @@ def main() -> None:
         elif notes := getattr(error, "__notes__", ()):
             facts = {"remedy": "; ".join(notes)}
         how = " (--passphrase-file FILE)" if isinstance(error, PassphraseError) else ""
-        if isinstance(error, CorruptError):
-            how = f" ({facts['remedy']})"
-        _end(type(error).__name__, f"{error}{how}", exit_code(error), as_json=as_json, **facts)
+        message = _with_notes(f"{error}{how}", error)
+        _end(type(error).__name__, message, exit_code(error), as_json=as_json, **facts)
     except click.UsageError as error:
         with _error_output():
             click.UsageError(_redacted(error.format_message()), error.ctx).show()
         sys.exit(2)
-    except (_InterruptError, click.Abort, KeyboardInterrupt):
+    except _InterruptError as error:
+        _end("Interrupted", error.message, 130, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
         _end("Interrupted", "interrupted", 130, as_json=as_json)
     except click.ClickException as error:
         _end(type(error).__name__, error.message, error.exit_code, as_json=as_json)
@@ -196,6 +196,12 @@ def _redacted(message: str) -> str:
 
     places = (os.environ.get(name, "") for name in ("LEDGERCORE_KEY", "LEDGERCORE_PASSPHRASE_FILE"))
     return redact(message, (*sys.argv[1:], *places))
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """The message with what else there is to say (PEP 678), where it does not say it itself."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note not in message]
+    return f"{message} ({'; '.join(notes)})" if notes else message
 
 
 def _end(error: str, message: str, code: int, /, *, as_json: bool, **facts: str) -> NoReturn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,8 @@ import click
 
 from ledgercore.cli.files import FILE
 from ledgercore.cli.output import json_option, print_facts, print_json, progress_bars
-from ledgercore.disk import check_writable, exists, write_new
+from ledgercore.disk import check_writable, exists, is_empty, write_new
+from ledgercore.errors import LedgerError
 
 if TYPE_CHECKING:
     from ledgercore.demo import DemoResult
@@ -69,9 +72,10 @@ def command(
     from ledgercore.heaps import share_heaps
 
     share_heaps()
-    with progress_bars() as progress:
+    place = Path(directory) if directory else _fresh_directory()
+    with _telling(place), progress_bars() as progress:
         result = run_demo(
-            directory or _fresh_directory(),
+            place,
             data=data,
             mapping=mapping,
             scorecard=scorecard,
@@ -90,6 +94,18 @@ def command(
 def _fresh_directory() -> Path:
     """The first of demo/1, demo/2 and so on that is not there."""
     return next(path for number in count(1) if not exists(path := Path("demo") / str(number)))
+
+
+@contextmanager
+def _telling(directory: Path) -> Iterator[None]:
+    """Say of a run that breaks off where that is which it made: nothing can go on with it."""
+    fresh = is_empty(directory)
+    try:
+        yield
+    except (LedgerError, KeyboardInterrupt) as error:
+        if fresh and not is_empty(directory):
+            error.add_note(f"what it made so far is in {directory}, and can be removed")
+        raise
 
 
 def _print_result(result: DemoResult) -> None:
