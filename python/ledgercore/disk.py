@@ -51,8 +51,9 @@ __all__ = [
     "write_new",
 ]
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-"""How a URL begins: nobody takes it for a path, as errors name paths and it may hold a password."""
+URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|postgres(?:ql)?:)")
+"""How a URL begins, also a server's that lacks slashes: nobody takes it for a path, as errors name
+paths and it may hold a password."""
 
 FILE_BYTES = 1024 * 1024
 """What a file that is read whole holds at most, where its reader knows no limit of its own."""

@@ -15,8 +15,8 @@ from ledgercore.disk import URL
 
 __all__ = ["redact"]
 
-_ANY = re.compile(rf"{URL.pattern}|([A-Za-z][A-Za-z0-9+.-]*:/|//)(?=.*:.*@)", re.DOTALL)
-"""Where what may hold a password begins: a URL, also one that lacks a slash or its scheme."""
+_ANY = re.compile(rf"{URL.pattern}|([A-Za-z][A-Za-z0-9+.-]*:|//)(?=.*:.*@)", re.DOTALL)
+"""Where what may hold a password begins: a URL, also one that lacks its slashes or its scheme."""
 
 _PLAIN = re.compile(
     rf"{URL.pattern}([^/@:?]*@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)?(:[0-9]{{1,5}})?(/[^@?]*)?"
@@ -24,7 +24,7 @@ _PLAIN = re.compile(
 )
 """What holds none of a URL that is as it must be: all before its parameters."""
 
-_NAMED = re.compile(r"(?P<scheme>([A-Za-z][A-Za-z0-9+.-]*:)?/+)[^/@:?]*")
+_NAMED = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/*|/+)[^/@:?]*")
 """What holds none of any other: what stands before a password, or a host."""
 
 

@@ -55,7 +55,8 @@ def parse_address(place: str | Path) -> Address:
     """The address that a path or a URL stands for; MalformedError where it is neither."""
     text = str(place)
     if not text.startswith(SERVERS):
-        if scheme := URL.match(text):
+        # A Path has lost the ./ of ./NAME, and is one by its type.
+        if isinstance(place, str) and (scheme := URL.match(text)):
             # The rest is not shown: it may hold a password.
             raise MalformedError(
                 f"address begins with {scheme.group()}, want a path (./NAME where it is one), or a "
