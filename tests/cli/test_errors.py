@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from ledgercore.cli import COMMANDS, exit_code, root
 from ledgercore.errors import LedgerError
+from ledgercore.vault import Vault
 from tests.cli.command import COMMAND, DOCUMENT, objects, run, run_well
 
 
@@ -212,11 +213,32 @@ def test_an_older_backup_in_a_ledgers_place_names_who_has_the_newer_blocks(case:
     assert person.stderr.count(b"node repair") == 1
 
 
-@pytest.mark.parametrize("place", ["missing", "record"])
-def test_what_is_no_ledger_is_said_before_its_key_is_missed(case: Path, place: str) -> None:
-    for given in (("append", place, "--lines", "record"), ("renew", "a.ledger", place)):
-        said = run(*given, directory=case).stderr
-        assert b"ledgercore init makes" in said and b".key" not in said
+@pytest.mark.parametrize(
+    ("place", "remedy"),
+    [
+        ("missing", "does not exist: name a ledger, or make it with ledgercore init"),
+        ("record", "is not a ledger: name a file that ledgercore init made"),
+        ("a.vault", "is not a ledger: name a file that ledgercore init made"),
+    ],
+)
+def test_what_is_no_ledger_is_said_with_a_remedy_that_works(
+    case: Path, place: str, remedy: str
+) -> None:
+    """And before its key is missed: init would refuse a file that is there."""
+    Vault(case / "a.vault").close()
+    given = [
+        ("append", place, "--lines", "record"),
+        ("renew", "a.ledger", place),
+        ("audit", place),
+        ("show", place),
+    ]
+    if place == "a.vault":  # its own key is a vault's
+        given = given[2:]
+
+    for each in given:
+        said = run(*each, directory=case).stderr.decode()
+
+        assert said == f"ledgercore: {case / place} {remedy}\n"
 
 
 def test_unreadable_file_is_no_misuse(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,13 +39,13 @@ def check_there(address: Address) -> None:
                 f"{path} does not exist, and {path}.head does: it was lost; restore a backup, or "
                 "on a node ledgercore node repair makes it anew from peers"
             )
-        raise StoreError(f"{path} does not exist: ledgercore init makes a ledger")
+        raise StoreError(f"{path} does not exist: name a ledger, or make it with ledgercore init")
     check_one_name(path)
     if is_database(path):
         return
     if exists(f"{path}.head"):
         raise CorruptError(f"{path} is damaged: it begins as no ledger; restore it from a backup")
-    raise StoreError(f"{path} is not a ledger: ledgercore init makes one")
+    raise StoreError(f"{path} is not a ledger: name a file that ledgercore init made")
 
 
 def open_store(address: Address, *, read_only: bool = False, vfs: str | None = None) -> Store:

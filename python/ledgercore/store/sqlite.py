@@ -207,7 +207,7 @@ class SqliteStore:
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
         if application_id != APPLICATION_ID:
-            raise StoreError(f"{self._path} is not a ledger: ledgercore init makes one")
+            raise StoreError(f"{self._path} is not a ledger: name a file that ledgercore init made")
         version = self._value("PRAGMA user_version")
         if version != FORMAT_VERSION:
             raise StoreError(
