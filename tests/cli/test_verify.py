@@ -60,7 +60,31 @@ def test_verify_refuses_another_record(case: Path) -> None:
     done = verify(case, record="other")
 
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"newline" not in done.stderr
+    assert done.stderr.decode() == (
+        f"ledgercore: signature does not verify: {case / 'other'} is not the body of record 1 of "
+        "test.example/log, of which this receipt is, or the receipt was changed; whoever has the "
+        "ledger writes that body with ledgercore show LEDGER --index 1 --body\n"
+    )
+
+
+def test_verify_blames_no_record_for_a_checkpoint(case: Path) -> None:
+    receipt = Receipt.decode((case / "raw").read_bytes())
+    text, _, signature = receipt.checkpoint.rpartition(" ")
+    forged = signature[:20] + ("B" if signature[20] == "A" else "A") + signature[21:]
+    (case / "forged").write_bytes(
+        Receipt(
+            index=receipt.index,
+            path=receipt.path,
+            checkpoint=f"{text} {forged}",
+            envelope=receipt.envelope,
+        ).encode()
+    )
+
+    done = verify(case, "forged")
+
+    assert done.returncode == 1
+    assert b"signature" in done.stderr
+    assert b"is not the body" not in done.stderr
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])

@@ -66,7 +66,7 @@ def command(
     elif data.startswith(RECEIPT_MARK):
         if record_path is None:
             raise click.UsageError("a receipt is verified with its record: add --record FILE")
-        _verify_receipt(data, read_record(record_path), anchor, as_json)
+        _verify_receipt(data, record_path, anchor, as_json)
     elif record_path is None and data[:1] in _VERIFIERS:
         _VERIFIERS[data[:1]](data, anchor, as_json)
     elif record_path is None and looks_like(data) == CONSISTENCY_LOOK:
@@ -102,17 +102,25 @@ def unwrapped(data: bytes) -> bytes:
     return decoded if decoded and b64encode(decoded) == text else data
 
 
-def _verify_receipt(data: bytes, body: bytes, anchor: Anchor, as_json: bool) -> None:
-    from ledgercore._core import Checkpoint, Receipt
+def _verify_receipt(data: bytes, record_path: str, anchor: Anchor, as_json: bool) -> None:
+    from ledgercore._core import Receipt
     from ledgercore.proofs.state import verify_object
 
+    body = read_record(record_path)
     receipt = Receipt.decode(data)
+    checkpoint = anchor.verify_checkpoint(receipt.checkpoint)
     try:
         record = receipt.verify(body, anchor)
     except LedgerError as error:
         _explain_newline(receipt, body, anchor, error)
+        if isinstance(error, InvalidSignature):  # and so not the checkpoint's, which was verified
+            raise InvalidSignature(
+                f"{error}: {record_path} is not the body of record {receipt.index} of "
+                f"{anchor.origin}, of which this receipt is, or the receipt was changed; whoever "
+                "has the ledger writes that body with ledgercore show LEDGER --index "
+                f"{receipt.index} --body"
+            ) from None
         raise
-    checkpoint = Checkpoint.parse(receipt.checkpoint)
     facts = {
         "verified": True,
         "origin": anchor.origin,
