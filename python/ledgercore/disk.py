@@ -36,6 +36,7 @@ __all__ = [
     "exists",
     "file_bytes",
     "flush",
+    "in_the_way",
     "is_empty",
     "make_directory",
     "make_private",
@@ -213,6 +214,15 @@ def flush(file: BinaryIO) -> None:
         raise StoreError(f"cannot flush a file: {error.strerror}") from error
 
 
+def in_the_way(path: str | Path) -> StoreError:
+    """What is said of something that has the name of a new file."""
+    if Path(path).is_dir():
+        return StoreError(f"{path} is a directory, want a new file: name one in it")
+    if exists(path) and not Path(path).is_file():
+        return StoreError(f"{path} is a pipe or a device, want a new file: choose another name")
+    return StoreError(f"{path} exists already: choose another name or move it away")
+
+
 def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> None:
     """Write a file that must not exist yet; durable when it returns, and not there if it fails.
 
@@ -233,7 +243,7 @@ def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> Non
                     Path(path).unlink()
                 raise
     except FileExistsError:
-        raise StoreError(f"{path} exists already: choose another name or move it away") from None
+        raise in_the_way(path) from None
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
@@ -250,7 +260,7 @@ def rename(source: str | Path, target: str | Path) -> None:
     that nobody makes the other file meanwhile.
     """
     if os.path.lexists(target):
-        raise StoreError(f"{target} exists already: choose another name or move it away")
+        raise in_the_way(target)
     try:
         Path(source).rename(target)
         _flush_directory(Path(target).parent)

@@ -182,6 +182,31 @@ def test_missing_directory_is_named_as_the_user_named_it(case: Path) -> None:
     assert not (case / "x").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backup", "a.ledger"),
+        ("prove", "a.ledger", "--index", "0", "--output"),
+        ("init", "--origin", "a"),
+        ("demo", "--firms", "1", "--html"),
+    ],
+)
+def test_what_stands_in_a_new_files_place_is_said(case: Path, arguments: Sequence[str]) -> None:
+    """A device or a directory is not to be moved away."""
+    os.mkfifo(case / "pipe")
+    (case / "directory").mkdir()
+
+    said = {
+        place: run(*arguments, place, directory=case).stderr.decode()
+        for place in ("directory", "pipe", "/dev/null", "raw")
+    }
+
+    assert "directory is a directory, want a new file: name one in it" in said["directory"]
+    assert "pipe is a pipe or a device, want a new file: choose another" in said["pipe"]
+    assert "/dev/null is a pipe or a device, want a new file" in said["/dev/null"]
+    assert "raw exists already: choose another name or move it away" in said["raw"]
+
+
 def test_damage_names_its_remedy(case: Path) -> None:
     """Whatever is damaged, and in the words of whoever keeps a ledger."""
     whole = (case / "a.ledger").read_bytes()

@@ -30,6 +30,7 @@ from ledgercore.disk import (
     check_directory,
     check_writable,
     exists,
+    in_the_way,
     remove,
     rename,
 )
@@ -38,7 +39,6 @@ from ledgercore.errors import (
     LedgerError,
     MalformedError,
     RefusedError,
-    StoreError,
     UnavailableError,
     UntrustedError,
 )
@@ -587,4 +587,4 @@ def _load_slots(address: Address) -> list[str]:
 def _refuse_existing(paths: Sequence[str | Path]) -> None:
     for path in paths:
         if exists(path):
-            raise StoreError(f"{path} exists already: choose another name or move it away")
+            raise in_the_way(path)
