@@ -76,7 +76,7 @@ def test_audit_since_a_kept_checkpoint(ledger: Path, tmp_path: Path) -> None:
         (("show", "a.ledger", "--checkpoint", "--json"), "JSON that holds a checkpoint: take its"),
         (("anchor", "a.ledger"), "a trust anchor"),
         (("anchor", "a.ledger", "--json"), "what anchor --json prints"),
-        (("show", "a.ledger"), "another file"),
+        (("show", "a.ledger"), "a file of another kind"),
     ],
 )
 def test_audit_since_what_is_no_checkpoint(case: Path, command: tuple[str], looks: str) -> None:
@@ -85,7 +85,7 @@ def test_audit_since_what_is_no_checkpoint(case: Path, command: tuple[str], look
     done = run("audit", "a.ledger", "--since", "kept", directory=case)
 
     assert (done.returncode, done.stdout) == (5, b"")
-    assert b"kept is not a checkpoint (" in done.stderr
+    assert b"kept is not a signed checkpoint (" in done.stderr
     assert f"it looks like {looks}".encode() in done.stderr
     assert b"want what ledgercore show LEDGER --checkpoint prints" in done.stderr
 
@@ -97,7 +97,7 @@ def test_audit_since_a_checkpoint_with_other_line_ends(case: Path) -> None:
     done = run("audit", "a.ledger", "--since", "kept", directory=case)
 
     assert done.returncode == 5
-    assert b"kept is not a checkpoint (" in done.stderr
+    assert b"kept is not a signed checkpoint (" in done.stderr
     assert b"it looks like text whose lines end in CRLF, want LF" in done.stderr
 
 

@@ -195,7 +195,7 @@ def test_anchor_that_is_none_is_malformed(case: Path, got: str, want: str) -> No
         ("anchor.toml", "a trust anchor"),
         ("kept", "a signed checkpoint"),
         ("json", "JSON that holds a receipt: take its receipt alone"),
-        ("record", "another file"),
+        ("record", "a file of another kind"),
     ],
 )
 def test_verify_says_what_it_was_given(case: Path, name: str, looks: str) -> None:
@@ -213,6 +213,27 @@ def test_verify_says_what_it_was_given(case: Path, name: str, looks: str) -> Non
     said = f"ledgercore: {name} is not an evidence pack or a receipt: it looks like {looks}\n"
     assert alone.stderr.decode() == said
     assert beside.stderr.decode() == said.replace("an evidence pack or a receipt", "a receipt")
+
+
+@pytest.mark.parametrize(
+    ("name", "looks"), [("record", "a file of another kind"), ("raw", "a receipt")]
+)
+def test_verify_says_which_of_its_files_is_another(case: Path, name: str, looks: str) -> None:
+    growth = json.dumps({"proof": [], "checkpoint": ""})
+    (case / "growth").write_text(growth)
+    kept = ("--anchor", "anchor.toml", "--checkpoint")
+    given = {
+        "is not a trust anchor (": ("verify", "raw", "--anchor", name, "--record", "record"),
+        "is not a signed checkpoint (": ("verify", "growth", *kept, name),
+        "is not what prove --since prints: ": ("verify", name, *kept, "growth"),
+    }
+
+    for said, arguments in given.items():
+        done = run(*arguments, directory=case)
+
+        assert done.returncode == 5
+        assert done.stderr.decode().startswith(f"ledgercore: {name} {said}")
+        assert f": it looks like {looks}" in done.stderr.decode()
 
 
 @pytest.mark.parametrize(

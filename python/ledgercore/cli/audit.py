@@ -6,9 +6,8 @@ from functools import partial
 
 import click
 
-from ledgercore.cli.files import FILE, PATH, looks_like, read_note
+from ledgercore.cli.files import FILE, PATH, read_checkpoint
 from ledgercore.cli.output import json_option, print_facts, progress_bars
-from ledgercore.errors import MalformedError
 
 
 @click.command("audit")
@@ -26,7 +25,7 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
 
     with Ledger.open(ledger, read_only=True) as opened:
         if since is not None:
-            opened.verify_since(_checkpoint(since))
+            opened.verify_since(read_checkpoint(since))
         with progress_bars() as progress:
             report = opened.verify(partial(progress, "verifying"))
         facts = {
@@ -38,19 +37,3 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
             "seconds": round(report.seconds, 3),
         }
     print_facts(facts, as_json=as_json)
-
-
-def _checkpoint(path: str) -> str:
-    """The signed checkpoint in a file; whether it is this ledger's is for the ledger to say."""
-    from ledgercore._core import Checkpoint
-
-    data = read_note(path)
-    note = data.decode(errors="replace")
-    try:
-        Checkpoint.parse(note)
-    except MalformedError as error:
-        raise MalformedError(
-            f"{path} is not a checkpoint ({error}): it looks like {looks_like(data)}; want what "
-            "ledgercore show LEDGER --checkpoint prints"
-        ) from None
-    return note

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ledgercore.disk import URL, exists, file_bytes, read_bytes
 from ledgercore.errors import MalformedError, StoreError
+
+if TYPE_CHECKING:
+    from ledgercore._core import Anchor
 
 __all__ = [
     "CONSISTENCY_LOOK",
@@ -18,8 +21,8 @@ __all__ = [
     "looks_like",
     "passphrase_option",
     "read_anchor",
+    "read_checkpoint",
     "read_evidence",
-    "read_note",
     "read_passphrase",
     "read_record",
 ]
@@ -98,14 +101,45 @@ def check_operator(ledger: str, key_place: str | None) -> None:
         raise MalformedError(f"{key} is empty: {remedy}")
 
 
-def read_anchor(path: str) -> bytes:
-    """The bytes of a trust anchor."""
-    return read_bytes(path, ANCHOR_BYTES, "an anchor")
+def read_anchor(path: str) -> Anchor:
+    """The trust anchor in a file."""
+    from ledgercore.anchor import parse_anchor
+
+    data = read_bytes(path, ANCHOR_BYTES, "an anchor")
+    try:
+        return parse_anchor(_text(data))
+    except MalformedError as error:
+        raise _unlike(path, data, "a trust anchor", error, "ledgercore anchor LEDGER") from None
 
 
-def read_note(path: str) -> bytes:
-    """The bytes of a signed checkpoint."""
-    return read_bytes(path, NOTE_BYTES, "a checkpoint")
+def read_checkpoint(path: str) -> str:
+    """The signed checkpoint in a file; of which ledger it is, is for others to say."""
+    from ledgercore._core import Checkpoint
+
+    data = read_bytes(path, NOTE_BYTES, "a checkpoint")
+    try:
+        note = _text(data)
+        Checkpoint.parse(note)
+    except MalformedError as error:
+        source = "ledgercore show LEDGER --checkpoint"
+        raise _unlike(path, data, "a signed checkpoint", error, source) from None
+    return note
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"it is not UTF-8 at byte {error.start}") from None
+
+
+def _unlike(
+    path: str, data: bytes, wanted: str, error: MalformedError, source: str
+) -> MalformedError:
+    """What is said of a file that is not what was wanted, and of where that is had."""
+    looks = looks_like(data)
+    seems = "" if looks == wanted else f": it looks like {looks}"
+    return MalformedError(f"{path} is not {wanted} ({error}){seems}; want what {source} prints")
 
 
 def read_passphrase(path: str | None) -> bytes | None:
@@ -182,4 +216,4 @@ def looks_like(data: bytes) -> str:
         return "text whose lines end in CRLF, want LF"
     if b"\n\n\xe2\x80\x94 " in data:
         return "a signed checkpoint"
-    return "another file"
+    return "a file of another kind"

@@ -13,8 +13,8 @@ from ledgercore.cli.files import (
     FILE,
     looks_like,
     read_anchor,
+    read_checkpoint,
     read_evidence,
-    read_note,
     read_record,
 )
 from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
@@ -55,14 +55,15 @@ def command(
     order, an evidence pack, evidence that a member or the operator signed two histories or that
     the operator broke a promise, or a record of a former ledger; what it proves is printed.
     """
-    from ledgercore.anchor import parse_anchor
-
     if record_path is not None and kept_path is not None:
         raise click.UsageError("say one of --record and --checkpoint")
-    anchor = parse_anchor(_text(read_anchor(anchor_path)))
+    anchor = read_anchor(anchor_path)
     data = unwrapped(read_evidence(evidence, receipt=record_path is not None))
     if kept_path is not None:
-        _verify_consistency(data, read_note(kept_path), anchor, as_json)
+        if not data.startswith(b"{"):
+            looks = looks_like(data)
+            raise MalformedError(f"{evidence} is not {CONSISTENCY_LOOK}: it looks like {looks}")
+        _verify_consistency(data, read_checkpoint(kept_path).encode(), anchor, as_json)
     elif data.startswith(RECEIPT_MARK):
         if record_path is None:
             raise click.UsageError("a receipt is verified with its record: add --record FILE")
@@ -76,13 +77,6 @@ def command(
     else:
         wanted = "an evidence pack or a receipt" if record_path is None else "a receipt"
         raise MalformedError(f"{evidence} is not {wanted}: it looks like {looks_like(data)}")
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise MalformedError("anchor is not UTF-8 text") from None
 
 
 def unwrapped(data: bytes) -> bytes:
