@@ -535,6 +535,22 @@ def test_the_file_alone_verifies_and_says_why_not(
         assert done.stderr.startswith(f"{word}: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("content", [b"hello\n", b"\xff\xfe", b"x" * 100_000, b"SQLite format 3\0"])
+def test_what_is_no_evidence_is_not_called_a_checkpoint(
+    tmp_path: Path, receipt: tuple[Anchor, bytes], content: bytes
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    (tmp_path / "anchor").write_text(format_anchor(receipt[0]), encoding="utf-8")
+
+    done = run(tmp_path / "file", "--anchor", tmp_path / "anchor")
+
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == (
+        "malformed: file is no evidence, nor base64 of it, and has no signature line of a "
+        "checkpoint\n"
+    )
+
+
 def test_no_text_of_a_pack_can_be_taken_for_a_claim(tmp_path: Path) -> None:
     """A consumer may ask for anything; a request that is refused is opened all the same."""
     town = Town(tmp_path)

@@ -2962,7 +2962,10 @@ KINDS: dict[int, Callable[[bytes, Given], list[Claim]]] = {
     0x9B: show_pack,
     ord("{"): show_consistency,
 }
-"""What verifies a file, by its first byte; any other text is a checkpoint."""
+"""What verifies a file, by its first byte; any other may be a checkpoint, by its signature line."""
+
+SIGNATURE_LINE = "\n\n— ".encode()
+"""How the first one begins that a checkpoint has."""
 
 
 def verify(data: bytes, given: Given) -> list[Claim]:
@@ -2970,6 +2973,8 @@ def verify(data: bytes, given: Given) -> list[Claim]:
     data = unwrap(data)
     if not data:
         refuse(MALFORMED, "file is empty")
+    what = "file is no evidence, nor base64 of it, and has no signature line of a checkpoint"
+    need(data[0] in KINDS or SIGNATURE_LINE in data, MALFORMED, what)
     show = KINDS.get(data[0], show_checkpoint)
     claims = show(data, given)
     given.check_compared()
