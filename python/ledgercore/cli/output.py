@@ -66,16 +66,17 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
         click.echo(f"{names[name]:{width}}  {_shown(value)}")
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, dict) and not any(
-        isinstance(each, list | dict) for each in value.values()
-    ):
-        return ", ".join(f"{name} {each}" for name, each in value.items()) or "none"
+def _shown(value: Any, *, within: bool = False) -> str:
+    """A value on one line: named ones beside each other, and what is nested in them as JSON."""
+    if value is None or value in ("", [], {}):
+        return "none"
+    if isinstance(value, dict) and not within:
+        return ", ".join(f"{name} {_shown(each, within=True)}" for name, each in value.items())
     if isinstance(value, list | dict):
-        return json.dumps(value)
+        return one_line(json.dumps(value, ensure_ascii=False))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "none" if value is None else str(value)
+    return one_line(str(value))
 
 
 def _print_table(rows: Mapping[str, str]) -> None:
