@@ -15,8 +15,8 @@ from ledgercore.disk import URL
 
 __all__ = ["redact"]
 
-_ANY = re.compile(rf"{URL.pattern}|([A-Za-z][A-Za-z0-9+.-]*:|//)(?=.*:.*@)", re.DOTALL)
-"""Where what may hold a password begins: a URL, also one that lacks its slashes or its scheme."""
+_ANY = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*:(//)?|//")
+"""Where a URL may begin, also one that lacks its slashes or its scheme."""
 
 _PLAIN = re.compile(
     rf"{URL.pattern}([^/@:?]*@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)?(:[0-9]{{1,5}})?(/[^@?]*)?"
@@ -24,18 +24,27 @@ _PLAIN = re.compile(
 )
 """What holds none of a URL that is as it must be: all before its parameters."""
 
-_NAMED = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/*|/+)[^/@:?]*")
+_NAMED = re.compile(r"(?P<scheme>[A-Za-z0-9+.-]*:/*|/+)[^/@:?]*")
 """What holds none of any other: what stands before a password, or a host."""
 
 
 def redact(message: str, given: Iterable[str]) -> str:
     """The message with ``...`` for what it quotes of each URL that is, or may hold, a password."""
     for text in given:
-        if found := _ANY.search(text):
-            forms = tuple(_forms(text[found.start() :]))
+        if (begin := _begin(text)) is not None:
+            forms = tuple(_forms(text[begin:]))
             for form in forms:
                 message = _cut(message, form, forms)
     return message
+
+
+def _begin(text: str) -> int | None:
+    """Where what may hold a password begins: a URL, or what has a name, a colon and an @ behind."""
+    colon = text.rfind(":", 0, max(text.rfind("@"), 0))
+    for found in _ANY.finditer(text):
+        if found[1] or URL.match(found[0]) or found.end() <= colon:
+            return found.start()
+    return None
 
 
 def _forms(url: str) -> Iterator[str]:
