@@ -78,7 +78,10 @@ def core_count() -> int:
 
 def exists(path: str | Path) -> bool:
     """Whether something is there."""
-    return Path(path).exists()
+    try:
+        return Path(path).exists()
+    except OSError as error:  # a name that is too long, or a directory that is closed
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
 
 def is_empty(path: str | Path) -> bool:
@@ -110,8 +113,9 @@ def make_directory(path: str | Path) -> None:
 def check_directory(path: str | Path) -> None:
     """Refuse a new file whose directory is not there, by the name that its user gave."""
     parent = Path(path).parent
-    if not parent.is_dir():
-        what = "is not a directory" if exists(parent) else "does not exist"
+    there = exists(parent)
+    if not there or not parent.is_dir():
+        what = "is not a directory" if there else "does not exist"
         raise StoreError(f"cannot make {path}: {parent} {what}: make it, or choose another place")
 
 
@@ -472,7 +476,7 @@ class HeadFile(_Holder):
     @staticmethod
     def load(path: str | Path) -> list[str]:
         """What the slots hold: an empty or a torn one does not verify."""
-        if not Path(path).exists():
+        if not exists(path):
             return []
         data = read_start(path, 2 * _SLOT_BYTES)
         slots = (data[:_SLOT_BYTES], data[_SLOT_BYTES:])

@@ -283,6 +283,31 @@ def test_misused_option_gets_the_usage(ledger: Path) -> None:
     assert done.stderr.startswith(b"Usage: ledgercore show ")
 
 
+@pytest.mark.parametrize("group", [(), ("node",)])
+def test_no_command_gets_the_help_once(group: Sequence[str]) -> None:
+    done = run(*group)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == run_well(*group, "--help")
+
+
+def test_name_that_is_too_long_is_said_as_any_that_cannot_be_read(case: Path) -> None:
+    name = "x" * 300
+    for given in (
+        ("show", name),
+        ("init", name, "--origin", "a"),
+        ("init", f"{name}/x", "--origin", "a"),
+        ("backup", "a.ledger", name),
+        ("bench", "--directory", name, "--seconds", "1"),
+    ):
+        done = run(*given, directory=case)
+
+        assert done.returncode == 4
+        assert re.fullmatch(
+            rf"ledgercore: cannot read \S*{name}\S*: File name too long\n", done.stderr.decode()
+        )
+
+
 @pytest.mark.parametrize("name", ["init", "append", "show", "verify", "audit", "pack", "demo"])
 def test_path_with_a_nul_is_misuse(name: str) -> None:
     """In this process: no other can be given one."""
