@@ -153,6 +153,10 @@ def main() -> None:
         how = " (--passphrase-file FILE)" if isinstance(error, PassphraseError) else ""
         message = _with_notes(f"{error}{how}", error)
         _end(type(error).__name__, message, exit_code(error), as_json=as_json, **facts)
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the whole help
+        with _error_output():
+            click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         with _error_output():
             click.UsageError(_redacted(error.format_message()), error.ctx).show()
