@@ -216,6 +216,25 @@ def test_verify_says_what_it_was_given(case: Path, name: str, looks: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("encoding", "looks"),
+    [
+        ("utf-8-sig", "text behind a byte order mark, want UTF-8 without one"),
+        ("utf-16", "text in UTF-16, want UTF-8"),
+    ],
+)
+def test_verify_says_what_an_editor_made_of_an_anchor(
+    case: Path, encoding: str, looks: str
+) -> None:
+    (case / "anchor.toml").write_text((case / "anchor.toml").read_text(), encoding=encoding)
+
+    done = verify(case)
+
+    assert done.returncode == 5
+    assert "is not a trust anchor (" in done.stderr.decode()
+    assert f"it looks like {looks};" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
     ("name", "looks"), [("record", "a file of another kind"), ("raw", "a receipt")]
 )
 def test_verify_says_which_of_its_files_is_another(case: Path, name: str, looks: str) -> None:

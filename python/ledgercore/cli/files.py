@@ -180,6 +180,8 @@ _BEGINNINGS = (
     (b"-----BEGIN ", "a key"),
     (b"ledgercore public key ", "a key"),
     (b"origin = ", "a trust anchor"),
+    (b"\xef\xbb\xbf", "text behind a byte order mark, want UTF-8 without one"),
+    (b"\xff\xfe", "text in UTF-16, want UTF-8"),
     (b"\x93", "a state receipt or an equivocation"),
     (b"\x94", "evidence of a broken promise, or a state proof"),
     (b"\x95", "evidence of a split view"),
