@@ -410,3 +410,21 @@ def test_who_opens_a_writer_s_file_anew_takes_none_of_its_locks_away(
     ran(READ_BY_ANOTHER_PROGRAM, path)
     ledger.append(b"acknowledged")
     assert ran(SIZE_ELSEWHERE, path) == f"{ledger.size}\n"
+
+
+def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(
+    ledger: Ledger, path: Path
+) -> None:
+    """A host that reads the file by itself gives the locks away, which nothing here can prevent."""
+    ledger.append(b"before")
+    path.read_bytes()
+    ran(READ_BY_ANOTHER_PROGRAM, path)
+    with pytest.raises(StoreError, match="was removed while blocks are written"):
+        ledger.append(b"not acknowledged")
+    with pytest.raises(StoreError, match="writer has stopped"):
+        ledger.append(b"nor this")
+    assert ran(SIZE_ELSEWHERE, path) == "2\n"
+    ledger.close()
+    with Ledger.open(path) as again:
+        again.append(b"after")
+        assert again.verify().records == again.size

@@ -36,6 +36,7 @@ __all__ = [
     "exists",
     "file_bytes",
     "flush",
+    "identity",
     "in_the_way",
     "is_empty",
     "make_directory",
@@ -126,6 +127,17 @@ def check_writable(path: str | Path) -> None:
     """
     write_new(path, b"")
     remove(path)
+
+
+def identity(path: str | Path) -> tuple[int, int] | None:
+    """Which file has a name: its device and number there; None where nothing has it."""
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    return found.st_dev, found.st_ino
 
 
 def check_one_name(path: str | Path) -> None:

@@ -1,5 +1,7 @@
 """Move a write-ahead log into the main file beside the writer, so that no block waits for it.
 
+And see that it is there still: what is written to a log that was removed is gone with its writer.
+
 A connection of its own copies what is committed, on a thread of its own: SQLite's passive
 checkpoint, which waits for nobody. SQLite begins the log anew when a transaction finds all of it
 copied, so a writer without a pause waits once in a while. A crash meanwhile leaves the log, from
@@ -14,11 +16,11 @@ from contextlib import suppress
 
 import apsw
 
-from ledgercore.disk import exists, file_bytes
+from ledgercore.disk import exists, file_bytes, identity
 from ledgercore.errors import StoreError
 from ledgercore.store.sqlite_errors import is_full
 
-__all__ = ["BUSY_MS", "LogMover", "remove_empty_log"]
+__all__ = ["BUSY_MS", "LogMover", "LogWatch", "remove_empty_log"]
 
 BUSY_MS = 5_000
 """How long a connection waits for the lock of another one."""
@@ -41,6 +43,31 @@ def remove_empty_log(path: str) -> None:
             connection.execute("PRAGMA schema_version").get  # noqa: B018 - by reading it joins
         finally:
             connection.close()
+
+
+class LogWatch:
+    """Notices when the log that a connection writes to is no longer the one beside its file.
+
+    A process loses its locks on a file when it closes any descriptor of it (POSIX), as where a host
+    copies it. Whoever else closes the ledger then takes the log for unused, and removes it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._known: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """After a commit, and before anybody is told of it: raise ``StoreError`` where the log that
+        was there at first is not there. All that was committed before is in the main file."""
+        found = identity(f"{self._path}-wal")
+        if self._known is None:
+            self._known = found
+        elif found != self._known:
+            raise StoreError(
+                f"log of {self._path} was removed while blocks are written: this process has "
+                "opened and closed the file by itself, which gives its locks away; open the ledger "
+                "anew, and copy it with backup"
+            )
 
 
 class LogMover:

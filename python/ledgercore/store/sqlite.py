@@ -31,7 +31,7 @@ from ledgercore.store.contract import (
     StoredState,
     StoredTouch,
 )
-from ledgercore.store.log import BUSY_MS, LogMover, remove_empty_log
+from ledgercore.store.log import BUSY_MS, LogMover, LogWatch, remove_empty_log
 from ledgercore.store.sqlite_errors import DAMAGE, SQLITE_ERRORS, translated, translating
 from ledgercore.store.sqlite_tables import (
     APPLICATION_ID,
@@ -108,6 +108,7 @@ class SqliteStore:
         self._vfs = vfs
         self._log_pages = self._moving_pages = self._waited_pages = 0
         self._mover = LogMover(self._path) if vfs is None and not self._temporary else None
+        self._log = LogWatch(self._path)
         self._transaction = Bracket(self._begin, self._end)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
@@ -203,6 +204,7 @@ class SqliteStore:
         pages = _LOG_PAGES if records < _LARGE_BLOCK else _LONGEST_LOG + _LOG_PAGES
         if self._vfs is None:
             reserve(f"{self._path}-wal", 32 + pages * (24 + PAGE_BYTES))
+            self._log.check()
 
     def _check_format(self) -> None:
         application_id = self._value("PRAGMA application_id")
@@ -303,6 +305,8 @@ class SqliteStore:
             self._roll_back()
             return
         self._run("COMMIT")
+        if self._mover is not None:
+            self._log.check()
         if self._log_pages >= _LOG_PAGES and self._mover is not None:
             with suppress(RuntimeError):  # no thread can be had: after the next block, perhaps
                 if self._mover.start():
