@@ -41,6 +41,22 @@ def test_a_new_file_is_whole_and_over_no_other(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_an_interrupt_leaves_no_part_of_a_new_head_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two names: what holds the ledger's note is then under neither."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disk, "rename", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        disk.HeadFile(tmp_path / "a.ledger.head", "note")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("room_bytes", [0, 100])
 def test_a_full_disk_leaves_no_part_of_a_new_file(tmp_path: Path, room_bytes: int) -> None:
     path = tmp_path / "a.key"

@@ -453,8 +453,12 @@ class HeadFile(_Holder):
         self._turn = 1 - newest_slot if newest_slot >= 0 else 0
         if not exists(path):
             remove(f"{path}.new")
-            write_new(f"{path}.new", _slot(note).ljust(2 * _SLOT_BYTES, b"\0"))
-            rename(f"{path}.new", path)
+            try:
+                write_new(f"{path}.new", _slot(note).ljust(2 * _SLOT_BYTES, b"\0"))
+                rename(f"{path}.new", path)
+            except BaseException:
+                remove(f"{path}.new")
+                raise
         try:
             self._file = FileIO(path, "r+")
         except OSError as error:
