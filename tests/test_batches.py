@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -214,6 +216,21 @@ def test_what_a_failing_source_gave_comes_first() -> None:
     assert [next(results) for _ in range(5)] == [0, 2, 4, 6, 8]
     with pytest.raises(ValueError, match="the source broke"):
         next(results)
+
+
+def test_what_a_caller_holds_is_let_go_without_the_garbage_collector() -> None:
+    """A batch has megabytes, and the collector may not run before some are done."""
+
+    def call() -> weakref.ref[Event]:
+        held = Event()
+        assert [*map_ahead(lambda number: number, range(3), 2)] == [0, 1, 2]
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert call()() is None
+    finally:
+        gc.enable()
 
 
 def test_a_payload_that_no_record_holds_refuses_all(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ def map_ahead(
         if not isinstance(ended, StopIteration):
             raise ended
     finally:
+        # Its traceback has this frame, and so from Python 3.12 on each caller's, with all that they
+        # hold: as a cycle they would stay until the garbage collector runs.
+        ended = None
         # Nobody waits for the thread here: whoever dropped this generator may have left it to the
         # garbage collector, which runs anywhere, also where another thread is being started, under
         # the interpreter's own locks. To join a thread takes those again, and would never end.
