@@ -11,11 +11,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from ledgercore._core import Bracket, OwnLock
 
 ROUNDS = 10_000
-LOOP = 3_000
+TIMES = 3_000
 LATEST_S = 4e-4
 
 
@@ -27,16 +28,30 @@ def told(number: int, frame: object) -> None:
     raise TimerError
 
 
-def left_taken(block: AbstractContextManager[object], give_back: Callable[[], bool]) -> str:
+Enter = Callable[[], AbstractContextManager[object]]
+
+
+def many_blocks(enter: Enter) -> None:
+    for _ in range(TIMES):
+        with enter():
+            pass
+
+
+def a_loop_inside(enter: Enter) -> None:
+    times = 20 * TIMES
+    with enter():
+        while times:
+            times -= 1
+
+
+def left_taken(use: Callable[[], None], give_back: Callable[[], bool]) -> str:
     """How often a block was interrupted, and how often that left what it holds taken."""
     drawn = random.Random(1)  # instants, no secret
     interrupts = left = 0
     for _ in range(ROUNDS):
         try:
             signal.setitimer(signal.ITIMER_REAL, drawn.uniform(1e-5, LATEST_S))
-            for _ in range(LOOP):
-                with block:
-                    pass
+            use()
             signal.setitimer(signal.ITIMER_REAL, 0)
         except TimerError:
             interrupts += 1
@@ -60,9 +75,17 @@ def main() -> None:
 
         return give_back
 
+    kinds: list[tuple[str, Enter, AbstractContextManager[object]]] = [
+        ("Guard", bracket.guard, bracket),
+        ("Bracket", lambda: bracket, bracket),
+        ("OwnLock", lambda: lock, lock),
+        ("RLock", lambda: raw, raw),
+    ]
     print(sys.version.split()[0])
-    for block in (bracket, lock, raw):
-        print(f"{type(block).__name__:8} left taken by {left_taken(block, gives_back(block))}")
+    for use in (many_blocks, a_loop_inside):
+        for name, enter, held in kinds:
+            left = left_taken(partial(use, enter), gives_back(held))
+            print(f"{use.__name__:13} {name:8} left taken by {left}")
 
 
 if __name__ == "__main__":

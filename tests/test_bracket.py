@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread, Timer, get_ident
 
 import pytest
@@ -191,3 +193,101 @@ def test_who_waits_for_the_lock_can_be_interrupted_and_has_nothing_then() -> Non
 
     assert made.calls == []
     assert is_free(made.lock)
+
+
+def dropped_by_an_error(made: Recorder) -> None:
+    """Enter a block as ``with`` does, and fail where Python does not leave it."""
+    guard = made.bracket.guard()
+    guard.__enter__()
+    try:
+        raise FIRST
+    finally:
+        del guard
+
+
+def test_a_block_that_is_dropped_is_left_with_what_is_being_raised() -> None:
+    made = Recorder()
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        dropped_by_an_error(made)
+
+    assert caught.value is FIRST
+    assert is_free(made.lock)
+    (begun, (name, depth, error)) = made.calls
+    assert (begun, name, depth) == (("begin", 0), "end", 0)
+    assert isinstance(error, RuntimeError | KeyboardInterrupt)
+
+
+def test_a_guard_that_is_left_ends_nothing_when_it_is_dropped() -> None:
+    made = Recorder()
+
+    with made.bracket:
+        with made.bracket.guard() as value:
+            assert not is_free(made.lock)
+        assert (value, made.bracket.depth) == ("value 1", 1)
+
+    assert made.calls == [("begin", 0), ("begin", 1), ("end", 1, None), ("end", 0, None)]
+    assert is_free(made.lock)
+
+
+def test_a_guard_that_did_not_begin_ends_nothing_when_it_is_dropped() -> None:
+    made = Recorder(ZeroDivisionError())
+
+    with pytest.raises(ZeroDivisionError), made.bracket.guard():
+        pytest.fail("it did not begin")
+
+    assert [call[0] for call in made.calls] == ["begin", "end"]
+    assert made.bracket.depth == 0
+
+
+def test_a_guard_that_another_thread_drops_ends_nothing_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, told = Recorder(), list[str]()
+    monkeypatch.setattr(sys, "unraisablehook", lambda told_of: told.append(str(told_of.exc_value)))
+    guards = [made.bracket.guard()]
+    guards[0].__enter__()
+
+    thread = Thread(target=guards.clear)
+    thread.start()
+    thread.join()
+
+    assert told == ["bracket was entered by another thread: leave it in that one"]
+    assert not is_free(made.lock)
+    made.bracket.__exit__(None, None, None)
+
+
+def test_a_guard_leaves_no_block_of_another() -> None:
+    made = Recorder()
+
+    with made.bracket.guard(), pytest.raises(RuntimeError, match="block was not entered"):
+        made.bracket.guard().__exit__(None, None, None)
+
+    assert made.calls == [("begin", 0), ("end", 0, None)]
+
+
+def round_and_round(made: Recorder, times: int) -> None:
+    with made.bracket.guard():
+        while times:
+            times -= 1
+
+
+def test_signals_in_a_loop_inside_a_block_leave_the_lock_free() -> None:
+    """Python 3.13 does not call ``__exit__`` for one that comes as such a loop goes round."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    made = Recorder()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(100):
+            with suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                round_and_round(made, 1_000_000_000)
+            assert made.bracket.depth == 0
+            assert is_free(made.lock)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert made.calls.count(("begin", 0)) > 50

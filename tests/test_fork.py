@@ -196,7 +196,7 @@ def test_a_child_that_leaves_a_transaction_of_its_parents_vault_writes_nothing(
     with Vault(tmp_path / "vault") as vault:
 
         def leave() -> None:
-            vault.transaction().__exit__(None, None, None)
+            vault._transaction.__exit__(None, None, None)
             assert vault._connection.in_transaction
 
         with pytest.raises(ZeroDivisionError), vault.transaction():

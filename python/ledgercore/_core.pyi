@@ -25,6 +25,7 @@ __all__ = [
     "Checkpoint",
     "Equivocation",
     "Frontier",
+    "Guard",
     "Map",
     "OwnLock",
     "Receipt",
@@ -809,6 +810,10 @@ class Bracket(Generic[_Value]):
     A block under a lock is left by the thread that entered it: in any other ``RuntimeError`` is
     raised, and nothing is ended. A forked process that leaves a block of its parent's calls no
     ``end``: what was begun is the parent's.
+
+    Enter it by a ``guard`` of each block, which also ends it where Python does not: some versions
+    pass over ``__exit__`` where an interrupt comes as a loop inside goes round (3.13), or before
+    the block begins (3.14).
     """
 
     def __new__(
@@ -820,6 +825,25 @@ class Bracket(Generic[_Value]):
     @property
     def depth(self) -> int:
         """How many blocks are entered."""
+
+    def guard(self) -> Guard[_Value]:
+        """Enter the bracket by it: for one block."""
+
+    def __enter__(self) -> _Value: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+@final
+class Guard(Generic[_Value]):
+    """One block of a bracket: dropped before it is left, it leaves it, as one that has raised.
+
+    It does so in the thread that entered it. In any other, and where ``end`` raises then, Python
+    tells of it as of whatever is raised while something is dropped (``sys.unraisablehook``).
+    """
 
     def __enter__(self) -> _Value: ...
     def __exit__(

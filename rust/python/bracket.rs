@@ -4,6 +4,10 @@
 //! one in Python may end between taking a lock in `__enter__` and the block, or before `__exit__`
 //! gives it back. Entering and leaving are one step each here. What they call may be interrupted,
 //! and is made good. These are the binding's only values that keep Python objects.
+//!
+//! Some versions of Python pass over `__exit__` for an interrupt: 3.13 where it comes as a loop
+//! goes round inside the block, 3.14 before the block begins. What `with` keeps of the block they
+//! drop: so there is a guard, made for one block, which leaves it then.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -100,6 +104,36 @@ impl Bracket {
         self.lock.as_ref().map_or(Ok(()), |lock| lock.get().give_back(py))
     }
 
+    /// Refuse a block that this thread has not entered.
+    fn check_entered(&self, py: Python<'_>) -> PyResult<()> {
+        if self.depth() == 0 {
+            return Err(PyRuntimeError::new_err("bracket was not entered"));
+        }
+        if let Some(lock) = &self.lock
+            && !lock.get().is_owned(py)?
+        {
+            let what = "bracket was entered by another thread: leave it in that one";
+            return Err(PyRuntimeError::new_err(what));
+        }
+        Ok(())
+    }
+
+    /// Leave the innermost block, which has raised this error or none.
+    fn leave(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let depth = self.depth() - 1;
+        let ended = match self.is_foreign() {
+            true => Ok(()),
+            false => self
+                .end
+                .call1(py, (depth, error))
+                .map(drop)
+                .map_err(|failure| self.take_back(py, depth, failure)),
+        };
+        self.depth.store(depth, Ordering::Relaxed);
+        self.give_back(py)?;
+        ended
+    }
+
     /// Whether what was begun is a parent process's: it is ended there.
     fn is_foreign(&self) -> bool {
         self.lock.as_ref().is_some_and(|lock| lock.get().is_foreign())
@@ -154,30 +188,73 @@ impl Bracket {
         error: &Bound<'_, PyAny>,
         _trace: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let Some(depth) = self.depth().checked_sub(1) else {
-            return Err(PyRuntimeError::new_err("bracket was not entered"));
-        };
-        if let Some(lock) = &self.lock
-            && !lock.get().is_owned(py)?
-        {
-            let what = "bracket was entered by another thread: leave it in that one";
-            return Err(PyRuntimeError::new_err(what));
-        }
-        let ended = match self.is_foreign() {
-            true => Ok(()),
-            false => self
-                .end
-                .call1(py, (depth, error))
-                .map(drop)
-                .map_err(|failure| self.take_back(py, depth, failure)),
-        };
-        self.depth.store(depth, Ordering::Relaxed);
-        self.give_back(py)?;
-        ended
+        self.check_entered(py)?;
+        self.leave(py, error)
+    }
+
+    fn guard(slf: Py<Self>) -> Guard {
+        Guard { bracket: slf, entered: AtomicU32::new(0) }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.begin)?;
         visit.call(&self.end)
+    }
+}
+
+#[pyclass(frozen, module = "ledgercore._core")]
+pub struct Guard {
+    bracket: Py<Bracket>,
+    entered: AtomicU32,
+}
+
+#[pymethods]
+impl Guard {
+    fn __enter__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let value = self.bracket.get().__enter__(py)?;
+        self.entered.fetch_add(1, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if self.entered.load(Ordering::Relaxed) == 0 {
+            return Err(PyRuntimeError::new_err("block was not entered"));
+        }
+        self.bracket.get().check_entered(py)?;
+        self.entered.fetch_sub(1, Ordering::Relaxed);
+        self.bracket.get().leave(py, error)
+    }
+}
+
+impl Drop for Guard {
+    /// Leave what was entered and not left, as a block that raised: an interrupt is on its way.
+    fn drop(&mut self) {
+        let entered = *self.entered.get_mut();
+        if entered == 0 {
+            return;
+        }
+        // Where the interpreter is ending there is no other thread to leave the lock to.
+        let _ = Python::try_attach(|py| {
+            let raised = PyErr::take(py);
+            let dropped = PyRuntimeError::new_err("block was dropped before it was left");
+            let error = raised.as_ref().unwrap_or(&dropped).value(py);
+            for _ in 0..entered {
+                let bracket = self.bracket.get();
+                if let Err(failure) =
+                    bracket.check_entered(py).and_then(|()| bracket.leave(py, error))
+                {
+                    failure.write_unraisable(py, None);
+                }
+            }
+            if let Some(raised) = raised {
+                raised.restore(py);
+            }
+        });
     }
 }

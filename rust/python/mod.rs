@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use super::block::Block;
     #[pymodule_export]
-    use super::bracket::{Bracket, OwnLock};
+    use super::bracket::{Bracket, Guard, OwnLock};
     #[pymodule_export]
     use super::build::build_info;
     #[pymodule_export]

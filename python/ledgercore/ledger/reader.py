@@ -16,6 +16,7 @@ from ledgercore._core import (
     Block,
     Bracket,
     Checkpoint,
+    Guard,
     OwnLock,
     Receipt,
     Record,
@@ -143,9 +144,9 @@ class Reader:
         for name, value in states[-_STATES:]:
             self._states.put(name, value)
 
-    def moment(self) -> Bracket[Head]:
+    def moment(self) -> Guard[Head]:
         """The newest head, and a store that stays at it: other threads wait meanwhile."""
-        return self._moment
+        return self._moment.guard()
 
     def _begin(self, depth: int) -> Head:
         """Begin a moment, or one inside another."""

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from ledgercore._core import Bracket
+from ledgercore._core import Bracket, Guard
 from ledgercore.errors import CorruptError, LedgerError, StoreError
 from ledgercore.store.address import Address
 from ledgercore.store.bundles import bundle_rows, with_bundles
@@ -155,9 +155,9 @@ class PostgresStore:
                 f"{self._name} is damaged: its schema has {what}; drop it, or restore from a backup"
             )
 
-    def transaction(self) -> Bracket[None]:
+    def transaction(self) -> Guard[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        return self._transaction
+        return self._transaction.guard()
 
     def _begin(self, depth: int) -> None:
         if depth:

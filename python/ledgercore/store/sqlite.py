@@ -20,7 +20,7 @@ from typing import Any
 
 import apsw
 
-from ledgercore._core import Bracket
+from ledgercore._core import Bracket, Guard
 from ledgercore.disk import exists, reserve
 from ledgercore.errors import CorruptError, LedgerError, StoreError
 from ledgercore.store.bundles import bundle_rows, with_bundles
@@ -285,9 +285,9 @@ class SqliteStore:
             f"{type_in_words(want)}; restore from a backup"
         )
 
-    def transaction(self) -> Bracket[None]:
+    def transaction(self) -> Guard[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""
-        return self._transaction
+        return self._transaction.guard()
 
     def _begin(self, depth: int) -> None:
         if depth:

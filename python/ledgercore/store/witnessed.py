@@ -82,7 +82,7 @@ class WitnessStore:
 
         Raises ``BusyError`` where another has taken the place meanwhile.
         """
-        with translating(self._path, self._connection), self._transaction:
+        with translating(self._path, self._connection), self._transaction.guard():
             self._connection.execute(
                 "INSERT INTO cosigned VALUES (?1, ?3) ON CONFLICT DO UPDATE SET note = ?3 "
                 "WHERE note IS ?2"

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 import apsw
 
-from ledgercore._core import Bracket, OwnLock
+from ledgercore._core import Bracket, Guard, OwnLock
 from ledgercore.arguments import described, typed_methods
 from ledgercore.disk import exists, file_bytes, make_private
 from ledgercore.entropy import Entropy, SystemEntropy
@@ -185,13 +185,13 @@ class Vault:
         with self._lock, self._translated("read"):
             return self._header()[0]
 
-    def transaction(self) -> Bracket[None]:
+    def transaction(self) -> Guard[None]:
         """What is stored inside is durable together at the end, or not at all; others wait.
 
         The header is authenticated once, at the end, however many items are stored. Raises
         ``StoreError``, like all that writes, once a write of this vault has failed.
         """
-        return self._transaction
+        return self._transaction.guard()
 
     def _begin(self, depth: int) -> None:
         with self._writing():
