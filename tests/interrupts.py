@@ -4,6 +4,8 @@ CPython looks for a signal where a function begins or a generator goes on, after
 loop goes round, and in a lock that waits. A call that returns is followed by its look, so that what
 is raised there is raised by the call's own instruction: where the next one stands under another
 handler, as behind a block, a trace cannot raise it, and whoever was called is interrupted instead.
+So it is where a loop goes round: what is raised there is raised by the jump, or before Python 3.13
+by what stands before its target.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from typing import Any
 
 import ledgercore
 
-__all__ = ["BLOCKS", "Place", "interrupted", "places"]
+__all__ = ["BLOCKS", "Place", "begin_tracing", "interrupted", "places", "trace_instructions"]
 
 Place = tuple[CodeType, int, Any]
 """A function, the offset of an instruction, and who called it where it is anybody's."""
 
 _PACKAGE = Path(ledgercore.__file__).parent
+
+_LOOKING = ("RESUME", "CALL", "CALL_KW", "CALL_FUNCTION_EX")
+_JUMP_LOOKS_FIRST = sys.version_info >= (3, 13)
 
 BLOCKS = contextlib.__file__
 """The standard library's functions that make blocks of generators."""
@@ -45,9 +50,13 @@ def places(code: CodeType) -> frozenset[int]:
         after_look = looked is not None and handlers(looked) == handlers(offset)
         if after_look or name in ("BEFORE_WITH", "LOAD_SPECIAL"):
             found.add(offset)
-        looked = offset if name == "RESUME" or name.startswith("CALL") else None
-        if "JUMP_BACKWARD" in name:
-            found.add(instruction.argval)
+        looked = offset if name in _LOOKING else None
+        if "JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name:
+            target = instruction.argval
+            if _JUMP_LOOKS_FIRST:
+                found.add(offset)
+            elif handlers(target) == handlers(target - 1):
+                found.add(target)
     return frozenset(found)
 
 
@@ -64,6 +73,18 @@ def interrupted(
     files = tuple(str(_PACKAGE / part) for part in parts or ["", BLOCKS])
     while (error := _once(call, seen, files)) is not None:
         yield error
+
+
+def begin_tracing(trace: Callable[..., Any]) -> None:
+    """Trace this thread; Python 3.12 tells of instructions only where a frame has asked before."""
+    sys._getframe().f_trace_opcodes = True
+    sys.settrace(trace)
+
+
+def trace_instructions(frame: FrameType, trace: Callable[..., Any]) -> None:
+    """Be told of a frame's instructions and no lines; Python 3.13 begins at once if traced."""
+    frame.f_trace = trace
+    frame.f_trace_opcodes, frame.f_trace_lines = True, False
 
 
 def _asked_for(frame: FrameType) -> Place | None:
@@ -84,7 +105,7 @@ def _once(
         code = frame.f_code
         if hit or not code.co_filename.startswith(files):
             return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        trace_instructions(frame, trace)
         place = code, frame.f_lasti, _asked_for(frame)
         if event == "opcode" and place not in seen and frame.f_lasti in places(code):
             seen.add(place)
@@ -93,7 +114,7 @@ def _once(
         return trace
 
     before = sys.gettrace()
-    sys.settrace(trace)
+    begin_tracing(trace)
     try:
         call()
     except KeyboardInterrupt as error:
