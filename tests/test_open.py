@@ -30,6 +30,7 @@ from ledgercore import (
 from ledgercore.disk import make_directory
 from ledgercore.ledger import genesis as genesis_module
 from ledgercore.records import Witness
+from ledgercore.store import Store, parse_address
 
 ORIGIN = "test.example/log"
 KEY = SigningKey(bytes(32))
@@ -428,3 +429,13 @@ def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(
     with Ledger.open(path) as again:
         again.append(b"after")
         assert again.verify().records == again.size
+
+
+def test_an_interrupt_while_a_ledger_is_made_leaves_nothing_half_made(tmp_path: Path) -> None:
+    def fill(store: Store) -> None:
+        store.add_header(0, 0, b"header", "note")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        genesis_module.create_filled(parse_address(tmp_path / "new.ledger"), fill, None)
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,8 @@ empty tables, which the next try makes anew. Whoever calls holds the writer's lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from ledgercore import records, rules
@@ -23,6 +25,7 @@ from ledgercore._core import (
 )
 from ledgercore.disk import remove, rename
 from ledgercore.entropy import Entropy
+from ledgercore.errors import LedgerError
 from ledgercore.keys import Signer, sign_checkpoint, sign_record
 from ledgercore.ledger.head import genesis_anchor
 from ledgercore.ledger.touches import add_touches
@@ -97,10 +100,19 @@ def create_filled(address: Address, fill: Callable[[Store], None], vfs: str | No
         return
     path = address.beside()
     new = path.with_name(path.name + ".new")
+    _remove_new(new)  # a crash may have left it
+    try:
+        _fill(SqliteStore.create(new, vfs=vfs), fill)
+        rename(new, path)
+    except BaseException:
+        with suppress(LedgerError):  # what went wrong first is what is told
+            _remove_new(new)
+        raise
+
+
+def _remove_new(new: Path) -> None:
     for leftover in (new, f"{new}-wal", f"{new}-shm"):
         remove(leftover)
-    _fill(SqliteStore.create(new, vfs=vfs), fill)
-    rename(new, path)
 
 
 def _fill(store: Store, fill: Callable[[Store], None]) -> None:
