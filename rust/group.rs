@@ -4,8 +4,10 @@
 //! commitments to its coefficients (Feldman); a holder's share is the sum of what it was dealt, and
 //! the key's public half is the sum of the constant terms. Some of the holders open what is sealed:
 //! each multiplies the ephemeral point by its share and proves it (Chaum and Pedersen), and the
-//! points are combined by Lagrange. Commitments are Pedersen's; they are added up and never opened
-//! one by one. Secrets are wiped when they go out of scope; who calls keeps copies of its own.
+//! points are combined by Lagrange. Who seals proves that it knows the ephemeral number (Schnorr):
+//! parts of a multiple of another's point would open what the other sealed. Commitments are
+//! Pedersen's; they are added up and never opened one by one. Secrets are wiped when they go out of
+//! scope; who calls keeps copies of its own.
 
 use std::sync::LazyLock;
 
@@ -23,6 +25,11 @@ pub type Point = [u8; 32];
 pub type Number = [u8; 32];
 /// Random bytes from which a number is drawn: twice its length, so that none is likelier.
 pub type Wide = [u8; 64];
+/// A challenge and the response to it.
+pub type Proof = [u8; 64];
+
+/// What the challenge of a copy's proof begins with.
+const SEAL: &[u8] = b"ledgercore audit copy proof v1\n";
 
 /// The second generator. Nobody knows its logarithm: it is made from these words.
 static BLINDING: LazyLock<RistrettoPoint> = LazyLock::new(|| {
@@ -93,6 +100,21 @@ pub fn seal(key: &Point, wide: &Wide) -> Result<(Point, Zeroizing<Point>)> {
     Ok((encode(&RistrettoPoint::mul_base(&ephemeral)), shared))
 }
 
+/// The proof that whoever sealed with these random bytes knows the ephemeral number.
+///
+/// The nonce is the caller's: another for each context, and as secret as the ephemeral number.
+pub fn prove_seal(key: &Point, wide: &Wide, nonce: &Wide, context: &[u8]) -> Proof {
+    prove(&draw(wide), &draw(nonce), &[SEAL, key], context)
+}
+
+/// Accept an ephemeral point by the proof of who sealed with it.
+pub fn verify_seal(key: &Point, ephemeral: &Point, proof: &Proof, context: &[u8]) -> Result<()> {
+    if !knows(&decode_key(ephemeral)?, proof, &[SEAL, key], context)? {
+        return Err(Error::Proof("copy is not sealed by one that knows its number".to_owned()));
+    }
+    Ok(())
+}
+
 /// A holder's part of the point in common, and the proof that its share made it.
 ///
 /// The nonce is drawn from the share and the seed, so that no bad seed can show the share.
@@ -101,7 +123,7 @@ pub fn open_part(
     ephemeral: &Point,
     context: &[u8],
     seed: &[u8; 32],
-) -> Result<(Point, [u8; 64])> {
+) -> Result<(Point, Proof)> {
     let (secret, point) = (Zeroizing::new(decode_number(share)?), decode_key(ephemeral)?);
     let hash = Sha512::new_with_prefix(b"ledgercore audit nonce v1\n");
     let hash = hash.chain_update(share).chain_update(seed).chain_update(ephemeral);
@@ -111,11 +133,7 @@ pub fn open_part(
     let (key, part) = (RistrettoPoint::mul_base(&secret), point * *secret);
     let (first, second) = (RistrettoPoint::mul_base(&nonce), point * *nonce);
     let challenge = challenge(&[key, point, part, first, second], context);
-    let response = *nonce + challenge * *secret;
-    let mut proof = [0; 64];
-    proof[..32].copy_from_slice(challenge.as_bytes());
-    proof[32..].copy_from_slice(response.as_bytes());
-    Ok((encode(&part), proof))
+    Ok((encode(&part), answer(&challenge, &secret, &nonce)))
 }
 
 /// Accept a holder's part, by the holder's public share.
@@ -123,13 +141,12 @@ pub fn verify_part(
     share_key: &Point,
     ephemeral: &Point,
     part: &Point,
-    proof: &[u8; 64],
+    proof: &Proof,
     context: &[u8],
 ) -> Result<()> {
     let (key, point) = (decode_key(share_key)?, decode_key(ephemeral)?);
     let shown = decode(part)?;
-    let (halves, _) = proof.as_chunks::<32>();
-    let (told, response) = (decode_number(&halves[0])?, decode_number(&halves[1])?);
+    let (told, response) = decode_proof(proof)?;
     let first = RistrettoPoint::mul_base(&response) - key * told;
     let second = point * response - shown * told;
     if challenge(&[key, point, shown, first, second], context) != told {
@@ -181,6 +198,37 @@ fn challenge(points: &[RistrettoPoint], context: &[u8]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash.chain_update(context).finalize().into())
 }
 
+/// The proof (Schnorr) that the number of a point is known, bound to what is hashed around it.
+fn prove(number: &Scalar, nonce: &Scalar, before: &[&[u8]], after: &[u8]) -> Proof {
+    let (point, first) = (RistrettoPoint::mul_base(number), RistrettoPoint::mul_base(nonce));
+    answer(&bound_challenge(before, &point, &first, after), number, nonce)
+}
+
+fn knows(point: &RistrettoPoint, proof: &Proof, before: &[&[u8]], after: &[u8]) -> Result<bool> {
+    let (told, response) = decode_proof(proof)?;
+    let first = RistrettoPoint::mul_base(&response) - point * told;
+    Ok(bound_challenge(before, point, &first, after) == told)
+}
+
+fn bound_challenge(
+    before: &[&[u8]],
+    point: &RistrettoPoint,
+    first: &RistrettoPoint,
+    after: &[u8],
+) -> Scalar {
+    let mut hash = Sha512::new();
+    before.iter().for_each(|part| hash.update(part));
+    let hash = hash.chain_update(encode(point)).chain_update(encode(first)).chain_update(after);
+    Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
+}
+
+fn answer(challenge: &Scalar, secret: &Scalar, nonce: &Scalar) -> Proof {
+    let mut proof = [0; 64];
+    proof[..32].copy_from_slice(challenge.as_bytes());
+    proof[32..].copy_from_slice((nonce + challenge * secret).as_bytes());
+    proof
+}
+
 /// The polynomial with these committed coefficients, at a place.
 fn evaluate(commitments: &[RistrettoPoint], at: u64) -> RistrettoPoint {
     let x = Scalar::from(at);
@@ -223,6 +271,12 @@ fn decode_key(point: &Point) -> Result<RistrettoPoint> {
         return malformed("point is the identity, want a key");
     }
     Ok(point)
+}
+
+/// A proof's challenge and response.
+fn decode_proof(proof: &Proof) -> Result<(Scalar, Scalar)> {
+    let (halves, _) = proof.as_chunks::<32>();
+    Ok((decode_number(&halves[0])?, decode_number(&halves[1])?))
 }
 
 fn decode_number(number: &Number) -> Result<Scalar> {

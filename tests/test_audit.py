@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from ledgercore import (
     UntrustedError,
     format_anchor,
 )
+from ledgercore._core import group_add_points
 from ledgercore.demo.parties import BANK, REGULATOR, TAX
 from ledgercore.exchange import build_pack, verify_pack
-from ledgercore.exchange.audit_copy import make_copy
+from ledgercore.exchange.audit_copy import AuditCopy, make_copy
 from ledgercore.exchange.holder import Holder, Scope, open_content
-from ledgercore.exchange.messages import Delivery, encode_message
+from ledgercore.exchange.messages import Delivery, decode_message, encode_message
 from ledgercore.exchange.opening_proof import prove_opening, verify_opening
 from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.exchange.submission import Draft
@@ -244,6 +245,45 @@ def test_parts_open_one_copy_under_one_order_only(town: Audited) -> None:
         open_content(ledger, audit, scope, town.delivery, swapped)
 
 
+def with_a_multiple(victim: AuditCopy, own: AuditCopy) -> AuditCopy:
+    return structs.replace(own, ephemeral=group_add_points([victim.ephemeral] * 7))
+
+
+def with_the_point(victim: AuditCopy, own: AuditCopy) -> AuditCopy:
+    return structs.replace(own, ephemeral=victim.ephemeral, proof=victim.proof)
+
+
+def with_all(victim: AuditCopy, own: AuditCopy) -> AuditCopy:
+    return victim
+
+
+@pytest.mark.parametrize("forge", [with_a_multiple, with_the_point, with_all])
+def test_an_order_on_one_exchange_opens_no_other(
+    town: Audited,
+    monkeypatch: pytest.MonkeyPatch,
+    forge: Callable[[AuditCopy, AuditCopy], AuditCopy],
+) -> None:
+    """Parts of seven times another copy's point are seven times what opens the other copy."""
+    victim = decode_message(town.delivery.audit_copy, AuditCopy)
+
+    def related(key: bytes, audit_key: bytes, context: bytes) -> AuditCopy:
+        return forge(victim, make_copy(key, audit_key, context))
+
+    monkeypatch.setattr("ledgercore.exchange.provider.make_copy", related)
+    delivery, _ = town.deliver(*town.intend(town.proposal))
+    audit, scope = town.order(delivery.exchange)
+    (holder,) = town.sign(audit, BANK)
+
+    unknown = "copy is not sealed by one that knows its number"
+    with pytest.raises(InvalidProof, match=unknown):
+        holder.part(audit, scope, delivery)
+    with pytest.raises(InvalidProof, match=unknown):
+        open_content(town.parties.ledger, audit, scope, delivery, [])
+    proof = prove_opening(town.parties.ledger, audit, scope, delivery, [])
+    with pytest.raises(InvalidProof, match=unknown):
+        proof.verify(town.parties.ledger.trust_anchor)
+
+
 def test_the_consumer_declines_a_copy_that_the_audit_key_would_not_open(
     town: Audited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,6 +398,7 @@ def test_a_copy_is_the_same_each_time_and_another_for_each_exchange() -> None:
     assert first == again
     assert first.ephemeral != make_copy(bytes(32), town_key, b"two").ephemeral
     assert first.ephemeral != make_copy(bytes([1]) * 32, town_key, b"one").ephemeral
+    assert first.proof != make_copy(bytes(32), town_key, b"two").proof
 
 
 def test_a_holder_that_was_dealt_a_wrong_number_says_so(town: Audited) -> None:

@@ -142,6 +142,40 @@ def test_proof_of_a_part_is_what_whole_numbers_say(shared: Shared) -> None:
     assert told == number(digest)
 
 
+NONCE = bytes(range(64, 128))
+
+
+def test_proof_of_a_copy_is_what_whole_numbers_say(shared: Shared) -> None:
+    wide = bytes(range(64))
+    ephemeral, _ = _core.group_seal(shared.key, wide)
+    proof = _core.group_prove_seal(shared.key, wide, NONCE, b"exchange")
+
+    first = ristretto.encode(BASE.times(number(NONCE)))
+    label = b"ledgercore audit copy proof v1\n"
+    challenge = hashlib.sha512(label + shared.key + ephemeral + first + b"exchange").digest()
+    assert proof[:32] == little(number(challenge))
+    assert proof[32:] == little(number(NONCE) + number(challenge) * number(wide))
+    _core.group_verify_seal(shared.key, ephemeral, proof, b"exchange")
+
+
+def test_copy_of_another_key_point_or_context_is_refused(shared: Shared) -> None:
+    wide = bytes(range(64))
+    ephemeral, _ = _core.group_seal(shared.key, wide)
+    proof = _core.group_prove_seal(shared.key, wide, NONCE, b"exchange")
+    multiple = _core.group_add_points([ephemeral] * 7)
+    for key, point, context in (
+        (shared.keys[0], ephemeral, b"exchange"),
+        (shared.key, multiple, b"exchange"),
+        (shared.key, ephemeral, b"another exchange"),
+    ):
+        with pytest.raises(InvalidProof, match="not sealed by one that knows its number"):
+            _core.group_verify_seal(key, point, proof, context)
+    for at in range(0, 64, 7):
+        changed = proof[:at] + bytes([proof[at] ^ 1]) + proof[at + 1 :]
+        with pytest.raises((InvalidProof, MalformedError)):
+            _core.group_verify_seal(shared.key, ephemeral, changed, b"exchange")
+
+
 def test_part_of_another_share_point_or_context_is_refused(shared: Shared) -> None:
     ephemeral, _ = _core.group_seal(shared.key, bytes(range(64)))
     other, _ = _core.group_seal(shared.key, bytes(64 * [7]))
@@ -209,6 +243,9 @@ NEUTRAL_POINT = ristretto.encode(NEUTRAL)
         lambda: _core.group_add_numbers([ORDER.to_bytes(32, "little")]),
         lambda: _core.group_number(bytes(63)),
         lambda: _core.group_seal(NEUTRAL_POINT, bytes(64)),
+        lambda: _core.group_prove_seal(NEUTRAL_POINT, bytes(64), bytes(63), b""),
+        lambda: _core.group_verify_seal(NEUTRAL_POINT, NEUTRAL_POINT, bytes(64), b""),
+        lambda: _core.group_verify_seal(NEUTRAL_POINT, ristretto.encode(BASE), b"\xff" * 64, b""),
         lambda: _core.group_open_part(bytes(32), NEUTRAL_POINT, b"", bytes(32)),
         lambda: _core.group_combine([2, 1], [NEUTRAL_POINT] * 2),
         lambda: _core.group_combine([1, 1], [NEUTRAL_POINT] * 2),

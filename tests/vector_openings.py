@@ -55,11 +55,23 @@ class Ordered:
         )  # fmt: skip
 
     def part(self, holder: int, **changes: bytes) -> list[Any]:
-        given = {"audit": AUDIT, "exchange": EXCHANGE} | changes
+        given = {"audit": AUDIT, "exchange": EXCHANGE, "ephemeral": self.copy.ephemeral} | changes
         context = NETWORK + given["audit"] + given["exchange"]
         share = self.shares[holder - 1]
-        made = _core.group_open_part(share, self.copy.ephemeral, context, bytes(32))
+        made = _core.group_open_part(share, given["ephemeral"], context, bytes(32))
         return [holder, *made]
+
+    def admitted(self, copy: AuditCopy) -> rules.ExchangeState:
+        """The exchange, admitted with another copy."""
+        assert self.exchange.admission is not None
+        hashed = copy_hash(self.world.suite, copy)
+        admission = structs.replace(self.exchange.admission, audit_copy=hashed)
+        return structs.replace(self.exchange, admission=admission)
+
+    def of_copy(self, copy: AuditCopy) -> bytes:
+        """An opening by two, whose parts are of this copy's point, which was admitted."""
+        parts = [self.part(holder, ephemeral=copy.ephemeral) for holder in (1, 3)]
+        return self.opening(parts, copy, states={"exchange": self.admitted(copy)})
 
     def opening(self, parts: list[Any], copy: AuditCopy | None = None, **changes: Any) -> bytes:
         """The evidence; ``states`` are what the operator signs in place of some states."""
@@ -99,6 +111,9 @@ def openings(world: World) -> Iterator[Vector]:
     )
     refused = structs.replace(made.exchange, admission=None)
     other = make_copy(OTHER, made.key, NETWORK + EXCHANGE)
+    moved = make_copy(KEY, made.key, NETWORK + OTHER)
+    seven = _core.group_add_points([moved.ephemeral] * 7)
+    copy, nothing = made.copy, structs.replace(made.copy, ephemeral=ZERO)
     wrong: dict[str, tuple[bytes, str]] = {
         "of-one": (made.opening([tax]), "invalid-proof"),
         "of-none": (made.opening([]), "invalid-proof"),
@@ -129,6 +144,31 @@ def openings(world: World) -> Iterator[Vector]:
         "scope-wider": (made.opening(two, scope=[EXCHANGE, OTHER]), "invalid-proof"),
         "exchange-beyond-the-scope": (made.opening(two, named=OTHER), "invalid-proof"),
         "copy-of-another-key": (made.opening(two, other), "invalid-proof"),
+        "copy-of-another-exchange": (made.of_copy(moved), "invalid-proof"),
+        "copy-of-a-multiple": (
+            made.of_copy(structs.replace(copy, ephemeral=seven)),
+            "invalid-proof",
+        ),
+        "copy-proof-changed": (
+            made.of_copy(structs.replace(copy, proof=changed(copy.proof, 32))),
+            "invalid-proof",
+        ),
+        "copy-sealed-changed": (
+            made.of_copy(structs.replace(copy, sealed=changed(copy.sealed, 0))),
+            "invalid-proof",
+        ),
+        "copy-proof-above-the-order": (
+            made.of_copy(structs.replace(copy, proof=copy.proof[:32] + b"\xff" * 32)),
+            "malformed",
+        ),
+        "copy-proof-short": (
+            made.of_copy(structs.replace(copy, proof=copy.proof[:-1])),
+            "malformed",
+        ),
+        "copy-of-the-identity": (
+            made.opening(two, nothing, states={"exchange": made.admitted(nothing)}),
+            "malformed",
+        ),
         "admitted-without-a-copy": (
             made.opening(two, states={"exchange": uncopied}),
             "invalid-proof",

@@ -1557,10 +1557,11 @@ def amount_of(index: int, record: Record) -> bytes:
 # ---------------------------------------------------------------------------------------- openings
 #
 # Holders of shares of an audit key open one exchange's copy: each multiplies the copy's point by
-# its share and proves it, and only who had signed on the ledger counts.
+# its share and proves it, and only who had signed on the ledger counts. Who made the copy proves
+# that it knows the point's number: parts of another copy's point would open the other copy.
 
 HOLDER_PART = row(holder=COUNT, part=HASH, proof=bytes_of(64))
-AUDIT_COPY = row(audit_key=HASH, ephemeral=HASH, sealed=ANY_BYTES)
+AUDIT_COPY = row(audit_key=HASH, ephemeral=HASH, sealed=ANY_BYTES, proof=bytes_of(64))
 OPENING = row(
     version=VERSION,
     network=bytes_of(16),
@@ -1607,6 +1608,7 @@ def verify_opening(data: bytes, anchor: Anchor) -> Opened:
     need(admitted, INVALID_PROOF, "audit copy is not the one that was admitted")
     own = copy["audit_key"] == audit["audit_key"]
     need(own, INVALID_PROOF, "audit copy is for another audit key than the order's")
+    verify_copy(copy, anchor.network + exchange_name)
     context = anchor.network + audit_name + exchange_name
     openers = check_parts(opening["parts"], key, audit, copy["ephemeral"], context)
     return Opened(exchange_name, audit, openers)
@@ -1646,6 +1648,19 @@ def check_parts(
         verify_part(holder["share_key"], ephemeral, each["part"], each["proof"], context)
         openers.append(member)
     return openers
+
+
+def verify_copy(copy: dict[str, Any], context: bytes) -> None:
+    """Accept a copy whose maker knows the number that makes its point of the generator."""
+    ephemeral, proof = copy["ephemeral"], copy["proof"]
+    need(ephemeral != bytes(32), MALFORMED, "ephemeral point is the identity")
+    point = decode_element(ephemeral, "ephemeral point")
+    told, response = (decode_scalar(half, "proof") for half in (proof[:32], proof[32:]))
+    first = add_multiples(response, BASE, told, negate_point(point))
+    message = b"ledgercore audit copy proof v1\n" + copy["audit_key"] + ephemeral
+    message += encode_element(first) + context + copy["sealed"]
+    found = int.from_bytes(hashlib.sha512(message).digest(), "little") % ORDER
+    need(found == told, INVALID_PROOF, "audit copy is not of one that knows its ephemeral number")
 
 
 def verify_part(key: bytes, ephemeral: bytes, part: bytes, proof: bytes, context: bytes) -> None:

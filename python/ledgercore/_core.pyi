@@ -56,10 +56,12 @@ __all__ = [
     "group_deal",
     "group_number",
     "group_open_part",
+    "group_prove_seal",
     "group_seal",
     "group_share_keys",
     "group_verify_deal",
     "group_verify_part",
+    "group_verify_seal",
     "group_verify_share_keys",
     "hash_bundles",
     "hash_domain",
@@ -429,6 +431,8 @@ def group_share_keys(
 ) -> tuple[bytes, list[bytes]]: ...
 def group_verify_share_keys(key: bytes, share_keys: Sequence[bytes], threshold: int) -> None: ...
 def group_seal(key: bytes, wide: bytes) -> tuple[bytes, bytes]: ...
+def group_prove_seal(key: bytes, wide: bytes, nonce: bytes, context: bytes) -> bytes: ...
+def group_verify_seal(key: bytes, ephemeral: bytes, proof: bytes, context: bytes) -> None: ...
 def group_open_part(
     share: bytes, ephemeral: bytes, context: bytes, seed: bytes
 ) -> tuple[bytes, bytes]: ...

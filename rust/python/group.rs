@@ -74,6 +74,30 @@ pub fn group_seal<'py>(
 }
 
 #[pyfunction]
+pub fn group_prove_seal<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    wide: &[u8],
+    nonce: &[u8],
+    context: &[u8],
+) -> PyResult<Bytes<'py>> {
+    let (wide, nonce) = (array("random bytes", wide)?, array("nonce", nonce)?);
+    let proof = group::prove_seal(&array("key", key)?, &wide, &nonce, context);
+    Ok(PyBytes::new(py, &proof))
+}
+
+#[pyfunction]
+pub fn group_verify_seal(
+    key: &[u8],
+    ephemeral: &[u8],
+    proof: &[u8],
+    context: &[u8],
+) -> PyResult<()> {
+    let (key, ephemeral) = (array("key", key)?, array("ephemeral point", ephemeral)?);
+    Ok(group::verify_seal(&key, &ephemeral, &array("proof", proof)?, context)?)
+}
+
+#[pyfunction]
 pub fn group_open_part<'py>(
     py: Python<'py>,
     share: &[u8],

@@ -18,7 +18,7 @@ from ledgercore._core import (
 )
 from ledgercore.arguments import typed, typed_methods
 from ledgercore.errors import InvalidProof, UntrustedError
-from ledgercore.exchange.audit_copy import AuditCopy, open_copy
+from ledgercore.exchange.audit_copy import AuditCopy, open_copy, verify_ephemeral
 from ledgercore.exchange.messages import Delivery
 from ledgercore.exchange.party import Party
 from ledgercore.exchange.reading import (
@@ -99,6 +99,8 @@ class Holder(Party):
         """This holder's part of one copy, once its signature is ordered, or ``RefusedError``.
 
         So it is, with ``E_LIMIT`` or ``E_UNKNOWN``, under a scope that no record could disclose.
+        Raises ``InvalidProof`` for a copy whose maker does not show that it knows the ephemeral
+        number: the part could open another exchange's.
         """
         ledger = self._ledger
         with ledger.moment():
@@ -110,7 +112,7 @@ class Holder(Party):
             refuse("E_AUDIT_STATE", f"audit is {status}, nothing is opened")
         if self.member not in [member for member, _ in state.openers]:
             refuse("E_AUDIT_STATE", f"{self.member} has not signed to open yet")
-        copy = _copy(ledger.suite, delivery, state, admission)
+        copy = _copy(ledger, delivery, state, admission)
         share = self._vault.load(f"audit-share/{state.audit_key.hex()}")
         if share is None:
             raise UntrustedError("no share of this audit key is kept here")
@@ -130,7 +132,7 @@ def open_content(
     """
     state, admission = _ordered(ledger, audit, scope, delivery.exchange)
     key = read_state(ledger, audit_key_object(state.audit_key), AuditKeyState)
-    copy = _copy(ledger.suite, delivery, state, admission)
+    copy = _copy(ledger, delivery, state, admission)
     found = {part.holder: part for part in parts}
     if len(found) < key.threshold:
         message = f"parts are of {len(found)} holders, want {key.threshold}"
@@ -192,14 +194,15 @@ def _check_disclosable(ledger: Ledger, scope: Scope) -> None:
         read_state(ledger, exchange_object(each), ExchangeState)
 
 
-def _copy(suite: str, delivery: Delivery, state: AuditState, admission: Admission) -> AuditCopy:
-    """The copy in a delivery, held to what was admitted."""
-    check_ciphertext(suite, delivery, admission)
-    copy = read_copy(suite, delivery, admission)
+def _copy(ledger: Ledger, delivery: Delivery, state: AuditState, admission: Admission) -> AuditCopy:
+    """The copy in a delivery, held to what was admitted and to this exchange."""
+    check_ciphertext(ledger.suite, delivery, admission)
+    copy = read_copy(ledger.suite, delivery, admission)
     if copy is None:
         refuse("E_EXCHANGE_STATE", "exchange was admitted without an audit copy")
     if copy.audit_key != state.audit_key:
         refuse("E_SCOPE", "audit copy is for another audit key than the order's")
+    verify_ephemeral(copy, ledger.network + delivery.exchange)
     return copy
 
 

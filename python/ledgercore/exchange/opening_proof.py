@@ -1,7 +1,7 @@
 """Show offline that content was opened by order: on which basis, by whom, and of which exchange.
 
     [1, network, checkpoint, audit key's state, audit's state, exchange's state,
-     [exchange, ...], salt, [audit key, ephemeral, sealed], [[holder, part, proof], ...]]
+     [exchange, ...], salt, [audit key, ephemeral, sealed, proof], [[holder, part, proof], ...]]
 
 The states are proofs under the one checkpoint. Each part is proven to be made by its holder's
 share, and each of these holders had signed on the ledger before the order expired. It begins
@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from ledgercore._core import Anchor, Checkpoint, group_combine, group_verify_part
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
-from ledgercore.exchange.audit_copy import AuditCopy, copy_hash
+from ledgercore.exchange.audit_copy import AuditCopy, copy_hash, verify_ephemeral
 from ledgercore.exchange.messages import Delivery, decode_message
 from ledgercore.proofs import verify_note
 from ledgercore.proofs.state import verify_object
@@ -111,19 +111,22 @@ class OpeningProof(Part, frozen=True):
         audit_id, exchange_id = audit_name[-32:], exchange_name[-32:]
         if exchange_id not in self.scope:
             raise InvalidProof(f"exchange {exchange_id.hex()[:16]} is not in the order's scope")
-        self._check_copy(anchor.suite, audit, exchange)
+        self._check_copy(anchor, audit, exchange_id, exchange)
         context = anchor.network + audit_id + exchange_id
         openers = self._check_parts(key, audit, context)
         holders, parts = [each.holder for each in self.parts], [each.part for each in self.parts]
         common = group_combine(holders, parts)
         return VerifiedOpening(audit_id, exchange_id, audit, openers, common)
 
-    def _check_copy(self, suite: str, audit: AuditState, exchange: ExchangeState) -> None:
+    def _check_copy(
+        self, anchor: Anchor, audit: AuditState, exchange_id: bytes, exchange: ExchangeState
+    ) -> None:
         admitted = None if exchange.admission is None else exchange.admission.audit_copy
-        if admitted is None or copy_hash(suite, self.copy) != admitted:
+        if admitted is None or copy_hash(anchor.suite, self.copy) != admitted:
             raise InvalidProof("audit copy is not the one that was admitted")
         if self.copy.audit_key != audit.audit_key:
             raise InvalidProof("audit copy is for another audit key than the order's")
+        verify_ephemeral(self.copy, anchor.network + exchange_id)
 
     def _check_parts(
         self, key: AuditKeyState, audit: AuditState, context: bytes
