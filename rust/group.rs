@@ -1,13 +1,14 @@
 //! Share a key among holders, open with parts of it, and add commitments: ristretto255 (RFC 9496).
 //!
 //! A shared key is never in one place. Each holder deals a polynomial to all of them and shows
-//! commitments to its coefficients (Feldman); a holder's share is the sum of what it was dealt, and
-//! the key's public half is the sum of the constant terms. Some of the holders open what is sealed:
-//! each multiplies the ephemeral point by its share and proves it (Chaum and Pedersen), and the
-//! points are combined by Lagrange. Who seals proves that it knows the ephemeral number (Schnorr):
-//! parts of a multiple of another's point would open what the other sealed. Commitments are
-//! Pedersen's; they are added up and never opened one by one. Secrets are wiped when they go out of
-//! scope; who calls keeps copies of its own.
+//! commitments to its coefficients (Feldman), with a proof that it knows the constant term: who
+//! shows last could else take the others' away, and alone know the key. A holder's share is the sum
+//! of what it was dealt, and the key's public half is the sum of the constant terms. Some of the
+//! holders open what is sealed: each multiplies the ephemeral point by its share and proves it
+//! (Chaum and Pedersen), and the points are combined by Lagrange. Who seals proves that it knows
+//! the ephemeral number (Schnorr): parts of a multiple of another's point would open what the other
+//! sealed. Commitments are Pedersen's; they are added up and never opened one by one. Secrets are
+//! wiped when they go out of scope; who calls keeps copies of its own.
 
 use std::sync::LazyLock;
 
@@ -36,9 +37,11 @@ static BLINDING: LazyLock<RistrettoPoint> = LazyLock::new(|| {
     RistrettoPoint::from_uniform_bytes(&Sha512::digest(b"ledgercore pedersen v1\n").into())
 });
 
-/// What one holder deals: commitments to its polynomial, and a number for each holder.
+/// What one holder deals: commitments to its polynomial, the proof that it knows the constant term,
+/// and a number for each holder.
 pub struct Deal {
     pub commitments: Vec<Point>,
+    pub proof: Proof,
     pub numbers: Vec<Zeroizing<Number>>,
 }
 
@@ -48,18 +51,40 @@ pub fn number(wide: &Wide) -> Number {
 }
 
 /// Deal the polynomial with these random coefficients, the constant term first, to some holders.
-pub fn deal(coefficients: &[Wide], holders: u64) -> Result<Deal> {
-    if coefficients.is_empty() || (coefficients.len() as u64) > holders {
-        return malformed(format!("{} of {holders} are no threshold", coefficients.len()));
-    }
+///
+/// The dealer is one of them, and they count from one.
+pub fn deal(coefficients: &[Wide], dealer: u64, holders: u64) -> Result<Deal> {
+    let before = dealt(coefficients.len(), dealer, holders)?;
     let drawn: Vec<_> = coefficients.iter().map(draw).collect();
-    let commitments = drawn.iter().map(|each| encode(&RistrettoPoint::mul_base(each))).collect();
+    let commitments: Vec<_> =
+        drawn.iter().map(|each| encode(&RistrettoPoint::mul_base(each))).collect();
+    let hash = Sha512::new_with_prefix(b"ledgercore audit deal nonce v1\n");
+    let hash = hash.chain_update(coefficients[0]).chain_update(&before);
+    let mut wide: Wide = hash.chain_update(commitments.concat()).finalize().into();
+    let nonce = draw(&wide);
+    wide.zeroize();
+    let proof = prove(&drawn[0], &nonce, &[&before], &commitments[1..].concat());
     let value = |at: u64| {
         let x = Scalar::from(at);
         let sum = drawn.iter().rev().fold(Scalar::ZERO, |sum, each| sum * x + **each);
         Zeroizing::new(sum.to_bytes())
     };
-    Ok(Deal { commitments, numbers: (1..=holders).map(value).collect() })
+    Ok(Deal { commitments, proof, numbers: (1..=holders).map(value).collect() })
+}
+
+/// Accept a deal by the proof that its dealer knows the constant term.
+pub fn verify_dealer(
+    commitments: &[Point],
+    proof: &Proof,
+    dealer: u64,
+    holders: u64,
+) -> Result<()> {
+    let before = dealt(commitments.len(), dealer, holders)?;
+    if !knows(&decode(&commitments[0])?, proof, &[&before], &commitments[1..].concat())? {
+        let what = "does not show that its dealer knows the constant term";
+        return Err(Error::Proof(format!("deal {dealer} of {holders} {what}")));
+    }
+    Ok(())
 }
 
 /// Accept a number that a holder was dealt, by the commitments of who dealt it.
@@ -227,6 +252,18 @@ fn answer(challenge: &Scalar, secret: &Scalar, nonce: &Scalar) -> Proof {
     proof[..32].copy_from_slice(challenge.as_bytes());
     proof[32..].copy_from_slice((nonce + challenge * secret).as_bytes());
     proof
+}
+
+/// What the challenge of a deal's proof begins with.
+fn dealt(threshold: usize, dealer: u64, holders: u64) -> Result<Vec<u8>> {
+    if threshold < 1 || (threshold as u64) > holders {
+        return malformed(format!("{threshold} of {holders} are no threshold"));
+    }
+    if dealer < 1 || dealer > holders {
+        return malformed(format!("dealer is {dealer}, want 1 to {holders}"));
+    }
+    let numbers = [dealer, threshold as u64, holders].map(u64::to_be_bytes);
+    Ok([b"ledgercore audit deal proof v1\n", &numbers.concat()[..]].concat())
 }
 
 /// The polynomial with these committed coefficients, at a place.

@@ -26,7 +26,6 @@ from ledgercore.exchange.audit_copy import AuditCopy, make_copy
 from ledgercore.exchange.holder import Holder, Scope, open_content
 from ledgercore.exchange.messages import Delivery, decode_message, encode_message
 from ledgercore.exchange.opening_proof import prove_opening, verify_opening
-from ledgercore.exchange.sharing import deal, share_of
 from ledgercore.exchange.submission import Draft
 from ledgercore.rules import AuditState, audit_object, consent_object, disclosure_is_due
 from ledgercore.rules.audit import scope_commitment
@@ -399,12 +398,3 @@ def test_a_copy_is_the_same_each_time_and_another_for_each_exchange() -> None:
     assert first.ephemeral != make_copy(bytes(32), town_key, b"two").ephemeral
     assert first.ephemeral != make_copy(bytes([1]) * 32, town_key, b"one").ephemeral
     assert first.proof != make_copy(bytes(32), town_key, b"two").proof
-
-
-def test_a_holder_that_was_dealt_a_wrong_number_says_so(town: Audited) -> None:
-    dealt = [deal(town.parties.entropy, 2, 3) for _ in range(3)]
-    shown = [each for each, _ in dealt]
-    numbers = [each[0] for _, each in dealt]
-
-    with pytest.raises(InvalidProof, match="dealt to holder 1 is not committed to"):
-        share_of(1, shown, [*numbers[:2], dealt[2][1][1]])

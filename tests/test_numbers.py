@@ -257,9 +257,10 @@ CALLS: dict[str, Call] = {
     "Authority.authorise.max_uses": lambda scene, n: authorised(scene, max_uses=n),
     "Authority.authorise.expires_ms": lambda scene, n: authorised(scene, expires_ms=n),
     "agreements.draw_up.expires_ms": contract,
-    "deal.threshold": lambda scene, n: deal(SeededEntropy(1), n, 3),
-    "deal.holders": lambda scene, n: deal(SeededEntropy(1), 2, n),
-    "share_of.holder": lambda scene, n: share_of(n, [deal(SeededEntropy(1), 2, 3)[0]], [HASH]),
+    "deal.dealer": lambda scene, n: deal(SeededEntropy(1), n, 2, 3),
+    "deal.threshold": lambda scene, n: deal(SeededEntropy(1), 1, n, 3),
+    "deal.holders": lambda scene, n: deal(SeededEntropy(1), 1, 2, n),
+    "share_of.holder": lambda scene, n: share_of(n, [deal(SeededEntropy(1), 1, 1, 1)[0]], [HASH]),
 }
 
 

@@ -69,11 +69,12 @@ class Shared:
     def __init__(self, threshold: int = 2, holders: int = 3) -> None:
         entropy = SeededEntropy(5)
         self.drawn = [[entropy.bytes(64) for _ in range(threshold)] for _ in range(holders)]
-        self.deals = [_core.group_deal(each, holders) for each in self.drawn]
-        dealt = [commitments for commitments, _ in self.deals]
+        places = enumerate(self.drawn, 1)
+        self.deals = [_core.group_deal(each, dealer, holders) for dealer, each in places]
+        dealt = [commitments for commitments, _, _ in self.deals]
         self.key, self.keys = _core.group_share_keys(dealt, holders)
         self.shares = [
-            _core.group_add_numbers([numbers[at] for _, numbers in self.deals])
+            _core.group_add_numbers([numbers[at] for _, _, numbers in self.deals])
             for at in range(holders)
         ]
 
@@ -95,11 +96,39 @@ def test_shares_and_keys_are_what_whole_numbers_say(shared: Shared) -> None:
 
 
 def test_each_holder_sees_whether_it_was_dealt_what_was_committed_to(shared: Shared) -> None:
-    commitments, numbers = shared.deals[0]
+    commitments, _, numbers = shared.deals[0]
     for holder in (1, 2, 3):
         _core.group_verify_deal(commitments, holder, numbers[holder - 1])
         with pytest.raises(InvalidProof, match="is not committed to"):
             _core.group_verify_deal(commitments, holder, numbers[holder % 3])
+
+
+def test_proof_of_a_deal_is_what_whole_numbers_say(shared: Shared) -> None:
+    for dealer, (commitments, proof, _) in enumerate(shared.deals, 1):
+        told, response = (int.from_bytes(half, "little") for half in (proof[:32], proof[32:]))
+        first = BASE.times(response) + ristretto.decode(commitments[0]).times(-told)
+
+        message = b"ledgercore audit deal proof v1\n"
+        message += b"".join(each.to_bytes(8) for each in (dealer, 2, 3))
+        message += commitments[0] + ristretto.encode(first) + commitments[1]
+        assert told == number(hashlib.sha512(message).digest())
+        _core.group_verify_dealer(commitments, proof, dealer, 3)
+
+
+def test_nonce_of_a_deal_differs_with_all_that_it_is_bound_to() -> None:
+    constant, slope, other = (bytes([each]) * 64 for each in (1, 2, 3))
+    proofs = [
+        _core.group_deal([constant, *rest], dealer, holders)[1]
+        for rest in ([slope], [other], [slope, other])
+        for dealer in (1, 2)
+        for holders in (3, 4)
+    ]
+
+    def nonce(proof: bytes) -> int:
+        challenge, response = (int.from_bytes(half, "little") for half in (proof[:32], proof[32:]))
+        return (response - challenge * number(constant)) % ORDER
+
+    assert len({nonce(proof) for proof in proofs}) == len(proofs)
 
 
 @pytest.mark.parametrize("pair", list(combinations((1, 2, 3), 2)))
@@ -252,8 +281,15 @@ NEUTRAL_POINT = ristretto.encode(NEUTRAL)
         lambda: _core.group_combine([0, 1], [NEUTRAL_POINT] * 2),
         lambda: _core.group_combine([], []),
         lambda: _core.group_commit([1, 2], [bytes(32)]),
-        lambda: _core.group_deal([bytes(64)] * 3, 2),
-        lambda: _core.group_deal([], 2),
+        lambda: _core.group_deal([bytes(64)] * 3, 1, 2),
+        lambda: _core.group_deal([], 1, 2),
+        lambda: _core.group_deal([bytes(64)], 0, 2),
+        lambda: _core.group_deal([bytes(64)], 3, 2),
+        lambda: _core.group_verify_dealer([], bytes(64), 1, 2),
+        lambda: _core.group_verify_dealer([NEUTRAL_POINT], bytes(64), 0, 2),
+        lambda: _core.group_verify_dealer([NEUTRAL_POINT], bytes(64), 3, 2),
+        lambda: _core.group_verify_dealer([NEUTRAL_POINT], b"\xff" * 64, 1, 2),
+        lambda: _core.group_verify_dealer([b"\xff" * 32], bytes(64), 1, 2),
     ],
 )
 def test_what_is_no_point_number_or_threshold_is_malformed(call) -> None:

@@ -86,7 +86,7 @@ class Town:
         """Make an audit key that any two of the three members open with, and seal copies to it."""
         parties = self.parties
         members = (TAX, BANK, REGULATOR)
-        dealt = [deal(parties.entropy, 2, 3) for _ in members]
+        dealt = [deal(parties.entropy, dealer, 2, 3) for dealer in (1, 2, 3)]
         shown = [each for each, _ in dealt]
         key = audit_key_of(shown, members)
         self.accept([self.authority().register(key)])

@@ -25,7 +25,7 @@ class Ordered:
     def __init__(self, world: World) -> None:
         self.world = world
         drawn = [bytes([number]) * 64 for number in (7, 8)]
-        commitments, self.shares = _core.group_deal(drawn, len(MEMBERS))
+        commitments, _, self.shares = _core.group_deal(drawn, 1, len(MEMBERS))
         self.key, share_keys = _core.group_share_keys([commitments], len(MEMBERS))
         self.copy = make_copy(KEY, self.key, NETWORK + EXCHANGE)
         begin = ("", 1, ZERO)

@@ -60,6 +60,7 @@ __all__ = [
     "group_seal",
     "group_share_keys",
     "group_verify_deal",
+    "group_verify_dealer",
     "group_verify_part",
     "group_verify_seal",
     "group_verify_share_keys",
@@ -424,7 +425,12 @@ def verify_multi(
 # numbers have 32 bytes, ``wide`` random bytes 64; holders are counted from one.
 
 def group_number(wide: bytes) -> bytes: ...
-def group_deal(coefficients: Sequence[bytes], holders: int) -> tuple[list[bytes], list[bytes]]: ...
+def group_deal(
+    coefficients: Sequence[bytes], dealer: int, holders: int
+) -> tuple[list[bytes], bytes, list[bytes]]: ...
+def group_verify_dealer(
+    commitments: Sequence[bytes], proof: bytes, dealer: int, holders: int
+) -> None: ...
 def group_verify_deal(commitments: Sequence[bytes], holder: int, number: bytes) -> None: ...
 def group_share_keys(
     dealt: Sequence[Sequence[bytes]], holders: int

@@ -20,15 +20,27 @@ pub fn group_number<'py>(py: Python<'py>, wide: &[u8]) -> PyResult<Bytes<'py>> {
 pub fn group_deal<'py>(
     py: Python<'py>,
     coefficients: Vec<PyBackedBytes>,
+    #[pyo3(from_py_with = number::dealer)] dealer: u64,
     #[pyo3(from_py_with = number::holders)] holders: u64,
-) -> PyResult<(Vec<Bytes<'py>>, Vec<Bytes<'py>>)> {
+) -> PyResult<(Vec<Bytes<'py>>, Bytes<'py>, Vec<Bytes<'py>>)> {
     let coefficients = coefficients
         .iter()
         .map(|each| array("random bytes", each))
         .collect::<crate::Result<Vec<_>>>()?;
-    let deal = group::deal(&coefficients, holders)?;
+    let deal = group::deal(&coefficients, dealer, holders)?;
     let numbers = deal.numbers.iter().map(|each| PyBytes::new(py, &**each)).collect();
-    Ok((list(py, &deal.commitments), numbers))
+    Ok((list(py, &deal.commitments), PyBytes::new(py, &deal.proof), numbers))
+}
+
+#[pyfunction]
+pub fn group_verify_dealer(
+    commitments: Vec<PyBackedBytes>,
+    proof: &[u8],
+    #[pyo3(from_py_with = number::dealer)] dealer: u64,
+    #[pyo3(from_py_with = number::holders)] holders: u64,
+) -> PyResult<()> {
+    let commitments = hashes("commitment", &commitments)?;
+    Ok(group::verify_dealer(&commitments, &array("proof", proof)?, dealer, holders)?)
 }
 
 #[pyfunction]

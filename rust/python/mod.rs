@@ -62,7 +62,7 @@ mod _core {
     use super::group::{
         group_add_numbers, group_add_points, group_combine, group_commit, group_deal, group_number,
         group_open_part, group_prove_seal, group_seal, group_share_keys, group_verify_deal,
-        group_verify_part, group_verify_seal, group_verify_share_keys,
+        group_verify_dealer, group_verify_part, group_verify_seal, group_verify_share_keys,
     };
     #[pymodule_export]
     use super::hashing::{check_canonical, hash_domain, leaf_hash, leaf_hashes, node_hash};

@@ -20,7 +20,7 @@ macro_rules! numbers {
 }
 
 numbers! {
-    count expiry_ms first_index first_size height holder holders index not_before_ms quorum
+    count dealer expiry_ms first_index first_size height holder holders index not_before_ms quorum
     second_size sequence size time_ms time_s
 }
 
