@@ -36,8 +36,7 @@ DEADLINE = START + 3_000_000
 FAR = START + 10_000_000_000
 ZERO = bytes(32)
 AUDITORS = ("provider", "other provider", "consumer", "other consumer")
-_DRAWN = [[bytes([each]) * 64, bytes([each + 9]) * 64] for each in range(1, 5)]
-_DEALS = [group_deal(each, dealer, 4)[0] for dealer, each in enumerate(_DRAWN, 1)]
+_DEALS = [group_deal([bytes([at]) * 64, bytes([at + 9]) * 64], at, 4)[0] for at in range(1, 5)]
 AUDIT_KEY, SHARE_KEYS = group_share_keys(_DEALS, 4)
 ROOT = b"r" * 32
 CONSENT, OTHER_CONSENT, NEW_CONSENT = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -497,6 +496,8 @@ def audit_key_scene(status: str) -> Scene:
     scene = exchange_scene("ACKNOWLEDGED")
     if status:
         act(scene.view, "supervisor", body_of("audit.key", scene))
+    for signer in AUDITORS if status == "ACTIVE" else ():
+        act(scene.view, signer, body_of("audit.accept", scene))
     return scene
 
 
@@ -578,6 +579,7 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "dispute.rule": lambda: records.DisputeRule(exchange, "dismissed", ROOT),
         "decision.record": lambda: decision(exchange),
         "audit.key": audit_key,
+        "audit.accept": lambda: records.AuditAccept(AUDIT_KEY),
         "audit.order": lambda: records.AuditOrder(
             AUDIT_KEY,
             "tax-law-54",

@@ -90,6 +90,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.ExchangeRestrict(ID, "tax-law", 5),
     records.ConsentRevokeOnBehalf(ID, ID),
     records.AuditKey(KEY, 2, (records.ShareHolder("bank-a", KEY), records.ShareHolder("b", ID))),
+    records.AuditAccept(KEY),
     records.AuditOrder(KEY, "tax-law-54", ID, 2**40, 2**41),
     records.AuditOpen(ID),
     records.AuditDisclose(ID, (KEY, ID), KEY),

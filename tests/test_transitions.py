@@ -214,7 +214,10 @@ EXPECTED = {
         "dispute.evidence": (PARTY, {"OPEN": "OPEN"}),
         "dispute.rule": (SUPERVISOR_ONLY, {"OPEN": "RULED"}),
     },
-    "audit-key": {"audit.key": (SUPERVISOR_ONLY, {"": "ACTIVE"})},
+    "audit-key": {
+        "audit.key": (SUPERVISOR_ONLY, {"": "OFFERED"}),
+        "audit.accept": (HOLDER_ONLY, {"OFFERED": "OFFERED"}),
+    },
     "audit": {
         "audit.order": (SUPERVISOR_ONLY, {"": "ORDERED"}),
         "audit.open": (HOLDER_ONLY, {"ORDERED": "ORDERED", "OPENED": "OPENED"}),
@@ -274,7 +277,11 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
         return signers[signer] or ("" if status in moves else taken)
     if not status:
         return "E_UNKNOWN"
-    if family == "audit" and signers is not SUPERVISOR_ONLY and signers[signer] != "E_MEMBER":
+    if (
+        family in ("audit", "audit-key")
+        and signers is not SUPERVISOR_ONLY
+        and signers[signer] != "E_MEMBER"
+    ):
         # Any member may, as far as its role goes: whether it is one of these comes last.
         if kind == "audit.open" and status == "OPENED" and signer in SIGNED:
             return "E_EXISTS"
@@ -292,7 +299,7 @@ STATES = {
     "consent": ("", *EXPECTED["consent"]["consent.revoke"][1]),
     "exchange": tuple(EXCHANGE_PATHS),
     "dispute": ("", "OPEN", "RULED"),
-    "audit-key": ("", "ACTIVE"),
+    "audit-key": ("", "OFFERED", "ACTIVE"),
     "audit": tuple(AUDIT_PATHS),
     "decision": tuple(DECISION_PATHS),
     "renewal": ("", "ANCHORED"),
@@ -344,6 +351,8 @@ def end_of(family: str, view: View, scene: Scene, record: VerifiedRecord) -> str
     assert state is not None
     if family == "exchange":
         return rules.exchange_status_at(state, scene.time_ms)
+    if family == "audit-key":
+        return rules.audit_key_status_at(state, scene.time_ms)
     if family == "audit":
         return rules.audit_status_at(state, scene.time_ms)
     return state.status

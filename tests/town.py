@@ -97,6 +97,7 @@ class Town:
             vault = parties.vaults[member]
             holders[member] = Holder(member, signer, vault, parties.ledger, parties.entropy)
             holders[member].keep_share(key.audit_key, share)
+            self.accept([holders[member].accept(key.audit_key, shown)])
         parties.provider._audit_key = key.audit_key
         return holders
 

@@ -112,7 +112,9 @@ class Books(World):
             rules.decision_object(ONE): rules.DecisionState(
                 *begin, "bank", (ONE, TWO), "approved", ONE, TWO, 7, 8, ""
             ),
-            rules.audit_key_object(ONE): rules.AuditKeyState(*begin, "law", 2, (("tax", TWO),)),
+            rules.audit_key_object(ONE): rules.AuditKeyState(
+                *begin, "law", 2, (("tax", TWO),), ("tax",)
+            ),
             rules.audit_object(ONE): rules.AuditState(
                 *begin, "law", ONE, "law-54", TWO, 7, 8, 2, (("tax", 6),), False
             ),

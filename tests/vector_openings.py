@@ -31,7 +31,7 @@ class Ordered:
         begin = ("", 1, ZERO)
         scope = scope_commitment(world.suite, (EXCHANGE,), SALT)
         holders = tuple(zip(MEMBERS, share_keys, strict=True))
-        self.audit_key = rules.AuditKeyState(*begin, "regulator", 2, holders)
+        self.audit_key = rules.AuditKeyState(*begin, "regulator", 2, holders, MEMBERS)
         self.audit = rules.AuditState(
             "OPENED", 3, ZERO, "regulator", self.key, "tax-law-54", scope, 900, 900, 2,
             (("tax", 100), ("regulator", 200)), False,
@@ -111,10 +111,15 @@ def openings(world: World) -> Iterator[Vector]:
     )
     refused = structs.replace(made.exchange, admission=None)
     other = make_copy(OTHER, made.key, NETWORK + EXCHANGE)
+    partly = structs.replace(made.audit_key, accepted=MEMBERS[1:])
     moved = make_copy(KEY, made.key, NETWORK + OTHER)
     seven = _core.group_add_points([moved.ephemeral] * 7)
     copy, nothing = made.copy, structs.replace(made.copy, ephemeral=ZERO)
     wrong: dict[str, tuple[bytes, str]] = {
+        "key-that-one-did-not-accept": (
+            made.opening(two, states={"audit_key": partly}),
+            "invalid-proof",
+        ),
         "of-one": (made.opening([tax]), "invalid-proof"),
         "of-none": (made.opening([]), "invalid-proof"),
         "not-signed-to-open": (made.opening([tax, bank]), "untrusted"),

@@ -1160,6 +1160,7 @@ BODIES: dict[str, str] = {
     "dispute.rule": "exchange ruling reasons_commitment",
     "decision.record": "inputs outcome model_hash reasons explanation_commitment amount_commitment",
     "audit.key": "audit_key threshold holders",
+    "audit.accept": "audit_key",
     "audit.order": "audit_key basis scope_commitment expires_ms embargo_until_ms",
     "audit.open": "audit",
     "audit.disclose": "audit scope salt",
@@ -1209,6 +1210,7 @@ STATES: dict[str, Shape] = {
         supervisor=ANY_TEXT,
         threshold=ANY_COUNT,
         holders=list_of(row(member=ANY_TEXT, share_key=HASH), ITEMS),
+        accepted=list_of(ANY_TEXT, ITEMS),
     ),
     "renewal": row(
         **BEGIN,
@@ -1597,6 +1599,8 @@ def verify_opening(data: bytes, anchor: Anchor) -> Opened:
     exchange_name, exchange = state_of(opening["exchange"], "exchange", checkpoint, anchor)
     named = key_name == audit["audit_key"]
     need(named, INVALID_PROOF, "audit key is not the one that the order names")
+    missing = {each["member"] for each in key["holders"]} - set(key["accepted"])
+    need(not missing, INVALID_PROOF, f"audit key is not accepted by {sorted(missing)}")
     scope = anchor.suite.hash("commitment", encode([opening["scope"], opening["salt"]]))
     same = scope == audit["scope_commitment"]
     need(same, INVALID_PROOF, "scope is not the one that the order commits to")

@@ -28,9 +28,10 @@ from ledgercore.exchange.reading import (
     read_state,
 )
 from ledgercore.exchange.sealing import open_payload
+from ledgercore.exchange.sharing import Deal, audit_key_of
 from ledgercore.exchange.submission import Draft
 from ledgercore.ledger import Ledger
-from ledgercore.records import AuditDisclose, AuditOpen
+from ledgercore.records import AuditAccept, AuditDisclose, AuditOpen
 from ledgercore.records.base import LIMIT_ITEMS, Bytes32, Bytes64, Count, Part, Value
 from ledgercore.rules import (
     Admission,
@@ -81,11 +82,39 @@ class Holder(Party):
         value = self._ledger.state(audit_key_object(audit_key))
         if value is not None:
             state = decode_state(value, AuditKeyState)
-            share_keys = [each for member, each in state.holders if member == self.member]
-            if not share_keys:
-                refuse("E_RECIPIENT", f"{self.member} holds no share of the audit key")
-            _check_share(share, share_keys[0])
+            _check_share(share, self._share_key(state))
         self._vault.store([(f"audit-share/{audit_key.hex()}", share)])
+
+    def accept(self, audit_key: bytes, deals: Sequence[Deal]) -> Draft:
+        """Say on the ledger that this holder made the key too, and has its share of it.
+
+        ``deals`` are those of all holders, in their order, this one's as it made it itself: then
+        nobody knows the key. Raises ``RefusedError`` with ``E_UNKNOWN`` for a key that is not
+        registered and ``E_RECIPIENT`` where this member holds none of it, ``InvalidProof`` where
+        the deals are of another key, threshold or holders, or the share kept here of another, and
+        ``UntrustedError`` where none is kept.
+        """
+        state = read_state(self._ledger, audit_key_object(audit_key), AuditKeyState)
+        share_key = self._share_key(state)
+        made = audit_key_of(deals, [member for member, _ in state.holders])
+        holders = tuple((each.member, each.share_key) for each in made.holders)
+        registered = (audit_key, state.threshold, state.holders)
+        if (made.audit_key, made.threshold, holders) != registered:
+            raise InvalidProof("audit key on the ledger is not the one that these deals make")
+        _check_share(self._share(audit_key), share_key)
+        return Draft(self._key, AuditAccept(audit_key))
+
+    def _share_key(self, state: AuditKeyState) -> bytes:
+        share_keys = dict(state.holders)
+        if self.member not in share_keys:
+            refuse("E_RECIPIENT", f"{self.member} holds no share of the audit key")
+        return share_keys[self.member]
+
+    def _share(self, audit_key: bytes) -> bytes:
+        share = self._vault.load(f"audit-share/{audit_key.hex()}")
+        if share is None:
+            raise UntrustedError("no share of this audit key is kept here")
+        return share
 
     def sign_to_open(self, audit: bytes) -> Draft:
         """Say on the ledger that this holder opens under an order, before it does."""
@@ -113,9 +142,7 @@ class Holder(Party):
         if self.member not in [member for member, _ in state.openers]:
             refuse("E_AUDIT_STATE", f"{self.member} has not signed to open yet")
         copy = _copy(ledger, delivery, state, admission)
-        share = self._vault.load(f"audit-share/{state.audit_key.hex()}")
-        if share is None:
-            raise UntrustedError("no share of this audit key is kept here")
+        share = self._share(state.audit_key)
         context = _context(ledger.network, audit, delivery.exchange)
         part, proof = group_open_part(share, copy.ephemeral, context, self._entropy.bytes(32))
         holder = [member for member, _ in key.holders].index(self.member) + 1

@@ -106,6 +106,9 @@ class OpeningProof(Part, frozen=True):
         exchange_name, exchange = _shown(anchor, checkpoint, self.exchange, ExchangeState)
         if key_name != audit_key_object(audit.audit_key):
             raise InvalidProof("audit key is not the one that the order names")
+        missing = [member for member, _ in key.holders if member not in key.accepted]
+        if missing:
+            raise InvalidProof(f"audit key is not accepted by its holders {missing}")
         if scope_commitment(anchor.suite, self.scope, self.salt) != audit.scope_commitment:
             raise InvalidProof("scope is not the one that the order commits to")
         audit_id, exchange_id = audit_name[-32:], exchange_name[-32:]

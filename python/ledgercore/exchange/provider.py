@@ -65,6 +65,7 @@ from ledgercore.exchange.stream import Manifest, content_value, seal_stream, str
 from ledgercore.exchange.submission import Accepted, Draft, Submitted
 from ledgercore.exchange.untrue import check_true, keep_withheld
 from ledgercore.exchange.withheld import (
+    check_active,
     check_admitted,
     check_asker,
     check_audited,
@@ -138,7 +139,8 @@ class Provider(Party):
     ) -> None:
         """``source`` gives each subject's values by field; it is read when an intent is answered.
 
-        With an audit key, what is sealed can be opened by order of a supervisor.
+        With an audit key, what is sealed can be opened by order of a supervisor. Intents are
+        refused with ``E_AUDIT_STATE`` until each of its holders has accepted it on the ledger.
 
         ``mandates`` is read whenever terms name a signatory: without it each of them is refused.
         """
@@ -237,6 +239,8 @@ class Provider(Party):
         consent = self._consent(state.consent)
         check_named(consent, state)
         check_asker(self._ledger, intent, state)
+        if self._audit_key is not None:
+            check_active(self._ledger, self._audit_key, intent)
         _check_sealable(state)
         terms = kept_terms(self._vault, self._ledger, state.consent, consent.terms_root)
         try:

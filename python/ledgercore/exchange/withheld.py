@@ -12,11 +12,14 @@ from ledgercore.exchange.audit_copy import AuditCopy
 from ledgercore.exchange.reading import ENDED, read_state
 from ledgercore.ledger import Ledger
 from ledgercore.rules import (
+    AuditKeyState,
     AuditState,
     ConsentState,
     ExchangeState,
     KeyState,
     MemberState,
+    audit_key_object,
+    audit_key_status_at,
     audit_status_at,
     exchange_status_at,
     key_object,
@@ -26,6 +29,7 @@ from ledgercore.rules import (
 from ledgercore.rules.consent import why_uncovered
 
 __all__ = [
+    "check_active",
     "check_admitted",
     "check_asker",
     "check_audited",
@@ -85,6 +89,15 @@ def check_asker(ledger: Ledger, intent: bytes, state: ExchangeState) -> None:
         pass  # it is not in a copy that began later: what can be seen is whose key it is by now
     if read_state(ledger, key_object(key), KeyState).status == "COMPROMISED":
         refuse("E_KEY", "key that asked was called compromised since: intend anew", intent)
+
+
+def check_active(ledger: Ledger, audit_key: bytes, intent: bytes) -> None:
+    """Seal nothing to a key that not all its holders have made: whoever offered it may know it."""
+    key = read_state(ledger, audit_key_object(audit_key), AuditKeyState)
+    status = audit_key_status_at(key, ledger.time_ms)
+    if status != "ACTIVE":
+        got = f"{len(key.accepted)} of {len(key.holders)} holders have accepted it"
+        refuse("E_AUDIT_STATE", f"audit key is {status}, {got}: nothing is sealed to it", intent)
 
 
 def check_named(consent: ConsentState, state: ExchangeState) -> None:

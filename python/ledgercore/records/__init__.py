@@ -24,6 +24,7 @@ from ledgercore.records.agreement import (
     AgreementVerify,
 )
 from ledgercore.records.audit import (
+    AuditAccept,
     AuditDisclose,
     AuditKey,
     AuditOpen,
@@ -100,6 +101,7 @@ __all__ = [
     "AgreementSuspend",
     "AgreementTerminate",
     "AgreementVerify",
+    "AuditAccept",
     "AuditDisclose",
     "AuditKey",
     "AuditOpen",
@@ -224,6 +226,7 @@ BODIES: dict[str, type[RecordBody]] = {
         DecisionContest,
         DecisionReview,
         AuditKey,
+        AuditAccept,
         AuditOrder,
         AuditOpen,
         AuditDisclose,

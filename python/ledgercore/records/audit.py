@@ -13,6 +13,7 @@ from msgspec import Meta
 from ledgercore.records.base import Bytes32, Count, Identifier, Part, RecordBody, TimeMs
 
 __all__ = [
+    "AuditAccept",
     "AuditDisclose",
     "AuditKey",
     "AuditOpen",
@@ -37,6 +38,14 @@ class AuditKey(RecordBody, frozen=True):
     audit_key: Bytes32
     threshold: Count
     holders: tuple[ShareHolder, ...]
+
+
+class AuditAccept(RecordBody, frozen=True):
+    """By a holder: it took part in making this very key, and has the share that is named for it."""
+
+    KIND: ClassVar[str] = "audit.accept"
+
+    audit_key: Bytes32
 
 
 class AuditOrder(RecordBody, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ledgercore.rules.agreement import status_at as agreement_status_at
 from ledgercore.rules.audit import disclosure_is_due
+from ledgercore.rules.audit import key_status_at as audit_key_status_at
 from ledgercore.rules.audit import status_at as audit_status_at
 from ledgercore.rules.authorisation import status_at as authorisation_status_at
 from ledgercore.rules.codes import CODES, Code, refuse
@@ -112,6 +113,7 @@ __all__ = [
     "apply",
     "apply_plain",
     "audit_key_object",
+    "audit_key_status_at",
     "audit_object",
     "audit_status_at",
     "authorisation_object",

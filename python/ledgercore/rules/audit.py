@@ -1,5 +1,7 @@
 """Hold audits to their order: a legal basis, then signatures of holders, then parts.
 
+A key is offered by a supervisor, who may know it, until each holder has said that it made it too.
+
 The rules see that enough holders signed before an order expired, and never what they opened. An
 order hides its scope for as long as its embargo says, a year at most; what is not disclosed by
 then is seen by everyone to be due, and any holder may disclose it.
@@ -11,7 +13,14 @@ from msgspec import msgpack, structs
 
 from ledgercore._core import VerifiedRecord, group_verify_share_keys, hash_domain
 from ledgercore.errors import LedgerError
-from ledgercore.records import AuditDisclose, AuditKey, AuditOpen, AuditOrder, AuditReport
+from ledgercore.records import (
+    AuditAccept,
+    AuditDisclose,
+    AuditKey,
+    AuditOpen,
+    AuditOrder,
+    AuditReport,
+)
 from ledgercore.rules.state import (
     NEW,
     AuditKeyState,
@@ -25,19 +34,32 @@ from ledgercore.rules.state import (
     exchange_object,
     member_object,
 )
-from ledgercore.rules.table import SAME, Case, Family, Row, SignedBy, check_names, stored_status
+from ledgercore.rules.table import SAME, Case, Family, Row, SignedBy, check_names
 
-__all__ = ["EMBARGO_LIMIT_MS", "FAMILIES", "disclosure_is_due", "scope_commitment", "status_at"]
+__all__ = [
+    "EMBARGO_LIMIT_MS",
+    "FAMILIES",
+    "disclosure_is_due",
+    "key_status_at",
+    "scope_commitment",
+    "status_at",
+]
 
 EMBARGO_LIMIT_MS = 366 * 24 * 3_600_000
 """How long after its order an opening may be hidden from those whom it concerns."""
 
 KeyCase = Case[AuditKey, None]
+AcceptCase = Case[AuditAccept, AuditKeyState]
 OrderCase = Case[AuditOrder, None]
 OpenCase = Case[AuditOpen, AuditState]
 DiscloseCase = Case[AuditDisclose, AuditState]
 ReportCase = Case[AuditReport, AuditState]
 Body = AuditOrder | AuditOpen | AuditDisclose | AuditReport
+
+
+def key_status_at(state: AuditKeyState, time_ms: int) -> str:
+    """The audit key's status: ACTIVE, which is not stored, once every holder has accepted it."""
+    return "ACTIVE" if len(state.accepted) >= len(state.holders) else state.status
 
 
 def status_at(state: AuditState, time_ms: int) -> str:
@@ -59,7 +81,7 @@ def scope_commitment(suite: str, scope: tuple[bytes, ...], salt: bytes) -> bytes
     return hash_domain(suite, "commitment", msgpack.encode([scope, salt]))
 
 
-def key_name_of(record: VerifiedRecord, body: AuditKey) -> bytes:
+def key_name_of(record: VerifiedRecord, body: AuditKey | AuditAccept) -> bytes:
     return audit_key_object(body.audit_key)
 
 
@@ -93,6 +115,15 @@ def shares_are_of_key(case: KeyCase) -> None:
         case.refuse("E_CANON", str(error))
 
 
+def signer_is_to_accept(case: AcceptCase) -> None:
+    """the signer is a holder of the audit key, else E_RECIPIENT, who has not accepted it yet, else
+    E_EXISTS"""
+    if all(case.member != member for member, _ in case.state.holders):
+        case.refuse("E_RECIPIENT", f"{case.member} holds no share of the audit key")
+    if case.member in case.state.accepted:
+        case.refuse("E_EXISTS", f"{case.member} has accepted the audit key already")
+
+
 def _key(case: OrderCase | OpenCase | DiscloseCase, audit_key: bytes) -> AuditKeyState:
     state = case.view.get(audit_key_object(audit_key), AuditKeyState)
     if state is None:
@@ -100,9 +131,14 @@ def _key(case: OrderCase | OpenCase | DiscloseCase, audit_key: bytes) -> AuditKe
     return state
 
 
-def audit_key_exists(case: OrderCase) -> None:
-    """the audit key is registered, else E_UNKNOWN"""
-    _key(case, case.body.audit_key)
+def audit_key_is_active(case: OrderCase) -> None:
+    """the audit key is registered, else E_UNKNOWN, and every holder has accepted it, else
+    E_AUDIT_STATE"""
+    key = _key(case, case.body.audit_key)
+    status = key_status_at(key, case.position.time_ms)
+    if status != "ACTIVE":
+        got = f"{len(key.accepted)} of {len(key.holders)} holders have accepted it"
+        case.refuse("E_AUDIT_STATE", f"audit key is {status}, {got}")
 
 
 def ends_are_near(case: OrderCase) -> None:
@@ -156,7 +192,17 @@ def scope_is_as_ordered(case: DiscloseCase) -> None:
 def register(case: KeyCase) -> AuditKeyState:
     body = case.body
     holders = tuple((holder.member, holder.share_key) for holder in body.holders)
-    return AuditKeyState(*NEW, supervisor=case.member, threshold=body.threshold, holders=holders)
+    return AuditKeyState(
+        *NEW,
+        supervisor=case.member,
+        threshold=body.threshold,
+        holders=holders,
+        accepted=(),
+    )
+
+
+def accept(case: AcceptCase) -> AuditKeyState:
+    return structs.replace(case.state, accepted=(*case.state.accepted, case.member))
 
 
 def order(case: OrderCase) -> AuditState:
@@ -203,19 +249,22 @@ KEY_FAMILY = Family(
     name="audit-key",
     state_type=AuditKeyState,
     name_of=key_name_of,
-    status_at=stored_status,
+    status_at=key_status_at,
     status_code="E_AUDIT_STATE",
     rows=(
         Row(
             AuditKey.KIND,
             (),
             SignedBy.SUPERVISOR,
-            "ACTIVE",
+            "OFFERED",
             ("threshold_is_shared", "holders_are_members", "shares_are_of_key"),
         ),
+        Row(AuditAccept.KIND, ("OFFERED",), SignedBy.MEMBER, SAME, ("signer_is_to_accept",)),
     ),
-    checks=check_names((threshold_is_shared, holders_are_members, shares_are_of_key)),
-    effects={AuditKey.KIND: register},
+    checks=check_names(
+        (threshold_is_shared, holders_are_members, shares_are_of_key, signer_is_to_accept)
+    ),
+    effects={AuditKey.KIND: register, AuditAccept.KIND: accept},
 )
 
 LIVE = ("ORDERED", "OPENED")
@@ -232,7 +281,7 @@ FAMILY = Family(
             (),
             SignedBy.SUPERVISOR,
             "ORDERED",
-            ("audit_key_exists", "ends_are_near"),
+            ("audit_key_is_active", "ends_are_near"),
         ),
         Row(AuditOpen.KIND, LIVE, SignedBy.MEMBER, SAME, ("signer_holds_a_share",)),
         Row(
@@ -246,7 +295,7 @@ FAMILY = Family(
     ),
     checks=check_names(
         (
-            audit_key_exists,
+            audit_key_is_active,
             ends_are_near,
             signer_holds_a_share,
             signer_may_disclose,

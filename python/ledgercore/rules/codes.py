@@ -135,7 +135,7 @@ CODES: dict[str, Code] = {
     ),
     "E_AUDIT_STATE": Code(
         "the audit is not in a state that allows this",
-        "have enough holders sign before the order expires; once it is over, order another",
+        "have each holder accept the key, then enough sign before the order expires; or order anew",
     ),
     "E_DISPUTE": Code(
         "the exchange is disputed, or a complaint about it was upheld",

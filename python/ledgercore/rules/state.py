@@ -294,11 +294,13 @@ class DisputeState(BusinessState, frozen=True):
 
 
 class AuditKeyState(BusinessState, frozen=True):
-    """A shared key: how many open together, and each holder's member and public share."""
+    """A shared key: how many open together, each holder's member and public share, and who of them
+    has accepted it."""
 
     supervisor: str
     threshold: int
     holders: tuple[tuple[str, bytes], ...]
+    accepted: tuple[str, ...]
 
 
 class AuditState(BusinessState, frozen=True):
