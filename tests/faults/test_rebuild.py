@@ -255,16 +255,21 @@ def crashes(act: Callable[[], object], step: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("head", [None, b"no checkpoint"])
 def test_a_crash_at_any_name_leaves_what_the_next_call_goes_on_from(
-    ledger: Ledger, tmp_path: Path
+    ledger: Ledger, tmp_path: Path, head: bytes | None
 ) -> None:
-    """Also of a repair that comes later; and a head file is there, where there was none."""
+    """Also of a repair that comes later; and a head file is there, where there was none that
+    holds a checkpoint."""
     peers, step, crashed = Peers(ledger), 0, True
     while crashed:
         path = tmp_path / f"{step}.ledger"
         ledger.backup(path)
         damaged = change_a_bit(path, ledger.record(300).encode())
         repair = partial(rebuild_copy, path, ledger.trust_anchor, PEERS, peers.carry)
+        if head is not None:
+            Path(f"{path}.head").write_bytes(head)
+            repair = partial(repair, end=ledger.height)
 
         crashed = crashes(repair, step)
         repair()
@@ -272,6 +277,7 @@ def test_a_crash_at_any_name_leaves_what_the_next_call_goes_on_from(
         assert audited(path) == ledger.checkpoint
         assert Path(f"{path}.head").read_bytes().startswith(ledger.checkpoint.encode())
         assert Path(f"{path}.damaged").read_bytes() == damaged
+        assert head is None or Path(f"{path}.damaged.head").read_bytes() == head
         Path(f"{path}.damaged").unlink()
         change_a_bit(path, ledger.record(300).encode())
         assert repair().fetched and audited(path) == ledger.checkpoint

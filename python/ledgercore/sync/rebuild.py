@@ -95,7 +95,8 @@ def rebuild_copy(
             if _stays(file, anchor, old, peers, transport, orders):
                 done.height, done.whole = old.known, True
                 return done
-        _check_free(file)
+        aside = _FILES if old.has_head else (*_FILES, _HEAD)
+        _check_free(file, aside)
         with (
             _Salvage(file, anchor, end) as old,
             _begin(made, anchor, old, peers, transport, done, entropy) as copy,
@@ -109,7 +110,6 @@ def rebuild_copy(
             if unsure or (end is None and old.end_unknown):
                 raise _asking_for_end(copy, peers, transport, file, orders)
             done.height, newest = copy.height, copy.checkpoint
-            aside = _FILES if old.has_head else (*_FILES, _HEAD)
         _hold_to_head(made, anchor, file)
         for suffix in aside:
             if exists(f"{file}{suffix}"):
@@ -131,8 +131,8 @@ def rebuild_copy(
     return done
 
 
-def _check_free(file: Path) -> None:
-    for suffix in (*_FILES, _HEAD):
+def _check_free(file: Path, aside: Sequence[str]) -> None:
+    for suffix in aside:
         if exists(f"{file}.damaged{suffix}") and exists(f"{file}{suffix}"):
             raise StoreError(f"{file}.damaged{suffix} exists already: move it away")
 
