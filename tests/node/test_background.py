@@ -160,6 +160,32 @@ def test_a_peer_that_cannot_answer_is_logged_once_with_its_reason(
     asyncio.run(act())
 
 
+@pytest.mark.parametrize("status", [302, 400, 404])
+def test_a_peer_that_answers_as_no_node_does_is_logged_as_readiness_says(
+    tmp_path: Path, status: int
+) -> None:
+    """As where its url leads to another server; every node has a newest checkpoint."""
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            ledger = there.node.ledger
+            copy = Replica.create(
+                tmp_path / "copy.ledger", ledger.trust_anchor, next(ledger.blocks())
+            )
+            task = Following(there.node, copy, [], SeededEntropy(1))
+            task._hear(Ask("tax", ask_checkpoint()), Response(status, b""))
+            assert "none has answered, and its log says why" in str(task.fault())
+            said = json.loads(there.log.getvalue().splitlines()[-1])
+            assert (said["event"], said["peer"]) == ("peer cannot answer now", "tax")
+            assert said["reason"] == f"answer has status {status} and no reason"
+
+            task._hear(Ask("tax", ask_checkpoint(7)), Response(404, b""))
+            assert there.log.getvalue().count("peer answers again") == 1
+            copy.close()
+
+    asyncio.run(act())
+
+
 @pytest.mark.parametrize("error", [BusyError, DiskFullError])
 def test_a_cosignature_that_cannot_be_kept_now_does_not_end_the_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LedgerError]

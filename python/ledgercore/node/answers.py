@@ -190,8 +190,8 @@ def too_many_in(answer: Response) -> TooManyError | None:
 
 
 def failure_in(answer: Response) -> UnavailableError | None:
-    """Why a node cannot answer now, in its own words; None where it could."""
-    if answer.status != 429 and answer.status < 500:
+    """Why a node did not answer as asked, in its own words; None where it did."""
+    if answer.status == 200:
         return None
     return UnavailableError(_short(str(error_of(answer.status, answer.body))))
 

@@ -318,14 +318,16 @@ class Following:
     def _hear(self, ask: Ask, answer: Response | str) -> None:
         """Log when a peer falls silent, refuses this node or cannot answer, and when it is over.
 
-        A peer that cannot answer one kind of request may well answer others in between.
+        A peer that cannot answer one kind of request may well answer others in between. It may lack
+        what it is asked for, but not a newest checkpoint: what answers so is no node.
         """
+        newest = ask.request == ask_checkpoint()
         event, kind, said, peer = "", "", dict[str, str](), ask.peer
         if isinstance(answer, str):
             event, said = SILENT, {"reason": answer}
         elif (refusal := refusal_in(answer)) is not None:
             event, said = REFUSES, {"reason": str(refusal)}
-        elif (failure := failure_in(answer)) is not None:
+        elif (failure := failure_in(answer)) is not None and (newest or answer.status != 404):
             event, kind = "peer cannot answer now", ask.request.kind
             said = {"asked": kind, "reason": str(failure)}
         before, of_kind = self._heard.get(peer, ("", ""))
