@@ -420,7 +420,7 @@ def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(
     ledger.append(b"before")
     path.read_bytes()
     ran(READ_BY_ANOTHER_PROGRAM, path)
-    with pytest.raises(StoreError, match="was removed while blocks are written"):
+    with pytest.raises(StoreError, match="was moved or removed while blocks are written"):
         ledger.append(b"not acknowledged")
     with pytest.raises(StoreError, match="writer has stopped"):
         ledger.append(b"nor this")
@@ -439,3 +439,14 @@ def test_an_interrupt_while_a_ledger_is_made_leaves_nothing_half_made(tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         genesis_module.create_filled(parse_address(tmp_path / "new.ledger"), fill, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_whose_directory_was_moved_is_told_that_as_well(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    with Ledger.create(there / "a.ledger", origin="a.example") as ledger:
+        there.rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreError, match="was moved or removed while blocks are written"):
+            ledger.append(b"not acknowledged")
+    with Ledger.open(tmp_path / "elsewhere" / "a.ledger", read_only=True) as again:
+        again.verify()

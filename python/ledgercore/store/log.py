@@ -49,7 +49,9 @@ class LogWatch:
     """Notices when the log that a connection writes to is no longer the one beside its file.
 
     A process loses its locks on a file when it closes any descriptor of it (POSIX), as where a host
-    copies it. Whoever else closes the ledger then takes the log for unused, and removes it.
+    copies it. Whoever else closes the ledger then takes the log for unused, copies it and removes
+    it. A block that is committed between the two is gone with its writer, and this does not show
+    it: the head file does, where the ledger is opened again.
     """
 
     def __init__(self, path: str) -> None:
@@ -58,15 +60,15 @@ class LogWatch:
 
     def check(self) -> None:
         """After a commit, and before anybody is told of it: raise ``StoreError`` where the log that
-        was there at first is not there. All that was committed before is in the main file."""
+        was there at first is not there."""
         found = identity(f"{self._path}-wal")
         if self._known is None:
             self._known = found
         elif found != self._known:
             raise StoreError(
-                f"log of {self._path} was removed while blocks are written: this process has "
-                "opened and closed the file by itself, which gives its locks away; open the ledger "
-                "anew, and copy it with backup"
+                f"log of {self._path} was moved or removed while blocks are written, or another "
+                "program removed it as this process opened and closed the file by itself, which "
+                "gives its locks away: open the ledger anew, and copy it with backup"
             )
 
 
