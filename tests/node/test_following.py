@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ledgercore import Ledger, Replica, SigningKey, UnavailableError
-from ledgercore.clock import ManualClock
+from ledgercore.clock import ManualClock, SystemClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import DiskFullError
 from ledgercore.ledger.received import Received
@@ -211,3 +211,26 @@ def test_a_join_ends_where_every_peer_is_shut_out(ledger: Ledger, tmp_path: Path
             UnavailableError, match=r"at height 0, .* another \[\[peer\]\]: peer: malformed$"
         ):
             asyncio.run(act())
+
+
+@pytest.mark.parametrize("status", [0, 404, 503])
+def test_a_peer_that_is_down_keeps_no_new_copy_waiting_that_is_level_with_another(
+    ledger: Ledger, tmp_path: Path, status: int
+) -> None:
+    class Down(Peer):
+        async def send(self, request: Request) -> Response:
+            if not status:
+                raise UnavailableError("connection refused")
+            return Response(status, b"")
+
+    path = tmp_path / "b.ledger"
+    channels: Any = {"peer": Peer(ledger), "down": Down(ledger)}
+    with closing(Replica.create(path, ledger.trust_anchor, next(ledger.blocks()))) as copy:
+        follower = Follower(copy, channels, SystemClock(), SeededEntropy(1))
+
+        async def act() -> None:
+            async with asyncio.timeout(20):
+                await _catch_up(follower, copy, channels)
+
+        asyncio.run(act())
+        assert copy.height == ledger.height

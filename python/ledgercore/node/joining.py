@@ -115,12 +115,12 @@ async def repair_copy(
 
 
 async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Channel]) -> None:
-    """Until no peer that is still asked has anything new, or none answers.
+    """Until no peer that answers has anything new, nor showed it before.
 
     Raises ``UnavailableError`` where none answers any more, or none is asked any more.
     """
     silent, reasons = 0, dict[str, str]()
-    while not follower.level and silent < ATTEMPTS * len(channels):
+    while not follower.caught_up and silent < ATTEMPTS * len(channels):
         what = follower.next()
         if isinstance(what, Wait):
             follower.check_asked()
@@ -139,7 +139,7 @@ async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Chann
         else:
             silent = 0
             await asyncio.to_thread(follower.receive, what, answer)
-    if silent and all(each.offence == "unreachable" for each in follower.evidence):
+    if not follower.caught_up:
         told = "; ".join(f"{peer}: {reason}" for peer, reason in reasons.items())
         raise UnavailableError(
             f"no peer answers any more: the copy is at height {copy.height}: {told}"
