@@ -5,7 +5,7 @@ The maker may be a party with openings of its own, or a party together with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -41,6 +41,7 @@ from ledgercore.rules import (
     ExchangeState,
     MemberState,
     ProductState,
+    SchemaState,
     View,
     engine,
     exchange,
@@ -336,30 +337,56 @@ def test_a_role_that_nobody_gave_rules_on_nothing(
         town.parties.close()
 
 
-@pytest.mark.parametrize("kind", [ProductState, ExchangeState])
+@pytest.mark.parametrize("kind", [ProductState, ExchangeState, SchemaState])
 def test_a_state_in_another_encoding_is_proven_by_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BusinessState]
 ) -> None:
-    """An operator that puts states whose count is not in its shortest form."""
+    """An operator that puts states whose count is not in its shortest form, read or not."""
+
+    def lengthen(state: BusinessState, data: bytes) -> bytes:
+        at = data.index(bytes([state.count]) + b"\xc4\x20")
+        return data[:at] + b"\xcc" + data[at:]
+
+    refused_encoding(tmp_path, monkeypatch, kind, lengthen, "shortest")
+
+
+def test_a_state_without_its_last_field_is_proven_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator that leaves out what is as it is without being said."""
+
+    def shorten(state: BusinessState, data: bytes) -> bytes:
+        return msgspec.msgpack.encode(msgspec.msgpack.decode(data)[:-1])
+
+    refused_encoding(tmp_path, monkeypatch, ProductState, shorten, "not in its canon|not an array")
+
+
+def refused_encoding(
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BusinessState],
+    change: Callable[[BusinessState, bytes], bytes],
+    match: str,
+) -> None:
+    """Have an operator put states of a kind in another encoding, and both verifiers refuse it."""
     encode_state = view.encode_state
 
     def encode(state: BusinessState) -> bytes:
         data = encode_state(state)
-        if not isinstance(state, kind):
-            return data
-        at = data.index(bytes([state.count]) + b"\xc4\x20")
-        return data[:at] + b"\xcc" + data[at:]
+        return change(state, data) if isinstance(state, kind) else data
 
     monkeypatch.setattr(view, "encode_state", encode)
-    town = Town(tmp_path)
+    town = Town(directory)
     try:
         intent, request = town.intend(town.consent())
         town.accept(town.parties.provider.answer([(intent, request)]))
-        forged = packed(town, intent)
+        pack, ledger = packed(town, intent), town.parties.ledger
+        beside = (ledger.prove_state(name).encode() for name, _ in ledger.states(b"schema/"))
+        forged = structs.replace(pack, states=(*pack.states, *beside))
 
-        with pytest.raises(MalformedError, match="shortest"):
+        with pytest.raises(MalformedError, match=match):
             claims(town, forged)
-        with pytest.raises(ledgercore_verify.Refusal, match="shortest"):
+        with pytest.raises(ledgercore_verify.Refusal, match=match):
             own_claims(town, forged)
     finally:
         town.parties.close()

@@ -1808,13 +1808,12 @@ class Evidence:
         self.checkpoint, _ = verify_checkpoint(pack["checkpoint"], anchor)
         self.entries = self._entries(pack)
         self._check_genesis()
-        self._states: dict[bytes, bytes] = {}
+        self._states: dict[bytes, dict[str, Any]] = {}
         for data in pack["states"]:
-            proof = decode_state_proof(data)
-            verify_state(self.suite, proof, self.checkpoint.state_root)
-            if proof.state is None:
+            shown = verify_object(data, self.checkpoint, anchor)
+            if shown.state is None:
                 refuse(INVALID_PROOF, "a state of the pack is shown to be absent")
-            self._states[proof.object] = proof.state
+            self._states[shown.object] = shown.state
         words = [name.partition(b"/") for name in self._states]
         members = [text_in(name) for word, _, name in words if word == b"member"]
         self.members = {member: self._member(member) for member in members}
@@ -1894,7 +1893,7 @@ class Evidence:
         state = self._states.get(b"/".join([word.encode(), name] if name else [word.encode()]))
         if state is None:
             refuse(INVALID_PROOF, f"state of the {word} is missing")
-        return decode_state(word, state)
+        return state
 
     def check_complete(self, what: str, state: dict[str, Any], entries: list[Entry]) -> None:
         """Hold the records that touched an object to its count and running hash."""

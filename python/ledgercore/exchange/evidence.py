@@ -13,17 +13,11 @@ from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from ledgercore import records
-from ledgercore._core import (
-    Anchor,
-    Record,
-    StateProof,
-    VerifiedRecord,
-    check_canonical,
-    hash_domain,
-)
+from ledgercore._core import Anchor, Record, VerifiedRecord, hash_domain
 from ledgercore.errors import InvalidProof, MalformedError, UntrustedError
 from ledgercore.exchange.membership import MEMBER_KINDS, VOTES, Entry, Membership, is_enacted
 from ledgercore.proofs import check_complete, verify_note, verify_records
+from ledgercore.proofs.state import verify_object
 from ledgercore.records import (
     DATA,
     AuditDisclose,
@@ -37,8 +31,7 @@ from ledgercore.records import (
     ProductPublish,
     RecordBody,
 )
-from ledgercore.rules import BusinessState, MemberState, agreement, member_object
-from ledgercore.rules.view import decode_state
+from ledgercore.rules import BusinessState, MemberState, State, agreement, member_object
 
 __all__ = ["AGREEMENT_ROWS", "Evidence", "concerns"]
 
@@ -87,14 +80,12 @@ class Evidence:
         verified = verify_records(anchor, self.checkpoint, encoded, proof)
         self.entries: list[Entry] = [_decoded(index, record) for index, record in verified]
         self._check_genesis()
-        self._states: dict[bytes, bytes] = {}
+        self._states: dict[bytes, State] = {}
         for data in states:
-            state = StateProof.decode(data)
-            state.verify(anchor.suite, self.checkpoint.state_root)
-            if state.value is None:
-                raise InvalidProof(f"object {state.object!r} has no state")
-            check_canonical(state.value)  # an operator may have signed any bytes
-            self._states[state.object] = state.value
+            shown = verify_object(anchor, self.checkpoint, data)
+            if shown.state is None:
+                raise InvalidProof(f"object {shown.object!r} has no state")
+            self._states[shown.object] = shown.state
         self._places = {record.id: index for index, record, _ in self.entries}
         self.members = self._members()
         self._check_related()
@@ -136,10 +127,11 @@ class Evidence:
 
     def state(self, name: bytes, kind: type[StateT]) -> StateT:
         """An object's state under the checkpoint."""
-        value = self._states.get(name)
-        if value is None:
+        state = self._states.get(name)
+        if state is None:
             raise InvalidProof(f"state of {name.split(b'/')[0].decode()} is missing")
-        return decode_state(value, kind)
+        assert isinstance(state, kind), "an object's name tells its state's type"
+        return state
 
     def check_complete(self, what: str, state: BusinessState, ids: Sequence[bytes]) -> None:
         """Hold a list of records to the count and the running hash in their object's state."""

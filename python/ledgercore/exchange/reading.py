@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from ledgercore._core import Receipt, VerifiedRecord, check_canonical, hash_domain
+from ledgercore._core import Receipt, VerifiedRecord, hash_domain
 from ledgercore.errors import InvalidError, InvalidProof, UntrustedError
 from ledgercore.exchange.audit_copy import AuditCopy, copy_hash
 from ledgercore.exchange.messages import Delivery, Release, decode_message
 from ledgercore.exchange.salted import FIELD, Leaf, commit, decode_leaves
+from ledgercore.proofs.state import decode_signed
 from ledgercore.rules import Admission, ExchangeState, State, exchange_object, refuse
 from ledgercore.rules.view import decode_state
 
@@ -67,8 +68,8 @@ def admitted_state(receipt: Receipt, intent: bytes) -> ExchangeState:
     proof = receipt.state
     if proof is None or proof.value is None or proof.object != exchange_object(intent):
         raise UntrustedError("receipt does not show the state of this exchange")
-    check_canonical(proof.value)  # an operator may have signed any bytes
-    state = decode_state(proof.value, ExchangeState)
+    state = decode_signed(proof.object, proof.value)
+    assert isinstance(state, ExchangeState), "an object's name tells its state's type"
     if state.admission is None or state.admission.index != receipt.index:
         raise UntrustedError(f"exchange is {state.status}, and was not admitted by this record")
     return state

@@ -22,6 +22,7 @@ __all__ = [
     "STATE_RECEIPT_BYTES",
     "StateReceipt",
     "VerifiedState",
+    "decode_signed",
     "verify_object",
     "verify_state",
 ]
@@ -69,10 +70,10 @@ def verify_object(anchor: Anchor, checkpoint: Checkpoint, encoded: bytes) -> Ver
     state_type(proof.object)  # that nothing has a name that nothing can have shows nothing
     proof.verify(anchor.suite, checkpoint.state_root)
     name, value = proof.object, proof.value
-    return VerifiedState(name, checkpoint, None if value is None else _decoded(name, value))
+    return VerifiedState(name, checkpoint, None if value is None else decode_signed(name, value))
 
 
-def _decoded(name: bytes, value: bytes) -> State:
+def decode_signed(name: bytes, value: bytes) -> State:
     """The state in its one encoding; an operator may have signed any bytes."""
     check_canonical(value)
     try:
