@@ -311,6 +311,7 @@ def test_word_rules_report() -> None:
     assert tidy.headings("a.md", "# One\n\n# Two\n")
     assert tidy.headings("a.md", "Text before\n# One\n")
     assert tidy.ragged_rows("a.md", "# A\n\n| a | b |\n|---|---|\n| `c|d` | e |\n")
+    assert tidy.repeated_lines("a.md", f"- {'a' * 40}\n- b\n- {'a' * 40}\n")
     assert tidy.error_style("a.py", "raise StoreError(f'cannot read {path}.')")
     assert tidy.error_style("a.py", "raise ValueError('Count is negative')")
     assert tidy.bare_refusals("a.py", "raise RefusedError('E_ROLE', 'signer is a bank')")
@@ -322,6 +323,7 @@ def test_word_rules_accept() -> None:
     assert not tidy.machine_paths("a.md", "bin/env, https://example.org/home/page, ../shared")
     assert not tidy.headings("a.md", "# One\n\n```\n# a comment\n```\n\n## Part\n")
     assert not tidy.ragged_rows("a.md", "| a | b |\n|---|---|\n| `c\\|d` | e |\n\n| f |\n|---|\n")
+    assert not tidy.repeated_lines("a.md", f"### Added\n- {'a' * 40}\n- b\n### Added\n")
     assert not tidy.error_style("a.py", "raise StoreError(f'proof has {got} hashes, want 3')")
     assert not tidy.bare_refusals("a.py", "refuse('E_ROLE', 'signer is a bank')")
 
@@ -351,6 +353,12 @@ def test_markdown_has_one_title() -> None:
 
 def test_rows_of_a_table_have_its_cells() -> None:
     assert join([tidy.ragged_rows(*source) for source in MARKDOWN]) == ""
+
+
+def test_changes_are_said_once() -> None:
+    (changes,) = (source for source in MARKDOWN if source.path == "CHANGELOG.md")
+
+    assert join([tidy.repeated_lines(*changes)]) == ""
 
 
 def test_errors_are_phrases() -> None:

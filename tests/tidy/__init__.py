@@ -15,6 +15,7 @@ from tidy.shape import (
     long_functions,
     machine_paths,
     ragged_rows,
+    repeated_lines,
     wide_lines,
 )
 from tidy.tree import REPOSITORY, Source, sources
@@ -41,6 +42,7 @@ __all__ = [
     "module_circles",
     "module_of",
     "ragged_rows",
+    "repeated_lines",
     "second_limits",
     "sources",
     "upward_imports",

@@ -97,6 +97,16 @@ def ragged_rows(path: str, text: str) -> list[str]:
     return found
 
 
+def repeated_lines(path: str, text: str) -> list[str]:
+    """Long lines that a text has twice: entries of a list that a merge has brought back."""
+    first: dict[str, int] = {}
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > 40 and first.setdefault(line, number) != number:
+            found.append(f"{path}:{number}: it is line {first[line]} once more")
+    return found
+
+
 def banned_names(path: str) -> list[str]:
     """Files and folders whose name says nothing."""
     names = {PurePosixPath(part).stem for part in PurePosixPath(path).parts}
