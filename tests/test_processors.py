@@ -231,6 +231,20 @@ def test_nothing_is_taken_over_from_an_exchange_of_ones_own(town: Town) -> None:
         town.parties.consumer.take_over(handover)
 
 
+def test_a_correction_is_read_once_what_the_processor_received_is_taken_over(town: Town) -> None:
+    """Before that the consumer's vault has no request that tells which fields were asked for."""
+    intent, consumer = received(town), town.parties.consumer
+    product = town.mapping.offer.product
+    draft, correction = town.parties.provider.correct(intent, product, {FIELDS[0]: "D"})
+    town.accept([draft])
+
+    with pytest.raises(UntrustedError, match="not known here: take over what agency received"):
+        consumer.read_correction(correction)
+    consumer.take_over(town.processor().hand_over(intent))
+
+    assert consumer.read_correction(correction) == {FIELDS[0]: "D"}
+
+
 def test_processors_of_terms_and_consent_are_the_same(town: Town) -> None:
     """The ledger's consent names one more than the subject agreed to: the provider refuses."""
     proposal = town.ask(town.terms(), processors=(OTHER_AGENCY,))

@@ -145,7 +145,8 @@ class Consumer(Recipient):
         What was decided on the values before is to be looked at again. Raises ``RefusedError``,
         with nothing kept, for fields that the product does not have or that were not asked for, and
         once an ``erase`` of the exchange is signed, which destroys the correction with the rest;
-        and ``MalformedError`` for values that are none.
+        ``MalformedError`` for values that are none; and ``UntrustedError`` where the request is not
+        kept here: what a processor received is taken over first.
         """
         encoded, intent = encode_message(correction), correction.exchange
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)

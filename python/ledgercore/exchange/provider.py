@@ -502,9 +502,10 @@ class Provider(Party):
         """Tell whoever still has what was delivered that values of it are others now.
 
         Raises ``RefusedError`` for another product than was delivered from, for fields that it does
-        not have, or that the terms did not cover when they were admitted, with ``E_CANON`` for a
-        value that cannot be sent, and while an ``erase`` of the exchange is signed and not settled,
-        which would destroy the correction with the rest. No value is held to its unit.
+        not have, or that the terms did not cover when they were admitted, with ``E_UNKNOWN`` where
+        no terms are kept here, with ``E_CANON`` for a value that cannot be sent, and while an
+        ``erase`` of the exchange is signed and not settled, which would destroy the correction with
+        the rest. No value is held to its unit.
         """
         state = self._exchange(intent)
         root = (state.admission or self._consent(state.consent)).terms_root

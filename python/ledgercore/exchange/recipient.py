@@ -318,7 +318,9 @@ class Recipient(Party):
     def _requested(self, state: ExchangeState) -> Request:
         kept = self._vault.load(f"request/{state.request_commitment.hex()}")
         if kept is None:
-            raise UntrustedError("request of the exchange is not known here")
+            elsewhere = state.processor not in ("", self.member)
+            remedy = f": take over what {state.processor} received" if elsewhere else ""
+            raise UntrustedError(f"request of the exchange is not known here{remedy}")
         return decode_message(kept, Request)
 
     def time_out(self, intent: bytes, *, checked: bool = False) -> Draft:
