@@ -56,12 +56,13 @@ class LogWatch:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._log = f"{path}-wal"
         self._known: tuple[int, int] | None = None
 
     def check(self) -> None:
         """After a commit, and before anybody is told of it: raise ``StoreError`` where the log that
         was there at first is not there."""
-        found = identity(f"{self._path}-wal")
+        found = identity(self._log)
         if self._known is None:
             self._known = found
         elif found != self._known:
