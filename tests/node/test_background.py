@@ -28,6 +28,12 @@ from tests.vector_files import VECTORS
 from verifier import ledgercore_verify
 
 
+def copy_of(there: node.Node, directory: Path) -> Replica:
+    """A copy of a node's ledger that has its genesis."""
+    genesis = next(there.ledger.blocks())
+    return Replica.create(directory / "copy.ledger", there.anchor, genesis)
+
+
 def test_publishing_goes_on_after_an_error_that_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,9 +122,7 @@ def test_following_that_nobody_foresaw_to_end_ends_the_node(
 
     async def act() -> None:
         async with running(tmp_path) as there:
-            ledger = there.node.ledger
-            genesis = next(ledger.blocks())
-            copy = Replica.create(tmp_path / "copy.ledger", ledger.trust_anchor, genesis)
+            copy = copy_of(there.node, tmp_path)
             task = Following(there.node, copy, [], SeededEntropy(1))
             task.start()
             await asyncio.wait_for(there.node.failed.wait(), 10)
@@ -137,10 +141,7 @@ def test_a_peer_that_cannot_answer_is_logged_once_with_its_reason(
 
     async def act() -> None:
         async with running(tmp_path) as there:
-            ledger = there.node.ledger
-            copy = Replica.create(
-                tmp_path / "copy.ledger", ledger.trust_anchor, next(ledger.blocks())
-            )
+            copy = copy_of(there.node, tmp_path)
             task = Following(there.node, copy, [], SeededEntropy(1))
             blocks = Ask("tax", ask_blocks(1, 2))
             for answer in (told, told):
@@ -168,10 +169,7 @@ def test_a_peer_that_answers_as_no_node_does_is_logged_as_readiness_says(
 
     async def act() -> None:
         async with running(tmp_path) as there:
-            ledger = there.node.ledger
-            copy = Replica.create(
-                tmp_path / "copy.ledger", ledger.trust_anchor, next(ledger.blocks())
-            )
+            copy = copy_of(there.node, tmp_path)
             task = Following(there.node, copy, [], SeededEntropy(1))
             task._hear(Ask("tax", ask_checkpoint()), Response(status, b""))
             assert "none has answered, and its log says why" in str(task.fault())
@@ -197,14 +195,12 @@ def test_a_cosignature_that_cannot_be_kept_now_does_not_end_the_node(
 
     async def act() -> None:
         async with running(tmp_path) as there:
-            ledger = there.node.ledger
-            genesis = next(ledger.blocks())
-            copy = Replica.create(tmp_path / "copy.ledger", ledger.trust_anchor, genesis)
+            copy = copy_of(there.node, tmp_path)
             channel = Channel("https://localhost:1", "peer", there.caller(1))
             task = Following(there.node, copy, [channel], SeededEntropy(1))
             ask = task._follower.next()
             assert isinstance(ask, Ask)
-            found = task._take(ask, Response(200, ledger.checkpoint.encode()))
+            found = task._take(ask, Response(200, there.node.ledger.checkpoint.encode()))
             assert found.caught_up and found.evidence == []
             await task.stop()
 
@@ -215,8 +211,7 @@ def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: P
     async def act() -> list[tuple[str, str]]:
         async with running(tmp_path) as there:
             channel = Channel("https://localhost:1", "gone", there.caller(1))
-            genesis = next(there.node.ledger.blocks())
-            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            copy = copy_of(there.node, tmp_path)
             task = Following(there.node, copy, [channel], SeededEntropy(1))
             task.start()
             async with asyncio.timeout(20):
@@ -242,8 +237,7 @@ def test_a_split_view_is_kept_once_in_the_form_that_verifiers_take(tmp_path: Pat
     async def act() -> list[str | None]:
         told = []
         async with running(tmp_path) as there:
-            genesis = next(there.node.ledger.blocks())
-            copy = Replica.create(tmp_path / "copy.ledger", there.node.anchor, genesis)
+            copy = copy_of(there.node, tmp_path)
             for _ in range(2):
                 task = Following(there.node, copy, [], SeededEntropy(1))
                 for splits in ([], [SplitView.decode(data)]):
