@@ -46,8 +46,8 @@ impl Kernel {
         TRIED.iter().copied()
     }
 
-    /// Signatures that are worth waking another thread for, which takes as long as to verify some
-    /// fifty of them with AVX-512 IFMA and a dozen with AVX2.
+    /// Signatures that are worth waking another thread for: with AVX-512 IFMA that takes as long as
+    /// to verify some fifty, and as long as fewer where each takes longer.
     pub const fn share(self) -> usize {
         match self {
             Self::Avx512Ifma => 64,
