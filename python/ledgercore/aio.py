@@ -112,7 +112,7 @@ class AsyncLedger:
         # Without a shield, what is cancelled before its turn would be dropped.
         return await asyncio.shield(future)
 
-    # Append: durable and signed when the call returns.
+    # Append: durable when the call returns and, but for append_durable, signed.
 
     async def append(self, payload: bytes) -> Receipt:
         """Appends that follow each other while the ledger is busy share one block."""
@@ -120,6 +120,13 @@ class AsyncLedger:
         while (place := self._appends.add(payload)) is None:
             self._appends = _Appends(self._ledger)
         return await self._begin(partial(self._appends.receipt, place))
+
+    async def append_durable(self, payload: bytes) -> int:
+        """A flush each, one after the other: ``append`` shares blocks where many wait."""
+        return await self._run(self._ledger.append_durable, payload)
+
+    async def publish(self) -> None:
+        await self._run(self._ledger.publish)
 
     async def append_many(self, payloads: Sequence[bytes]) -> Receipts:
         """The receipts are made when they are asked for, on the thread that asks."""

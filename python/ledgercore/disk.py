@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import io
+import mmap
 import os
 import re
 import stat
@@ -21,12 +22,20 @@ from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
-from ledgercore.errors import BusyError, LimitError, StoreError, UnavailableError
+from ledgercore.errors import (
+    BusyError,
+    DiskFullError,
+    LimitError,
+    StoreError,
+    UnavailableError,
+)
 
 __all__ = [
     "URL",
     "HeadFile",
+    "JournalFile",
     "WriterLock",
     "append_to",
     "check_directory",
@@ -62,6 +71,10 @@ FILE_BYTES = 1024 * 1024
 
 _SLOT_BYTES = 16 * 1024
 _READ_BYTES = 1024 * 1024
+
+_MARK_OFFSET = 2 * _SLOT_BYTES
+_MARK_BYTES = 12
+"""A sequence of eight bytes, big endian, and their CRC-32."""
 
 _ROOM_PIECE_BYTES = 64 * 1024
 """Linux keeps in one piece what was written at once, and passes over all of it in each later write
@@ -288,7 +301,7 @@ def reserve(path: str | Path, size: int) -> None:
     """Fill an empty file with zeros up to a size, flushed, so that writing there need not grow it.
 
     A file that holds anything, or is not there, stays as it is; so does one on a full disk. This
-    is a help and no promise: it never raises.
+    is a help and no promise: it never raises, and whether it did shows in the file's size.
     """
     with suppress(OSError), FileIO(path, "r+") as file:
         descriptor = file.fileno()
@@ -442,6 +455,9 @@ class HeadFile(_Holder):
     an intact ledger, and a ledger that is behind it has lost its tail. A crash while one slot is
     written leaves the other, and one while the file is made leaves ``<path>.new`` at most: the file
     is flushed before it has its name, so that one without any note was damaged or put there.
+
+    Behind the slots stands a *mark*: the sequence of the newest record that the journal
+    acknowledged, in the same way.
     """
 
     def __init__(self, path: str | Path, note: str, newest_slot: int = -1) -> None:
@@ -485,9 +501,26 @@ class HeadFile(_Holder):
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
         self._turn = 1 - self._turn
 
+    def mark(self, sequence: int) -> None:
+        """Remember that the operator's record of this sequence is in the journal."""
+        number = sequence.to_bytes(8, "big")
+        try:
+            os.pwrite(self._file.fileno(), number + crc32(number).to_bytes(4, "big"), _MARK_OFFSET)
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+
     def close(self) -> None:
         """Give the file back."""
         self._file.close()
+
+    @staticmethod
+    def load_mark(path: str | Path) -> int:
+        """The sequence that was marked; 0 where none was, or it is torn."""
+        if not exists(path):
+            return 0
+        mark = read_start(path, _MARK_OFFSET + _MARK_BYTES)[_MARK_OFFSET:]
+        number, check = mark[:8], mark[8:]
+        return int.from_bytes(number, "big") if crc32(number).to_bytes(4, "big") == check else 0
 
     @staticmethod
     def load(path: str | Path) -> list[str]:
@@ -497,3 +530,51 @@ class HeadFile(_Holder):
         data = read_start(path, 2 * _SLOT_BYTES)
         slots = (data[:_SLOT_BYTES], data[_SLOT_BYTES:])
         return [slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots]
+
+
+class JournalFile(_Holder):
+    """A new file that is written at offsets, in room that was taken before, past the page cache.
+
+    Each write is durable when it returns (``O_DSYNC``). Where the file system can (``O_DIRECT``) it
+    goes from our own buffer to the disk, a tenth sooner than through the page cache.
+    """
+
+    def __init__(self, path: str | Path, room_bytes: int) -> None:
+        """Raises ``DiskFullError`` where there is not so much room, and leaves no file."""
+        self._path = path
+        make_private(path)
+        reserve(path, room_bytes)
+        try:
+            if file_bytes(path) != room_bytes:
+                raise DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
+            try:
+                self._file = FileIO(path, "r+", opener=partial(_open_with, os.O_DIRECT))
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._file = FileIO(path, "r+", opener=partial(_open_with, 0))
+            self._buffer = memoryview(mmap.mmap(-1, room_bytes))  # which begins with a page
+        except BaseException as error:
+            remove(path)
+            if isinstance(error, OSError):
+                raise StoreError(f"cannot open {path}: {error.strerror}") from error
+            raise
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Write whole pages, at a page; durable when it returns."""
+        piece = self._buffer[: len(data)]
+        piece[:] = data
+        try:
+            written = os.pwrite(self._file.fileno(), piece, offset)
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+        if written != len(data):
+            raise StoreError(f"cannot write {self._path}: only a part of it was written")
+
+    def close(self) -> None:
+        """Give the file back, as it is."""
+        self._file.close()
+
+
+def _open_with(flag: int, path: str, flags: int) -> int:
+    return os.open(path, flags | flag | os.O_DSYNC)

@@ -41,8 +41,9 @@ class Waiting:
     """What one caller wants written: payloads to be signed, or records that are signed already.
 
     They are ``count``, and take ``weight`` bytes in a block, at most. One that wants its receipt
-    gets it with the block, together with others'. One with ``work`` of its own shares its turn with
-    nobody.
+    gets it with the block, together with others'. One whose payloads need only be ``durable`` waits
+    for no block, where all that share its turn are such. One with ``work`` of its own shares its
+    turn with nobody.
     """
 
     count: int
@@ -51,6 +52,7 @@ class Waiting:
     batch: VerifiedBatch | None = None
     work: Callable[[], None] | None = None
     wants_receipt: bool = False
+    durable: bool = False
     receipt: Receipt | None = None
     outcomes: list[Outcome] | None = None
     error: BaseException | None = None

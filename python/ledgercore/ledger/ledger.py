@@ -1,27 +1,22 @@
 """Open a ledger, append to it, and prove what is in it: the pipeline on one screen.
 
-A record is *received* when it is handed over, *durable* when its block is committed, *published*
-when a signed checkpoint covers it which, where the network has a quorum, its witnesses cosigned.
-Every method that appends returns when the record is durable and the checkpoint over it is signed:
-with a quorum it is published later.
+A record is *received* when it is handed over, *durable* when it is on disk, with its index, and
+*published* when a signed checkpoint covers it which, where the network has a quorum, its witnesses
+cosigned. Every method that appends returns when the record is durable and the checkpoint over it is
+signed: with a quorum it is published later. Only ``append_durable`` does not wait for a checkpoint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 
-from ledgercore import rules
 from ledgercore._core import (
-    Anchor,
-    Block,
     Checkpoint,
     Receipt,
-    Record,
     SigningKey,
-    StateProof,
 )
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import (
@@ -36,6 +31,7 @@ from ledgercore.disk import (
 )
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
+    PASSING,
     LedgerError,
     MalformedError,
     RefusedError,
@@ -47,7 +43,6 @@ from ledgercore.keys import Signer
 from ledgercore.ledger.arguments import (
     check_bytes,
     check_created,
-    check_indices,
     check_key,
     check_path,
     check_text,
@@ -55,16 +50,14 @@ from ledgercore.ledger.arguments import (
 )
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
-from ledgercore.ledger.history import prove_history, read_history, state_receipt
+from ledgercore.ledger.journaled import Journaled
+from ledgercore.ledger.readable import ReadableLedger
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
-from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, snapshot_items
-from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
-from ledgercore.proofs import HistoryProof, Promise, StateReceipt
+from ledgercore.proofs import Promise
 from ledgercore.records import Genesis, Member, Witness
-from ledgercore.rules import View
 from ledgercore.store import (
     Address,
     Store,
@@ -77,8 +70,11 @@ from ledgercore.wording import number_in_words
 
 __all__ = ["Ledger"]
 
+_BESIDE = ("-wal", "-shm", ".head", ".journal")
+"""What must not be there already beside a new ledger: another one's."""
 
-class Ledger:
+
+class Ledger(ReadableLedger):
     """One ledger in one file, or on a server; safe to share between threads.
 
     ``create`` and ``open`` take a path or a PostgreSQL URL (docs/spec/storage.md), and the writer's
@@ -130,7 +126,7 @@ class Ledger:
         address = parse_address(path)
         files = files_beside(address)
         check_directory(files)
-        _refuse_existing([f"{files}{suffix}" for suffix in ("", "-wal", "-shm", ".key", ".head")])
+        _refuse_existing([f"{files}{suffix}" for suffix in ("", *_BESIDE, ".key")])
         seed = entropy.bytes(32)
         operator = key or SigningKey(seed)
         genesis = Genesis(
@@ -187,6 +183,7 @@ class Ledger:
             if not read_only:
                 held.append(WriterLock(f"{files_beside(address)}.lock"))
             slots = _load_slots(address)
+            marked = 0 if read_only else HeadFile.load_mark(f"{address.files}.head")
             store = open_store(address, read_only=read_only, vfs=vfs)
             reader = Reader(store, follow=read_only)
             newest_slot = check_watermark(reader, slots)
@@ -199,7 +196,14 @@ class Ledger:
                     )
                 head_file = HeadFile(f"{address.files}.head", reader.head.note, newest_slot)
                 held.append(head_file)
-                writer = Writer(reader, operator, head_file, clock, entropy)
+                # A server's are durable with their block, wherever the next writer is.
+                journaled = (
+                    None
+                    if address.server
+                    else Journaled.open(address.beside(), vfs, reader, head_file, marked)
+                )
+                writer = Writer(reader, operator, head_file, journaled, clock, entropy)
+                writer.publish()
             return cls(address, reader, writer, held, clock, entropy)
         except BaseException:
             for holding in held:
@@ -213,6 +217,21 @@ class Ledger:
     def append(self, payload: bytes) -> Receipt:
         """Append one payload as a record of the operator: durable and signed on return."""
         return self._writing().append_one(payload)
+
+    def append_durable(self, payload: bytes) -> int:
+        """Append one payload as a record of the operator: its index, durable on return.
+
+        It waits for one flush and for no block: one follows within a twentieth of a second, or
+        before anything else is ordered, and then the record can be read and has its receipt.
+        ``receipt`` of its index publishes it at once. A crash meanwhile leaves it in the file
+        ``<path>.journal``, of which the next start makes a block first: the file belongs to the
+        ledger as SQLite's log does. On a server this is as ``append``.
+        """
+        return self._writing().append_durable(payload)
+
+    def publish(self) -> None:
+        """Make a block of what is durable and in none yet: it is signed on return."""
+        self._writing().publish()
 
     def append_many(self, payloads: Sequence[bytes]) -> Receipts:
         """Append payloads, one record each: all durable and signed on return.
@@ -291,11 +310,10 @@ class Ledger:
             writer.put_note(height, merged)
         return merged
 
-    def next_position(self, key: bytes) -> tuple[int, bytes]:
-        """The sequence and previous id that a key's next record must have."""
-        check_bytes("key", key)
-        with self._reader.lock:
-            return rules.next_position(View(self._reader.state), key)
+    def _publish_journaled(self) -> None:
+        """Where a read asks for what may be in the journal only; a stopped writer leaves it."""
+        if (writer := self._writer) is not None and writer.stopped is None:
+            writer.publish()
 
     def _writing(self) -> Writer:
         self._reader.check_open()
@@ -303,182 +321,10 @@ class Ledger:
             raise UnavailableError("ledger is open for reading: open it for writing")
         return self._writer
 
-    # Read and prove; every read is checked against the signed roots.
-
-    def moment(self) -> AbstractContextManager[object]:
-        """Reads inside are of one head, whatever is appended meanwhile; other threads wait.
-
-        The thread that enters it leaves it: in another one leaving raises ``RuntimeError``, and
-        other threads wait for ever. So hold it over no ``yield`` of a generator that another
-        thread may drop.
-        """
-        return self._reader.moment()
-
-    def receipt(self, index: int, *, state_of: bytes | None = None) -> Receipt:
-        """The receipt of a record, under the checkpoint of its block: the same at any time.
-
-        Where witnesses never cosigned that one, it is under the newest published one, which covers
-        the record as well. It verifies as soon as there is one at or after its block.
-
-        With ``state_of`` under the newest checkpoint, and with a proof of that object's state:
-        ``UnavailableError`` until the quorum has cosigned that.
-        """
-        if state_of is not None:
-            check_bytes("object's name", state_of)
-        states_of = () if state_of is None else (state_of,)
-        return self._reader.receipts([index_of("index", index)], states_of)[0]
-
-    def receipts(self, indices: Sequence[int], *, states_of: Sequence[bytes] = ()) -> list[Receipt]:
-        """The receipts of many records, as ``receipt`` makes each, and many times faster.
-
-        ``states_of`` has an object for each record, or none at all.
-        """
-        check_indices("indices", indices)
-        return self._reader.receipts(indices, states_of)
-
-    def record(self, index: int) -> Record:
-        """The record at an index."""
-        return self._reader.record(index_of("index", index))
-
-    def find(self, record_id: bytes) -> int | None:
-        """The index of the record with an id."""
-        check_bytes("id", record_id)
-        return self._reader.find(record_id)
-
-    def records(self, begin: int = 0, end: int | None = None) -> Iterator[Record]:
-        """Records ``[begin, end)`` in order; up to the newest without ``end``."""
-        size = self.size
-        begin, end = index_of("begin", begin), size if end is None else index_of("end", end)
-        return self._reader.records(begin, min(end, size))
-
-    def state(self, name: bytes) -> bytes | None:
-        """The encoded state of an object such as ``consent/<id>``."""
-        check_bytes("object's name", name)
-        return self._reader.state(name)
-
-    def states(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Every object's name and encoded state, of those whose name begins so."""
-        check_bytes("prefix", prefix)
-        return self._reader.states(prefix)
-
-    def prove_state(self, name: bytes) -> StateProof:
-        """Prove an object's state, or its absence, under the newest checkpoint."""
-        check_bytes("object's name", name)
-        return self._reader.prove_state(name)
-
-    def state_receipt(self, name: bytes) -> StateReceipt:
-        """An object's state, or that it has none, as a receipt that verifies offline.
-
-        It is of the newest checkpoint: older states are not kept, so keep the receipt. Raises
-        ``UnavailableError`` until the quorum has cosigned that.
-        """
-        check_bytes("object's name", name)
-        return state_receipt(self._reader, name)
-
-    def history(self, name: bytes) -> list[tuple[int, Record]]:
-        """Every record that touched an object such as ``consent/<id>``, with its index, in order.
-
-        The list is complete: it is held to the count and the running hash in the signed state.
-        """
-        check_bytes("object's name", name)
-        return read_history(self._reader, name)
-
-    def prove_history(self, name: bytes, *, height: int | None = None) -> HistoryProof:
-        """Prove that an object's history is complete, as of the newest checkpoint or a height's.
-
-        With ``height`` the proof also holds the records that came later: what makes the earlier
-        part complete is that the whole is. Raises ``UnavailableError`` until the quorum has
-        cosigned the newest checkpoint, and where it has not cosigned that of the height.
-        """
-        check_bytes("object's name", name)
-        height = None if height is None else index_of("height", height)
-        return prove_history(self._reader, name, height)
-
-    def prove_records(self, indices: Sequence[int]) -> list[bytes]:
-        """One proof for many records under the newest checkpoint; indices ascend."""
-        check_indices("indices", indices)
-        return self._reader.prove_records(indices)
-
-    def prove_consistency(self, first_size: int, second_size: int | None = None) -> list[bytes]:
-        """Prove that what stood at the first size still stands at the second, or the newest."""
-        first_size = index_of("size", first_size)
-        second_size = None if second_size is None else index_of("size", second_size)
-        return self._reader.prove_consistency(first_size, second_size)
-
-    def blocks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Blocks of heights ``[begin, end)`` as ``Replica.append`` takes them; up to the newest
-        without ``end``.
-        """
-        newest = self.height + 1
-        begin, end = index_of("begin", begin), newest if end is None else index_of("end", end)
-        for height in range(begin, min(end, newest)):
-            yield encode_transfer(self._reader.stored_block(height))
-
-    def snapshot(self, limit_bytes: int = SNAPSHOT_BYTES) -> list[bytes]:
-        """The newest moment as items, from which a copy begins: ``Replica.join``.
-
-        Raises ``LimitError`` where they have more bytes than the limit, for they are held in
-        memory; a copy of such a ledger begins at its blocks.
-        """
-        return snapshot_items(self._reader, limit_bytes)
-
-    def block(self, height: int) -> Block:
-        """The header of a block."""
-        return self._reader.block(index_of("height", height))
-
-    def note(self, height: int) -> str:
-        """The signed checkpoint of a height."""
-        return self._reader.note(index_of("height", height))
-
-    @property
-    def checkpoint(self) -> str:
-        """The newest signed checkpoint."""
-        return self._reader.head.note
-
-    @property
-    def published(self) -> str | None:
-        """The newest checkpoint that the quorum of witnesses has cosigned; None if there is none.
-
-        Without a quorum that is the newest one.
-        """
-        return self._reader.published()
-
-    @property
-    def trust_anchor(self) -> Anchor:
-        """What a verifier must be given to check this ledger's receipts."""
-        return self._reader.anchor
-
-    @property
-    def genesis(self) -> Genesis:
-        """How the network was set up."""
-        return self._reader.genesis
-
     @property
     def path(self) -> Path:
         """The ledger's file; on a server, what this host's files of it are named for."""
         return self._address.beside()
-
-    @property
-    def origin(self) -> str:
-        return self._reader.anchor.origin
-
-    @property
-    def suite(self) -> str:
-        return self._reader.anchor.suite
-
-    @property
-    def network(self) -> bytes:
-        return self._reader.anchor.network
-
-    @property
-    def size(self) -> int:
-        """How many records there are."""
-        return self._reader.head.checkpoint.size
-
-    @property
-    def height(self) -> int:
-        """The newest block's height."""
-        return self._reader.head.block.height
 
     @property
     def stopped(self) -> BaseException | None:
@@ -486,23 +332,12 @@ class Ledger:
         written again when it was closed and opened anew."""
         return None if (writer := self._writer) is None else writer.stopped
 
-    @property
-    def time_ms(self) -> int:
-        """The newest block's time, which is the ledger's."""
-        return self._reader.head.block.time_ms
-
     def __repr__(self) -> str:
         """Where it is, and its size as it was looked at last: nothing is read, nothing raised."""
         how = "read only" if self._writer is None else "to write"
         size = self._reader.newest.checkpoint.size
         how = "closed" if self._reader.is_closed else how
         return f"<ledger {self.origin} in {self._address.name}: {size} records, {how}>"
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[Record]:
-        return self.records()
 
     # Keep.
 
@@ -533,15 +368,17 @@ class Ledger:
 
         The copy of a ledger on a server is a file as well.
 
-        The report is of the copy. The key and the head file are not copied. A crash leaves
-        ``<path>.new`` at most.
+        The report is of the copy. The key and the head file are not copied, nor is what a full disk
+        keeps in the journal. A crash leaves ``<path>.new`` at most.
         """
         check_path(path)
         self._reader.check_open()
         if (target := parse_address(path)).server:
             raise MalformedError(f"backup is to be at {target.name}, want a file: name one")
         path = Path(path)
-        _refuse_existing([path, f"{path}-wal", f"{path}-shm", f"{path}.head"])
+        _refuse_existing([f"{path}{suffix}" for suffix in ("", *_BESIDE)])
+        with suppress(*PASSING):  # a full disk is what a backup to another one is for
+            self._publish_journaled()
         check_writable(path)  # by its own name, and before all is copied
         new = path.with_name(path.name + ".new")
         leftovers: list[str | Path] = [new, f"{new}-wal", f"{new}-shm"]
@@ -559,13 +396,21 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and let the next writer in; closing again does nothing."""
-        with nullcontext() if self._reader.lock.is_foreign else self._reader.lock:
-            self._writer = None
+        foreign = self._reader.lock.is_foreign
+        with nullcontext() if foreign else self._reader.lock:
+            writer, self._writer = self._writer, None
             try:
-                self._reader.close()
+                if writer is not None and not foreign:
+                    writer.close()
             finally:
-                for holding in self._held:
-                    holding.close()
+                self._close_files()
+
+    def _close_files(self) -> None:
+        try:
+            self._reader.close()
+        finally:
+            for holding in self._held:
+                holding.close()
 
     def __enter__(self) -> Ledger:
         return self

@@ -8,9 +8,12 @@ again, and damaged bytes must not be signed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from threading import Thread
+from typing import TypeVar
+from weakref import ref
 
 from ledgercore import rules
 from ledgercore._core import (
@@ -49,6 +52,8 @@ from ledgercore.ledger.intake import (
     verify_records,
     weight,
 )
+from ledgercore.ledger.journaled import Journaled
+from ledgercore.ledger.later import publish_later
 from ledgercore.ledger.reader import Reader
 from ledgercore.proofs import Promise
 from ledgercore.records import DATA, ConsentRevoke
@@ -59,6 +64,8 @@ __all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
 BATCHES_AHEAD = 2
 """Submitted batches that are verified while one is ordered, and held in memory, at most."""
 
+Result = TypeVar("Result")
+
 REMEMBERED_STATES = 16_384
 """Objects whose states the writer keeps in memory at most, but for one block's."""
 
@@ -67,8 +74,15 @@ class Writer:
     """The one writer of a ledger; safe to share between threads, which take turns."""
 
     def __init__(
-        self, reader: Reader, key: Signer, head_file: HeadFile, clock: Clock, entropy: Entropy
+        self,
+        reader: Reader,
+        key: Signer,
+        head_file: HeadFile,
+        journaled: Journaled | None,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
+        """``journaled`` is None where a record is durable with its block only."""
         reader.store.take_room(reader.head.block.count)
         self._reader = reader
         self._key = key
@@ -76,6 +90,8 @@ class Writer:
         self._clock = clock
         self._entropy = entropy
         self._group = Group(BLOCK_RECORDS, BLOCK_BYTES, self._serve)
+        self._journaled = journaled
+        self._publishing = False
         self._stopped: BaseException | None = None
         self._committed = View(reader.state)
 
@@ -106,6 +122,29 @@ class Writer:
             raise outcome
         return waiting.receipt or self._reader.receipts([outcome])[0]
 
+    def append_durable(self, payload: bytes) -> int:
+        """Append one payload as a record of the operator; its index, durable."""
+        check_payload(payload)
+        (outcome,) = self._group.write(Waiting(1, weight([payload]), [payload], durable=True))
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return outcome
+
+    def publish(self) -> None:
+        """Make a block of what is in the journal."""
+        with self._reader.lock:
+            if self._journaled is not None and self._journaled.records:
+                self._write(self._publish_journaled)
+
+    def close(self) -> None:
+        """Publish what is in the journal, and give its file back, with what could not be."""
+        try:
+            with suppress(LedgerError):  # it is durable: the next start publishes it
+                self.publish()
+        finally:
+            if self._journaled is not None:
+                self._journaled.close()
+
     def _append_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
         """Append more than a block holds, with nothing of others between."""
         return self._group.alone(partial(self._order_pieces, pieces))
@@ -127,11 +166,22 @@ class Writer:
         return range(begin, end)
 
     def _sign(self, payloads: Sequence[bytes]) -> Batch | VerifiedBatch:
-        """Payloads as signed records. A few that were signed in this process are not verified
-        here: the second look does it before they are durable. More are while they are hashed."""
-        anchor = self._reader.anchor
+        """Payloads as signed records, after all that were accepted."""
+        self.publish()
         # Whoever leads needs no lock for it: nobody else changes what is committed.
-        sequence, previous = rules.next_position(self._committed, self._key.public_key)
+        return self._sign_at(self._position(), payloads)
+
+    def _position(self) -> tuple[int, bytes]:
+        """The sequence of the operator's next record, and the id that it names."""
+        return rules.next_position(self._committed, self._key.public_key)
+
+    def _sign_at(
+        self, position: tuple[int, bytes], payloads: Sequence[bytes]
+    ) -> Batch | VerifiedBatch:
+        """A few that were signed in this process are not verified here: the second look does it
+        before a block holds them. More are while they are hashed."""
+        anchor = self._reader.anchor
+        sequence, previous = position
         batch = sign_batch(
             self._key,
             anchor.suite,
@@ -141,9 +191,11 @@ class Writer:
             sequence=sequence,
             previous=previous,
         )
-        if isinstance(self._key, SigningKey) and len(payloads) <= BUNDLE_RECORDS:
-            return batch
-        return self._verified(batch)
+        return self._verified_if_many(batch)
+
+    def _verified_if_many(self, batch: Batch | VerifiedBatch) -> Batch | VerifiedBatch:
+        few = isinstance(self._key, SigningKey) and len(batch) <= BUNDLE_RECORDS
+        return batch if few else self._verified(batch)
 
     def _verified(self, batch: Batch | VerifiedBatch) -> VerifiedBatch:
         if isinstance(batch, VerifiedBatch):
@@ -218,6 +270,8 @@ class Writer:
 
     def _serve(self, some: Sequence[Waiting]) -> list[Outcome]:
         """Order what these callers want as one block; the outcomes in their order."""
+        if all(waiting.durable for waiting in some) and (kept := self._keep(some)):
+            return kept
         outcomes = self._order(self._joined(some))
         wanted: dict[int, Waiting] = {}
         at = 0
@@ -253,21 +307,94 @@ class Writer:
                 at = end
         return VerifiedBatch.join(batches)
 
+    def _keep(self, some: Sequence[Waiting]) -> list[Outcome]:
+        """Have these callers' payloads durable in the journal; none where a block must have them.
+
+        What was signed here is verified with the block that holds it, and not before: it takes as
+        long as to sign it. A bad signature stops the writer then, and is told at the next start.
+        """
+        if self._journaled is None or sum(waiting.count for waiting in some) > BUNDLE_RECORDS:
+            return []
+        keep = partial(self._keep_in, self._journaled, [p for w in some for p in w.payloads])
+        with self._reader.lock:
+            return self._write(keep) or self._write(keep)
+
+    def _keep_in(self, journaled: Journaled, payloads: Sequence[bytes]) -> list[Outcome]:
+        """Their indices; none where there was no room, which there is now, or a rule is against.
+
+        The rules are asked for the first ones: nothing but what is here is ordered before a block
+        has it, and so they would say the same of those that follow.
+        """
+        follows = bool(journaled.records)
+        if not follows:
+            journaled.begin(self._reader.newest.checkpoint.size, self._position())
+        batch = self._sign_at(journaled.position, payloads)
+        if not follows and not rules.apply_plain(self._committed.fork(), batch):
+            return []
+        first = journaled.add(batch)
+        if first is None:
+            self._publish_journaled()
+            return []
+        self._publish_soon()
+        return [*range(first, first + len(payloads))]
+
+    def _publish_soon(self) -> None:
+        """Let a thread publish what is in the journal, where none is about to."""
+        if self._publishing:
+            return
+        later = Thread(target=publish_later, args=(ref(self),), name="publish", daemon=True)
+        with suppress(RuntimeError):  # no thread can be had: the next call that writes does it
+            later.start()
+            self._publishing = True
+
+    def publish_now(self) -> bool:
+        """On that thread: publish, and say whether it is to come again."""
+        with self._reader.lock:
+            with suppress(LedgerError):  # whoever writes next is told
+                self.publish()
+            gone = self._reader.is_closed or self._stopped is not None
+            self._publishing = not gone and bool(self._journaled and self._journaled.records)
+            return self._publishing
+
+    def _publish_journaled(self) -> None:
+        """Commit what is in the journal, each record at the index that its caller was told.
+
+        A crash before the commit leaves it in the journal; one after it leaves entries there that
+        a block has.
+        """
+        journaled = self._journaled
+        if journaled is None or not journaled.records:
+            return
+        size = self._reader.newest.checkpoint.size
+        batch = self._verified_if_many(Batch.decode(journaled.records))
+        outcomes = self._order_block(batch)
+        if outcomes != [*range(size, size + len(journaled.records))]:
+            raise CorruptError(f"journal's records are {outcomes} in a block, want from {size} on")
+        journaled.clear()
+
     def _order(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
         with self._reader.lock:
-            self._reader.check_open()
-            self._check_running()
-            if len(self._committed) > REMEMBERED_STATES:
-                self._committed = View(self._reader.state)
-            try:
-                return self._order_block(batch)
-            except PASSING:
-                raise  # the ledger is as it was
-            except BaseException as error:
-                # Whatever happened, only a new start, which verifies everything, may write again.
-                self._stopped = error
-                raise
+            return self._write(partial(self._order_after_journaled, batch))
+
+    def _order_after_journaled(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
+        self._publish_journaled()
+        if len(self._committed) > REMEMBERED_STATES:
+            self._committed = View(self._reader.state)
+        return self._order_block(batch)
+
+    def _write(self, work: Callable[[], Result]) -> Result:
+        """What may write, for whoever holds the lock."""
+        self._reader.check_open()
+        self._check_running()
+        try:
+            return work()
+        except PASSING:
+            raise  # the ledger is as it was
+        except BaseException as error:
+            # Whatever happened, only a new start, which verifies everything, may write again.
+            self._stopped = error
+            raise
 
     def _order_block(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
         head = self._reader.newest

@@ -1,0 +1,157 @@
+"""Keep what the journal holds and no block does yet: durable, and not published.
+
+Only the operator's own plain records are there, numbered on from those in blocks, so that each
+has its index before its block is made. A crash leaves them in the journal, and opening the ledger
+makes a block of them before anything else is ordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ledgercore import rules
+from ledgercore._core import Batch, Record, VerifiedBatch, VerifiedRecord
+from ledgercore.disk import HeadFile, remove
+from ledgercore.errors import (
+    CorruptError,
+    DiskFullError,
+    LedgerError,
+    RollbackError,
+    UntrustedError,
+)
+from ledgercore.ledger.reader import Reader
+from ledgercore.rules import View
+from ledgercore.store.journal import Journal
+
+__all__ = ["Journaled", "left_records"]
+
+_GIVE_UP = "keep the file and the .journal as evidence; to go on without those records remove"
+
+
+class Journaled:
+    """Records in the journal; for one thread at a time."""
+
+    def __init__(self, path: Path, left: list[bytes], vfs: str | None, head_file: HeadFile) -> None:
+        """Begin with what was left there. A file is made when there is a first record for it."""
+        self._path = path
+        self._vfs = vfs
+        self._head_file = head_file
+        self._journal: Journal | None = None
+        self._next_index = 0
+        self.position = (0, b"")
+        """The sequence of the next record, and the id that it names."""
+        self.records = left
+
+    @classmethod
+    def open(
+        cls, ledger: Path, vfs: str | None, reader: Reader, head_file: HeadFile, marked: int
+    ) -> Journaled:
+        """What a crash left in a ledger's journal, as ``left_records`` says: publish it first.
+
+        A file that blocks have all of is removed; one is made when there is a record for it.
+        """
+        path = ledger.with_name(f"{ledger.name}.journal")
+        left = left_records(reader, Journal.load(path), marked)
+        if not left:
+            remove(path)
+        return cls(path, left, vfs, head_file)
+
+    def begin(self, index: int, position: tuple[int, bytes]) -> None:
+        """The next record is the first one here, at this index."""
+        self._next_index = index
+        self.position = position
+
+    def add(self, batch: Batch | VerifiedBatch) -> int | None:
+        """Keep a batch: its first index, durable. None, with nothing kept, where it has no room."""
+        if self._journal is None:
+            try:
+                self._journal = Journal(self._path, self._vfs)
+            except DiskFullError:
+                return None
+        records = [batch[at] for at in range(len(batch))]
+        encoded = [record.encode() for record in records]
+        if not self._journal.add(encoded):
+            return None
+        last = records[-1]
+        self._head_file.mark(last.sequence)
+        first, self._next_index = self._next_index, self._next_index + len(records)
+        self.position = (last.sequence + 1, last.id)
+        self.records += encoded
+        return first
+
+    def clear(self) -> None:
+        """A block has what was here."""
+        self.records = []
+        if self._journal is None:
+            remove(self._path)  # what a crash left
+        else:
+            self._journal.restart()
+
+    def close(self) -> None:
+        """Give the file back; it stays where it holds what no block does."""
+        if self._journal is None:
+            return
+        self._journal.close()
+        if not self.records:
+            remove(self._path)
+
+
+def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> list[bytes]:
+    """The records of a journal that no block has, in order.
+
+    ``marked`` is the sequence of the newest that was acknowledged, or 0. Raises ``CorruptError``
+    where one before the last is damaged, ``RollbackError`` where acknowledged ones are missing,
+    ``UntrustedError`` where the journal is another ledger's.
+    """
+    sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
+    left: list[bytes] = []
+    for record in sorted((_verified(reader, entry) for entry in entries), key=_sequence):
+        want = sequence + len(left)
+        if record.sequence < sequence:
+            _check_in_block(reader, record)
+        elif (record.sequence, record.previous) == (want, previous):
+            left.append(record.encode())
+            previous = record.id
+        else:
+            raise CorruptError(
+                f"journal goes on with the operator's record {record.sequence}, want {want}: an "
+                "entry is damaged, or the ledger is an older one; "
+                f"{_GIVE_UP} the .journal and the .head file"
+            )
+    if marked >= sequence + len(left):
+        raise RollbackError(
+            f"journal ends with the operator's record {sequence + len(left) - 1}, had {marked}: "
+            f"records that were acknowledged are lost; {_GIVE_UP} the .journal and the .head file"
+        )
+    return left
+
+
+def _sequence(record: Record) -> int:
+    return record.sequence
+
+
+def _verified(reader: Reader, entry: bytes) -> VerifiedRecord:
+    anchor = reader.anchor
+    try:
+        record = Record.decode(entry).verify()
+    except LedgerError as error:
+        raise CorruptError(
+            f"journal has a record, whole as it was written, that does not verify: {error}; memory "
+            f"or processor failed; {_GIVE_UP} the .journal and the .head file"
+        ) from error
+    if (record.network, record.key) != (anchor.network, anchor.operator_key):
+        raise UntrustedError(
+            f"journal is of network {record.network.hex()[:16]}, want {anchor.network.hex()[:16]}: "
+            "move the .journal file to the ledger that it belongs to"
+        )
+    return record
+
+
+def _check_in_block(reader: Reader, record: Record) -> None:
+    """An older entry is in a block, but where another record took its place."""
+    if reader.find(record.id) is None:
+        raise CorruptError(
+            f"journal has the operator's record {record.sequence}, whose place another has in a "
+            f"block: two programs wrote; {_GIVE_UP} the .journal file"
+        )

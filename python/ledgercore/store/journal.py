@@ -1,0 +1,122 @@
+"""Keep records durable, one flush each, until a block holds them.
+
+The file is room that was taken before, so that a flush has nothing to write but the records. An
+entry begins with a page of 4 KiB:
+
+    4c444a31 00000006 9b349f91 7265636f7264   LDJ1, how many bytes, their CRC-32, the bytes
+
+The bytes are those of a record, and the next entry begins with the next page. Once a block holds
+all of them, they are written over from the beginning: what stands behind the newest entry is older,
+and tells so by its sequence. Nothing is ever taken on trust: whoever reads verifies the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+from zlib import crc32
+
+import apsw
+
+from ledgercore.disk import JournalFile, exists, make_private, read_bytes
+from ledgercore.errors import StoreError
+
+__all__ = ["Journal"]
+
+PAGE_BYTES = 4096
+
+ROOM_BYTES = 4 * 1024 * 1024
+
+_MAGIC = b"LDJ1"
+_HEADER_BYTES = 12
+
+
+class _File(Protocol):
+    def write(self, data: bytes, offset: int) -> None:
+        """Write there; durable when it returns."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _VfsFile:
+    """The same in a file system of SQLite's by its name: one for tests, that loses what it may."""
+
+    def __init__(self, path: Path, vfs: str) -> None:
+        make_private(path)
+        self._path = path
+        flags = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_READWRITE
+        with self._failing():
+            self._file = apsw.VFSFile(vfs, str(path), [flags, 0])
+
+    def write(self, data: bytes, offset: int) -> None:
+        with self._failing():
+            self._file.xWrite(data, offset)
+            self._file.xSync(apsw.SQLITE_SYNC_NORMAL | apsw.SQLITE_SYNC_DATAONLY)
+
+    def close(self) -> None:
+        self._file.xClose()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            raise StoreError(f"cannot write {self._path}: {error}") from error
+
+
+class Journal:
+    """Room for some records; one thread at a time."""
+
+    def __init__(self, path: Path, vfs: str | None = None) -> None:
+        """Make the file. Raises ``DiskFullError`` where there is no room, and leaves no file."""
+        self._end = 0
+        self._file: _File = JournalFile(path, ROOM_BYTES) if vfs is None else _VfsFile(path, vfs)
+
+    def add(self, records: Sequence[bytes]) -> bool:
+        """Write entries with one flush; all are durable when it returns.
+
+        False, with nothing written, where there is no room for them. After an error the entries
+        may be there or not, and nothing must be added.
+        """
+        entries = b"".join(map(_entry, records))
+        end = self._end + len(entries)
+        if end > ROOM_BYTES:
+            return False
+        self._file.write(entries, self._end)
+        self._end = end
+        return True
+
+    def restart(self) -> None:
+        """Write over what is there: a block has it."""
+        self._end = 0
+
+    def close(self) -> None:
+        """Give the file back; it stays."""
+        self._file.close()
+
+    @staticmethod
+    def load(path: Path) -> list[bytes]:
+        """The records of all whole entries, whenever they were written, in the order of pages."""
+        return list(_entries(read_bytes(path, ROOM_BYTES, "a journal"))) if exists(path) else []
+
+
+def _entry(record: bytes) -> bytes:
+    entry = _MAGIC + len(record).to_bytes(4, "big") + crc32(record).to_bytes(4, "big") + record
+    return entry.ljust(-len(entry) // PAGE_BYTES * -PAGE_BYTES, b"\0")
+
+
+def _entries(data: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(data):
+        begin = at + _HEADER_BYTES
+        end = begin + int.from_bytes(data[at + 4 : at + 8], "big")
+        record = data[begin:end]
+        whole = data[at : at + 4] == _MAGIC and end <= len(data)
+        if whole and crc32(record).to_bytes(4, "big") == data[at + 8 : begin]:
+            yield record
+            at = -end // PAGE_BYTES * -PAGE_BYTES
+        else:
+            at += PAGE_BYTES

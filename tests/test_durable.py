@@ -1,0 +1,326 @@
+"""Records that are durable before their block: their indices, order, receipts and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from ledgercore import (
+    CorruptError,
+    DiskFullError,
+    Ledger,
+    LimitError,
+    RefusedError,
+    RollbackError,
+    SigningKey,
+    UnavailableError,
+    UntrustedError,
+)
+from ledgercore.aio import AsyncLedger
+from ledgercore.keyfile import load_key
+from ledgercore.ledger import later
+from ledgercore.store import journal as journal_module
+from ledgercore.store.journal import Journal
+from tests.conftest import REPOSITORY
+from tests.faults.vfs import CallingVFS
+
+ORIGIN = "durable.example/log"
+SPECIFICATION = REPOSITORY / "docs" / "spec" / "storage.md"
+
+
+@pytest.fixture(autouse=True)
+def not_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread publishes meanwhile."""
+    monkeypatch.setattr(later, "PUBLISH_AFTER_S", 3600.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a.ledger"
+    Ledger.create(path, origin=ORIGIN).close()
+    return path
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger.open(path) as ledger:
+        yield ledger
+
+
+def journal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.journal")
+
+
+def killed(path: Path, target: Path) -> Path:
+    """What a process that is killed now leaves, under another name."""
+    for suffix in ("", "-wal", ".key", ".head", ".journal"):
+        if Path(f"{path}{suffix}").exists():
+            shutil.copy(f"{path}{suffix}", f"{target}{suffix}")
+    return target
+
+
+def bodies(ledger: Ledger) -> list[bytes]:
+    return [record.body for record in ledger.records(1)]
+
+
+def test_a_record_is_durable_before_its_block_and_published_when_its_receipt_is_wanted(
+    ledger: Ledger, path: Path
+) -> None:
+    indices = [ledger.append_durable(b"%d" % number) for number in range(3)]
+
+    assert indices == [1, 2, 3]
+    assert (ledger.size, ledger.height) == (1, 0)
+    with Ledger.open(path, read_only=True) as beside:
+        assert beside.size == 1
+        for index in reversed(indices):
+            ledger.receipt(index).verify(b"%d" % (index - 1), ledger.trust_anchor)
+        assert (ledger.size, ledger.height) == (4, 1)
+        assert bodies(beside) == [b"0", b"1", b"2"]
+    ledger.verify()
+
+
+def test_what_is_ordered_later_stands_behind_it(ledger: Ledger) -> None:
+    assert ledger.append_durable(b"first") == 1
+    assert ledger.append(b"second").index == 2
+    assert ledger.append_durable(b"third") == 3
+    assert list(ledger.append_many([b"fourth", b"fifth"]).indices) == [4, 5]
+    assert ledger.append_durable(b"sixth") == 6
+    key, (sequence, previous) = operator(ledger), ledger.next_position(operator(ledger).public_key)
+    record = key.sign_record(
+        ledger.suite, ledger.network, "data", b"seventh", sequence=sequence, previous=previous
+    )
+    assert ledger.append_durable(b"before it") == 7
+    (refusal,) = ledger.submit_many([record.encode()])
+    assert isinstance(refusal, RefusedError)
+    assert refusal.code == "E_SEQUENCE"
+    assert bodies(ledger)[5:] == [b"sixth", b"before it"]
+
+
+def operator(ledger: Ledger) -> SigningKey:
+    return load_key(f"{ledger.path}.key")
+
+
+@pytest.mark.parametrize(
+    "wanting",
+    [
+        lambda ledger: ledger.record(2),
+        lambda ledger: ledger.receipts([1, 2]),
+        lambda ledger: ledger.next_position(operator(ledger).public_key),
+        lambda ledger: ledger.publish(),
+        lambda ledger: ledger.backup(ledger.path.with_name("copy.ledger")),
+    ],
+)
+def test_who_needs_it_published_publishes_it(
+    ledger: Ledger, wanting: Callable[[Ledger], object]
+) -> None:
+    ledger.append_durable(b"one")
+    ledger.append_durable(b"two")
+
+    wanting(ledger)
+
+    assert bodies(ledger) == [b"one", b"two"]
+
+
+def test_it_is_published_by_itself(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    index = ledger.append_durable(b"one")
+    deadline = time.monotonic() + 60
+    while ledger.size <= index:
+        assert time.monotonic() < deadline, "nothing published it"
+        time.sleep(0.01)
+    assert ledger.record(index).body == b"one"
+
+
+def test_a_ledger_that_is_closed_has_it_and_is_one_file_again(path: Path) -> None:
+    with Ledger.open(path) as ledger:
+        ledger.append_durable(b"one")
+        assert journal(path).exists()
+        assert journal(path).stat().st_mode & 0o777 == 0o600
+    assert not journal(path).exists()
+    with Ledger.open(path) as ledger:
+        assert bodies(ledger) == [b"one"]
+
+
+def test_more_than_the_journal_holds_is_published_on_the_way(ledger: Ledger) -> None:
+    count = journal_module.ROOM_BYTES // journal_module.PAGE_BYTES + 10
+    assert [ledger.append_durable(b"%d" % number) for number in range(count)] == [
+        *range(1, count + 1)
+    ]
+    assert 1 < ledger.size <= count
+    ledger.publish()
+    assert bodies(ledger) == [b"%d" % number for number in range(count)]
+    ledger.verify()
+
+
+def test_records_of_every_length_have_room(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    payloads = [b"x" * size for size in (0, 1, 3_800, 3_950, 4_096, 9_000, 64_512)]
+    for payload in payloads:
+        ledger.append_durable(payload)
+    with pytest.raises(LimitError, match="want at most 64512"):
+        ledger.append_durable(b"x" * 64_513)
+
+    with Ledger.open(killed(path, tmp_path / "b.ledger")) as left:
+        assert bodies(left) == payloads
+
+
+def test_a_start_publishes_what_a_kill_left_before_anything_else(
+    ledger: Ledger, path: Path, tmp_path: Path
+) -> None:
+    for round_number in range(3):  # the journal is written over, and keeps older entries behind
+        for number in range(5 - 2 * round_number):
+            ledger.append_durable(b"%d of %d" % (number, round_number))
+        before = killed(path, tmp_path / f"{round_number}.ledger")
+        ledger.publish()
+        after = killed(path, tmp_path / f"{round_number}-published.ledger")
+        for left in (before, after):
+            with Ledger.open(left) as again:
+                assert bodies(again) == bodies(ledger)
+                assert not journal(left).exists()
+                assert again.append_durable(b"next") == ledger.size
+            with Ledger.open(left) as again:
+                assert again.record(ledger.size).body == b"next"
+                again.verify()
+
+
+def test_a_reader_leaves_what_is_not_published(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    ledger.append_durable(b"one")
+    left = killed(path, tmp_path / "b.ledger")
+    with Ledger.open(left, read_only=True) as reader:
+        assert reader.size == 1
+        with pytest.raises(UnavailableError, match="open it for writing"):
+            reader.append_durable(b"two")
+    assert journal(left).exists()
+
+
+def test_threads_that_wait_share_a_flush_and_each_has_its_own_index(path: Path) -> None:
+    calls: list[str] = []
+    vfs = CallingVFS("counted", lambda: calls.append(""))
+    indices: dict[bytes, int] = {}
+
+    def append(payload: bytes) -> None:
+        indices[payload] = ledger.append_durable(payload)
+
+    with Ledger.open(path, vfs="counted") as ledger:
+        ledger.append_durable(b"first")
+        calls.clear()
+        threads = [threading.Thread(target=append, args=(b"%d" % number,)) for number in range(8)]
+        assert ledger._writer is not None
+        group = ledger._writer._group
+        with group._leading:
+            for thread in threads:
+                thread.start()
+            while len(group._queue) < len(threads):
+                time.sleep(0.001)
+        for thread in threads:
+            thread.join()
+        assert len(calls) == 2  # written once, flushed once
+        assert sorted(indices.values()) == [*range(2, 10)]
+        ledger.publish()
+        assert {record.body: 2 + at for at, record in enumerate(ledger.records(2))} == indices
+    vfs.unregister()
+
+
+def test_a_journal_of_another_ledger_is_refused(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    ledger.append_durable(b"one")
+    other = tmp_path / "other.ledger"
+    Ledger.create(other, origin=ORIGIN).close()
+    shutil.copy(journal(path), journal(other))
+
+    with pytest.raises(UntrustedError, match=r"journal is of network .* move the \.journal file"):
+        Ledger.open(other)
+
+
+def test_a_new_ledger_is_not_made_beside_an_old_journal(tmp_path: Path) -> None:
+    path = tmp_path / "a.ledger"
+    journal(path).write_bytes(b"what somebody left")
+
+    with pytest.raises(UnavailableError, match=r"a\.ledger\.journal exists already"):
+        Ledger.create(path, origin=ORIGIN)
+
+
+def test_a_journal_that_goes_on_from_a_lost_record_is_refused(
+    ledger: Ledger, path: Path, tmp_path: Path
+) -> None:
+    older = killed(path, tmp_path / "older.ledger")
+    for number in range(4):
+        ledger.append_durable(b"%d" % number)
+        ledger.publish()
+    ledger.append_durable(b"newest")
+    shutil.copy(journal(path), journal(older))
+
+    with pytest.raises(CorruptError, match=r"goes on with the operator's record .* older one"):
+        Ledger.open(older)
+
+
+def test_a_record_whose_place_another_took_is_refused(
+    ledger: Ledger, path: Path, tmp_path: Path
+) -> None:
+    left = killed(path, tmp_path / "left.ledger")
+    with Ledger.open(left) as other:
+        other.append(b"of another program")
+    ledger.append_durable(b"one")
+    shutil.copy(journal(path), journal(left))
+
+    with pytest.raises(CorruptError, match="whose place another has in a block"):
+        Ledger.open(left)
+
+
+def test_a_journal_that_lost_its_newest_record_is_refused(
+    ledger: Ledger, path: Path, tmp_path: Path
+) -> None:
+    for number in range(3):
+        ledger.append_durable(b"%d" % number)
+    left = killed(path, tmp_path / "b.ledger")
+    data = journal(left).read_bytes()
+    journal(left).write_bytes(data[: 2 * journal_module.PAGE_BYTES])
+
+    with pytest.raises(RollbackError, match=r"had \d+: records that were acknowledged are lost"):
+        Ledger.open(left)
+
+    journal(left).write_bytes(data)
+    with Ledger.open(left) as again:
+        assert bodies(again) == [b"0", b"1", b"2"]
+
+
+def test_a_disk_without_room_for_a_journal_has_blocks_instead(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, vfs: str | None) -> None:
+        raise DiskFullError("made to fail")
+
+    monkeypatch.setattr("ledgercore.ledger.journaled.Journal", full)
+
+    assert [ledger.append_durable(b"one"), ledger.append_durable(b"two")] == [1, 2]
+    assert bodies(ledger) == [b"one", b"two"]
+
+
+def test_asyncio_has_it_as_well(path: Path) -> None:
+    async def use() -> list[bytes]:
+        async with await AsyncLedger.open(path) as ledger:
+            assert await ledger.append_durable(b"one") == 1
+            assert await ledger.append_durable(b"two") == 2
+            await ledger.publish()
+            return [record.body async for record in ledger.records(1)]
+
+    assert asyncio.run(use()) == [b"one", b"two"]
+
+
+def test_an_entry_is_as_it_is_specified(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal")) as made:
+        made.add([b"record"])
+    data = (tmp_path / "journal").read_bytes()
+
+    entry = f"4c444a31 00000006 {crc32(b'record'):08x} 7265636f7264"
+    assert data.rstrip(b"\0") == bytes.fromhex(entry)
+    assert len(data) == journal_module.ROOM_BYTES
+    assert Journal.load(tmp_path / "journal") == [b"record"]
+    for text in (SPECIFICATION.read_text(), str(journal_module.__doc__)):
+        assert all(part in text for part in entry.split())
