@@ -81,6 +81,7 @@ def commit_block(
     states: States,
     touches: Sequence[Touch],
     time_ms: int,
+    verifying: Callable[[], VerifiedBatch] | None = None,
     *,
     held: Draft | None = None,
     bundles: Bundles | None = None,
@@ -91,24 +92,29 @@ def commit_block(
     second look. A batch that is not verified yet, because this process has just signed it, is
     verified there, as it is stored: with the checkpoint, for two signatures in one call take little
     longer than one.
+    ``verifying`` waits for a batch that is verified on other threads while its records are stored,
+    or raises, and nothing is left: the tree is made of what it gives, and so is the checkpoint.
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     ``bundles`` are those that the batch was decoded from, where they are at hand.
     """
-    block, frontier, tiles, after = held or draft_block(store, head, batch, states, time_ms)
-    height, first_index, header = block.height, block.first_index, block.encode()
+    height, first_index = head.block.height + 1, head.checkpoint.size
     ids = batch.joined_ids()
     names = [name for name, _ in states]
     keys = state_keys(anchor.suite, names)
     with store.transaction():
         bundles = batch.bundles() if bundles is None else bundles
         stored = _store_records(store, height, first_index, batch, bundles, look=not held)
-        if tiles:
-            store.add_tiles(tiles)
         runs = _extend_runs(store, head, ids)
         if runs.added:
             for buckets in in_pieces(runs.buckets(), BUCKETS_AT_ONCE):
                 store.add_buckets(buckets)
+        batch = batch if verifying is None else verifying()
+        draft = held or draft_block(store, head, batch, states, time_ms)
+        block, frontier, tiles, after = draft
+        header = block.encode()
+        if tiles:
+            store.add_tiles(tiles)
         links = add_touches(store, anchor.suite, touches)
         store.put_states(height, keys, states, links.newest)
         check_touches(store, anchor.suite, links)
@@ -147,7 +153,7 @@ def _store_records(
     """Store a block's records, and look at them again; the hashes of many are made meanwhile, of
     what is read back of each piece once it is stored."""
     try:
-        if isinstance(batch, VerifiedBatch) and look and len(bundles) > PIECE_BUNDLES:
+        if look and len(bundles) > PIECE_BUNDLES:
             return _store_pieces(store, height, first_index, bundles)
         store.add_bundles(height, first_index, bundles)
         if isinstance(batch, VerifiedBatch):

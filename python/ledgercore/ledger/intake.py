@@ -18,7 +18,9 @@ __all__ = [
     "check_list",
     "check_payload",
     "cut",
+    "decode_records",
     "fits",
+    "verify_batches",
     "verify_records",
     "weight",
 ]
@@ -70,6 +72,12 @@ def verify_records(
 
     What is verified ``ahead`` of need gives way to the block before it.
     """
+    total, batches = decode_records(records, ahead=ahead)
+    return total, verify_batches(batches, entropy, ahead=ahead)
+
+
+def decode_records(records: Sequence[bytes], *, ahead: bool = False) -> tuple[int, list[Batch]]:
+    """What the records weigh, and the records, decoded, cut into one batch a block."""
     total = weight(records)
     batches, malformed = [], False
     for piece in cut(records, total):
@@ -79,6 +87,13 @@ def verify_records(
             malformed = True
     if malformed:
         raise _malformed(records)
+    return total, batches
+
+
+def verify_batches(
+    batches: Sequence[Batch], entropy: Entropy, *, ahead: bool = False
+) -> list[VerifiedBatch]:
+    """The same batches, verified."""
     verified: list[VerifiedBatch] = []
     bad: list[int] = []
     begin = 0
@@ -89,9 +104,9 @@ def verify_records(
             bad += [begin + index for index in error.indices]
         begin += len(batch)
     if bad:
-        message = f"{len(bad)} of {len(records)} signatures do not verify: at {_shown(bad)}"
+        message = f"{len(bad)} of {begin} signatures do not verify: at {_shown(bad)}"
         raise InvalidSignature(message, tuple(bad))
-    return total, verified
+    return verified
 
 
 def _malformed(records: Sequence[bytes]) -> MalformedError:

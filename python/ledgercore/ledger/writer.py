@@ -48,13 +48,16 @@ from ledgercore.ledger.intake import (
     check_list,
     check_payload,
     cut,
+    decode_records,
     fits,
+    verify_batches,
     verify_records,
     weight,
 )
 from ledgercore.ledger.journaled import Journaled
 from ledgercore.ledger.later import publish_later
 from ledgercore.ledger.reader import Reader
+from ledgercore.ledger.verifying import UnverifiedError, Verifying
 from ledgercore.proofs import Promise
 from ledgercore.records import DATA, ConsentRevoke
 from ledgercore.rules import Position, View
@@ -63,6 +66,12 @@ __all__ = ["REMEMBERED_STATES", "Outcome", "Writer"]
 
 BATCHES_AHEAD = 2
 """Submitted batches that are verified while one is ordered, and held in memory, at most."""
+
+STORED_MEANWHILE = BLOCK_RECORDS // 2
+"""Records in one call from which on they are stored while they are verified. Fewer share a block
+with other callers', whose block must not fail of them."""
+
+Submitted = Batch | VerifiedBatch | Verifying
 
 Result = TypeVar("Result")
 
@@ -197,9 +206,11 @@ class Writer:
         few = isinstance(self._key, SigningKey) and len(batch) <= BUNDLE_RECORDS
         return batch if few else self._verified(batch)
 
-    def _verified(self, batch: Batch | VerifiedBatch) -> VerifiedBatch:
+    def _verified(self, batch: Submitted) -> VerifiedBatch:
         if isinstance(batch, VerifiedBatch):
             return batch
+        if isinstance(batch, Verifying):
+            return batch.result()
         try:
             return batch.verify(self._entropy.bytes(32))
         except InvalidSignature as error:
@@ -214,19 +225,29 @@ class Writer:
 
         A malformed record or a bad signature refuses all of them, and nothing is appended.
         """
-        return self._submit_verified(self._verify(records))
+        check_list("records", records, "submit")
+        total, batches = decode_records(records)
+        if len(batches) == 1 and len(records) >= STORED_MEANWHILE:
+            return self._submit_verifying(batches[0])
+        return self._submit_verified((total, verify_batches(batches, self._entropy)))
+
+    def _submit_verifying(self, batch: Batch) -> list[Outcome]:
+        """Order a large batch as a block of its own, stored while its signatures are verified."""
+        verifying = Verifying(batch, self._entropy)
+        try:
+            return self._group.alone(lambda: self._order(verifying))
+        except UnverifiedError as error:
+            raise error.reason from None
 
     def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
         """Order batch after batch, each as ``submit`` does; the next are verified meanwhile."""
-        for verified in map_ahead(partial(self._verify, ahead=True), batches, BATCHES_AHEAD):
+        for verified in map_ahead(self._verify_ahead, batches, BATCHES_AHEAD):
             yield self._submit_verified(verified)
 
-    def _verify(
-        self, records: Sequence[bytes], *, ahead: bool = False
-    ) -> tuple[int, list[VerifiedBatch]]:
+    def _verify_ahead(self, records: Sequence[bytes]) -> tuple[int, list[VerifiedBatch]]:
         """What records weigh, and the records verified, in one batch a block."""
         check_list("records", records, "submit")
-        return verify_records(records, self._entropy, ahead=ahead)
+        return verify_records(records, self._entropy, ahead=True)
 
     def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
         total, batches = verified
@@ -372,12 +393,12 @@ class Writer:
             raise CorruptError(f"journal's records are {outcomes} in a block, want from {size} on")
         journaled.clear()
 
-    def _order(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
+    def _order(self, batch: Submitted) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
         with self._reader.lock:
             return self._write(partial(self._order_after_journaled, batch))
 
-    def _order_after_journaled(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
+    def _order_after_journaled(self, batch: Submitted) -> list[Outcome]:
         self._publish_journaled()
         if len(self._committed) > REMEMBERED_STATES:
             self._committed = View(self._reader.state)
@@ -389,18 +410,18 @@ class Writer:
         self._check_running()
         try:
             return work()
-        except PASSING:
+        except (*PASSING, UnverifiedError):
             raise  # the ledger is as it was
         except BaseException as error:
             # Whatever happened, only a new start, which verifies everything, may write again.
             self._stopped = error
             raise
 
-    def _order_block(self, batch: Batch | VerifiedBatch) -> list[Outcome]:
+    def _order_block(self, batch: Submitted) -> list[Outcome]:
         head = self._reader.newest
         height, size, time_ms = head.block.height + 1, head.checkpoint.size, self._time_ms(head)
         view = self._committed.fork()
-        if rules.apply_plain(view, batch):
+        if rules.apply_plain(view, batch.batch if isinstance(batch, Verifying) else batch):
             self._commit(head, batch, view, time_ms)
             return list(range(size, size + len(batch)))
         batch = self._verified(batch)
@@ -451,11 +472,14 @@ class Writer:
             index = self._reader.find(record.id)
         return refusal if index is None else index
 
-    def _commit(self, head: Head, batch: Batch | VerifiedBatch, view: View, time_ms: int) -> None:
+    def _commit(self, head: Head, batch: Submitted, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
         sign = partial(sign_checkpoint, signer=self._key)
+        verifying: Callable[[], VerifiedBatch] | None = None
+        if isinstance(batch, Verifying):
+            verifying, batch = batch.result, batch.batch
         after = commit_block(
-            reader.store, reader.anchor, sign, head, batch, states, touches, time_ms
+            reader.store, reader.anchor, sign, head, batch, states, touches, time_ms, verifying
         )
         reader.set_head(after, states)
         view.settle()
