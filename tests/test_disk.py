@@ -193,3 +193,21 @@ def test_a_pipe_in_the_place_of_a_secret_or_a_ledger_is_refused_and_not_waited_f
     for options in ({"read_only": True}, {"key": SigningKey(bytes(32))}):
         with pytest.raises(StoreError, match="is a pipe or a device, want a file"):
             Ledger.open(pipe, **options)  # type: ignore[arg-type]
+
+
+def test_a_head_file_has_the_room_of_its_mark_from_the_beginning(tmp_path: Path) -> None:
+    """A disk that fills up later cannot refuse it, once a record is in the journal."""
+    path = tmp_path / "head"
+    with contextlib.closing(disk.HeadFile(path, "note")) as head:
+        size = path.stat().st_size
+        assert disk.HeadFile.load_mark(path) == 0
+        for sequence in (1, 2**64 - 1, 3):
+            head.mark(sequence)
+            assert disk.HeadFile.load_mark(path) == sequence
+        assert path.stat().st_size == size
+        assert disk.HeadFile.load(path) == ["note", ""]
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert disk.HeadFile.load_mark(path) == 0
+    path.write_bytes(data[: 32 * 1024])
+    assert disk.HeadFile.load_mark(path) == 0

@@ -75,6 +75,7 @@ _READ_BYTES = 1024 * 1024
 _MARK_OFFSET = 2 * _SLOT_BYTES
 _MARK_BYTES = 12
 """A sequence of eight bytes, big endian, and their CRC-32."""
+_HEAD_BYTES = _MARK_OFFSET + _MARK_BYTES
 
 _ROOM_PIECE_BYTES = 64 * 1024
 """Linux keeps in one piece what was written at once, and passes over all of it in each later write
@@ -470,7 +471,7 @@ class HeadFile(_Holder):
         if not exists(path):
             remove(f"{path}.new")
             try:
-                write_new(f"{path}.new", _slot(note).ljust(2 * _SLOT_BYTES, b"\0"))
+                write_new(f"{path}.new", _slot(note).ljust(_HEAD_BYTES, b"\0"))
                 rename(f"{path}.new", path)
             except BaseException:
                 remove(f"{path}.new")
@@ -481,9 +482,9 @@ class HeadFile(_Holder):
             raise StoreError(f"cannot open {path}: {error.strerror}") from error
         try:
             size = os.fstat(self._file.fileno()).st_size
-            if size < 2 * _SLOT_BYTES:
+            if size < _HEAD_BYTES:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.
-                os.pwrite(self._file.fileno(), bytes(2 * _SLOT_BYTES - size), size)
+                os.pwrite(self._file.fileno(), bytes(_HEAD_BYTES - size), size)
             self.store(note)
         except BaseException as error:
             self.close()
@@ -518,7 +519,7 @@ class HeadFile(_Holder):
         """The sequence that was marked; 0 where none was, or it is torn."""
         if not exists(path):
             return 0
-        mark = read_start(path, _MARK_OFFSET + _MARK_BYTES)[_MARK_OFFSET:]
+        mark = read_start(path, _HEAD_BYTES)[_MARK_OFFSET:]
         number, check = mark[:8], mark[8:]
         return int.from_bytes(number, "big") if crc32(number).to_bytes(4, "big") == check else 0
 
