@@ -26,7 +26,7 @@ from ledgercore import (
 )
 from ledgercore.aio import AsyncLedger
 from ledgercore.keyfile import load_key
-from ledgercore.ledger import later
+from ledgercore.ledger import intake, later
 from ledgercore.store import journal as journal_module
 from ledgercore.store.journal import Journal
 from tests.conftest import REPOSITORY
@@ -102,6 +102,16 @@ def test_what_is_ordered_later_stands_behind_it(ledger: Ledger) -> None:
     assert isinstance(refusal, RefusedError)
     assert refusal.code == "E_SEQUENCE"
     assert bodies(ledger)[5:] == [b"sixth", b"before it"]
+
+
+def test_more_than_a_block_holds_stands_behind_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BLOCK_RECORDS", 2)
+    ledger.append_durable(b"first")
+    many = [b"%d" % number for number in range(5)]
+    assert list(ledger.append_many(many).indices) == [*range(2, 7)]
+    assert bodies(ledger) == [b"first", *many]
 
 
 def operator(ledger: Ledger) -> SigningKey:

@@ -159,6 +159,7 @@ class Writer:
         return self._group.alone(partial(self._order_pieces, pieces))
 
     def _order_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
+        self.publish()  # what is durable has its indices already
         begin = end = self._reader.head.checkpoint.size
         try:
             for piece in pieces:
