@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import Ledger, SigningKey, disk
+from ledgercore import Ledger, SigningKey, disk, locks
 from ledgercore.errors import BusyError, StoreError
 
 
@@ -126,24 +126,24 @@ def test_reserving_room_never_raises(
 
 def test_a_lock_is_given_back_whoever_still_has_it_open(tmp_path: Path) -> None:
     """A child process has its parent's descriptor until it comes to forget it."""
-    lock = disk.WriterLock(tmp_path / "a.lock")
+    lock = locks.WriterLock(tmp_path / "a.lock")
     inherited = os.dup(lock._file.fileno())
     with pytest.raises(BusyError):
-        disk.WriterLock(tmp_path / "a.lock")
+        locks.WriterLock(tmp_path / "a.lock")
 
     lock.close()
-    disk.WriterLock(tmp_path / "a.lock").close()
+    locks.WriterLock(tmp_path / "a.lock").close()
     os.close(inherited)
 
 
 def test_what_a_child_forgets_its_parent_still_holds(tmp_path: Path) -> None:
-    lock = disk.WriterLock(tmp_path / "a.lock")
+    lock = locks.WriterLock(tmp_path / "a.lock")
     child = os.fork()
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
     with pytest.raises(BusyError):
-        disk.WriterLock(tmp_path / "a.lock")
+        locks.WriterLock(tmp_path / "a.lock")
     lock.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
@@ -413,10 +414,36 @@ def test_who_opens_a_writer_s_file_anew_takes_none_of_its_locks_away(
     assert ran(SIZE_ELSEWHERE, path) == f"{ledger.size}\n"
 
 
-def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(
-    ledger: Ledger, path: Path
+@pytest.mark.parametrize("beside", ["", "a reader of this process", "one that was closed"])
+def test_a_host_that_reads_the_file_by_itself_loses_nothing(
+    ledger: Ledger, path: Path, beside: str
 ) -> None:
-    """A host that reads the file by itself gives the locks away, which nothing here can prevent."""
+    """It gives the locks away that SQLite took, and the one that is kept beside them stays."""
+    ledger.append(b"before")
+    if beside:
+        other = Ledger.open(path, read_only=True)
+        if beside == "one that was closed":
+            other.close()
+    path.read_bytes()
+    ran(READ_BY_ANOTHER_PROGRAM, path)
+    ledger.append(b"acknowledged")
+    assert ran(SIZE_ELSEWHERE, path) == f"{ledger.size}\n"
+    ledger.close()
+    assert not beside.startswith("a reader") or other.size == 3
+    ran(READ_BY_ANOTHER_PROGRAM, path)
+    with Ledger.open(path) as again:
+        again.append(b"after")
+        assert again.verify().records == again.size
+
+
+def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where no descriptor has a lock of its own, and a host reads the file by itself."""
+    ledger.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "F_OFD_SETLK", 0x7FFF)
+        ledger = Ledger.open(path)
     ledger.append(b"before")
     path.read_bytes()
     ran(READ_BY_ANOTHER_PROGRAM, path)
@@ -429,6 +456,17 @@ def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(
     with Ledger.open(path) as again:
         again.append(b"after")
         assert again.verify().records == again.size
+
+
+def test_a_ledger_s_last_connection_still_removes_the_log(ledger: Ledger, path: Path) -> None:
+    ledger.append(b"one")
+    reader = Ledger.open(path, read_only=True)
+    ledger.close()
+    assert reader.size == 2
+    reader.close()
+    assert not path.with_name("a.ledger-wal").exists()
+    Ledger.open(path).close()
+    assert not path.with_name("a.ledger-wal").exists()
 
 
 def test_an_interrupt_while_a_ledger_is_made_leaves_nothing_half_made(tmp_path: Path) -> None:

@@ -76,3 +76,21 @@ def test_no_erasure_is_certified_under_a_former_key(tmp_path: Path, name: str) -
 
         with pytest.raises(CorruptError, match="unless its key was changed: open it anew"):
             certify_erasure(vault, [name], key, bytes(16), "std", 1)
+
+
+def test_a_host_that_reads_a_vault_s_file_by_itself_loses_nothing(tmp_path: Path) -> None:
+    """Another program that closes the file would remove the log, and what is stored later."""
+    path = tmp_path / "a.vault"
+    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+    look += "print(c.execute('SELECT count(*) FROM item').fetchone()[0]); c.close()"
+    with Vault(path) as vault:
+        vault.store([("before", b"1")])
+        path.read_bytes()
+        for count in (1, 2):
+            found = subprocess.run(
+                [sys.executable, "-c", look, path], capture_output=True, check=True, text=True
+            )
+            assert found.stdout == f"{count}\n"
+            vault.store([("after", b"2")])
+    with Vault(path) as vault:
+        assert vault.load("after") == b"2"

@@ -1,21 +1,19 @@
 """Read and write the small files beside a ledger: the only place that opens files directly.
 
 The ledger's records live in SQLite (``ledgercore.store``). Here are key files, which only their
-owner may read; the lock that keeps a second writer out; and the head file, which remembers the
-newest checkpoint outside SQLite.
+owner may read; the journal, in which records are durable before their block; and the head file,
+which remembers the newest checkpoint outside SQLite. Locks are in ``ledgercore.locks``.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import mmap
 import os
 import re
 import stat
 import sys
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,7 +23,6 @@ from typing import BinaryIO
 from zlib import crc32
 
 from ledgercore.errors import (
-    BusyError,
     DiskFullError,
     LimitError,
     StoreError,
@@ -35,8 +32,8 @@ from ledgercore.errors import (
 __all__ = [
     "URL",
     "HeadFile",
+    "Holder",
     "JournalFile",
-    "WriterLock",
     "append_to",
     "check_directory",
     "check_one_name",
@@ -71,6 +68,7 @@ FILE_BYTES = 1024 * 1024
 
 _SLOT_BYTES = 16 * 1024
 _READ_BYTES = 1024 * 1024
+
 
 _MARK_OFFSET = 2 * _SLOT_BYTES
 _MARK_BYTES = 12
@@ -390,65 +388,21 @@ def _flush_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-class _Holder:
+class Holder:
     """Has a file open until it is closed or dropped, wherever an interrupt may drop it."""
 
     _file: FileIO
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # it could not be opened
+        with suppress(AttributeError):  # it could not be opened, or there is none
             self._file.close()
-
-
-_LOCKS: weakref.WeakSet[WriterLock] = weakref.WeakSet()
-
-
-def _forget_locks() -> None:
-    """A child process must not hold its parent's locks: they are given back with the parent's."""
-    for lock in list(_LOCKS):
-        lock.forget()
-
-
-os.register_at_fork(after_in_child=_forget_locks)
-
-
-class WriterLock(_Holder):
-    """Keep every other writer out, in this process or another, until closed, dropped or dead."""
-
-    def __init__(self, path: str | Path) -> None:
-        try:
-            self._file = FileIO(path, "a+", opener=partial(os.open, mode=0o600))
-        except OSError as error:
-            raise StoreError(
-                f"cannot open {path}: {error.strerror}: a writer needs to write in its directory"
-            ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _LOCKS.add(self)
-        except BaseException as error:
-            self._file.close()
-            if isinstance(error, OSError):
-                raise BusyError(
-                    f"another writer holds {path}: close it, or only read beside it"
-                ) from None
-            raise
-
-    def close(self) -> None:
-        """Let the next writer in, also where a child process has not forgotten the lock yet."""
-        if not self._file.closed:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            self.forget()
-
-    def forget(self) -> None:
-        """Give the file back and leave the lock to the process that took it."""
-        self._file.close()
 
 
 def _slot(note: str) -> bytes:
     return (note.encode() + b"\0")[:_SLOT_BYTES]  # a note that fills its slot ends with it
 
 
-class HeadFile(_Holder):
+class HeadFile(Holder):
     """The newest checkpoints that were acknowledged, in two slots written in turn.
 
     It is written after the commit that it speaks of and before the acknowledgement, and never
@@ -533,7 +487,7 @@ class HeadFile(_Holder):
         return [slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots]
 
 
-class JournalFile(_Holder):
+class JournalFile(Holder):
     """A new file that is written at offsets, in room that was taken before, past the page cache.
 
     Each write is durable when it returns (``O_DSYNC``). Where the file system can (``O_DIRECT``) it

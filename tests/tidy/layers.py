@@ -21,6 +21,7 @@ LAYERS = (
     "entropy",
     "waiting",
     "disk",
+    "locks",
     "threads",
     "heaps",
     "passphrase",

@@ -18,7 +18,7 @@ _SEAMS = {
     "time of a log's line": ("node/logs.py",),
     "patience with a server": ("store/session.py",),
     "randomness": ("entropy.py",),
-    "file": ("disk.py",),
+    "file": ("disk.py", "locks.py"),
     "socket": (
         "node/channel.py",
         "node/entrance.py",

@@ -21,7 +21,6 @@ from ledgercore._core import (
 from ledgercore.clock import Clock, SystemClock
 from ledgercore.disk import (
     HeadFile,
-    WriterLock,
     check_directory,
     check_writable,
     exists,
@@ -56,6 +55,7 @@ from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
+from ledgercore.locks import WriterLock
 from ledgercore.proofs import Promise
 from ledgercore.records import Genesis, Member, Witness
 from ledgercore.store import (

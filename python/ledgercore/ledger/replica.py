@@ -22,7 +22,7 @@ from ledgercore._core import (
     Frontier,
     Map,
 )
-from ledgercore.disk import HeadFile, WriterLock, exists
+from ledgercore.disk import HeadFile, exists
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     PASSING,
@@ -41,6 +41,7 @@ from ledgercore.ledger.received import Received, check_genesis, receive
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, Snapshot, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.ledger.watermark import check_continues, check_watermark
+from ledgercore.locks import WriterLock
 from ledgercore.rules import Position, View
 from ledgercore.store import (
     Address,

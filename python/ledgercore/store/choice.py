@@ -9,7 +9,8 @@ from ledgercore.disk import check_one_name, exists, make_directory
 from ledgercore.errors import CorruptError, StoreError, UnavailableError
 from ledgercore.store.address import Address
 from ledgercore.store.contract import Store
-from ledgercore.store.sqlite import SqliteStore, is_database
+from ledgercore.store.sqlite import SqliteStore
+from ledgercore.store.sqlite_tables import is_database
 
 if TYPE_CHECKING:
     from ledgercore.store.postgres import PostgresStore

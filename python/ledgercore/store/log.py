@@ -48,10 +48,10 @@ def remove_empty_log(path: str) -> None:
 class LogWatch:
     """Notices when the log that a connection writes to is no longer the one beside its file.
 
-    A process loses its locks on a file when it closes any descriptor of it (POSIX), as where a host
-    copies it. Whoever else closes the ledger then takes the log for unused, copies it and removes
-    it. A block that is committed between the two is gone with its writer, and this does not show
-    it: the head file does, where the ledger is opened again.
+    Its directory was moved, or another program removed it: where ``InUse`` could take no lock, a
+    process that closes any descriptor of the file gives its own away. A block that is committed
+    while that program copies the log is gone with its writer, and this does not show it: the head
+    file does, where the ledger is opened again.
     """
 
     def __init__(self, path: str) -> None:

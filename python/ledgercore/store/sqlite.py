@@ -23,6 +23,7 @@ import apsw
 from ledgercore._core import Bracket, Guard
 from ledgercore.disk import exists, reserve
 from ledgercore.errors import CorruptError, LedgerError, StoreError
+from ledgercore.locks import InUse
 from ledgercore.store.bundles import bundle_rows, with_bundles
 from ledgercore.store.changed import split_keys
 from ledgercore.store.contract import (
@@ -43,7 +44,7 @@ from ledgercore.store.sqlite_tables import (
 from ledgercore.store.tables import TABLES
 from ledgercore.wording import type_in_words
 
-__all__ = ["SqliteStore", "is_database"]
+__all__ = ["SqliteStore"]
 
 _CACHE_KIB = 2048
 """Pages kept in memory. Those that a transaction changes beyond them go into the log before it
@@ -72,25 +73,6 @@ _TEMPORARY = ""
 """What SQLite opens as a database of its own, which is gone when it is closed."""
 
 
-_HEADER = b"SQLite format 3\0"
-
-
-def is_database(path: str | Path) -> bool:
-    """Whether a file begins as one of SQLite's; it is read as SQLite reads it.
-
-    A process loses its locks on a file when it closes any descriptor of it (POSIX), but for those
-    that SQLite sees to. A writer without them writes on to a log that others take for unused, and
-    remove: what it acknowledges from then on is gone with it.
-    """
-    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
-    with translating(str(path)):
-        file = apsw.VFSFile("", str(path), flags)
-        try:
-            return file.xRead(len(_HEADER), 0) == _HEADER
-        finally:
-            file.xClose()
-
-
 class SqliteStore:
     """One connection to one file; not for two threads at once, which the ledger sees to.
 
@@ -109,6 +91,7 @@ class SqliteStore:
         self._log_pages = self._moving_pages = self._waited_pages = 0
         self._mover = LogMover(self._path) if vfs is None and not self._temporary else None
         self._log = LogWatch(self._path)
+        self._in_use = InUse(self._path if self._mover is not None else None)
         self._transaction = Bracket(self._begin, self._end)
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         with translating(self._path):
@@ -133,8 +116,10 @@ class SqliteStore:
             # For statements that are over when a call returns: a cursor of its own costs each time.
             self._cursor = self._connection.cursor()
             self._check_format()
+            self._in_use.lock()
         except BaseException:
-            self._connection.close(True)
+            with self._in_use.given_up():
+                self._connection.close(True)
             raise
 
     @classmethod
@@ -592,7 +577,7 @@ class SqliteStore:
             with suppress(apsw.Error):  # the log is still there, and read by all who open both
                 self._connection.set_busy_timeout(0)
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        with translating(self._path):
+        with self._in_use.given_up(), translating(self._path):
             self._connection.close()
         if self._read_only and self._vfs is None:
             remove_empty_log(self._path)

@@ -1,10 +1,23 @@
-"""The tables of a ledger's SQLite file: docs/spec/storage.md says what each of them holds."""
+"""How a ledger's SQLite file begins, and its tables: docs/spec/storage.md has what they hold."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import apsw
 
-__all__ = ["APPLICATION_ID", "FORMAT_VERSION", "PAGE_BYTES", "SCHEMA", "make_tables"]
+from ledgercore.store.sqlite_errors import translating
+
+__all__ = [
+    "APPLICATION_ID",
+    "FORMAT_VERSION",
+    "PAGE_BYTES",
+    "SCHEMA",
+    "is_database",
+    "make_tables",
+]
+
+_HEADER = b"SQLite format 3\0"
 
 APPLICATION_ID = 0x4C444752  # "LDGR"
 FORMAT_VERSION = 2
@@ -64,3 +77,19 @@ def make_tables(connection: apsw.Connection) -> None:
         connection.execute(_TABLES)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+
+
+def is_database(path: str | Path) -> bool:
+    """Whether a file begins as one of SQLite's; it is read as SQLite reads it.
+
+    A process loses its locks on a file when it closes any descriptor of it (POSIX), but for those
+    that SQLite sees to. A writer without them writes on to a log that others take for unused, and
+    remove: what it acknowledges from then on is gone with it.
+    """
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+    with translating(str(path)):
+        file = apsw.VFSFile("", str(path), flags)
+        try:
+            return file.xRead(len(_HEADER), 0) == _HEADER
+        finally:
+            file.xClose()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledgercore._core import Anchor, Checkpoint
-from ledgercore.disk import HeadFile, WriterLock, exists, remove, rename, write_new
+from ledgercore.disk import HeadFile, exists, remove, rename, write_new
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     ForkError,
@@ -32,6 +32,7 @@ from ledgercore.errors import (
 )
 from ledgercore.ledger import Ledger, Replica
 from ledgercore.ledger.transfer import encode_transfer
+from ledgercore.locks import WriterLock
 from ledgercore.proofs import SplitView
 from ledgercore.store import SqliteStore, parse_address
 from ledgercore.sync.driver import Transport, begin_copy

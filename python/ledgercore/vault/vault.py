@@ -39,6 +39,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.keyfile import load_vault_key, store_vault_key
+from ledgercore.locks import InUse
 from ledgercore.passphrase import KEY_BYTES
 from ledgercore.store.sqlite_errors import is_full
 from ledgercore.vault.cipher import ID_BYTES, Cipher, SealedItem
@@ -115,6 +116,7 @@ class Vault:
         key = _find_key(self._path, passphrase, self._entropy) if key is None else key
         if not exists(path):
             make_private(path)
+        self._in_use = InUse(path if vfs is None else None)
         with self._translated("open"):
             self._connection = apsw.Connection(self._path, vfs=vfs)
             try:
@@ -124,8 +126,10 @@ class Vault:
                         f"vault {self._path} has version {self.version}, want at least {at_least}: "
                         "an older one stands in its place"
                     )
+                self._in_use.lock()
             except BaseException:
-                self._connection.close()
+                with self._in_use.given_up():
+                    self._connection.close()
                 raise
 
     def _prepare(self, key: bytes) -> None:
@@ -369,7 +373,7 @@ class Vault:
         """Close the file; what a parent process opened stays as it is."""
         if self._lock.is_foreign:
             return
-        with self._lock:
+        with self._lock, self._in_use.given_up():
             self._connection.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,113 @@
+"""Keep other processes out of a file, or from what they do to one that nobody uses."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from struct import Struct
+
+from ledgercore.disk import Holder
+from ledgercore.errors import BusyError, StoreError
+
+__all__ = ["InUse", "WriterLock"]
+
+_FLOCK = Struct("hhqqi4x")
+"""Linux's ``struct flock`` of 64 bits: kind, whence, start, length, process."""
+
+_SHARED_BYTES = (0x40000002, 510)
+"""Where SQLite's readers lock a file, and how many bytes (its ``os_unix.c``)."""
+
+_LOCKS: weakref.WeakSet[WriterLock | InUse] = weakref.WeakSet()
+
+
+def _forget_locks() -> None:
+    """A child process must not hold its parent's locks: they are given back with the parent's."""
+    for lock in list(_LOCKS):
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
+
+
+class WriterLock(Holder):
+    """Keep every other writer out, in this process or another, until closed, dropped or dead."""
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            self._file = FileIO(path, "a+", opener=partial(os.open, mode=0o600))
+        except OSError as error:
+            raise StoreError(
+                f"cannot open {path}: {error.strerror}: a writer needs to write in its directory"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _LOCKS.add(self)
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, OSError):
+                raise BusyError(
+                    f"another writer holds {path}: close it, or only read beside it"
+                ) from None
+            raise
+
+    def close(self) -> None:
+        """Let the next writer in, also where a child process has not forgotten the lock yet."""
+        if not self._file.closed:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self.forget()
+
+    def forget(self) -> None:
+        """Give the file back and leave the lock to the process that took it."""
+        self._file.close()
+
+
+class InUse:
+    """Shows other programs that a database of SQLite's is in use, whatever this process closes.
+
+    A process loses its locks on a file when it closes any descriptor of it (POSIX), as where a host
+    copies it, and then another program that closes the database takes the log for unused and
+    removes it. This is a lock of its own on the bytes that SQLite's readers lock, which belongs to
+    one descriptor (``F_OFD_SETLK``, Linux). Where the file system has none there is none.
+    """
+
+    def __init__(self, path: str | Path | None) -> None:
+        """Open the file, before SQLite does: it is not locked yet. Without one it does nothing."""
+        try:
+            self._files = [] if path is None else [FileIO(path)]
+        except OSError as error:
+            raise StoreError(f"cannot open {path}: {error.strerror}") from error
+        _LOCKS.add(self)
+
+    def lock(self) -> None:
+        """Once SQLite has read it, so that nobody holds the bytes for himself."""
+        self._set(fcntl.F_RDLCK)
+
+    @contextmanager
+    def given_up(self) -> Iterator[None]:
+        """SQLite closes it inside: whoever is last removes the log."""
+        self._set(fcntl.F_UNLCK)
+        try:
+            yield
+        finally:
+            self.forget()
+
+    def _set(self, kind: int) -> None:
+        with suppress(OSError, ValueError):  # there is no such lock, or it was given up
+            for file in self._files:
+                lock = _FLOCK.pack(kind, os.SEEK_SET, *_SHARED_BYTES, 0)
+                fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+
+    def forget(self) -> None:
+        """Give the file back: a child process leaves the lock to its parent, which holds on."""
+        for file in self._files:
+            file.close()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it could not be opened
+            self.forget()
