@@ -132,8 +132,11 @@ def test_a_head_file_without_a_note_is_not_taken_for_none(path: Path) -> None:
     head = Path(f"{path}.head")
     for damaged in (b"", b"\0" * 50, bytes(32 * 1024), b"no note"):
         head.write_bytes(damaged)
-        with pytest.raises(CorruptError, match=r"remove the \.head file"):
+        with pytest.raises(CorruptError, match="head file holds no checkpoint") as refused:
             Ledger.open(path, key=KEY)
+        (remedy,) = refused.value.__notes__
+        assert "node repair, which wants the .head file left where it is; elsewhere move" in remedy
+        assert "restore a backup" not in remedy  # it has none
     head.unlink()
     Ledger.open(path, key=KEY).close()
     assert head.stat().st_size == 32 * 1024 + 12
@@ -284,8 +287,9 @@ def test_a_ledger_that_was_emptied_is_damaged(ledger: Ledger, path: Path) -> Non
     ledger.close()
     path.write_bytes(b"")
 
-    with pytest.raises(CorruptError, match="restore it from a backup"):
+    with pytest.raises(CorruptError, match="is damaged: it begins as no ledger\n") as refused:
         Ledger.open(path)
+    assert "restore a backup" in refused.value.__notes__[0]
 
 
 def test_a_closed_ledger_is_read_where_nothing_can_be_written(

@@ -100,11 +100,14 @@ class InconsistentError(LedgerError):
 
 
 class CorruptError(InconsistentError):
-    """Stored bytes are not what was signed; a note (PEP 678) says what to do."""
+    """Stored bytes are not what was signed; a note (PEP 678) says what to do.
 
-    def __init__(self, message: str) -> None:
+    So the message does not: whoever shows both would say it twice.
+    """
+
+    def __init__(self, message: str, *, remedy: str = _RESTORE) -> None:
         super().__init__(message)
-        self.add_note(_RESTORE)
+        self.add_note(remedy)
 
 
 class ForkError(InconsistentError):

@@ -220,6 +220,7 @@ def test_damage_names_its_remedy(case: Path) -> None:
         said = done.stderr.decode()
         assert done.returncode == 1
         assert "restore a backup, or on a node run ledgercore node repair" in said
+        assert said.count("restore") == 1, said
         assert "docs/cli.md, Restore" in objects(machine.stderr)[0]["remedy"]
         assert not re.search(r"\('|',\)|\\\\n|CREATE TABLE|b'", said), said
 

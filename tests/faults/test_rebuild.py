@@ -335,7 +335,9 @@ def test_a_head_file_that_holds_no_checkpoint_is_set_aside_with_the_rest(
         path.write_bytes(b"")
     with pytest.raises(CorruptError) as refused:
         Replica.open(path, ledger.trust_anchor)
-    assert "ledgercore node repair" in refused.value.__notes__[0]
+    (remedy,) = refused.value.__notes__
+    assert "ledgercore node repair" in remedy
+    assert ("wants the .head file left where it is" in remedy) is not ledger_too
 
     rebuild_copy(path, ledger.trust_anchor, PEERS, peers.carry, end=ledger.height)
 

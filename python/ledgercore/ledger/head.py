@@ -149,7 +149,7 @@ def stored_header(store: Store, height: int) -> StoredBlock:
 
 def _there(stored: StoredBlock | None, height: int) -> StoredBlock:
     if stored is None:
-        raise CorruptError(f"block {height} is missing: restore the ledger from a backup")
+        raise CorruptError(f"block {height} is missing")
     return stored
 
 
@@ -199,7 +199,7 @@ def _load_frontier(store: Store, suite: str, size: int, leaves: bytes) -> Fronti
 def _tile_root(store: Store, suite: str, level: int, index: int) -> bytes:
     tile = store.tile(level, index)
     if tile is None or len(tile) != TILE_WIDTH * 32:
-        raise CorruptError(f"tile ({level}, {index}) is missing or short: restore from a backup")
+        raise CorruptError(f"tile ({level}, {index}) is missing or short")
     return tree_root(suite, tile)
 
 
@@ -210,7 +210,7 @@ def _load_recent(store: Store, size: int) -> tuple[bytes, bytes]:
     while index > begin:
         bundle = store.bundle_of(index - 1)
         if bundle is None or bundle.first_index >= index:
-            raise CorruptError(f"record {index - 1} is missing: restore the ledger from a backup")
+            raise CorruptError(f"record {index - 1} is missing")
         batch = _batch(bundle.height, [bundle.records])
         leaves, ids = batch.leaf_hashes() + leaves, batch.joined_ids() + ids
         index = bundle.first_index

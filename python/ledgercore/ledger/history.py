@@ -38,7 +38,7 @@ def read_history(reader: Reader, name: bytes) -> list[tuple[int, Record]]:
         ids = [record.id for _, record in entries]
         check_complete(reader.anchor.suite, f"index of {format_object(name)}", state, ids)
     except InvalidProof as error:
-        raise CorruptError(f"{error}; restore the ledger from a backup") from error
+        raise CorruptError(f"{error}") from error
     return entries
 
 

@@ -172,7 +172,7 @@ def read_bucket(store: Store, run: Run, bucket: int) -> bytes:
     """A bucket that must be there."""
     entries = store.bucket(*run, bucket)
     if entries is None:
-        raise CorruptError(f"run {run} of ids: bucket {bucket} is missing; restore from a backup")
+        raise CorruptError(f"run {run} of ids: bucket {bucket} is missing")
     return entries
 
 
@@ -185,8 +185,7 @@ def read_run(store: Store, run: Run) -> Iterator[bytes]:
         buckets = store.buckets(level, number, begin, end)
         if len(buckets) != end - begin:
             raise CorruptError(
-                f"run {run} of ids has {len(buckets)} buckets from {begin} on, want "
-                f"{end - begin}; restore from a backup"
+                f"run {run} of ids has {len(buckets)} buckets from {begin} on, want {end - begin}"
             )
         yield from buckets
 

@@ -48,7 +48,7 @@ def fill_pages(store: Store, states: Map, names: Sequence[bytes]) -> None:
         try:
             states.fill(pages, store.states_in(pages))
         except InvalidProof as error:
-            raise CorruptError(f"{error}: restore the ledger from a backup") from error
+            raise CorruptError(f"{error}") from error
 
 
 def forget_pages(states: Map) -> None:

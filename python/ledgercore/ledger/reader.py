@@ -309,13 +309,13 @@ class Reader:
             if got_one != want_one:
                 raise CorruptError(
                     f"block {height}, record {begin + at}: leaf is {got_one.hex()[:16]}, "
-                    f"want {want_one.hex()[:16]}; restore it from a backup"
+                    f"want {want_one.hex()[:16]}"
                 )
 
     def _bundle_of(self, index: int) -> StoredBundle:
         stored = self.store.bundle_of(index)
         if stored is None:
-            raise CorruptError(f"record {index} is missing: restore the ledger from a backup")
+            raise CorruptError(f"record {index} is missing")
         return stored
 
     def records(self, begin: int, end: int) -> Iterator[Record]:
@@ -329,7 +329,7 @@ class Reader:
                 stored = self._bundle_of(index)
                 batch = self._checked_batch(head, stored)
             if index - stored.first_index >= len(batch):
-                raise CorruptError(f"record {index} is missing: restore the ledger from a backup")
+                raise CorruptError(f"record {index} is missing")
             for position in range(index - stored.first_index, len(batch)):
                 if index < end:
                     yield batch[position]
@@ -381,9 +381,7 @@ class Reader:
         if value is None or hash_domain(self.anchor.suite, "state-value", value) != want:
             value = self.store.state(*state_keys(self.anchor.suite, [name]))
             if value is None:
-                raise CorruptError(
-                    f"state of {format_object(name)} is missing: restore it from a backup"
-                )
+                raise CorruptError(f"state of {format_object(name)} is missing")
             self._check_state(head, name, value)
             self._states.put(name, value)
         return value

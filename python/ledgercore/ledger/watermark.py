@@ -19,6 +19,12 @@ _LOST = (
     "peers; where nobody has them remove the .head file, which gives them up: docs/cli.md, Restore"
 )
 
+_NO_CHECKPOINT = (
+    "on a node run ledgercore node repair, which wants the .head file left where it is; elsewhere "
+    "move it away where the ledger goes on from the newest checkpoint that anyone kept: "
+    "docs/cli.md, Restore"
+)
+
 
 def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
     """Refuse a ledger that is behind its head file; the slot of the newest note, or -1.
@@ -36,10 +42,7 @@ def check_watermark(reader: Reader, slots: Sequence[str]) -> int:
             newest, newest_slot = seen, slot
     if newest is None and slots:
         # The file is made with a note, and slots are written in turn: a torn one leaves the other.
-        raise CorruptError(
-            "head file holds no checkpoint of this ledger: remove the .head file if you know that "
-            "the newest block is there, which a checkpoint kept elsewhere shows"
-        )
+        raise CorruptError("head file holds no checkpoint of this ledger", remedy=_NO_CHECKPOINT)
     if newest is not None:
         try:
             check_continues(reader, newest, f"its newest blocks are lost: {_LOST}")

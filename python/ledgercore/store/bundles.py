@@ -28,7 +28,7 @@ def with_bundles(block: StoredBlock, rows: Iterable[tuple[int, int, bytes]]) -> 
         if (first_index, height) != (want, block.height):
             raise CorruptError(
                 f"block {block.height}: bundle is of block {height} from record {first_index} on, "
-                f"want record {want}; restore it from a backup"
+                f"want record {want}"
             )
         bundles.append(records)
     return block._replace(bundles=bundles)

@@ -45,7 +45,7 @@ def check_there(address: Address) -> None:
     if is_database(path):
         return
     if exists(f"{path}.head"):
-        raise CorruptError(f"{path} is damaged: it begins as no ledger; restore it from a backup")
+        raise CorruptError(f"{path} is damaged: it begins as no ledger")
     raise StoreError(f"{path} is not a ledger: name a file that ledgercore init made")
 
 

@@ -149,11 +149,9 @@ class PostgresStore:
         made = set(session.run(_SCHEMA_ROWS))
         for row in made ^ _schema_rows():
             what = f"its schema {'has' if row in made else 'lacks'} {' '.join(map(str, row[:5]))}"
-            raise CorruptError(f"{self._name} is damaged: {what}; restore from a backup")
+            raise CorruptError(f"{self._name} is damaged: {what}")
         for (what,) in session.run(_SCHEMA_REST):
-            raise CorruptError(
-                f"{self._name} is damaged: its schema has {what}; drop it, or restore from a backup"
-            )
+            raise CorruptError(f"{self._name} is damaged: its schema has {what}: drop it")
 
     def transaction(self) -> Guard[None]:
         """Durable as a whole when the block ends; a crash before that leaves nothing of it."""

@@ -83,7 +83,7 @@ _DAMAGE = ("22", "23", "42", "XX")
 def _translate(name: str, error: BaseException) -> LedgerError | None:
     """Our error for one of the server's, with its remedy."""
     text = " ".join(str(error).split())
-    damage = CorruptError(f"{name} is damaged: {text}; restore from a backup")
+    damage = CorruptError(f"{name} is damaged: {text}")
     if isinstance(error, UnicodeDecodeError):
         return damage
     if not isinstance(error, psycopg.Error):

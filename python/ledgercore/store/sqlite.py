@@ -210,7 +210,7 @@ class SqliteStore:
         for statement in made ^ SCHEMA:
             words = " ".join(str(statement).split()[1:3]).partition("(")[0].lower()
             what = f"its schema {'has another' if statement in made else 'lacks its'} {words}"
-            raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
+            raise CorruptError(f"{self._path} is damaged: {what}")
 
     def _translated(self, error: Exception) -> LedgerError:
         return translated(self._path, error, self._connection)
@@ -266,8 +266,7 @@ class SqliteStore:
         found = ((type(value), want) for value, want in zip(row, types, strict=True))
         got, want = next((got, want) for got, want in found if got is not want)
         raise CorruptError(
-            f"{self._path} is damaged: a value is {type_in_words(got)}, want "
-            f"{type_in_words(want)}; restore from a backup"
+            f"{self._path} is damaged: a value is {type_in_words(got)}, want {type_in_words(want)}"
         )
 
     def transaction(self) -> Guard[None]:
@@ -537,7 +536,7 @@ class SqliteStore:
                 if not line.startswith("***")
             ]
             what = "; ".join(found) or "it holds what no writer wrote"
-            raise CorruptError(f"{self._path} is damaged: {what}; restore from a backup")
+            raise CorruptError(f"{self._path} is damaged: {what}")
 
     def backup(self, path: str) -> None:
         with self._another() as source, translating(path):

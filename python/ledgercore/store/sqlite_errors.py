@@ -48,7 +48,7 @@ def translated(
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return BusyError(f"{path} is locked by another process: try again")
     if isinstance(error, DAMAGE):
-        return CorruptError(f"{path} is damaged: {error}; restore from a backup")
+        return CorruptError(f"{path} is damaged: {error}")
     if isinstance(error, apsw.ReadOnlyError):
         return StoreError(
             f"cannot write beside {path}: give write permission there, or copy it elsewhere"
