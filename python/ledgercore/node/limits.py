@@ -19,7 +19,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.sync.messages import SILENCE_MS
 from ledgercore.sync.offences import LAST_DELAY_MS
 
-__all__ = ["WARRANT_CHARACTERS", "Limits"]
+__all__ = ["WARRANT_CHARACTERS", "Limits", "bounds_of", "wholes_of"]
 
 WARRANT_CHARACTERS = 4096
 """Characters of a request's warrant at most, as its header holds it."""
@@ -43,23 +43,34 @@ _SHARES = (
 """Which bound is at most which other, or less by so much, or what would be. What a bound is at most
 comes before it, so that a default follows another that follows a third."""
 
-_AT_LEAST = (
-    (
-        "body_bytes",
-        4 + RECORD_BYTES,
-        "one record takes so many, for which all bodies of a member and of all must have room",
-    ),
-    ("skew_s", 1, "a request is on its way for some of it, and no two clocks are the same"),
-    ("header_bytes", 2 * WARRANT_CHARACTERS, "a warrant and a target take so many"),
-    (
-        "ready_s",
+_ONE_RECORD = (
+    4 + RECORD_BYTES,
+    "one record takes so many, for which all bodies of a member and of all must have room",
+)
+_ONE_CHECKPOINT = (
+    20 * 1024,
+    "a checkpoint to be cosigned takes so many, with its signatures and the proof that it goes on",
+)
+_ONE_MORE = (2, "an event stream takes one, and requests need another")
+
+_AT_LEAST: dict[str, tuple[float, str]] = {
+    "body_bytes": _ONE_RECORD,
+    "bodies_bytes": _ONE_RECORD,
+    "member_bodies_bytes": _ONE_RECORD,
+    "open_body_bytes": _ONE_CHECKPOINT,
+    "open_bodies_bytes": _ONE_CHECKPOINT,
+    "connections": _ONE_MORE,
+    "connections_of_certificate": _ONE_MORE,
+    "skew_s": (1, "a request is on its way for some of it, and no two clocks are the same"),
+    "header_bytes": (2 * WARRANT_CHARACTERS, "a warrant and a target take so many"),
+    "ready_s": (
         LAST_DELAY_MS / 1000,
         "a peer or witness that failed is asked again only after as long",
     ),
-)
-_AT_MOST = (
-    ("heartbeat_s", SILENCE_MS / 2000, "who listens takes a stream without one for broken"),
-)
+}
+_AT_MOST: dict[str, tuple[float, str]] = {
+    "heartbeat_s": (SILENCE_MS / 2000, "who listens takes a stream without one for broken"),
+}
 """What else bounds one, and why."""
 
 
@@ -156,43 +167,40 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise ``MalformedError`` with all that makes no sense, once defaults have followed."""
-        wrong = []
-        for name, kind in _KINDS.items():
-            least, most = _RANGES[kind]
-            if not least <= self._of(name) <= most:  # which a NaN is not either
-                got = _shown(self._of(name))
-                wrong.append(f"limits.{name} is {got}, want {_shown(least)} to {_shown(most)}")
-        if wrong:
-            raise MalformedError("; ".join(wrong))
-        follow = {name for name, *_ in _SHARES if isinstance(self._of(name), _Follows)}
-        for name, other, less, why in _SHARES:
+        wrong = {name: why for name in _KINDS if (why := self._out_of_range(name))}
+        sound = [share for share in _SHARES if not {share[0], share[1]} & set(wrong)]
+        follow = {name for name in _KINDS if isinstance(self._of(name), _Follows)}
+        told = [*wrong.values()]
+        for name, other, less, why in sound:
             most = self._of(other) - less
             if name in follow:
                 force_setattr(self, name, +max(less, min(self._of(name), most)))
             if self._of(name) > most:
                 than = "less than" if less else "at most"
-                wrong.append(
+                told.append(
                     f"limits.{name} is {_shown(self._of(name))}, want {than} {other}, which is "
                     f"{_shown(self._of(other))}, else {why}: lower {name}, or raise {other}"
                 )
-        for name, least, why in _AT_LEAST:
-            if self._of(name) < least:
-                got = f"limits.{name} is {_shown(self._of(name))}"
-                wrong.append(f"{got}, want at least {_shown(least)}: {why}")
-        for name, most, why in _AT_MOST:
-            if self._of(name) > most:
-                got = f"limits.{name} is {_shown(self._of(name))}"
-                wrong.append(f"{got}, want at most {_shown(most)}: {why}")
         # For as long as a nonce is kept a member may ask, and open streams, as often as it may.
-        kept = 2 * round(2 * self.skew_s * self.requests_per_s + self.requests_burst)
-        if self.nonces < kept:
-            wrong.append(
+        asks = not {"nonces", "skew_s", "requests_per_s", "requests_burst"} & set(wrong)
+        kept = 2 * round(2 * self.skew_s * self.requests_per_s + self.requests_burst) if asks else 0
+        if asks and self.nonces < kept:
+            told.append(
                 f"limits.nonces is {self.nonces}, want at least {kept}: with skew_s "
                 f"{self.skew_s:g} and requests_per_s {self.requests_per_s} one member would take "
                 "all of them: raise it, or lower one of these"
             )
-        if wrong:
-            raise MalformedError("; ".join(wrong))
+        if told:
+            raise MalformedError("; ".join(told))
+
+    def _out_of_range(self, name: str) -> str | None:
+        """What is wrong with one bound by itself."""
+        (least, most), got = bounds_of(name), self._of(name)
+        if least <= got <= most:  # which a NaN is not
+            return None
+        _, why = (_AT_MOST if got > most else _AT_LEAST).get(name, (0, ""))
+        want = f"limits.{name} is {_shown(got)}, want {_shown(least)} to {_shown(most)}"
+        return f"{want}: {why}" if why else want
 
     def _of(self, name: str) -> float:
         found: float = getattr(self, name)
@@ -200,6 +208,21 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 _KINDS: dict[str, type] = get_type_hints(Limits)
+
+
+def bounds_of(name: str) -> tuple[float, float]:
+    """From what to what one bound may be set, whatever the others are."""
+    least, most = _RANGES[_KINDS[name]]
+    if name in _AT_LEAST:
+        least = _AT_LEAST[name][0]
+    if name in _AT_MOST:
+        most = _AT_MOST[name][0]
+    return least, most
+
+
+def wholes_of(name: str) -> list[tuple[str, bool]]:
+    """What one bound is at most, or where it says so less than."""
+    return [(other, less > 0) for each, other, less, _ in _SHARES if each == name]
 
 
 def _shown(number: float) -> str:

@@ -25,7 +25,7 @@
     key = "bank.witness.key"
     store = "bank.witness"           # made by ledgercore node witness, once
 
-    [limits]                         # all optional: ledgercore.node.limits
+    [limits]                         # all optional: docs/limits.md
     requests_per_s = 200
 """
 
@@ -69,7 +69,7 @@ _WANTED = {
     "tls": "a table [tls] with certificate, key and authorities, each the path of a PEM file",
     "peer": "a table [[peer]] with member and url, an https:// address without a query",
     "witness": "a table [witness] with name, key and store",
-    "limits": "a table [limits] of numbers, as ledgercore.node.limits lists them",
+    "limits": "a table [limits] of numbers, as docs/limits.md lists them",
 }
 
 
