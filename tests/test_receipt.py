@@ -286,8 +286,8 @@ def test_an_anchor_is_the_text_of_its_parts() -> None:
         ),
         ("quorum = 2", "quorum = -1,quorum = 3,quorum = 02,quorum", "^quorum is|not TOML"),
         ("quorum = 2", f"quorum = {2**64},quorum = {'9' * 5000}", "^quorum is|not TOML"),
-        ("quorum", "time = 1\nquorum", "^anchor has time"),
-        ("\nkey", "\ntime = 1\nkey", "^witness has time"),
+        ("quorum", "time = 1\nquorum", "^anchor: time is not known"),
+        ("\nkey", "\ntime = 1\nkey", "^witness: time is not known"),
         ('"std"', '"gm","STD","sha256","",std', "suite|not TOML"),
         (HEX, f"{HEX[1:]},{HEX.upper()},{HEX}0,, {HEX[1:]}", "^network"),
         (f'"{ORIGIN}"', f'"x","","{ORIGIN} "', "^operator's key is named"),
@@ -303,7 +303,7 @@ def test_an_anchor_is_the_text_of_its_parts() -> None:
             "^verifier key .*, want 0x04$",
         ),
         (f'"{NAMES[0]}"', f'"x","{NAMES[1]}"', "^witness's key is named"),
-        ("[[witness]]", "[witness],[[witnesses]],[witness.x]", "not TOML|anchor has"),
+        ("[[witness]]", "[witness],[[witnesses]],[witness.x]", "not TOML|anchor has|anchor: witnesses is not"),
     ],
 )
 def test_another_form_of_an_anchor_is_refused(part: str, others: str, reason: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from ledgercore.wording import FORMS, in_words
+from ledgercore.wording import FORMS, in_words, unknown_keys
 
 PACKAGE = Path(__file__).resolve().parent.parent / "python" / "ledgercore"
 
@@ -53,6 +53,17 @@ def test_what_is_wrong_is_said_in_words(entry: Any, words: str) -> None:
         msgspec.convert({"entry": [entry]}, Table)
 
     assert in_words(raised.value) == words
+
+
+def test_keys_that_are_not_known_are_told_with_those_that_may_be_meant() -> None:
+    table = {"entry": [{"colour": 1, "text": "a"}, {"zzz": 1}, 3], "entrys": []}
+
+    assert unknown_keys(table, Table) == [
+        "entry[0]: colour is not known here, want color",
+        "entry[1]: zzz is not known here, want only name, count, text, color, items, either",
+        "entrys is not known here, want entry",
+    ]
+    assert unknown_keys({"entry": [{"name": "x"}]}, Table) == []
 
 
 def test_what_has_no_place_is_said_without() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from ledgercore._core import Anchor, format_verifier_key, parse_verifier_key
 from ledgercore.errors import MalformedError
-from ledgercore.wording import type_in_words
+from ledgercore.wording import type_in_words, unknown_in_words
 
 __all__ = ["format_anchor", "parse_anchor"]
 
@@ -52,7 +52,7 @@ def parse_anchor(text: str) -> Anchor:
         raise TypeError(f"anchor is {type(text).__name__}, want str: decode the file's bytes")
     table = _table(text)
     entries = table.pop("witness", [])
-    _check_keys("anchor", table, _KEYS)
+    _check_keys("anchor", table, _KEYS, "witness")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise MalformedError("anchor has a witness that is not a [[witness]] table")
     name, operator_key = parse_verifier_key(table["operator"])
@@ -92,15 +92,15 @@ def _witness(entry: dict[str, Any]) -> tuple[str, bytes]:
     return name, key
 
 
-def _check_keys(what: str, table: dict[str, Any], keys: dict[str, type]) -> None:
+def _check_keys(what: str, table: dict[str, Any], keys: dict[str, type], *more: str) -> None:
+    for key in sorted(table.keys() - keys.keys()):
+        raise MalformedError(f"{what}: {unknown_in_words(key, (*keys, *more))}")
     for key, kind in keys.items():
         if key not in table:
             raise MalformedError(f"{what} has no {key}, want one that is {type_in_words(kind)}")
         if type(table[key]) is not kind:
             got = type_in_words(type(table[key]))
             raise MalformedError(f"{what} has {key} that is {got}, want {type_in_words(kind)}")
-    for key in table.keys() - keys.keys():
-        raise MalformedError(f"{what} has {key}, want only {', '.join(keys)}")
 
 
 def _network(text: str) -> bytes:

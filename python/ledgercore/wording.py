@@ -6,9 +6,21 @@ dollar. The facts are the same here, and the place comes first.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-__all__ = ["FORMS", "in_words", "number_in_words", "type_in_words"]
+from msgspec import inspect
+
+__all__ = [
+    "FORMS",
+    "in_words",
+    "number_in_words",
+    "type_in_words",
+    "unknown_in_words",
+    "unknown_keys",
+]
 
 _TYPES = {
     "array": "a list",
@@ -69,6 +81,37 @@ def in_words(error: Exception) -> str:
     place = path.removesuffix("`").lstrip(".").replace("[...]", "")
     what = re.sub("`([a-z]+(?: \\| [a-z]+)*)`", lambda found: _type(found[1]), what)
     return f"{place}: {what}" if place else what
+
+
+def unknown_in_words(key: str, known: Iterable[str]) -> str:
+    """That a table has no such key, and which one may be meant: all, where none is like it."""
+    want = [*known]
+    near = difflib.get_close_matches(key, want, n=2) or [each for each in want if key in each]
+    return f"{key:.80} is not known here, want {' or '.join(near) or 'only ' + ', '.join(want)}"
+
+
+def unknown_keys(table: Any, kind: type) -> list[str]:
+    """Each key of a table, and of tables in it, that its type does not have, as a message says it.
+
+    A decoder stops at the first that it meets, and does not know which one may be meant.
+    """
+    return [*_unknown(table, inspect.type_info(kind), "")]
+
+
+def _unknown(value: Any, kind: inspect.Type, place: str) -> Iterator[str]:
+    if isinstance(kind, inspect.UnionType):
+        for each in kind.types:
+            yield from _unknown(value, each, place)
+    elif isinstance(kind, inspect.VarTupleType) and isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _unknown(each, kind.item_type, f"{place}[{number}]")
+    elif isinstance(kind, inspect.StructType) and isinstance(value, dict):
+        fields = {field.encode_name: field.type for field in kind.fields}
+        for key, each in value.items():
+            if key in fields:
+                yield from _unknown(each, fields[key], f"{place}.{key}" if place else key)
+            else:
+                yield (f"{place}: " if place else "") + unknown_in_words(key, fields)
 
 
 def number_in_words(number: int) -> str:

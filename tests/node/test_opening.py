@@ -16,7 +16,7 @@ from threading import Event
 
 import pytest
 
-from ledgercore import Ledger, Replica, UnavailableError
+from ledgercore import Ledger, MalformedError, Replica, UnavailableError
 from ledgercore.demo.network import Place, lay_out
 from ledgercore.demo.processes import NodeProcess, free_ports
 from ledgercore.errors import LedgerError, PassphraseError, StoreError
@@ -80,6 +80,18 @@ def test_a_peer_who_is_no_member_is_warned_of(places: list[Place], number: int) 
     said = json.loads(line)
     assert (said["event"], said["peer"]) == ("peer is no member here", "hospitl")
     assert f"ledgercore show {places[number].ledger} --objects member/ lists" in said["remedy"]
+
+
+def test_a_peer_that_is_marked_as_the_operator_and_is_not_is_refused(places: list[Place]) -> None:
+    begun(places)
+    text = places[1].settings.read_text().replace('member = "tax"', 'member = "hospital"')
+    places[1].settings.write_text(text)
+
+    with pytest.raises(
+        MalformedError, match=r"\[\[peer\]\] 'hospital' has operator = true, but .* is 'tax'"
+    ):
+        asyncio.run(opened(load_settings(places[1].settings)))
+    Replica.open(places[1].ledger, places[1].anchor).close()
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -58,7 +58,12 @@ def test_a_server_and_a_token_are_no_paths() -> None:
         ("requests_per_s = 200", "requests_per_s = 0", r"limits.requests_per_s"),
         ("requests_per_s = 200", "requests = 200", r"requests"),
         ("stop_s = 20.0", "stop_s = true", r"limits.stop_s"),
-        ('url = "https://node.tax.example:7443"', 'url = "http://x"', r"peer.*https"),
+        (
+            'url = "https://node.tax.example:7443"',
+            'url = "http://x"',
+            r"peer\[0\].url.*https.*TLS alone",
+        ),
+        ('url = "https://', 'url = "', r"peer\[0\].url.*want https://HOST:PORT"),
         ("operator = true", "operator = false", r"0 peers have operator = true"),
         ('role = "follower"', 'role = "operator"', r"role is operator and so is peer"),
         (
@@ -71,7 +76,17 @@ def test_a_server_and_a_token_are_no_paths() -> None:
             'member = "tax-authority"',
             r"2 \[\[peer\]\] are 'tax-authority', want one: keep the one with its node's url",
         ),
-        ("[limits]", "[bounds]", r"bounds is no setting: want only member"),
+        ("[limits]", "[bounds]", r"bounds is not known here, want only member"),
+        ("[limits]", "[witnesses]", r"witnesses is not known here, want witness$"),
+        ("[[peer]]", "[[peers]]", r"peers is not known here, want peer$"),
+        ("authorities =", "authority =", r"tls: authority is not known here, want authorities$"),
+        ("requests_per_s", "request_per_s", r"limits: request_per_s is .*, want requests_per_s or"),
+        ("operator = true", "operater = true", r"peer\[0\]: operater is .*, want operator$"),
+        (
+            'member = "bank"',
+            'member = "bank"\noperator = true',
+            r"operator is not known here, want",
+        ),
         ("[tls]", "[tls", r"not TOML"),
         ('certificate = "bank.crt"', "", r"tls"),
     ],
@@ -81,6 +96,25 @@ def test_a_wrong_value_is_refused_with_its_name(found: str, put: str, named: str
 
     with pytest.raises(MalformedError, match=named):
         parse_settings(TEXT.replace(found, put, 1), Path())
+
+
+def test_all_keys_that_are_not_known_are_told_at_once_in_every_file_of_a_node(
+    tmp_path: Path,
+) -> None:
+    text = TEXT.replace("certificate =", "cert =").replace("operator = true", "orders = true")
+    table = make_node(tmp_path, "bank", ("consumer",), "127.0.0.1:7443").table
+
+    with pytest.raises(MalformedError) as refused:
+        parse_settings(text, Path())
+    assert str(refused.value).startswith("settings: tls: cert is not known here, want certificate")
+    assert "; peer[0]: orders is not known here, want only member, url, operator" in str(
+        refused.value
+    )
+    for wrong in ("[[members]]", "[[witnesses]]"):
+        with pytest.raises(
+            MalformedError, match=f"members: {wrong[2:-2]} is .*, want {wrong[2:5]}"
+        ):
+            parse_members(f"{table}\n{wrong}\n")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from ledgercore.records import Member, Witness
 from ledgercore.records.base import Identifier, Text
 from ledgercore.rules import ROLES
 from ledgercore.store import WitnessStore
-from ledgercore.wording import in_words
+from ledgercore.wording import in_words, unknown_keys
 
 __all__ = [
     "Listed",
@@ -202,7 +202,10 @@ def make_witness(
 
 def _parse(text: str) -> Listed:
     try:
-        found = msgspec.convert(tomllib.loads(text), Listed)
+        table = tomllib.loads(text)
+        if unknown := unknown_keys(table, Listed):
+            raise MalformedError(f"members: {'; '.join(unknown)}")
+        found = msgspec.convert(table, Listed)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"members: {in_words(error)}: want [[member]] tables") from None
     if found.quorum > len(found.witness):

@@ -16,6 +16,7 @@ from ledgercore.errors import (
     CorruptError,
     FencedError,
     LedgerError,
+    MalformedError,
     RefusedError,
     StoreError,
     UnavailableError,
@@ -34,9 +35,9 @@ from ledgercore.node.own_key import KeyFault, key_fault
 from ledgercore.node.publishing import Publishing
 from ledgercore.node.relaying import Relay
 from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
-from ledgercore.node.settings import Settings, WitnessRole
+from ledgercore.node.settings import Peer, Settings, WitnessRole
 from ledgercore.node.tls import Context, client_context, pinned_contexts, server_context
-from ledgercore.rules import member_object
+from ledgercore.rules import KeyState, View, key_object, member_object
 from ledgercore.store import WitnessStore, shown
 from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
@@ -130,10 +131,11 @@ async def _open_follower(
     held.callback(copy.close)
     ledger = await run_on_thread(partial(Ledger.open, settings.ledger, read_only=True))
     held.callback(ledger.close)
-    await _check_own_key(settings, ledger, caller, channels)
-    node = _node(settings, ledger, caller, log)
     operator = settings.operator
     assert operator is not None, "a follower's settings name the operator"
+    await run_on_thread(partial(_check_operator, operator, ledger))
+    await _check_own_key(settings, ledger, caller, channels)
+    node = _node(settings, ledger, caller, log)
     following = Following(node, copy, channels, caller.entropy)
     relay = Relay(node, NodeClient(operator.url, operator.member, caller, RELAYING))
     node.ordering = node.promising = relay
@@ -141,6 +143,17 @@ async def _open_follower(
     node.fault = following.fault
     node.look_at_key = lambda: _fault_of(settings, ledger, caller.key)
     return node
+
+
+def _check_operator(peer: Peer, ledger: Ledger) -> None:
+    """Refuse another member's node in the place of the operator's: it would only pass records on,
+    and where it marks this one likewise they would go round for ever."""
+    key = View(ledger.state).get(key_object(ledger.trust_anchor.operator_key), KeyState)
+    if key is not None and key.member != peer.member:
+        raise MalformedError(
+            f"settings: [[peer]] {peer.member!r} has operator = true, but the network's operator "
+            f"is {key.member!r}: say so in the [[peer]] of {key.member!r}, and nowhere else"
+        )
 
 
 def _strangers(settings: Settings, ledger: Ledger) -> list[str]:

@@ -31,6 +31,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -43,6 +44,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.node.limits import Limits
 from ledgercore.records.base import Identifier
 from ledgercore.store import SERVERS, parse_address
+from ledgercore.wording import unknown_keys
 
 __all__ = ["Peer", "Settings", "Tls", "WitnessRole", "load_settings", "parse_settings"]
 
@@ -67,7 +69,11 @@ _WANTED = {
     "key": "the path of a key file or of a PKCS#12 file, or a token as pkcs11:...",
     "listen": "an address and a port, such as 0.0.0.0:7443",
     "tls": "a table [tls] with certificate, key and authorities, each the path of a PEM file",
-    "peer": "a table [[peer]] with member and url, an https:// address without a query",
+    "peer": "a table [[peer]] with member and url",
+    "peer.member": "the id of the member whose node it is, such as bank-a",
+    "peer.url": "https://HOST:PORT, as that node is called by others: it speaks TLS alone, and no "
+    "user, password, query or fragment stands there",
+    "peer.certificates": "the path of a PEM file with the only certificates that it may show",
     "witness": "a table [witness] with name, key and store",
     "limits": "a table [limits] of numbers, as docs/limits.md lists them",
 }
@@ -143,6 +149,8 @@ def parse_settings(text: str, directory: Path) -> Settings:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"settings are not TOML: {error}") from None
+    if unknown := unknown_keys(table, Settings):
+        raise MalformedError(f"settings: {'; '.join(unknown)}")
     try:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
@@ -173,9 +181,8 @@ def _explained(reason: str) -> str:
         # It stands in the reason: a key that is missing, or is of no use.
         quoted = what.split("`")
         top = quoted[1] if len(quoted) > 2 else ""
-        if "unknown field" in what:
-            return f"{top} is no setting: want only {', '.join(_WANTED)}"
-    want = _WANTED.get(top, "one of the documented form")
+    each = re.sub(r"\[[0-9]+\]", "", name)
+    want = _WANTED.get(each) or _WANTED.get(top, "one of the documented form")
     if URL.pattern in reason:
         want += " (./NAME for a file that is named like a URL)"
     return f"{name or top}: {what[:1].lower()}{what[1:]}: want {want}"

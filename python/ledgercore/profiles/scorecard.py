@@ -26,7 +26,7 @@ from ledgercore.errors import InvalidError, MalformedError
 from ledgercore.records import DecisionRecord
 from ledgercore.records.base import LIMIT_ITEMS, Code, Identifier, Part, Text, Value
 from ledgercore.records.decision import DecisionOutcome
-from ledgercore.wording import in_words
+from ledgercore.wording import in_words, unknown_keys
 
 __all__ = [
     "LIMIT_POINTS",
@@ -235,7 +235,10 @@ class _Document(Struct, frozen=True, forbid_unknown_fields=True):
 def parse_scorecard(text: str) -> Scorecard:
     """The scorecard in a TOML text such as ``examples/sba_scorecard.toml``."""
     try:
-        document = msgspec.convert(tomllib.loads(text), _Document)
+        table = tomllib.loads(text)
+        if unknown := unknown_keys(table, _Document):
+            raise MalformedError(f"scorecard: {'; '.join(unknown)}")
+        document = msgspec.convert(table, _Document)
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
         raise MalformedError(f"scorecard: {in_words(error)}") from error
     except RecursionError:

@@ -22,7 +22,7 @@ from ledgercore.errors import MalformedError
 from ledgercore.profiles.scorecard import Characteristic, Scorecard
 from ledgercore.records import Field, ProductPublish, SchemaRegister
 from ledgercore.records.base import Value
-from ledgercore.wording import in_words
+from ledgercore.wording import in_words, unknown_keys
 
 __all__ = ["Column", "Mapping", "Note", "Rejection", "Row", "Table", "load_table", "parse_mapping"]
 
@@ -149,7 +149,10 @@ class _UnfitError(Exception):
 def parse_mapping(text: str) -> Mapping:
     """The mapping in a TOML text, or ``MalformedError`` with what is wrong in it."""
     try:
-        mapping = msgspec.convert(tomllib.loads(text), Mapping)
+        table = tomllib.loads(text)
+        if unknown := unknown_keys(table, Mapping):
+            raise MalformedError(f"mapping: {'; '.join(unknown)}")
+        mapping = msgspec.convert(table, Mapping)
     except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number too long
         raise MalformedError(f"mapping: {in_words(error)}") from error
     except RecursionError:
