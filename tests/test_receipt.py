@@ -303,7 +303,11 @@ def test_an_anchor_is_the_text_of_its_parts() -> None:
             "^verifier key .*, want 0x04$",
         ),
         (f'"{NAMES[0]}"', f'"x","{NAMES[1]}"', "^witness's key is named"),
-        ("[[witness]]", "[witness],[[witnesses]],[witness.x]", "not TOML|anchor has|anchor: witnesses is not"),
+        (
+            "[[witness]]",
+            "[witness],[[witnesses]],[witness.x]",
+            "not TOML|anchor has|anchor: witnesses is not",
+        ),
     ],
 )
 def test_another_form_of_an_anchor_is_refused(part: str, others: str, reason: str) -> None:

@@ -22,12 +22,14 @@ from ledgercore import (
 )
 from ledgercore.demo.processes import free_ports
 from ledgercore.node import channel
+from ledgercore.node import client as client_module
 from ledgercore.node.blocking import BlockingClient
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.limits import Limits
 from ledgercore.node.node import Node
 from ledgercore.rules import member_object
 from ledgercore.sync import Source
+from tests.conftest import REPOSITORY
 from tests.node.running import OPERATOR, Running, running
 
 NAME = member_object("member-1")
@@ -129,6 +131,41 @@ def test_an_address_without_tls_is_refused_as_one(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
+def test_a_node_that_is_started_anew_is_waited_for_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager takes some seconds, in which connections are refused at once."""
+    slept: list[float] = []
+
+    async def sleep(duration_s: float) -> None:
+        slept.append(duration_s)
+
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            caller, nowhere = there.caller(), f"https://localhost:{free_ports(1)[0]}"
+            for patience in (Patience(attempts=1), Patience()):
+                slept.clear()
+                async with NodeClient(nowhere, "operator", caller, patience) as client:
+                    with pytest.raises(UnavailableError, match="is it there"):
+                        await client.checkpoint()
+                assert bool(slept) is (patience.attempts > 1)
+
+    monkeypatch.setattr(client_module, "sleep", sleep)
+    asyncio.run(act())
+    given = Patience()
+    assert sum(slept) + 1 >= given.least_s and len(slept) >= given.attempts - 1
+    assert max(slept) <= given.longest_wait_s
+    (said,) = (
+        line
+        for line in (REPOSITORY / "docs" / "network.md").read_text().splitlines()
+        if "asks again, at least" in line
+    )
+    assert (
+        f"at least {given.attempts} times and for {given.least_s:g} s, with "
+        f"{given.answer_ms // 1000} s for each answer" in said
+    )
+
+
 def test_a_closed_client_lets_go_of_who_waits_and_is_asked_no_more(tmp_path: Path) -> None:
     """Other threads' calls, at a node and where there is none, and tasks of the same loop."""
     ended: list[BaseException | None] = []
@@ -221,7 +258,9 @@ def test_a_members_event_streams_are_none_of_its_requests_under_way(tmp_path: Pa
                 await anext(stream)
 
             assert Checkpoint.parse(await client.checkpoint()).height == 0
-            with pytest.raises(UnavailableError, match="refused with status 429"):
+            with pytest.raises(
+                UnavailableError, match=r"refused with status 429: .*member_streams; ask again"
+            ):
                 await anext(client.events())
             last = other.events()
             held.push_async_callback(last.aclose)

@@ -12,11 +12,11 @@ from ledgercore.node.rates import BUCKETS, Allowance, Rates, TooManyError
 
 def test_what_all_certificates_send_without_a_warrant_is_bounded() -> None:
     counted = list[int]()
-    bodies = Bodies(100, 60, counted.append)
+    bodies = Bodies(100, 60, counted.append, "share")
 
     with bodies.body("a", 0) as of_a, bodies.body("b", 50) as of_b:
         of_a(60)
-        with pytest.raises(TooManyError, match="a has bodies of 60 bytes under way, want at most"):
+        with pytest.raises(TooManyError, match=r"a has bodies of 60 .* node's limit share; ask"):
             of_a(1)
         of_b(40)
         with pytest.raises(UnavailableError, match="under way have 100 bytes, want at most 100"):
@@ -27,6 +27,33 @@ def test_what_all_certificates_send_without_a_warrant_is_bounded() -> None:
         of_c(60)
 
     assert sum(counted) == 0
+
+
+def test_who_asks_too_often_is_told_whose_limit_it_is_and_when_to_come_again() -> None:
+    clock = ManualClock(0)
+    rates, slow = Rates(clock), Allowance(1, 3, 1, "open_requests", "open_requests_under_way")
+    for _ in range(3):
+        with rates.request("a", slow):
+            pass
+
+    with pytest.raises(TooManyError, match=r"limits open_requests_burst and open_requests_per_s"):
+        rates.request("a", slow).__enter__()
+    clock.advance(1_000)
+    with (
+        rates.request("a", slow),
+        pytest.raises(TooManyError, match=r"second: .*; ask again in 1 s$"),
+    ):
+        rates.request("a", slow).__enter__()
+    clock.advance(1_000)
+    with (
+        rates.request("b", slow),
+        pytest.raises(TooManyError, match="want at most 1: this node's limit open_requests_under"),
+    ):
+        rates.request("b", slow).__enter__()
+
+
+def test_what_is_to_be_waited_is_never_less_than_it_takes() -> None:
+    assert [TooManyError("", wait_s).wait_s for wait_s in (0, 0.2, 1.2, 7)] == [1, 1, 2, 7]
 
 
 def test_callers_that_are_gone_are_forgotten_and_those_that_wait_are_not() -> None:

@@ -30,6 +30,7 @@ from ledgercore.errors import InvalidError, InvalidSignature, MalformedError, Un
 from ledgercore.node.client import NodeClient
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
+from ledgercore.node.rates import TooManyError
 from ledgercore.node.settings import Peer
 from ledgercore.node.submission import Ordered, decode_ordered, encode_ordered
 from ledgercore.node.tls import Context, client_context, pinned_contexts
@@ -519,8 +520,13 @@ def test_a_member_that_asks_too_often_waits(tmp_path: Path) -> None:
         async with running(tmp_path, limits) as there, there.client(0) as busy:
             for _ in range(5):
                 await busy.fetch("GET", "/v1/anchor")
-            with pytest.raises(UnavailableError, match="more than 1 times a second"):
+            with pytest.raises(TooManyError) as refused:
                 await busy.fetch("GET", "/v1/anchor")
+            assert str(refused.value) == (
+                "node of operator: member member-0 asks more than 5 times at once and 1 a second: "
+                "this node's limits requests_burst and requests_per_s; ask again in 1 s"
+            )
+            assert refused.value.wait_s == 1
             async with there.client(1) as other:
                 assert await other.fetch("GET", "/v1/anchor")
 

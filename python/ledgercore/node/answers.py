@@ -120,7 +120,7 @@ def error_answer(error: LedgerError, status: int | None = None) -> Answer:
     if isinstance(error, RefusedError):
         body |= msgspec.to_builtins(Refusal.of(error))
     if isinstance(error, TooManyError):
-        headers["retry-after"] = str(max(1, round(error.wait_s)))
+        headers["retry-after"] = str(error.wait_s)
     elif status == 503:
         headers["retry-after"] = "1"
     index = getattr(error, "index", None)
@@ -143,8 +143,10 @@ class _Body(msgspec.Struct):
 _MALFORMED = {kind.__name__: kind for kind in (MalformedError, LimitError, TooLargeError)}
 
 
-def error_of(status: int, body: bytes) -> LedgerError:
+def error_of(status: int, body: bytes, wait_s: float | None = None) -> LedgerError:
     """The error that an answer stands for; an answer of others is one too.
+
+    ``wait_s`` is when to ask again, as its header says.
 
     A node says what was wrong with a request, that it does not trust who asks, and that it has
     something or not. What it says of histories and of damage is no proof and of no file here: it
@@ -163,7 +165,7 @@ def error_of(status: int, body: bytes) -> LedgerError:
     if kind is not None:
         return kind(message, said.index)
     if status == 429:
-        return TooManyError(message, 1)
+        return TooManyError(message, 1 if wait_s is None else wait_s)
     if status == 401:
         return UntrustedError(message)
     if status == 404 or said.error == "AbsentError":

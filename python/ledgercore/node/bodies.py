@@ -20,9 +20,15 @@ class Bodies:
     """The bodies of one kind of callers, bounded in all and for each caller."""
 
     def __init__(
-        self, most_bytes: int, caller_bytes: int, counted: Callable[[int], object]
+        self,
+        most_bytes: int,
+        caller_bytes: int,
+        counted: Callable[[int], object],
+        limit: str = "member_bodies_bytes",
     ) -> None:
-        """``counted`` is told of each change in bytes; what leaves is negative."""
+        """``counted`` is told of each change in bytes; what leaves is negative. ``limit`` is what
+        settings call a caller's share."""
+        self._limit = limit
         self._most_bytes = most_bytes
         self._caller_bytes = caller_bytes
         self._counted = counted
@@ -52,10 +58,10 @@ class Bodies:
     def _check(self, caller: str, more: int) -> None:
         of_caller, of_all = self._of_caller[caller], self._of_caller.total()
         if more and of_caller + more > self._caller_bytes:
-            raise TooManyError(
+            raise TooManyError.of_limit(
                 f"{caller} has bodies of {of_caller} bytes under way, want at most "
-                f"{self._caller_bytes}: wait for answers",
-                1,
+                f"{self._caller_bytes}",
+                f"limit {self._limit}",
             )
         if more and of_all + more > self._most_bytes:
             raise UnavailableError(

@@ -23,6 +23,7 @@ from ledgercore.clock import Clock, SystemClock
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import LimitError, MalformedError, UnavailableError
 from ledgercore.keys import Signer
+from ledgercore.node.answers import failure_in
 from ledgercore.node.tls import Context
 from ledgercore.node.warrant import sign_request
 from ledgercore.records.base import Identifier
@@ -153,7 +154,12 @@ class Channel:
         try:
             async with self._opened().get(url, headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise UnavailableError(f"event stream is refused with status {answer.status}")
+                    said = await _read(answer, request.limit_bytes)
+                    reason = failure_in(Response(answer.status, said))
+                    raise UnavailableError(
+                        f"event stream of {self.member} is refused with status {answer.status}: "
+                        f"{reason}"
+                    )
                 data, size = list[str](), 0
                 while True:
                     async with deadline(silence_s):

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
 from typing import Literal
 from urllib.parse import quote
@@ -51,6 +52,7 @@ from ledgercore.ledger.transfer import decode_transfer
 from ledgercore.ledger.writer import Outcome
 from ledgercore.node.answers import error_of
 from ledgercore.node.channel import Caller, Channel
+from ledgercore.node.rates import TooManyError
 from ledgercore.node.submission import Ordered, check_receipt, decode_ordered
 from ledgercore.proofs import (
     BrokenPromise,
@@ -88,12 +90,18 @@ _JITTER_BYTES = 2
 
 @dataclass(frozen=True)
 class Patience:
-    """How long is waited, and how often a request is made again."""
+    """How long is waited, and how often a request is made again.
+
+    A node that is started anew refuses connections for some seconds, and at once, so that a count
+    alone would be over before it is there.
+    """
 
     attempts: int = 6
+    """How often is asked: one is asked once, and more at least as often, and for ``least_s``."""
     answer_ms: int = 40_000
     first_wait_s: float = 0.1
     longest_wait_s: float = 5.0
+    least_s: float = 20.0
     silence_s: float = 60.0
     """Without a sign of life on an event stream."""
 
@@ -312,18 +320,28 @@ class NodeClient:
         )
 
     async def _carry(self, request: Request) -> bytes:
-        patience, wait_s = self._patience, self._patience.first_wait_s
-        for attempt in range(1, patience.attempts + 1):
+        patience, caller = self._patience, self._channel.caller
+        if patience.attempts < 1:
+            raise UnavailableError(f"attempts are {patience.attempts}, want one at least")
+        least_s = patience.least_s if patience.attempts > 1 else 0.0
+        longest_s, slept_s, begin_s = patience.first_wait_s, 0.0, caller.clock.elapsed_s()
+        for attempt in count(1):
             try:
                 return await self._carry_once(request)
-            except UnavailableError:
-                if attempt == patience.attempts or self._channel.closed:
+            except UnavailableError as error:
+                # What was slept counts as well: a clock that stands still ends this, too.
+                past_s = max(slept_s, caller.clock.elapsed_s() - begin_s)
+                enough = attempt >= patience.attempts and past_s >= least_s
+                if enough or self._channel.closed:
                     raise
+                first_s = error.wait_s if isinstance(error, TooManyError) else 0.0
+                first_s = min(first_s, patience.longest_wait_s)  # it is the node's word
             # Full jitter: those who failed together do not come back together.
-            drawn = self._channel.caller.entropy.bytes(_JITTER_BYTES)
-            await sleep(wait_s * int.from_bytes(drawn, "big") / (1 << 8 * _JITTER_BYTES))
-            wait_s = min(2 * wait_s, patience.longest_wait_s)
-        raise UnavailableError(f"attempts are {patience.attempts}, want one at least")
+            drawn = int.from_bytes(caller.entropy.bytes(_JITTER_BYTES), "big")
+            wait_s = first_s + longest_s * drawn / (1 << 8 * _JITTER_BYTES)
+            await sleep(wait_s)
+            slept_s, longest_s = slept_s + wait_s, min(2 * longest_s, patience.longest_wait_s)
+        raise AssertionError("it is asked until there is an answer, or enough")
 
     async def _carry_once(self, request: Request) -> bytes:
         answer = await self._channel.send(request)
@@ -333,7 +351,10 @@ class NodeClient:
                 "want at most that"
             )
         if answer.status != 200:
-            raise error_of(answer.status, answer.body)
+            error = error_of(answer.status, answer.body, answer.wait_s)
+            if isinstance(error, TooManyError):  # a node passes on what another one answered it
+                error = TooManyError(f"node of {self.member}: {error}", error.wait_s)
+            raise error
         return answer.body
 
     async def close(self) -> None:

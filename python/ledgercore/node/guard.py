@@ -91,15 +91,18 @@ class Guard:
         often = (limits.requests_per_s, limits.requests_burst)
         seldom = (limits.open_requests_per_s, limits.open_requests_burst)
         self._of_member = Allowance(*often, limits.requests_under_way)
-        self._of_listener = Allowance(*often, limits.member_streams)
+        self._of_listener = Allowance(*often, limits.member_streams, at_a_time="member_streams")
         # An operator's node brings each block to its witnesses, and they come as often as it asks.
-        self._of_operator = Allowance(*often, limits.open_requests_under_way)
-        self._of_stranger = Allowance(*seldom, limits.open_requests_under_way)
+        under_way = "open_requests_under_way"
+        self._of_operator = Allowance(*often, limits.open_requests_under_way, at_a_time=under_way)
+        self._of_stranger = Allowance(
+            *seldom, limits.open_requests_under_way, "open_requests", under_way
+        )
         self._body_bytes = bodies
         counted = metrics.body_bytes.inc
         self._bodies = Bodies(limits.bodies_bytes, limits.member_bodies_bytes, counted)
         open_bytes = limits.open_bodies_bytes
-        self._open_bodies = Bodies(open_bytes, open_bytes, counted)
+        self._open_bodies = Bodies(open_bytes, open_bytes, counted, "open_bodies_bytes")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

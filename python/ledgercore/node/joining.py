@@ -148,7 +148,8 @@ async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Chann
 
 async def node_status(url: str, member: str, caller: Caller) -> dict[str, Any]:
     """What a node says of itself, its checkpoint verified."""
-    async with NodeClient(url, member, caller, Patience(attempts=2, answer_ms=5_000)) as client:
+    patience = Patience(attempts=2, answer_ms=5_000, least_s=0)
+    async with NodeClient(url, member, caller, patience) as client:
         checkpoint = Checkpoint.parse(await client.checkpoint())
         reason = await client.unready()
     ready = {"ready": True} if reason is None else {"ready": False, "reason": reason}

@@ -46,8 +46,9 @@ __all__ = ["caller_of", "open_channels", "open_node", "reload", "run_node"]
 
 ANCHOR_BYTES = 64 * 1024
 
-RELAYING = Patience(attempts=4, answer_ms=20_000)
-"""How long a follower tries to reach the operator before it says that it cannot."""
+RELAYING = Patience(attempts=4, answer_ms=20_000, least_s=0)
+"""How long a follower tries to reach the operator before it says that it cannot: who asked it asks
+again."""
 
 
 def caller_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
 from ledgercore.clock import Clock
@@ -22,19 +23,28 @@ BUCKETS = 4_096
 
 
 class TooManyError(UnavailableError):
-    """More than the caller may have now; ``wait_s`` says when to ask again."""
+    """More than the caller may have now; ``wait_s`` says when to ask again, in whole seconds."""
 
     def __init__(self, message: str, wait_s: float) -> None:
         super().__init__(message)
-        self.wait_s = wait_s
+        self.wait_s = max(1, ceil(wait_s))
+
+    @classmethod
+    def of_limit(cls, passed: str, limit: str, wait_s: float = 1) -> TooManyError:
+        """That a caller passed one of the limits of the node that says so."""
+        error = cls("", wait_s)
+        return cls(f"{passed}: this node's {limit}; ask again in {error.wait_s} s", wait_s)
 
 
 class Allowance(NamedTuple):
-    """Requests of one caller: a second in the long run, at once, and under way at a time."""
+    """Requests of one caller: a second in the long run, at once, and under way at a time; and what
+    the settings call these limits."""
 
     per_s: int
     burst: int
     under_way: int
+    often: str = "requests"
+    at_a_time: str = "requests_under_way"
 
 
 @dataclass
@@ -66,15 +76,17 @@ class Rates:
         """Count one request of a caller while it is under way, or raise ``TooManyError``."""
         bucket = self._bucket(caller, allowance)
         if bucket.tokens < 1:
-            raise TooManyError(
-                f"{caller} asks more than {allowance.per_s} times a second: wait",
+            raise TooManyError.of_limit(
+                f"{caller} asks more than {allowance.burst} times at once and {allowance.per_s} a "
+                "second",
+                f"limits {allowance.often}_burst and {allowance.often}_per_s",
                 (1 - bucket.tokens) / allowance.per_s,
             )
         if bucket.under_way >= allowance.under_way:
-            raise TooManyError(
+            raise TooManyError.of_limit(
                 f"{caller} has {bucket.under_way} requests under way, want at most "
-                f"{allowance.under_way}: wait for answers",
-                1,
+                f"{allowance.under_way}",
+                f"limit {allowance.at_a_time}",
             )
         bucket.tokens -= 1
         bucket.under_way += 1
