@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ledgercore import records, rules
+from ledgercore import RefusedError, records, rules
 from ledgercore._core import Batch
 from ledgercore.rules import Position
 from tests.network import (
@@ -189,6 +189,36 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
 )
 def test_refusal_has_its_code(code, case):
     assert code == REFUSALS[code][case]()
+
+
+def test_of_a_code_with_several_causes_the_remedy_is_of_the_one_that_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def remedy_of(view: Any, record: Any, *more: int) -> str:
+        with pytest.raises(RefusedError) as refused:
+            apply(view, record, *more)
+        return refused.value.remedy
+
+    monkeypatch.setitem(globals(), "code_of", remedy_of)
+
+    found = {case: ask() for code in ("E_KEY", "E_MEMBER") for case, ask in REFUSALS[code].items()}
+
+    admit = "sign with a member's key, or ask governance to admit the key's owner"
+    prove, sign_with = (
+        "have a new key sign records.key_message",
+        "sign with the member's current key",
+    )
+    assert found == {
+        "a newcomer's key that proves nothing": prove,
+        "a new key that proves nothing": prove,
+        "the operator's key": "leave the operator's key as it is: with another one it is another "
+        "network",
+        "data by a rotated key": sign_with,
+        "data by a compromised key": sign_with,
+        "a rotation by a compromised key": sign_with,
+        "data of a suspended member": "ask governance to reinstate the member",
+        "data of a retired member": admit,
+    }
 
 
 def key_status(view, name: str) -> str:

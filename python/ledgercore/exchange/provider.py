@@ -94,6 +94,7 @@ from ledgercore.records import (
 )
 from ledgercore.records.base import Value
 from ledgercore.rules import (
+    DELIVERY_KEY,
     Admission,
     AuditState,
     ConsentState,
@@ -575,7 +576,7 @@ def _check_sealable(state: ExchangeState) -> None:
     try:
         check_delivery_key(state.delivery_key)
     except InvalidError as error:
-        refuse("E_KEY", str(error))
+        refuse("E_KEY", str(error), remedy=DELIVERY_KEY)
 
 
 def _encode_readable(leaves: Sequence[Leaf], intent: bytes) -> bytes:

@@ -12,6 +12,7 @@ from ledgercore.exchange.audit_copy import AuditCopy
 from ledgercore.exchange.reading import ENDED, read_state
 from ledgercore.ledger import Ledger
 from ledgercore.rules import (
+    CURRENT_KEY,
     AuditKeyState,
     AuditState,
     ConsentState,
@@ -88,7 +89,9 @@ def check_asker(ledger: Ledger, intent: bytes, state: ExchangeState) -> None:
     except UnavailableError:
         pass  # it is not in a copy that began later: what can be seen is whose key it is by now
     if read_state(ledger, key_object(key), KeyState).status == "COMPROMISED":
-        refuse("E_KEY", "key that asked was called compromised since: intend anew", intent)
+        refuse(
+            "E_KEY", "key that asked was called compromised since: intend anew", intent, CURRENT_KEY
+        )
 
 
 def check_active(ledger: Ledger, audit_key: bytes, intent: bytes) -> None:

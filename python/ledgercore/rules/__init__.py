@@ -12,7 +12,7 @@ from ledgercore.rules.audit import disclosure_is_due
 from ledgercore.rules.audit import key_status_at as audit_key_status_at
 from ledgercore.rules.audit import status_at as audit_status_at
 from ledgercore.rules.authorisation import status_at as authorisation_status_at
-from ledgercore.rules.codes import CODES, Code, refuse
+from ledgercore.rules.codes import CODES, CURRENT_KEY, DELIVERY_KEY, Code, refuse
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
@@ -75,6 +75,8 @@ from ledgercore.rules.view import Touch, View, decode_object, decode_state, enco
 __all__ = [
     "AMOUNTS",
     "CODES",
+    "CURRENT_KEY",
+    "DELIVERY_KEY",
     "EMPTY_HISTORY",
     "FAMILIES",
     "GOVERNANCE",

@@ -10,7 +10,25 @@ from typing import NamedTuple, NoReturn
 
 from ledgercore.errors import RefusedError
 
-__all__ = ["CODES", "Code", "refuse"]
+__all__ = [
+    "ADMIT",
+    "CODES",
+    "CURRENT_KEY",
+    "DELIVERY_KEY",
+    "KEY_MESSAGE",
+    "OPERATORS_KEY",
+    "REINSTATE",
+    "Code",
+    "refuse",
+]
+
+ADMIT = "sign with a member's key, or ask governance to admit the key's owner"
+REINSTATE = "ask governance to reinstate the member"
+CURRENT_KEY = "sign with the member's current key"
+KEY_MESSAGE = "have a new key sign records.key_message"
+OPERATORS_KEY = "leave the operator's key as it is: with another one it is another network"
+DELIVERY_KEY = "draw a delivery key anew"
+"""Remedies of codes that have several causes: a refusal names the one that helps."""
 
 
 class Code(NamedTuple):
@@ -48,7 +66,7 @@ CODES: dict[str, Code] = {
     ),
     "E_MEMBER": Code(
         "the signing key is not a member's, or its member is suspended or retired",
-        "sign with a member's key, or ask governance to reinstate the member",
+        f"{ADMIT}; {REINSTATE}",
     ),
     "E_MEMBER_STATE": Code(
         "the member is not in a state that allows this",
@@ -57,8 +75,7 @@ CODES: dict[str, Code] = {
     "E_KEY": Code(
         "the key is rotated, compromised or the operator's, or a new one does not prove itself or "
         "is one that nothing can be sealed to",
-        "sign with the member's current key; have a new key sign records.key_message; draw a "
-        "delivery key anew",
+        f"{CURRENT_KEY}; {KEY_MESSAGE}; {OPERATORS_KEY}; {DELIVERY_KEY}",
     ),
     "E_QUORUM": Code(
         "the proposal is not open, is of another record, or has too few approvals",
@@ -149,6 +166,9 @@ CODES: dict[str, Code] = {
 }
 
 
-def refuse(code: str, message: str, record: bytes = b"") -> NoReturn:
-    """Raise the refusal of a record, or of a step before there is one, with the code's remedy."""
-    raise RefusedError(code, message, record=record, remedy=CODES[code].remedy)
+def refuse(code: str, message: str, record: bytes = b"", remedy: str = "") -> NoReturn:
+    """Raise the refusal of a record, or of a step before there is one, with the code's remedy.
+
+    ``remedy`` is the one of several that helps here.
+    """
+    raise RefusedError(code, message, record=record, remedy=remedy or CODES[code].remedy)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ledgercore._core import VerifiedRecord, hash_domain
 from ledgercore.records import DATA, Genesis, Member
-from ledgercore.rules.codes import refuse
+from ledgercore.rules.codes import ADMIT, CURRENT_KEY, REINSTATE, refuse
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     GOVERNANCE,
@@ -71,12 +71,15 @@ def check_key(view: View, key: bytes, record: bytes = b"") -> str:
     """The id of the member that a key speaks for, if it may now; ``record`` is what it signed."""
     state = view.get(key_object(key), KeyState)
     if state is None or not state.member:
-        refuse("E_MEMBER", f"key {key.hex()[:16]} is not a member's", record)
+        refuse("E_MEMBER", f"key {key.hex()[:16]} is not a member's", record, ADMIT)
     if state.status in ("ROTATED", "COMPROMISED"):
         message = f"key {key.hex()[:16]} of {state.member} is {state.status}, want ACTIVE"
-        refuse("E_KEY", message, record)
+        refuse("E_KEY", message, record, CURRENT_KEY)
     if state.status != "ACTIVE":
-        refuse("E_MEMBER", f"member {state.member} is {state.status}, want ACTIVE", record)
+        message = f"member {state.member} is {state.status}, want ACTIVE"
+        # One that has retired may only be admitted anew.
+        remedy = REINSTATE if state.status == "SUSPENDED" else ADMIT
+        refuse("E_MEMBER", message, record, remedy)
     return state.member
 
 

@@ -24,6 +24,7 @@ from ledgercore.records import (
     MemberSuspend,
     key_message,
 )
+from ledgercore.rules.codes import KEY_MESSAGE, OPERATORS_KEY
 from ledgercore.rules.proposal import enact, governors, proposal_is_carried
 from ledgercore.rules.state import (
     GOVERNANCE,
@@ -79,7 +80,7 @@ def key_proves_itself(case: Case[NewKey, Any]) -> None:
     try:
         verify_signature(key, key_message(case.record.network, key, member), case.body.key_proof)
     except InvalidSignature:
-        case.refuse("E_KEY", f"proof is not by the new key of {member}")
+        case.refuse("E_KEY", f"proof is not by the new key of {member}", KEY_MESSAGE)
 
 
 def key_is_not_operators(case: Case[MemberBody, MemberState]) -> None:
@@ -87,7 +88,9 @@ def key_is_not_operators(case: Case[MemberBody, MemberState]) -> None:
     network = case.view.get(NETWORK, NetworkState)
     assert network is not None, "records are held to a network"
     if case.state.signing_key == network.operator_key:
-        case.refuse("E_KEY", "key is the operator's, and every trust anchor names it")
+        case.refuse(
+            "E_KEY", "key is the operator's, and every trust anchor names it", OPERATORS_KEY
+        )
 
 
 def governance_remains(case: Case[Departure, MemberState]) -> None:

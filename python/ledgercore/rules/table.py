@@ -103,8 +103,8 @@ class Case(Generic[BodyT, StateT]):
     state: StateT
     member: str
 
-    def refuse(self, code: str, message: str) -> NoReturn:
-        refuse(code, message, self.record.id)
+    def refuse(self, code: str, message: str, remedy: str = "") -> NoReturn:
+        refuse(code, message, self.record.id, remedy)
 
     def touch(self, name: bytes, state: BusinessState) -> None:
         """Put the state of an object, with this record added to its history."""
