@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from ledgercore.errors import (
     InvalidError,
     LedgerError,
     MalformedError,
+    RefusedError,
     StoreError,
     UnavailableError,
 )
@@ -42,7 +44,7 @@ from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
 from ledgercore.proofs import SplitView
 from ledgercore.store import is_there, parse_address
-from ledgercore.sync import Ask, Evidence, Follower, Take, begin_copy
+from ledgercore.sync import Ask, Evidence, Follower, Request, Take, Transport, begin_copy
 from ledgercore.sync.messages import Response, ask_checkpoint, ask_events
 from ledgercore.waiting import deadline, sleep
 
@@ -75,7 +77,8 @@ async def open_copy(
     """The copy, which is begun with the genesis of a peer where there is none; peers may come late.
 
     The log is told of each attempt in vain, with every peer's reason. Raises ``UnavailableError``
-    when that many attempts found no peer that has it.
+    when that many attempts found no peer that has it, and at once where every peer that answers
+    refuses the key: to ask again helps only once governance, or the key, was changed.
     """
     entropy = caller.entropy
     if await run_on_thread(partial(is_there, parse_address(path))):
@@ -83,19 +86,60 @@ async def open_copy(
     peers, wait_s, tried = [channel.member for channel in channels], RETRY_S, 0
     while True:
         reasons: list[str] = []
-        begin = partial(begin_copy, path, caller.anchor, peers, reasons=reasons, entropy=entropy)
+        met = _Met()
+        begin = partial(_begin, met, path, caller, peers, reasons)
         tried += 1
         try:
             return await carry_on_thread(channels, begin)
         except StoreError:
             raise  # our own disk
         except UnavailableError:
+            if met.refused and not met.answered:
+                raise _no_member(caller, met.refused) from None
             if tried == attempts:
                 raise
         if log is not None:
             log.warning("no peer has the genesis yet", tried=reasons, again_s=wait_s)
         await sleep(_drawn(wait_s, entropy))
         wait_s = min(2 * wait_s, LAST_RETRY_S)
+
+
+@dataclass
+class _Met:
+    """What peers had to say at one attempt, but for those that did not answer."""
+
+    refused: dict[str, RefusedError] = field(default_factory=dict)
+    answered: bool = False
+
+
+def _begin(
+    met: _Met,
+    path: str,
+    caller: Caller,
+    peers: Sequence[str],
+    reasons: list[str],
+    transport: Transport,
+) -> Replica:
+    """Begin the copy, and note which peers refuse this node's key."""
+
+    def carry(peer: str, request: Request) -> Response:
+        try:
+            answer = transport(peer, request)
+        except RefusedError as error:
+            met.refused[peer] = error
+            raise
+        met.answered = True
+        return answer
+
+    return begin_copy(path, caller.anchor, peers, carry, reasons=reasons, entropy=caller.entropy)
+
+
+def _no_member(caller: Caller, refused: Mapping[str, RefusedError]) -> UnavailableError:
+    told = "; ".join(f"{peer} says: {error}" for peer, error in refused.items())
+    return UnavailableError(
+        f"no peer that answers takes key {caller.key.public_key.hex()[:16]} of this node for that "
+        f"of an active member: {told}"
+    )
 
 
 def _drawn(wait_s: float, entropy: Entropy) -> float:
