@@ -14,18 +14,21 @@ from time import sleep
 
 import pytest
 
-from ledgercore import Checkpoint, Ledger, SigningKey, UnavailableError
-from ledgercore.demo.processes import NodeProcess
+from ledgercore import Checkpoint, Ledger, Replica, SigningKey, UnavailableError
+from ledgercore.clock import ManualClock
+from ledgercore.demo.network import lay_out
+from ledgercore.demo.processes import NodeProcess, free_ports
+from ledgercore.entropy import SeededEntropy
 from ledgercore.keyfile import load_key
 from ledgercore.ledger.snapshot import decode_head
-from ledgercore.node import carrying
+from ledgercore.node import carrying, joining
 from ledgercore.node.answers import JSON
 from ledgercore.node.carrying import carry_on_thread
 from ledgercore.node.channel import Channel
 from ledgercore.node.client import Patience
 from ledgercore.node.limits import Limits
 from ledgercore.proofs import verify_split_view
-from ledgercore.sync import Request, Response, rebuild_copy
+from ledgercore.sync import Follower, Request, Response, Source, rebuild_copy
 from ledgercore.sync.messages import ask_checkpoint, decode_frames
 from ledgercore.testing import test_members as members_of
 from tests.node.network import COMMAND, command, network
@@ -218,6 +221,76 @@ def test_a_peer_that_puts_a_repair_off_for_ever_is_named_with_its_words(
         asyncio.run(carry_on_thread([Later()], rebuild))
 
     assert (sum(waited), len(waited)) == {None: (30, 30), 2: (30, 15), 3_600: (0, 0)}[wait_s]
+
+
+@pytest.mark.parametrize("status", [503, 500, 404, 400])
+def test_a_join_ends_where_its_only_peer_answers_nothing_but_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """The control: the same peer, once it answers, is followed to its newest block."""
+    clock, told, broken = ManualClock(0), list[str](), True
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(max(1, round(seconds * 1000)))
+        assert clock.elapsed_s() < 120
+
+    with Ledger.create(
+        tmp_path / "a.ledger", origin="a.example", members=members_of(1), key=SigningKey(bytes(32))
+    ) as ledger:
+        ledger.append(b"one")
+        source = Source(ledger)
+
+        class Peer(Channel):
+            def __init__(self) -> None:
+                self.member = "tax"
+
+            async def send(self, request: Request) -> Response:
+                if broken:
+                    return Response(status, b'{"message": "no disk here"}', JSON)
+                return source.answer(request)
+
+        monkeypatch.setattr(joining, "sleep", sleep)
+        first = next(ledger.blocks())
+        with Replica.create(tmp_path / "b.ledger", ledger.trust_anchor, first) as copy:
+            for broken in (True, False):
+                follower = Follower(copy, ["tax"], clock, SeededEntropy(1))
+                catching_up = joining._catch_up(
+                    follower, copy, {"tax": Peer()}, lambda peer, why: told.append(f"{peer}: {why}")
+                )
+                if broken:
+                    with pytest.raises(
+                        UnavailableError, match=r"no peer gives .* tax: no disk here: call its memb"
+                    ):
+                        asyncio.run(catching_up)
+                    assert told[0] == "tax: no disk here"
+                else:
+                    asyncio.run(catching_up)
+            assert copy.height == ledger.height
+
+
+def test_a_repair_says_whom_it_waits_for_and_takes_no_end_that_is_past(tmp_path: Path) -> None:
+    tax, _ = lay_out(
+        tmp_path / "n", {"tax": (), "bank": ()}, free_ports(2), origin="test.example/waits"
+    )
+    with Ledger.open(tax.ledger, key=load_key(tax.directory / "tax.key")) as ledger:
+        for number in range(3):
+            ledger.append(bytes([number]))
+    with tax.settings.open("a") as settings:
+        settings.write('\n[[peer]]\nmember = "bank"\nurl = "https://127.0.0.1:1"\n')
+
+    def repair(*more: str) -> tuple[int, str]:
+        command = [*COMMAND, "node", "repair", str(tax.settings), *more]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.returncode, done.stderr.decode()
+
+    past = repair("--end", "1")
+    Path(f"{tax.ledger}.head").unlink()
+    code, said = repair()
+
+    assert past[0] == 5 and "end is 1, and block 3 was here: leave it out, or give" in past[1]
+    waiting, refused = said.splitlines()
+    assert waiting.startswith("waiting: peer bank gives no answer now: node of bank at https://127")
+    assert code == 4 and "bank does not say which block is its newest" in refused
 
 
 def bank_up(process: NodeProcess) -> None:

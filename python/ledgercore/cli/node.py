@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledgercore.cli.files import FILE, passphrase_option, read_passphrase
-from ledgercore.cli.output import json_option, print_facts, print_json
+from ledgercore.cli.output import json_option, one_line, print_facts, print_json
 from ledgercore.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def join(settings: str, from_genesis: bool, passphrase_file: str | None, as_json
 
     loaded = load_settings(settings)
     caller = caller_of(loaded, read_passphrase(passphrase_file))
-    joined = asyncio.run(join_network(loaded, caller, from_genesis=from_genesis))
+    joined = asyncio.run(join_network(loaded, caller, from_genesis=from_genesis, tell=_teller()))
     print_facts(joined, as_json=as_json)
 
 
@@ -236,7 +237,8 @@ def repair(settings: str, end: int | None, passphrase_file: str | None, as_json:
 
     loaded = load_settings(settings)
     caller = caller_of(loaded, read_passphrase(passphrase_file))
-    print_facts(asyncio.run(repair_copy(loaded, caller, end=end)), as_json=as_json)
+    repaired = asyncio.run(repair_copy(loaded, caller, end=end, tell=_teller()))
+    print_facts(repaired, as_json=as_json)
 
 
 @command.command("status")
@@ -260,6 +262,19 @@ def status(settings: str, url: str | None, passphrase_file: str | None, as_json:
     print_facts(facts, as_json=as_json)
     if not facts["ready"]:
         raise click.exceptions.Exit(4)
+
+
+def _teller() -> Callable[[str, str], None]:
+    """What says, once of each peer, that it is waited for, and why: it may take minutes."""
+    told: set[str] = set()
+
+    def tell(peer: str, reason: str) -> None:
+        if peer not in told:
+            told.add(peer)
+            reason = one_line(reason)
+            click.echo(f"waiting: peer {peer} gives no answer now: {reason}", err=True)
+
+    return tell
 
 
 def _own_url(settings: Settings) -> str:

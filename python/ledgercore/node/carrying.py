@@ -12,13 +12,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
-from ledgercore.errors import UnavailableError
-from ledgercore.node.answers import refusal_in, too_many_in
+from ledgercore.errors import LedgerError, UnavailableError
+from ledgercore.node.answers import failure_in, refusal_in, too_many_in
 from ledgercore.node.channel import Channel
 from ledgercore.sync import Request, Response, Transport
 from ledgercore.waiting import sleep
 
-__all__ = ["carry_on_thread", "run_on_thread"]
+__all__ = ["carry_on_thread", "run_on_thread", "send_patiently"]
 
 PATIENCE_S = 30.0
 """How long a peer may put off one answer, by its own words, before it counts as none."""
@@ -50,11 +50,14 @@ async def run_on_thread(
 
 
 async def carry_on_thread(
-    channels: Sequence[Channel], call: Callable[[Transport], ResultT]
+    channels: Sequence[Channel],
+    call: Callable[[Transport], ResultT],
+    tell: Callable[[str, str], None] = lambda peer, reason: None,
 ) -> ResultT:
     """What a call gives that asks by these channels of the running loop.
 
-    When this is cancelled nothing more is asked, and no answer is waited for.
+    ``tell`` is told of a peer that gives no answer, or cannot give one now, and why. When this is
+    cancelled nothing more is asked, and no answer is waited for.
     """
     loop, by_member = asyncio.get_running_loop(), {each.member: each for each in channels}
     asked: set[Future[Response]] = set()
@@ -63,15 +66,22 @@ async def carry_on_thread(
     def carry(peer: str, request: Request) -> Response:
         if stopped:
             raise UnavailableError("node is stopping")
-        answer = asyncio.run_coroutine_threadsafe(_send(by_member[peer], request), loop)
+        sending = send_patiently(by_member[peer], request, tell)
+        answer = asyncio.run_coroutine_threadsafe(sending, loop)
         asked.add(answer)
         try:
             found = answer.result()
+            refusal = refusal_in(found)
+            if refusal is not None:
+                raise refusal  # it says more than its status
+        except LedgerError as error:
+            tell(peer, str(error))
+            raise
         finally:
             asked.discard(answer)
-        refusal = refusal_in(found)
-        if refusal is not None:
-            raise refusal  # it says more than its status
+        # That a peer has no snapshot is no trouble: there are blocks.
+        if found.status >= 500 and request.kind != "snapshot":
+            tell(peer, str(failure_in(found)))
         return found
 
     def stop() -> None:
@@ -83,8 +93,12 @@ async def carry_on_thread(
     return await run_on_thread(partial(call, carry), stop)
 
 
-async def _send(channel: Channel, request: Request) -> Response:
-    """The answer, once the peer does not want to be asked later any more.
+async def send_patiently(
+    channel: Channel,
+    request: Request,
+    tell: Callable[[str, str], None] = lambda peer, reason: None,
+) -> Response:
+    """The answer, once the peer does not want to be asked later any more, of which is told.
 
     Raises ``TooManyError`` where that takes longer than ``PATIENCE_S``.
     """
@@ -94,5 +108,6 @@ async def _send(channel: Channel, request: Request) -> Response:
         waited_s += wait_s
         if waited_s > PATIENCE_S:
             raise late
+        tell(channel.member, str(late))
         await sleep(wait_s)
     return answer

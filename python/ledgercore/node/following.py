@@ -73,6 +73,7 @@ async def open_copy(
     log: Log | None = None,
     *,
     attempts: int | None = None,
+    tell: Callable[[str, str], None] = lambda peer, reason: None,
 ) -> Replica:
     """The copy, which is begun with the genesis of a peer where there is none; peers may come late.
 
@@ -90,7 +91,7 @@ async def open_copy(
         begin = partial(_begin, met, path, caller, peers, reasons)
         tried += 1
         try:
-            return await carry_on_thread(channels, begin)
+            return await carry_on_thread(channels, begin, tell)
         except StoreError:
             raise  # our own disk
         except UnavailableError:

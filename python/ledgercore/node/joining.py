@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,8 @@ from ledgercore._core import Checkpoint
 from ledgercore.disk import exists
 from ledgercore.errors import LedgerError, StoreError, UnavailableError
 from ledgercore.ledger import Replica
-from ledgercore.node.answers import refusal_in
-from ledgercore.node.carrying import carry_on_thread, run_on_thread
+from ledgercore.node.answers import failure_in, refusal_in
+from ledgercore.node.carrying import carry_on_thread, run_on_thread, send_patiently
 from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.client import NodeClient, Patience
 from ledgercore.node.following import open_copy
@@ -25,13 +25,24 @@ from ledgercore.waiting import sleep
 __all__ = ["join_network", "node_status", "repair_copy"]
 
 ATTEMPTS = 5
+"""At a genesis."""
+
+FAILURES = 7
+"""In turn, some 10 s apart at the end, after which a peer counts as one that does not answer."""
+
+Tell = Callable[[str, str], None]
+"""Told of a peer that gives no answer, or cannot give one now, and why: whoever waits sees why."""
 
 SHOWN = 16
 """Heights that are named of those that came from peers."""
 
 
 async def join_network(
-    settings: Settings, caller: Caller, *, from_genesis: bool = False
+    settings: Settings,
+    caller: Caller,
+    *,
+    from_genesis: bool = False,
+    tell: Tell = lambda peer, reason: None,
 ) -> dict[str, Any]:
     """A copy, level with every peer that answers honestly; how far it came, and who did not.
 
@@ -45,15 +56,15 @@ async def join_network(
         copy = None
         there = await run_on_thread(partial(is_there, parse_address(settings.ledger)))
         if not from_genesis and not there:
-            copy = await _from_snapshot(settings.ledger, channels, caller, passed_over)
+            copy = await _from_snapshot(settings.ledger, channels, caller, passed_over, tell)
         if copy is None:
-            copy = await open_copy(settings.ledger, channels, caller, attempts=ATTEMPTS)
+            copy = await open_copy(settings.ledger, channels, caller, attempts=ATTEMPTS, tell=tell)
         try:
             begun = copy.held_from
             follower = Follower(
                 copy, [each.member for each in channels], caller.clock, caller.entropy
             )
-            await _catch_up(follower, copy, {each.member: each for each in channels})
+            await _catch_up(follower, copy, {each.member: each for each in channels}, tell)
             checkpoint = Checkpoint.parse(copy.checkpoint)
         finally:
             copy.close()
@@ -71,14 +82,14 @@ async def join_network(
 
 
 async def _from_snapshot(
-    path: str, channels: Sequence[Channel], caller: Caller, reasons: list[str]
+    path: str, channels: Sequence[Channel], caller: Caller, reasons: list[str], tell: Tell
 ) -> Replica | None:
     """A new copy from a peer's snapshot; nothing, and why, where none of them holds."""
     peers = [channel.member for channel in channels]
     entropy = caller.entropy
     join = partial(join_copy, path, caller.anchor, peers, reasons=reasons, entropy=entropy)
     try:
-        return await carry_on_thread(channels, join)
+        return await carry_on_thread(channels, join, tell)
     except StoreError:
         raise  # our own disk
     except UnavailableError:
@@ -86,7 +97,11 @@ async def _from_snapshot(
 
 
 async def repair_copy(
-    settings: Settings, caller: Caller, *, end: int | None = None
+    settings: Settings,
+    caller: Caller,
+    *,
+    end: int | None = None,
+    tell: Tell = lambda peer, reason: None,
 ) -> dict[str, Any]:
     """Make the ledger or copy of a node that does not run whole again, with blocks of its peers.
 
@@ -99,7 +114,7 @@ async def repair_copy(
     copy = partial(rebuild_copy, settings.ledger, caller.anchor, peers, entropy=entropy)
     rebuild = partial(copy, end=end, orders=orders)
     try:
-        done = await carry_on_thread(channels, rebuild)
+        done = await carry_on_thread(channels, rebuild, tell)
     finally:
         for channel in channels:
             await channel.close()
@@ -114,13 +129,16 @@ async def repair_copy(
     }
 
 
-async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Channel]) -> None:
+async def _catch_up(
+    follower: Follower, copy: Replica, channels: dict[str, Channel], tell: Tell
+) -> None:
     """Until no peer that answers has anything new, nor showed it before.
 
-    Raises ``UnavailableError`` where none answers any more, or none is asked any more.
+    Raises ``UnavailableError`` where none answers any more as a node that has blocks does, or none
+    is asked any more.
     """
-    silent, reasons = 0, dict[str, str]()
-    while not follower.caught_up and silent < ATTEMPTS * len(channels):
+    reasons = dict[str, str]()
+    while not follower.caught_up and not follower.stalls_after(FAILURES):
         what = follower.next()
         if isinstance(what, Wait):
             follower.check_asked()
@@ -130,19 +148,26 @@ async def _catch_up(follower: Follower, copy: Replica, channels: dict[str, Chann
             await asyncio.to_thread(follower.take)
             continue
         try:
-            answer = await channels[what.peer].send(what.request)
+            answer = await send_patiently(channels[what.peer], what.request, tell)
             if (refusal := refusal_in(answer)) is not None:
                 raise refusal
         except LedgerError as error:
-            silent, reasons[what.peer] = silent + 1, str(error)
+            reasons[what.peer] = str(error)
             follower.fail(what, str(error))
         else:
-            silent = 0
+            if (failure := failure_in(answer)) is not None:
+                reasons[what.peer] = str(failure)
             await asyncio.to_thread(follower.receive, what, answer)
+        if follower.standing(what.peer).failures:
+            tell(what.peer, reasons.get(what.peer, "what it answers does not hold"))
     if not follower.caught_up:
-        told = "; ".join(f"{peer}: {reason}" for peer, reason in reasons.items())
+        follower.check_asked()
+        silent = [peer for peer in channels if follower.standing(peer).failures]
+        told = "; ".join(f"{peer}: {reasons[peer]}" for peer in silent if peer in reasons)
         raise UnavailableError(
-            f"no peer answers any more: the copy is at height {copy.height}: {told}"
+            f"no peer gives a newer block: the copy is at height {copy.height}, and block "
+            f"{follower.newest} was shown: {told}: call its member, or add the [[peer]] of "
+            "another, and join again, which goes on from there"
         )
 
 

@@ -183,6 +183,14 @@ class Follower:
         silent = all(each.standing.failures and each.highest <= height for each in behind)
         return silent and len(behind) < len(asked)
 
+    def stalls_after(self, failures: int) -> bool:
+        """Whether no peer brings anything more: each has nothing new, has failed so often in turn,
+        or is not asked on."""
+        return not self.coming and all(
+            each.level or each.standing.shut_out or each.standing.failures >= failures
+            for each in self._peers.values()
+        )
+
     @property
     def newest(self) -> int:
         """The height of the newest published checkpoint that the copy or a peer showed."""

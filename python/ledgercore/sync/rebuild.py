@@ -93,6 +93,11 @@ def rebuild_copy(
     lock = WriterLock(f"{file}.lock")
     try:
         with _Salvage(file, anchor, end) as old:
+            if end is not None and end < old.known:
+                raise MalformedError(
+                    f"end is {end}, and block {old.known} was here: leave it out, or give the "
+                    "height of the newest block that anybody has"
+                )
             if _stays(file, anchor, old, peers, transport, orders):
                 done.height, done.whole = old.known, True
                 return done
