@@ -11,7 +11,7 @@ from time import sleep
 
 import pytest
 
-from ledgercore import Replica, StoreError
+from ledgercore import Ledger, Replica, StoreError
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import BusyError, DiskFullError, LedgerError
 from ledgercore.node import node, publishing
@@ -23,7 +23,7 @@ from ledgercore.sync import Ask, Evidence, Follower
 from ledgercore.sync.messages import Request, Response, ask_blocks, ask_checkpoint
 from ledgercore.sync.publisher import Publisher
 from tests.cli.command import run_well
-from tests.node.running import following, running
+from tests.node.running import OPERATOR, following, running
 from tests.vector_files import VECTORS
 from verifier import ledgercore_verify
 
@@ -226,6 +226,50 @@ def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: P
     assert silent == "peer does not answer"
     assert reason.startswith("node of gone at https://localhost:1: ClientConnectorError")
     assert back == ("peer answers again", "")
+
+
+def test_a_second_history_is_told_after_a_restart_until_its_evidence_is_moved_away(
+    tmp_path: Path,
+) -> None:
+    async def act() -> list[str | None]:
+        told = []
+        async with running(tmp_path) as there:
+            ledger = there.node.ledger
+            ledger.backup(tmp_path / "twin.ledger")
+            with Ledger.open(tmp_path / "twin.ledger", key=OPERATOR) as twin:
+                notes = [
+                    each.append(text) and each.note(1)
+                    for each, text in ((ledger, b"one"), (twin, b"another"))
+                ]
+            split = SplitView.of(there.node.anchor, *notes)
+            assert split is not None
+            copy = copy_of(there.node, tmp_path)
+            evidence = Path(f"{ledger.path}.evidence")
+            for name, data in (
+                ("", b""),
+                ("0.split-view", b"garbage"),
+                ("3.split-view", split.encode()),
+                ("", b""),
+            ):
+                evidence.mkdir(exist_ok=True)
+                if name:
+                    (evidence / name).write_bytes(data)
+                task = Following(there.node, copy, [], SeededEntropy(1))
+                there.node.fault = task.fault
+                task._look(
+                    "peer", _Found(copy.checkpoint, 0, False, 0, True, True, frozenset(), [], [])
+                )
+                told.append(there.node.unready())
+                if len(told) == 3:
+                    (evidence / name).rename(tmp_path / "kept")
+            copy.close()
+            assert there.log.getvalue().count("operator signed two histories") == 1
+        return told
+
+    before, garbage, shown, moved = asyncio.run(act())
+
+    assert (before, garbage, moved) == (None, None, None)
+    assert shown is not None and shown.startswith("operator signed two histories: see its COPY")
 
 
 def test_a_split_view_is_kept_once_in_the_form_that_verifiers_take(tmp_path: Path) -> None:

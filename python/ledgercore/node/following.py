@@ -42,7 +42,8 @@ from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.freshness import Freshness
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
-from ledgercore.proofs import SplitView
+from ledgercore.proofs import SplitView, verify_split_view
+from ledgercore.proofs.split_view import SPLIT_VIEW_BYTES
 from ledgercore.store import is_there, parse_address
 from ledgercore.sync import Ask, Evidence, Follower, Request, Take, Transport, begin_copy
 from ledgercore.sync.messages import Response, ask_checkpoint, ask_events
@@ -197,7 +198,9 @@ class Following:
         self._height = self._newest = copy.height
         """What the copy has, and the newest that it or a peer showed."""
         self._fresh = Freshness(node.clock, node.limits.ready_s)
-        self._forked = False
+        self._forked = self._shown_before()
+        """Whether there is evidence that the operator signed two histories, which a start does not
+        undo: people decide which one goes on, and move it away."""
         self._unwritten = False
         """Whether the copy could not be written when that was tried last, and may be later."""
 
@@ -421,6 +424,18 @@ class Following:
 
     def _evidence(self) -> Path:
         return Path(f"{self._node.ledger.path}.evidence")
+
+    def _shown_before(self) -> bool:
+        """Whether evidence from before this start holds against the operator."""
+        for number in range(EVIDENCE_FILES):
+            path = self._evidence() / f"{number}.split-view"
+            with suppress(LedgerError):
+                if exists(path):
+                    data = read_bytes(path, SPLIT_VIEW_BYTES, "a split view")
+                    verify_split_view(data, self._copy.trust_anchor)
+                    self._node.log.error("operator signed two histories", kept=path.name)
+                    return True
+        return False
 
     def _keep(self, found: bytes, kind: str) -> None:
         """Write evidence down, unless it is there since an earlier start; if that fails there is

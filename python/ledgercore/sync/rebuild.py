@@ -78,13 +78,11 @@ def rebuild_copy(
     read; and, where it orders, without a head file and whatever the file shows, as it may have lost
     its newest blocks: then every peer must say which block is its newest, too.
 
-    Raises ``UnavailableError`` where that is not so, or no peer gave a block that is not whole
-    here, ``ForkError`` or ``RollbackError`` where what was made does not go on from what was
-    acknowledged, and ``ForkError`` where the operator signed another history for a peer: the
-    evidence of that is then in ``<path>.split-view``, and the old file stays in its place.
+    Raises ``MalformedError`` where the end is below what is shown, ``UnavailableError`` where it is
+    not given, or no peer gave a block that is not whole here, ``ForkError`` or ``RollbackError``
+    where what was made does not go on from what was acknowledged, and ``ForkError`` where the
+    operator signed another history for a peer: evidence is then in ``<path>.split-view``.
     """
-    if end is not None and end < 0:
-        raise MalformedError(f"end is {end}, want the height of a block, 0 or more")
     address = parse_address(path)
     if address.server:
         raise UnavailableError("copy is on a server: make a new one in another schema")
@@ -93,11 +91,7 @@ def rebuild_copy(
     lock = WriterLock(f"{file}.lock")
     try:
         with _Salvage(file, anchor, end) as old:
-            if end is not None and end < old.known:
-                raise MalformedError(
-                    f"end is {end}, and block {old.known} was here: leave it out, or give the "
-                    "height of the newest block that anybody has"
-                )
+            old.check_end(end)
             if _stays(file, anchor, old, peers, transport, orders):
                 done.height, done.whole = old.known, True
                 return done
@@ -165,6 +159,16 @@ class _Salvage:
         self.known = self.height
         """How far it shows by itself that it went."""
         self.height = max(self.height, -1 if end is None else end)
+
+    def check_end(self, end: int | None) -> None:
+        """Refuse an end that is none, or that what is here contradicts."""
+        if end is not None and end < 0:
+            raise MalformedError(f"end is {end}, want the height of a block, 0 or more")
+        if end is not None and end < self.known:
+            raise MalformedError(
+                f"end is {end}, and block {self.known} was here: leave it out, or give the height "
+                "of the newest block that anybody has"
+            )
 
     def block(self, height: int) -> bytes | None:
         """A block as it is stored, or nothing."""
