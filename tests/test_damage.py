@@ -101,6 +101,16 @@ def test_a_changed_record_is_not_served_and_is_named(opened: Ledger, path: Path)
         opened.verify()
 
 
+def test_a_start_does_not_name_the_newest_block_for_a_record_of_an_earlier_one(path: Path) -> None:
+    damage_record(path, 550)
+
+    with pytest.raises(CorruptError) as damage:
+        Ledger.open(path, read_only=True)
+    assert str(damage.value) == (
+        "stored records, of block 6 or an earlier one, do not lead to the signed tree root"
+    )
+
+
 def test_two_records_that_changed_places_are_not_served(opened: Ledger, path: Path) -> None:
     change(path, "UPDATE bundle SET first_index = -1 WHERE first_index = 1")
     change(path, "UPDATE bundle SET first_index = 1 WHERE first_index = 124")

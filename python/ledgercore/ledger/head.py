@@ -218,9 +218,9 @@ def _load_recent(store: Store, size: int) -> tuple[bytes, bytes]:
 
 
 def _checked(head: Head) -> Head:
-    height = head.block.height
+    until = f"of block {head.block.height} or an earlier one,"
     if head.frontier.size != head.checkpoint.size or head.frontier.root() != head.checkpoint.root:
-        raise CorruptError(f"block {height}: stored records do not lead to the signed tree root")
+        raise CorruptError(f"stored records, {until} do not lead to the signed tree root")
     if head.states.root() != head.checkpoint.state_root:
-        raise CorruptError(f"block {height}: stored states do not lead to the signed state root")
+        raise CorruptError(f"stored states, {until} do not lead to the signed state root")
     return head
