@@ -14,6 +14,7 @@ import pytest
 from ledgercore import Ledger, SigningKey, records
 from ledgercore.demo.processes import NodeProcess
 from ledgercore.keyfile import store_key
+from ledgercore.node.client import Patience
 from ledgercore.node.own_key import key_fault
 from ledgercore.rules import KeyState, MemberState, key_object, member_object
 from ledgercore.rules.view import encode_state
@@ -43,28 +44,39 @@ def take_key(process: NodeProcess, other: NodeProcess) -> None:
     (process.place.directory / f"{process.place.member}.key").write_bytes(key.read_bytes())
 
 
+def ended(process: NodeProcess, code: int, named: str) -> subprocess.CompletedProcess[str]:
+    """What a node's command says that ends with this code."""
+    command = [*COMMAND, "node", named, str(process.place.settings)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
 def refusal(process: NodeProcess, code: int = 1, named: str = "run") -> str:
     """What a node says that does not begin."""
-    command = [*COMMAND, "node", named, str(process.place.settings)]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert done.returncode == code, done.stderr.decode()
-    return done.stderr.decode()
+    return ended(process, code, named).stderr
+
+
+def put(process: NodeProcess, body: records.RecordBody) -> None:
+    """A member's record, through its own node."""
+    with process.place.client() as client:
+        key, anchor = key_of(process), client.anchor
+        sequence, previous = client.next_position(key.public_key)
+        record = key.sign_record(
+            *(anchor.suite, anchor.network, body.KIND, records.encode(body)),
+            sequence=sequence,
+            previous=previous,
+        )
+        client.submit(record.encode())
 
 
 def rotate(process: NodeProcess, seed: bytes) -> None:
     """Put ``key.rotate`` on the ledger, through the member's own node."""
     key, member = SigningKey(seed), process.place.member
     with process.place.client() as client:
-        anchor, old = client.anchor, key_of(process)
-        proof = key.sign(records.key_message(anchor.network, key.public_key, member))
-        body = records.KeyRotate(member, key.public_key, seed[::-1], proof)
-        sequence, previous = client.next_position(old.public_key)
-        record = old.sign_record(
-            *(anchor.suite, anchor.network, body.KIND, records.encode(body)),
-            sequence=sequence,
-            previous=previous,
-        )
-        client.submit(record.encode())
+        network = client.anchor.network
+    proof = key.sign(records.key_message(network, key.public_key, member))
+    put(process, records.KeyRotate(member, key.public_key, seed[::-1], proof))
 
 
 def line_of(process: NodeProcess, event: str) -> dict[str, Any]:
@@ -191,6 +203,35 @@ def test_another_members_key_is_not_taken_while_the_node_runs(nodes: list[NodePr
     bank.reload()
 
     assert "of 'regulator', want" in line_of(bank, "not reloaded")["reason"]
+
+
+def test_a_suspended_members_node_ends_its_commands_as_the_page_says(tmp_path: Path) -> None:
+    """4 where its copy lacks the block that says so, which nobody gives it, and 3 where it is."""
+    roles = {"tax": ("governance",), "bank": (), "regulator": ("governance",)}
+    with network(tmp_path, roles) as (tax, bank, regulator):
+        proposal = bytes([7]) * 32
+        suspend = records.MemberSuspend(proposal, "bank")
+        content, lapses_ms = records.encode(suspend), int(time.time() * 1000) + 3_600_000
+        put(tax, records.GovernancePropose(proposal, suspend.KIND, content, lapses_ms))
+        put(regulator, records.GovernanceApprove(proposal))
+        put(tax, suspend)
+        line_of(bank, "peer refuses this node")
+        with bank.place.client(Patience(attempts=1)) as client:
+            while (reason := client.unready()) is None:
+                time.sleep(0.05)
+
+        assert "every peer that answers refuses this node" in reason
+        assert "ready   no" in ended(bank, 4, "status").stdout
+        assert bank.stop() == 0
+        assert "tax: E_MEMBER: member bank is SUSPENDED" in ended(bank, 4, "join").stderr
+        assert "was whole      yes" in ended(bank, 0, "repair").stdout
+        for suffix in ("", ".head", "-wal", "-shm"):
+            Path(f"{bank.place.ledger}{suffix}").unlink(missing_ok=True)
+        with Ledger.open(tax.place.ledger, read_only=True) as ledger:
+            ledger.backup(bank.place.ledger)
+        bank.start()
+        line_of(bank, "own key is not the member's")
+        assert "E_MEMBER: member bank is SUSPENDED" in ended(bank, 3, "status").stderr
 
 
 def test_what_a_ledger_has_against_a_key_says_whether_that_can_pass() -> None:
