@@ -292,6 +292,14 @@ def test_nobody_is_waited_for_where_no_peer_is_asked_any_more(
         assert world.clock.elapsed_s() > 600
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["//[v1/x", "//[v1/checkpoint", "http://[/v1/anchor", "", "?", "/v1/anchor#x", "//x/v1/anchor"],
+)
+def test_a_path_that_is_none_is_not_found(ledger: Ledger, path: str) -> None:
+    assert Source(ledger).answer(Request("GET", path, 100, 100)).status == 404
+
+
 def test_late_answers_are_passed_over(ledger: Ledger, world: World, tmp_path: Path) -> None:
     source = Source(ledger)
     world.peers = {"a": source.answer}

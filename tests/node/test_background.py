@@ -12,6 +12,7 @@ from time import sleep
 import pytest
 
 from ledgercore import Ledger, Replica, StoreError
+from ledgercore.clock import ManualClock
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import BusyError, DiskFullError, LedgerError
 from ledgercore.node import node, publishing
@@ -226,6 +227,29 @@ def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: P
     assert silent == "peer does not answer"
     assert reason.startswith("node of gone at https://localhost:1: ClientConnectorError")
     assert back == ("peer answers again", "")
+
+
+def test_offences_of_one_kind_are_logged_once_a_minute(tmp_path: Path) -> None:
+    """A peer that offends and does well in turn is never shut out, and would fill the log."""
+    clock = ManualClock(1_800_000_000_000)
+
+    async def act() -> str:
+        async with running(tmp_path, clock=clock) as there:
+            copy = copy_of(there.node, tmp_path)
+            task = Following(there.node, copy, [], SeededEntropy(1))
+            for number in range(5):
+                if number == 4:
+                    clock.advance(60_000)
+                lie = Evidence("peer", "went-back", "/v1/checkpoint", f"was {number}", b"note")
+                task._look(
+                    "peer", _Found(copy.checkpoint, 0, False, 0, True, True, frozenset(), [lie], [])
+                )
+            copy.close()
+            return there.log.getvalue()
+
+    lines = [json.loads(line) for line in asyncio.run(act()).splitlines()]
+
+    assert [each["left_out"] for each in lines if each["event"] == "peer offends"] == [0, 3]
 
 
 def test_a_second_history_is_told_after_a_restart_until_its_evidence_is_moved_away(

@@ -20,9 +20,10 @@ from ledgercore.demo.authority import Authority
 from ledgercore.entropy import SystemEntropy
 from ledgercore.errors import CorruptError, DiskFullError, LedgerError, UnavailableError
 from ledgercore.node.answers import error_answer
-from ledgercore.node.faults import AGAIN_S, Faults
+from ledgercore.node.faults import Faults
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
+from ledgercore.node.seldom import AGAIN_S
 from ledgercore.sync.messages import TEXT, Response
 from tests.faults.vfs import FailingVFS
 from tests.node.running import MEMBERS, OPERATOR, Running, running, serving
@@ -194,4 +195,15 @@ def test_a_fault_is_logged_once_a_minute_and_what_is_told_is_not() -> None:
         ("DiskFullError", 0),
         ("CorruptError", 0),
         ("DiskFullError", 2),
+    ]
+    for _ in range(3):
+        faults.fail(ValueError("of the program"), "submit")
+    faults.fail(ValueError("of the program"), "blocks")
+    clock.advance(int(AGAIN_S * 1000))
+    faults.fail(ValueError("of the program"), "submit")
+    failed = logged(log, "request failed")
+    assert [(line["route"], line["left_out"]) for line in failed] == [
+        ("submit", 0),
+        ("blocks", 0),
+        ("submit", 2),
     ]

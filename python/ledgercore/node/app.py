@@ -42,7 +42,6 @@ def make_app(node: Node) -> Starlette:
         replays=Replays(node.clock, node.limits.skew_s, node.limits.nonces, node.log),
         clock=node.clock,
         metrics=node.metrics,
-        log=node.log,
         faults=faults,
     )
     app = Starlette(

@@ -10,10 +10,9 @@ from ledgercore.clock import Clock
 from ledgercore.errors import LedgerError
 from ledgercore.node.answers import told_instead
 from ledgercore.node.logs import Log
+from ledgercore.node.seldom import Seldom
 
 __all__ = ["Faults"]
-
-AGAIN_S = 60.0
 
 
 class Faults:
@@ -21,21 +20,22 @@ class Faults:
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self._log = log
-        self._clock = clock
-        self._logged_s: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._seldom = Seldom(clock)
 
     def note(self, error: LedgerError, route: str) -> None:
         """Log an error that a route met, unless its answer says all of it."""
         if told_instead(error) is None:
             return
-        kind, now_s = type(error).__name__, self._clock.elapsed_s()
-        logged_s = self._logged_s.get(kind)
-        if logged_s is not None and now_s < logged_s + AGAIN_S:
-            self._left_out[kind] = self._left_out.get(kind, 0) + 1
-            return
-        self._logged_s[kind] = now_s
-        left_out = self._left_out.pop(kind, 0)
-        self._log.error(
-            "fault inside", route=route, error=kind, reason=str(error), left_out=left_out
-        )
+        kind = type(error).__name__
+        left_out = self._seldom.due(kind)
+        if left_out is not None:
+            self._log.error(
+                "fault inside", route=route, error=kind, reason=str(error), left_out=left_out
+            )
+
+    def fail(self, error: Exception, route: str) -> None:
+        """Log an error of the node's own program that a request met."""
+        kind = type(error).__name__
+        left_out = self._seldom.due(f"{route}: {kind}")
+        if left_out is not None:
+            self._log.error("request failed", route=route, error=kind, left_out=left_out)

@@ -42,6 +42,7 @@ from ledgercore.node.channel import Caller, Channel
 from ledgercore.node.freshness import Freshness
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
+from ledgercore.node.seldom import Seldom
 from ledgercore.proofs import SplitView, verify_split_view
 from ledgercore.proofs.split_view import SPLIT_VIEW_BYTES
 from ledgercore.store import is_there, parse_address
@@ -188,6 +189,7 @@ class Following:
         self._shut_out: frozenset[str] = frozenset()
         self._heard: dict[str, tuple[str, str]] = {}
         """What was logged of a peer last, and of what kind of request; nothing where it answers."""
+        self._offences = Seldom(node.clock)
         self._kept: set[Evidence | bytes] = set()
         """What was kept of what the follower still remembers, which is bounded."""
         self._caught_up = False
@@ -406,7 +408,10 @@ class Following:
                 continue
             self._kept.add(evidence)
             self._node.metrics.refused.labels(evidence.peer).inc()
-            self._node.log.warning("peer offends", peer=evidence.peer, offence=evidence.offence)
+            left_out = self._offences.due(f"{evidence.peer}: {evidence.offence}")
+            if left_out is not None:
+                said = {"peer": evidence.peer, "offence": evidence.offence}
+                self._node.log.warning("peer offends", **said, left_out=left_out)
             told = {
                 "peer": evidence.peer,
                 "offence": evidence.offence,

@@ -29,7 +29,6 @@ from ledgercore.node.answers import SlowError, TooLargeError, error_answer
 from ledgercore.node.bodies import Bodies
 from ledgercore.node.faults import Faults
 from ledgercore.node.limits import Limits
-from ledgercore.node.logs import Log
 from ledgercore.node.metrics import Metrics
 from ledgercore.node.rates import Allowance, Rates
 from ledgercore.node.warrant import Replays, Warrant, parse_warrant
@@ -75,7 +74,6 @@ class Guard:
         replays: Replays,
         clock: Clock,
         metrics: Metrics,
-        log: Log,
         faults: Faults,
     ) -> None:
         """``bodies`` has the bytes of a body at most by method and path; elsewhere none is read."""
@@ -84,7 +82,6 @@ class Guard:
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
-        self._log = log
         self._faults = faults
         self._replays = replays
         self._rates = Rates(clock)
@@ -120,7 +117,7 @@ class Guard:
             self._faults.note(error, route_name(scope))
             await _refuse(scope, error, receive, answer)
         except Exception as error:
-            self._log.error("request failed", route=route_name(scope), error=type(error).__name__)
+            self._faults.fail(error, route_name(scope))
             raise
         finally:
             self._metrics.under_way.dec()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ledgercore._core import Anchor
 from ledgercore.anchor import format_anchor
@@ -153,8 +153,9 @@ class Source:
 
 
 def _split(path: str) -> tuple[str, dict[str, str]]:
-    parts = urlsplit(path)
-    return parts.path, dict(parse_qsl(parts.query))
+    """A path and its query, whatever else a URL that begins so would be taken for."""
+    path, _, query = path.partition("?")
+    return path, dict(parse_qsl(query))
 
 
 def _number(query: Mapping[str, str], name: str) -> int:
