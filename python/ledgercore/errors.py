@@ -26,6 +26,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "AbsentError",
     "BusyError",
@@ -56,8 +58,34 @@ _RESTORE = (
 )
 
 
+_WORDS = re.compile(r"[^\s'\"]+")
+_PARAMETER = re.compile(r"(password\s*=\s*)(\\?['\"][^'\"]*['\"]?|[^\s&'\"]+)", re.IGNORECASE)
+
+
+def _without_passwords(text: str) -> str:
+    """The text with ``...`` for each password of a URL, or of what libpq takes in its place.
+
+    An error names what it is about, and a server's address may be given where a path is wanted.
+    """
+    if "@" in text:
+        text = _WORDS.sub(lambda found: _without_password(found[0]), text)
+    return _PARAMETER.sub(r"\1...", text)
+
+
+def _without_password(word: str) -> str:
+    before, at, host = word.rpartition("@")
+    begin = before.find("://") + 3 if "://" in before else before.find(":/") + 1
+    name, colon, _ = before[begin:].partition(":")
+    return f"{before[:begin]}{name}:...@{host}" if at and colon else word
+
+
 class LedgerError(Exception):
-    """The root of the tree."""
+    """The root of the tree; of an address in a message no password is shown."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(
+            *(_without_passwords(each) if isinstance(each, str) else each for each in given)
+        )
 
 
 class MalformedError(LedgerError):

@@ -53,6 +53,9 @@ SETTINGS_BYTES = 64 * 1024
 _NO_FILES = (*SERVERS, "pkcs11:")
 """What a ledger or a key may be that is no path."""
 
+_KEYWORDS = re.compile(r"(?!\./)(.*\s)?(host|hostaddr|dbname|user|password|service)\s*=")
+"""A connection string of libpq's other form."""
+
 _NO_URL = rf"(?!{URL.pattern})"
 _File = Annotated[str, Meta(min_length=1, max_length=4096, pattern=rf"\A{_NO_URL}")]
 _Ledger = Annotated[
@@ -202,6 +205,12 @@ def _check(settings: Settings) -> None:
     if settings.role == "operator" and operators:
         raise MalformedError(
             f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"
+        )
+    if _KEYWORDS.match(settings.ledger):
+        # It would be a file of that name, with a password in it.
+        raise MalformedError(
+            "settings: ledger is as libpq's keywords are, want postgresql://... with a directory, "
+            "or ./NAME for a file that is named so"
         )
     if settings.ledger.startswith(SERVERS) and parse_address(settings.ledger).files is None:
         raise MalformedError(
