@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -230,12 +231,41 @@ def test_what_init_writes_is_the_members_table_and_names_the_operator(tmp_path: 
     assert done.exit_code == 0, done.output
     assert [each.member for each in parse_members(done.stdout)] == ["bank"]
     assert "bank has no role, and may put nothing but data on the ledger" in done.stderr
+    wanted = [f"{tmp_path}/bank/{name}" for name in ("bank.crt", "bank.tls.key", "authority.crt")]
+    wanted.append(f"{tmp_path}/bank/anchor.toml")
+    assert f"wanted before it runs: {'; '.join(wanted)}\n" in done.stderr
     (operator,) = load_settings(tmp_path / "bank" / "node.toml").peer
     assert (operator.member, operator.url, operator.operator) == ("tax", url, True)
     for wrong in ("tax", "tax=http://tax.example", '"=https://tax.example:1'):
         done = CliRunner().invoke(node_command, ["init", str(tmp_path / "x"), *init[2:], wrong])
         assert done.exit_code != 0
         assert not (tmp_path / "x").exists()
+
+
+def test_init_says_what_stands_in_the_settings_until_somebody_fills_it_in(tmp_path: Path) -> None:
+    """And the operator's, which has its anchor, is told of its certificates."""
+    for name, more in {"bank": (), "tax": ("--origin", "tax.example/e")}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "authority.crt").touch()
+        command = ["init", str(tmp_path / name), "--member", name, *more, "--json"]
+
+        done = CliRunner().invoke(node_command, command)
+
+        text = (tmp_path / name / "node.toml").read_text()
+        certificate, key, *rest = json.loads(done.stdout)["to_fill_in"]
+        assert (certificate, key) == tuple(
+            f"{tmp_path}/{name}/{name}.{it}" for it in ("crt", "tls.key")
+        )
+        if name == "tax":
+            assert rest == [] and "to be filled in" not in text
+        else:
+            anchor, peer = rest
+            assert anchor == f"{tmp_path}/bank/anchor.toml"
+            assert (
+                peer
+                == f"member and url of [[peer]] in {tmp_path}/bank/node.toml: whose node orders"
+            )
+            assert "[[peer]]                           # to be filled in: the member whose" in text
 
 
 def test_members_that_cannot_be_read_leave_nothing_behind(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,9 +26,6 @@ __all__ = ["check_extra", "command"]
 EVERY_ADDRESS = ("0.0.0.0", "::")
 AGAIN_S = 1.0
 """After which a program that was told to end, and has not ended, is told again."""
-
-OPERATOR = ("operator", "https://localhost:7443")
-"""Whom settings name until somebody writes in who it is."""
 
 
 @click.group("node")
@@ -104,7 +101,7 @@ def init(
     Every member runs it first and gives the table that it writes on standard output to the
     operator, who puts all into one file for --members. The others then put the operator's
     anchor.toml beside their settings, and each its certificate, that one's key and the
-    authorities' certificates.
+    authorities' certificates: what is still wanted is said at the end.
     """
     from ledgercore.node.founding import found_network, load_members, make_node
     from ledgercore.rules import ROLES
@@ -118,15 +115,20 @@ def init(
     others = load_members(members)  # before any key is made
     follows = None if origin is not None else _operator(operator)
     made = make_node(Path(directory), member, held, listen, follows, passphrase=passphrase)
-    facts = {"settings": str(made.settings), "key": str(made.key), "member": member}
+    facts: dict[str, Any] = {"settings": str(made.settings), "key": str(made.key), "member": member}
     if origin is not None:
         facts |= found_network(made, origin, suite, others, passphrase)
+    wanted = made.to_fill_in()
+    facts = {**facts, "to_fill_in": wanted}
     if as_json:
         print_json(facts | {"table": made.table})
     elif origin is not None:
         print_facts(facts, as_json=False)
     else:
-        told = f"keys and {made.settings} are made; for the operator's members.toml:"
+        told = (
+            f"keys and {made.settings} are made; wanted before it runs: {'; '.join(wanted) or 'nothing'}\n"
+            "for the operator's members.toml:"
+        )
         if not held:
             # A member keeps the roles that it was admitted with.
             told = (
@@ -139,8 +141,10 @@ def init(
 
 def _operator(text: str | None) -> tuple[str, str]:
     """The member and the address in the option; without it what the settings are to be told."""
+    from ledgercore.node.founding import SOMEBODY
+
     if text is None:
-        return OPERATOR
+        return SOMEBODY
     member, found, url = text.partition("=")
     if not found:
         raise click.UsageError(f"--operator is {text!r}, want MEMBER=https://HOST:PORT")

@@ -34,7 +34,7 @@ from ledgercore.errors import LedgerError, MalformedError
 from ledgercore.exchange.sealing import public_delivery_key
 from ledgercore.keyfile import load_key, store_key, store_vault_key
 from ledgercore.ledger import Ledger
-from ledgercore.node.settings import Settings, parse_settings
+from ledgercore.node.settings import Settings, load_settings, parse_settings
 from ledgercore.records import Member, Witness
 from ledgercore.records.base import Identifier, Text
 from ledgercore.rules import ROLES
@@ -42,6 +42,7 @@ from ledgercore.store import WitnessStore
 from ledgercore.wording import in_words, unknown_keys
 
 __all__ = [
+    "SOMEBODY",
     "Listed",
     "Made",
     "found_network",
@@ -54,6 +55,9 @@ __all__ = [
 MEMBERS_BYTES = 1024 * 1024
 
 _Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+SOMEBODY = ("operator", "https://localhost:7443")
+"""Whom settings name as the operator until somebody writes in who it is."""
 
 _OPERATOR = """
 # Peers are not needed here but for `ledgercore node repair`: the others come to the operator.
@@ -91,6 +95,17 @@ class Made:
     key: Path
     sealing: Path
     table: str
+
+    def to_fill_in(self) -> list[str]:
+        """What is wanted before the node runs: files that its settings name and nobody has put
+        there yet, and what stands in them until somebody writes in what it is."""
+        settings = load_settings(self.settings)
+        tls, operator = settings.tls, settings.operator
+        named = (tls.certificate, tls.key, tls.authorities, settings.anchor)
+        wanted = [name for name in named if not exists(name)]
+        if operator is not None and (operator.member, operator.url) == SOMEBODY:
+            wanted.append(f"member and url of [[peer]] in {self.settings}: whose node orders")
+        return wanted
 
     def discard(self) -> None:
         """Remove the keys and settings, which nothing uses yet, so that they can be made anew."""
@@ -269,7 +284,10 @@ def _settings(member: str, listen: str, follows: tuple[str, str] | None) -> str:
     if follows is not None:
         role = "follower"
         lines = f'member = "{follows[0]}"\nurl = "{follows[1]}"\noperator = true\n'
-        peers = f"\n[[peer]]                           # the member whose node orders\n{lines}"
+        whose = "the member whose node orders"
+        if follows == SOMEBODY:
+            whose = "to be filled in: " + whose + ", and where"
+        peers = f"\n[[peer]]                           # {whose}\n{lines}"
     return f"""# The node of {member}: ledgercore node run node.toml
 member = "{member}"
 role = "{role}"
