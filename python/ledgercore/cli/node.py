@@ -125,8 +125,9 @@ def init(
     elif origin is not None:
         print_facts(facts, as_json=False)
     else:
+        still = "; ".join(wanted) or "nothing"
         told = (
-            f"keys and {made.settings} are made; wanted before it runs: {'; '.join(wanted) or 'nothing'}\n"
+            f"keys and {made.settings} are made; wanted before it runs: {still}\n"
             "for the operator's members.toml:"
         )
         if not held:

@@ -130,7 +130,10 @@ async def repair_copy(
 
 
 async def _catch_up(
-    follower: Follower, copy: Replica, channels: dict[str, Channel], tell: Tell
+    follower: Follower,
+    copy: Replica,
+    channels: dict[str, Channel],
+    tell: Tell = lambda peer, reason: None,
 ) -> None:
     """Until no peer that answers has anything new, nor showed it before.
 
