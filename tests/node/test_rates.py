@@ -36,12 +36,12 @@ def test_who_asks_too_often_is_told_whose_limit_it_is_and_when_to_come_again() -
         with rates.request("a", slow):
             pass
 
-    with pytest.raises(TooManyError, match=r"limits open_requests_burst and open_requests_per_s"):
+    with pytest.raises(TooManyError, match=r"limits open_requests_per_s and open_requests_burst"):
         rates.request("a", slow).__enter__()
     clock.advance(1_000)
     with (
         rates.request("a", slow),
-        pytest.raises(TooManyError, match=r"second: .*; ask again in 1 s$"),
+        pytest.raises(TooManyError, match=r"at once: .*; ask again in 1 s$"),
     ):
         rates.request("a", slow).__enter__()
     clock.advance(1_000)

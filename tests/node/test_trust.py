@@ -523,8 +523,8 @@ def test_a_member_that_asks_too_often_waits(tmp_path: Path) -> None:
             with pytest.raises(TooManyError) as refused:
                 await busy.fetch("GET", "/v1/anchor")
             assert str(refused.value) == (
-                "node of operator: member member-0 asks more than 5 times at once and 1 a second: "
-                "this node's limits requests_burst and requests_per_s; ask again in 1 s"
+                "node of operator: member member-0 asks more than 1 times a second and 5 at once: "
+                "this node's limits requests_per_s and requests_burst; ask again in 1 s"
             )
             assert refused.value.wait_s == 1
             async with there.client(1) as other:

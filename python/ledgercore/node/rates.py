@@ -77,9 +77,9 @@ class Rates:
         bucket = self._bucket(caller, allowance)
         if bucket.tokens < 1:
             raise TooManyError.of_limit(
-                f"{caller} asks more than {allowance.burst} times at once and {allowance.per_s} a "
-                "second",
-                f"limits {allowance.often}_burst and {allowance.often}_per_s",
+                f"{caller} asks more than {allowance.per_s} times a second and {allowance.burst} "
+                "at once",
+                f"limits {allowance.often}_per_s and {allowance.often}_burst",
                 (1 - bucket.tokens) / allowance.per_s,
             )
         if bucket.under_way >= allowance.under_way:
