@@ -18,6 +18,7 @@ from ledgercore import records, rules
 from ledgercore._core import VerifiedRecord
 from ledgercore.rules import document
 from ledgercore.rules.audit import scope_commitment
+from ledgercore.rules.dispute import EVIDENCE_LIMIT
 from ledgercore.rules.drawing import draw_transitions
 from ledgercore.rules.engine import FAMILIES
 from ledgercore.rules.table import Row, SignedBy
@@ -50,6 +51,7 @@ from tests.network import (
     consent_state,
     decision,
     decision_scene,
+    dispute_scene,
     empty_view,
     exchange_scene,
     genesis_body,
@@ -216,6 +218,14 @@ def use_in_dispute(ruling: str) -> str:
     return code_of(scene.view, sign(scene.view, "consumer", body))
 
 
+def evidence_refusal() -> str:
+    scene = dispute_scene("OPEN")
+    body = records.DisputeEvidence(scene.exchange, ROOT)
+    for _ in range(EVIDENCE_LIMIT):
+        act(scene.view, "provider", body)
+    return code_of(scene.view, sign(scene.view, "provider", body))
+
+
 def intent_refusal(**changes: Any) -> str:
     view = authorised(begin())
     body = structs.replace(records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR), **changes)
@@ -310,6 +320,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a threshold of one": lambda: key_refusal(threshold=1),
         "a threshold above the holders": lambda: key_refusal(threshold=5),
         "a quorum above the witnesses": lambda: refused_genesis(quorum=2, witnesses=(WITNESS,)),
+        "a piece of evidence too many": evidence_refusal,
     },
     "E_SEQUENCE": {
         "a gap": lambda: data_refusal(sequence=1),

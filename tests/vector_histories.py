@@ -108,7 +108,9 @@ class Books(World):
             rules.exchange_object(ONE): rules.ExchangeState(
                 *begin, ONE, "bank", "tax", "", ZERO, ZERO, 9, "", False, None, admission
             ),
-            rules.dispute_object(ONE): rules.DisputeState(*begin, ("", "bank"), "E_SCOPE", ""),
+            rules.dispute_object(ONE): rules.DisputeState(
+                *begin, ("", "bank"), "E_SCOPE", "", (("bank", 2), ("", 1))
+            ),
             rules.decision_object(ONE): rules.DecisionState(
                 *begin, "bank", (ONE, TWO), "approved", ONE, TWO, 7, 8, ""
             ),

@@ -25,6 +25,7 @@ from ledgercore.records import (
     DecisionContest,
     DecisionExplain,
     DecisionReview,
+    DisputeEvidence,
     DisputeOpen,
     DisputeRule,
     ExchangeAcknowledge,
@@ -40,7 +41,7 @@ from ledgercore.records import (
     RecordBody,
     key_message,
 )
-from ledgercore.rules import consent, exchange
+from ledgercore.rules import consent, dispute, exchange
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 from tests.vector_agreements import agreements
 from tests.vector_quorums import quorums
@@ -281,6 +282,22 @@ def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
                 town.accept([Draft(*use)])
         town.accept([authority.rule(intent, "dismissed", "nothing is wrong")])
     town.accept([use])
+    return _packed(town, intent)
+
+
+def _uncounted(town: Town) -> Pack:
+    """Of a dispute whose evidence an operator let in without counting it."""
+    proposal = town.consent()
+    intent, request = town.intend(proposal)
+    consumer = town.parties.consumer
+    consumer.open(*town.deliver(intent, request))
+    town.accept([consumer.acknowledge(intent), consumer.disputes.open(intent, "WRONG", "a field")])
+    count = dispute.add_evidence
+    with mock.patch.dict(
+        dispute.FAMILY.effects,
+        {DisputeEvidence.KIND: lambda case: structs.replace(count(case), evidence=())},
+    ):
+        town.accept([consumer.disputes.show(intent, b"a letter")])
     return _packed(town, intent)
 
 
@@ -550,6 +567,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             "invalid-proof",
         ),
         ("use-in-a-dispute", _encoded(_disputed_again(town, True)), "invalid-proof"),
+        ("evidence-not-counted", _encoded(_uncounted(town)), "invalid-proof"),
         ("processor-by-narrowing", _encoded(_named_by_narrowing(town)), "invalid-proof"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),

@@ -1313,7 +1313,11 @@ STATES: dict[str, Shape] = {
         disclosed=one_of(False, True),
     ),
     "dispute": row(
-        **BEGIN, complainants=list_of(ANY_TEXT, PACK_BYTES), grounds=ANY_TEXT, ruling=ANY_TEXT
+        **BEGIN,
+        complainants=list_of(ANY_TEXT, PACK_BYTES),
+        grounds=ANY_TEXT,
+        ruling=ANY_TEXT,
+        evidence=list_of(row(party=ANY_TEXT, pieces=ANY_COUNT), ITEMS),
     ),
     "decision": row(
         **BEGIN,
@@ -2472,7 +2476,7 @@ def show_dispute(case: Case) -> Iterator[Claim]:
     kinds = ("dispute.open", "dispute.evidence", "dispute.rule")
     own = sorted((entry for kind in kinds for entry in case.own(kind)), key=lambda each: each.index)
     complainants, grounds, ruling = list[str](), "", "dismissed"
-    barred, claims = list[tuple[int, int]](), list[Claim]()
+    evidence, barred, claims = dict[str, int](), list[tuple[int, int]](), list[Claim]()
     for entry in own:
         opens = entry.record.kind == "dispute.open"
         in_turn = opens == (ruling == "dismissed")
@@ -2488,17 +2492,19 @@ def show_dispute(case: Case) -> Iterator[Claim]:
         party = party_of(case, entry)
         if opens:
             complainants.append(party)
-            grounds, ruling = entry.body["grounds"], ""
+            grounds, ruling, evidence = entry.body["grounds"], "", {}
             barred.append((entry.index, case.evidence.checkpoint.size))
             said = f"{party or 'the subject'} disputed the exchange ({grounds})"
             claims.append(Claim("disputed", said))
+        else:
+            evidence[party] = evidence.get(party, 0) + 1
     if not complainants:
         return
     state = case.evidence.state("dispute", case.id)
-    held = (state["complainants"], state["grounds"], state["ruling"])
-    need(
-        (complainants, grounds, ruling) == held, INVALID_PROOF, "dispute is not that of the ledger"
-    )
+    brought = [{"party": party, "pieces": pieces} for party, pieces in evidence.items()]
+    told = {"complainants": complainants, "grounds": grounds, "ruling": ruling, "evidence": brought}
+    same = all(state[name] == each for name, each in told.items())
+    need(same, INVALID_PROOF, "dispute is not that of the ledger")
     for entry in case.own("exchange.use"):
         used = any(begin < entry.index < end for begin, end in barred)
         need(not used, INVALID_PROOF, "data was used while a dispute barred it")

@@ -31,6 +31,9 @@ class Complainant:
     def show(self, exchange: bytes, evidence: bytes) -> Draft:
         """Bring evidence, which is kept here and handed to the supervisor off the ledger.
 
+        The ledger refuses more than 16 pieces of a party in one dispute with ``E_LIMIT``: one piece
+        may be a list of many documents.
+
         ``show_statement`` takes it from there, by the record's id, and ``read_statement`` reads it.
         """
         commitment = self._keep(DisputeEvidence.KIND, exchange, evidence)

@@ -97,7 +97,7 @@ def prove_dispute(case: Case) -> list[Claim]:
     """Who disputed the exchange and how it was ruled; the data was not used in between."""
     claims: list[Claim] = []
     complainants: list[str] = []
-    grounds, ruling = "", "dismissed"
+    grounds, ruling, evidence = "", "dismissed", dict[str, int]()
     barred: list[tuple[int, int]] = []
     for index, record, body in case.evidence.entries:
         if not isinstance(body, _OF_DISPUTES) or body.exchange != case.exchange:
@@ -116,14 +116,17 @@ def prove_dispute(case: Case) -> list[Claim]:
         party = _party(case, record)
         if isinstance(body, DisputeOpen):
             complainants.append(party)
-            grounds, ruling = body.grounds, ""
+            grounds, ruling, evidence = body.grounds, "", {}
             barred.append((index, case.evidence.checkpoint.size))
             who = party or "the subject"
             claims.append(Claim("disputed", f"{who} disputed the exchange ({grounds})"))
+        else:
+            evidence[party] = evidence.get(party, 0) + 1
     if not complainants:
         return []
     state = case.evidence.state(dispute_object(case.exchange), DisputeState)
-    if (tuple(complainants), grounds, ruling) != (state.complainants, state.grounds, state.ruling):
+    told = (tuple(complainants), grounds, ruling, tuple(evidence.items()))
+    if told != (state.complainants, state.grounds, state.ruling, state.evidence):
         raise InvalidProof("dispute is not the one that the ledger holds")
     if any(begin < at < end for at, _, _ in case.own(ExchangeUse) for begin, end in barred):
         raise InvalidProof("data was used while a dispute barred it")

@@ -52,8 +52,9 @@ CODES: dict[str, Code] = {
         "make the body with records.encode, and mend the field that the message names",
     ),
     "E_LIMIT": Code(
-        "a list or a number passes its limit",
-        "shorten the list that the message names, or split the record in two",
+        "a list, a number or a party's evidence in a dispute passes its limit",
+        "shorten the list that the message names, split the record in two, or put several "
+        "documents in one piece of evidence",
     ),
     "E_SEQUENCE": Code(
         "the record does not follow its signer's last one",

@@ -5,7 +5,8 @@ the ledger, behind commitments; every record of a dispute touches the exchange a
 the trail of the consent names it.
 
 A complaint that was dismissed bars no other party's: else whoever fears one would open its own
-first. Each party opens one, so that no complaint comes again and again.
+first. Each party opens one, so that no complaint comes again and again; and it brings so much in
+each, so that no party can make the trail of the consent too long to be verified.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from ledgercore.rules.state import (
 from ledgercore.rules.table import UNMADE, Case, Family, Row, SignedBy, check_names, stored_status
 from ledgercore.rules.view import View
 
-__all__ = ["FAMILY"]
+__all__ = ["EVIDENCE_LIMIT", "FAMILY"]
+
+EVIDENCE_LIMIT = 16
+"""Pieces of evidence of one party in one dispute: each may commit to any number of documents."""
 
 OpenCase = Case[DisputeOpen, DisputeState | None]
 EvidenceCase = Case[DisputeEvidence, DisputeState]
@@ -62,6 +66,15 @@ def party_opens_once(case: OpenCase) -> None:
         case.refuse("E_EXISTS", f"{who} has disputed the exchange before")
 
 
+def party_has_evidence_left(case: EvidenceCase) -> None:
+    """the party has brought fewer than 16 pieces of evidence in this dispute, else E_LIMIT"""
+    brought = dict(case.state.evidence).get(case.member, 0)
+    if brought >= EVIDENCE_LIMIT:
+        who = case.member or "the subject"
+        message = f"{who} has brought {brought} pieces of evidence, want {EVIDENCE_LIMIT} at most"
+        case.refuse("E_LIMIT", message)
+
+
 def _touch_exchange(case: AnyCase) -> None:
     name = exchange_object(case.body.exchange)
     exchange = case.view.get(name, ExchangeState)
@@ -77,12 +90,16 @@ def begin(case: OpenCase) -> DisputeState:
     before = case.state
     made = NEW if before is None else (before.status, before.count, before.history)
     complainants = () if before is None else before.complainants
-    return DisputeState(*made, (*complainants, case.member), grounds=case.body.grounds, ruling="")
+    return DisputeState(
+        *made, (*complainants, case.member), grounds=case.body.grounds, ruling="", evidence=()
+    )
 
 
 def add_evidence(case: EvidenceCase) -> DisputeState:
     _touch_exchange(case)
-    return case.state
+    brought = dict(case.state.evidence)
+    brought[case.member] = brought.get(case.member, 0) + 1
+    return structs.replace(case.state, evidence=tuple(brought.items()))
 
 
 def rule(case: RuleCase) -> DisputeState:
@@ -104,10 +121,16 @@ FAMILY = Family(
             "OPEN",
             ("nothing_was_upheld", "party_opens_once"),
         ),
-        Row(DisputeEvidence.KIND, ("OPEN",), SignedBy.PARTY, "OPEN"),
+        Row(
+            DisputeEvidence.KIND,
+            ("OPEN",),
+            SignedBy.PARTY,
+            "OPEN",
+            ("party_has_evidence_left",),
+        ),
         Row(DisputeRule.KIND, ("OPEN",), SignedBy.SUPERVISOR, "RULED"),
     ),
-    checks=check_names((nothing_was_upheld, party_opens_once)),
+    checks=check_names((nothing_was_upheld, party_opens_once, party_has_evidence_left)),
     effects={
         DisputeOpen.KIND: begin,
         DisputeEvidence.KIND: add_evidence,

@@ -286,11 +286,14 @@ class DisputeState(BusinessState, frozen=True):
     """The disputes of one exchange, one after the other: grounds and ruling are the newest one's.
 
     ``complainants`` are the parties that opened them, in order; the subject, by its key, is empty.
+    ``evidence`` has each party that brought any in the newest one, in the order of their first, and
+    how many pieces.
     """
 
     complainants: tuple[str, ...]
     grounds: str
     ruling: str
+    evidence: tuple[tuple[str, int], ...]
 
 
 class AuditKeyState(BusinessState, frozen=True):
