@@ -6,16 +6,37 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from ledgercore import InvalidProof, MalformedError, RefusedError, records, rules
+from ledgercore import InvalidProof, MalformedError, RefusedError, format_anchor, records, rules
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import build_pack, read_statement, show_statement, verify_pack
 from ledgercore.exchange.messages import Proposal
 from ledgercore.exchange.submission import submit
 from ledgercore.rules import DecisionState, decision_object, decision_status_at
 from ledgercore.rules.view import decode_state
-from tests.network import CONTEST_ENDS, REVIEW_ENDS, ROOT, START, act, code_of, decision_scene, sign
+from tests.network import (
+    CONSENT,
+    CONTEST_ENDS,
+    FAR,
+    NEW_CONSENT,
+    REVIEW_ENDS,
+    ROOT,
+    START,
+    ZERO,
+    Scene,
+    act,
+    admit,
+    authorise,
+    code_of,
+    decision_scene,
+    exchange_scene,
+    request,
+    sign,
+)
+from tests.network import decision as decision_on
 from tests.town import Town
+from verifier import ledgercore_verify
 
 
 @pytest.fixture
@@ -63,7 +84,8 @@ def test_a_contested_decision_is_reviewed_and_stands_in_the_pack(
 
     town.accept([consumer.review(decision, outcome, "a credit officer", "the receipt is here")])
 
-    assert (state_of(town, decision).outcome, state_of(town, decision).review) == (outcome, result)
+    state = state_of(town, decision)
+    assert (state.outcome, [each.review for each in state.contests]) == (outcome, [result])
     statement = consumer.explanation(decision)
     assert "the receipt is here" == town.subject.read_explanation(decision, statement)
     pack = build_pack(ledger, town.parties.vaults[BANK], intent)
@@ -136,6 +158,90 @@ def test_review_that_is_late_is_seen_and_still_accepted() -> None:
         decision_status_at(state, time_ms) for time_ms in (REVIEW_ENDS - 1, REVIEW_ENDS)
     ]
     assert "" == code_of(scene.view, sign(scene.view, "consumer", body), REVIEW_ENDS)
+
+
+def decision_of_two() -> Scene:
+    """A decision that rests on consents of two subjects, neither of whom has contested it."""
+    scene = exchange_scene("ACKNOWLEDGED")
+    view, key = scene.view, "new consent key"
+    act(view, "consumer", request(NEW_CONSENT, key))
+    act(view, key, authorise(view, NEW_CONSENT, key))
+    other = act(view, "consumer", records.ExchangeIntent(NEW_CONSENT, ROOT, ZERO, FAR))
+    act(view, "provider", admit(other))
+    act(view, "consumer", records.ExchangeAcknowledge(other))
+    scene.decision = act(view, "consumer", decision_on(scene.exchange, other))
+    return scene
+
+
+def two_state(scene: Scene) -> DecisionState:
+    state = scene.view.get(rules.decision_object(scene.decision), DecisionState)
+    assert state is not None
+    return state
+
+
+def test_the_contest_of_one_subject_leaves_another_its_own() -> None:
+    scene = decision_of_two()
+    contest = records.DecisionContest(scene.decision, ROOT)
+    review = records.DecisionReview(scene.decision, "upheld", "approved", ROOT, ROOT)
+
+    for key in ("consent key", "new consent key"):  # the second after the first one's review
+        act(scene.view, key, contest)
+        act(scene.view, "consumer", review)
+
+    state = two_state(scene)
+    assert [CONSENT, NEW_CONSENT] == [each.consent for each in state.contests]
+    assert ["upheld", "upheld"] == [each.review for each in state.contests]
+    for key in ("consent key", "new consent key"):
+        assert "E_EXISTS" == code_of(scene.view, sign(scene.view, key, contest))
+    late = sign(scene.view, "consumer", review)
+    assert "E_DECISION_STATE" == code_of(scene.view, late)
+
+
+def test_each_contest_has_its_own_review_and_its_own_time_for_it() -> None:
+    scene = decision_of_two()
+    contest = records.DecisionContest(scene.decision, ROOT)
+    later = START + 5
+    act(scene.view, "new consent key", contest)
+    act(scene.view, "consent key", contest, later)
+    ends = [each.review_until_ms for each in two_state(scene).contests]
+    assert [REVIEW_ENDS, REVIEW_ENDS + 5] == ends
+    assert "OVERDUE" == decision_status_at(two_state(scene), REVIEW_ENDS)
+
+    changed = records.DecisionReview(scene.decision, "changed", "declined", ROOT, ROOT)
+    act(scene.view, "consumer", changed, later)
+
+    state = two_state(scene)
+    assert ["changed", ""] == [each.review for each in state.contests]  # the oldest is answered
+    statuses = [decision_status_at(state, time_ms) for time_ms in (ends[0], ends[1])]
+    assert ["CONTESTED", "OVERDUE"] == statuses
+    act(scene.view, "consumer", structs.replace(changed, result="upheld"), ends[1])
+    state = two_state(scene)
+    assert ["changed", "upheld"] == [each.review for each in state.contests]
+    assert "REVIEWED" == decision_status_at(state, ends[1])
+
+
+def test_contests_of_two_subjects_and_their_reviews_stand_in_the_packs_of_both(town: Town) -> None:
+    consumer, ledger, vault = town.parties.consumer, town.parties.ledger, town.parties.vaults[BANK]
+    proposals, intents = [], []
+    for _ in range(2):
+        proposals.append(town.consent())
+        intent, asked = town.intend(proposals[-1])
+        consumer.open(*town.deliver(intent, asked))
+        intents.append(intent)
+    town.accept([consumer.acknowledge(intent) for intent in intents])
+    (place,) = town.accept([consumer.decide(intents, "declined", b"model", ["R_ARREARS"])])
+    for proposal, outcome in zip(proposals, ("declined", "approved"), strict=True):
+        town.accept([town.subject.contest(proposal, place.id, "look again")])
+        town.accept([consumer.review(place.id, outcome, "an officer", "as a person sees it")])
+
+    anchor = ledgercore_verify.parse_anchor(format_anchor(ledger.trust_anchor))
+    for intent in intents:
+        pack = build_pack(ledger, vault, intent)
+        found = [(each.name, each.status) for each in verify_pack(pack, ledger.trust_anchor)]
+        alone = ledgercore_verify.verify_pack(pack, anchor)
+        assert found == [(each.name, each.status) for each in alone]
+        for name in ("contested", "reviewed"):
+            assert 2 == found.count((name, "proven"))
 
 
 @pytest.mark.parametrize(

@@ -196,8 +196,8 @@ def amount_refusal(commitment: bytes) -> str:
     return code_of(scene.view, sign(scene.view, "consumer", body))
 
 
-def review_refusal(result: str, outcome: str) -> str:
-    scene = decision_scene("CONTESTED")
+def review_refusal(result: str, outcome: str, status: str = "CONTESTED") -> str:
+    scene = decision_scene(status)
     body = records.DecisionReview(scene.decision, result, outcome, ROOT, ROOT)
     return code_of(scene.view, sign(scene.view, "consumer", body))
 
@@ -382,6 +382,8 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
             "audit.open", "OPENED", "other provider"
         ),
         "a second disclosure": lambda: disclose_refusal(times=2),
+        "a second contest by one subject": lambda: contest_refusal("CONTESTED"),
+        "a second contest after the review": lambda: contest_refusal("REVIEWED"),
         "a consent id again": lambda: second_request(CONSENT, "new consent key"),
         "a consent key again": lambda: second_request(NEW_CONSENT, "consent key"),
         "a member's key for a consent": lambda: second_request(NEW_CONSENT, "supervisor"),
@@ -438,7 +440,7 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
         "a decision on what is erased": lambda: decision_refusal("ERASED"),
     },
     "E_DECISION_STATE": {
-        "a contest of what was reviewed": lambda: contest_refusal("REVIEWED"),
+        "a review of what was reviewed": lambda: review_refusal("upheld", "approved", "REVIEWED"),
     },
     "E_AUDIT_STATE": {
         "a signature to open after the order expired": lambda: audit_refusal(

@@ -234,10 +234,16 @@ EXPECTED = {
     "decision": {
         "decision.record": (CONSUMER_ONLY, {"": "RECORDED"}),
         "decision.explain": (CONSUMER_ONLY, {"RECORDED": "EXPLAINED"}),
-        "decision.contest": (KEY_ONLY, {"RECORDED": "CONTESTED", "EXPLAINED": "CONTESTED"}),
+        "decision.contest": (
+            KEY_ONLY,
+            dict.fromkeys(
+                ("RECORDED", "EXPLAINED", "CONTESTED", "OVERDUE", "REVIEWED"), "CONTESTED"
+            ),
+        ),
         "decision.review": (CONSUMER_ONLY, {"CONTESTED": "REVIEWED", "OVERDUE": "REVIEWED"}),
     },
 }
+CONTESTED = ("CONTESTED", "OVERDUE", "REVIEWED")
 ALWAYS_NEW = ("exchange.intent", "decision.record", "audit.order", "renewal.anchor")
 """Their object is named for the record, so that none is there before."""
 STATE_CODES = {
@@ -269,6 +275,8 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
         signers = signers | {"provider": "E_RECIPIENT"}  # the consumer suspended it
     if kind == "dispute.open" and status == "RULED" and signer == "consumer":
         return "E_EXISTS"  # it opened the one that was dismissed
+    if kind == "decision.contest" and status in CONTESTED and signer == "consent key":
+        return "E_EXISTS"  # it contested before
     makes = "" in moves
     if kind in ALWAYS_NEW:
         return signers[signer]

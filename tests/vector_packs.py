@@ -13,6 +13,7 @@ from msgspec import structs
 from ledgercore import RefusedError, format_anchor
 from ledgercore._core import SigningKey
 from ledgercore.exchange import build_pack, verify_pack
+from ledgercore.exchange.messages import Proposal
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
@@ -266,13 +267,19 @@ def _late(town: Town, old: RecordSigner) -> Pack:
         return _packed(town, intent)
 
 
-def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
-    """Of a delivery that the consumer disputed before the subject did, both in vain; then used."""
+def _acknowledged(town: Town) -> tuple[Proposal, bytes]:
+    """A consent, and an exchange under it whose payload the consumer has."""
     proposal = town.consent()
     intent, request = town.intend(proposal)
+    town.parties.consumer.open(*town.deliver(intent, request))
+    town.accept([town.parties.consumer.acknowledge(intent)])
+    return proposal, intent
+
+
+def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
+    """Of a delivery that the consumer disputed before the subject did, both in vain; then used."""
     consumer, authority = town.parties.consumer, town.authority()
-    consumer.open(*town.deliver(intent, request))
-    town.accept([consumer.acknowledge(intent)])
+    proposal, intent = _acknowledged(town)
     (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
     use = consumer.use(intent, place.id, "credit.assess")
     for party in (consumer.disputes, town.subject.disputes(proposal)):
@@ -287,17 +294,21 @@ def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
 
 def _uncounted(town: Town) -> Pack:
     """Of a dispute whose evidence an operator let in without counting it."""
-    proposal = town.consent()
-    intent, request = town.intend(proposal)
-    consumer = town.parties.consumer
-    consumer.open(*town.deliver(intent, request))
-    town.accept([consumer.acknowledge(intent), consumer.disputes.open(intent, "WRONG", "a field")])
-    count = dispute.add_evidence
-    with mock.patch.dict(
-        dispute.FAMILY.effects,
-        {DisputeEvidence.KIND: lambda case: structs.replace(count(case), evidence=())},
-    ):
+    consumer, (_, intent) = town.parties.consumer, _acknowledged(town)
+    town.accept([consumer.disputes.open(intent, "WRONG", "a field")])
+    count, effects = dispute.add_evidence, dispute.FAMILY.effects
+    uncounted = {DisputeEvidence.KIND: lambda case: structs.replace(count(case), evidence=())}
+    with mock.patch.dict(effects, uncounted):
         town.accept([consumer.disputes.show(intent, b"a letter")])
+    return _packed(town, intent)
+
+
+def _contest_of_another(town: Town) -> Pack:
+    """Of a contest that an operator's state has for another consent's."""
+    consumer, (proposal, intent) = town.parties.consumer, _acknowledged(town)
+    (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
+    with mock.patch("ledgercore.rules.decision._own_consent", lambda case: bytes(32)):
+        town.accept([town.subject.contest(proposal, place.id, "a person should look")])
     return _packed(town, intent)
 
 
@@ -356,6 +367,16 @@ def _named_by_narrowing(town: Town) -> Pack:
     return _packed(town, intent)
 
 
+@contextlib.contextmanager
+def _by_anyone() -> Iterator[None]:
+    """An operator whose ledger accepts records of whoever signed them."""
+    with (
+        mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""),
+        mock.patch("ledgercore.rules.decision._own_consent", lambda case: bytes(32)),
+    ):
+        yield
+
+
 def _of_decision(town: Town, intent: bytes, kind: type[RecordBody]) -> list[RecordBody]:
     """What becomes of a decision on the exchange, which is made and contested as need be."""
     if kind not in (DecisionExplain, DecisionContest, DecisionReview):
@@ -364,7 +385,7 @@ def _of_decision(town: Town, intent: bytes, kind: type[RecordBody]) -> list[Reco
     town.accept([consumer.acknowledge(intent)])
     (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
     if kind is DecisionReview:
-        with mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""):
+        with _by_anyone():
             town.accept([Draft(consumer._key, DecisionContest(place.id, bytes(32)))])
     return [
         DecisionExplain(place.id),
@@ -406,7 +427,7 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
     if kind is DisputeOpen:
         signer = town.authority()
     with (
-        mock.patch("ledgercore.rules.engine._check_signer", lambda *case: ""),
+        _by_anyone(),
         mock.patch("ledgercore.exchange.signer.check_true", lambda *case, **more: None),
     ):
         if kind in (ExchangeForget, ExchangeCorrect):
@@ -567,6 +588,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             "invalid-proof",
         ),
         ("use-in-a-dispute", _encoded(_disputed_again(town, True)), "invalid-proof"),
+        ("contest-of-another-consent", _encoded(_contest_of_another(town)), "invalid-proof"),
         ("evidence-not-counted", _encoded(_uncounted(town)), "invalid-proof"),
         ("processor-by-narrowing", _encoded(_named_by_narrowing(town)), "invalid-proof"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),

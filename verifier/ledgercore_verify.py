@@ -1327,8 +1327,7 @@ STATES: dict[str, Shape] = {
         model_hash=HASH,
         explanation_commitment=HASH,
         contest_until_ms=ANY_COUNT,
-        review_until_ms=ANY_COUNT,
-        review=ANY_TEXT,
+        contests=list_of(row(consent=HASH, review_until_ms=ANY_COUNT, review=ANY_TEXT), ITEMS),
     ),
 }
 """What the state of an object is, by the word that its name begins with."""
@@ -2428,10 +2427,24 @@ def show_decisions(case: Case) -> Iterator[Claim]:
         ]
         same = all(told[name] == state[name] for name in names)
         need(same, INVALID_PROOF, "decision is not the one that the ledger holds")
+        check_contests(case, state["contests"], later)
         count, outcome = len(entry.body["inputs"]), entry.body["outcome"]
         model = entry.body["model_hash"].hex()[:16]
         yield Claim("decision", f"{outcome}, on exactly {count} exchange(s), by model {model}")
         yield from claims
+
+
+def check_contests(case: Case, held: list[dict[str, Any]], later: list[Entry]) -> None:
+    """Hold a decision's contests to their records, of which each review answers the oldest."""
+    own_key = case.consent["consent_key"]
+    contests = [each for each in later if each.record.kind == "decision.contest"]
+    reviews = [each for each in later if each.record.kind == "decision.review"]
+    waiting = [""] * (len(contests) - len(reviews))
+    results = [each.body["result"] for each in reviews] + waiting
+    same = results == [each["review"] for each in held]
+    own = [each.record.key == own_key for each in contests]
+    same = same and own == [each["consent"] == case.consent_id for each in held]
+    need(same, INVALID_PROOF, "contests of the decision are not those that the ledger holds")
 
 
 def show_later(case: Case, decision: Entry, later: list[Entry], kind: str) -> Iterator[Claim]:

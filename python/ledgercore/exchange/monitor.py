@@ -120,7 +120,8 @@ def watch(ledger: Ledger) -> Findings:
         decided_on_corrected=tuple(
             name
             for name, state in decisions.items()
-            if not state.review and any(exchanges[each].correction for each in state.inputs)
+            if not any(contest.review for contest in state.contests)
+            and any(exchanges[each].correction for each in state.inputs)
         ),
         due_disclosures=tuple(
             name for name, state in audits.items() if disclosure_is_due(state, now_ms)

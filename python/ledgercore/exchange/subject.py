@@ -137,7 +137,10 @@ class Subject:
         return Draft(self._key(proposal.consent_key), body)
 
     def contest(self, proposal: Proposal, decision: bytes, grounds: str) -> Draft:
-        """Ask that a person look at a decision; the grounds stay here, behind a commitment."""
+        """Ask that a person look at a decision; the grounds stay here, behind a commitment.
+
+        Under each consent that it rests on it is contested once (``E_EXISTS``).
+        """
         suite = self._reading().suite
         folder = statement_folder(DecisionContest.KIND, decision=decision)
         content = encode_text("grounds", grounds)

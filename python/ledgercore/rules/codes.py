@@ -149,7 +149,8 @@ CODES: dict[str, Code] = {
     ),
     "E_DECISION_STATE": Code(
         "the decision is not in a state that allows this",
-        "contest a decision once, review it when it is contested; else record another",
+        "explain a decision before it is contested, review it while a contest waits; else record "
+        "another",
     ),
     "E_AUDIT_STATE": Code(
         "the audit is not in a state that allows this",

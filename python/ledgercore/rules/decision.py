@@ -3,6 +3,10 @@
 A decision touches its input exchanges, and so does whatever becomes of it, so each exchange's
 history names them. The clocks run by block time: a decision is contested within 30 days of being
 recorded or explained, and reviewed within 15 days of being contested, or it is seen to be OVERDUE.
+
+The subject of each consent that a decision rests on contests it once, whatever came of another's
+word: else who is quick would silence the rest. Each contest is answered by a review of its own, the
+oldest first, so that no review answers what its reviewer cannot have seen.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from ledgercore.rules.state import (
     NEW,
     BookState,
     ConsentState,
+    Contest,
     DecisionState,
     ExchangeState,
     book_object,
@@ -35,7 +40,7 @@ from ledgercore.rules.state import (
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
 from ledgercore.rules.view import View
 
-__all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "status_at"]
+__all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "open_contest", "status_at"]
 
 DAY_MS = 24 * 3_600_000
 CONTEST_LIMIT_MS = 30 * DAY_MS
@@ -54,11 +59,17 @@ AnyCase = RecordCase | ExplainCase | ContestCase | ReviewCase
 Later = DecisionExplain | DecisionContest | DecisionReview
 
 
+def open_contest(state: DecisionState) -> Contest | None:
+    """The contest that has waited longest for its review, if one waits."""
+    return next((contest for contest in state.contests if not contest.review), None)
+
+
 def status_at(state: DecisionState, time_ms: int) -> str:
-    """The decision's status in a block of this time."""
-    if state.status == "CONTESTED" and time_ms >= state.review_until_ms:
-        return "OVERDUE"
-    return state.status
+    """The decision's status in a block of this time: a contest that waits outlives a review."""
+    contest = open_contest(state)
+    if contest is None:
+        return state.status
+    return "OVERDUE" if time_ms >= contest.review_until_ms else "CONTESTED"
 
 
 def name_of(record: VerifiedRecord, body: DecisionRecord | Later) -> bytes:
@@ -143,6 +154,21 @@ def contest_is_in_time(case: ContestCase) -> None:
         case.refuse("E_CLOCK", f"decision was open to contest until {until_ms}, it is {now_ms}")
 
 
+def _own_consent(case: ContestCase) -> bytes:
+    """The id of the consent whose key signed, among those that the decision rests on."""
+    for exchange_id in case.state.inputs:
+        exchange = _input(case, exchange_id)
+        if _consent(case.view, exchange).consent_key == case.record.key:
+            return exchange.consent
+    raise AssertionError("the signer is the key of a consent")
+
+
+def subject_contests_once(case: ContestCase) -> None:
+    """no contest of the decision is by the key of this consent so far, else E_EXISTS"""
+    if _own_consent(case) in {contest.consent for contest in case.state.contests}:
+        case.refuse("E_EXISTS", "the subject of this consent has contested the decision before")
+
+
 def outcome_is_as_said(case: ReviewCase) -> None:
     """the outcome is the decision's where it is upheld, and another where changed, else E_CANON"""
     same = case.body.outcome == case.state.outcome
@@ -190,8 +216,7 @@ def decide(case: RecordCase) -> DecisionState:
         model_hash=body.model_hash,
         explanation_commitment=body.explanation_commitment,
         contest_until_ms=case.position.time_ms + CONTEST_LIMIT_MS,
-        review_until_ms=0,
-        review="",
+        contests=(),
     )
 
 
@@ -204,17 +229,23 @@ def explain(case: ExplainCase) -> DecisionState:
 def contest(case: ContestCase) -> DecisionState:
     _touch_inputs(case, case.state.inputs)
     until_ms = case.position.time_ms + REVIEW_LIMIT_MS
-    return structs.replace(case.state, review_until_ms=until_ms)
+    made = Contest(_own_consent(case), until_ms, review="")
+    return structs.replace(case.state, contests=(*case.state.contests, made))
 
 
 def review(case: ReviewCase) -> DecisionState:
     _touch_inputs(case, case.state.inputs)
-    body = case.body
+    body, contests = case.body, case.state.contests
+    answered = open_contest(case.state)
+    assert answered is not None, "what is CONTESTED has a contest that waits"
     return structs.replace(
         case.state,
         outcome=body.outcome,
         explanation_commitment=body.explanation_commitment,
-        review=body.result,
+        contests=tuple(
+            structs.replace(each, review=body.result) if each is answered else each
+            for each in contests
+        ),
     )
 
 
@@ -241,10 +272,10 @@ FAMILY = Family(
         Row(DecisionExplain.KIND, ("RECORDED",), SignedBy.CONSUMER, "EXPLAINED"),
         Row(
             DecisionContest.KIND,
-            ("RECORDED", "EXPLAINED"),
+            ("RECORDED", "EXPLAINED", "CONTESTED", "OVERDUE", "REVIEWED"),
             SignedBy.CONSENT_KEY,
             "CONTESTED",
-            ("contest_is_in_time",),
+            ("contest_is_in_time", "subject_contests_once"),
         ),
         Row(
             DecisionReview.KIND,
@@ -262,6 +293,7 @@ FAMILY = Family(
             amount_is_a_commitment,
             amounts_do_not_cancel,
             contest_is_in_time,
+            subject_contests_once,
             outcome_is_as_said,
         )
     ),

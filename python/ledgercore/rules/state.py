@@ -31,6 +31,7 @@ __all__ = [
     "BookState",
     "BusinessState",
     "ConsentState",
+    "Contest",
     "DecisionState",
     "DisputeState",
     "ExchangeState",
@@ -342,10 +343,22 @@ class RenewalState(BusinessState, frozen=True):
     root: bytes
 
 
-class DecisionState(BusinessState, frozen=True):
-    """One decision, the exchanges that it rests on, and until when it is contested or reviewed.
+class Contest(State, frozen=True):
+    """The word of a consent's subject against a decision, and until when it is to be answered.
 
-    ``review`` is empty, ``upheld`` or ``changed``; outcome and explanation are the newest.
+    ``review`` is the result of the review that answered it, ``upheld`` or ``changed``, and empty
+    until then.
+    """
+
+    consent: bytes
+    review_until_ms: int
+    review: str
+
+
+class DecisionState(BusinessState, frozen=True):
+    """One decision, the exchanges that it rests on, and who contested it, in their order.
+
+    It may be contested before ``contest_until_ms``; outcome and explanation are the newest.
     """
 
     consumer: str
@@ -354,8 +367,7 @@ class DecisionState(BusinessState, frozen=True):
     model_hash: bytes
     explanation_commitment: bytes
     contest_until_ms: int
-    review_until_ms: int
-    review: str
+    contests: tuple[Contest, ...]
 
 
 def member_object(member: str) -> bytes:
