@@ -34,7 +34,7 @@ def foreign(path: Path) -> tuple[Vault, bytes]:
     network = bytes(range(16))
     vault = Vault(path)
     signer = RecordSigner(SigningKey(bytes(32)), vault)
-    vault.store([signer.item(network, Kept(0, bytes(32), ()))])
+    vault.store([signer.item(network, Kept(0, bytes(32), 0, ()))])
     return vault, network
 
 
@@ -58,7 +58,7 @@ def test_a_party_of_two_networks_opens_what_it_has(town: Town) -> None:
     ledger, bank = town.parties.ledger, town.parties.vaults["bank"]
     anchor = ledger.trust_anchor
     signer = RecordSigner(SigningKey(bytes(32)), bank)
-    bank.store([signer.item(bytes(range(16)), Kept(0, bytes(32), ()))])
+    bank.store([signer.item(bytes(range(16)), Kept(0, bytes(32), 0, ()))])
     regulator = town.parties.vaults["regulator"]
 
     opened = verify_pack(build_pack(ledger, bank, intent), anchor)

@@ -73,7 +73,7 @@ def test_what_the_ledger_says_is_gone_is_gone_from_a_restored_vault(
 ) -> None:
     intent, ledger = moved_to(town, status), town.parties.ledger
     draft = act(town, intent, reason)
-    kept = Kept(*ledger.next_position(draft.key.public_key), ())
+    kept = Kept(*ledger.next_position(draft.key.public_key), 0, ())
     backup = backed_up(draft.key.vault)
     town.accept([draft])
     vault = Vault(backup)

@@ -157,6 +157,7 @@ class SigningKey:
         *,
         sequence: int,
         previous: bytes,
+        expiry_ms: int = 0,
     ) -> Batch:
         """A chain of records, one a body, signed over all cores."""
 

@@ -62,7 +62,7 @@ impl SigningKey {
         Ok(Record(record::Record::sign(&draft, &self.0)?))
     }
 
-    #[pyo3(signature = (suite, network, kind, bodies, *, sequence, previous))]
+    #[pyo3(signature = (suite, network, kind, bodies, *, sequence, previous, expiry_ms = 0))]
     #[allow(clippy::too_many_arguments)] // keyword-only in Python, where each is named
     fn sign_batch(
         &self,
@@ -73,6 +73,7 @@ impl SigningKey {
         bodies: Vec<PyBackedBytes>,
         #[pyo3(from_py_with = number::sequence)] sequence: u64,
         previous: &[u8],
+        #[pyo3(from_py_with = number::expiry_ms)] expiry_ms: u64,
     ) -> PyResult<Batch> {
         let first = Draft {
             network: array("network", network)?,
@@ -82,7 +83,7 @@ impl SigningKey {
             previous: array("previous", previous)?,
             references: &[],
             not_before_ms: 0,
-            expiry_ms: 0,
+            expiry_ms,
             body: &[],
         };
         Ok(Batch(detach(py, || record::sign_chain(&first, &slices(&bodies), &self.0))?))

@@ -3,7 +3,7 @@
 Calls go down the pipe, and records to be ordered come up it: the process that calls is also the one
 that has the ledger open for writing. A desk reads the ledger's file by itself.
 
-    down: [name, arguments]     a method of the desk, or nothing to end
+    down: [name, arguments, now_ms]     a method of the desk, or nothing to end
     up:   ["order", records]    answered with their outcomes
           ["done", result] or ["failed", reason]
 
@@ -27,6 +27,7 @@ from threading import Lock
 from typing import Any
 
 from ledgercore._core import SigningKey
+from ledgercore.clock import OffsetClock, SystemClock
 from ledgercore.demo.desks import BANK, ENTERPRISES, REGULATOR, TAX, Agent, Bank, Regulator, Tax
 from ledgercore.demo.parties import ROLES, make_member
 from ledgercore.entropy import SystemEntropy
@@ -91,7 +92,7 @@ class DeskProcess:
     def _call(self, name: str, *given: object) -> Any:
         assert self._ledger is not None, "desk has joined"
         with self._lock:
-            self._send((name, given))
+            self._send((name, given, self._ledger.now_ms))
             while True:
                 what, value = self._receive()
                 if what == "order":
@@ -173,11 +174,13 @@ def _serve(connection: Connection, party: str, directory: Path, given: Sequence[
         path = connection.recv()
         if path is None:
             return
-        ledger = LedgerBeside.beside(path, _Pipe(connection))
+        clock = OffsetClock(SystemClock())  # the ledger's may have been set forward
+        ledger = LedgerBeside.beside(path, _Pipe(connection), clock)
         desk = _open(party, ledger, Vault(directory / f"{party}.vault"), key, given)
         try:
             while (asked := connection.recv()) is not None:
-                name, arguments = asked
+                name, arguments, now_ms = asked
+                clock.advance(now_ms - clock.now_ms())
                 try:
                     result = getattr(desk, name)(*arguments)
                 except LedgerError as error:

@@ -24,6 +24,7 @@ from ledgercore.demo.stage import Stage, WaitingCalendar
 from ledgercore.disk import exists, read_bytes
 from ledgercore.entropy import Entropy
 from ledgercore.errors import UnavailableError
+from ledgercore.exchange.signer import LIFETIME_MS
 from ledgercore.keyfile import load_key
 from ledgercore.node.beside import NodeLedger
 from ledgercore.profiles import Scorecard, Table
@@ -167,7 +168,13 @@ class NodesStage(Stage):
         ledger, key = self._ledgers[REGULATOR], self._keys[REGULATOR]
         sequence, previous = ledger.next_position(key.public_key)
         record = key.sign_record(
-            ledger.suite, ledger.network, DATA, b"seen", sequence=sequence, previous=previous
+            ledger.suite,
+            ledger.network,
+            DATA,
+            b"seen",
+            sequence=sequence,
+            previous=previous,
+            expiry_ms=ledger.now_ms + LIFETIME_MS,
         )
         ledger.submit_many([record.encode()])
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from ledgercore.errors import UnavailableError
-from ledgercore.exchange.signer import RecordSigner
+from ledgercore.exchange.signer import LIFETIME_MS, RecordSigner
 from ledgercore.exchange.submission import Draft, Submitted, resume, submit
 from ledgercore.ledger import Ledger
 
@@ -49,9 +49,11 @@ class Desk:
         # Without a shield, what is cancelled before its turn would be dropped.
         return await asyncio.shield(future)
 
-    async def submit(self, drafts: Sequence[Draft]) -> list[Submitted]:
+    async def submit(
+        self, drafts: Sequence[Draft], *, lifetime_ms: int = LIFETIME_MS
+    ) -> list[Submitted]:
         """Sign and order drafts, as ``exchange.submission.submit`` does. Durable on return."""
-        return await self.run(submit, self._ledger, drafts)
+        return await self.run(submit, self._ledger, drafts, lifetime_ms=lifetime_ms)
 
     async def resume(self, signers: Iterable[RecordSigner]) -> list[Submitted]:
         """Submit what a crash left, as ``exchange.submission.resume`` does."""

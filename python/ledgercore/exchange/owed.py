@@ -138,7 +138,7 @@ def settle(ledger: Ledger, vault: Vault, destroyed: Iterable[Owed]) -> None:
             if signer.load(ledger.network) != kept or outstanding(ledger, signer):
                 continue
             if not _passed(ledger, owed):
-                vault.store([signer.item(ledger.network, Kept(*owed.position, ()))])
+                vault.store([signer.item(ledger.network, Kept(*owed.position, 0, ()))])
     # A crash before this leaves what no reading comes to again: they end at what is settled.
     names = [_name(ledger, owed.signer) for owed in destroyed]
     if read := [name for name in names if vault.load(name) is not None]:

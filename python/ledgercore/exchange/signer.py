@@ -3,9 +3,11 @@
 Two records of one key with one sequence convict their signer, whatever the reason. So before a
 party signs it keeps what it is about to sign, durable, in one row of its vault:
 
-    chain/<network>/<key>: [sequence, previous, [[kind, body], ...]]
+    chain/<network>/<key>: [sequence, previous, expiry_ms, [[kind, body], ...]]
 
-Signing gives the same bytes each time, so the row is as good as the records. What a crash leaves,
+Signing gives the same bytes each time, so the row is as good as the records. They expire some
+minutes after they were reserved, so that nobody who kept one that was refused has it ordered when
+its signer no longer means it. What a crash leaves,
 and a restored backup, is settled by the ledger's view of the key's chain, which shows ``next``:
 
 - before ``sequence``: the ledger has lost what it once had; nothing is signed (``RollbackError``);
@@ -27,6 +29,7 @@ from operator import itemgetter
 
 from ledgercore import keys
 from ledgercore._core import Record, UnsignedBatch
+from ledgercore.arguments import LIMIT_COUNT
 from ledgercore.errors import InconsistentError, RollbackError
 from ledgercore.exchange.chains import chain_name
 from ledgercore.exchange.content import (
@@ -37,11 +40,12 @@ from ledgercore.exchange.content import (
 from ledgercore.exchange.untrue import check_true, doubt
 from ledgercore.ledger import Ledger
 from ledgercore.proofs.wire import decode_part, encode_part
-from ledgercore.records.base import Bytes32, Count, Part
+from ledgercore.records.base import Bytes32, Count, Part, TimeMs
 from ledgercore.rules import refuse
 from ledgercore.vault import Vault
 
 __all__ = [
+    "LIFETIME_MS",
     "Content",
     "Kept",
     "RecordSigner",
@@ -51,15 +55,23 @@ __all__ = [
     "reserve",
 ]
 
+LIFETIME_MS = 600_000
+"""How long after it was signed a record can be ordered, unless its signer says otherwise: time for
+an orderer that is started anew, and none to think twice of what was refused."""
+
 Content = tuple[str, bytes]
 """A record's kind and its encoded body."""
 
 
 class Kept(Part, frozen=True):
-    """What a key was last to sign, from a sequence on; without contents all is settled."""
+    """What a key was last to sign, from a sequence on; without contents all is settled.
+
+    No record of it is ordered from ``expiry_ms`` on, but a revocation; 0 where they have no end.
+    """
 
     sequence: Count
     previous: Bytes32
+    expiry_ms: TimeMs
     contents: tuple[Content, ...]
 
     @property
@@ -134,6 +146,7 @@ class RecordSigner:
                 [body for _, body in contents],
                 sequence=kept.sequence + len(signed),
                 previous=signed[-1].id if signed else kept.previous,
+                expiry_ms=kept.expiry_ms,
             )
             signed += [batch[at] for at in range(len(batch))]
         return signed
@@ -150,6 +163,7 @@ class RecordSigner:
                 self.public_key,
                 sequence=sequence,
                 previous=previous,
+                expiry_ms=kept.expiry_ms,
             )
             # An id is of what is signed, so that any signatures give it.
             ids = unsigned.attach([bytes(64)] * len(unsigned)).ids()
@@ -161,15 +175,19 @@ class RecordSigner:
 
 
 def reserve(
-    ledger: Ledger, vault: Vault, asked: Sequence[tuple[RecordSigner, Sequence[Content]]]
+    ledger: Ledger,
+    vault: Vault,
+    asked: Sequence[tuple[RecordSigner, Sequence[Content]]],
+    lifetime_ms: int,
 ) -> dict[bytes, list[Record]] | None:
     """The records of a vault's signers by key, each kept durable before it was signed.
 
-    None where a signer has other records ``outstanding``, or the ledger may say of something that
-    it is gone: ``resume`` goes first, and nothing was kept. To ask again for what is outstanding
-    gives the same records. No two processes reserve one sequence. Raises ``RefusedError`` with
-    ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened meanwhile, or may
-    have been, and a void of what was released, or may have been.
+    They expire ``lifetime_ms`` from now by the ledger's time; 0 sets no end. None where a signer
+    has other records ``outstanding``, or the ledger may say of something that it is gone:
+    ``resume`` goes first, and nothing was kept. To ask again for what is outstanding gives the same
+    records, which expire when they did. No two processes reserve one sequence. Raises
+    ``RefusedError`` with ``E_EXCHANGE_STATE``, with nothing kept, for a time-out of what was opened
+    meanwhile, or may have been, and a void of what was released, or may have been.
     """
     signed: dict[bytes, list[Record]] = {}
     new = []
@@ -188,7 +206,9 @@ def reserve(
                 for kind, body in contents:
                     if kind in PROMISES:
                         check_true(ledger, vault, kind, named_exchange(kind, body))
-                new.append((signer, Kept(*position, tuple(contents))))
+                end_ms = min(ledger.now_ms + lifetime_ms, LIMIT_COUNT)
+                expiry_ms = end_ms if lifetime_ms else 0
+                new.append((signer, Kept(*position, expiry_ms, tuple(contents))))
         vault.store([signer.item(ledger.network, kept) for signer, kept in new])
     for signer, kept in new:
         signed[signer.public_key] = signer.records(ledger, kept)
@@ -258,5 +278,5 @@ def release(ledger: Ledger, vault: Vault, refused: Iterable[tuple[RecordSigner, 
                 continue
             at = record.sequence - kept.sequence
             if at >= 0 and (record.kind, record.body) in kept.contents[at : at + 1]:
-                settled = Kept(record.sequence, record.previous, ())
+                settled = Kept(record.sequence, record.previous, 0, ())
                 vault.store([signer.item(ledger.network, settled)])

@@ -20,11 +20,12 @@ from typing import NamedTuple, TypeVar
 
 from ledgercore import records
 from ledgercore._core import Record
-from ledgercore.arguments import check_argument, described, typed
+from ledgercore.arguments import check_argument, check_count, described, typed
 from ledgercore.errors import RefusedError
 from ledgercore.exchange.content import PROMISES, destroy_promised
 from ledgercore.exchange.owed import read_back, settle
 from ledgercore.exchange.signer import (
+    LIFETIME_MS,
     Content,
     RecordSigner,
     outstanding,
@@ -60,7 +61,9 @@ T = TypeVar("T")
 
 
 @typed
-def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
+def submit(
+    ledger: Ledger, drafts: Sequence[Draft], *, lifetime_ms: int = LIFETIME_MS
+) -> list[Submitted]:
     """Sign and order the drafts; each one's place, or why it was refused. Durable on return.
 
     What an earlier call kept and did not bring to its end, because of a crash, is submitted first.
@@ -72,12 +75,19 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     error is raised at once, and ``resume`` destroys it: the accepted ones are ordered by then, and
     those that followed a refused one are not signed again. Raises ``RefusedError``, with nothing
     signed, for a time-out of what was opened since it was drafted, and a void of what was released.
+
+    No record but a revocation is ordered later than ``lifetime_ms`` after it was signed, by the
+    ledger's time and within its tolerance: whoever kept one that was refused could hand it in again
+    until its signer has signed another. 0 sets no end. What an earlier call signed and has expired
+    since is signed anew.
     """
+    check_count("lifetime_ms", lifetime_ms)
     answers: dict[int, Submitted] = {}
     made: dict[int, _Signed] = {}
+    renewed: set[int] = set()
     waiting = list(range(len(drafts)))
     while waiting:
-        signed = _sign(ledger, [drafts[at] for at in waiting])
+        signed = _sign(ledger, [drafts[at] for at in waiting], lifetime_ms)
         made.update(zip(waiting, signed, strict=True))
         _remember(drafts, made)
         results = ledger.submit_many([record.encode() for _, record in signed])
@@ -89,7 +99,11 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
                 again.append(at)
             elif isinstance(result, RefusedError):
                 refused[record.key] = signer, record
-                answers[at] = result
+                if at not in renewed and _has_expired(ledger, record, result):
+                    renewed.add(at)
+                    again.append(at)
+                else:
+                    answers[at] = result
             else:
                 answers[at] = Accepted(record.id, result)
                 if record.kind in PROMISES:
@@ -99,10 +113,15 @@ def submit(ledger: Ledger, drafts: Sequence[Draft]) -> list[Submitted]:
     return [answers[at] for at in range(len(drafts))]
 
 
+def _has_expired(ledger: Ledger, record: Record, refusal: RefusedError) -> bool:
+    """Whether a record was signed so long ago that this is why it was refused."""
+    return refusal.code == "E_CLOCK" and 0 < record.expiry_ms <= ledger.now_ms
+
+
 @typed
-def submit_one(ledger: Ledger, draft: Draft) -> Accepted:
+def submit_one(ledger: Ledger, draft: Draft, *, lifetime_ms: int = LIFETIME_MS) -> Accepted:
     """Sign and order one draft, durable on return; raises the ``RefusedError`` of a rule."""
-    (answer,) = submit(ledger, [draft])
+    (answer,) = submit(ledger, [draft], lifetime_ms=lifetime_ms)
     if isinstance(answer, RefusedError):
         raise answer
     return answer
@@ -118,7 +137,8 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
     Call it first after a restart, or after a vault was restored: with ``party.signer`` of a member
     and ``subject.signers()``, and then with the signers of former keys of that time, too. A record
     that is made again is another one, with salts of its own, and would be ordered beside the first.
-    What had been ordered before is not in the answer.
+    What had been ordered before is not in the answer; what has expired meanwhile is refused with
+    ``E_CLOCK``, and never ordered: it can be made again.
     """
     signers = list(signers)
     check_argument("signers", Sequence[RecordSigner], signers)
@@ -137,18 +157,23 @@ def resume(ledger: Ledger, signers: Iterable[RecordSigner]) -> list[Submitted]:
 
 
 @typed
-def sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[Record]:
+def sign(
+    ledger: Ledger, drafts: Sequence[Draft], *, lifetime_ms: int = LIFETIME_MS
+) -> list[Record]:
     """The records that ``submit`` orders of the same drafts, each kept before it is signed.
 
-    So a revocation can be promised before it is submitted: ``docs/spec/promise.md``. Whoever then
-    submits records otherwise calls ``resume`` after it, for what they say is gone.
+    They expire as those of ``submit`` do: what is handed in later is given a longer
+    ``lifetime_ms``. So a revocation, which never expires, can be promised before it is submitted:
+    ``docs/spec/promise.md``. Whoever then submits records otherwise calls ``resume`` after it, for
+    what they say is gone.
     """
-    signed = _sign(ledger, drafts)
+    check_count("lifetime_ms", lifetime_ms)
+    signed = _sign(ledger, drafts, lifetime_ms)
     _remember(drafts, dict(enumerate(signed)))
     return [record for _, record in signed]
 
 
-def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
+def _sign(ledger: Ledger, drafts: Sequence[Draft], lifetime_ms: int) -> list[_Signed]:
     """The drafts as records, in their order, each in its signer's chain.
 
     Those that were ordered, and whoever submitted them was not told, are the same records again.
@@ -169,7 +194,7 @@ def _sign(ledger: Ledger, drafts: Sequence[Draft]) -> list[_Signed]:
     signed: dict[bytes, Iterator[Record]] = {}
     for vault, group in _by_vault((signer, name) for name, signer in signers.items()):
         asked = [(signer, contents[name]) for signer, name in group]
-        while (reserved := reserve(ledger, vault, asked)) is None:
+        while (reserved := reserve(ledger, vault, asked, lifetime_ms)) is None:
             resume(ledger, [signer for signer, _ in group])
         signed |= {name: iter(made) for name, made in reserved.items()}
     return [

@@ -123,12 +123,28 @@ def sign_batch(
     *,
     sequence: int,
     previous: bytes,
+    expiry_ms: int = 0,
 ) -> Batch:
-    """A chain of signed records, one a body."""
+    """A chain of signed records, one a body; 0 sets no time from which none is ordered."""
     if isinstance(signer, SigningKey):  # over all cores, in one call
-        return signer.sign_batch(suite, network, kind, bodies, sequence=sequence, previous=previous)
+        return signer.sign_batch(
+            suite,
+            network,
+            kind,
+            bodies,
+            sequence=sequence,
+            previous=previous,
+            expiry_ms=expiry_ms,
+        )
     unsigned = UnsignedBatch(
-        suite, network, kind, bodies, signer.public_key, sequence=sequence, previous=previous
+        suite,
+        network,
+        kind,
+        bodies,
+        signer.public_key,
+        sequence=sequence,
+        previous=previous,
+        expiry_ms=expiry_ms,
     )
     return _attach(signer, unsigned)
 

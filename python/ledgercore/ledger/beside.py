@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
+from ledgercore.clock import Clock
 from ledgercore.ledger.ledger import Ledger
 from ledgercore.ledger.writer import Outcome
 
@@ -34,9 +35,9 @@ class LedgerBeside(Ledger):
     _orderer: Orderer
 
     @classmethod
-    def beside(cls, path: str | Path, orderer: Orderer) -> Self:
+    def beside(cls, path: str | Path, orderer: Orderer, clock: Clock | None = None) -> Self:
         """Open the file that the orderer answers for, and close the orderer with it."""
-        opened = cls.open(path, read_only=True)
+        opened = cls.open(path, read_only=True, clock=clock)
         assert isinstance(opened, cls)
         opened._orderer = orderer
         return opened

@@ -332,6 +332,12 @@ class Ledger(ReadableLedger):
         written again when it was closed and opened anew."""
         return None if (writer := self._writer) is None else writer.stopped
 
+    @property
+    def now_ms(self) -> int:
+        """The time that a block would have that is made now, as far as this machine's clock knows:
+        never before the newest block's."""
+        return max(self._clock.now_ms(), self.time_ms)
+
     def __repr__(self) -> str:
         """Where it is, and its size as it was looked at last: nothing is read, nothing raised."""
         how = "read only" if self._writer is None else "to write"
