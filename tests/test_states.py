@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 import pytest
 
 from ledgercore import records, rules
@@ -34,6 +38,8 @@ from tests.network import (
     sign,
     sign_genesis,
 )
+from tests.vector_histories import Books
+from verifier import ledgercore_verify
 
 
 def test_admission_keeps_the_consent_as_it_was_before():
@@ -85,6 +91,31 @@ def test_every_record_is_in_the_history_of_what_it_touched():
     for name, trail in trails.items():
         state = states[name]
         assert (len(trail), running_hash(trail)) == (state.count, state.history)
+
+
+def resized(value: Any) -> Iterator[Any]:
+    """A state's array with one of its byte strings a byte shorter or longer, for each in turn."""
+    if isinstance(value, bytes):
+        yield value + b"\0"
+        if value:
+            yield value[1:]
+    for at, each in enumerate(value if isinstance(value, list) else ()):
+        for other in resized(each):
+            yield [*value[:at], other, *value[at + 1 :]]
+
+
+def test_ids_keys_and_hashes_of_another_length_are_in_no_state():
+    """Of each family, as both verifiers decode it."""
+    for name, state in Books("std").held.items():
+        word = ledgercore_verify.word_of(name)
+        encoded = rules.encode_state(state)
+        assert rules.decode_object(name, encoded) == state
+        assert ledgercore_verify.decode_state(word, encoded)
+        for wrong in map(msgspec.msgpack.encode, resized(msgspec.msgpack.decode(encoded))):
+            with pytest.raises(CorruptError):
+                rules.decode_object(name, wrong)
+            with pytest.raises(ledgercore_verify.Refusal):
+                ledgercore_verify.decode_state(word, wrong)
 
 
 def test_void_gives_the_use_back():

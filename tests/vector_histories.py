@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -158,6 +158,24 @@ def decision(point: bytes | None) -> DecisionRecord:
     return DecisionRecord((ONE,), "approved", ONE, (), TWO, point)
 
 
+MISSHAPEN: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "state-id-short": (rules.exchange_object(ONE), {"consent": ONE[1:]}),
+    "state-id-long": (rules.exchange_object(ONE), {"consent": ONE + ONE}),
+    "state-item-short": (rules.decision_object(ONE), {"inputs": (ONE, TWO[1:])}),
+    "state-key-of-one-byte": (rules.member_object("bank"), {"sealing_key": b"k"}),
+    "state-consent-of-one-byte": (rules.key_object(ONE), {"consent": b"c"}),
+    "state-network-long": (b"network", {"network": ONE}),
+    "state-number-below-zero": (rules.consent_object(ONE), {"uses": -1}),
+}
+"""States that no rule writes, each with what is wrong with it."""
+
+
+def misshapen(state: State, **changes: Any) -> State:
+    """What encodes as a state of its type does, but for fields that such a state cannot have."""
+    fields = {name: getattr(state, name) for name in state.__struct_fields__} | changes
+    return cast(State, list(fields.values()))
+
+
 def states(world: World) -> Iterator[Vector]:
     """States with their checkpoint: of every family, present and absent."""
     books = Books(world.suite)
@@ -208,6 +226,10 @@ def states(world: World) -> Iterator[Vector]:
             "malformed",
         ),
     }
+    for name_, (name, changes) in MISSHAPEN.items():
+        told = {name.decode(): misshapen(books.held[name], **changes)}
+        note = books.note(8, state_root=books.map(**told).root())
+        wrong[name_] = (receipt(books.proof(name, **told), note.encode()), "malformed")
     for name_, (data, want) in wrong.items():
         yield Vector(f"state-receipt-bad-{name_}", data, want)
 

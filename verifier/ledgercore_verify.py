@@ -1175,6 +1175,11 @@ BODIES: dict[str, str] = {
 SPECIAL: dict[tuple[str, str], Shape] = {("consent.request", "agreement"): optional(HASH)}
 """The fields of one kind that are otherwise than those of the same name."""
 
+
+def hash_or_empty(value: Any, what: str) -> Any:
+    return value if value == b"" else HASH(value, what)
+
+
 ANY_TEXT, ANY_COUNT = text_of(STATE_BYTES), U64
 BEGIN = {"status": ANY_TEXT, "count": ANY_COUNT, "history": HASH}
 PARTIES = {"consumer": ANY_TEXT, "provider": ANY_TEXT}
@@ -1182,7 +1187,7 @@ STATES: dict[str, Shape] = {
     "network": row(
         network=bytes_of(16), suite=ANY_TEXT, origin=ANY_TEXT, operator_key=HASH, genesis=HASH
     ),
-    "key": row(member=ANY_TEXT, consent=bytes_of(0, 32), status=ANY_TEXT),
+    "key": row(member=ANY_TEXT, consent=hash_or_empty, status=ANY_TEXT),
     "signer": row(sequence=ANY_COUNT, previous=HASH),
     "amounts": row(sums=list_of(HASH, ITEMS)),
     "book": row(**BEGIN, sum=HASH),
@@ -1225,7 +1230,7 @@ STATES: dict[str, Shape] = {
         name=ANY_TEXT,
         roles=list_of(ANY_TEXT, ITEMS),
         signing_key=HASH,
-        sealing_key=bytes_of(0, 32),
+        sealing_key=hash_or_empty,
     ),
     "governance": row(**BEGIN, members=list_of(ANY_TEXT, PACK_BYTES)),
     "proposal": row(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ledgercore.errors import MalformedError
+from ledgercore.records.base import Bytes16, Bytes32
 
 __all__ = [
     "AMOUNTS",
@@ -92,6 +94,10 @@ ROLES = (
 """What a rule may ask a member to be; a genesis keeps what it is given for ever."""
 
 
+Number = Annotated[int, Meta(ge=0)]
+"""A whole number below 2^64: a count, a time in milliseconds, or another that a record gave."""
+
+
 class State(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The state of one object in the map."""
 
@@ -104,18 +110,18 @@ class BusinessState(State, frozen=True):
     """
 
     status: str
-    count: int
-    history: bytes
+    count: Number
+    history: Bytes32
 
 
 class NetworkState(State, frozen=True):
     """What every record is held to; ``genesis`` is the id of record 0."""
 
-    network: bytes
+    network: Bytes16
     suite: str
     origin: str
-    operator_key: bytes
-    genesis: bytes
+    operator_key: Bytes32
+    genesis: Bytes32
 
 
 class GovernanceState(BusinessState, frozen=True):
@@ -137,12 +143,15 @@ class KeyState(State, frozen=True):
     consent: bytes
     status: str = "ACTIVE"
 
+    def __post_init__(self) -> None:
+        _check_empty_or_32("consent", self.consent)
+
 
 class SignerState(State, frozen=True):
     """Where a key's chain of records goes on: its next sequence, and the id of its last record."""
 
-    sequence: int
-    previous: bytes
+    sequence: Number
+    previous: Bytes32
 
 
 class MemberState(BusinessState, frozen=True):
@@ -150,8 +159,11 @@ class MemberState(BusinessState, frozen=True):
 
     name: str
     roles: tuple[str, ...]
-    signing_key: bytes
+    signing_key: Bytes32
     sealing_key: bytes
+
+    def __post_init__(self) -> None:
+        _check_empty_or_32("sealing_key", self.sealing_key)
 
 
 class ProposalState(BusinessState, frozen=True):
@@ -161,10 +173,10 @@ class ProposalState(BusinessState, frozen=True):
     """
 
     kind: str
-    content: bytes
-    lapses_ms: int
-    approvals: tuple[bytes, ...]
-    enacted_ms: int
+    content: Bytes32
+    lapses_ms: Number
+    approvals: tuple[Bytes32, ...]
+    enacted_ms: Number
 
 
 class AuthorisationState(BusinessState, frozen=True):
@@ -179,9 +191,9 @@ class AuthorisationState(BusinessState, frozen=True):
     infrastructure: str
     jurisdiction: str
     basis: str
-    max_uses: int
-    uses: int
-    expires_ms: int
+    max_uses: Number
+    uses: Number
+    expires_ms: Number
 
 
 class SchemaState(BusinessState, frozen=True):
@@ -192,8 +204,8 @@ class SchemaState(BusinessState, frozen=True):
 
     provider: str
     title: str
-    fields: tuple[tuple[str, str, int], ...]
-    hash: bytes
+    fields: tuple[tuple[str, str, Number], ...]
+    hash: Bytes32
     token_rule: str
 
 
@@ -204,8 +216,8 @@ class ProductState(BusinessState, frozen=True):
     title: str
     version: str
     schema: str
-    schema_version: int
-    fields: tuple[tuple[str, str, int], ...]
+    schema_version: Number
+    fields: tuple[tuple[str, str, Number], ...]
     purposes: tuple[str, ...]
     needs_agreement: bool = False
 
@@ -221,11 +233,11 @@ class AgreementState(BusinessState, frozen=True):
     provider: str
     product: str
     purposes: tuple[str, ...]
-    contract_commitment: bytes
-    expires_ms: int
+    contract_commitment: Bytes32
+    expires_ms: Number
     ended_by: str
     code: str
-    finalized_ms: int
+    finalized_ms: Number
 
 
 class ConsentState(BusinessState, frozen=True):
@@ -235,31 +247,31 @@ class ConsentState(BusinessState, frozen=True):
     provider: str
     product: str
     purpose: str
-    terms_root: bytes
-    consent_key: bytes
-    expires_ms: int
-    lapses_ms: int
-    max_uses: int
-    uses: int
+    terms_root: Bytes32
+    consent_key: Bytes32
+    expires_ms: Number
+    lapses_ms: Number
+    max_uses: Number
+    uses: Number
     processors: tuple[str, ...]
-    agreement: bytes | None
+    agreement: Bytes32 | None
 
 
 class Admission(State, frozen=True):
     """The consent as it stood before the admit, which use the admit took, and what was sealed."""
 
     consent_status: str
-    consent_count: int
-    terms_root: bytes
-    use_number: int
-    height: int
-    index: int
-    time_ms: int
-    ciphertext_hash: bytes
-    disclosure_root: bytes
-    size_bucket_bytes: int
-    deadline_ms: int
-    audit_copy: bytes | None
+    consent_count: Number
+    terms_root: Bytes32
+    use_number: Number
+    height: Number
+    index: Number
+    time_ms: Number
+    ciphertext_hash: Bytes32
+    disclosure_root: Bytes32
+    size_bucket_bytes: Number
+    deadline_ms: Number
+    audit_copy: Bytes32 | None
 
 
 class ExchangeState(BusinessState, frozen=True):
@@ -270,16 +282,16 @@ class ExchangeState(BusinessState, frozen=True):
     is the commitment to the newest correction of what was delivered.
     """
 
-    consent: bytes
+    consent: Bytes32
     consumer: str
     provider: str
     processor: str
-    request_commitment: bytes
-    delivery_key: bytes
-    lapses_ms: int
+    request_commitment: Bytes32
+    delivery_key: Bytes32
+    lapses_ms: Number
     code: str
     forgotten: bool
-    correction: bytes | None
+    correction: Bytes32 | None
     admission: Admission | None
 
 
@@ -294,7 +306,7 @@ class DisputeState(BusinessState, frozen=True):
     complainants: tuple[str, ...]
     grounds: str
     ruling: str
-    evidence: tuple[tuple[str, int], ...]
+    evidence: tuple[tuple[str, Number], ...]
 
 
 class AuditKeyState(BusinessState, frozen=True):
@@ -302,8 +314,8 @@ class AuditKeyState(BusinessState, frozen=True):
     has accepted it."""
 
     supervisor: str
-    threshold: int
-    holders: tuple[tuple[str, bytes], ...]
+    threshold: Number
+    holders: tuple[tuple[str, Bytes32], ...]
     accepted: tuple[str, ...]
 
 
@@ -311,36 +323,36 @@ class AuditState(BusinessState, frozen=True):
     """An order to open content, who signed to open it and when, and whether it is disclosed."""
 
     supervisor: str
-    audit_key: bytes
+    audit_key: Bytes32
     basis: str
-    scope_commitment: bytes
-    expires_ms: int
-    embargo_until_ms: int
-    threshold: int
-    openers: tuple[tuple[str, int], ...]
+    scope_commitment: Bytes32
+    expires_ms: Number
+    embargo_until_ms: Number
+    threshold: Number
+    openers: tuple[tuple[str, Number], ...]
     disclosed: bool
 
 
 class BookState(BusinessState, frozen=True):
     """A consumer's decisions that commit to an amount, and the sum of their commitments."""
 
-    sum: bytes
+    sum: Bytes32
 
 
 class AmountsState(State, frozen=True):
     """The running sum of all commitments in all books, after each of the newest ones."""
 
-    sums: tuple[bytes, ...]
+    sums: tuple[Bytes32, ...]
 
 
 class RenewalState(BusinessState, frozen=True):
     """A former ledger as a member anchored it: its records, and their root under this suite."""
 
     member: str
-    former_network: bytes
+    former_network: Bytes16
     former_suite: str
-    former_size: int
-    root: bytes
+    former_size: Number
+    root: Bytes32
 
 
 class Contest(State, frozen=True):
@@ -350,8 +362,8 @@ class Contest(State, frozen=True):
     until then.
     """
 
-    consent: bytes
-    review_until_ms: int
+    consent: Bytes32
+    review_until_ms: Number
     review: str
 
 
@@ -362,11 +374,11 @@ class DecisionState(BusinessState, frozen=True):
     """
 
     consumer: str
-    inputs: tuple[bytes, ...]
+    inputs: tuple[Bytes32, ...]
     outcome: str
-    model_hash: bytes
-    explanation_commitment: bytes
-    contest_until_ms: int
+    model_hash: Bytes32
+    explanation_commitment: Bytes32
+    contest_until_ms: Number
     contests: tuple[Contest, ...]
 
 
@@ -510,6 +522,11 @@ def format_object(name: bytes) -> str:
     if slash and _has_id(family):
         return f"{family.decode()}/{rest.hex()}"
     return name.decode(errors="backslashreplace")
+
+
+def _check_empty_or_32(name: str, value: bytes) -> None:
+    if len(value) not in (0, 32):
+        raise ValueError(f"{name} has {len(value)} bytes, want 32 or none")
 
 
 def _has_id(family: bytes) -> bool:
