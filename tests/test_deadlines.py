@@ -12,6 +12,7 @@ from tests.network import (
     FAR,
     PURPOSE,
     ROOT,
+    START,
     act,
     admit,
     authorised,
@@ -41,6 +42,23 @@ def test_time_out_begins_on_the_millisecond_and_gives_the_use_back(time_ms, code
 
     assert code == code_of(view, sign(view, "consumer", records.ExchangeTimeOut(exchange)), time_ms)
     assert (1 if code else 0) == consent_state(view).uses
+
+
+@pytest.mark.parametrize("time_ms", [START, DEADLINE])
+def test_restriction_of_what_may_not_have_come_ends_no_deadline(time_ms):
+    view = authorised(begin(), max_uses=1, expires_ms=2 * FAR)
+    exchange = intend(view)
+    act(view, "provider", admit(exchange))
+    restricted = records.ExchangeRestrict(exchange, "tax-law", 2 * FAR)
+
+    assert "E_EXCHANGE_STATE" == code_of(view, sign(view, "consumer", restricted), time_ms)
+
+    other = view.fork()  # it came, and a law has it kept
+    act(other, "consumer", records.ExchangeAcknowledge(exchange), time_ms)
+    act(other, "consumer", restricted, time_ms)
+    assert "RESTRICTED" == exchange_state(other, exchange).status
+    act(view, "consumer", records.ExchangeTimeOut(exchange), DEADLINE)
+    assert 0 == consent_state(view).uses
 
 
 def test_key_that_was_sent_on_the_record_is_not_timed_out():

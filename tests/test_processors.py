@@ -104,8 +104,9 @@ def test_every_step_by_every_signer_where_a_processor_acts_and_where_none_does(
     exchange = act(view, by, INTENT)
     act(view, "provider", admit(exchange))
     decided = ZERO
-    if step == "use":
+    if step in ("restrict", "use"):
         act(view, "consumer", records.ExchangeAcknowledge(exchange))
+    if step == "use":
         decided = act(view, "consumer", decision(exchange))
     body, time_ms = steps(exchange, decided)[step]
     recipient = step in ("acknowledge", "decline", "time-out")

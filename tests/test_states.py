@@ -162,6 +162,7 @@ def test_restriction_has_an_end_ahead(until_ms):
     view = authorised(begin())
     exchange = intend(view)
     act(view, "provider", admit(exchange))
+    act(view, "consumer", records.ExchangeAcknowledge(exchange))
     with pytest.raises(RefusedError, match="E_CLOCK"):
         act(view, "consumer", records.ExchangeRestrict(exchange, "tax-law", until_ms))
     act(view, "consumer", records.ExchangeRestrict(exchange, "tax-law", START + 1))

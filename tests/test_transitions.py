@@ -168,11 +168,7 @@ EXPECTED = {
         "exchange.restrict": (
             CONSUMER_ONLY,
             dict.fromkeys(
-                (
-                    *("ADMITTED", "OVERDUE", "RELEASED"),
-                    *("ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"),
-                ),
-                "RESTRICTED",
+                ("RELEASED", "ACKNOWLEDGED", "DECLINED", "USED", "RESTRICTED"), "RESTRICTED"
             ),
         ),
         "exchange.acknowledge": (

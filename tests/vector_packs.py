@@ -118,6 +118,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     town.accept([provider.void(voided, "E_CONSENT_STATE")])
     kept, asked = town.intend(town.consent())
     consumer.open(*town.deliver(kept, asked))
+    town.accept([consumer.acknowledge(kept)])
     town.accept(consumer.restrict([kept], "tax-law", town.clock.now_ms() + 1000))
     late, asked = town.intend(town.consent())
     town.accept(provider.answer([(late, asked)]))
@@ -430,7 +431,7 @@ def _signed_by_another(town: Town, kind: type[RecordBody]) -> Pack:
         _by_anyone(),
         mock.patch("ledgercore.exchange.signer.check_true", lambda *case, **more: None),
     ):
-        if kind in (ExchangeForget, ExchangeCorrect):
+        if kind in (ExchangeForget, ExchangeCorrect, ExchangeRestrict):
             town.accept([town.parties.consumer.acknowledge(intent)])
         if kind is DisputeRule:
             town.accept([town.parties.consumer.disputes.open(intent, "E_SCOPE", "")])

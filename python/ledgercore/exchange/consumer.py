@@ -262,7 +262,11 @@ class Consumer(Recipient):
         return Draft(self._key, ExchangeUse(intent, decision, purpose))
 
     def restrict(self, intents: Sequence[bytes], basis: str, until_ms: int) -> list[Draft]:
-        """Promise to do nothing with what was delivered but keep it, as the basis asks."""
+        """Promise to do nothing with what was delivered but keep it, as the basis asks.
+
+        Acknowledge it first, unless the provider put on record that it sent the key: else the
+        ledger refuses this with ``E_EXCHANGE_STATE``.
+        """
         return [Draft(self._key, ExchangeRestrict(intent, basis, until_ms)) for intent in intents]
 
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:

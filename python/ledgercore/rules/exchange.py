@@ -379,8 +379,9 @@ FAMILY = Family(
             ),
         ),
         Row(
+            # Not of what may not have come: it would end the deadline, and no use came back.
             ExchangeRestrict.KIND,
-            (*UNANSWERED, *ANSWERED),
+            ("RELEASED", *ANSWERED),
             SignedBy.CONSUMER,
             "RESTRICTED",
             ("end_is_ahead",),
