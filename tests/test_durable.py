@@ -181,6 +181,25 @@ def test_records_of_every_length_have_room(ledger: Ledger, path: Path, tmp_path:
         assert bodies(left) == payloads
 
 
+def test_no_payload_is_taken_for_an_entry_once_its_own_is_written_over(
+    ledger: Ledger, path: Path, tmp_path: Path
+) -> None:
+    forged = b"LDJ1" + bytes([0, 0, 0, 4]) + crc32(b"evil").to_bytes(4, "big") + b"evil"
+    page = journal_module.PAGE_BYTES
+    ledger.append_durable(b"\xff" * 3 * page)
+    ledger.publish()
+    begin = journal(path).read_bytes().index(b"\xff" * 100)
+    at_page, behind_zeros = b" " * (page - begin) + forged, b" " * (page - begin - 4) + forged
+
+    for number, payload in enumerate([at_page, behind_zeros]):
+        ledger.append_durable(payload.ljust(3 * page))
+        ledger.publish()
+        ledger.append_durable(b"short")
+        with Ledger.open(killed(path, tmp_path / f"{number}.ledger")) as again:
+            assert again.record(again.size - 1).body == b"short"
+        ledger.publish()
+
+
 def test_a_start_publishes_what_a_kill_left_before_anything_else(
     ledger: Ledger, path: Path, tmp_path: Path
 ) -> None:
@@ -334,3 +353,17 @@ def test_an_entry_is_as_it_is_specified(tmp_path: Path) -> None:
     assert Journal.load(tmp_path / "journal") == [b"record"]
     for text in (SPECIFICATION.read_text(), str(journal_module.__doc__)):
         assert all(part in text for part in entry.split())
+
+
+@pytest.mark.parametrize("size", [4084, 4085, 8176, 8177])
+def test_a_record_goes_on_behind_zeros_in_further_pages(tmp_path: Path, size: int) -> None:
+    records = [b"\xff" * size, b"next"]
+    with closing(Journal(tmp_path / "journal")) as made:
+        made.add(records)
+    data = (tmp_path / "journal").read_bytes()
+    pages = [data[at : at + 4096] for at in range(0, len(data), 4096)]
+    further = (size - 4084 + 4091) // 4092
+
+    assert [page[:4] for page in pages[1 : 1 + further]] == [bytes(4)] * further
+    assert pages[1 + further].startswith(b"LDJ1")
+    assert Journal.load(tmp_path / "journal") == records

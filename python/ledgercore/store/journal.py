@@ -5,9 +5,11 @@ entry begins with a page of 4 KiB:
 
     4c444a31 00000006 9b349f91 7265636f7264   LDJ1, how many bytes, their CRC-32, the bytes
 
-The bytes are those of a record, and the next entry begins with the next page. Once a block holds
-all of them, they are written over from the beginning: what stands behind the newest entry is older,
-and tells so by its sequence. Nothing is ever taken on trust: whoever reads verifies the records.
+The bytes are those of a record. What has no room there goes on in further pages, each behind four
+zeros: whoever wrote the payload must not write the beginning of a page, which would be read as an
+entry's once a shorter one stands before it. Once a block holds all entries, they are written over
+from the beginning: what stands behind the newest entry is older, and tells so by its sequence.
+Nothing is ever taken on trust: whoever reads verifies the records.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ PAGE_BYTES = 4096
 ROOM_BYTES = 4 * 1024 * 1024
 
 _MAGIC = b"LDJ1"
+_FURTHER = bytes(4)
 _HEADER_BYTES = 12
+_FIRST_BYTES = PAGE_BYTES - _HEADER_BYTES
+_FURTHER_BYTES = PAGE_BYTES - len(_FURTHER)
 
 
 class _File(Protocol):
@@ -104,19 +109,25 @@ class Journal:
 
 
 def _entry(record: bytes) -> bytes:
-    entry = _MAGIC + len(record).to_bytes(4, "big") + crc32(record).to_bytes(4, "big") + record
-    return entry.ljust(-len(entry) // PAGE_BYTES * -PAGE_BYTES, b"\0")
+    header = _MAGIC + len(record).to_bytes(4, "big") + crc32(record).to_bytes(4, "big")
+    pages = [header + record[:_FIRST_BYTES]]
+    for at in range(_FIRST_BYTES, len(record), _FURTHER_BYTES):
+        pages.append(_FURTHER + record[at : at + _FURTHER_BYTES])
+    pages[-1] = pages[-1].ljust(PAGE_BYTES, b"\0")
+    return b"".join(pages)
 
 
 def _entries(data: bytes) -> Iterator[bytes]:
+    pages = [data[at : at + PAGE_BYTES] for at in range(0, len(data), PAGE_BYTES)]
     at = 0
-    while at < len(data):
-        begin = at + _HEADER_BYTES
-        end = begin + int.from_bytes(data[at + 4 : at + 8], "big")
-        record = data[begin:end]
-        whole = data[at : at + 4] == _MAGIC and end <= len(data)
-        if whole and crc32(record).to_bytes(4, "big") == data[at + 8 : begin]:
+    while at < len(pages):
+        first, at = pages[at], at + 1
+        if not first.startswith(_MAGIC):
+            continue
+        size, check = int.from_bytes(first[4:8], "big"), first[8:_HEADER_BYTES]
+        end = at + max(0, -((_FIRST_BYTES - size) // _FURTHER_BYTES))
+        parts = [first[_HEADER_BYTES:], *(page[len(_FURTHER) :] for page in pages[at:end])]
+        record = b"".join(parts)[:size]
+        if len(record) == size and crc32(record).to_bytes(4, "big") == check:
             yield record
-            at = -end // PAGE_BYTES * -PAGE_BYTES
-        else:
-            at += PAGE_BYTES
+            at = end
