@@ -33,6 +33,7 @@ from tests.conftest import REPOSITORY
 from tests.faults.vfs import CallingVFS
 
 ORIGIN = "durable.example/log"
+PUBLISH_AFTER_S = later.PUBLISH_AFTER_S
 SPECIFICATION = REPOSITORY / "docs" / "spec" / "storage.md"
 
 
@@ -367,3 +368,7 @@ def test_a_record_goes_on_behind_zeros_in_further_pages(tmp_path: Path, size: in
     assert [page[:4] for page in pages[1 : 1 + further]] == [bytes(4)] * further
     assert pages[1 + further].startswith(b"LDJ1")
     assert Journal.load(tmp_path / "journal") == records
+
+
+def test_a_block_is_made_after_as_long_as_is_specified() -> None:
+    assert f"after {PUBLISH_AFTER_S * 1000:.0f} ms" in SPECIFICATION.read_text()

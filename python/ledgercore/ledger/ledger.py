@@ -221,7 +221,7 @@ class Ledger(ReadableLedger):
     def append_durable(self, payload: bytes) -> int:
         """Append one payload as a record of the operator: its index, durable on return.
 
-        It waits for one flush and for no block: one follows within a twentieth of a second, or
+        It waits for one flush and for no block: one follows within a tenth of a second, or
         before anything else is ordered, and then the record can be read and has its receipt.
         ``receipt`` of its index publishes it at once. A crash meanwhile leaves it in the file
         ``<path>.journal``, of which the next start makes a block first: the file belongs to the
