@@ -88,12 +88,13 @@ class Journaled:
         else:
             self._journal.restart()
 
-    def close(self) -> None:
-        """Give the file back; it stays where it holds what no block does."""
+    def close(self, *, keep: bool) -> None:
+        """Give the file back; it stays where it holds what no block does, or is to be kept: an
+        error leaves open what is there, and the next start looks."""
         if self._journal is None:
             return
         self._journal.close()
-        if not self.records:
+        if not self.records and not keep:
             remove(self._path)
 
 

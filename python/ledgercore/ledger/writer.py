@@ -152,7 +152,7 @@ class Writer:
                 self.publish()
         finally:
             if self._journaled is not None:
-                self._journaled.close()
+                self._journaled.close(keep=self._stopped is not None)
 
     def _append_pieces(self, pieces: Sequence[Sequence[bytes]]) -> range:
         """Append more than a block holds, with nothing of others between."""
