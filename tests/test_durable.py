@@ -16,6 +16,7 @@ import pytest
 from ledgercore import (
     CorruptError,
     DiskFullError,
+    InvalidSignature,
     Ledger,
     LimitError,
     RefusedError,
@@ -330,6 +331,41 @@ def test_a_disk_without_room_for_a_journal_has_blocks_instead(
 
     assert [ledger.append_durable(b"one"), ledger.append_durable(b"two")] == [1, 2]
     assert bodies(ledger) == [b"one", b"two"]
+
+
+def test_where_no_journal_can_be_made_there_are_blocks_instead(ledger: Ledger, path: Path) -> None:
+    journal(path).mkdir()
+
+    assert [ledger.append_durable(b"one"), ledger.append_durable(b"two")] == [1, 2]
+    assert ledger.height == 2
+    journal(path).rmdir()
+    assert ledger.append_durable(b"three") == 3
+    assert ledger.height == 2
+
+
+class Erring:
+    """A signer that errs once; a ledger goes on with what it signs next."""
+
+    def __init__(self) -> None:
+        self._key = SigningKey(bytes(range(32)))
+        self.public_key = self._key.public_key
+        self.errs = False
+
+    def sign(self, message: bytes) -> bytes:
+        errs, self.errs = self.errs, False
+        return bytes(64) if errs else self._key.sign(message)
+
+
+def test_a_signer_that_errs_stops_nothing(tmp_path: Path) -> None:
+    signer, path = Erring(), tmp_path / "signed.ledger"
+    Ledger.create(path, origin=ORIGIN, key=signer).close()
+    with Ledger.open(path, key=signer) as ledger:
+        for append in (ledger.append, ledger.append_durable):
+            signer.errs = True
+            with pytest.raises(InvalidSignature):
+                append(b"unsigned")
+        assert [ledger.append_durable(b"one"), ledger.append(b"two").index] == [1, 2]
+        assert bodies(ledger) == [b"one", b"two"]
 
 
 def test_asyncio_has_it_as_well(path: Path) -> None:

@@ -15,9 +15,9 @@ from ledgercore._core import Batch, Record, VerifiedBatch, VerifiedRecord
 from ledgercore.disk import HeadFile, remove
 from ledgercore.errors import (
     CorruptError,
-    DiskFullError,
     LedgerError,
     RollbackError,
+    StoreError,
     UntrustedError,
 )
 from ledgercore.ledger.reader import Reader
@@ -63,11 +63,12 @@ class Journaled:
         self.position = position
 
     def add(self, batch: Batch | VerifiedBatch) -> int | None:
-        """Keep a batch: its first index, durable. None, with nothing kept, where it has no room."""
+        """Keep a batch: its first index, durable. None, with nothing kept, where there is
+        no room for it."""
         if self._journal is None:
             try:
                 self._journal = Journal(self._path, self._vfs)
-            except DiskFullError:
+            except StoreError:  # there is no room, or no file can be made: a block can be
                 return None
         records = [batch[at] for at in range(len(batch))]
         encoded = [record.encode() for record in records]

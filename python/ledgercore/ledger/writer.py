@@ -337,12 +337,11 @@ class Writer:
         """
         if self._journaled is None or sum(waiting.count for waiting in some) > BUNDLE_RECORDS:
             return []
-        keep = partial(self._keep_in, self._journaled, [p for w in some for p in w.payloads])
         with self._reader.lock:
-            return self._write(keep) or self._write(keep)
+            return self._keep_in(self._journaled, [p for w in some for p in w.payloads])
 
     def _keep_in(self, journaled: Journaled, payloads: Sequence[bytes]) -> list[Outcome]:
-        """Their indices; none where there was no room, which there is now, or a rule is against.
+        """Their indices; none where there can be no journal, or a rule is against.
 
         The rules are asked for the first ones: nothing but what is here is ordered before a block
         has it, and so they would say the same of those that follow.
@@ -353,9 +352,11 @@ class Writer:
         batch = self._sign_at(journaled.position, payloads)
         if not follows and not rules.apply_plain(self._committed.fork(), batch):
             return []
-        first = journaled.add(batch)
+        first = self._write(partial(journaled.add, batch))
+        if first is None and follows:
+            self._write(self._publish_journaled)
+            return self._keep_in(journaled, payloads)  # in all the room there is
         if first is None:
-            self._publish_journaled()
             return []
         self._publish_soon()
         return [*range(first, first + len(payloads))]
