@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -149,6 +151,40 @@ def test_it_is_published_by_itself(ledger: Ledger, monkeypatch: pytest.MonkeyPat
         assert time.monotonic() < deadline, "nothing published it"
         time.sleep(0.01)
     assert ledger.record(index).body == b"one"
+
+
+def test_a_ledger_that_was_dropped_publishes_nothing_behind_the_next_writer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock is given back at once; what else it has may be there until it is collected."""
+    monkeypatch.setattr(later, "PUBLISH_AFTER_S", 0.2)
+    kept: list[object] = []
+    ledger = Ledger.open(path)
+    kept.append(ledger._writer)
+    ledger.append_durable(b"one")
+    del ledger
+    with Ledger.open(path, read_only=True) as reader:
+        time.sleep(1)
+        assert reader.size == 1
+    with Ledger.open(path) as again:
+        assert bodies(again) == [b"one"]
+
+
+ENDS_WITHOUT_CLOSING = """
+import sys
+from ledgercore import Ledger
+ledger = Ledger.open(sys.argv[1])
+ledger.append_durable(b"one")
+"""
+
+
+def test_a_program_that_ends_without_closing_waits_for_its_block(path: Path) -> None:
+    """A thread that is in the core as the interpreter ends would end the process by SIGABRT."""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", ENDS_WITHOUT_CLOSING, str(path)], check=True)
+
+    with Ledger.open(path, read_only=True) as reader:
+        assert bodies(reader) == [b"one"] * 3
 
 
 def test_a_ledger_that_is_closed_has_it_and_is_one_file_again(path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event
-from typing import Protocol
-from weakref import ref
+from collections.abc import Callable
+from threading import Event, main_thread
+from weakref import WeakMethod
 
-__all__ = ["PUBLISH_AFTER_S", "Publishing", "publish_later"]
+__all__ = ["PUBLISH_AFTER_S", "publish_later"]
 
 PUBLISH_AFTER_S = 0.1
 """Seconds that a record is in the journal before a block is made of it, at most, where the disk
@@ -15,21 +15,27 @@ and the machine keep up."""
 _LONGEST_S = 5.0
 """Seconds between two tries where it fails, at most."""
 
-
-class Publishing(Protocol):
-    """Who has a journal."""
-
-    def publish_now(self) -> bool:
-        """Publish, and say whether to come again."""
-        ...
+_LOOK_S = 0.25
+"""Seconds after which it looks whether the program ends."""
 
 
-def publish_later(writer: ref[Publishing]) -> None:
-    """Wait, publish, and come again until nothing is left; a writer that was dropped stays so."""
+def publish_later(publish: WeakMethod[Callable[[], bool]]) -> None:
+    """Wait, call it, and come again while it says so; who was dropped meanwhile is left.
+
+    A program that ends waits for this thread, which then tries once: the core's calls cannot be
+    ended with the interpreter.
+    """
     wait_s = PUBLISH_AFTER_S
     while True:
-        Event().wait(wait_s)
-        if (alive := writer()) is None or not alive.publish_now():
+        _wait(wait_s)
+        call = publish()
+        if call is None or not call() or not main_thread().is_alive():
             return
-        del alive
+        del call
         wait_s = min(2 * wait_s, _LONGEST_S)
+
+
+def _wait(left_s: float) -> None:
+    while left_s > 0 and main_thread().is_alive():
+        Event().wait(min(left_s, _LOOK_S))
+        left_s -= _LOOK_S

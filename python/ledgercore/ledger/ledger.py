@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
+from weakref import WeakMethod
 
 from ledgercore._core import (
     Checkpoint,
@@ -50,6 +52,7 @@ from ledgercore.ledger.arguments import (
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.journaled import Journaled
+from ledgercore.ledger.later import publish_later
 from ledgercore.ledger.readable import ReadableLedger
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
@@ -97,6 +100,7 @@ class Ledger(ReadableLedger):
         self._held = held
         self._clock = clock
         self._entropy = entropy
+        self._publishing = False
 
     @classmethod
     def create(
@@ -227,7 +231,11 @@ class Ledger(ReadableLedger):
         ``<path>.journal``, of which the next start makes a block first: the file belongs to the
         ledger as SQLite's log does. On a server this is as ``append``.
         """
-        return self._writing().append_durable(payload)
+        writer = self._writing()
+        index = writer.append_durable(payload)
+        if writer.unpublished and not self._publishing:
+            self._publish_soon()
+        return index
 
     def publish(self) -> None:
         """Make a block of what is durable and in none yet: it is signed on return."""
@@ -314,6 +322,26 @@ class Ledger(ReadableLedger):
         """Where a read asks for what may be in the journal only; a stopped writer leaves it."""
         if (writer := self._writer) is not None and writer.stopped is None:
             writer.publish()
+
+    def _publish_soon(self) -> None:
+        """Let a thread publish what is only durable, where none is about to. It has the ledger, and
+        so the writer's lock, while it publishes and no longer."""
+        later = Thread(target=publish_later, args=(WeakMethod(self._publish_now),), name="publish")
+        with self._reader.lock, suppress(RuntimeError):
+            # Where no thread can be had, the next call that writes does it.
+            if not self._publishing:
+                later.start()
+                self._publishing = True
+
+    def _publish_now(self) -> bool:
+        """On that thread: publish, and say whether it is to come again."""
+        with self._reader.lock:
+            if (writer := self._writer) is None:
+                return False
+            with suppress(LedgerError):  # whoever writes next is told
+                writer.publish()
+            self._publishing = writer.unpublished and writer.stopped is None
+            return self._publishing
 
     def _writing(self) -> Writer:
         self._reader.check_open()

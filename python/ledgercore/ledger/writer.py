@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from threading import Thread
 from typing import TypeVar
-from weakref import ref
 
 from ledgercore import rules
 from ledgercore._core import (
@@ -55,7 +53,6 @@ from ledgercore.ledger.intake import (
     weight,
 )
 from ledgercore.ledger.journaled import Journaled
-from ledgercore.ledger.later import publish_later
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.verifying import UnverifiedError, Verifying
 from ledgercore.proofs import Promise
@@ -100,7 +97,6 @@ class Writer:
         self._entropy = entropy
         self._group = Group(BLOCK_RECORDS, BLOCK_BYTES, self._serve)
         self._journaled = journaled
-        self._publishing = False
         self._stopped: BaseException | None = None
         self._committed = View(reader.state)
 
@@ -108,6 +104,11 @@ class Writer:
     def stopped(self) -> BaseException | None:
         """What stopped it for good, if anything did."""
         return self._stopped
+
+    @property
+    def unpublished(self) -> bool:
+        """Whether anything is in the journal that no block has."""
+        return self._journaled is not None and bool(self._journaled.records)
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and signed."""
@@ -142,7 +143,7 @@ class Writer:
     def publish(self) -> None:
         """Make a block of what is in the journal."""
         with self._reader.lock:
-            if self._journaled is not None and self._journaled.records:
+            if self.unpublished:
                 self._write(self._publish_journaled)
 
     def close(self) -> None:
@@ -358,26 +359,7 @@ class Writer:
             return self._keep_in(journaled, payloads)  # in all the room there is
         if first is None:
             return []
-        self._publish_soon()
         return [*range(first, first + len(payloads))]
-
-    def _publish_soon(self) -> None:
-        """Let a thread publish what is in the journal, where none is about to."""
-        if self._publishing:
-            return
-        later = Thread(target=publish_later, args=(ref(self),), name="publish", daemon=True)
-        with suppress(RuntimeError):  # no thread can be had: the next call that writes does it
-            later.start()
-            self._publishing = True
-
-    def publish_now(self) -> bool:
-        """On that thread: publish, and say whether it is to come again."""
-        with self._reader.lock:
-            with suppress(LedgerError):  # whoever writes next is told
-                self.publish()
-            gone = self._reader.is_closed or self._stopped is not None
-            self._publishing = not gone and bool(self._journaled and self._journaled.records)
-            return self._publishing
 
     def _publish_journaled(self) -> None:
         """Commit what is in the journal, each record at the index that its caller was told.
