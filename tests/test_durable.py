@@ -170,6 +170,38 @@ def test_a_ledger_that_was_dropped_publishes_nothing_behind_the_next_writer(
         assert bodies(again) == [b"one"]
 
 
+def test_who_comes_while_it_is_closed_is_told_so(path: Path) -> None:
+    told: list[str] = []
+
+    def append() -> None:
+        try:
+            while True:
+                ledger.append_durable(b"one")
+        except UnavailableError as error:
+            told.append(str(error))
+
+    for _ in range(5):
+        ledger = Ledger.open(path)
+        threads = [threading.Thread(target=append) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+        ledger.close()
+        for thread in threads:
+            thread.join()
+    assert set(told) == {"ledger is closed: open it again"}
+
+
+def test_a_ledger_that_is_closed_again_leaves_the_next_writer_s_journal(path: Path) -> None:
+    first = Ledger.open(path)
+    first.append_durable(b"one")
+    first.close()
+    with Ledger.open(path) as again:
+        again.append_durable(b"two")
+        first.close()
+        assert journal(path).exists()
+
+
 ENDS_WITHOUT_CLOSING = """
 import sys
 from ledgercore import Ledger

@@ -92,9 +92,10 @@ class Journaled:
     def close(self, *, keep: bool) -> None:
         """Give the file back; it stays where it holds what no block does, or is to be kept: an
         error leaves open what is there, and the next start looks."""
-        if self._journal is None:
-            return
-        self._journal.close()
+        journal, self._journal = self._journal, None
+        if journal is None:
+            return  # or another's by now
+        journal.close()
         if not self.records and not keep:
             remove(self._path)
 

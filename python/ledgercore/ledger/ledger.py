@@ -336,7 +336,7 @@ class Ledger(ReadableLedger):
     def _publish_now(self) -> bool:
         """On that thread: publish, and say whether it is to come again."""
         with self._reader.lock:
-            if (writer := self._writer) is None:
+            if (writer := self._writer) is None or self._reader.is_closed:
                 return False
             with suppress(LedgerError):  # whoever writes next is told
                 writer.publish()
@@ -432,10 +432,9 @@ class Ledger(ReadableLedger):
         """Close the file and let the next writer in; closing again does nothing."""
         foreign = self._reader.lock.is_foreign
         with nullcontext() if foreign else self._reader.lock:
-            writer, self._writer = self._writer, None
             try:
-                if writer is not None and not foreign:
-                    writer.close()
+                if self._writer is not None and not foreign and not self._reader.is_closed:
+                    self._writer.close()
             finally:
                 self._close_files()
 
