@@ -127,7 +127,8 @@ def operator(ledger: Ledger) -> SigningKey:
     [
         lambda ledger: ledger.record(2),
         lambda ledger: ledger.receipts([1, 2]),
-        lambda ledger: ledger.next_position(operator(ledger).public_key),
+        lambda ledger: list(ledger.records(0, 3)),
+        lambda ledger: ledger.prove_records([1, 2]),
         lambda ledger: ledger.publish(),
         lambda ledger: ledger.backup(ledger.path.with_name("copy.ledger")),
     ],
@@ -141,6 +142,35 @@ def test_who_needs_it_published_publishes_it(
     wanting(ledger)
 
     assert bodies(ledger) == [b"one", b"two"]
+
+
+def test_a_moment_stays_at_its_head(ledger: Ledger) -> None:
+    ledger.append_durable(b"one")
+    with ledger.moment():
+        with pytest.raises(IndexError, match="below the size 1"):
+            ledger.receipt(1)
+        assert (ledger.size, list(ledger.records(1, 2))) == (1, [])
+    assert ledger.record(1).body == b"one"
+
+
+def test_a_full_disk_keeps_nobody_from_the_next_position(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the operator's next record is behind what is only durable."""
+    keys = [operator(ledger).public_key, SigningKey(bytes(32)).public_key]
+    ledger.append_durable(b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr("ledgercore.ledger.writer.commit_block", full)
+        with pytest.raises(DiskFullError):
+            ledger.publish()
+        sequence, other = [ledger.next_position(key) for key in keys]
+        assert ledger.size == 1
+    ledger.publish()
+    assert [ledger.next_position(key) for key in keys] == [sequence, other]
+
+
+def full(*arguments: object) -> None:
+    raise DiskFullError("made to fail")
 
 
 def test_it_is_published_by_itself(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,9 +422,6 @@ def test_a_journal_that_lost_its_newest_record_is_refused(
 def test_a_disk_without_room_for_a_journal_has_blocks_instead(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, vfs: str | None) -> None:
-        raise DiskFullError("made to fail")
-
     monkeypatch.setattr("ledgercore.ledger.journaled.Journal", full)
 
     assert [ledger.append_durable(b"one"), ledger.append_durable(b"two")] == [1, 2]

@@ -319,9 +319,18 @@ class Ledger(ReadableLedger):
         return merged
 
     def _publish_journaled(self) -> None:
-        """Where a read asks for what may be in the journal only; a stopped writer leaves it."""
+        """Where a read asks for what may be in the journal only. A stopped writer leaves it, and so
+        does a moment, whose reads are of one head."""
         if (writer := self._writer) is not None and writer.stopped is None:
-            writer.publish()
+            with self._reader.lock:
+                if not self._reader.in_moment:
+                    writer.publish()
+
+    def next_position(self, key: bytes) -> tuple[int, bytes]:
+        """The sequence and previous id that a key's next record must have."""
+        if (writer := self._writer) is None or key != self._reader.anchor.operator_key:
+            return super().next_position(key)
+        return writer.next_position()
 
     def _publish_soon(self) -> None:
         """Let a thread publish what is only durable, where none is about to. It has the ledger, and

@@ -28,6 +28,10 @@ class ReadableLedger:
         """Publish what is only durable, where there is a writer that can."""
         raise NotImplementedError
 
+    def _publish_up_to(self, index: int) -> None:
+        if index >= self._reader.newest.checkpoint.size:
+            self._publish_journaled()
+
     def moment(self) -> AbstractContextManager[object]:
         """Reads inside are of one head, whatever is appended meanwhile; other threads wait.
 
@@ -57,14 +61,12 @@ class ReadableLedger:
         ``states_of`` has an object for each record, or none at all.
         """
         check_indices("indices", indices)
-        if max(indices, default=0) >= self._reader.newest.checkpoint.size:
-            self._publish_journaled()
+        self._publish_up_to(max(indices, default=0))
         return self._reader.receipts(indices, states_of)
 
     def record(self, index: int) -> Record:
         """The record at an index."""
-        if index_of("index", index) >= self._reader.newest.checkpoint.size:
-            self._publish_journaled()
+        self._publish_up_to(index_of("index", index))
         return self._reader.record(index)
 
     def find(self, record_id: bytes) -> int | None:
@@ -74,6 +76,8 @@ class ReadableLedger:
 
     def records(self, begin: int = 0, end: int | None = None) -> Iterator[Record]:
         """Records ``[begin, end)`` in order; up to the newest without ``end``."""
+        if end is not None:
+            self._publish_up_to(index_of("end", end) - 1)
         size = self.size
         begin, end = index_of("begin", begin), size if end is None else index_of("end", end)
         return self._reader.records(begin, min(end, size))
@@ -81,7 +85,6 @@ class ReadableLedger:
     def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have."""
         check_bytes("key", key)
-        self._publish_journaled()
         with self._reader.lock:
             return rules.next_position(View(self._reader.state), key)
 
@@ -131,6 +134,7 @@ class ReadableLedger:
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records under the newest checkpoint; indices ascend."""
         check_indices("indices", indices)
+        self._publish_up_to(max(indices, default=0))
         return self._reader.prove_records(indices)
 
     def prove_consistency(self, first_size: int, second_size: int | None = None) -> list[bytes]:

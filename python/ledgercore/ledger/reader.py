@@ -148,6 +148,11 @@ class Reader:
         """The newest head, and a store that stays at it: other threads wait meanwhile."""
         return self._moment.guard()
 
+    @property
+    def in_moment(self) -> bool:
+        """Whether whoever holds the lock has a moment begun."""
+        return self._moment.depth > 0
+
     def _begin(self, depth: int) -> Head:
         """Begin a moment, or one inside another."""
         if self._closed:
