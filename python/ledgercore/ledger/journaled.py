@@ -107,6 +107,8 @@ def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> list[
     where one before the last is damaged, ``RollbackError`` where acknowledged ones are missing,
     ``UntrustedError`` where the journal is another ledger's.
     """
+    if not entries and not marked:
+        return []
     sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
     left: list[bytes] = []
     for record in sorted((_verified(reader, entry) for entry in entries), key=_sequence):

@@ -328,9 +328,12 @@ class Ledger(ReadableLedger):
 
     def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have."""
-        if (writer := self._writer) is None or key != self._reader.anchor.operator_key:
+        with self._reader.lock:
+            self._reader.check_open()
+            ahead = None if (writer := self._writer) is None else writer.next_position
+            if ahead is not None and key == self._reader.anchor.operator_key:
+                return ahead
             return super().next_position(key)
-        return writer.next_position()
 
     def _publish_soon(self) -> None:
         """Let a thread publish what is only durable, where none is about to. It has the ledger, and

@@ -110,14 +110,12 @@ class Writer:
         """Whether anything is in the journal that no block has."""
         return self._journaled is not None and bool(self._journaled.records)
 
-    def next_position(self) -> tuple[int, bytes]:
-        """The sequence of the operator's next record, and the id that it names."""
-        with self._reader.lock:
-            self._reader.check_open()
-            journaled = self._journaled
-            if journaled is not None and journaled.records:
-                return journaled.position
-            return self._position()
+    @property
+    def next_position(self) -> tuple[int, bytes] | None:
+        """The sequence of the operator's next record, and the id that it names, behind what is in
+        the journal; None where nothing is."""
+        journaled = self._journaled
+        return journaled.position if journaled is not None and journaled.records else None
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and signed."""
