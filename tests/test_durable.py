@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from ledgercore import (
     RefusedError,
     RollbackError,
     SigningKey,
+    StoreError,
     UnavailableError,
     UntrustedError,
 )
@@ -365,6 +367,28 @@ def test_a_journal_of_another_ledger_is_refused(ledger: Ledger, path: Path, tmp_
 
     with pytest.raises(UntrustedError, match=r"journal is of network .* move the \.journal file"):
         Ledger.open(other)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_journal(path: Path, make: Callable[[Path], None]) -> None:
+    make(journal(path))
+
+    with pytest.raises(StoreError, match=r"a\.ledger\.journal is .* want a file: move it away"):
+        Ledger.open(path)
+
+
+def test_a_journal_elsewhere_is_read_and_its_link_removed(path: Path, tmp_path: Path) -> None:
+    with Ledger.open(path) as ledger:
+        ledger.append_durable(b"one")
+        left = killed(path, tmp_path / "left.ledger")
+    elsewhere = journal(left).rename(tmp_path / "elsewhere")
+    journal(left).symlink_to(elsewhere)
+
+    with Ledger.open(left) as again:
+        assert bodies(again) == [b"one"]
+        assert not journal(left).is_symlink()
+        assert again.append_durable(b"two") == 2
+        assert not journal(left).is_symlink()
 
 
 def test_a_new_ledger_is_not_made_beside_an_old_journal(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "JournalFile",
     "append_to",
     "check_directory",
+    "check_file",
     "check_one_name",
     "check_writable",
     "core_count",
@@ -172,6 +173,12 @@ def _check_regular(path: str | Path, found: os.stat_result) -> None:
     """Refuse a pipe or a device, which may never end."""
     if not stat.S_ISREG(found.st_mode):
         raise StoreError(f"{path} is a pipe or a device, want a file")
+
+
+def check_file(path: str | Path) -> None:
+    """Refuse what has a file's name and is none: a pipe would be read for ever."""
+    if exists(path) and not Path(path).is_file():
+        raise StoreError(f"{path} is a directory, a pipe or a device, want a file: move it away")
 
 
 def read_bytes(path: str | Path, limit_bytes: int = FILE_BYTES, of: str = "a small file") -> bytes:

@@ -22,7 +22,7 @@ from zlib import crc32
 
 import apsw
 
-from ledgercore.disk import JournalFile, exists, make_private, read_bytes
+from ledgercore.disk import JournalFile, check_file, exists, make_private, read_bytes
 from ledgercore.errors import StoreError
 
 __all__ = ["Journal"]
@@ -105,6 +105,7 @@ class Journal:
     @staticmethod
     def load(path: Path) -> list[bytes]:
         """The records of all whole entries, whenever they were written, in the order of pages."""
+        check_file(path)
         return list(_entries(read_bytes(path, ROOM_BYTES, "a journal"))) if exists(path) else []
 
 
