@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import io
 import os
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,3 +214,29 @@ def test_a_head_file_has_the_room_of_its_mark_from_the_beginning(tmp_path: Path)
     assert disk.HeadFile.load_mark(path) == 0
     path.write_bytes(data[: 32 * 1024])
     assert disk.HeadFile.load_mark(path) == 0
+
+
+@pytest.mark.parametrize("refused", [os.open, os.pwrite])
+def test_a_journal_s_file_is_written_where_the_cache_cannot_be_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., int]
+) -> None:
+    """Some file systems refuse that when the file is opened, and some when it is written."""
+
+    def refusing(call: Callable[..., int], flags_of: Callable[..., int]) -> Callable[..., int]:
+        def checked(*arguments: Any, **options: int) -> int:
+            if flags_of(*arguments) & os.O_DIRECT:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            return call(*arguments, **options)
+
+        return checked
+
+    if refused is os.open:
+        monkeypatch.setattr(os, "open", refusing(os.open, lambda path, flags, *_: flags))
+    else:
+        of_file = lambda file, *_: fcntl.fcntl(file, fcntl.F_GETFL)  # noqa: E731
+        monkeypatch.setattr(os, "pwrite", refusing(os.pwrite, of_file))
+    path, page = tmp_path / "journal", bytes(range(256)) * 16
+    with closing(disk.JournalFile(path, 4 * len(page))) as made:
+        made.write(page, len(page))
+
+    assert path.read_bytes() == bytes(len(page)) + page + bytes(2 * len(page))

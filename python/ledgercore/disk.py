@@ -509,17 +509,26 @@ class JournalFile(Holder):
         try:
             if file_bytes(path) != room_bytes:
                 raise DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
+            self._buffer = memoryview(mmap.mmap(-1, room_bytes))  # which begins with a page
             try:
-                self._file = FileIO(path, "r+", opener=partial(_open_with, os.O_DIRECT))
+                self._open(os.O_DIRECT)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                self._file = FileIO(path, "r+", opener=partial(_open_with, 0))
-            self._buffer = memoryview(mmap.mmap(-1, room_bytes))  # which begins with a page
+                self._open(0)
         except BaseException as error:
             remove(path)
             if isinstance(error, OSError):
                 raise StoreError(f"cannot open {path}: {error.strerror}") from error
+            raise
+
+    def _open(self, flag: int) -> None:
+        """Open it with a flag, and write one page: some file systems refuse it only then."""
+        self._file = FileIO(self._path, "r+", opener=partial(_open_with, flag))
+        try:
+            os.pwrite(self._file.fileno(), self._buffer[: mmap.PAGESIZE], 0)
+        except OSError:
+            self._file.close()
             raise
 
     def write(self, data: bytes, offset: int) -> None:
