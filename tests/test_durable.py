@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -331,6 +332,40 @@ def test_a_reader_leaves_what_is_not_published(ledger: Ledger, path: Path, tmp_p
     assert journal(left).exists()
 
 
+def together(ledger: Ledger, calls: Sequence[Callable[[], object]]) -> None:
+    """Have a thread make each of these calls of a writer that serves them all at once."""
+    threads = [threading.Thread(target=call) for call in calls]
+    assert ledger._writer is not None
+    group = ledger._writer._group
+    with group._leading:
+        for thread in threads:
+            thread.start()
+        while len(group._queue) < len(threads):
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+
+
+def test_a_flush_of_several_that_a_power_cut_tore_keeps_no_ledger_closed(
+    ledger: Ledger, path: Path, tmp_path: Path
+) -> None:
+    """A disk writes the pages of one flush in any order; none of its callers was answered."""
+    page = journal_module.PAGE_BYTES
+    ledger.append_durable(b"acknowledged")
+    head, before = Path(f"{path}.head").read_bytes(), journal(path).read_bytes()
+    together(ledger, [partial(ledger.append_durable, b"x" * 3_000)] * 4)
+    after = journal(path).read_bytes()
+    used = [at for at in range(0, len(after), page) if before[at:][:page] != after[at:][:page]]
+    for number, missing in enumerate(used):
+        left = killed(path, tmp_path / f"{number}.ledger")
+        torn = after[:missing] + before[missing:][:page] + after[missing + page :]
+        journal(left).write_bytes(torn)
+        Path(f"{left}.head").write_bytes(head)
+        with Ledger.open(left) as again:
+            assert bodies(again) == [b"acknowledged"]
+    assert len(used) > 2
+
+
 def test_threads_that_wait_share_a_flush_and_each_has_its_own_index(path: Path) -> None:
     calls: list[str] = []
     vfs = CallingVFS("counted", lambda: calls.append(""))
@@ -342,16 +377,7 @@ def test_threads_that_wait_share_a_flush_and_each_has_its_own_index(path: Path) 
     with Ledger.open(path, vfs="counted") as ledger:
         ledger.append_durable(b"first")
         calls.clear()
-        threads = [threading.Thread(target=append, args=(b"%d" % number,)) for number in range(8)]
-        assert ledger._writer is not None
-        group = ledger._writer._group
-        with group._leading:
-            for thread in threads:
-                thread.start()
-            while len(group._queue) < len(threads):
-                time.sleep(0.001)
-        for thread in threads:
-            thread.join()
+        together(ledger, [partial(append, b"%d" % number) for number in range(8)])
         assert len(calls) == 2  # written once, flushed once
         assert sorted(indices.values()) == [*range(2, 10)]
         ledger.publish()
@@ -500,29 +526,29 @@ def test_asyncio_has_it_as_well(path: Path) -> None:
 
 def test_an_entry_is_as_it_is_specified(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "journal")) as made:
-        made.add([b"record"])
+        made.add(b"bundle")
     data = (tmp_path / "journal").read_bytes()
 
-    entry = f"4c444a31 00000006 {crc32(b'record'):08x} 7265636f7264"
+    entry = f"4c444a31 00000006 {crc32(b'bundle'):08x} 62756e646c65"
     assert data.rstrip(b"\0") == bytes.fromhex(entry)
     assert len(data) == journal_module.ROOM_BYTES
-    assert Journal.load(tmp_path / "journal") == [b"record"]
+    assert Journal.load(tmp_path / "journal") == [b"bundle"]
     for text in (SPECIFICATION.read_text(), str(journal_module.__doc__)):
         assert all(part in text for part in entry.split())
 
 
 @pytest.mark.parametrize("size", [4084, 4085, 8176, 8177])
-def test_a_record_goes_on_behind_zeros_in_further_pages(tmp_path: Path, size: int) -> None:
-    records = [b"\xff" * size, b"next"]
+def test_a_bundle_goes_on_behind_zeros_in_further_pages(tmp_path: Path, size: int) -> None:
+    bundles = [b"\xff" * size, b"next"]
     with closing(Journal(tmp_path / "journal")) as made:
-        made.add(records)
+        assert all(map(made.add, bundles))
     data = (tmp_path / "journal").read_bytes()
     pages = [data[at : at + 4096] for at in range(0, len(data), 4096)]
     further = (size - 4084 + 4091) // 4092
 
     assert [page[:4] for page in pages[1 : 1 + further]] == [bytes(4)] * further
     assert pages[1 + further].startswith(b"LDJ1")
-    assert Journal.load(tmp_path / "journal") == records
+    assert Journal.load(tmp_path / "journal") == bundles
 
 
 def test_a_block_is_made_after_as_long_as_is_specified() -> None:

@@ -38,7 +38,7 @@ HASTY = """
 import json, sys
 from ledgercore import Ledger
 from ledgercore.store.journal import Journal
-Journal.add = lambda self, records: True
+Journal.add = lambda self, bundle: True
 with Ledger.open(sys.argv[1]) as ledger:
     for line in sys.stdin.buffer:
         index = ledger.append_durable(line)

@@ -8,6 +8,7 @@ makes a block of them before anything else is ordered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from ledgercore import rules
@@ -32,7 +33,7 @@ _GIVE_UP = "keep the file and the .journal as evidence; to go on without those r
 class Journaled:
     """Records in the journal; for one thread at a time."""
 
-    def __init__(self, path: Path, left: list[bytes], vfs: str | None, head_file: HeadFile) -> None:
+    def __init__(self, path: Path, left: Batch, vfs: str | None, head_file: HeadFile) -> None:
         """Begin with what was left there. A file is made when there is a first record for it."""
         self._path = path
         self._vfs = vfs
@@ -41,7 +42,8 @@ class Journaled:
         self._next_index = 0
         self.position = (0, b"")
         """The sequence of the next record, and the id that it names."""
-        self.records = left
+        self.bundles = left.bundles()
+        """The records, as a block stores them."""
 
     @classmethod
     def open(
@@ -52,8 +54,8 @@ class Journaled:
         A file that blocks have all of is removed; one is made when there is a record for it.
         """
         path = ledger.with_name(f"{ledger.name}.journal")
-        left = left_records(reader, Journal.load(path), marked)
-        if not left:
+        left = Batch.decode(left_records(reader, Journal.load(path), marked))
+        if not len(left):
             remove(path)
         return cls(path, left, vfs, head_file)
 
@@ -63,27 +65,28 @@ class Journaled:
         self.position = position
 
     def add(self, batch: Batch | VerifiedBatch) -> int | None:
-        """Keep a batch: its first index, durable. None, with nothing kept, where there is
-        no room for it."""
+        """Keep what one bundle holds: its first index, durable. None, with nothing kept, where
+        there is no room for it."""
         if self._journal is None:
             try:
                 self._journal = Journal(self._path, self._vfs)
             except StoreError:  # there is no room, or no file can be made: a block can be
                 return None
-        records = [batch[at] for at in range(len(batch))]
-        encoded = [record.encode() for record in records]
-        if not self._journal.add(encoded):
+        # In one entry, and under one checksum: of a flush that a crash tore nothing must be there
+        # behind what is missing, as if it were damaged.
+        (bundle,) = batch.bundles()
+        if not self._journal.add(bundle):
             return None
-        last = records[-1]
+        last = batch[len(batch) - 1]
         self._head_file.mark(last.sequence)
-        first, self._next_index = self._next_index, self._next_index + len(records)
+        first, self._next_index = self._next_index, self._next_index + len(batch)
         self.position = (last.sequence + 1, last.id)
-        self.records += encoded
+        self.bundles.append(bundle)
         return first
 
     def clear(self) -> None:
         """A block has what was here."""
-        self.records = []
+        self.bundles = []
         if self._journal is None:
             remove(self._path)  # what a crash left
         else:
@@ -96,7 +99,7 @@ class Journaled:
         if journal is None:
             return  # or another's by now
         journal.close()
-        if not self.records and not keep:
+        if not self.bundles and not keep:
             remove(self._path)
 
 
@@ -111,7 +114,7 @@ def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> list[
         return []
     sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
     left: list[bytes] = []
-    for record in sorted((_verified(reader, entry) for entry in entries), key=_sequence):
+    for record in sorted(chain(*(_verified(reader, entry) for entry in entries)), key=_sequence):
         want = sequence + len(left)
         if record.sequence < sequence:
             _check_in_block(reader, record)
@@ -136,21 +139,23 @@ def _sequence(record: Record) -> int:
     return record.sequence
 
 
-def _verified(reader: Reader, entry: bytes) -> VerifiedRecord:
+def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
     anchor = reader.anchor
     try:
-        record = Record.decode(entry).verify()
+        batch = Batch.decode_bundles([entry])
+        records = [batch[at].verify() for at in range(len(batch))]
     except LedgerError as error:
         raise CorruptError(
-            f"journal has a record, whole as it was written, that does not verify: {error}; memory "
+            f"journal has an entry, whole as it was written, that does not verify: {error}; memory "
             f"or processor failed; {_GIVE_UP} the .journal and the .head file"
         ) from error
-    if (record.network, record.key) != (anchor.network, anchor.operator_key):
-        raise UntrustedError(
-            f"journal is of network {record.network.hex()[:16]}, want {anchor.network.hex()[:16]}: "
-            "move the .journal file to the ledger that it belongs to"
-        )
-    return record
+    for record in records:
+        if (record.network, record.key) != (anchor.network, anchor.operator_key):
+            raise UntrustedError(
+                f"journal is of network {record.network.hex()[:16]}, want "
+                f"{anchor.network.hex()[:16]}: move the .journal file to the ledger it belongs to"
+            )
+    return records
 
 
 def _check_in_block(reader: Reader, record: Record) -> None:

@@ -108,14 +108,14 @@ class Writer:
     @property
     def unpublished(self) -> bool:
         """Whether anything is in the journal that no block has."""
-        return self._journaled is not None and bool(self._journaled.records)
+        return self._journaled is not None and bool(self._journaled.bundles)
 
     @property
     def next_position(self) -> tuple[int, bytes] | None:
         """The sequence of the operator's next record, and the id that it names, behind what is in
         the journal; None where nothing is."""
         journaled = self._journaled
-        return journaled.position if journaled is not None and journaled.records else None
+        return journaled.position if journaled is not None and journaled.bundles else None
 
     def append(self, payloads: Sequence[bytes]) -> range:
         """Append payloads as records of the operator; their indices, durable and signed."""
@@ -354,7 +354,7 @@ class Writer:
         The rules are asked for the first ones: nothing but what is here is ordered before a block
         has it, and so they would say the same of those that follow.
         """
-        follows = bool(journaled.records)
+        follows = bool(journaled.bundles)
         if not follows:
             journaled.begin(self._reader.newest.checkpoint.size, self._position())
         batch = self._sign_at(journaled.position, payloads)
@@ -375,12 +375,12 @@ class Writer:
         a block has.
         """
         journaled = self._journaled
-        if journaled is None or not journaled.records:
+        if journaled is None or not journaled.bundles:
             return
         size = self._reader.newest.checkpoint.size
-        batch = self._verified_if_many(Batch.decode(journaled.records))
+        batch = self._verified_if_many(Batch.decode_bundles(journaled.bundles))
         outcomes = self._order_block(batch)
-        if outcomes != [*range(size, size + len(journaled.records))]:
+        if outcomes != [*range(size, size + len(batch))]:
             raise CorruptError(f"journal's records are {outcomes} in a block, want from {size} on")
         journaled.clear()
 

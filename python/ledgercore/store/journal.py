@@ -3,18 +3,19 @@
 The file is room that was taken before, so that a flush has nothing to write but the records. An
 entry begins with a page of 4 KiB:
 
-    4c444a31 00000006 9b349f91 7265636f7264   LDJ1, how many bytes, their CRC-32, the bytes
+    4c444a31 00000006 a57b32fd 62756e646c65   LDJ1, how many bytes, their CRC-32, the bytes
 
-The bytes are those of a record. What has no room there goes on in further pages, each behind four
-zeros: whoever wrote the payload must not write the beginning of a page, which would be read as an
-entry's once a shorter one stands before it. Once a block holds all entries, they are written over
-from the beginning: what stands behind the newest entry is older, and tells so by its sequence.
-Nothing is ever taken on trust: whoever reads verifies the records.
+The bytes are those of a bundle: all records that one flush makes durable. What has no room there
+goes on in further pages, each behind four zeros: whoever wrote the payload must not write the
+beginning of a page, which would be read as an entry's once a shorter one stands before it. Once a
+block holds all entries, they are written over from the beginning: what stands behind the newest
+entry is older, and tells so by its sequences. Nothing is ever taken on trust: whoever reads
+verifies the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -80,17 +81,17 @@ class Journal:
         self._end = 0
         self._file: _File = JournalFile(path, ROOM_BYTES) if vfs is None else _VfsFile(path, vfs)
 
-    def add(self, records: Sequence[bytes]) -> bool:
-        """Write entries with one flush; all are durable when it returns.
+    def add(self, bundle: bytes) -> bool:
+        """Write one entry, durable when it returns.
 
-        False, with nothing written, where there is no room for them. After an error the entries
-        may be there or not, and nothing must be added.
+        False, with nothing written, where there is no room for it. After an error the entry may be
+        there or not, and nothing must be added.
         """
-        entries = b"".join(map(_entry, records))
-        end = self._end + len(entries)
+        entry = _entry(bundle)
+        end = self._end + len(entry)
         if end > ROOM_BYTES:
             return False
-        self._file.write(entries, self._end)
+        self._file.write(entry, self._end)
         self._end = end
         return True
 
@@ -104,16 +105,16 @@ class Journal:
 
     @staticmethod
     def load(path: Path) -> list[bytes]:
-        """The records of all whole entries, whenever they were written, in the order of pages."""
+        """The bundles of all whole entries, whenever they were written, in the order of pages."""
         check_file(path)
         return list(_entries(read_bytes(path, ROOM_BYTES, "a journal"))) if exists(path) else []
 
 
-def _entry(record: bytes) -> bytes:
-    header = _MAGIC + len(record).to_bytes(4, "big") + crc32(record).to_bytes(4, "big")
-    pages = [header + record[:_FIRST_BYTES]]
-    for at in range(_FIRST_BYTES, len(record), _FURTHER_BYTES):
-        pages.append(_FURTHER + record[at : at + _FURTHER_BYTES])
+def _entry(bundle: bytes) -> bytes:
+    header = _MAGIC + len(bundle).to_bytes(4, "big") + crc32(bundle).to_bytes(4, "big")
+    pages = [header + bundle[:_FIRST_BYTES]]
+    for at in range(_FIRST_BYTES, len(bundle), _FURTHER_BYTES):
+        pages.append(_FURTHER + bundle[at : at + _FURTHER_BYTES])
     pages[-1] = pages[-1].ljust(PAGE_BYTES, b"\0")
     return b"".join(pages)
 
@@ -128,7 +129,7 @@ def _entries(data: bytes) -> Iterator[bytes]:
         size, check = int.from_bytes(first[4:8], "big"), first[8:_HEADER_BYTES]
         end = at + max(0, -((_FIRST_BYTES - size) // _FURTHER_BYTES))
         parts = [first[_HEADER_BYTES:], *(page[len(_FURTHER) :] for page in pages[at:end])]
-        record = b"".join(parts)[:size]
-        if len(record) == size and crc32(record).to_bytes(4, "big") == check:
-            yield record
+        bundle = b"".join(parts)[:size]
+        if len(bundle) == size and crc32(bundle).to_bytes(4, "big") == check:
+            yield bundle
             at = end
