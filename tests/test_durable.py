@@ -448,8 +448,9 @@ def test_a_record_whose_place_another_took_is_refused(
     ledger.append_durable(b"one")
     shutil.copy(journal(path), journal(left))
 
-    with pytest.raises(CorruptError, match="whose place another has in a block"):
+    with pytest.raises(CorruptError, match="whose place another has in a block") as raised:
         Ledger.open(left)
+    assert not raised.value.__notes__  # the ledger is whole: no backup and no peer mends it
 
 
 def test_a_journal_that_lost_its_newest_record_is_refused(

@@ -262,5 +262,8 @@ def test_a_signature_that_memory_broke_is_named(
         with pytest.raises(CorruptError, match="writer has stopped"):
             ledger.append(b"three")
     for place in (path, left):
-        with pytest.raises(CorruptError, match="whole as it was written, that does not verify"):
+        with pytest.raises(
+            CorruptError, match="whole as it was written, that does not verify"
+        ) as raised:
             Ledger.open(place, key=KEY)
+        assert not raised.value.__notes__

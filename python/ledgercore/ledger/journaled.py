@@ -145,7 +145,7 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
         batch = Batch.decode_bundles([entry])
         records = [batch[at].verify() for at in range(len(batch))]
     except LedgerError as error:
-        raise CorruptError(
+        raise _beyond_restoring(
             f"journal has an entry, whole as it was written, that does not verify: {error}; memory "
             f"or processor failed; {_GIVE_UP} the .journal and the .head file"
         ) from error
@@ -161,7 +161,14 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
 def _check_in_block(reader: Reader, record: Record) -> None:
     """An older entry is in a block, but where another record took its place."""
     if reader.find(record.id) is None:
-        raise CorruptError(
+        raise _beyond_restoring(
             f"journal has the operator's record {record.sequence}, whose place another has in a "
             f"block: two programs wrote; {_GIVE_UP} the .journal file"
         )
+
+
+def _beyond_restoring(message: str) -> CorruptError:
+    """Damage that neither a backup nor a peer mends, whose note must not say so."""
+    error = CorruptError(message)
+    error.__notes__.clear()
+    return error
