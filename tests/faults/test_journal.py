@@ -267,3 +267,9 @@ def test_a_signature_that_memory_broke_is_named(
         ) as raised:
             Ledger.open(place, key=KEY)
         assert not raised.value.__notes__
+        with Ledger.open(place, read_only=True) as reader:
+            assert [record.body for record in reader.records(1)] == [b"one"]
+        for suffix in (".journal", ".head"):  # as the error says: what was right is not lost
+            Path(f"{place}{suffix}").unlink()
+        with Ledger.open(place, key=KEY) as again:
+            assert again.append_durable(b"three") == 2

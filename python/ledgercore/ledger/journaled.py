@@ -8,7 +8,6 @@ makes a block of them before anything else is ordered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 from ledgercore import rules
@@ -44,6 +43,8 @@ class Journaled:
         """The sequence of the next record, and the id that it names."""
         self.bundles = left.bundles()
         """The records, as a block stores them."""
+        self.fault: CorruptError | None = None
+        """What is wrong with what else was left: to be raised once a block has the records."""
 
     @classmethod
     def open(
@@ -54,10 +55,12 @@ class Journaled:
         A file that blocks have all of is removed; one is made when there is a record for it.
         """
         path = ledger.with_name(f"{ledger.name}.journal")
-        left = Batch.decode(left_records(reader, Journal.load(path), marked))
-        if not len(left):
+        left, fault = left_records(reader, Journal.load(path), marked)
+        if not left and fault is None:
             remove(path)
-        return cls(path, left, vfs, head_file)
+        journaled = cls(path, Batch.decode(left), vfs, head_file)
+        journaled.fault = fault
+        return journaled
 
     def begin(self, index: int, position: tuple[int, bytes]) -> None:
         """The next record is the first one here, at this index."""
@@ -87,10 +90,10 @@ class Journaled:
     def clear(self) -> None:
         """A block has what was here."""
         self.bundles = []
-        if self._journal is None:
-            remove(self._path)  # what a crash left
-        else:
+        if self._journal is not None:
             self._journal.restart()
+        elif self.fault is None:
+            remove(self._path)  # what a crash left
 
     def close(self, *, keep: bool) -> None:
         """Give the file back; it stays where it holds what no block does, or is to be kept: an
@@ -103,36 +106,46 @@ class Journaled:
             remove(self._path)
 
 
-def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> list[bytes]:
-    """The records of a journal that no block has, in order.
+def left_records(
+    reader: Reader, entries: Sequence[bytes], marked: int
+) -> tuple[list[bytes], CorruptError | None]:
+    """The records of a journal that no block has, in order, up to one that was signed wrongly; and
+    what is said of that.
 
     ``marked`` is the sequence of the newest that was acknowledged, or 0. Raises ``CorruptError``
     where one before the last is damaged, ``RollbackError`` where acknowledged ones are missing,
     ``UntrustedError`` where the journal is another ledger's.
     """
     if not entries and not marked:
-        return []
+        return [], None
+    records: list[VerifiedRecord] = []
+    fault: CorruptError | None = None
+    for entry in entries:
+        try:
+            records += _verified(reader, entry)
+        except CorruptError as error:
+            fault = error
     sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
     left: list[bytes] = []
-    for record in sorted(chain(*(_verified(reader, entry) for entry in entries)), key=_sequence):
+    for record in sorted(records, key=_sequence):
         want = sequence + len(left)
         if record.sequence < sequence:
             _check_in_block(reader, record)
         elif (record.sequence, record.previous) == (want, previous):
             left.append(record.encode())
             previous = record.id
-        else:
+        elif fault is None:
             raise CorruptError(
                 f"journal goes on with the operator's record {record.sequence}, want {want}: an "
                 "entry is damaged, or the ledger is an older one; "
                 f"{_GIVE_UP} the .journal and the .head file"
             )
-    if marked >= sequence + len(left):
+    if fault is None and marked >= sequence + len(left):
         raise RollbackError(
             f"journal ends with the operator's record {sequence + len(left) - 1}, had {marked}: "
             f"records that were acknowledged are lost; {_GIVE_UP} the .journal and the .head file"
         )
-    return left
+    return left, fault
 
 
 def _sequence(record: Record) -> int:
@@ -147,7 +160,8 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
     except LedgerError as error:
         raise _beyond_restoring(
             f"journal has an entry, whole as it was written, that does not verify: {error}; memory "
-            f"or processor failed; {_GIVE_UP} the .journal and the .head file"
+            "or processor failed; blocks have what was acknowledged before it; "
+            f"{_GIVE_UP} the .journal and the .head file"
         ) from error
     for record in records:
         if (record.network, record.key) != (anchor.network, anchor.operator_key):

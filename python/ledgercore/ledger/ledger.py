@@ -208,6 +208,8 @@ class Ledger(ReadableLedger):
                 )
                 writer = Writer(reader, operator, head_file, journaled, clock, entropy)
                 writer.publish()
+                if journaled is not None and journaled.fault is not None:
+                    raise journaled.fault
             return cls(address, reader, writer, held, clock, entropy)
         except BaseException:
             for holding in held:
