@@ -237,19 +237,24 @@ def test_a_ledger_that_is_closed_again_leaves_the_next_writer_s_journal(path: Pa
 
 ENDS_WITHOUT_CLOSING = """
 import sys
+from threading import Thread
 from ledgercore import Ledger
 ledger = Ledger.open(sys.argv[1])
-ledger.append_durable(b"one")
+thread = Thread(target=ledger.append_durable, args=(b"one",), daemon=sys.argv[2] == "daemon")
+thread.start()
+thread.join()
 """
 
 
-def test_a_program_that_ends_without_closing_waits_for_its_block(path: Path) -> None:
+@pytest.mark.parametrize("caller", ["daemon", "other"])
+def test_a_program_that_ends_without_closing_waits_for_its_block(path: Path, caller: str) -> None:
     """A thread that is in the core as the interpreter ends would end the process by SIGABRT."""
-    for _ in range(3):
-        subprocess.run([sys.executable, "-c", ENDS_WITHOUT_CLOSING, str(path)], check=True)
+    command = [sys.executable, "-c", ENDS_WITHOUT_CLOSING, str(path), caller]
+    for _ in range(2):
+        subprocess.run(command, check=True)
 
     with Ledger.open(path, read_only=True) as reader:
-        assert bodies(reader) == [b"one"] * 3
+        assert bodies(reader) == [b"one"] * 2
 
 
 def test_a_ledger_that_is_closed_has_it_and_is_one_file_again(path: Path) -> None:
@@ -320,6 +325,22 @@ def test_a_start_publishes_what_a_kill_left_before_anything_else(
             with Ledger.open(left) as again:
                 assert again.record(ledger.size).body == b"next"
                 again.verify()
+
+
+def test_a_start_that_cannot_publish_leaves_the_journal_to_the_next(
+    ledger: Ledger, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append_durable(b"one")
+    left = killed(path, tmp_path / "left.ledger")
+    with monkeypatch.context() as patch:
+        patch.setattr("ledgercore.ledger.writer.commit_block", full)
+        for _ in range(2):
+            with pytest.raises(DiskFullError):
+                Ledger.open(left)
+        with Ledger.open(left, read_only=True) as reader:
+            assert reader.size == 1
+    with Ledger.open(left) as again:
+        assert bodies(again) == [b"one"]
 
 
 def test_a_reader_leaves_what_is_not_published(ledger: Ledger, path: Path, tmp_path: Path) -> None:

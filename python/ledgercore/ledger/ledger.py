@@ -340,7 +340,9 @@ class Ledger(ReadableLedger):
     def _publish_soon(self) -> None:
         """Let a thread publish what is only durable, where none is about to. It has the ledger, and
         so the writer's lock, while it publishes and no longer."""
-        later = Thread(target=publish_later, args=(WeakMethod(self._publish_now),), name="publish")
+        arguments = (WeakMethod(self._publish_now),)
+        # Of a daemon's call too: a program must wait for it when it ends.
+        later = Thread(target=publish_later, args=arguments, name="publish", daemon=False)
         with self._reader.lock, suppress(RuntimeError):
             # Where no thread can be had, the next call that writes does it.
             if not self._publishing:
