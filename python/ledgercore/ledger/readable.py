@@ -37,7 +37,8 @@ class ReadableLedger:
 
         The thread that enters it leaves it: in another one leaving raises ``RuntimeError``, and
         other threads wait for ever. So hold it over no ``yield`` of a generator that another
-        thread may drop.
+        thread may drop. Append nothing inside: where another thread appends at that time, it waits
+        for this one, and this one for it.
         """
         return self._reader.moment()
 
