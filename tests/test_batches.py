@@ -22,6 +22,7 @@ from ledgercore import (
     UnavailableError,
     testing,
 )
+from ledgercore.ledger import sequencer as sequencer_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.ledger.ahead import map_ahead
 from ledgercore.ledger.writer import BATCHES_AHEAD
@@ -110,7 +111,7 @@ def test_the_next_batch_is_verified_while_one_is_ordered(
 ) -> None:
     """Ordering waits here for the verification of the next batch: in turn it would wait forever."""
     verified, passed = 0, Event()
-    verify, commit = writer_module.verify_records, writer_module.commit_block
+    verify, commit = writer_module.verify_records, sequencer_module.commit_block
 
     def counting(*arguments: object, **named: bool) -> object:
         nonlocal verified
@@ -125,7 +126,7 @@ def test_the_next_batch_is_verified_while_one_is_ordered(
         return commit(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writer_module, "verify_records", counting)
-    monkeypatch.setattr(writer_module, "commit_block", waiting)
+    monkeypatch.setattr(sequencer_module, "commit_block", waiting)
     assert len(list(ledger.submit_batches(batches_of(ledger, 3)))) == 3
 
 

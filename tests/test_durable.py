@@ -163,7 +163,7 @@ def test_a_full_disk_keeps_nobody_from_the_next_position(
     keys = [operator(ledger).public_key, SigningKey(bytes(32)).public_key]
     ledger.append_durable(b"one")
     with monkeypatch.context() as patch:
-        patch.setattr("ledgercore.ledger.writer.commit_block", full)
+        patch.setattr("ledgercore.ledger.sequencer.commit_block", full)
         with pytest.raises(DiskFullError):
             ledger.publish()
         sequence, other = [ledger.next_position(key) for key in keys]
@@ -333,7 +333,7 @@ def test_a_start_that_cannot_publish_leaves_the_journal_to_the_next(
     ledger.append_durable(b"one")
     left = killed(path, tmp_path / "left.ledger")
     with monkeypatch.context() as patch:
-        patch.setattr("ledgercore.ledger.writer.commit_block", full)
+        patch.setattr("ledgercore.ledger.sequencer.commit_block", full)
         for _ in range(2):
             with pytest.raises(DiskFullError):
                 Ledger.open(left)

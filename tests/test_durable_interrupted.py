@@ -13,7 +13,13 @@ from ledgercore.ledger import later
 from ledgercore.store import sqlite
 from tests.interrupts import Place, interrupted
 
-OPENING = ("ledger/ledger.py", "ledger/writer.py", "ledger/journaled.py", "store/journal.py")
+OPENING = (
+    "ledger/ledger.py",
+    "ledger/writer.py",
+    "ledger/sequencer.py",
+    "ledger/journaled.py",
+    "store/journal.py",
+)
 PARTS = (*OPENING, "ledger/group.py", "disk.py")
 
 # A file that an interrupt kept from its block is closed with the object, and one that comes while

@@ -19,6 +19,7 @@ from ledgercore import (
     StoreError,
     testing,
 )
+from ledgercore.ledger import sequencer as sequencer_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.ledger.group import Group
 
@@ -114,7 +115,7 @@ def test_everybody_hears_of_a_block_that_failed(
         raise DiskFullError("disk is full: free space, then go on")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer_module, "commit_block", fail)
+        patch.setattr(sequencer_module, "commit_block", fail)
         outcomes = run_together(ledger, [lambda: ledger.append(b"lost")] * 3)
 
     assert [type(each) for each in outcomes] == [DiskFullError] * 3
@@ -180,7 +181,7 @@ def test_a_writer_that_an_interrupt_stopped_says_so(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer_module, "commit_block", interrupt)
+        patch.setattr(sequencer_module, "commit_block", interrupt)
         with pytest.raises(KeyboardInterrupt):
             ledger.append(b"never written")
 

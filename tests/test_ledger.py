@@ -27,7 +27,7 @@ from ledgercore import (
 from ledgercore._core import leaf_hash, verify_consistency, verify_multi
 from ledgercore.clock import ManualClock
 from ledgercore.errors import DiskFullError
-from ledgercore.ledger import intake, writer
+from ledgercore.ledger import intake, sequencer
 from ledgercore.rules import signer_object
 
 ORIGIN = "test.example/log"
@@ -182,7 +182,7 @@ def test_an_error_between_blocks_says_what_is_durable(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "BLOCK_RECORDS", 4)
-    commit, blocks = writer.commit_block, []
+    commit, blocks = sequencer.commit_block, []
 
     def commit_once(*arguments: Any) -> Any:
         if blocks:
@@ -190,7 +190,7 @@ def test_an_error_between_blocks_says_what_is_durable(
         blocks.append(commit(*arguments))
         return blocks[0]
 
-    monkeypatch.setattr(writer, "commit_block", commit_once)
+    monkeypatch.setattr(sequencer, "commit_block", commit_once)
 
     with pytest.raises(DiskFullError) as raised:
         ledger.append_many([b"fits"] * 6)
@@ -365,7 +365,7 @@ def test_a_state_that_is_kept_in_memory_is_held_to_the_root_at_every_read(ledger
 
 
 def test_strangers_do_not_fill_the_memory(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "REMEMBERED_STATES", 10)
+    monkeypatch.setattr(sequencer, "REMEMBERED_STATES", 10)
     for number in range(100, 160):
         stranger = testing.signing_key(number)
         record = stranger.sign_record(
@@ -375,7 +375,7 @@ def test_strangers_do_not_fill_the_memory(ledger: Ledger, monkeypatch: pytest.Mo
         assert isinstance(refusal, RefusedError)
 
     assert ledger._writer is not None
-    assert len(ledger._writer._committed) <= 10 + 3
+    assert len(ledger._writer._sequencer._committed) <= 10 + 3
 
 
 def test_many_records_share_one_proof(ledger: Ledger) -> None:

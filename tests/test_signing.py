@@ -20,7 +20,7 @@ from ledgercore import (
 )
 from ledgercore._core import Batch, Block
 from ledgercore.ledger import commit as commit_module
-from ledgercore.ledger import writer as writer_module
+from ledgercore.ledger import sequencer as sequencer_module
 from ledgercore.ledger.group import Waiting
 from ledgercore.ledger.head import verify_block
 from ledgercore.store import BUNDLE_RECORDS, SqliteStore, StoredBlock
@@ -172,7 +172,7 @@ def test_a_wrong_signature_made_here_stops_the_writer(
         some = [Waiting(count, 0, [b"x"] * count)]
         if joined:
             some.append(Waiting(1, 0, batch=Batch.decode([other.encode()]).verify(bytes(32))))
-        monkeypatch.setattr(writer_module, "sign_batch", sign_wrong)
+        monkeypatch.setattr(sequencer_module, "sign_batch", sign_wrong)
         with pytest.raises(CorruptError):
             ledger._writer._serve(some)
         monkeypatch.undo()

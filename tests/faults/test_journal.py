@@ -14,7 +14,7 @@ import pytest
 from ledgercore import CorruptError, Ledger, LedgerError, SigningKey, StoreError
 from ledgercore._core import Batch
 from ledgercore.ledger import later
-from ledgercore.ledger import writer as writer_module
+from ledgercore.ledger import sequencer as sequencer_module
 from tests.faults.row import reliability_row
 from tests.faults.test_kill import run_and_kill
 from tests.faults.vfs import CrashState, Event, FailingVFS, RecordingVFS, crash
@@ -243,7 +243,7 @@ def test_a_signature_that_memory_broke_is_named(
     """Row 7: what was signed wrongly stops the writer, and is told at the next start."""
     path, left = tmp_path / "a.ledger", tmp_path / "left.ledger"
     Ledger.create(path, origin=ORIGIN, key=KEY).close()
-    sign = writer_module.sign_batch
+    sign = sequencer_module.sign_batch
 
     def broken(*arguments: object, **options: object) -> Batch:
         batch = sign(*arguments, **options)  # type: ignore[arg-type]
@@ -253,7 +253,7 @@ def test_a_signature_that_memory_broke_is_named(
 
     with Ledger.open(path, key=KEY) as ledger:
         ledger.append_durable(b"one")
-        monkeypatch.setattr(writer_module, "sign_batch", broken)
+        monkeypatch.setattr(sequencer_module, "sign_batch", broken)
         ledger.append_durable(b"two")
         for suffix in ("", "-wal", ".head", ".journal"):
             shutil.copy(f"{path}{suffix}", f"{left}{suffix}")

@@ -17,7 +17,7 @@ import pytest
 from ledgercore import CorruptError, Ledger, SigningKey
 from ledgercore._core import Anchor, Batch, Block, Checkpoint, Frontier
 from ledgercore.ledger import commit as commit_module
-from ledgercore.ledger import writer as writer_module
+from ledgercore.ledger import sequencer as sequencer_module
 from ledgercore.store import SqliteStore
 from tests.faults.row import reliability_row
 
@@ -62,14 +62,14 @@ def change_draft(
 
 
 def signature_to_record(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
-    sign = writer_module.sign_batch
+    sign = sequencer_module.sign_batch
 
     def sign_and_flip(*arguments: Any, **more: Any) -> Batch:
         (record,) = sign(*arguments, **more)
         data = record.encode()
         return Batch.decode([data[:-64] + flipped(data[-64:], choose)])
 
-    patch.setattr(writer_module, "sign_batch", sign_and_flip)
+    patch.setattr(sequencer_module, "sign_batch", sign_and_flip)
 
 
 def hash_to_tree(patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random) -> None:
@@ -125,9 +125,9 @@ def header_to_checkpoint(patch: pytest.MonkeyPatch, ledger: Ledger, choose: rand
 def checkpoint_to_signature(
     patch: pytest.MonkeyPatch, ledger: Ledger, choose: random.Random
 ) -> None:
-    sign = writer_module.sign_checkpoint
+    sign = sequencer_module.sign_checkpoint
     patch.setattr(
-        writer_module,
+        sequencer_module,
         "sign_checkpoint",
         lambda checkpoint, signer: flipped_text(sign(checkpoint, signer), choose),
     )
