@@ -11,13 +11,15 @@ import pytest
 from ledgercore import Ledger, MalformedError, RefusedError, Vault, keys
 from ledgercore.clock import ManualClock
 from ledgercore.exchange import resume, sign, submit
+from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.signer import LIFETIME_MS, RecordSigner
 from ledgercore.exchange.submission import Accepted, Draft
 from ledgercore.records import ConsentRevoke, Member, SchemaRegister
+from ledgercore.rules import ExchangeState, exchange_object
 from ledgercore.rules.engine import WINDOW_TOLERANCE_MS
 from ledgercore.testing import signing_key
 from tests.test_keys import Service
-from tests.town import FIELDS, Town
+from tests.town import DAY_MS, FIELDS, Town
 
 START = 1_767_225_600_000
 ENDS_MS = LIFETIME_MS + WINDOW_TOLERANCE_MS
@@ -106,6 +108,22 @@ def test_expiry_runs_from_the_ledger_where_a_clock_is_behind(
 
     assert START == ledger.now_ms
     assert START + LIFETIME_MS == record.expiry_ms
+
+
+def test_the_ends_that_parties_set_run_from_the_clock_where_the_ledger_rests(town: Town) -> None:
+    """Before the intent, and before the admit: else either is refused as late."""
+    proposal, ledger = town.consent(), town.parties.ledger
+
+    town.clock.advance(2 * DAY_MS)
+    intent, request = town.intend(proposal)
+    asked_ms = town.clock.now_ms()
+    town.clock.advance(DAY_MS - 1)
+    town.accept(town.parties.provider.answer([(intent, request)]))
+
+    state = read_state(ledger, exchange_object(intent), ExchangeState)
+    assert asked_ms + DAY_MS == state.lapses_ms
+    assert state.admission is not None
+    assert town.clock.now_ms() + DAY_MS == state.admission.deadline_ms
 
 
 @pytest.mark.parametrize(("lifetime_ms", "expiry_ms"), [(5, START + 5), (0, 0)])

@@ -35,6 +35,6 @@ class Party:
         """Who signs for this member: ``resume`` submits what it left when its program ended."""
         return self._key
 
-    def _now_ms(self) -> int:
+    def _time_ms(self) -> int:
         """The ledger's time, which is its newest block's."""
         return self._ledger.time_ms

@@ -89,7 +89,7 @@ class Recipient(Party):
     ) -> list[Draft]:
         """Open exchanges under consents; each gets a delivery key of its own, and then lapses."""
         drafts, items = [], []
-        lapses_ms = self._now_ms() + lifetime_ms
+        lapses_ms = self._ledger.now_ms + lifetime_ms
         for request in requests:
             private = self._entropy.bytes(32)
             commitment = request_commitment(self._ledger.suite, request)
@@ -337,7 +337,7 @@ class Recipient(Party):
         came, to the vault that was lost or another one. The vault keeps that you did.
         """
         state = self._state(intent)
-        status = exchange_status_at(state, self._now_ms())
+        status = exchange_status_at(state, self._time_ms())
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
         check_true(self._ledger, self._vault, ExchangeTimeOut.KIND, intent, checked=checked)
