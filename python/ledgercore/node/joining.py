@@ -28,7 +28,7 @@ ATTEMPTS = 5
 """At a genesis."""
 
 FAILURES = 7
-"""In turn, some 10 s apart at the end, after which a peer counts as one that does not answer."""
+"""In turn, 4 to 8 s apart at the end, after which a peer counts as one that does not answer."""
 
 Tell = Callable[[str, str], None]
 """Told of a peer that gives no answer, or cannot give one now, and why: whoever waits sees why."""
