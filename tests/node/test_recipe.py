@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ledgercore import Ledger
 from ledgercore.demo.processes import free_ports
 from tests.conftest import REPOSITORY
 
@@ -90,6 +91,9 @@ def test_the_recipe_works_as_it_is_written(tmp_path: Path) -> None:
             assert time.monotonic() < until
             time.sleep(0.05)
         assert len(started) == len(MEMBERS) and other.poll() is None
+        with Ledger.open(tmp_path / "tax" / "tax.ledger", read_only=True) as ledger:
+            members = [*ledger.records(1, ledger.size)]  # all but the genesis
+        assert len(members) > 4 and all(record.expiry_ms for record in members)
     finally:
         for process in started:
             with suppress(ProcessLookupError):

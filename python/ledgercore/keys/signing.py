@@ -98,7 +98,7 @@ def sign_record(
     not_before_ms: int = 0,
     expiry_ms: int = 0,
 ) -> Record:
-    """One signed record."""
+    """One signed record; 0 sets no time before or from which it is not ordered."""
     unsigned = UnsignedBatch(
         suite,
         network,
