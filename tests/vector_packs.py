@@ -42,7 +42,7 @@ from ledgercore.records import (
     RecordBody,
     key_message,
 )
-from ledgercore.rules import consent, dispute, exchange
+from ledgercore.rules import consent, decision, dispute, exchange
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 from tests.vector_agreements import agreements
 from tests.vector_quorums import quorums
@@ -310,6 +310,20 @@ def _contest_of_another(town: Town) -> Pack:
     (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
     with mock.patch("ledgercore.rules.decision._own_consent", lambda case: bytes(32)):
         town.accept([town.subject.contest(proposal, place.id, "a person should look")])
+    return _packed(town, intent)
+
+
+def _review_that_answers_none(town: Town) -> Pack:
+    """Of a contest that an operator's state has waiting, though it was reviewed."""
+    consumer, (proposal, intent) = town.parties.consumer, _acknowledged(town)
+    (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
+    town.accept([town.subject.contest(proposal, place.id, "a person should look")])
+    answer, effects = decision.review, decision.FAMILY.effects
+    waiting = {
+        DecisionReview.KIND: lambda case: structs.replace(answer(case), contests=case.state.contests)
+    }
+    with mock.patch.dict(effects, waiting):
+        town.accept([consumer.review(place.id, "declined", "an officer", "as a person sees it")])
     return _packed(town, intent)
 
 
@@ -591,6 +605,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
         ("use-in-a-dispute", _encoded(_disputed_again(town, True)), "invalid-proof"),
         ("contest-of-another-consent", _encoded(_contest_of_another(town)), "invalid-proof"),
         ("evidence-not-counted", _encoded(_uncounted(town)), "invalid-proof"),
+        ("review-not-told", _encoded(_review_that_answers_none(town)), "invalid-proof"),
         ("processor-by-narrowing", _encoded(_named_by_narrowing(town)), "invalid-proof"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),
