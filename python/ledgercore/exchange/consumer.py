@@ -237,8 +237,9 @@ class Consumer(Recipient):
     def review(self, decision: bytes, outcome: str, reviewer: str, reasons: str) -> Draft:
         """Say that a person looked at a contested decision, and what came of it.
 
-        It answers the contest that has waited longest; each has a review of its own. It is upheld
-        where the outcome is the same. Who reviewed stays here, behind a commitment.
+        It answers the contest that has waited longest; each has a review of its own, so that two
+        people who review at once answer two. It is upheld where the outcome is the same. Who
+        reviewed stays here, behind a commitment.
         """
         said_by, said = encode_text("reviewer", reviewer), encode_text("reasons", reasons)
         body = DecisionReview(

@@ -6,7 +6,7 @@ recorded or explained, and reviewed within 15 days of being contested, or it is 
 
 The subject of each consent that a decision rests on contests it once, whatever came of another's
 word: else who is quick would silence the rest. Each contest is answered by a review of its own, the
-oldest first, so that no review answers what its reviewer cannot have seen.
+oldest first, so that one which comes while a review is made still waits.
 """
 
 from __future__ import annotations
