@@ -175,6 +175,23 @@ def test_drafts_that_expired_before_they_were_sent_are_signed_anew_in_their_orde
     assert not {record.id for record in left} & {record.id for record in ordered}
 
 
+def test_more_records_than_a_token_signs_in_ten_minutes_are_given_longer(
+    ledger: Ledger, signer: RecordSigner, clock: ManualClock
+) -> None:
+    class Slow(Service):
+        def sign(self, message: bytes) -> bytes:
+            clock.advance(ENDS_MS // 3)
+            return super().sign(message)
+
+    slow = RecordSigner(Slow(KEY), signer.vault)
+
+    late, *_ = submit(ledger, [publish(slow, number) for number in range(3)])
+    longer = submit(ledger, [publish(slow, 3 + at) for at in range(3)], lifetime_ms=4 * ENDS_MS)
+
+    assert isinstance(late, RefusedError) and late.code == "E_CLOCK"
+    assert 3 == len([each for each in longer if isinstance(each, Accepted)])
+
+
 def test_what_was_ordered_is_found_again_however_late(
     ledger: Ledger, signer: RecordSigner, clock: ManualClock
 ) -> None:

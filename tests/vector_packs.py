@@ -320,7 +320,9 @@ def _review_that_answers_none(town: Town) -> Pack:
     town.accept([town.subject.contest(proposal, place.id, "a person should look")])
     answer, effects = decision.review, decision.FAMILY.effects
     waiting = {
-        DecisionReview.KIND: lambda case: structs.replace(answer(case), contests=case.state.contests)
+        DecisionReview.KIND: lambda case: structs.replace(
+            answer(case), contests=case.state.contests
+        )
     }
     with mock.patch.dict(effects, waiting):
         town.accept([consumer.review(place.id, "declined", "an officer", "as a person sees it")])

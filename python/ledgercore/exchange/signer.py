@@ -56,8 +56,8 @@ __all__ = [
 ]
 
 LIFETIME_MS = 600_000
-"""How long after it was signed a record can be ordered, unless its signer says otherwise: time for
-an orderer that is started anew, and none to think twice of what was refused."""
+"""How long after it was reserved a record can be ordered, unless its signer says otherwise: time
+for an orderer that is started anew, and none to think twice of what was refused."""
 
 Content = tuple[str, bytes]
 """A record's kind and its encoded body."""

@@ -97,7 +97,7 @@ class Patience:
     """
 
     attempts: int = 6
-    """How often is asked: one is asked once, and more at least as often, and for ``least_s``."""
+    """1 asks once, and more at least so often and for ``least_s``."""
     answer_ms: int = 40_000
     first_wait_s: float = 0.1
     longest_wait_s: float = 5.0
