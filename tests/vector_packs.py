@@ -13,7 +13,6 @@ from msgspec import structs
 from ledgercore import RefusedError, format_anchor
 from ledgercore._core import SigningKey
 from ledgercore.exchange import build_pack, verify_pack
-from ledgercore.exchange.messages import Proposal
 from ledgercore.exchange.pack import Pack
 from ledgercore.exchange.signer import RecordSigner
 from ledgercore.exchange.submission import Draft
@@ -26,7 +25,6 @@ from ledgercore.records import (
     DecisionContest,
     DecisionExplain,
     DecisionReview,
-    DisputeEvidence,
     DisputeOpen,
     DisputeRule,
     ExchangeAcknowledge,
@@ -42,9 +40,10 @@ from ledgercore.records import (
     RecordBody,
     key_message,
 )
-from ledgercore.rules import consent, decision, dispute, exchange
+from ledgercore.rules import consent, exchange
 from tests.town import AGENCY, DAY_MS, FIELDS, OTHER_AGENCY, Town
 from tests.vector_agreements import agreements
+from tests.vector_disputes import disputed_again, misstated
 from tests.vector_quorums import quorums
 
 EXTRA = "soc.heads"
@@ -135,7 +134,7 @@ def _good(town: Town) -> list[tuple[str, Pack]]:
     consumer.open(*town.deliver(narrowed, asked))
     processed = _processed(town)
     dropped = _processed(town, until=DELIVERED)
-    again = _disputed_again(town)
+    again = _packed(town, disputed_again(town))
     closed = dict.fromkeys(("terms", "request", "payload", "release"))
     return [
         ("delivered", delivered),
@@ -266,67 +265,6 @@ def _late(town: Town, old: RecordSigner) -> Pack:
         town.deliver(intent, asked)
         town.accept([Draft(old, ExchangeAcknowledge(intent))])
         return _packed(town, intent)
-
-
-def _acknowledged(town: Town) -> tuple[Proposal, bytes]:
-    """A consent, and an exchange under it whose payload the consumer has."""
-    proposal = town.consent()
-    intent, request = town.intend(proposal)
-    town.parties.consumer.open(*town.deliver(intent, request))
-    town.accept([town.parties.consumer.acknowledge(intent)])
-    return proposal, intent
-
-
-def _disputed_again(town: Town, used_meanwhile: bool = False) -> Pack:
-    """Of a delivery that the consumer disputed before the subject did, both in vain; then used."""
-    consumer, authority = town.parties.consumer, town.authority()
-    proposal, intent = _acknowledged(town)
-    (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
-    use = consumer.use(intent, place.id, "credit.assess")
-    for party in (consumer.disputes, town.subject.disputes(proposal)):
-        town.accept([party.open(intent, "E_PURPOSE", "a complaint")])
-        if used_meanwhile:
-            with mock.patch.dict(exchange.FAMILY.checks, no_dispute_bars_it=lambda case: None):
-                town.accept([Draft(*use)])
-        town.accept([authority.rule(intent, "dismissed", "nothing is wrong")])
-    town.accept([use])
-    return _packed(town, intent)
-
-
-def _uncounted(town: Town) -> Pack:
-    """Of a dispute whose evidence an operator let in without counting it."""
-    consumer, (_, intent) = town.parties.consumer, _acknowledged(town)
-    town.accept([consumer.disputes.open(intent, "WRONG", "a field")])
-    count, effects = dispute.add_evidence, dispute.FAMILY.effects
-    uncounted = {DisputeEvidence.KIND: lambda case: structs.replace(count(case), evidence=())}
-    with mock.patch.dict(effects, uncounted):
-        town.accept([consumer.disputes.show(intent, b"a letter")])
-    return _packed(town, intent)
-
-
-def _contest_of_another(town: Town) -> Pack:
-    """Of a contest that an operator's state has for another consent's."""
-    consumer, (proposal, intent) = town.parties.consumer, _acknowledged(town)
-    (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
-    with mock.patch("ledgercore.rules.decision._own_consent", lambda case: bytes(32)):
-        town.accept([town.subject.contest(proposal, place.id, "a person should look")])
-    return _packed(town, intent)
-
-
-def _review_that_answers_none(town: Town) -> Pack:
-    """Of a contest that an operator's state has waiting, though it was reviewed."""
-    consumer, (proposal, intent) = town.parties.consumer, _acknowledged(town)
-    (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
-    town.accept([town.subject.contest(proposal, place.id, "a person should look")])
-    answer, effects = decision.review, decision.FAMILY.effects
-    waiting = {
-        DecisionReview.KIND: lambda case: structs.replace(
-            answer(case), contests=case.state.contests
-        )
-    }
-    with mock.patch.dict(effects, waiting):
-        town.accept([consumer.review(place.id, "declined", "an officer", "as a person sees it")])
-    return _packed(town, intent)
 
 
 def _widened(town: Town) -> Pack:
@@ -604,10 +542,7 @@ def _bad(town: Town, good: dict[str, Pack]) -> list[tuple[str, bytes, str]]:
             _encoded(_dropped_before_the_admit(town)),
             "invalid-proof",
         ),
-        ("use-in-a-dispute", _encoded(_disputed_again(town, True)), "invalid-proof"),
-        ("contest-of-another-consent", _encoded(_contest_of_another(town)), "invalid-proof"),
-        ("evidence-not-counted", _encoded(_uncounted(town)), "invalid-proof"),
-        ("review-not-told", _encoded(_review_that_answers_none(town)), "invalid-proof"),
+        *misstated(town),
         ("processor-by-narrowing", _encoded(_named_by_narrowing(town)), "invalid-proof"),
         ("text-not-in-normal-form-c", _encoded(structs.replace(pack, request=texts)), "malformed"),
         ("goes-on", data + b"\0", "malformed"),
