@@ -42,7 +42,7 @@ def _acknowledged(town: Town) -> tuple[Proposal, bytes]:
 
 
 def disputed_again(town: Town, used_meanwhile: bool = False) -> bytes:
-    """The exchange of a delivery that the consumer disputed before the subject did, both in vain; then used."""
+    """The exchange of a delivery that the consumer, then the subject disputed in vain, and used."""
     consumer, authority = town.parties.consumer, town.authority()
     proposal, intent = _acknowledged(town)
     (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
