@@ -50,6 +50,16 @@ def test_who_asks_for_a_delivery_of_what_is_over_is_told_so(town: Town, end: str
     assert provider.delivery(other)
 
 
+def test_what_is_late_by_the_clock_is_late_where_the_ledger_rests(town: Town) -> None:
+    """No other block has to come before a key is withheld, and before its use is given back."""
+    intent, place = admitted(town)
+    town.clock.advance(DAY_MS)
+
+    with pytest.raises(RefusedError, match="exchange is OVERDUE, key is withheld"):
+        town.parties.provider.release(intent, place)
+    town.accept([town.parties.consumer.time_out(intent)])
+
+
 def test_what_was_forgotten_with_no_promise_keeps_back_no_other_key(town: Town) -> None:
     (intent, place), (other, beside) = admitted(town), admitted(town)
     provider = town.parties.provider

@@ -281,8 +281,8 @@ class Consumer(Recipient):
     def certify_erasure(self, intents: Sequence[bytes]) -> bytes:
         """An erasure receipt: this vault keeps no content of these exchanges, nor a key to any."""
         ledger = self._ledger
-        names, time_ms = self._erasable(intents), self._time_ms()
-        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, time_ms)
+        names, now_ms = self._erasable(intents), self._ledger.now_ms
+        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _erasable(self, intents: Sequence[bytes]) -> list[str]:
         """Where content of exchanges and the keys to it are kept, once something was admitted."""

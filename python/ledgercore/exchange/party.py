@@ -34,7 +34,3 @@ class Party:
     def signer(self) -> RecordSigner:
         """Who signs for this member: ``resume`` submits what it left when its program ended."""
         return self._key
-
-    def _time_ms(self) -> int:
-        """The ledger's time, which is its newest block's."""
-        return self._ledger.time_ms

@@ -227,7 +227,7 @@ class Provider(Party):
     def _intended(self, intent: bytes) -> ExchangeState:
         """The state of an exchange that waits for its answer."""
         state = self._exchange(intent)
-        status = exchange_status_at(state, self._time_ms())
+        status = exchange_status_at(state, self._ledger.now_ms)
         if status != "INTENDED":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want INTENDED", intent)
         return state
@@ -346,7 +346,7 @@ class Provider(Party):
             check_unended(state, intent)
         else:
             ordered = read_state(self._ledger, audit_object(audit), AuditState)
-            check_audited(ordered, state, self._time_ms())
+            check_audited(ordered, state, self._ledger.now_ms)
         audited = state.admission.audit_copy is not None
         copy = self._kept(intent, state.admission, "audit-copy") if audited else b""
         if ordered is not None:
@@ -430,15 +430,15 @@ class Provider(Party):
 
     def _withheld(self, intent: bytes, state: ExchangeState) -> RefusedError | None:
         """Why a key is not given out as the ledger stands now."""
-        time_ms = self._time_ms()
+        now_ms = self._ledger.now_ms
         try:
-            check_wanted(state, time_ms)
+            check_wanted(state, now_ms)
             consent = self._consent(state.consent)
-            check_covered(consent, time_ms)
+            check_covered(consent, now_ms)
             check_named(consent, state)
             check_asker(self._ledger, intent, state)
             check_undropped(self._ledger, self._vault, intent, state, consent)
-            check_authorised(self._ledger, consent.product, time_ms)
+            check_authorised(self._ledger, consent.product, now_ms)
         except RefusedError as refusal:
             return refusal
         return None
@@ -467,7 +467,7 @@ class Provider(Party):
         commitment = hash_domain(self._ledger.suite, "commitment", encoded)
         with self._vault.transaction():
             self._key.check_unpromised(self._ledger.network, ExchangeVoid.KIND, intent)
-            status = exchange_status_at(self._exchange(intent), self._time_ms())
+            status = exchange_status_at(self._exchange(intent), self._ledger.now_ms)
             if status != "ADMITTED":
                 refuse("E_EXCHANGE_STATE", f"exchange is {status}, want ADMITTED", intent)
             self._vault.store([(f"{sealed_folder(intent)}sent/{commitment.hex()}", encoded)])
@@ -547,8 +547,8 @@ class Provider(Party):
         ledger = self._ledger
         for intent in intents:
             self._exchange(intent)
-        names, time_ms = given_folders(intents), self._time_ms()
-        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, time_ms)
+        names, now_ms = given_folders(intents), self._ledger.now_ms
+        return certify_erasure(self._vault, names, self._key, ledger.network, ledger.suite, now_ms)
 
     def _kept(self, intent: bytes, admission: Admission, part: str) -> bytes:
         kept = self._load(intent, admission, part)

@@ -337,7 +337,7 @@ class Recipient(Party):
         came, to the vault that was lost or another one. The vault keeps that you did.
         """
         state = self._state(intent)
-        status = exchange_status_at(state, self._time_ms())
+        status = exchange_status_at(state, self._ledger.now_ms)
         if status != "OVERDUE":
             refuse("E_EXCHANGE_STATE", f"exchange is {status}, want OVERDUE", intent)
         check_true(self._ledger, self._vault, ExchangeTimeOut.KIND, intent, checked=checked)

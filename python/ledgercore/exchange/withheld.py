@@ -66,7 +66,7 @@ def check_wanted(state: ExchangeState, now_ms: int) -> None:
 
 
 def check_covered(consent: ConsentState, now_ms: int) -> None:
-    """Withhold the key where the rules would refuse a use, by the newest block's time."""
+    """Withhold the key where the rules would refuse a use that is ordered now."""
     if why := why_uncovered(consent, now_ms):
         refuse("E_CONSENT_STATE", f"{why}: key is withheld")
 
