@@ -170,10 +170,14 @@ def test_a_holder_gives_nothing_before_its_signature_is_ordered(town: Audited) -
         town.holders[BANK].part(audit, scope, town.delivery)
 
 
-def test_a_holder_gives_nothing_once_the_order_is_over(town: Audited) -> None:
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_holder_gives_nothing_once_the_order_is_over(town: Audited, rests: bool) -> None:
     audit, scope = town.order()
     (holder,) = town.sign(audit, BANK)
-    town.later(HOUR_MS)
+    if rests:  # no block tells the time
+        town.clock.advance(HOUR_MS)
+    else:
+        town.later(HOUR_MS)
 
     with pytest.raises(RefusedError, match="audit is EXPIRED"):
         holder.part(audit, scope, town.delivery)

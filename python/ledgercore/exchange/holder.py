@@ -134,7 +134,7 @@ class Holder(Party):
         ledger = self._ledger
         with ledger.moment():
             state, admission = _ordered(ledger, audit, scope, delivery.exchange)
-            now_ms = ledger.time_ms
+            now_ms = ledger.now_ms
             key = read_state(ledger, audit_key_object(state.audit_key), AuditKeyState)
         status = audit_status_at(state, now_ms)
         if status not in ("ORDERED", "OPENED"):

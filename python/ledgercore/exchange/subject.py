@@ -120,8 +120,9 @@ class Subject:
         if not fields:
             refuse("E_SCOPE", "fields are none, want one at least, or to revoke the consent")
         ledger = self._reading()
-        if expires_ms is not None and expires_ms <= ledger.time_ms:
-            want = f"more than {ledger.time_ms}, or to revoke the consent"
+        now_ms = ledger.now_ms
+        if expires_ms is not None and expires_ms <= now_ms:
+            want = f"more than {now_ms}, or to revoke the consent"
             refuse("E_CLOCK", f"expires_ms is {expires_ms}, want {want}")
         consent = read_state(ledger, consent_object(proposal.consent), ConsentState)
         if max_uses is not None and max_uses <= consent.uses:

@@ -83,7 +83,7 @@ def check_offered(ledger: Ledger, terms: Terms) -> None:
     if terms.purpose not in offer.purposes:
         want = list(offer.purposes)
         refuse("E_PURPOSE", f"purpose is {terms.purpose}, want one of {want}")
-    now_ms = ledger.time_ms
+    now_ms = ledger.now_ms
     if terms.expires_ms <= now_ms:
         refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want more than {now_ms}")
 
