@@ -11,8 +11,11 @@ from ledgercore import RefusedError, format_anchor, records, rules
 from ledgercore.demo.parties import BANK
 from ledgercore.exchange import build_pack, verify_pack
 from ledgercore.exchange.submission import submit
+from ledgercore.rules.codes import KEEP_WITHIN, ONE_PIECE
 from ledgercore.rules.dispute import EVIDENCE_LIMIT
+from tests import test_rules
 from tests.network import ROOT, Scene, act, code_of, exchange_scene, sign
+from tests.test_governance import remedy_of
 from tests.town import Town
 from verifier import ledgercore_verify
 
@@ -48,6 +51,17 @@ def test_each_party_brings_so_much_evidence_in_a_dispute_and_no_more() -> None:
     assert state is not None
     assert (("", 16), ("provider", 16), ("consumer", 16)) == state.evidence
     assert 1 + len(PARTIES) * EVIDENCE_LIMIT == state.count
+
+
+def test_a_limit_that_is_passed_names_the_remedy_for_what_passed_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(test_rules, "code_of", remedy_of)
+
+    found = {case: ask() for case, ask in test_rules.REFUSALS["E_LIMIT"].items()}
+
+    assert ONE_PIECE == found.pop("a piece of evidence too many")
+    assert {KEEP_WITHIN} == set(found.values())
 
 
 def test_each_dispute_of_an_exchange_hears_evidence_anew() -> None:

@@ -191,14 +191,16 @@ def test_refusal_has_its_code(code, case):
     assert code == REFUSALS[code][case]()
 
 
+def remedy_of(view: Any, record: Any, *more: int, **where: int) -> str:
+    """What the record's refusal says is to be done; takes what ``code_of`` takes."""
+    with pytest.raises(RefusedError) as refused:
+        apply(view, record, *more, **where)
+    return refused.value.remedy
+
+
 def test_of_a_code_with_several_causes_the_remedy_is_of_the_one_that_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def remedy_of(view: Any, record: Any, *more: int) -> str:
-        with pytest.raises(RefusedError) as refused:
-            apply(view, record, *more)
-        return refused.value.remedy
-
     monkeypatch.setitem(globals(), "code_of", remedy_of)
 
     found = {case: ask() for code in ("E_KEY", "E_MEMBER") for case, ask in REFUSALS[code].items()}

@@ -34,6 +34,7 @@ from ledgercore.ledger import Ledger
 from ledgercore.records import AuditAccept, AuditDisclose, AuditOpen
 from ledgercore.records.base import LIMIT_ITEMS, Bytes32, Bytes64, Count, Part, Value
 from ledgercore.rules import (
+    KEEP_WITHIN,
     Admission,
     AuditKeyState,
     AuditState,
@@ -216,7 +217,8 @@ def _check_disclosable(ledger: Ledger, scope: Scope) -> None:
     not.
     """
     if (got := len(scope.exchanges)) > LIMIT_ITEMS:
-        refuse("E_LIMIT", f"scope has {got} exchanges, and {LIMIT_ITEMS} at most can be disclosed")
+        message = f"scope has {got} exchanges, and {LIMIT_ITEMS} at most can be disclosed"
+        refuse("E_LIMIT", message, remedy=KEEP_WITHIN)
     for each in scope.exchanges:
         read_state(ledger, exchange_object(each), ExchangeState)
 

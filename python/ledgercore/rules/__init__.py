@@ -12,7 +12,7 @@ from ledgercore.rules.audit import disclosure_is_due
 from ledgercore.rules.audit import key_status_at as audit_key_status_at
 from ledgercore.rules.audit import status_at as audit_status_at
 from ledgercore.rules.authorisation import status_at as authorisation_status_at
-from ledgercore.rules.codes import CODES, CURRENT_KEY, DELIVERY_KEY, Code, refuse
+from ledgercore.rules.codes import CODES, CURRENT_KEY, DELIVERY_KEY, KEEP_WITHIN, Code, refuse
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
 from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
@@ -82,6 +82,7 @@ __all__ = [
     "FAMILIES",
     "GOVERNANCE",
     "GOVERNANCE_ROLE",
+    "KEEP_WITHIN",
     "NETWORK",
     "ROLES",
     "WINDOW_TOLERANCE_MS",

@@ -21,6 +21,7 @@ from ledgercore.records import (
     AuditOrder,
     AuditReport,
 )
+from ledgercore.rules.codes import KEEP_WITHIN
 from ledgercore.rules.state import (
     NEW,
     AuditKeyState,
@@ -93,7 +94,8 @@ def threshold_is_shared(case: KeyCase) -> None:
     """threshold is at least 2 and at most the number of holders, else E_LIMIT"""
     threshold, count = case.body.threshold, len(case.body.holders)
     if not 2 <= threshold <= count:
-        case.refuse("E_LIMIT", f"threshold is {threshold}, want 2 to {count}, the holders")
+        message = f"threshold is {threshold}, want 2 to {count}, the holders"
+        case.refuse("E_LIMIT", message, KEEP_WITHIN)
 
 
 def holders_are_members(case: KeyCase) -> None:

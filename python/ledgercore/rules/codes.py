@@ -15,7 +15,9 @@ __all__ = [
     "CODES",
     "CURRENT_KEY",
     "DELIVERY_KEY",
+    "KEEP_WITHIN",
     "KEY_MESSAGE",
+    "ONE_PIECE",
     "OPERATORS_KEY",
     "REINSTATE",
     "Code",
@@ -28,6 +30,8 @@ CURRENT_KEY = "sign with the member's current key"
 KEY_MESSAGE = "have a new key sign records.key_message"
 OPERATORS_KEY = "leave the operator's key as it is: with another one it is another network"
 DELIVERY_KEY = "draw a delivery key anew"
+KEEP_WITHIN = "keep to what the message wants: choose another number, or split a list in two"
+ONE_PIECE = "put several documents in one piece of evidence"
 """Remedies of codes that have several causes: a refusal names the one that helps."""
 
 
@@ -53,8 +57,7 @@ CODES: dict[str, Code] = {
     ),
     "E_LIMIT": Code(
         "a list, a number or a party's evidence in a dispute passes its limit",
-        "shorten the list that the message names, split the record in two, or put several "
-        "documents in one piece of evidence",
+        f"{KEEP_WITHIN}; {ONE_PIECE}",
     ),
     "E_SEQUENCE": Code(
         "the record does not follow its signer's last one",

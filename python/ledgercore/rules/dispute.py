@@ -15,6 +15,7 @@ from msgspec import structs
 
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import DisputeEvidence, DisputeOpen, DisputeRule
+from ledgercore.rules.codes import ONE_PIECE
 from ledgercore.rules.state import (
     NEW,
     ConsentState,
@@ -72,7 +73,7 @@ def party_has_evidence_left(case: EvidenceCase) -> None:
     if brought >= EVIDENCE_LIMIT:
         who = case.member or "the subject"
         message = f"{who} has brought {brought} pieces of evidence, want {EVIDENCE_LIMIT} at most"
-        case.refuse("E_LIMIT", message)
+        case.refuse("E_LIMIT", message, ONE_PIECE)
 
 
 def _touch_exchange(case: AnyCase) -> None:

@@ -34,7 +34,7 @@ from ledgercore.rules import (
     renewal,
     schema,
 )
-from ledgercore.rules.codes import refuse
+from ledgercore.rules.codes import KEEP_WITHIN, refuse
 from ledgercore.rules.governance import check_member, check_role, follow_signer
 from ledgercore.rules.state import (
     NETWORK,
@@ -192,7 +192,7 @@ def _decode(record: VerifiedRecord) -> RecordBody:
     try:
         return decode_body(record.kind, record.body)
     except LimitError as error:
-        refuse("E_LIMIT", str(error), record.id)
+        refuse("E_LIMIT", str(error), record.id, KEEP_WITHIN)
     except MalformedError as error:
         refuse("E_CANON", str(error), record.id)
 

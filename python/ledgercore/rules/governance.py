@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ledgercore._core import VerifiedRecord, hash_domain
 from ledgercore.records import DATA, Genesis, Member
-from ledgercore.rules.codes import ADMIT, CURRENT_KEY, REINSTATE, refuse
+from ledgercore.rules.codes import ADMIT, CURRENT_KEY, KEEP_WITHIN, REINSTATE, refuse
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     GOVERNANCE,
@@ -106,7 +106,7 @@ def apply_genesis(view: View, record: VerifiedRecord, body: Genesis) -> None:
         refuse("E_ROLE", "signer is not the operator that the genesis names", record.id)
     if body.quorum > len(body.witnesses):
         message = f"quorum is {body.quorum}, want at most {len(body.witnesses)} witnesses"
-        refuse("E_LIMIT", message, record.id)
+        refuse("E_LIMIT", message, record.id, KEEP_WITHIN)
     names = [witness.name for witness in body.witnesses]
     if len(set(names)) < len(names):
         refuse("E_EXISTS", "a witness's name is listed twice", record.id)
