@@ -172,5 +172,6 @@ def test_a_run_is_merged_some_buckets_at_a_time(tmp_path: Path) -> None:
     tracemalloc.stop()
 
     assert (len(sizes), sum(sizes), len(whole)) == (4096, TOP_RECORDS, 4096)
-    assert peak < 2 * 2**20 < 12 * 2**20 < control
+    # What other threads of the process hold counts as well.
+    assert peak < 3 * 2**20 < 12 * 2**20 < control
     store.close()

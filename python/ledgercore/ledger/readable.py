@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from operator import index as as_integer
 
 from ledgercore import rules
 from ledgercore._core import Anchor, Block, Receipt, Record, StateProof
@@ -62,12 +63,13 @@ class ReadableLedger:
         ``states_of`` has an object for each record, or none at all.
         """
         check_indices("indices", indices)
-        self._publish_up_to(max(indices, default=0))
+        self._publish_up_to(max(map(as_integer, indices), default=0))
         return self._reader.receipts(indices, states_of)
 
     def record(self, index: int) -> Record:
         """The record at an index."""
-        self._publish_up_to(index_of("index", index))
+        index = index_of("index", index)
+        self._publish_up_to(index)
         return self._reader.record(index)
 
     def find(self, record_id: bytes) -> int | None:
@@ -135,7 +137,7 @@ class ReadableLedger:
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
         """One proof for many records under the newest checkpoint; indices ascend."""
         check_indices("indices", indices)
-        self._publish_up_to(max(indices, default=0))
+        self._publish_up_to(max(map(as_integer, indices), default=0))
         return self._reader.prove_records(indices)
 
     def prove_consistency(self, first_size: int, second_size: int | None = None) -> list[bytes]:
