@@ -32,7 +32,10 @@ from ledgercore import (
 )
 from ledgercore.aio import AsyncLedger
 from ledgercore.keyfile import load_key
-from ledgercore.ledger import intake, later
+from ledgercore.ledger import Replica, intake, later
+from ledgercore.ledger.group import Outcome, Waiting
+from ledgercore.ledger.intake import BLOCK_RECORDS
+from ledgercore.store import BUNDLE_RECORDS
 from ledgercore.store import journal as journal_module
 from ledgercore.store.journal import Journal
 from tests.conftest import REPOSITORY
@@ -276,6 +279,22 @@ def test_more_than_the_journal_holds_is_published_on_the_way(ledger: Ledger) -> 
     ledger.publish()
     assert bodies(ledger) == [b"%d" % number for number in range(count)]
     ledger.verify()
+
+
+def test_the_journal_holds_no_more_records_than_a_block(ledger: Ledger, tmp_path: Path) -> None:
+    """Nobody would take a longer block over, though its bytes have room."""
+    assert ledger._writer is not None
+    indices: list[Outcome] = []
+    for _ in range(BLOCK_RECORDS // BUNDLE_RECORDS + 1):
+        some = Waiting(BUNDLE_RECORDS, 0, [b""] * BUNDLE_RECORDS, durable=True)
+        indices += ledger._writer._group.write(some)
+
+    assert indices == [*range(1, len(indices) + 1)]
+    ledger.publish()
+    assert [ledger.block(height).count for height in (1, 2)] == [BLOCK_RECORDS, BUNDLE_RECORDS]
+    first, *others = ledger.blocks()
+    with Replica.create(tmp_path / "copy.ledger", ledger.trust_anchor, first) as copy:
+        assert copy.append(others) == ledger.height
 
 
 def test_records_of_every_length_have_room(ledger: Ledger, path: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ledgercore.errors import (
     StoreError,
     UntrustedError,
 )
+from ledgercore.ledger.intake import BLOCK_RECORDS
 from ledgercore.ledger.reader import Reader
 from ledgercore.rules import View
 from ledgercore.store.journal import Journal
@@ -38,7 +39,7 @@ class Journaled:
         self._vfs = vfs
         self._head_file = head_file
         self._journal: Journal | None = None
-        self._next_index = 0
+        self._next_index = self._end_index = 0
         self.position = (0, b"")
         """The sequence of the next record, and the id that it names."""
         self.bundles = left.bundles()
@@ -63,13 +64,16 @@ class Journaled:
         return journaled
 
     def begin(self, index: int, position: tuple[int, bytes]) -> None:
-        """The next record is the first one here, at this index."""
-        self._next_index = index
+        """The next record is the first one here, at this index; one block is to hold them all."""
+        self._next_index, self._end_index = index, index + BLOCK_RECORDS
         self.position = position
 
     def add(self, batch: Batch | VerifiedBatch) -> int | None:
         """Keep what one bundle holds: its first index, durable. None, with nothing kept, where
-        there is no room for it."""
+        there is no room for it, here or in the block."""
+        first, end = self._next_index, self._next_index + len(batch)
+        if end > self._end_index:
+            return None
         if self._journal is None:
             try:
                 self._journal = Journal(self._path, self._vfs)
@@ -82,7 +86,7 @@ class Journaled:
             return None
         last = batch[len(batch) - 1]
         self._head_file.mark(last.sequence)
-        first, self._next_index = self._next_index, self._next_index + len(batch)
+        self._next_index = end
         self.position = (last.sequence + 1, last.id)
         self.bundles.append(bundle)
         return first
