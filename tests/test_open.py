@@ -31,7 +31,7 @@ from ledgercore import (
 from ledgercore.disk import make_directory
 from ledgercore.ledger import genesis as genesis_module
 from ledgercore.records import Witness
-from ledgercore.store import Store, parse_address
+from ledgercore.store import SqliteStore, Store, parse_address
 
 ORIGIN = "test.example/log"
 KEY = SigningKey(bytes(32))
@@ -438,6 +438,25 @@ def test_a_host_that_reads_the_file_by_itself_loses_nothing(
     with Ledger.open(path) as again:
         again.append(b"after")
         assert again.verify().records == again.size
+
+
+def test_a_reader_that_is_closed_while_a_writer_opens_takes_none_of_its_locks_away(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer's connection has read the file by then, and another program closes it next."""
+    ledger.close()
+    reader, check = Ledger.open(path, read_only=True), SqliteStore._check_format
+
+    def checking(store: SqliteStore) -> None:
+        check(store)
+        if not store._read_only:
+            reader.close()
+            ran(READ_BY_ANOTHER_PROGRAM, path)
+
+    monkeypatch.setattr(SqliteStore, "_check_format", checking)
+    with Ledger.open(path) as again:
+        again.append(b"acknowledged")
+        assert ran(SIZE_ELSEWHERE, path) == f"{again.size}\n"
 
 
 def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(

@@ -85,7 +85,10 @@ class InUse:
         _LOCKS.add(self)
 
     def lock(self) -> None:
-        """Once SQLite has read it, so that nobody holds the bytes for himself."""
+        """Take the lock, if nobody holds the bytes for himself: nobody does once SQLite has read.
+
+        Not before a new file is in WAL mode: to set that SQLite wants them for itself.
+        """
         self._set(fcntl.F_RDLCK)
 
     @contextmanager
