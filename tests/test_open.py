@@ -492,6 +492,26 @@ def test_a_ledger_s_last_connection_still_removes_the_log(ledger: Ledger, path: 
     assert not path.with_name("a.ledger-wal").exists()
 
 
+@pytest.mark.parametrize("failure", [StoreError("made to fail"), KeyboardInterrupt()])
+def test_a_ledger_whose_closing_failed_has_no_lock_and_writes_nothing(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def fail(store: SqliteStore) -> None:
+        raise failure
+
+    with monkeypatch.context() as patch, pytest.raises(type(failure)):
+        patch.setattr(SqliteStore, "close", fail)
+        ledger.close()
+
+    with Ledger.open(path) as again:
+        with pytest.raises(UnavailableError, match="ledger is closed"):
+            ledger.append(b"beside another writer")
+        again.append(b"one")
+        ledger.close()
+        again.append(b"two")
+        assert again.verify().records == 3
+
+
 def test_an_interrupt_while_a_ledger_is_made_leaves_nothing_half_made(tmp_path: Path) -> None:
     def fill(store: Store) -> None:
         store.add_header(0, 0, b"header", "note")

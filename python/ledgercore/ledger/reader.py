@@ -133,9 +133,10 @@ class Reader:
         if self.lock.is_foreign:
             return
         with self.lock:
-            if not self._closed:
+            # It is closed also where that fails: whoever closes gives the writer's lock away next.
+            closed, self._closed = self._closed, True
+            if not closed:
                 self.store.close()
-            self._closed = True
 
     def set_head(self, head: Head, states: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Go on from a block that this process has committed, which set these states."""
