@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,19 +79,69 @@ def test_no_erasure_is_certified_under_a_former_key(tmp_path: Path, name: str) -
             certify_erasure(vault, [name], key, bytes(16), "std", 1)
 
 
+LOOK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM item").fetchone()[0])
+connection.close()
+"""
+
+
+def counted_elsewhere(path: Path) -> int:
+    """How many items another program sees that opens the file and closes it."""
+    command = [sys.executable, "-c", LOOK, str(path)]
+    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
 def test_a_host_that_reads_a_vault_s_file_by_itself_loses_nothing(tmp_path: Path) -> None:
     """Another program that closes the file would remove the log, and what is stored later."""
     path = tmp_path / "a.vault"
-    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
-    look += "print(c.execute('SELECT count(*) FROM item').fetchone()[0]); c.close()"
     with Vault(path) as vault:
         vault.store([("before", b"1")])
         path.read_bytes()
         for count in (1, 2):
-            found = subprocess.run(
-                [sys.executable, "-c", look, path], capture_output=True, check=True, text=True
-            )
-            assert found.stdout == f"{count}\n"
+            assert counted_elsewhere(path) == count
             vault.store([("after", b"2")])
     with Vault(path) as vault:
         assert vault.load("after") == b"2"
+
+
+def test_a_vault_that_is_closed_while_another_opens_takes_none_of_its_locks_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's connection has read the file by then, and another program closes it next."""
+    path, header = tmp_path / "a.vault", Vault._header
+    first = Vault(path)
+    first.store([("before", b"1")])
+
+    def reading(vault: Vault) -> tuple[int, int]:
+        found = header(vault)
+        first.close()
+        counted_elsewhere(path)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "_header", reading)
+        second = Vault(path)
+    with second:
+        second.store([("after", b"2")])
+        assert counted_elsewhere(path) == 2
+
+
+@pytest.mark.parametrize("left", ["", "-journal"])
+def test_a_vault_that_a_crash_left_half_made_is_made(tmp_path: Path, left: str) -> None:
+    """Who rolls back wants the file for himself, whatever the header says by then."""
+    path, made = tmp_path / "a.vault", tmp_path / "made.vault"
+    connection = sqlite3.connect(made)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    path.write_bytes(made.read_bytes())
+    if left:
+        # A rollback journal's header: magic, no pages, a nonce, 0 pages before, sectors, pages.
+        magic = bytes.fromhex("d9d505f920a163d7")
+        numbers = b"".join(number.to_bytes(4, "big") for number in (0, 1, 0, 512, 4096))
+        Path(f"{path}{left}").write_bytes((magic + numbers).ljust(512, b"\0"))
+        path.with_name(f"{path.name}-journal").chmod(0o600)
+    with Vault(path, bytes(32)) as vault:
+        vault.store([("item", b"1")])
+        assert vault.load("item") == b"1"

@@ -23,6 +23,10 @@ _FLOCK = Struct("hhqqi4x")
 _SHARED_BYTES = (0x40000002, 510)
 """Where SQLite's readers lock a file, and how many bytes (its ``os_unix.c``)."""
 
+_MODE_OFFSET = 18
+_WAL_MODE = b"\2\2"
+"""What a file says there of itself that has a write-ahead log (SQLite's file format, 1.3.3)."""
+
 _LOCKS: weakref.WeakSet[WriterLock | InUse] = weakref.WeakSet()
 
 
@@ -77,18 +81,23 @@ class InUse:
     """
 
     def __init__(self, path: str | Path | None) -> None:
-        """Open the file, before SQLite does: it is not locked yet. Without one it does nothing."""
+        """Open the file, before SQLite does, and lock one that is made. Without one do nothing."""
+        self._file: FileIO | None = None
+        if path is None:
+            return
         try:
-            self._files = [] if path is None else [FileIO(path)]
+            self._file = FileIO(path)
+            logged = os.pread(self._file.fileno(), 2, _MODE_OFFSET) == _WAL_MODE
         except OSError as error:
             raise StoreError(f"cannot open {path}: {error.strerror}") from error
         _LOCKS.add(self)
+        # Another thread may close the same file at any time. But where it is being made, or what a
+        # crash left is to be taken back, SQLite wants the bytes for itself first.
+        if logged and not os.path.lexists(f"{path}-journal"):
+            self.lock()
 
     def lock(self) -> None:
-        """Take the lock, if nobody holds the bytes for himself: nobody does once SQLite has read.
-
-        Not before a new file is in WAL mode: to set that SQLite wants them for itself.
-        """
+        """Lock it, where that was too early: once SQLite has read it nobody has the bytes alone."""
         self._set(fcntl.F_RDLCK)
 
     @contextmanager
@@ -101,16 +110,16 @@ class InUse:
             self.forget()
 
     def _set(self, kind: int) -> None:
-        with suppress(OSError, ValueError):  # there is no such lock, or it was given up
-            for file in self._files:
-                lock = _FLOCK.pack(kind, os.SEEK_SET, *_SHARED_BYTES, 0)
-                fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+        if self._file is not None:
+            lock = _FLOCK.pack(kind, os.SEEK_SET, *_SHARED_BYTES, 0)
+            with suppress(OSError, ValueError):  # there is no such lock, or it was given up
+                fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
 
     def forget(self) -> None:
         """Give the file back: a child process leaves the lock to its parent, which holds on."""
-        for file in self._files:
-            file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # it could not be opened
+        with suppress(AttributeError):  # an interrupt came before there was one
             self.forget()

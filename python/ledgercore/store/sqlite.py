@@ -105,7 +105,6 @@ class SqliteStore:
                 self._open(uri, flags | apsw.SQLITE_OPEN_URI)
 
     def _open(self, name: str, flags: int) -> None:
-        self._in_use.lock()  # before another thread's closing gives SQLite's own away
         self._connection = apsw.Connection(name, flags=flags, vfs=self._vfs)
         self._name = name
         try:
@@ -117,7 +116,7 @@ class SqliteStore:
             # For statements that are over when a call returns: a cursor of its own costs each time.
             self._cursor = self._connection.cursor()
             self._check_format()
-            self._in_use.lock()  # where another program held the bytes as it closed the file
+            self._in_use.lock()
         except BaseException:
             with self._in_use.given_up():
                 self._connection.close(True)
