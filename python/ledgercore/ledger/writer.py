@@ -126,7 +126,7 @@ class Writer:
         """Make a block of what is in the journal."""
         with self._reader.lock:
             if self.unpublished:
-                self._sequencer.write(self._publish_journaled)
+                self._sequencer.write(self._commit_journaled)
 
     def close(self) -> None:
         """Publish what is in the journal, and give its file back, with what could not be."""
@@ -275,13 +275,13 @@ class Writer:
             return []
         first = self._sequencer.write(partial(journaled.add, batch))
         if first is None and follows:
-            self._sequencer.write(self._publish_journaled)
+            self._sequencer.write(self._commit_journaled)
             return self._keep_in(journaled, payloads)  # in all the room there is
         if first is None:
             return []
         return [*range(first, first + len(payloads))]
 
-    def _publish_journaled(self) -> None:
+    def _commit_journaled(self) -> None:
         """Commit what is in the journal, each record at the index that its caller was told.
 
         A crash before the commit leaves it in the journal; one after it leaves entries there that
@@ -303,5 +303,5 @@ class Writer:
             return self._sequencer.write(partial(self._order_after_journaled, batch))
 
     def _order_after_journaled(self, batch: Submitted) -> list[Outcome]:
-        self._publish_journaled()
+        self._commit_journaled()
         return self._sequencer.order(batch)
