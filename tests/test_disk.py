@@ -203,17 +203,24 @@ def test_a_head_file_has_the_room_of_its_mark_from_the_beginning(tmp_path: Path)
     path = tmp_path / "head"
     with contextlib.closing(disk.HeadFile(path, "note")) as head:
         size = path.stat().st_size
-        assert disk.HeadFile.load_mark(path) == 0
+        assert head.load_mark() == 0
         for sequence in (1, 2**64 - 1, 3):
             head.mark(sequence)
-            assert disk.HeadFile.load_mark(path) == sequence
+            assert head.load_mark() == sequence
         assert path.stat().st_size == size
         assert disk.HeadFile.load(path) == ["note", ""]
-    data = path.read_bytes()
-    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    assert disk.HeadFile.load_mark(path) == 0
-    path.write_bytes(data[: 32 * 1024])
-    assert disk.HeadFile.load_mark(path) == 0
+
+
+@pytest.mark.parametrize("torn", [slice(-1), slice(32 * 1024), slice(32 * 1024 + 8)])
+def test_a_mark_is_kept_and_a_torn_one_is_none(tmp_path: Path, torn: slice) -> None:
+    path = tmp_path / "head"
+    with contextlib.closing(disk.HeadFile(path, "note")) as head:
+        head.mark(3)
+    with contextlib.closing(disk.HeadFile(path, "note")) as head:
+        assert head.load_mark() == 3
+    path.write_bytes(path.read_bytes()[torn])
+    with contextlib.closing(disk.HeadFile(path, "note")) as head:
+        assert head.load_mark() == 0
 
 
 @pytest.mark.parametrize("refused", [os.open, os.pwrite])

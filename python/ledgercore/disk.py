@@ -471,18 +471,18 @@ class HeadFile(Holder):
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
 
+    def load_mark(self) -> int:
+        """The sequence that was marked; 0 where none was, or it is torn."""
+        try:
+            mark = os.pread(self._file.fileno(), _MARK_BYTES, _MARK_OFFSET)
+        except OSError as error:
+            raise StoreError(f"cannot read {self._path}: {error.strerror}") from error
+        number, check = mark[:8], mark[8:]
+        return int.from_bytes(number, "big") if crc32(number).to_bytes(4, "big") == check else 0
+
     def close(self) -> None:
         """Give the file back."""
         self._file.close()
-
-    @staticmethod
-    def load_mark(path: str | Path) -> int:
-        """The sequence that was marked; 0 where none was, or it is torn."""
-        if not exists(path):
-            return 0
-        mark = read_start(path, _HEAD_BYTES)[_MARK_OFFSET:]
-        number, check = mark[:8], mark[8:]
-        return int.from_bytes(number, "big") if crc32(number).to_bytes(4, "big") == check else 0
 
     @staticmethod
     def load(path: str | Path) -> list[str]:

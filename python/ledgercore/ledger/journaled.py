@@ -48,15 +48,13 @@ class Journaled:
         """What is wrong with what else was left: to be raised once a block has the records."""
 
     @classmethod
-    def open(
-        cls, ledger: Path, vfs: str | None, reader: Reader, head_file: HeadFile, marked: int
-    ) -> Journaled:
+    def open(cls, ledger: Path, vfs: str | None, reader: Reader, head_file: HeadFile) -> Journaled:
         """What a crash left in a ledger's journal, as ``left_records`` says: publish it first.
 
         A file that blocks have all of is removed; one is made when there is a record for it.
         """
         path = ledger.with_name(f"{ledger.name}.journal")
-        left, fault = left_records(reader, Journal.load(path), marked)
+        left, fault = left_records(reader, Journal.load(path), head_file.load_mark())
         if not left and fault is None:
             remove(path)
         journaled = cls(path, Batch.decode(left), vfs, head_file)

@@ -187,7 +187,6 @@ class Ledger(ReadableLedger):
             if not read_only:
                 held.append(WriterLock(f"{files_beside(address)}.lock"))
             slots = _load_slots(address)
-            marked = 0 if read_only else HeadFile.load_mark(f"{address.files}.head")
             store = open_store(address, read_only=read_only, vfs=vfs)
             reader = Reader(store, follow=read_only)
             newest_slot = check_watermark(reader, slots)
@@ -204,7 +203,7 @@ class Ledger(ReadableLedger):
                 journaled = (
                     None
                     if address.server
-                    else Journaled.open(address.beside(), vfs, reader, head_file, marked)
+                    else Journaled.open(address.beside(), vfs, reader, head_file)
                 )
                 writer = Writer(reader, operator, head_file, journaled, clock, entropy)
                 writer.publish()
