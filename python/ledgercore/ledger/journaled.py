@@ -7,27 +7,17 @@ makes a block of them before anything else is ordered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from ledgercore import rules
-from ledgercore._core import Batch, Record, VerifiedBatch, VerifiedRecord
+from ledgercore._core import Batch, VerifiedBatch
 from ledgercore.disk import HeadFile, remove
-from ledgercore.errors import (
-    CorruptError,
-    LedgerError,
-    RollbackError,
-    StoreError,
-    UntrustedError,
-)
+from ledgercore.errors import CorruptError, StoreError
 from ledgercore.ledger.intake import BLOCK_RECORDS
 from ledgercore.ledger.reader import Reader
-from ledgercore.rules import View
+from ledgercore.ledger.recovery import left_records
 from ledgercore.store.journal import Journal
 
-__all__ = ["Journaled", "left_records"]
-
-_GIVE_UP = "keep the file and the .journal as evidence; to go on without those records remove"
+__all__ = ["Journaled"]
 
 
 class Journaled:
@@ -106,85 +96,3 @@ class Journaled:
         journal.close()
         if not self.bundles and not keep:
             remove(self._path)
-
-
-def left_records(
-    reader: Reader, entries: Sequence[bytes], marked: int
-) -> tuple[list[bytes], CorruptError | None]:
-    """The records of a journal that no block has, in order, up to one that was signed wrongly; and
-    what is said of that.
-
-    ``marked`` is the sequence of the newest that was acknowledged, or 0. Raises ``CorruptError``
-    where one before the last is damaged, ``RollbackError`` where acknowledged ones are missing,
-    ``UntrustedError`` where the journal is another ledger's.
-    """
-    if not entries and not marked:
-        return [], None
-    records: list[VerifiedRecord] = []
-    fault: CorruptError | None = None
-    for entry in entries:
-        try:
-            records += _verified(reader, entry)
-        except CorruptError as error:
-            fault = error
-    sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
-    left: list[bytes] = []
-    for record in sorted(records, key=_sequence):
-        want = sequence + len(left)
-        if record.sequence < sequence:
-            _check_in_block(reader, record)
-        elif (record.sequence, record.previous) == (want, previous):
-            left.append(record.encode())
-            previous = record.id
-        elif fault is None:
-            raise CorruptError(
-                f"journal goes on with the operator's record {record.sequence}, want {want}: an "
-                "entry is damaged, or the ledger is an older one; "
-                f"{_GIVE_UP} the .journal and the .head file"
-            )
-    if fault is None and marked >= sequence + len(left):
-        raise RollbackError(
-            f"journal ends with the operator's record {sequence + len(left) - 1}, had {marked}: "
-            f"records that were acknowledged are lost; {_GIVE_UP} the .journal and the .head file"
-        )
-    return left, fault
-
-
-def _sequence(record: Record) -> int:
-    return record.sequence
-
-
-def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
-    anchor = reader.anchor
-    try:
-        batch = Batch.decode_bundles([entry])
-        records = [batch[at].verify() for at in range(len(batch))]
-    except LedgerError as error:
-        raise _beyond_restoring(
-            f"journal has an entry, whole as it was written, that does not verify: {error}; memory "
-            "or processor failed; blocks have what was acknowledged before it; "
-            f"{_GIVE_UP} the .journal and the .head file"
-        ) from error
-    for record in records:
-        if (record.network, record.key) != (anchor.network, anchor.operator_key):
-            raise UntrustedError(
-                f"journal is of network {record.network.hex()[:16]}, want "
-                f"{anchor.network.hex()[:16]}: move the .journal file to the ledger it belongs to"
-            )
-    return records
-
-
-def _check_in_block(reader: Reader, record: Record) -> None:
-    """An older entry is in a block, but where another record took its place."""
-    if reader.find(record.id) is None:
-        raise _beyond_restoring(
-            f"journal has the operator's record {record.sequence}, whose place another has in a "
-            f"block: two programs wrote; {_GIVE_UP} the .journal file"
-        )
-
-
-def _beyond_restoring(message: str) -> CorruptError:
-    """Damage that neither a backup nor a peer mends, whose note must not say so."""
-    error = CorruptError(message)
-    error.__notes__.clear()
-    return error
