@@ -189,6 +189,29 @@ def test_it_is_published_by_itself(ledger: Ledger, monkeypatch: pytest.MonkeyPat
     assert ledger.record(index).body == b"one"
 
 
+def test_threads_that_go_on_without_the_main_one_have_it_published_after_a_full_disk(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that ends is not kept by a full disk, and none knows whether this one does."""
+    main = threading.Thread()
+    main.start()
+    main.join()
+    monkeypatch.setattr(later, "main_thread", lambda: main)
+
+    def append_and_wait(payload: bytes) -> None:
+        ledger.append_durable(payload)
+        for thread in threading.enumerate():
+            if thread.name == "publish":
+                thread.join(60)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ledgercore.ledger.sequencer.commit_block", full)
+        append_and_wait(b"one")
+        assert ledger.size == 1
+    append_and_wait(b"two")
+    assert ledger.size == 3
+
+
 def test_a_ledger_that_was_dropped_publishes_nothing_behind_the_next_writer(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

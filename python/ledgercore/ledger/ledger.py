@@ -52,7 +52,7 @@ from ledgercore.ledger.arguments import (
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
 from ledgercore.ledger.journaled import Journaled
-from ledgercore.ledger.later import publish_later
+from ledgercore.ledger.later import is_ending, publish_later
 from ledgercore.ledger.readable import ReadableLedger
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
@@ -349,13 +349,15 @@ class Ledger(ReadableLedger):
                 self._publishing = True
 
     def _publish_now(self) -> bool:
-        """On that thread: publish, and say whether it is to come again."""
+        """On that thread: publish, and say whether it is to come again: not where it would keep a
+        program from ending."""
         with self._reader.lock:
             if (writer := self._writer) is None or self._reader.is_closed:
                 return False
             with suppress(LedgerError):  # whoever writes next is told
                 writer.publish()
-            self._publishing = writer.unpublished and writer.stopped is None
+            left = writer.unpublished and writer.stopped is None
+            self._publishing = left and not is_ending()
             return self._publishing
 
     def _writing(self) -> Writer:
