@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -37,7 +36,6 @@ from ledgercore.ledger.group import Outcome, Waiting
 from ledgercore.ledger.intake import BLOCK_RECORDS
 from ledgercore.store import BUNDLE_RECORDS
 from ledgercore.store import journal as journal_module
-from ledgercore.store.journal import Journal
 from tests.conftest import REPOSITORY
 from tests.faults.vfs import CallingVFS
 
@@ -586,33 +584,6 @@ def test_asyncio_has_it_as_well(path: Path) -> None:
             return [record.body async for record in ledger.records(1)]
 
     assert asyncio.run(use()) == [b"one", b"two"]
-
-
-def test_an_entry_is_as_it_is_specified(tmp_path: Path) -> None:
-    with closing(Journal(tmp_path / "journal")) as made:
-        made.add(b"bundle")
-    data = (tmp_path / "journal").read_bytes()
-
-    entry = f"4c444a31 00000006 {crc32(b'bundle'):08x} 62756e646c65"
-    assert data.rstrip(b"\0") == bytes.fromhex(entry)
-    assert len(data) == journal_module.ROOM_BYTES
-    assert Journal.load(tmp_path / "journal") == [b"bundle"]
-    for text in (SPECIFICATION.read_text(), str(journal_module.__doc__)):
-        assert all(part in text for part in entry.split())
-
-
-@pytest.mark.parametrize("size", [4084, 4085, 8176, 8177])
-def test_a_bundle_goes_on_behind_zeros_in_further_pages(tmp_path: Path, size: int) -> None:
-    bundles = [b"\xff" * size, b"next"]
-    with closing(Journal(tmp_path / "journal")) as made:
-        assert all(map(made.add, bundles))
-    data = (tmp_path / "journal").read_bytes()
-    pages = [data[at : at + 4096] for at in range(0, len(data), 4096)]
-    further = (size - 4084 + 4091) // 4092
-
-    assert [page[:4] for page in pages[1 : 1 + further]] == [bytes(4)] * further
-    assert pages[1 + further].startswith(b"LDJ1")
-    assert Journal.load(tmp_path / "journal") == bundles
 
 
 def test_a_block_is_made_after_as_long_as_is_specified() -> None:
