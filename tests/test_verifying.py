@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from ledgercore import InvalidSignature, Ledger, MalformedError, RefusedError, testing
+from ledgercore import InvalidSignature, Ledger, MalformedError, RefusedError, StoreError, testing
 from ledgercore.entropy import Entropy
 from ledgercore.ledger import verifying as verifying_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.ledger.commit import PIECE_BUNDLES
+from ledgercore.ledger.group import Waiting
 from ledgercore.store import BUNDLE_RECORDS, SqliteStore
 
 SIGNERS = 3
@@ -136,5 +138,39 @@ def test_what_else_ends_verification_leaves_the_ledger_going_on(
     with monkeypatch.context() as patch, pytest.raises(error):
         patch.setattr(verifying_module, "verify_batches", fail)
         ledger.submit_many(records)
+    assert (ledger.size, ledger.stopped) == (1, None)
+    assert ledger.submit_many(records) == [*range(1, 1 + FEW)]
+
+
+def test_an_interrupt_of_the_wait_is_its_thread_s_own(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that leads waits for others' signatures, too."""
+    records, told = records_of(ledger, FEW), list[StoreError]()
+    assert ledger._writer is not None
+    group, own = ledger._writer._group, Waiting(1, 0, [b"of the thread that is interrupted"])
+
+    def submit() -> None:
+        with pytest.raises(StoreError) as refused:
+            ledger.submit_many(records)
+        told.append(refused.value)
+
+    def interrupt(batches: Sequence[object], entropy: Entropy) -> None:
+        raise KeyboardInterrupt
+
+    other = Thread(target=submit)
+    with monkeypatch.context() as patch, group._leading:
+        patch.setattr(verifying_module, "verify_batches", interrupt)
+        other.start()
+        while not group._queue:
+            time.sleep(0.001)
+        group._queue.append(own)
+        with pytest.raises(KeyboardInterrupt):
+            group._lead(own)
+        group._remove(own)
+    other.join()
+
+    (error,) = told
+    assert "may be durable, or not" in str(error)
     assert (ledger.size, ledger.stopped) == (1, None)
     assert ledger.submit_many(records) == [*range(1, 1 + FEW)]

@@ -177,9 +177,12 @@ class Writer:
 
     def _submit_verifying(self, batch: Batch) -> list[Outcome]:
         """Order a large batch as a block of its own, stored while its signatures are verified."""
-        verifying = Verifying(batch, self._entropy)
+        return self._group.alone(partial(self._order_verifying, Verifying(batch, self._entropy)))
+
+    def _order_verifying(self, verifying: Verifying) -> list[Outcome]:
+        """Whoever leads does it, and an interrupt of its wait is its own."""
         try:
-            return self._group.alone(lambda: self._order(verifying))
+            return self._order(verifying)
         except UnverifiedError as error:
             raise error.reason from None
 
