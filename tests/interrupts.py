@@ -103,8 +103,8 @@ def _once(
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal hit
         code = frame.f_code
-        if hit or not code.co_filename.startswith(files):
-            return None
+        if hit or code.co_name == "__del__" or not code.co_filename.startswith(files):
+            return None  # what Python raises in a finalizer it tells nobody
         trace_instructions(frame, trace)
         place = code, frame.f_lasti, _asked_for(frame)
         if event == "opcode" and place not in seen and frame.f_lasti in places(code):

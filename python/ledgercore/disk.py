@@ -401,8 +401,9 @@ class Holder:
     _file: FileIO
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # it could not be opened, or there is none
-            self._file.close()
+        file = getattr(self, "_file", None)  # it may not have been opened
+        if file is not None:
+            file.close()
 
 
 def _slot(note: str) -> bytes:

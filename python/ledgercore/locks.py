@@ -121,5 +121,6 @@ class InUse:
             self._file.close()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # an interrupt came before there was one
-            self.forget()
+        file = getattr(self, "_file", None)  # an interrupt may have come before there was one
+        if file is not None:
+            file.close()
