@@ -460,7 +460,9 @@ def test_what_stands_in_the_way_of_a_copy_names_what_mends_it(
     shutil.copy(tmp_path / "a.ledger.head", f"{path}.head")
     with pytest.raises(RollbackError, match="or on a node run ledgercore node repair") as behind:
         Replica.open(path, anchor)
-    assert "where nobody has them remove the .head file" in behind.value.__notes__[0]
+    assert (
+        "where nobody has them move the .head and .journal files away" in behind.value.__notes__[0]
+    )
 
     assert rebuild_copy(path, anchor, PEERS, peers.carry).height == ledger.height
     with Replica.open(path, anchor) as copy:

@@ -78,7 +78,7 @@ class ReadableLedger:
         return self._reader.find(record_id)
 
     def records(self, begin: int = 0, end: int | None = None) -> Iterator[Record]:
-        """Records ``[begin, end)`` in order; up to the newest without ``end``."""
+        """Records ``[begin, end)`` in order; up to the newest published one without ``end``."""
         if end is not None:
             self._publish_up_to(index_of("end", end) - 1)
         size = self.size
@@ -208,7 +208,7 @@ class ReadableLedger:
 
     @property
     def size(self) -> int:
-        """How many records there are."""
+        """How many records are published."""
         return self._reader.head.checkpoint.size
 
     @property

@@ -16,7 +16,10 @@ from ledgercore.rules import View
 
 __all__ = ["left_records"]
 
-_GIVE_UP = "keep the file and the .journal as evidence; to go on without those records remove"
+_GIVE_UP = (
+    "to go on without those records move the .journal and the .head file away, and keep them and a "
+    "copy of the ledger as evidence"
+)
 
 
 def left_records(
@@ -48,15 +51,15 @@ def left_records(
             left.append(record.encode())
             previous = record.id
         elif fault is None:
-            raise CorruptError(
-                f"journal goes on with the operator's record {record.sequence}, want {want}: an "
-                "entry is damaged, or the ledger is an older one; "
-                f"{_GIVE_UP} the .journal and the .head file"
+            raise _beyond_restoring(
+                f"journal goes on with the operator's record {record.sequence}, want {want}: the "
+                "ledger is an older one, for which restore a newer backup or run ledgercore node "
+                f"repair, or an entry is damaged; {_GIVE_UP}"
             )
     if fault is None and marked >= sequence + len(left):
         raise RollbackError(
             f"journal ends with the operator's record {sequence + len(left) - 1}, had {marked}: "
-            f"records that were acknowledged are lost; {_GIVE_UP} the .journal and the .head file"
+            f"records that were acknowledged are lost; {_GIVE_UP}"
         )
     return left, fault
 
@@ -74,7 +77,7 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
         raise _beyond_restoring(
             f"journal has an entry, whole as it was written, that does not verify: {error}; memory "
             "or processor failed; blocks have what was acknowledged before it; "
-            f"{_GIVE_UP} the .journal and the .head file"
+            f"{_GIVE_UP}"
         ) from error
     for record in records:
         if (record.network, record.key) != (anchor.network, anchor.operator_key):
@@ -90,7 +93,7 @@ def _check_in_block(reader: Reader, record: Record) -> None:
     if reader.find(record.id) is None:
         raise _beyond_restoring(
             f"journal has the operator's record {record.sequence}, whose place another has in a "
-            f"block: two programs wrote; {_GIVE_UP} the .journal file"
+            f"block: two programs wrote; {_GIVE_UP}"
         )
 
 

@@ -16,7 +16,8 @@ __all__ = ["check_continues", "check_watermark"]
 
 _LOST = (
     "restore a newer backup, or on a node run ledgercore node repair, which takes them from its "
-    "peers; where nobody has them remove the .head file, which gives them up: docs/cli.md, Restore"
+    "peers; where nobody has them move the .head and .journal files away, which gives them up: "
+    "docs/cli.md, Restore"
 )
 
 _NO_CHECKPOINT = (
