@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         UntrustedError,
     )
     from ledgercore.keys import ensure_signer, load_signer
-    from ledgercore.ledger import Ledger, Receipts, Replica, Report
+    from ledgercore.ledger import Ledger, Receipts, Replica, Report, Unpublished
     from ledgercore.proofs import (
         History,
         HistoryProof,
@@ -100,6 +100,7 @@ __all__ = [
     "StateReceipt",
     "StoreError",
     "UnavailableError",
+    "Unpublished",
     "UntrustedError",
     "Vault",
     "VerifiedRecord",
@@ -124,6 +125,7 @@ _HOMES = {
     "Replica": "ledgercore.ledger",
     "Report": "ledgercore.ledger",
     "StateReceipt": "ledgercore.proofs",
+    "Unpublished": "ledgercore.ledger",
     "Vault": "ledgercore.vault",
     "VerifiedState": "ledgercore.proofs",
     "ensure_signer": "ledgercore.keys",

@@ -24,7 +24,7 @@ from typing import ParamSpec, TypeVar
 from ledgercore._core import Anchor, Block, Receipt, Record, StateProof
 from ledgercore.errors import LedgerError, RefusedError, StoreError, UnavailableError
 from ledgercore.keys import Signer
-from ledgercore.ledger import Ledger, Receipts, Report
+from ledgercore.ledger import Ledger, Receipts, Report, Unpublished
 from ledgercore.ledger.intake import check_payload
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES
 from ledgercore.proofs import HistoryProof, Promise, StateReceipt
@@ -237,6 +237,9 @@ class AsyncLedger:
     def trust_anchor(self) -> Anchor:
         """What a verifier must be given to check this ledger's receipts."""
         return self._ledger.trust_anchor
+
+    async def unpublished(self) -> Unpublished:
+        return await self._run(self._ledger.unpublished)
 
     # Keep.
 

@@ -472,15 +472,6 @@ class HeadFile(Holder):
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
 
-    def load_mark(self) -> int:
-        """The sequence that was marked; 0 where none was, or it is torn."""
-        try:
-            mark = os.pread(self._file.fileno(), _MARK_BYTES, _MARK_OFFSET)
-        except OSError as error:
-            raise StoreError(f"cannot read {self._path}: {error.strerror}") from error
-        number, check = mark[:8], mark[8:]
-        return int.from_bytes(number, "big") if crc32(number).to_bytes(4, "big") == check else 0
-
     def close(self) -> None:
         """Give the file back."""
         self._file.close()
@@ -493,6 +484,13 @@ class HeadFile(Holder):
         data = read_start(path, 2 * _SLOT_BYTES)
         slots = (data[:_SLOT_BYTES], data[_SLOT_BYTES:])
         return [slot.split(b"\0", 1)[0].decode(errors="replace") for slot in slots]
+
+    @staticmethod
+    def load_mark(path: str | Path) -> int:
+        """The sequence that was marked; 0 where none was, or it is torn."""
+        mark = read_start(path, _HEAD_BYTES)[_MARK_OFFSET:] if exists(path) else b""
+        number, check = mark[:8], mark[8:]
+        return int.from_bytes(number, "big") if crc32(number).to_bytes(4, "big") == check else 0
 
 
 class JournalFile(Holder):

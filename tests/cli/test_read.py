@@ -301,5 +301,6 @@ def test_backup_is_verified_once_and_says_what_was(
 
     done = CliRunner().invoke(command, [str(ledger), str(tmp_path / "copy"), "--json"])
 
-    assert objects(done.stdout_bytes) == [{"backup": str(tmp_path / "copy"), "records": 1}]
+    told = {"backup": str(tmp_path / "copy"), "records": 1, "unpublished": 0}
+    assert objects(done.stdout_bytes) == [told]
     assert [report.records for report in reports] == [1]

@@ -8,6 +8,8 @@ import click
 
 from ledgercore.cli.files import FILE, PATH, read_checkpoint
 from ledgercore.cli.output import json_option, print_facts, progress_bars
+from ledgercore.cli.waiting import tell_waiting
+from ledgercore.errors import UnavailableError
 
 
 @click.command("audit")
@@ -17,8 +19,10 @@ from ledgercore.cli.output import json_option, print_facts, progress_bars
 def command(ledger: str, since: str | None, as_json: bool) -> None:
     """Verify all of LEDGER: blocks, signatures, tree, index, states and checkpoints.
 
-    Exits 0, or 1 and says what is wrong and where. With --since FILE it also verifies that LEDGER
-    goes on from a checkpoint that was kept elsewhere: only that shows a ledger cut short.
+    Exits 0, or 1 and says what is wrong and where; so where LEDGER is whole and its journal is
+    not. What is durable in the journal and in no block is counted as unpublished. With --since
+    FILE it also verifies that LEDGER goes on from a checkpoint that was kept elsewhere: only that
+    shows a ledger cut short.
     """
     from ledgercore.ledger import Ledger
     from ledgercore.store import shown
@@ -34,6 +38,13 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
             "records": report.records,
             "blocks": report.blocks,
             "states": report.states,
+            "unpublished": len(report.unpublished.records),
             "seconds": round(report.seconds, 3),
         }
     print_facts(facts, as_json=as_json)
+    fault = report.unpublished.fault
+    if fault is None or isinstance(fault, UnavailableError):  # as where it may not be read here
+        tell_waiting(shown(ledger), report.unpublished)
+        return
+    tell_waiting(shown(ledger), report.unpublished._replace(fault=None))
+    raise fault

@@ -6,6 +6,7 @@ import click
 
 from ledgercore.cli.files import FILE, PATH
 from ledgercore.cli.output import json_option, print_facts
+from ledgercore.cli.waiting import tell_copied
 
 
 @click.command("backup")
@@ -13,9 +14,16 @@ from ledgercore.cli.output import json_option, print_facts
 @click.argument("target", type=FILE)
 @json_option
 def command(ledger: str, target: str, as_json: bool) -> None:
-    """Copy LEDGER to the new file TARGET and verify the copy; the key is not copied."""
+    """Copy LEDGER to the new file TARGET and verify the copy; the key is not copied.
+
+    What is durable and in no block yet is copied to TARGET.journal, and told.
+    """
     from ledgercore.ledger import Ledger
+    from ledgercore.store import shown
 
     with Ledger.open(ledger, read_only=True) as opened:
         report = opened.backup(target)
-    print_facts({"backup": target, "records": report.records}, as_json=as_json)
+    unpublished = len(report.unpublished.records)
+    facts = {"backup": target, "records": report.records, "unpublished": unpublished}
+    print_facts(facts, as_json=as_json)
+    tell_copied(shown(ledger), target, report.unpublished)

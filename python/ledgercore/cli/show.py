@@ -15,11 +15,12 @@ from ledgercore.cli.output import (
     print_facts,
     print_json,
 )
+from ledgercore.cli.waiting import tell_waiting
 from ledgercore.errors import AbsentError
 
 if TYPE_CHECKING:
     from ledgercore._core import Block, Record
-    from ledgercore.ledger import Ledger
+    from ledgercore.ledger import Ledger, Unpublished
 
 
 @click.command("show")
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--state", "state", help="An object by its name, such as consent/<hex>.")
 @click.option("--objects", "prefix", help="All objects whose name begins so, such as exchange/.")
 @click.option("--checkpoint", is_flag=True, help="The newest signed checkpoint, as it is.")
+@click.option("--journal", is_flag=True, help="What is durable in the journal and in no block.")
 @click.option("--body", is_flag=True, help="Only the record's body, byte for byte; base64 in JSON.")
 @json_option
 def command(
@@ -40,23 +42,31 @@ def command(
     state: str | None,
     prefix: str | None,
     checkpoint: bool,
+    journal: bool,
     body: bool,
     as_json: bool,
 ) -> None:
     """Show LEDGER as a whole, or one thing in it; what is shown was checked.
 
-    The bytes of --body are what ledgercore verify takes with --record.
+    The bytes of --body are what ledgercore verify takes with --record. --journal lists what is
+    durable and in no block yet, with the index that each record will have; one that stands behind
+    a damaged or lost one has none.
     """
     from ledgercore.ledger import Ledger
+    from ledgercore.store import shown
 
-    chosen = [index, record_id, height, state, prefix, checkpoint or None]
+    chosen = [index, record_id, height, state, prefix, checkpoint or None, journal or None]
     if len(chosen) - chosen.count(None) > 1:
         raise click.UsageError("say one thing to show: a record, a block, a state, a checkpoint")
     if body and index is None and record_id is None:
         raise click.UsageError("--body goes with --index or --id")
+    waiting: Unpublished | None = None
     with Ledger.open(ledger, read_only=True) as opened:
         if checkpoint:
             _print_checkpoint(opened.checkpoint, as_json)
+            return
+        if journal:
+            _print_journal(opened, as_json)
             return
         if prefix is not None:
             _print_objects(_objects(opened, prefix), as_json)
@@ -76,10 +86,13 @@ def command(
             elif state is not None:
                 facts = _state_facts(state, opened)
             else:
-                facts = _ledger_facts(opened)
+                waiting = opened.unpublished()
+                facts = _ledger_facts(opened, waiting)
         except IndexError as error:
             raise AbsentError(str(error)) from None
     print_facts(facts, as_json=as_json)
+    if waiting is not None:
+        tell_waiting(shown(ledger), waiting)
 
 
 def _print_checkpoint(note: str, as_json: bool) -> None:
@@ -94,6 +107,32 @@ def _print_body(body: bytes, index: int, as_json: bool) -> None:
         print_json({"index": index, "body_base64": b64encode(body).decode()})
     else:
         click.echo(body, nl=False)
+
+
+def _print_journal(ledger: Ledger, as_json: bool) -> None:
+    """Each record on a line: those that have an index, and then those that can have none."""
+    size, found = ledger.size, ledger.unpublished()
+    indices = [*range(size, size + len(found.records)), *[None] * len(found.behind)]
+    rows = [
+        {
+            "index": index,
+            "sequence": record.sequence,
+            "id": record.id.hex(),
+            "body_hex": record.body.hex(),
+        }
+        for index, record in zip(indices, (*found.records, *found.behind), strict=True)
+    ]
+    for row in rows:
+        if as_json:
+            print_json(row)
+        else:
+            click.echo(" ".join(f"{name} {_or_none(value)}" for name, value in row.items()))
+    if found.fault is not None:
+        raise found.fault
+
+
+def _or_none(value: object) -> object:
+    return "none" if value in (None, "") else value
 
 
 def _objects(ledger: Ledger, prefix: str) -> list[str]:
@@ -118,13 +157,14 @@ def _print_objects(names: list[str], as_json: bool) -> None:
         click.echo(name)
 
 
-def _ledger_facts(ledger: Ledger) -> dict[str, Any]:
+def _ledger_facts(ledger: Ledger, waiting: Unpublished) -> dict[str, Any]:
     return {
         "origin": ledger.origin,
         "suite": ledger.suite,
         "network": ledger.network.hex(),
         "records": ledger.size,
         "blocks": ledger.height + 1,
+        "unpublished": len(waiting.records),
         "members": len(ledger.genesis.members),
         "time_ms": ledger.time_ms,
     }

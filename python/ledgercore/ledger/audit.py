@@ -21,6 +21,7 @@ from ledgercore.ledger.head import TILE_WIDTH, Head, stored_block, verify_block
 from ledgercore.ledger.ids import TOP_LEVEL, Run, extend_runs, recent_ids
 from ledgercore.ledger.pages import fill_pages, forget_pages
 from ledgercore.ledger.reader import Reader
+from ledgercore.ledger.recovery import NOTHING, Unpublished
 from ledgercore.ledger.tiles import HASH_BYTES, hash_at
 from ledgercore.ledger.touches import link_touches
 from ledgercore.rules import Position, Touch, View, format_object
@@ -40,6 +41,8 @@ class Report:
     blocks: int
     states: int
     seconds: float
+    unpublished: Unpublished = NOTHING
+    """What is durable beside these records and in no block; of a backup, what is in its journal."""
 
 
 def audit(

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from ledgercore._core import Batch, VerifiedBatch
 from ledgercore.disk import HeadFile, remove
-from ledgercore.errors import CorruptError, StoreError
+from ledgercore.errors import StoreError
 from ledgercore.ledger.intake import BLOCK_RECORDS
-from ledgercore.ledger.reader import Reader
-from ledgercore.ledger.recovery import left_records
+from ledgercore.ledger.recovery import Unpublished
 from ledgercore.store.journal import Journal
 
 __all__ = ["Journaled"]
@@ -23,8 +22,11 @@ __all__ = ["Journaled"]
 class Journaled:
     """Records in the journal; for one thread at a time."""
 
-    def __init__(self, path: Path, left: Batch, vfs: str | None, head_file: HeadFile) -> None:
-        """Begin with what was left there. A file is made when there is a first record for it."""
+    def __init__(self, path: Path, left: Unpublished, vfs: str | None, head_file: HeadFile) -> None:
+        """Begin with what was left at a journal's path: publish it first.
+
+        A file that blocks have all of is removed; one is made when there is a record for it.
+        """
         self._path = path
         self._vfs = vfs
         self._head_file = head_file
@@ -32,24 +34,12 @@ class Journaled:
         self._next_index = self._end_index = 0
         self.position = (0, b"")
         """The sequence of the next record, and the id that it names."""
-        self.bundles = left.bundles()
+        self.bundles = Batch.decode([record.encode() for record in left.records]).bundles()
         """The records, as a block stores them."""
-        self.fault: CorruptError | None = None
+        self.fault = left.fault
         """What is wrong with what else was left: to be raised once a block has the records."""
-
-    @classmethod
-    def open(cls, ledger: Path, vfs: str | None, reader: Reader, head_file: HeadFile) -> Journaled:
-        """What a crash left in a ledger's journal, as ``left_records`` says: publish it first.
-
-        A file that blocks have all of is removed; one is made when there is a record for it.
-        """
-        path = ledger.with_name(f"{ledger.name}.journal")
-        left, fault = left_records(reader, Journal.load(path), head_file.load_mark())
-        if not left and fault is None:
+        if not self.bundles and self.fault is None:
             remove(path)
-        journaled = cls(path, Batch.decode(left), vfs, head_file)
-        journaled.fault = fault
-        return journaled
 
     def begin(self, index: int, position: tuple[int, bytes]) -> None:
         """The next record is the first one here, at this index; one block is to hold them all."""

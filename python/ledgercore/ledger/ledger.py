@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from weakref import WeakMethod
 
 from ledgercore._core import (
+    Batch,
     Checkpoint,
     Receipt,
     SigningKey,
@@ -56,6 +58,7 @@ from ledgercore.ledger.later import is_ending, publish_later
 from ledgercore.ledger.readable import ReadableLedger
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
+from ledgercore.ledger.recovery import Unpublished, journal_beside, left_records, unpublished
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
 from ledgercore.locks import WriterLock
@@ -69,6 +72,7 @@ from ledgercore.store import (
     open_store,
     parse_address,
 )
+from ledgercore.store.journal import Journal
 from ledgercore.wording import number_in_words
 
 __all__ = ["Ledger"]
@@ -197,18 +201,21 @@ class Ledger(ReadableLedger):
                     raise UntrustedError(
                         f"key for {address.name} is not the one of this ledger's operator"
                     )
+                left = _left(address, reader)
+                if left.fault is not None and not (left.records and newest_slot >= 0):
+                    raise left.fault
                 head_file = HeadFile(f"{address.files}.head", reader.head.note, newest_slot)
                 held.append(head_file)
                 # A server's are durable with their block, wherever the next writer is.
                 journaled = (
                     None
                     if address.server
-                    else Journaled.open(address.beside(), vfs, reader, head_file)
+                    else Journaled(journal_beside(address.beside()), left, vfs, head_file)
                 )
                 writer = Writer(reader, operator, head_file, journaled, clock, entropy)
                 writer.publish()
-                if journaled is not None and journaled.fault is not None:
-                    raise journaled.fault
+                if left.fault is not None:
+                    raise left.fault
             return cls(address, reader, writer, held, clock, entropy)
         except BaseException:
             for holding in held:
@@ -299,6 +306,20 @@ class Ledger(ReadableLedger):
         if index_of("within_ms", within_ms) < 0:
             raise MalformedError(f"within_ms is {number_in_words(within_ms)}, want 0 or more")
         return self._writing().promise(record, index_of("within_ms", within_ms))
+
+    def unpublished(self) -> Unpublished:
+        """What is durable in the journal and in no block yet; nothing is published for it.
+
+        Where the ledger is open for reading it is what the file ``<path>.journal`` holds: a live
+        writer's for a tenth of a second, and a crash's until the ledger is opened for writing.
+        """
+        with self._reader.lock:
+            self._reader.check_open()
+            if self._writer is not None:
+                return Unpublished(self._writer.journaled_records)
+            if self._address.server:
+                return Unpublished()
+            return unpublished(self._address.beside(), self._reader)
 
     def add_cosignatures(self, note: str) -> str:
         """Keep the cosignatures that a checkpoint of this ledger came back with; the whole note.
@@ -402,7 +423,7 @@ class Ledger(ReadableLedger):
         slots = _load_slots(self._address)
         report = audit(self._reader, self._clock, self._entropy, progress)
         check_watermark(self._reader, slots)
-        return report
+        return replace(report, unpublished=self.unpublished())
 
     def verify_since(self, note: str) -> Checkpoint:
         """The checkpoint that was kept elsewhere, once this ledger is shown to go on from it.
@@ -417,10 +438,13 @@ class Ledger(ReadableLedger):
     def backup(self, path: str | Path) -> Report:
         """Copy the ledger to a new file while it is in use, and verify all of the copy.
 
-        The copy of a ledger on a server is a file as well.
+        The copy of a ledger on a server is a file as well. What is only durable is published first
+        where the ledger is open for writing; what still is in no block, as on a full disk or for
+        a reader, is copied to ``<path>.journal``, which belongs to the copy: a writer that opens
+        that publishes it.
 
-        The report is of the copy. The key and the head file are not copied, nor is what a full disk
-        keeps in the journal. A crash leaves ``<path>.new`` at most.
+        The report is of the copy. The key and the head file are not copied. A crash leaves
+        ``<path>.new``, and ``<path>.journal`` without its ledger, at most.
         """
         check_path(path)
         self._reader.check_open()
@@ -431,19 +455,32 @@ class Ledger(ReadableLedger):
         with suppress(*PASSING):  # a full disk is what a backup to another one is for
             self._publish_journaled()
         check_writable(path)  # by its own name, and before all is copied
-        new = path.with_name(path.name + ".new")
+        new, journal = path.with_name(path.name + ".new"), journal_beside(path)
         leftovers: list[str | Path] = [new, f"{new}-wal", f"{new}-shm"]
         for leftover in leftovers:
             remove(leftover)
         try:
+            waiting = self.unpublished()  # before blocks are copied: they may have it by then
             self._reader.store.backup(str(new))
             with Ledger.open(new, read_only=True, clock=self._clock, entropy=self._entropy) as copy:
                 report = copy.verify()
+                report = replace(report, unpublished=copy._lacking(waiting))
+            if lacking := report.unpublished.records:
+                batch = Batch.decode([record.encode() for record in lacking])
+                leftovers.append(journal)
+                Journal.store(journal, batch.bundles())
             rename(new, path)
+            leftovers = leftovers[:3]
         finally:
             for leftover in leftovers:
                 remove(leftover)
         return report
+
+    def _lacking(self, waiting: Unpublished) -> Unpublished:
+        """The same, without the records that blocks here have."""
+        sequence, _ = super().next_position(self.trust_anchor.operator_key)
+        records = [record for record in waiting.records if record.sequence >= sequence]
+        return waiting._replace(records=tuple(records))
 
     def close(self) -> None:
         """Close the file and let the next writer in; closing again does nothing."""
@@ -472,6 +509,15 @@ class Ledger(ReadableLedger):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _left(address: Address, reader: Reader) -> Unpublished:
+    """What a crash left in a ledger's journal, for the writer that nobody writes beside."""
+    if address.server:
+        return Unpublished()
+    path = address.beside()
+    marked = HeadFile.load_mark(f"{path}.head")
+    return left_records(reader, Journal.load(journal_beside(path)), marked)
 
 
 def _load_slots(address: Address) -> list[str]:

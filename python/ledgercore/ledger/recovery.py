@@ -1,4 +1,4 @@
-"""Judge what a crash left in a journal: which records of it no block has, and what is damaged.
+"""Judge what stands in a journal: which records of it no block has, and what is damaged.
 
 Every record is verified. One that goes on from the newest block is lacking there, an older one
 stands in a block, and what is neither is damage. Nothing is written.
@@ -7,61 +7,140 @@ stands in a block, and what is neither is damage. Nothing is written.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from ledgercore import rules
 from ledgercore._core import Batch, Record, VerifiedRecord
-from ledgercore.errors import CorruptError, LedgerError, RollbackError, UntrustedError
+from ledgercore.disk import HeadFile
+from ledgercore.errors import (
+    CorruptError,
+    LedgerError,
+    LimitError,
+    RollbackError,
+    StoreError,
+    UntrustedError,
+)
 from ledgercore.ledger.reader import Reader
 from ledgercore.rules import View
+from ledgercore.store.journal import Journal
 
-__all__ = ["left_records"]
+__all__ = ["NOTHING", "Unpublished", "journal_beside", "left_records", "unpublished"]
 
 _GIVE_UP = (
     "to go on without those records move the .journal and the .head file away, and keep them and a "
     "copy of the ledger as evidence"
 )
 
+_TRIES = 16
+"""How often a journal is read that a writer changes meanwhile."""
 
-def left_records(
-    reader: Reader, entries: Sequence[bytes], marked: int
-) -> tuple[list[bytes], CorruptError | None]:
-    """The records of a journal that no block has, in order, up to one that was signed wrongly; and
-    what is said of that.
 
-    ``marked`` is the sequence of the newest that was acknowledged, or 0. Raises ``CorruptError``
-    where one before the last is damaged, ``RollbackError`` where acknowledged ones are missing,
-    ``UntrustedError`` where the journal is another ledger's.
+class Unpublished(NamedTuple):
+    """What is durable in a ledger's journal and in no block yet."""
+
+    records: tuple[Record, ...] = ()
+    """Those that go on from the newest block, in order; the first one's index is the ledger's size.
+    """
+    behind: tuple[Record, ...] = ()
+    """Whole ones behind a record that is damaged or missing, in order: they can have no index."""
+    fault: LedgerError | None = None
+    """What is wrong with the journal, and keeps the ledger from being opened for writing."""
+
+
+NOTHING = Unpublished()
+
+
+def journal_beside(ledger: Path) -> Path:
+    """The file of a ledger's journal."""
+    return ledger.with_name(f"{ledger.name}.journal")
+
+
+def unpublished(ledger: Path, reader: Reader) -> Unpublished:
+    """What a ledger's journal holds that no block has, also while a writer goes on."""
+    path, head = journal_beside(ledger), f"{ledger}.head"
+    try:
+        entries = Journal.load(path)
+        for _ in range(_TRIES):
+            # What is acknowledged comes into the journal first: a mark that is older never lacks.
+            marked = HeadFile.load_mark(head)
+            before, entries = entries, Journal.load(path)
+            found = left_records(reader, entries, marked)
+            if found.fault is None or before == entries == Journal.load(path):
+                return found
+    except (StoreError, LimitError) as error:
+        return Unpublished(fault=error)
+    return found._replace(behind=(), fault=None)  # a writer is at it, and so it is no crash's
+
+
+def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpublished:
+    """Which records of a journal no block has.
+
+    ``marked`` is the sequence of the newest that was acknowledged, or 0. The fault is a
+    ``CorruptError`` where one before the last is damaged, a ``RollbackError`` where acknowledged
+    ones are missing, an ``UntrustedError`` where the journal is another ledger's.
     """
     if not entries and not marked:
-        return [], None
+        return NOTHING
     records: list[VerifiedRecord] = []
-    fault: CorruptError | None = None
+    reason = ""
     for entry in entries:
         try:
             records += _verified(reader, entry)
         except CorruptError as error:
-            fault = error
-    sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
-    left: list[bytes] = []
-    for record in sorted(records, key=_sequence):
-        want = sequence + len(left)
-        if record.sequence < sequence:
-            _check_in_block(reader, record)
-        elif (record.sequence, record.previous) == (want, previous):
-            left.append(record.encode())
-            previous = record.id
-        elif fault is None:
-            raise _beyond_restoring(
-                f"journal goes on with the operator's record {record.sequence}, want {want}: the "
-                "ledger is an older one, for which restore a newer backup or run ledgercore node "
-                f"repair, or an entry is damaged; {_GIVE_UP}"
-            )
-    if fault is None and marked >= sequence + len(left):
-        raise RollbackError(
-            f"journal ends with the operator's record {sequence + len(left) - 1}, had {marked}: "
+            reason = str(error)
+        except UntrustedError as error:
+            return Unpublished(fault=error)
+    with reader.moment():
+        sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
+        left: list[Record] = []
+        behind: list[Record] = []
+        for record in sorted(records, key=_sequence):
+            if record.sequence < sequence:
+                if reader.find(record.id) is None:  # an older one is in a block
+                    return Unpublished(fault=_taken(record))
+            elif not behind and (record.sequence, record.previous) == (
+                sequence + len(left),
+                previous,
+            ):
+                left.append(record)
+                previous = record.id
+            else:
+                behind.append(record)
+    fault = _fault(sequence + len(left), behind, marked, reason)
+    return Unpublished(tuple(left), tuple(behind), fault)
+
+
+def _fault(end: int, behind: Sequence[Record], marked: int, reason: str) -> LedgerError | None:
+    """What is wrong where records of these sequences follow, up to ``end`` and behind it."""
+    if behind and not reason:
+        reason = (
+            f"journal goes on with the operator's record of sequence {behind[0].sequence}, want "
+            f"{end}: the ledger is an older one, for which restore a newer backup or run "
+            "ledgercore node repair, or an entry is damaged"
+        )
+    if reason:
+        return _beyond_restoring(f"{reason}; {_saved(behind)}{_GIVE_UP}")
+    if marked >= end:
+        return RollbackError(
+            f"journal ends with the operator's record of sequence {end - 1}, had {marked}: "
             f"records that were acknowledged are lost; {_GIVE_UP}"
         )
-    return left, fault
+    return None
+
+
+def _saved(behind: Sequence[Record]) -> str:
+    """How many whole records stand behind what is damaged, and how what is in them is kept."""
+    if not behind:
+        return ""
+    count, first, last = len(behind), behind[0].sequence, behind[-1].sequence
+    them = "record stands" if count == 1 else "records stand"
+    where = f"{first}" if first == last else f"{first} to {last}"
+    return (
+        f"{count} whole {them} behind that, of sequence {where}: each names the one before, so "
+        "that none can have its place; ledgercore show LEDGER --journal prints what is in them, "
+        "to be appended anew; "
+    )
 
 
 def _sequence(record: Record) -> int:
@@ -74,10 +153,9 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
         batch = Batch.decode_bundles([entry])
         records = [batch[at].verify() for at in range(len(batch))]
     except LedgerError as error:
-        raise _beyond_restoring(
+        raise CorruptError(
             f"journal has an entry, whole as it was written, that does not verify: {error}; memory "
-            "or processor failed; blocks have what was acknowledged before it; "
-            f"{_GIVE_UP}"
+            "or processor failed; blocks have what was acknowledged before it"
         ) from error
     for record in records:
         if (record.network, record.key) != (anchor.network, anchor.operator_key):
@@ -88,13 +166,11 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
     return records
 
 
-def _check_in_block(reader: Reader, record: Record) -> None:
-    """An older entry is in a block, but where another record took its place."""
-    if reader.find(record.id) is None:
-        raise _beyond_restoring(
-            f"journal has the operator's record {record.sequence}, whose place another has in a "
-            f"block: two programs wrote; {_GIVE_UP}"
-        )
+def _taken(record: Record) -> CorruptError:
+    return _beyond_restoring(
+        f"journal has the operator's record of sequence {record.sequence}, whose place another has "
+        f"in a block: two programs wrote; {_GIVE_UP}"
+    )
 
 
 def _beyond_restoring(message: str) -> CorruptError:

@@ -14,6 +14,7 @@ from ledgercore._core import (
     BUNDLE_RECORDS,
     Batch,
     Receipt,
+    Record,
     VerifiedBatch,
 )
 from ledgercore.clock import Clock
@@ -84,6 +85,13 @@ class Writer:
     def unpublished(self) -> bool:
         """Whether anything is in the journal that no block has."""
         return self._journaled is not None and bool(self._journaled.bundles)
+
+    @property
+    def journaled_records(self) -> tuple[Record, ...]:
+        """The records in the journal that no block has, for whoever holds the lock."""
+        bundles = [] if self._journaled is None else self._journaled.bundles
+        batch = Batch.decode_bundles(bundles)
+        return tuple(batch[at] for at in range(len(batch)))
 
     @property
     def next_position(self) -> tuple[int, bytes] | None:

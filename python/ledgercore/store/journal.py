@@ -15,7 +15,7 @@ verifies the records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from zlib import crc32
 
 import apsw
 
-from ledgercore.disk import JournalFile, check_file, exists, make_private, read_bytes
+from ledgercore.disk import JournalFile, check_file, exists, make_private, read_bytes, write_new
 from ledgercore.errors import StoreError
 
 __all__ = ["Journal"]
@@ -102,6 +102,11 @@ class Journal:
     def close(self) -> None:
         """Give the file back; it stays."""
         self._file.close()
+
+    @staticmethod
+    def store(path: Path, bundles: Sequence[bytes]) -> None:
+        """Write a new file that holds these and no room for more; durable when it returns."""
+        write_new(path, b"".join(map(_entry, bundles)), owner_only=True)
 
     @staticmethod
     def load(path: Path) -> list[bytes]:

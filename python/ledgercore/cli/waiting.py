@@ -1,0 +1,49 @@
+"""Say on standard error what is durable in a ledger's journal and in no block yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ledgercore.cli.output import one_line
+
+if TYPE_CHECKING:
+    from ledgercore.ledger import Unpublished
+
+__all__ = ["counted", "tell_copied", "tell_waiting"]
+
+
+def counted(count: int) -> str:
+    """How many records, in words."""
+    return "1 record is" if count == 1 else f"{count} records are"
+
+
+def tell_waiting(ledger: str, found: Unpublished) -> None:
+    """What waits beside a ledger, and what is wrong there; nothing where nothing is."""
+    if found.records:
+        _tell(
+            f"{counted(len(found.records))} durable in {ledger}.journal and in no block yet: a "
+            "writer that has the ledger open publishes what is there; where none has, opening it "
+            f"for writing does, as ledgercore append {ledger} --lines /dev/null"
+        )
+    if found.fault is not None:
+        _tell(f"{ledger} cannot be opened for writing as it is: {found.fault}")
+
+
+def tell_copied(ledger: str, target: str, found: Unpublished) -> None:
+    """What of that came into a copy."""
+    if found.records:
+        _tell(
+            f"{counted(len(found.records))} in no block yet, and copied to {target}.journal: it "
+            "belongs to the copy, and whoever opens that for writing publishes what is there"
+        )
+    if found.fault is not None:
+        _tell(
+            f"the copy lacks what else is in {ledger}.journal, which cannot be used as it is: "
+            f"{found.fault}"
+        )
+
+
+def _tell(message: str) -> None:
+    click.echo(f"ledgercore: {one_line(message)}", err=True)

@@ -1,0 +1,178 @@
+"""What waits in a journal is told by whoever reads, audits or copies the ledger, and goes along."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledgercore import DiskFullError, Ledger, RollbackError, SigningKey, StoreError
+from ledgercore.aio import AsyncLedger
+from ledgercore.ledger import later
+from tests.cli.command import objects, run, run_well
+
+KEY = SigningKey(bytes(range(32)))
+ORIGIN = "waiting.example/log"
+
+
+@pytest.fixture(autouse=True)
+def not_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread publishes meanwhile."""
+    monkeypatch.setattr(later, "PUBLISH_AFTER_S", 3600.0)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.create(tmp_path / "a.ledger", origin=ORIGIN, key=KEY) as ledger:
+        yield ledger
+
+
+def killed(ledger: Ledger, target: Path) -> Path:
+    """What a process that is killed now leaves, under another name."""
+    for suffix in ("", "-wal", ".head", ".journal"):
+        if Path(f"{ledger.path}{suffix}").exists():
+            shutil.copy(f"{ledger.path}{suffix}", f"{target}{suffix}")
+    return target
+
+
+@pytest.fixture
+def left(ledger: Ledger, tmp_path: Path) -> Path:
+    """A ledger whose writer was killed: one record is in a block, three are only durable."""
+    ledger.append(b"published")
+    for number in range(3):
+        ledger.append_durable(b"%d" % number)
+    return killed(ledger, tmp_path / "left.ledger")
+
+
+def test_a_reader_tells_what_a_crash_left(left: Path) -> None:
+    with Ledger.open(left, read_only=True) as reader:
+        found = reader.unpublished()
+        assert reader.verify().unpublished == found
+        size = reader.size
+
+    assert size == 2
+    assert [record.body for record in found.records] == [b"0", b"1", b"2"]
+    assert (found.behind, found.fault) == ((), None)
+
+
+def test_a_reader_tells_what_a_live_writer_has_not_published(ledger: Ledger) -> None:
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        assert reader.unpublished().records == ()
+        ledger.append_durable(b"one")
+        for each in (reader, ledger):
+            assert [record.body for record in each.unpublished().records] == [b"one"]
+        ledger.publish()
+        for each in (reader, ledger):
+            assert each.unpublished() == ((), (), None)
+
+
+def test_asyncio_tells_it_as_well(left: Path) -> None:
+    async def use() -> int:
+        async with await AsyncLedger.open(left, read_only=True) as reader:
+            return len((await reader.unpublished()).records)
+
+    assert asyncio.run(use()) == 3
+
+
+def test_a_copy_has_what_waits_and_publishes_it_at_the_same_indices(
+    left: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.ledger"
+    with Ledger.open(left, read_only=True) as reader:
+        report = reader.backup(copy)
+
+    assert (report.records, len(report.unpublished.records)) == (2, 3)
+    assert Path(f"{copy}.journal").stat().st_mode & 0o777 == 0o600
+    with Ledger.open(copy, key=KEY) as restored:
+        assert [record.body for record in restored.records(2)] == [b"0", b"1", b"2"]
+    assert not Path(f"{copy}.journal").exists()
+
+
+def test_a_copy_on_another_disk_has_what_a_full_one_keeps_from_a_block(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise DiskFullError("made to fail")
+
+    ledger.append_durable(b"one")
+    monkeypatch.setattr("ledgercore.ledger.sequencer.commit_block", full)
+    report = ledger.backup(tmp_path / "copy.ledger")
+    monkeypatch.undo()
+
+    assert [record.body for record in report.unpublished.records] == [b"one"]
+    with Ledger.open(tmp_path / "copy.ledger", key=KEY) as restored:
+        assert restored.record(1).body == b"one"
+
+
+def test_a_copy_of_what_is_published_is_one_file(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append_durable(b"one")
+    ledger.backup(tmp_path / "copy.ledger")
+
+    assert not (tmp_path / "copy.ledger.journal").exists()
+
+
+def test_a_copy_that_fails_leaves_no_journal(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise StoreError("made to fail")
+
+    monkeypatch.setattr("ledgercore.ledger.ledger.rename", fail)
+    with (
+        Ledger.open(left, read_only=True) as reader,
+        pytest.raises(StoreError, match="made to fail"),
+    ):
+        reader.backup(tmp_path / "copy.ledger")
+
+    assert [*tmp_path.glob("copy*")] == []
+
+
+def test_commands_say_how_many_wait_and_what_publishes_them(left: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.ledger"
+    for command, told in (
+        (["show", left], b"3 records are durable in %b.journal and in no block yet" % bytes(left)),
+        (["audit", left], b"ledgercore append %b --lines /dev/null" % bytes(left)),
+        (["backup", left, copy], b"copied to %b.journal" % bytes(copy)),
+    ):
+        done = run(*command, "--json")
+        assert (done.returncode, objects(done.stdout)[0]["unpublished"]) == (0, 3)
+        assert told in done.stderr
+
+
+def test_what_a_command_says_publishes_them(tmp_path: Path) -> None:
+    path, left = tmp_path / "a.ledger", tmp_path / "left.ledger"
+    with Ledger.create(path, origin=ORIGIN) as ledger:
+        ledger.append_durable(b"one")
+        killed(ledger, left)
+    shutil.copy(f"{path}.key", f"{left}.key")
+    run_well("append", left, "--lines", "/dev/null")
+
+    done = run("show", left, "--json")
+
+    (facts,) = objects(done.stdout)
+    assert (facts["records"], facts["unpublished"], done.stderr) == (2, 0, b"")
+
+
+def test_the_journal_is_listed_with_the_indices_to_come(left: Path) -> None:
+    rows = objects(run_well("show", left, "--journal", "--json"))
+    lines = run_well("show", left, "--journal").splitlines()
+
+    assert [row["index"] for row in rows] == [2, 3, 4]
+    assert [bytes.fromhex(row["body_hex"]) for row in rows] == [b"0", b"1", b"2"]
+    assert lines[0].startswith(b"index 2 sequence ")
+
+
+def test_an_audit_fails_of_a_journal_that_lost_what_was_acknowledged(left: Path) -> None:
+    Path(f"{left}.journal").unlink()
+    with Ledger.open(left, read_only=True) as reader:
+        assert isinstance(reader.verify().unpublished.fault, RollbackError)
+
+    done = run("audit", left, "--json")
+
+    assert done.returncode == 1
+    assert objects(done.stdout)[0]["verified"] is True
+    assert b"records that were acknowledged are lost" in done.stderr
+    assert b"cannot be opened for writing as it is" in run("show", left).stderr
