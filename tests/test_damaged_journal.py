@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import CorruptError, Ledger, RollbackError, SigningKey
+from ledgercore import CorruptError, Ledger, MalformedError, RollbackError, SigningKey
 from ledgercore.ledger import later
-from ledgercore.store.journal import PAGE_BYTES
+from ledgercore.store.journal import PAGE_BYTES, ROOM_BYTES
 from tests.cli.command import objects, run
 
 KEY = SigningKey(bytes(range(32)))
@@ -102,3 +102,62 @@ def test_nothing_is_published_where_no_head_file_shows_that_the_ledger_is_the_ne
         found = reader.unpublished()
     assert [record.body for record in found.records] == BODIES[:2]
     assert not Path(f"{left}.head").exists()
+
+
+def refused(path: Path, match: str) -> bytes:
+    """What a journal holds that keeps a ledger from being written, and is as it was."""
+    journal = Path(f"{path}.journal")
+    data = journal.read_bytes()
+    for _ in range(2):
+        with pytest.raises(MalformedError, match=match):
+            Ledger.open(path, key=KEY)
+    with Ledger.open(path, read_only=True) as reader:
+        assert isinstance(reader.unpublished().fault, MalformedError)
+    assert journal.read_bytes() == data
+    return data
+
+
+@pytest.mark.parametrize("data", [b"notes of somebody", bytes(PAGE_BYTES) + b"behind zeros"])
+def test_what_is_nobody_s_here_is_not_removed(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.ledger"
+    Ledger.create(path, origin=ORIGIN, key=KEY).close()
+    Path(f"{path}.journal").write_bytes(data)
+
+    refused(path, r"a\.ledger\.journal is not a ledger's journal, or is damaged: .* move it away")
+
+    Path(f"{path}.journal").unlink()
+    Ledger.open(path, key=KEY).close()
+
+
+def test_what_is_too_long_for_a_journal_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "a.ledger"
+    Ledger.create(path, origin=ORIGIN, key=KEY).close()
+    Path(f"{path}.journal").write_bytes(bytes(ROOM_BYTES + 1))
+
+    refused(path, "more than 4194304 bytes, the limit of a journal, and so is none: .* move it")
+
+
+def test_records_beside_what_is_nobody_s_are_published_and_the_file_stays(left: Path) -> None:
+    journal = Path(f"{left}.journal")
+    data = bytearray(journal.read_bytes())
+    data[2 * PAGE_BYTES + 100] ^= 1  # whole again
+    data[-PAGE_BYTES:-1] = b"x" * (PAGE_BYTES - 1)
+    journal.write_bytes(data)
+
+    refused(left, "page 1023 begins with 78787878, want 4c444a31 or zeros")
+
+    with Ledger.open(left, read_only=True) as reader:
+        assert [record.body for record in reader.records(1)] == BODIES
+
+
+@pytest.mark.parametrize(
+    "data", [b"", bytes(ROOM_BYTES), b"LDJ1" + bytes([0, 0, 0, 9]) + b"torn", b"LD"]
+)
+def test_what_a_crash_leaves_without_a_record_is_removed(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.ledger"
+    Ledger.create(path, origin=ORIGIN, key=KEY).close()
+    Path(f"{path}.journal").write_bytes(data)
+
+    Ledger.open(path, key=KEY).close()
+
+    assert not Path(f"{path}.journal").exists()

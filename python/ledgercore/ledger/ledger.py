@@ -58,7 +58,13 @@ from ledgercore.ledger.later import is_ending, publish_later
 from ledgercore.ledger.readable import ReadableLedger
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
-from ledgercore.ledger.recovery import Unpublished, journal_beside, left_records, unpublished
+from ledgercore.ledger.recovery import (
+    NOTHING,
+    Unpublished,
+    journal_beside,
+    left_behind,
+    unpublished,
+)
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
 from ledgercore.locks import WriterLock
@@ -201,7 +207,7 @@ class Ledger(ReadableLedger):
                     raise UntrustedError(
                         f"key for {address.name} is not the one of this ledger's operator"
                     )
-                left = _left(address, reader)
+                left = NOTHING if address.server else left_behind(address.beside(), reader)
                 if left.fault is not None and not (left.records and newest_slot >= 0):
                     raise left.fault
                 head_file = HeadFile(f"{address.files}.head", reader.head.note, newest_slot)
@@ -509,15 +515,6 @@ class Ledger(ReadableLedger):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _left(address: Address, reader: Reader) -> Unpublished:
-    """What a crash left in a ledger's journal, for the writer that nobody writes beside."""
-    if address.server:
-        return Unpublished()
-    path = address.beside()
-    marked = HeadFile.load_mark(f"{path}.head")
-    return left_records(reader, Journal.load(journal_beside(path)), marked)
 
 
 def _load_slots(address: Address) -> list[str]:

@@ -16,7 +16,7 @@ from ledgercore.disk import HeadFile
 from ledgercore.errors import (
     CorruptError,
     LedgerError,
-    LimitError,
+    MalformedError,
     RollbackError,
     StoreError,
     UntrustedError,
@@ -25,7 +25,7 @@ from ledgercore.ledger.reader import Reader
 from ledgercore.rules import View
 from ledgercore.store.journal import Journal
 
-__all__ = ["NOTHING", "Unpublished", "journal_beside", "left_records", "unpublished"]
+__all__ = ["NOTHING", "Unpublished", "journal_beside", "left_behind", "left_records", "unpublished"]
 
 _GIVE_UP = (
     "to go on without those records move the .journal and the .head file away, and keep them and a "
@@ -66,11 +66,30 @@ def unpublished(ledger: Path, reader: Reader) -> Unpublished:
             marked = HeadFile.load_mark(head)
             before, entries = entries, Journal.load(path)
             found = left_records(reader, entries, marked)
-            if found.fault is None or before == entries == Journal.load(path):
+            if found.fault is None:
+                return _checked(path, found)
+            if before == entries == Journal.load(path):
                 return found
-    except (StoreError, LimitError) as error:
+    except (StoreError, MalformedError) as error:
         return Unpublished(fault=error)
     return found._replace(behind=(), fault=None)  # a writer is at it, and so it is no crash's
+
+
+def left_behind(ledger: Path, reader: Reader) -> Unpublished:
+    """The same for the one writer, before it writes; raises where the file cannot be read."""
+    path = journal_beside(ledger)
+    marked = HeadFile.load_mark(f"{ledger}.head")
+    return _checked(path, left_records(reader, Journal.load(path), marked))
+
+
+def _checked(path: Path, found: Unpublished) -> Unpublished:
+    """The same, with what is nobody's here for its fault: it must not go with the file."""
+    try:
+        if found.fault is None:
+            Journal.check(path)
+    except MalformedError as error:
+        return found._replace(fault=error)
+    return found
 
 
 def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpublished:

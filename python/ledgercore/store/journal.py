@@ -23,14 +23,16 @@ from zlib import crc32
 
 import apsw
 
-from ledgercore.disk import JournalFile, check_file, exists, make_private, read_bytes, write_new
-from ledgercore.errors import StoreError
+from ledgercore.disk import JournalFile, check_file, exists, make_private, read_start, write_new
+from ledgercore.errors import LimitError, MalformedError, StoreError
 
 __all__ = ["Journal"]
 
 PAGE_BYTES = 4096
 
 ROOM_BYTES = 4 * 1024 * 1024
+
+_REMEDY = "look whose file it is, move it away and keep it, then open the ledger again"
 
 _MAGIC = b"LDJ1"
 _FURTHER = bytes(4)
@@ -111,8 +113,34 @@ class Journal:
     @staticmethod
     def load(path: Path) -> list[bytes]:
         """The bundles of all whole entries, whenever they were written, in the order of pages."""
-        check_file(path)
-        return list(_entries(read_bytes(path, ROOM_BYTES, "a journal"))) if exists(path) else []
+        return list(_entries(_read(path)))
+
+    @staticmethod
+    def check(path: Path) -> None:
+        """Raise ``MalformedError`` where a page begins as no writer begins one, nor a torn write.
+
+        Such a file is somebody else's, or damaged: it is nothing to be removed.
+        """
+        for number, page in enumerate(_pages(_read(path))):
+            begin = page[: len(_MAGIC)]
+            if any(begin) and not _MAGIC.startswith(begin):
+                raise MalformedError(
+                    f"{path} is not a ledger's journal, or is damaged: page {number} begins with "
+                    f"{begin.hex()}, want {_MAGIC.hex()} or zeros: {_REMEDY}"
+                )
+
+
+def _read(path: Path) -> bytes:
+    check_file(path)
+    if not exists(path):
+        return b""
+    data = read_start(path, ROOM_BYTES + 1)
+    if len(data) > ROOM_BYTES:
+        raise LimitError(
+            f"{path} has more than {ROOM_BYTES} bytes, the limit of a journal, and so is none: "
+            f"{_REMEDY}"
+        )
+    return data
 
 
 def _entry(bundle: bytes) -> bytes:
@@ -124,8 +152,12 @@ def _entry(bundle: bytes) -> bytes:
     return b"".join(pages)
 
 
+def _pages(data: bytes) -> list[bytes]:
+    return [data[at : at + PAGE_BYTES] for at in range(0, len(data), PAGE_BYTES)]
+
+
 def _entries(data: bytes) -> Iterator[bytes]:
-    pages = [data[at : at + PAGE_BYTES] for at in range(0, len(data), PAGE_BYTES)]
+    pages = _pages(data)
     at = 0
     while at < len(pages):
         first, at = pages[at], at + 1
