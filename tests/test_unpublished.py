@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import DiskFullError, Ledger, RollbackError, SigningKey, StoreError
+from ledgercore import (
+    DiskFullError,
+    Ledger,
+    LedgerError,
+    RollbackError,
+    SignerAwayError,
+    SigningKey,
+    StoreError,
+)
 from ledgercore.aio import AsyncLedger
 from ledgercore.ledger import later
 from tests.cli.command import objects, run, run_well
@@ -176,3 +184,55 @@ def test_an_audit_fails_of_a_journal_that_lost_what_was_acknowledged(left: Path)
     assert objects(done.stdout)[0]["verified"] is True
     assert b"records that were acknowledged are lost" in done.stderr
     assert b"cannot be opened for writing as it is" in run("show", left).stderr
+
+
+def files(path: Path) -> dict[str, bytes]:
+    """What stands beside a ledger and its log, which SQLite moves into it when it is closed."""
+    found = {suffix: Path(f"{path}{suffix}") for suffix in (".head", ".head.new", ".journal")}
+    return {suffix: each.read_bytes() for suffix, each in found.items() if each.exists()}
+
+
+def refuse(path: Path, kind: type[LedgerError]) -> str:
+    """Open a ledger that cannot be opened for writing, and be told why."""
+    before = files(path)
+    with pytest.raises(kind) as raised:
+        Ledger.open(path, key=KEY)
+    assert files(path) == before
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_a_refused_start_leaves_the_files_as_they_were(left: Path, head: bool) -> None:
+    Path(f"{left}.journal").write_bytes(b"notes of somebody")
+    if not head:
+        Path(f"{left}.head").unlink()
+
+    refuse(left, LedgerError)
+
+
+@pytest.mark.parametrize("head", [True, False])
+@pytest.mark.parametrize(
+    "error",
+    [DiskFullError("disk is full: free space"), SignerAwayError("token is away: put it back")],
+)
+def test_a_start_that_can_make_no_block_says_what_waits_and_how_it_is_read(
+    left: Path, monkeypatch: pytest.MonkeyPatch, error: LedgerError, head: bool
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    if not head:
+        Path(f"{left}.head").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("ledgercore.ledger.sequencer.commit_block", fail)
+        told = refuse(left, type(error))
+        with Ledger.open(left, read_only=True) as reader:
+            waiting = [record.body for record in reader.unpublished().records]
+            assert reader.record(1).body == b"published"
+
+    assert f"3 records wait in {left}.journal, acknowledged" in told
+    assert str(error) in told
+    assert f"ledgercore show {left} --journal lists what waits" in told
+    assert waiting == [b"0", b"1", b"2"]
+    with Ledger.open(left, key=KEY) as again:
+        assert [record.body for record in again.records(2)] == waiting

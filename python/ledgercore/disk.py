@@ -424,7 +424,7 @@ class HeadFile(Holder):
     """
 
     def __init__(self, path: str | Path, note: str, newest_slot: int = -1) -> None:
-        """Open the file, or make it, and remember a note there.
+        """Open the file, or make it, and remember a note there, unless its newest slot has it.
 
         The slot that holds the newest note is written over last.
         """
@@ -447,7 +447,8 @@ class HeadFile(Holder):
             if size < _HEAD_BYTES:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.
                 os.pwrite(self._file.fileno(), bytes(_HEAD_BYTES - size), size)
-            self.store(note)
+            if newest_slot < 0 or self.load(path)[newest_slot] != note:
+                self.store(note)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):

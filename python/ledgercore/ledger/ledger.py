@@ -53,18 +53,16 @@ from ledgercore.ledger.arguments import (
 )
 from ledgercore.ledger.audit import Progress, Report, audit
 from ledgercore.ledger.genesis import create_store, make_first_block
-from ledgercore.ledger.journaled import Journaled
 from ledgercore.ledger.later import is_ending, publish_later
 from ledgercore.ledger.readable import ReadableLedger
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.receipts import Receipts
 from ledgercore.ledger.recovery import (
-    NOTHING,
     Unpublished,
     journal_beside,
-    left_behind,
     unpublished,
 )
+from ledgercore.ledger.starting import start_writer
 from ledgercore.ledger.watermark import check_continues, check_watermark
 from ledgercore.ledger.writer import Outcome, Writer
 from ledgercore.locks import WriterLock
@@ -207,21 +205,16 @@ class Ledger(ReadableLedger):
                     raise UntrustedError(
                         f"key for {address.name} is not the one of this ledger's operator"
                     )
-                left = NOTHING if address.server else left_behind(address.beside(), reader)
-                if left.fault is not None and not (left.records and newest_slot >= 0):
-                    raise left.fault
-                head_file = HeadFile(f"{address.files}.head", reader.head.note, newest_slot)
-                held.append(head_file)
-                # A server's are durable with their block, wherever the next writer is.
-                journaled = (
-                    None
-                    if address.server
-                    else Journaled(journal_beside(address.beside()), left, vfs, head_file)
+                writer, head_file = start_writer(
+                    address,
+                    reader,
+                    operator,
+                    newest_slot,
+                    vfs=vfs,
+                    clock=clock,
+                    entropy=entropy,
                 )
-                writer = Writer(reader, operator, head_file, journaled, clock, entropy)
-                writer.publish()
-                if left.fault is not None:
-                    raise left.fault
+                held.append(head_file)
             return cls(address, reader, writer, held, clock, entropy)
         except BaseException:
             for holding in held:
