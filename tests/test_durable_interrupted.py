@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgercore import Ledger
+from ledgercore import Ledger, StoreError
 from ledgercore.ledger import later
 from ledgercore.store import sqlite
 from tests.interrupts import Place, interrupted
@@ -131,3 +131,35 @@ def test_an_interrupt_of_a_start_that_publishes_loses_nothing(path: Path, tmp_pa
             assert [record.body for record in again.records(1)] == [b"0", b"1", b"2"]
 
     assert interrupts > 30
+
+
+def interrupt(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_journal_is_made_cancels_one_append(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(path) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr("ledgercore.disk.reserve", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                ledger.append_durable(b"cancelled")
+        assert ledger.append_durable(b"one") == 1
+        assert ledger.append(b"two").index == 2
+        assert [record.body for record in ledger.records(1)] == [b"one", b"two"]
+
+
+def test_an_interrupt_while_a_record_is_written_is_told_by_what_is_refused_then(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(path) as ledger:
+        ledger.append_durable(b"one")
+        with monkeypatch.context() as patch:
+            patch.setattr("ledgercore.disk.JournalFile.write", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                ledger.append_durable(b"two")
+        with pytest.raises(StoreError, match=r"an interrupt \(KeyboardInterrupt\) came .* open it"):
+            ledger.append_durable(b"three")
+    with Ledger.open(path) as again:
+        assert [record.body for record in again.records(1)] == [b"one"]

@@ -7,6 +7,7 @@ makes a block of them before anything else is ordered.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from ledgercore._core import Batch, VerifiedBatch
@@ -46,17 +47,21 @@ class Journaled:
         self._next_index, self._end_index = index, index + BLOCK_RECORDS
         self.position = position
 
+    def is_ready(self, count: int) -> bool:
+        """Whether so many may be added, for which a file is made: nothing of them is written, and
+        an interrupt leaves all as it was, but for zeros that the next start removes."""
+        if self._next_index + count > self._end_index:
+            return False  # the block that is to have them could not
+        if self._journal is None:
+            with suppress(StoreError):  # there is no room, or no file can be made: a block can be
+                self._journal = Journal(self._path, self._vfs)
+        return self._journal is not None
+
     def add(self, batch: Batch | VerifiedBatch) -> int | None:
         """Keep what one bundle holds: its first index, durable. None, with nothing kept, where
-        there is no room for it, here or in the block."""
+        there is no room for it."""
+        assert self._journal is not None, "is_ready comes first"
         first, end = self._next_index, self._next_index + len(batch)
-        if end > self._end_index:
-            return None
-        if self._journal is None:
-            try:
-                self._journal = Journal(self._path, self._vfs)
-            except StoreError:  # there is no room, or no file can be made: a block can be
-                return None
         # In one entry, and under one checksum: of a flush that a crash tore nothing must be there
         # behind what is missing, as if it were damaged.
         (bundle,) = batch.bundles()

@@ -68,8 +68,7 @@ class Sequencer:
 
     def write(self, work: Callable[[], Result]) -> Result:
         """What may write, for whoever holds the lock."""
-        self._reader.check_open()
-        self._check_running()
+        self.check()
         try:
             return work()
         except (*PASSING, UnverifiedError):
@@ -78,6 +77,11 @@ class Sequencer:
             # Whatever happened, only a new start, which verifies everything, may write again.
             self.stopped = error
             raise
+
+    def check(self) -> None:
+        """Refuse what a ledger that is closed, or whose writer has stopped, cannot do."""
+        self._reader.check_open()
+        self._check_running()
 
     def order(self, batch: Submitted) -> list[Outcome]:
         """Commit those that pass as one block, and say of each what became of it."""
@@ -153,6 +157,12 @@ class Sequencer:
     def _check_running(self) -> None:
         if self.stopped is None:
             return
+        if not isinstance(self.stopped, Exception):
+            raise StoreError(
+                f"writer has stopped: an interrupt ({type(self.stopped).__name__}) came while it "
+                "wrote, and what it wrote then is there or not; all that was acknowledged is kept: "
+                "close the ledger and open it again"
+            ) from self.stopped
         kind = CorruptError if isinstance(self.stopped, CorruptError) else StoreError
         reason = str(self.stopped) or type(self.stopped).__name__
         raise kind(
@@ -212,8 +222,7 @@ class Sequencer:
                 "submit it"
             )
         with self._reader.lock:
-            self._reader.check_open()
-            self._check_running()
+            self.check()
             position = self._next()
             rules.apply(self._committed.fork(), record, position)
             return Promise.sign(self._key, record, position.time_ms + within_ms)

@@ -284,7 +284,10 @@ class Writer:
         batch = self._sequencer.sign_at(journaled.position, payloads)
         if not follows and not self._sequencer.plain(batch):
             return []
-        first = self._sequencer.write(partial(journaled.add, batch))
+        self._sequencer.check()
+        first = None
+        if journaled.is_ready(len(batch)):
+            first = self._sequencer.write(partial(journaled.add, batch))
         if first is None and follows:
             self._sequencer.write(self._commit_journaled)
             return self._keep_in(journaled, payloads)  # in all the room there is
