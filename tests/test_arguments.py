@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,23 @@ CALLS: list[tuple[Callable[[Any], object], str]] = [
         lambda ledger: list(ledger.submit_batches([[b"x", None]])),
         "records hold NoneType, want bytes",
     ),
-    (lambda ledger: ledger.append("x"), "payload is str, want bytes"),
+    (lambda ledger: ledger.append("x"), "payload is str, want bytes or bytearray"),
+    (
+        lambda ledger: ledger.append_many([memoryview(b"x")]),
+        r"payloads hold memoryview, want bytes or bytearray: bytes\(\) makes them",
+    ),
+    (
+        lambda ledger: ledger.submit(bytearray(b"x")),
+        r"record is bytearray, want bytes: bytes\(\) makes them of it",
+    ),
+    (
+        lambda ledger: ledger.submit_many([bytearray(b"x")]),
+        r"records hold bytearray, want bytes: bytes\(\) makes them of it",
+    ),
+    (
+        lambda ledger: ledger.history(bytearray(b"member/a")),
+        r"object's name is bytearray, want bytes: bytes\(\) makes them of it",
+    ),
     (lambda ledger: ledger.append_many([b"x", 3]), "payloads hold int, want bytes"),
     (lambda ledger: ledger.add_cosignatures(b"x"), "checkpoint is bytes, want str: its decode"),
     (lambda ledger: ledger.verify_since(b"x"), "checkpoint is bytes, want str: its decode"),
@@ -187,3 +204,26 @@ def test_what_is_shown_in_a_session_is_short_and_holds_no_secret(tmp_path: Path)
         assert re.fullmatch(r"<\S.*>", text) and len(text) < 100 + len(str(tmp_path)), text
         for secret in (SEED, b"a private payload"):
             assert secret.hex() not in text and repr(secret)[2:-1] not in text
+
+
+@pytest.mark.parametrize("suffix", ["", " sslmode=require"])
+def test_what_libpq_takes_in_its_other_form_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """It would be a file of that name, with a password in it."""
+    monkeypatch.chdir(tmp_path)
+    for place in (f"host=x password=y{suffix}", f"dbname=a host = x{suffix}"):
+        for call in (partial(Ledger.create, origin=ORIGIN), Ledger.open):
+            with pytest.raises(MalformedError, match=r"want postgresql://USER@HOST/DATABASE\?dir"):
+                call(place)
+    assert list(tmp_path.iterdir()) == []
+
+    Ledger.create(f"./host=x{suffix}", origin=ORIGIN).close()
+    assert (tmp_path / f"host=x{suffix}").exists()
+
+
+def test_one_record_is_one(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "a", origin=ORIGIN) as ledger:
+        assert ": 1 record, to write>" in repr(ledger)
+        ledger.append(bytearray(b"two"))
+        assert ": 2 records, to write>" in repr(ledger)

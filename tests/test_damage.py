@@ -107,8 +107,22 @@ def test_a_start_does_not_name_the_newest_block_for_a_record_of_an_earlier_one(p
     with pytest.raises(CorruptError) as damage:
         Ledger.open(path, read_only=True)
     assert str(damage.value) == (
-        "stored records, of block 6 or an earlier one, do not lead to the signed tree root"
+        "stored records, of block 5 or an earlier one, do not lead to the signed tree root"
     )
+
+
+def test_a_start_names_the_block_of_a_damaged_record_where_the_tree_before_it_is_right(
+    path: Path,
+) -> None:
+    with Ledger.open(path, key=KEY) as ledger:
+        size = ledger.size
+        ledger.append_many([b"%d" % number for number in range(8)])
+        ledger.append(b"a block behind it")
+    damage_record(path, size + 3)
+
+    with pytest.raises(CorruptError) as damage:
+        Ledger.open(path, read_only=True)
+    assert str(damage.value) == ("stored records, of block 7, do not lead to the signed tree root")
 
 
 def test_two_records_that_changed_places_are_not_served(opened: Ledger, path: Path) -> None:

@@ -232,7 +232,7 @@ def outstanding(ledger: Ledger, signer: RecordSigner) -> list[Record]:
         )
     if sequence == kept.sequence and previous != kept.previous:
         raise InconsistentError(
-            f"ledger's record {sequence - 1} of key {key} is another than the one it once had"
+            f"ledger's record of sequence {sequence - 1} of key {key} is another than it once had"
         )
     if sequence >= kept.end:
         return []

@@ -19,6 +19,7 @@ from ledgercore.records import Member, Witness
 from ledgercore.wording import number_in_words
 
 __all__ = [
+    "bytes_of",
     "check_bytes",
     "check_created",
     "check_indices",
@@ -50,9 +51,15 @@ def check_indices(what: str, values: object) -> None:
 
 def check_bytes(what: str, value: object) -> None:
     """An id, an object's name, a key."""
-    if not isinstance(value, bytes | bytearray):
-        how = ": its encode() gives them" if hasattr(value, "encode") else ""
-        raise TypeError(f"{what} is {type(value).__name__}, want bytes{how}")
+    if not isinstance(value, bytes):
+        raise TypeError(f"{what} is {type(value).__name__}, want bytes{bytes_of(type(value))}")
+
+
+def bytes_of(kind: type) -> str:
+    """What makes bytes of another type's values, as a message ends."""
+    if issubclass(kind, bytearray | memoryview):
+        return ": bytes() makes them of it"
+    return ": its encode() gives them" if hasattr(kind, "encode") else ""
 
 
 def check_text(what: str, value: object) -> None:

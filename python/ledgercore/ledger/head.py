@@ -7,6 +7,8 @@ old one whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from ledgercore._core import (
@@ -91,7 +93,8 @@ def load_head(store: Store, anchor: Anchor) -> Head:
     leaves, recent = _load_recent(store, checkpoint.size)
     frontier = _load_frontier(store, anchor.suite, checkpoint.size, leaves)
     states = read_states(store, Map(anchor.suite))
-    return _checked(Head(block, checkpoint, stored.note, frontier, states, recent))
+    head = Head(block, checkpoint, stored.note, frontier, states, recent)
+    return _checked(head, partial(_damaged_block, store, anchor, head))
 
 
 def advance_head(store: Store, anchor: Anchor, head: Head) -> Head:
@@ -217,9 +220,36 @@ def _load_recent(store: Store, size: int) -> tuple[bytes, bytes]:
     return leaves[(begin - index) * 32 :], ids[(begin - index) * 32 :]
 
 
-def _checked(head: Head) -> Head:
+def _damaged_block(store: Store, anchor: Anchor, head: Head) -> str:
+    """Whose records are not those that were signed: exactly where a tree before them is right."""
+    unknown = f"block {head.block.height} or an earlier one"
+    begin = head.checkpoint.size // TILE_WIDTH * TILE_WIDTH
+    try:
+        blocks = [head.block]
+        while blocks[-1].first_index > begin:
+            before = stored_header(store, blocks[-1].height - 1)
+            blocks.append(verify_block(before, anchor)[0])
+        frontier = _load_frontier(store, anchor.suite, begin, b"")
+        right = begin == 0
+        for block in reversed(blocks):
+            batch = _batch(block.height, stored_block(store, block.height).bundles)
+            here = max(begin - block.first_index, 0)
+            frontier, _ = frontier.append(batch.leaf_hashes()[here * 32 :])
+            if frontier.root() != block.tree_root:
+                # The first that comes is cut by the tile: what is wrong may stand before the cut.
+                return (
+                    f"block {block.height}" if right else f"block {block.height} or an earlier one"
+                )
+            right = True
+    except LedgerError:
+        return unknown
+    return unknown
+
+
+def _checked(head: Head, damaged: Callable[[], str] | None = None) -> Head:
     until = f"of block {head.block.height} or an earlier one,"
     if head.frontier.size != head.checkpoint.size or head.frontier.root() != head.checkpoint.root:
+        until = until if damaged is None else f"of {damaged()},"
         raise CorruptError(f"stored records, {until} do not lead to the signed tree root")
     if head.states.root() != head.checkpoint.state_root:
         raise CorruptError(f"stored states, {until} do not lead to the signed state root")

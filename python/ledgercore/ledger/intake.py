@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ledgercore._core import BODY_BYTES, Batch, Record, VerifiedBatch
 from ledgercore.entropy import Entropy
 from ledgercore.errors import InvalidSignature, LimitError, MalformedError
+from ledgercore.ledger.arguments import bytes_of
 
 __all__ = [
     "BLOCK_BYTES",
@@ -44,7 +45,7 @@ _MANY = (list, Sequence)  # a list is one, but whether anything is a sequence ta
 def check_payload(payload: bytes) -> None:
     """Refuse a payload that no record holds, before others share its block."""
     if not isinstance(payload, _BYTES):
-        raise TypeError(f"payload is {type(payload).__name__}, want bytes")
+        raise TypeError(f"payload is {type(payload).__name__}, want bytes or bytearray")
     if len(payload) > BODY_BYTES:
         raise LimitError(f"body bytes are {len(payload)}, want at most {BODY_BYTES}")
 
@@ -59,10 +60,11 @@ def check_list(what: str, items: object, one: str) -> None:
             f"{what} are {type(items).__name__}, want a list of bytes: {one} takes one alone, and "
             "list makes a list of an iterator"
         )
-    for kind in {*map(type, items)} - {bytes, bytearray}:
-        if not issubclass(kind, bytes | bytearray):
-            how = ": its encode() gives them" if hasattr(kind, "encode") else ""
-            raise TypeError(f"{what} hold {kind.__name__}, want bytes{how}")
+    wanted = _BYTES if one == "append" else bytes  # a payload is copied into a record anyway
+    words = "bytes or bytearray" if one == "append" else "bytes"
+    for kind in {*map(type, items)} - {bytes}:
+        if not issubclass(kind, wanted):
+            raise TypeError(f"{what} hold {kind.__name__}, want {words}{bytes_of(kind)}")
 
 
 def verify_records(

@@ -408,7 +408,8 @@ class Ledger(ReadableLedger):
         how = "read only" if self._writer is None else "to write"
         size = self._reader.newest.checkpoint.size
         how = "closed" if self._reader.is_closed else how
-        return f"<ledger {self.origin} in {self._address.name}: {size} records, {how}>"
+        records = "1 record" if size == 1 else f"{size} records"
+        return f"<ledger {self.origin} in {self._address.name}: {records}, {how}>"
 
     # Keep.
 

@@ -43,7 +43,7 @@ from ledgercore.disk import URL, read_bytes
 from ledgercore.errors import MalformedError
 from ledgercore.node.limits import Limits
 from ledgercore.records.base import Identifier
-from ledgercore.store import SERVERS, parse_address
+from ledgercore.store import KEYWORDS, SERVERS, parse_address
 from ledgercore.wording import unknown_keys
 
 __all__ = ["Peer", "Settings", "Tls", "WitnessRole", "load_settings", "parse_settings"]
@@ -52,9 +52,6 @@ SETTINGS_BYTES = 64 * 1024
 
 _NO_FILES = (*SERVERS, "pkcs11:")
 """What a ledger or a key may be that is no path."""
-
-_KEYWORDS = re.compile(r"(?!\./)(.*\s)?(host|hostaddr|dbname|user|password|service)\s*=")
-"""A connection string of libpq's other form."""
 
 _NO_URL = rf"(?!{URL.pattern})"
 _File = Annotated[str, Meta(min_length=1, max_length=4096, pattern=rf"\A{_NO_URL}")]
@@ -206,7 +203,7 @@ def _check(settings: Settings) -> None:
         raise MalformedError(
             f"settings: role is operator and so is peer {operators[0]!r}, want one in a network"
         )
-    if _KEYWORDS.match(settings.ledger):
+    if KEYWORDS.match(settings.ledger):
         # It would be a file of that name, with a password in it.
         raise MalformedError(
             "settings: ledger is as libpq's keywords are, want postgresql://... with a directory, "

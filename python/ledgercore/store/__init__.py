@@ -1,6 +1,6 @@
 """Keep a ledger's blocks, tiles, indexes and states."""
 
-from ledgercore.store.address import SERVERS, Address, parse_address, shown
+from ledgercore.store.address import KEYWORDS, SERVERS, Address, parse_address, shown
 from ledgercore.store.choice import (
     check_there,
     create_on_server,
@@ -21,6 +21,7 @@ from ledgercore.store.witnessed import WitnessStore
 
 __all__ = [
     "BUNDLE_RECORDS",
+    "KEYWORDS",
     "SERVERS",
     "Address",
     "SqliteStore",

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from ledgercore.disk import URL, resolve
 from ledgercore.errors import MalformedError, StoreError
 
-__all__ = ["SERVERS", "Address", "parse_address", "shown"]
+__all__ = ["KEYWORDS", "SERVERS", "Address", "parse_address", "shown"]
 
 SERVERS = ("postgresql://", "postgres://")
 """How the URL of a ledger on a server begins."""
@@ -28,6 +28,10 @@ _RESERVED = "pg_"
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 _STRAY = re.compile(r"://[^/?@]*(/[^?]*@|\?[^=]*@)")
 """An @ that ends no name or password, as where one of them has a / or a ? as it is."""
+
+
+KEYWORDS = re.compile(r"(?!\.?/)(.*\s)?(host|hostaddr|port|dbname|user|password|service)\s*=")
+"""How a connection string in libpq's other form begins: it would be a file of that name."""
 
 
 class Address(NamedTuple):
@@ -61,6 +65,12 @@ def parse_address(place: str | Path) -> Address:
             raise MalformedError(
                 f"address begins with {scheme.group()}, want a path (./NAME where it is one), or a "
                 "URL of postgresql://"
+            )
+        if isinstance(place, str) and KEYWORDS.match(place):
+            # It would be a file of that name, with a password in it.
+            raise MalformedError(
+                "path is as libpq's keywords are, want postgresql://USER@HOST/DATABASE?directory="
+                "DIRECTORY for a ledger on a server, or ./NAME for a file that is named so"
             )
         path = resolve(place)
         return Address(str(path), path)
