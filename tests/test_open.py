@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -457,6 +458,19 @@ def test_a_reader_that_is_closed_while_a_writer_opens_takes_none_of_its_locks_aw
     with Ledger.open(path) as again:
         again.append(b"acknowledged")
         assert ran(SIZE_ELSEWHERE, path) == f"{again.size}\n"
+
+
+def test_a_log_that_was_replaced_before_the_first_block_is_noticed(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.close()
+    with closing(SqliteStore(path)) as store:
+        log = Path(f"{path}-wal")
+        shutil.copy(log, tmp := log.with_name("copied"))
+        tmp.replace(log)
+
+        with pytest.raises(StoreError, match="was moved or removed while blocks are written"):
+            store.take_room(1)
 
 
 def test_a_writer_whose_log_was_removed_acknowledges_nothing_more(

@@ -59,9 +59,13 @@ class LogWatch:
         self._log = f"{path}-wal"
         self._known: tuple[int, int] | None = None
 
+    def begin(self) -> None:
+        """Once the connection has read, which opened the log: that is the one to be there."""
+        self._known = identity(self._log)
+
     def check(self) -> None:
         """After a commit, and before anybody is told of it: raise ``StoreError`` where the log that
-        was there at first is not there."""
+        was there when the file was opened is not there."""
         found = identity(self._log)
         if self._known is None:
             self._known = found

@@ -117,6 +117,8 @@ class SqliteStore:
             self._cursor = self._connection.cursor()
             self._check_format()
             self._in_use.lock()
+            if self._vfs is None and not self._temporary:
+                self._log.begin()
         except BaseException:
             with self._in_use.given_up():
                 self._connection.close(True)
