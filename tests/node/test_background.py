@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from threading import Semaphore, current_thread
 from time import sleep
 
 import pytest
+from msgspec import structs
 
-from ledgercore import Ledger, Replica, StoreError
+from ledgercore import Ledger, Replica, StoreError, UnavailableError
 from ledgercore.clock import ManualClock
+from ledgercore.demo.authority import Authority
+from ledgercore.demo.processes import free_ports
 from ledgercore.entropy import SeededEntropy
 from ledgercore.errors import BusyError, DiskFullError, LedgerError
 from ledgercore.node import node, publishing
 from ledgercore.node.channel import Channel
+from ledgercore.node.client import NodeClient
 from ledgercore.node.following import Following, _Found
 from ledgercore.node.publishing import Publishing
+from ledgercore.node.tls import client_context
 from ledgercore.proofs import SplitView
 from ledgercore.sync import Ask, Evidence, Follower
 from ledgercore.sync.messages import Request, Response, ask_blocks, ask_checkpoint
 from ledgercore.sync.publisher import Publisher
 from tests.cli.command import run_well
-from tests.node.running import OPERATOR, following, running
+from tests.node.running import IMPATIENT, OPERATOR, following, running
 from tests.vector_files import VECTORS
 from verifier import ledgercore_verify
 
@@ -229,6 +235,42 @@ def test_a_peer_that_falls_silent_is_logged_once_and_when_it_is_back(tmp_path: P
     assert back == ("peer answers again", "")
 
 
+def test_a_certificate_that_is_refused_is_told_from_a_node_that_is_away(tmp_path: Path) -> None:
+    async def act() -> tuple[list[str], list[str]]:
+        told = []
+        async with running(tmp_path) as there:
+            (tmp_path / "foreign").mkdir()
+            foreign = Authority(tmp_path / "foreign").issue("stranger")
+            trusting = structs.replace(there.tls, authorities=foreign.authorities)
+            own = structs.replace(foreign, authorities=there.tls.authorities)
+            away = f"https://localhost:{free_ports(1)[0]}"
+            for url, tls in ((there.url, trusting), (there.url, own), (away, there.tls)):
+                caller = replace(there.caller(), context=client_context(tls))
+                async with NodeClient(url, "operator", caller, IMPATIENT) as client:
+                    with pytest.raises(UnavailableError) as raised:
+                        await client.fetch("GET", "/v1/anchor")
+                    told.append(str(raised.value))
+            caller = replace(there.caller(), context=client_context(trusting))
+            copy = copy_of(there.node, tmp_path)
+            channel = Channel(there.url, "operator", caller)
+            task = Following(there.node, copy, [channel], SeededEntropy(1))
+            task.start()
+            async with asyncio.timeout(20):
+                while not task._follower.evidence:
+                    await asyncio.sleep(0.02)
+            await task.stop()
+            lines = map(json.loads, there.log.getvalue().splitlines())
+            return told, [line["event"] for line in lines if "peer" in line]
+
+    (theirs, own, away), logged = asyncio.run(act())
+    assert "is there, and shows a certificate that is not taken here: " in theirs
+    assert "see that the authorities here have its issuer" in theirs
+    assert "is there, and broke the connection off without an answer: " in own
+    assert "that the authorities there have its issuer" in own
+    assert "is it there" in away
+    assert logged == ["peer shows a certificate that is not taken"]
+
+
 def test_offences_of_one_kind_are_logged_once_a_minute(tmp_path: Path) -> None:
     """A peer that offends and does well in turn is never shut out, and would fill the log."""
     clock = ManualClock(1_800_000_000_000)
@@ -278,7 +320,11 @@ def test_a_second_history_is_told_after_a_restart_until_its_evidence_is_moved_aw
                 evidence.mkdir(exist_ok=True)
                 if name:
                     (evidence / name).write_bytes(data)
-                task = Following(there.node, copy, [], SeededEntropy(1))
+                try:
+                    task = Following(there.node, copy, [], SeededEntropy(1))
+                except UnavailableError as error:
+                    told.append(str(error))
+                    continue
                 there.node.fault = task.fault
                 task._look(
                     "peer", _Found(copy.checkpoint, 0, False, 0, True, True, frozenset(), [], [])
@@ -286,13 +332,16 @@ def test_a_second_history_is_told_after_a_restart_until_its_evidence_is_moved_aw
                 told.append(there.node.unready())
                 if len(told) == 3:
                     (evidence / name).rename(tmp_path / "kept")
+                    (evidence / "0.split-view").unlink()
             copy.close()
             assert there.log.getvalue().count("operator signed two histories") == 1
         return told
 
     before, garbage, shown, moved = asyncio.run(act())
 
-    assert (before, garbage, moved) == (None, None, None)
+    assert (before, moved) == (None, None)
+    assert garbage is not None and "signed two histories cannot be read: " in garbage
+    assert "0.split-view: " in garbage and "move it away, keep it" in garbage
     assert shown is not None and shown.startswith("operator signed two histories: see its COPY")
 
 

@@ -30,7 +30,7 @@ from ledgercore.records.base import Identifier
 from ledgercore.sync.messages import BINARY, Request, Response
 from ledgercore.waiting import deadline, sleep
 
-__all__ = ["CLOSED", "Caller", "Channel"]
+__all__ = ["CLOSED", "Caller", "CertificateError", "Channel"]
 
 CONNECTIONS = 32
 """Connections of one channel at most."""
@@ -50,6 +50,10 @@ LINE_BYTES = 64 * 1024
 
 RETIRE_S = 60.0
 """After which the connections of a key or certificate that was replaced are closed."""
+
+
+class CertificateError(UnavailableError):
+    """A node answers, and shows a certificate that is not taken here: nothing was asked of it."""
 
 
 @dataclass
@@ -191,9 +195,25 @@ class Channel:
     def _unreachable(self, error: Exception) -> UnavailableError:
         if self.closed:
             return UnavailableError(CLOSED)
+        node = f"node of {self.member} at {self._url}"
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            reason = error.certificate_error
+            said = reason.args[-1] if reason.args else type(reason).__name__
+            return CertificateError(
+                f"{node} is there, and shows a certificate that is not taken here: {said}: see "
+                "that the authorities here have its issuer, that it is for this address and not "
+                "over, and whose node it is"
+            )
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            # TLS 1.3 refuses a client's certificate when its first request is under way.
+            return UnavailableError(
+                f"{node} is there, and broke the connection off without an answer: it stops, or, "
+                "where that lasts, does not take this certificate: see that it is not over, and "
+                "that the authorities there have its issuer"
+            )
         return UnavailableError(
-            f"node of {self.member} at {self._url}: {type(error).__name__}: {error}: is it there, "
-            "and does it take this certificate?"
+            f"{node}: {type(error).__name__}: {error}: is it there, and does it take this "
+            "certificate?"
         )
 
     def _signed(self, method: str, path: str, body: bytes) -> Mapping[str, str]:

@@ -38,7 +38,7 @@ from ledgercore.errors import (
 from ledgercore.ledger import Replica
 from ledgercore.node.answers import failure_in, refusal_in
 from ledgercore.node.carrying import carry_on_thread, run_on_thread
-from ledgercore.node.channel import Caller, Channel
+from ledgercore.node.channel import Caller, CertificateError, Channel
 from ledgercore.node.freshness import Freshness
 from ledgercore.node.logs import Log
 from ledgercore.node.node import Node
@@ -63,6 +63,8 @@ LAST_RETRY_S = 30.0
 
 SILENT, REFUSES = "peer does not answer", "peer refuses this node"
 """What is logged of a peer that does not answer, or that does not let this node ask."""
+UNTRUSTED = "peer shows a certificate that is not taken"
+"""What is logged of one that answers, and is asked nothing: whose node it is is not known."""
 
 TOLD_S = 1.0
 """Between two times that everybody is told of what is taken, while there is more to take."""
@@ -229,7 +231,7 @@ class Following:
         The block by which a member's key may ask nothing any more never comes to its own copy.
         """
         said = [self._heard.get(peer, ("", ""))[0] for peer in self._channels]
-        return REFUSES in said and all(each in (REFUSES, SILENT) for each in said)
+        return REFUSES in said and all(each in (REFUSES, SILENT, UNTRUSTED) for each in said)
 
     def _lag(self) -> str:
         """What a copy that was never level with its peers waits for."""
@@ -322,6 +324,7 @@ class Following:
 
     async def _ask(self, ask: Ask) -> None:
         answer: Response | str
+        silence = SILENT
         task = asyncio.current_task()
         if task is not None and ask.request.kind == "blocks":
             self._fetching.add(task)
@@ -329,9 +332,10 @@ class Following:
             answer = await self._channels[ask.peer].send(ask.request)
         except LedgerError as error:
             answer = str(error)
+            silence = UNTRUSTED if isinstance(error, CertificateError) else SILENT
         finally:
             self._fetching -= {task}
-        self._hear(ask, answer)
+        self._hear(ask, answer, silence)
         await self._decide(ask.peer, partial(self._take, ask, answer))
 
     async def _decide(self, peer: str, take: Callable[[], _Found]) -> None:
@@ -365,7 +369,7 @@ class Following:
             self._told_note, self._told_s = found.note, now_s
             await self._node.announce()
 
-    def _hear(self, ask: Ask, answer: Response | str) -> None:
+    def _hear(self, ask: Ask, answer: Response | str, silence: str = SILENT) -> None:
         """Log when a peer falls silent, refuses this node or cannot answer, and when it is over.
 
         A peer that cannot answer one kind of request may well answer others in between. It may lack
@@ -374,7 +378,7 @@ class Following:
         newest = ask.request == ask_checkpoint()
         event, kind, said, peer = "", "", dict[str, str](), ask.peer
         if isinstance(answer, str):
-            event, said = SILENT, {"reason": answer}
+            event, said = silence, {"reason": answer}
         elif (refusal := refusal_in(answer)) is not None:
             event, said = REFUSES, {"reason": str(refusal)}
         elif (failure := failure_in(answer)) is not None and (newest or answer.status != 404):
@@ -431,15 +435,28 @@ class Following:
         return Path(f"{self._node.ledger.path}.evidence")
 
     def _shown_before(self) -> bool:
-        """Whether evidence from before this start holds against the operator."""
+        """Whether evidence from before this start holds against the operator.
+
+        Raises ``UnavailableError`` where none does, and some cannot be read or does not verify:
+        nobody knows then what the operator did.
+        """
+        unread = ""
         for number in range(EVIDENCE_FILES):
             path = self._evidence() / f"{number}.split-view"
-            with suppress(LedgerError):
+            try:
                 if exists(path):
                     data = read_bytes(path, SPLIT_VIEW_BYTES, "a split view")
                     verify_split_view(data, self._copy.trust_anchor)
                     self._node.log.error("operator signed two histories", kept=path.name)
                     return True
+            except LedgerError as error:
+                unread = unread or f"{path}: {error}"
+        if unread:
+            raise UnavailableError(
+                f"evidence that the operator signed two histories cannot be read: {unread}: mend "
+                "what keeps it from being read; where it is damaged or is none, move it away, keep "
+                "it, and start again: peers that have the other history show it anew"
+            )
         return False
 
     def _keep(self, found: bytes, kind: str) -> None:
