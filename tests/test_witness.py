@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ledgercore import CorruptError, Ledger, SigningKey, StoreError, UnavailableError
+from ledgercore import BusyError, CorruptError, Ledger, SigningKey, StoreError, UnavailableError
 from ledgercore.clock import ManualClock
 from ledgercore.records import Witness as WitnessEntry
 from ledgercore.store import WitnessStore
@@ -166,8 +169,62 @@ def test_a_signer_that_is_away_for_a_while_does_not_stop_the_witness(
     assert ask(witness, History(), 8, 8).status == 200
 
 
-def test_two_processes_of_one_witness_never_cosign_two_histories(path: Path) -> None:
-    """Each has a connection of its own, as two processes do; both histories race from a size."""
+class NoLock:
+    """As where two hosts share a disk, on which locks do not hold."""
+
+    def __init__(self, path: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+REPLACES = """
+import sys
+from ledgercore.store import WitnessStore
+WitnessStore(sys.argv[1]).replace("a.example", None, "another history")
+"""
+
+
+def test_a_host_that_reads_the_file_lets_no_other_process_cosign_from_it(path: Path) -> None:
+    """A process gives SQLite's locks away when it closes any descriptor of the file."""
+    others: list[subprocess.CompletedProcess[str]] = []
+
+    def read_and_let_another(cursor: object, sql: str, bindings: object) -> bool:
+        if "INSERT" in sql:  # the transaction has begun
+            path.read_bytes()
+            command = [sys.executable, "-c", REPLACES, str(path)]
+            others.append(subprocess.run(command, capture_output=True, text=True, check=False))
+        return True
+
+    with closing(WitnessStore.create(path)) as store:
+        assert store.cosigned("a.example") is None
+        store._connection.set_exec_trace(read_and_let_another)
+        store.replace("a.example", None, "one history")
+
+    (other,) = others
+    assert other.returncode == 1
+    assert "is open in another process, want one alone" in other.stderr
+    with closing(WitnessStore(path)) as again:
+        assert again.cosigned("a.example") == "one history"
+
+
+def test_a_witness_s_file_is_one_process_s_by_whatever_name(path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with closing(WitnessStore.create(path)), pytest.raises(BusyError, match="stop the other one"):
+        WitnessStore(link)
+    WitnessStore(link).close()
+    path.with_name("hard").hardlink_to(path)
+    with pytest.raises(StoreError, match="has 2 names"):
+        WitnessStore(path)
+
+
+def test_two_connections_of_one_witness_never_cosign_two_histories(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the lock does not hold; both histories race from a size."""
+    monkeypatch.setattr("ledgercore.store.witnessed.WriterLock", NoLock)
     for number in range(20):
         begin = 5 + number
         histories = [History(parts_at=begin, branch=branch) for branch in (1, 2)]

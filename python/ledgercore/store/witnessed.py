@@ -1,8 +1,11 @@
 """Keep the newest checkpoint of each ledger that a witness cosigned.
 
 One small SQLite file with ``synchronous=EXTRA``: what was replaced is on disk when the call
-returns. It is compared and replaced in one transaction, so that two processes of one witness never
-cosign two histories. Opening does not make the file: a witness that lost it retires its key.
+returns. It is compared and replaced in one transaction, and one process alone has the file open: a
+lock of SQLite's on the file goes when its process closes any descriptor of that (POSIX), as where a
+host copies it, and then two would replace the same note and cosign two histories. So the lock is on
+``<path>.lock``, which nobody else opens. Opening does not make the file: a witness that lost it
+retires its key.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from pathlib import Path
 import apsw
 
 from ledgercore._core import Bracket
-from ledgercore.disk import exists
+from ledgercore.disk import check_one_name, exists, resolve
 from ledgercore.errors import BusyError, CorruptError, StoreError
+from ledgercore.locks import WriterLock
 from ledgercore.store.log import BUSY_MS
 from ledgercore.store.sqlite_errors import translating
 
@@ -32,21 +36,35 @@ class WitnessStore:
     """One connection to one file; not for two threads at once, which the witness sees to."""
 
     def __init__(self, path: str | Path, *, vfs: str | None = None) -> None:
-        """Open a file that ``create`` made."""
+        """Open a file that ``create`` made; ``BusyError`` where another process has it open."""
         self._path = str(path)
+        self._lock: WriterLock | None = None
         self._transaction = Bracket(self._begin, self._end)
         if not exists(path):
             raise StoreError(
                 f"{path} does not exist: a witness that lost what it cosigned must retire its key"
             )
+        if vfs is None:  # what tests pass in shares no file with other processes
+            check_one_name(path)
+            self._lock = _alone(path)
+        try:
+            self._open(vfs)
+        except BaseException:
+            if self._lock is not None:
+                self._lock.close()
+            raise
+
+    def _open(self, vfs: str | None) -> None:
         with translating(self._path):
-            self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+            self._connection = apsw.Connection(
+                self._path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs
+            )
             self._connection.set_busy_timeout(BUSY_MS)
             self._connection.execute("PRAGMA synchronous=EXTRA")
             found = self._connection.execute("PRAGMA application_id").fetchone()
         if found != (_APPLICATION_ID,):
             self.close()
-            raise StoreError(f"{path} is not a witness's file")
+            raise StoreError(f"{self._path} is not a witness's file")
 
     @classmethod
     def create(cls, path: str | Path, *, vfs: str | None = None) -> WitnessStore:
@@ -125,5 +143,21 @@ class WitnessStore:
         return found
 
     def close(self) -> None:
-        with translating(self._path):
-            self._connection.close()
+        """Close the file, and let the next process have it."""
+        try:
+            with translating(self._path):
+                self._connection.close()
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+
+
+def _alone(path: str | Path) -> WriterLock:
+    """The lock of a witness's file, by whatever links it is named."""
+    try:
+        return WriterLock(f"{resolve(path)}.lock")
+    except BusyError:
+        raise BusyError(
+            f"{path} is open in another process, want one alone: two that cosign from it could "
+            "sign two histories; stop the other one"
+        ) from None
