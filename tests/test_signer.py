@@ -259,7 +259,9 @@ def test_a_ledger_with_another_record_in_its_chain_is_not_signed_for(
     kept = Kept(1, b"\7" * 32, 0, (("product.withdraw", b"\x91\xa1a"),))
     party.vault.store([party.signer.item(network.network, kept)])
 
-    with pytest.raises(InconsistentError, match=r"record 0 of key .* another than the one it once"):
+    with pytest.raises(
+        InconsistentError, match=r"record of sequence 0 of key .* another than it once"
+    ):
         submit(network, [publish(party.signer, 1)])
 
 

@@ -34,6 +34,7 @@ from ledgercore.errors import (
     RefusedError,
     StoreError,
     UnavailableError,
+    UntrustedError,
 )
 from ledgercore.ledger import Replica
 from ledgercore.node.answers import failure_in, refusal_in
@@ -449,6 +450,8 @@ class Following:
                     verify_split_view(data, self._copy.trust_anchor)
                     self._node.log.error("operator signed two histories", kept=path.name)
                     return True
+            except UntrustedError:
+                continue  # sound, and of another network's operator
             except LedgerError as error:
                 unread = unread or f"{path}: {error}"
         if unread:
