@@ -18,9 +18,6 @@ pub const RUN_RECORDS: usize = 256;
 /// Runs that are merged into one, and buckets that one bucket is cut into.
 pub const FAN_OUT: usize = 16;
 
-/// Ids that are sorted by one task: to have another thread do it takes longer than few do.
-const TASK: usize = 4096;
-
 const ENTRY_BYTES: usize = 12;
 const FAN_OUT_BITS: u32 = FAN_OUT.ilog2();
 
@@ -43,12 +40,8 @@ pub fn sort_ids(level: u32, ids: &[Hash]) -> Result<Vec<Vec<u8>>> {
         }
         buckets
     };
-    if ids.len() <= TASK {
-        return Ok(ids.chunks(run_records(level)).flat_map(sort).collect());
-    }
-    let runs_a_task = TASK.div_ceil(run_records(level));
-    let runs = ids.par_chunks(run_records(level)).with_min_len(runs_a_task);
-    Ok(runs.flat_map_iter(sort).collect())
+    // In turn: a block's take less than a thread may be waited for while all cores are at work.
+    Ok(ids.chunks(run_records(level)).flat_map(sort).collect())
 }
 
 /// Merge buckets of sixteen consecutive runs into the buckets of a run of `level`, which is 1 or

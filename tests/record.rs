@@ -334,11 +334,11 @@ fn a_batch_names_what_is_wrong_with_it() {
     let mut records = chain(600);
     let encoded: Vec<Vec<u8>> = records.iter().map(|record| record.encode().to_vec()).collect();
     let mut slices: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
-    assert_eq!(decode_all(&slices).as_ref(), Ok(&records));
+    assert_eq!(decode_all(&slices, None).as_ref(), Ok(&records));
 
     slices[300] = &[];
     slices[500] = &[];
-    assert!(matches!(decode_all(&slices), Err(Error::MalformedItem { index: 300, .. })));
+    assert!(matches!(decode_all(&slices, None), Err(Error::MalformedItem { index: 300, .. })));
 
     let verified = verify_all(&records, &[1; 32]).expect("all were signed");
     let leaves: Vec<Hash> = verified.iter().map(|record| *record.leaf()).collect();

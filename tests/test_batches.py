@@ -111,7 +111,7 @@ def test_the_next_batch_is_verified_while_one_is_ordered(
 ) -> None:
     """Ordering waits here for the verification of the next batch: in turn it would wait forever."""
     verified, passed = 0, Event()
-    verify, commit = writer_module.verify_records, sequencer_module.commit_block
+    verify, commit = writer_module.verify_batches, sequencer_module.commit_block
 
     def counting(*arguments: object, **named: bool) -> object:
         nonlocal verified
@@ -125,7 +125,7 @@ def test_the_next_batch_is_verified_while_one_is_ordered(
         assert passed.wait(60)
         return commit(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(writer_module, "verify_records", counting)
+    monkeypatch.setattr(writer_module, "verify_batches", counting)
     monkeypatch.setattr(sequencer_module, "commit_block", waiting)
     assert len(list(ledger.submit_batches(batches_of(ledger, 3)))) == 3
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 import pytest
 
 from ledgercore import InvalidSignature, Ledger, MalformedError, RefusedError, StoreError, testing
+from ledgercore._core import Batch, Verification, VerifiedBatch
 from ledgercore.entropy import Entropy
-from ledgercore.ledger import verifying as verifying_module
 from ledgercore.ledger import writer as writer_module
 from ledgercore.ledger.commit import PIECE_BUNDLES
 from ledgercore.ledger.group import Waiting
+from ledgercore.ledger.verifying import Verifying
 from ledgercore.store import BUNDLE_RECORDS, SqliteStore
 
 SIGNERS = 3
@@ -44,12 +47,32 @@ def broken(record: bytes) -> bytes:
     return record[:-1] + bytes([record[-1] ^ 1])
 
 
+class Failing:
+    """In the place of a batch that is being verified: the wait for it ends so."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self._error = error
+
+    def result(self) -> VerifiedBatch:
+        raise self._error
+
+
+def failing(error: type[BaseException]) -> Callable[..., None]:
+    """A constructor of what never is verified."""
+
+    def init(verifying: Verifying, batch: Batch, entropy: Entropy, *, ahead: bool) -> None:
+        verifying.batch = batch
+        verifying._verification = Failing(error)  # type: ignore[assignment]
+
+    return init
+
+
 @pytest.mark.parametrize("count", [FEW, MANY])
 def test_records_are_stored_while_they_are_verified(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """Verification waits here until all are stored: one after the other would wait for ever."""
-    verify, add, stored = verifying_module.verify_batches, SqliteStore.add_bundles, Event()
+    """The verdict is asked for when all are stored and the tree is made, and nothing is signed."""
+    add, stored, seen = SqliteStore.add_bundles, Event(), list[str]()
     left = [-(-count // BUNDLE_RECORDS)]
 
     def adding(store: SqliteStore, height: int, first: int, bundles: Sequence[bytes]) -> None:
@@ -58,14 +81,21 @@ def test_records_are_stored_while_they_are_verified(
         if not left[0]:
             stored.set()
 
-    def waiting(*arguments: Any) -> Any:
-        assert stored.wait(60)
-        return verify(*arguments)
+    def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            seen.append(name)
+            return call(*arguments)
+
+        return noted
 
     monkeypatch.setattr(SqliteStore, "add_bundles", adding)
-    monkeypatch.setattr(verifying_module, "verify_batches", waiting)
+    monkeypatch.setattr(SqliteStore, "put_states", noting("states", SqliteStore.put_states))
+    monkeypatch.setattr(SqliteStore, "add_header", noting("header", SqliteStore.add_header))
+    monkeypatch.setattr(Verifying, "result", noting("verdict", Verifying.result))
 
     assert ledger.submit_many(records_of(ledger, count)) == [*range(1, 1 + count)]
+    assert stored.is_set()
+    assert seen == ["states", "verdict", "header"]
     assert ledger.height == 1
     ledger.verify()
 
@@ -131,12 +161,9 @@ def test_malformed_records_refuse_all_and_are_named(ledger: Ledger) -> None:
 def test_what_else_ends_verification_leaves_the_ledger_going_on(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    def fail(batches: Sequence[object], entropy: Entropy) -> None:
-        raise error
-
     records = records_of(ledger, FEW)
     with monkeypatch.context() as patch, pytest.raises(error):
-        patch.setattr(verifying_module, "verify_batches", fail)
+        patch.setattr(Verifying, "__init__", failing(error))
         ledger.submit_many(records)
     assert (ledger.size, ledger.stopped) == (1, None)
     assert ledger.submit_many(records) == [*range(1, 1 + FEW)]
@@ -155,12 +182,9 @@ def test_an_interrupt_of_the_wait_is_its_thread_s_own(
             ledger.submit_many(records)
         told.append(refused.value)
 
-    def interrupt(batches: Sequence[object], entropy: Entropy) -> None:
-        raise KeyboardInterrupt
-
     other = Thread(target=submit)
     with monkeypatch.context() as patch, group._leading:
-        patch.setattr(verifying_module, "verify_batches", interrupt)
+        patch.setattr(Verifying, "__init__", failing(KeyboardInterrupt))
         other.start()
         while not group._queue:
             time.sleep(0.001)
@@ -174,3 +198,57 @@ def test_an_interrupt_of_the_wait_is_its_thread_s_own(
     assert "may be durable, or not" in str(error)
     assert (ledger.size, ledger.stopped) == (1, None)
     assert ledger.submit_many(records) == [*range(1, 1 + FEW)]
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 1023, 1025, 5000])
+def test_a_batch_that_is_verified_in_parts_is_the_batch(
+    ledger: Ledger, count: int, ahead: bool
+) -> None:
+    batch = Batch.decode(records_of(ledger, count) if count else [])
+
+    verified = Verification(batch, bytes(32), ahead=ahead).result()
+
+    want = batch.verify(bytes(32))
+    assert (verified.joined_ids(), verified.leaf_hashes()) == (
+        want.joined_ids(),
+        want.leaf_hashes(),
+    )
+
+
+def test_every_bad_signature_is_named_whoever_verified_its_part(ledger: Ledger) -> None:
+    records, bad = records_of(ledger, 5000), (0, 126, 127, 1023, 1024, 2048, 4999)
+    for index in bad:
+        records[index] = broken(records[index])
+    verification = Verification(Batch.decode(records), bytes(32))
+
+    for _ in range(2):  # asked again it says the same
+        with pytest.raises(InvalidSignature, match="7 of 5000 signatures do not verify") as refused:
+            verification.result()
+        assert refused.value.indices == bad
+
+
+def test_what_is_verified_beside_is_done_where_threads_are_the_parent_s(ledger: Ledger) -> None:
+    """A forked process has none of the threads that had begun."""
+    verification = Verification(Batch.decode(records_of(ledger, 5000)), bytes(32))
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        os._exit(0 if len(verification.result()) == 5000 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(verification.result()) == 5000
+
+
+def test_batches_are_stored_while_they_are_verified(ledger: Ledger) -> None:
+    records = records_of(ledger, 3 * FEW)
+    batches = [records[begin : begin + FEW] for begin in range(0, len(records), FEW)]
+    batches[1] = [*batches[1][:-1], broken(batches[1][-1])]
+
+    outcomes = ledger.submit_batches(batches)
+
+    assert next(outcomes) == [*range(1, 1 + FEW)]
+    with pytest.raises(InvalidSignature) as refused:
+        next(outcomes)
+    assert refused.value.indices == (FEW - 1,)
+    assert (ledger.size, ledger.stopped) == (1 + FEW, None)
+    ledger.verify()

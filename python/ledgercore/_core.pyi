@@ -35,6 +35,7 @@ __all__ = [
     "StateProof",
     "TileTree",
     "UnsignedBatch",
+    "Verification",
     "VerifiedBatch",
     "VerifiedRecord",
     "attach_cosignature",
@@ -287,6 +288,19 @@ class Batch:
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Record: ...
+
+@final
+class Verification:
+    """A batch that is being verified beside whatever else its caller does.
+
+    As many threads take it part by part as there are cores beside the caller's. What is verified
+    ``ahead`` of need is on threads that give way, one for each core.
+    """
+
+    def __new__(cls, batch: Batch, seed: bytes, *, ahead: bool = False) -> Verification: ...
+    def result(self) -> VerifiedBatch:
+        """Do what nobody has begun, and wait for the rest. Raises InvalidSignature with .indices of
+        every bad signature."""
 
 @final
 class VerifiedBatch:

@@ -20,6 +20,7 @@ mod run;
 mod signature;
 mod tree;
 mod unsigned;
+mod verification;
 
 use pyo3::pymodule;
 
@@ -86,4 +87,6 @@ mod _core {
     };
     #[pymodule_export]
     use super::unsigned::UnsignedBatch;
+    #[pymodule_export]
+    use super::verification::Verification;
 }

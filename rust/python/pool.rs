@@ -2,11 +2,13 @@
 //!
 //! Batches are verified on threads of their own, so that a block that is ordered meanwhile need not
 //! wait until a whole batch is verified before its hashes get a thread. What is verified ahead of
-//! need gives way to that block on the processors, too. A forked process has none of its parent's
-//! threads: what would wait for them for ever works on threads of its own.
+//! need gives way to that block on the processors, too. What a caller does its part of has one
+//! thread fewer than there are cores. A forked process has none of its parent's threads: what would
+//! wait for them for ever works on threads of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::thread;
 
 use pyo3::marker::Ungil;
 use pyo3::prelude::{PyAnyMethods, PyModule, PyResult, Python, pyfunction};
@@ -30,6 +32,23 @@ static AHEAD: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let threads = ThreadPoolBuilder::new().thread_name(|at| format!("ahead {at}"));
     threads.start_handler(|_| give_way()).build().ok()
 });
+
+static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let others = thread::available_parallelism().map_or(1, |cores| cores.get() - 1);
+    let threads = ThreadPoolBuilder::new().num_threads(others.max(1));
+    threads.thread_name(|at| format!("beside {at}")).build().ok()
+});
+
+/// Threads for work that the caller does its part of: as many as there are cores beside its own.
+/// For what is done `ahead` of need those that give way; in a forked process none.
+pub fn beside(ahead: bool) -> Option<&'static ThreadPool> {
+    // In a forked process no pool is even looked at: its parent may have been starting it.
+    match (forks(), ahead) {
+        (0, true) => AHEAD.as_ref(),
+        (0, false) => BESIDE.as_ref(),
+        _ => None,
+    }
+}
 
 /// How many forks lie between the process that loaded the core and this one.
 pub fn forks() -> u32 {

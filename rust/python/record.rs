@@ -12,7 +12,7 @@ use pyo3::types::PyBytes;
 
 use super::bytes::{Part, array, join, list, slices};
 use super::number;
-use super::pool::{detach, verifying};
+use super::pool::{beside, detach, verifying};
 use crate::chain::{self, Chain};
 use crate::error::malformed;
 use crate::suite::Suite;
@@ -140,7 +140,11 @@ impl Batch {
     #[staticmethod]
     #[pyo3(signature = (records, *, ahead = false))]
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>, ahead: bool) -> PyResult<Self> {
-        let decode = || record::decode_all(&slices(&records));
+        if !ahead {
+            let decode = || record::decode_all(&slices(&records), beside(false));
+            return Ok(Self(detach(py, decode)?));
+        }
+        let decode = || record::decode_all(&slices(&records), None);
         Ok(Self(verifying(py, records.len(), ahead, decode)?))
     }
 

@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
+use rayon::{Scope, ThreadPool};
 
 use super::{Decoded, Draft, Entry, Fields, Record, Unsigned, VerifiedRecord, draft_chain};
 use crate::error::{Error, Result, at_most};
@@ -20,13 +22,20 @@ use crate::wire::{Reader, Writer};
 /// Records for which it is worth waking another thread where little is done with each.
 const TASK: usize = 1024;
 
-/// Decode the records of a batch over all threads; the error names the first that is malformed.
+/// Bundles for which it is worth waking another thread: while all cores are at work, whoever waits
+/// for one waits until the system has it run.
+const TASK_BUNDLES: usize = 8;
+
+/// Decode the records of a batch; the error names the first that is malformed. The caller takes
+/// bundles as the threads of the pool do, or those of its own.
 ///
 /// A thread decodes, copies and hashes the records of one bundle after the other, so that they stay
 /// in its cache meanwhile, and stand in memory as they will be stored.
-pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
+pub fn decode_all(records: &[&[u8]], pool: Option<&ThreadPool>) -> Result<Vec<Record>> {
     at_most("records in a batch", records.len(), limits::BATCH_RECORDS)?;
-    let decode = |(number, records): (usize, &[&[u8]])| {
+    let bundles: Vec<&[&[u8]]> = records.chunks(limits::BUNDLE_RECORDS).collect();
+    let decode = |number: usize| {
+        let records = bundles[number];
         let fields = decode_each(number * limits::BUNDLE_RECORDS, records)?;
         let mut writer = bundle_writer(records.iter().map(|record| record.len()));
         let span = |record: &&[u8]| {
@@ -36,8 +45,39 @@ pub fn decode_all(records: &[&[u8]]) -> Result<Vec<Record>> {
         let spans = records.iter().map(span).collect();
         Ok(share(writer.into_bytes(), spans, fields))
     };
-    let pieces = records.par_chunks(limits::BUNDLE_RECORDS).enumerate().map(decode);
-    in_order(pieces.collect())
+    in_order(share_out(pool, bundles.len(), decode))
+}
+
+/// What each task gives, in order. The caller takes tasks as the threads do that it wakes: to wait
+/// for two and do nothing has the system put both on one core, often enough.
+fn share_out<T: Send>(
+    pool: Option<&ThreadPool>,
+    tasks: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(tasks)));
+    let take = || {
+        loop {
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            if task >= tasks {
+                return;
+            }
+            let made = work(task);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((task, made));
+        }
+    };
+    let others = tasks.saturating_sub(1);
+    match pool {
+        Some(pool) => pool.in_place_scope(|scope| {
+            take_beside(scope, others.min(pool.current_num_threads()), &take);
+        }),
+        None => rayon::in_place_scope(|scope| {
+            take_beside(scope, others.min(rayon::current_num_threads() - 1), &take);
+        }),
+    }
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(task, _)| *task);
+    done.into_iter().map(|(_, made)| made).collect()
 }
 
 /// Decode the records of bundles that follow each other, as `decode_all` would.
@@ -73,8 +113,13 @@ fn each_bundle<T: Send>(
         end += bundle_count(&mut Reader::new(bundle))?;
     }
     at_most("records in a batch", end, limits::BATCH_RECORDS)?;
-    let each = bundles.par_iter().zip(begins);
+    let each = bundles.par_iter().zip(begins).with_min_len(TASK_BUNDLES);
     Ok(each.map(|(bundle, begin)| work(begin, bundle)).collect())
+}
+
+fn take_beside<'scope>(scope: &Scope<'scope>, others: usize, take: &'scope (impl Fn() + Sync)) {
+    (0..others).for_each(|_| scope.spawn(move |_| take()));
+    take();
 }
 
 /// What the pieces give, or the error of the first one that has one.

@@ -6,8 +6,9 @@ use super::tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, fold};
 use crate::error::{Error, Result, malformed};
 use crate::suite::{Hash, Suite};
 
-/// Full tiles folded by one task.
-const TASK: usize = 8;
+/// Full tiles folded by one task: a block's take less than a thread may be waited for while all
+/// cores are at work.
+const TASK: usize = 64;
 
 /// Hashes of a tail that are added to its subtrees one by one: more are folded side by side.
 const FEW: usize = 8;

@@ -8,8 +8,9 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import starmap
 from typing import NamedTuple
 
 from ledgercore._core import (
@@ -81,7 +82,7 @@ def commit_block(
     states: States,
     touches: Sequence[Touch],
     time_ms: int,
-    verifying: Callable[[], VerifiedBatch] | None = None,
+    verifying: Callable[[], object] | None = None,
     *,
     held: Draft | None = None,
     bundles: Bundles | None = None,
@@ -92,8 +93,8 @@ def commit_block(
     second look. A batch that is not verified yet, because this process has just signed it, is
     verified there, as it is stored: with the checkpoint, for two signatures in one call take little
     longer than one.
-    ``verifying`` waits for a batch that is verified on other threads while its records are stored,
-    or raises, and nothing is left: the tree is made of what it gives, and so is the checkpoint.
+    ``verifying`` waits for the verdict on a batch that is verified on other threads while all else
+    is done, or raises, and nothing is left: it is asked before the checkpoint is signed.
     ``held`` is a draft that a copy has held to the operator's checkpoint: it signs nothing, and so
     does not make all of it again from what was stored, which every read does.
     ``bundles`` are those that the batch was decoded from, where they are at hand.
@@ -104,12 +105,13 @@ def commit_block(
     keys = state_keys(anchor.suite, names)
     with store.transaction():
         bundles = batch.bundles() if bundles is None else bundles
-        stored = _store_records(store, height, first_index, batch, bundles, look=not held)
+        stored = _store_records(
+            store, height, first_index, batch, bundles, look=not held, alone=verifying is not None
+        )
         runs = _extend_runs(store, head, ids)
         if runs.added:
             for buckets in in_pieces(runs.buckets(), BUCKETS_AT_ONCE):
                 store.add_buckets(buckets)
-        batch = batch if verifying is None else verifying()
         draft = held or draft_block(store, head, batch, states, time_ms)
         block, frontier, tiles, after = draft
         header = block.encode()
@@ -123,6 +125,8 @@ def commit_block(
             raise _mismatch(height, "header", again.encode(), header)
         if stored and runs.added:  # as many records complete as many runs
             _look_at_runs(store, head, stored.ids)
+        if verifying is not None:
+            verifying()
         checkpoint = anchor.checkpoint(again)
         note = sign(checkpoint)
         store.add_header(height, first_index, header, note, keys)
@@ -149,12 +153,14 @@ def _store_records(
     bundles: Bundles,
     *,
     look: bool,
+    alone: bool,
 ) -> Stored | None:
     """Store a block's records, and look at them again; the hashes of many are made meanwhile, of
-    what is read back of each piece once it is stored."""
+    what is read back of each piece once it is stored. Or by this thread ``alone``, where the other
+    ones verify."""
     try:
         if look and len(bundles) > PIECE_BUNDLES:
-            return _store_pieces(store, height, first_index, bundles)
+            return _store_pieces(store, height, first_index, bundles, alone=alone)
         store.add_bundles(height, first_index, bundles)
         if isinstance(batch, VerifiedBatch):
             return Stored(*hash_bundles(0, store.bundles_from(first_index))) if look else None
@@ -164,7 +170,9 @@ def _store_records(
         raise CorruptError(f"block {height}: what was stored: {error}") from error
 
 
-def _store_pieces(store: Store, height: int, first_index: int, bundles: Bundles) -> Stored:
+def _store_pieces(
+    store: Store, height: int, first_index: int, bundles: Bundles, *, alone: bool
+) -> Stored:
     def stored() -> Iterator[tuple[int, list[bytes]]]:
         at = 0
         for piece in in_pieces(bundles, PIECE_BUNDLES):
@@ -172,7 +180,11 @@ def _store_pieces(store: Store, height: int, first_index: int, bundles: Bundles)
             yield at, store.bundles_from(first_index + at)
             at += BUNDLE_RECORDS * len(piece)
 
-    pieces = [*map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))]
+    pieces: Iterable[tuple[bytes, bytes]]
+    if alone:
+        pieces = starmap(hash_bundles, stored())
+    else:
+        pieces = map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))
     ids, leaves = zip(*pieces, strict=True)
     return Stored(b"".join(ids), b"".join(leaves))
 

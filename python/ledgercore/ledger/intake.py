@@ -22,7 +22,6 @@ __all__ = [
     "decode_records",
     "fits",
     "verify_batches",
-    "verify_records",
     "weight",
 ]
 
@@ -67,19 +66,11 @@ def check_list(what: str, items: object, one: str) -> None:
             raise TypeError(f"{what} hold {kind.__name__}, want {words}{bytes_of(kind)}")
 
 
-def verify_records(
-    records: Sequence[bytes], entropy: Entropy, *, ahead: bool = False
-) -> tuple[int, list[VerifiedBatch]]:
-    """What the records weigh, and the records, verified, cut into one batch a block.
-
-    What is verified ``ahead`` of need gives way to the block before it.
-    """
-    total, batches = decode_records(records, ahead=ahead)
-    return total, verify_batches(batches, entropy, ahead=ahead)
-
-
 def decode_records(records: Sequence[bytes], *, ahead: bool = False) -> tuple[int, list[Batch]]:
-    """What the records weigh, and the records, decoded, cut into one batch a block."""
+    """What the records weigh, and the records, decoded, cut into one batch a block.
+
+    What is done ``ahead`` of need gives way to the block before it.
+    """
     total = weight(records)
     batches, malformed = [], False
     for piece in cut(records, total):

@@ -144,7 +144,7 @@ class Sequencer:
     def _commit(self, head: Head, batch: Submitted, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
         sign = partial(sign_checkpoint, signer=self._key)
-        verifying: Callable[[], VerifiedBatch] | None = None
+        verifying: Callable[[], object] | None = None
         if isinstance(batch, Verifying):
             verifying, batch = batch.result, batch.batch
         after = commit_block(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
-from ledgercore._core import Batch, VerifiedBatch
+from ledgercore._core import Batch, Verification, VerifiedBatch
 from ledgercore.entropy import Entropy
-from ledgercore.ledger.ahead import begin_ahead
-from ledgercore.ledger.intake import verify_batches
 
 __all__ = ["UnverifiedError", "Verifying"]
 
@@ -24,21 +20,21 @@ class UnverifiedError(Exception):
 
 
 class Verifying:
-    """A decoded batch whose signatures are being verified."""
+    """A decoded batch whose signatures are being verified.
 
-    def __init__(self, batch: Batch, entropy: Entropy) -> None:
+    What is verified ``ahead`` of need gives way to the block before it.
+    """
+
+    def __init__(self, batch: Batch, entropy: Entropy, *, ahead: bool = False) -> None:
         self.batch = batch
-        pool = ThreadPoolExecutor(1, "verify")
-        self._verified = begin_ahead(pool, lambda some: verify_batches(some, entropy), [batch])
-        pool.shutdown(wait=False)
+        self._verification = Verification(batch, entropy.bytes(32), ahead=ahead)
 
     def result(self) -> VerifiedBatch:
-        """Wait for it; raises ``UnverifiedError``."""
+        """Do what is left of it, and wait for the rest; raises ``UnverifiedError``."""
         try:
-            (verified,) = self._verified.result()
+            return self._verification.result()
         except BaseException as error:
             raise UnverifiedError(error) from error
-        return verified
 
     def __len__(self) -> int:
         return len(self.batch)

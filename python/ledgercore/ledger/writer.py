@@ -37,7 +37,6 @@ from ledgercore.ledger.intake import (
     decode_records,
     fits,
     verify_batches,
-    verify_records,
     weight,
 )
 from ledgercore.ledger.journaled import Journaled
@@ -179,13 +178,23 @@ class Writer:
         """
         check_list("records", records, "submit")
         total, batches = decode_records(records)
-        if len(batches) == 1 and len(records) >= STORED_MEANWHILE:
-            return self._submit_verifying(batches[0])
-        return self._submit_verified((total, verify_batches(batches, self._entropy)))
+        return self._submit_decoded(self._verify(total, batches, ahead=False))
 
-    def _submit_verifying(self, batch: Batch) -> list[Outcome]:
-        """Order a large batch as a block of its own, stored while its signatures are verified."""
-        return self._group.alone(partial(self._order_verifying, Verifying(batch, self._entropy)))
+    def _verify(
+        self, total: int, batches: list[Batch], *, ahead: bool
+    ) -> Verifying | tuple[int, list[VerifiedBatch]]:
+        """A large batch that is being verified; or what records weigh, and the records verified."""
+        if len(batches) == 1 and len(batches[0]) >= STORED_MEANWHILE:
+            return Verifying(batches[0], self._entropy, ahead=ahead)
+        return total, verify_batches(batches, self._entropy, ahead=ahead)
+
+    def _submit_decoded(
+        self, decoded: Verifying | tuple[int, list[VerifiedBatch]]
+    ) -> list[Outcome]:
+        """Order them: what is being verified as a block of its own, which is stored meanwhile."""
+        if isinstance(decoded, Verifying):
+            return self._group.alone(partial(self._order_verifying, decoded))
+        return self._submit_verified(decoded)
 
     def _order_verifying(self, verifying: Verifying) -> list[Outcome]:
         """Whoever leads does it, and an interrupt of its wait is its own."""
@@ -196,13 +205,15 @@ class Writer:
 
     def submit_batches(self, batches: Iterable[Sequence[bytes]]) -> Iterator[list[Outcome]]:
         """Order batch after batch, each as ``submit`` does; the next are verified meanwhile."""
-        for verified in map_ahead(self._verify_ahead, batches, BATCHES_AHEAD):
-            yield self._submit_verified(verified)
+        for decoded in map_ahead(self._verify_ahead, batches, BATCHES_AHEAD):
+            yield self._submit_decoded(decoded)
 
-    def _verify_ahead(self, records: Sequence[bytes]) -> tuple[int, list[VerifiedBatch]]:
-        """What records weigh, and the records verified, in one batch a block."""
+    def _verify_ahead(
+        self, records: Sequence[bytes]
+    ) -> Verifying | tuple[int, list[VerifiedBatch]]:
         check_list("records", records, "submit")
-        return verify_records(records, self._entropy, ahead=True)
+        total, batches = decode_records(records, ahead=True)
+        return self._verify(total, batches, ahead=True)
 
     def _submit_verified(self, verified: tuple[int, list[VerifiedBatch]]) -> list[Outcome]:
         total, batches = verified
