@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import starmap
 from typing import NamedTuple
 
 from ledgercore._core import (
@@ -182,7 +181,7 @@ def _store_pieces(
 
     pieces: Iterable[tuple[bytes, bytes]]
     if alone:
-        pieces = starmap(hash_bundles, stored())
+        pieces = (hash_bundles(*piece) for piece in stored())
     else:
         pieces = map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))
     ids, leaves = zip(*pieces, strict=True)
