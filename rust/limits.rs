@@ -20,7 +20,7 @@ pub const BUNDLE_RECORDS: usize = 256;
 /// Hashes in an inclusion or consistency proof: trees are smaller than 2^63 leaves.
 pub const PROOF_HASHES: usize = 64;
 /// Hashes in a multiproof.
-pub const MULTIPROOF_HASHES: usize = 64 * 1024;
+pub const MULTIPROOF_HASHES: usize = 256 * 1024;
 /// Sibling hashes in a state proof: one for each bit of a key.
 pub const STATE_SIBLINGS: usize = 256;
 /// Objects in one state multiproof.

@@ -129,7 +129,8 @@ class World:
                 code = "" if consented == "REQUESTED" else "E_CONSENT_STATE"
                 return code, replace(self, consent="AUTHORISED")
             case "revoke":
-                return "", replace(self, consent="REVOKED")
+                code = "E_EXISTS" if consented == "REVOKED" else ""
+                return code, replace(self, consent="REVOKED")
             case "intend":
                 return live or no_agreement, replace(self, exchange=self.exchange or "INTENDED")
             case "admit":
@@ -229,7 +230,7 @@ def step(world: World, place: Place, event: str) -> tuple[World, Place]:
     if event in BEGINNINGS and world.agreed() != "FINALIZED":
         assert code, "nothing begins without an agreement in force"
     if event == "revoke" and world.consent:
-        assert not code, "a revoke is never refused"
+        assert not code or world.consent == "REVOKED", "the first revoke is never refused"
         assert consent_state(fork.view).status == "REVOKED"
     if event == "intend" and not code and not world.exchange:
         fork.exchange = record.id

@@ -74,7 +74,7 @@ class Race:
         over = "E_CONSENT_STATE" if self.revoked or self.over("expire") else ""
         match event, self.status():
             case "revoke", _:
-                return "", replace(self, revoked=True)
+                return "E_EXISTS" if self.revoked else "", replace(self, revoked=True)
             case "wait", _:
                 return "", replace(self, passed=min(self.passed + 1, len(self.order)))
             case "admit", "INTENDED":
@@ -241,7 +241,7 @@ class Model:
         if event == "intend":
             return spent or over
         if event == "revoke":
-            return ""
+            return "E_EXISTS" if self.revoked else ""
         if event == "decide":
             ready = self.status(number) in ("ACKNOWLEDGED", "USED")
             return "" if ready else "E_EXCHANGE_STATE"

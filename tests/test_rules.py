@@ -504,12 +504,13 @@ def test_revoke_has_no_window():
     assert "" == code_of(view, record, EXPIRES + 10**9)
 
 
-def test_revoke_twice_is_accepted_twice():
+def test_what_subject_and_provider_revoke_both_is_revoked_by_both():
     view = authorised(begin())
 
-    act(view, "consent key", records.ConsentRevoke(CONSENT))
+    act(view, "provider", records.ConsentRevokeOnBehalf(CONSENT, ROOT))
     act(view, "consent key", records.ConsentRevoke(CONSENT))
 
+    assert ("provider", "") == consent_state(view).revoked_by
     assert ("REVOKED", 4) == (consent_state(view).status, consent_state(view).count)
 
 

@@ -271,6 +271,8 @@ def expected_code(family: str, kind: str, status: str, signer: str) -> str:
         signers = signers | {"provider": "E_RECIPIENT"}  # the consumer suspended it
     if kind == "dispute.open" and status == "RULED" and signer == "consumer":
         return "E_EXISTS"  # it opened the one that was dismissed
+    if kind == "consent.revoke" and status == "REVOKED" and signer == "consent key":
+        return "E_EXISTS"  # it revoked
     if kind == "decision.contest" and status in CONTESTED and signer == "consent key":
         return "E_EXISTS"  # it contested before
     makes = "" in moves

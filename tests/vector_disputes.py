@@ -10,8 +10,8 @@ from ledgercore.demo.parties import BANK
 from ledgercore.exchange import build_pack
 from ledgercore.exchange.messages import Proposal
 from ledgercore.exchange.submission import Draft
-from ledgercore.records import DecisionReview, DisputeEvidence
-from ledgercore.rules import decision, dispute, exchange
+from ledgercore.records import ConsentRevoke, DecisionReview, DisputeEvidence
+from ledgercore.rules import consent, decision, dispute, exchange
 from tests.town import Town
 
 Forged = tuple[str, bytes, str]
@@ -25,6 +25,7 @@ def misstated(town: Town) -> list[Forged]:
         "contest-of-another-consent": _contest_of_another,
         "evidence-not-counted": _uncounted,
         "review-not-told": _review_that_answers_none,
+        "revocation-not-told": _revoked_by_nobody,
     }
     return [
         (name, build_pack(ledger, vault, make(town)), "invalid-proof")
@@ -74,6 +75,15 @@ def _contest_of_another(town: Town) -> bytes:
     (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
     with mock.patch("ledgercore.rules.decision._own_consent", lambda case: bytes(32)):
         town.accept([town.subject.contest(proposal, place.id, "a person should look")])
+    return intent
+
+
+def _revoked_by_nobody(town: Town) -> bytes:
+    """The exchange of a consent of which an operator's state does not say who revoked it."""
+    proposal, intent = _acknowledged(town)
+    effects = consent.FAMILY.effects
+    with mock.patch.dict(effects, {ConsentRevoke.KIND: lambda case: case.state}):
+        town.accept([town.subject.revoke(proposal)])
     return intent
 
 

@@ -91,7 +91,7 @@ class Books(World):
             rules.key_object(ONE): rules.KeyState("bank", b""),
             rules.signer_object(ONE): rules.SignerState(8, self.ids[7]),
             rules.member_object("bank"): rules.MemberState(
-                *begin, "A bank", ("consumer",), ONE, b""
+                *begin, "A bank", ("consumer",), ONE, b"", 3
             ),
             rules.schema_object("tax", 1): rules.SchemaState(*begin, "tax", "Tax", field, ONE, ""),
             rules.product_object("tax.v1"): rules.ProductState(
@@ -101,11 +101,12 @@ class Books(World):
                 *begin, "authority", "tax", "booking", "cn", "law", 9, 0, 2**53
             ),
             rules.consent_object(ONE): rules.ConsentState(
-                "AUTHORISED", 2, self.history([2, 3]), *consent
+                "AUTHORISED", 2, self.history([2, 3]), *consent, ()
             ),
             rules.consent_object(TWO): rules.ConsentState(
-                "REVOKED", 3, self.history([0, 5, 7]), *consent
+                "REVOKED", 3, self.history([0, 5, 7]), *consent, ("", "tax")
             ),
+            rules.trail_object(ONE): rules.TrailState(0, 13, 1, 2),
             rules.exchange_object(ONE): rules.ExchangeState(
                 *begin, ONE, "bank", "tax", "", ZERO, ZERO, 9, "", False, None, admission
             ),

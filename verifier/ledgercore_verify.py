@@ -346,9 +346,9 @@ def decode_scalar(data: bytes, what: str) -> int:
 
 DEPTH = 8
 RECORD_BYTES, BODY_BYTES = 64 * 1024, 63 * 1024
-RECEIPT_BYTES, PACK_BYTES = 256 * 1024, 16 * 1024 * 1024
+RECEIPT_BYTES, PACK_BYTES = 256 * 1024, 32 * 1024 * 1024
 STATE_RECEIPT_BYTES, HISTORY_BYTES, HISTORY_RECORDS = 256 * 1024, 16 * 1024 * 1024, 64 * 1024
-PROOF_HASHES, MULTIPROOF_HASHES, STATE_SIBLINGS = 64, 64 * 1024, 256
+PROOF_HASHES, MULTIPROOF_HASHES, STATE_SIBLINGS = 64, 256 * 1024, 256
 OPENING_BYTES = 64 * 1024
 OBJECT_BYTES, STATE_BYTES = 128, 64 * 1024
 CHECKPOINT_BYTES, CHECKPOINT_SIGNATURES, NAME_BYTES = 16 * 1024, 64, 255
@@ -1231,6 +1231,7 @@ STATES: dict[str, Shape] = {
         roles=list_of(ANY_TEXT, ITEMS),
         signing_key=HASH,
         sealing_key=hash_or_empty,
+        rotations=ANY_COUNT,
     ),
     "governance": row(**BEGIN, members=list_of(ANY_TEXT, PACK_BYTES)),
     "proposal": row(
@@ -1276,7 +1277,9 @@ STATES: dict[str, Shape] = {
         uses=ANY_COUNT,
         processors=list_of(ANY_TEXT, ITEMS),
         agreement=optional(HASH),
+        revoked_by=list_of(ANY_TEXT, ITEMS),
     ),
+    "trail": row(subject=ANY_COUNT, consumer=ANY_COUNT, provider=ANY_COUNT, supervisor=ANY_COUNT),
     "exchange": row(
         **BEGIN,
         consent=HASH,
@@ -1358,7 +1361,7 @@ SINGLE = ("network", "governance", "amounts")
 """Words that are the whole name of the one object of their family."""
 NAMED = ("member", "schema", "product", "book")
 """Words that a name follows; 32 bytes follow the others."""
-UNCOUNTED = ("network", "key", "signer", "amounts")
+UNCOUNTED = ("network", "key", "signer", "trail", "amounts")
 """Words of objects that have no history."""
 
 
@@ -2053,7 +2056,11 @@ class Case:
         others = self.evidence.of_kind("consent.revoke-on-behalf")
         for entry in others:
             self.evidence.check_signer(entry, self.consent["provider"])
-        return [entry.index for entry in own + others]
+        signers = [(entry.index, "") for entry in own]
+        signers += [(entry.index, self.consent["provider"]) for entry in others]
+        held = [who for _, who in sorted(signers)] == self.consent["revoked_by"]
+        need(held, INVALID_PROOF, "revocations of the consent are not those of its state")
+        return [index for index, _ in signers]
 
     def closed(self, name: str, what: str) -> Claim:
         """The claim about content that the pack does not open."""

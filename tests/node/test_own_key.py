@@ -241,7 +241,7 @@ def test_what_a_ledger_has_against_a_key_says_whether_that_can_pass() -> None:
         states = {
             key_object(own): encode_state(KeyState("bank", b"", status)),
             member_object("bank"): encode_state(
-                MemberState("ACTIVE", 1, bytes(32), "Bank", (), current, bytes(32))
+                MemberState("ACTIVE", 1, bytes(32), "Bank", (), current, bytes(32), 0)
             ),
         }
         found = key_fault(states.get, member, own, "x.key")

@@ -29,8 +29,8 @@ __all__ = [
 
 ANCHOR_BYTES = 64 * 1024
 NOTE_BYTES = 64 * 1024
-EVIDENCE_BYTES = 16 * 1024 * 1024
-"""A history or a pack at its largest."""
+EVIDENCE_BYTES = 32 * 1024 * 1024
+"""A pack, the largest evidence there is, at its largest."""
 PASSPHRASE_BYTES = 1024
 
 

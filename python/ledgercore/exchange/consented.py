@@ -92,8 +92,11 @@ def revocations(case: Case) -> list[int]:
     for index, record, _ in case.evidence.of_kind(ConsentRevoke):
         if record.key != case.consent.consent_key:
             raise UntrustedError("consent is not revoked by its own key")
-        found.append(index)
+        found.append((index, ""))
     for index, record, _ in case.evidence.of_kind(ConsentRevokeOnBehalf):
         case.evidence.signed_by_member(record, case.consent.provider)
-        found.append(index)
-    return found
+        found.append((index, case.consent.provider))
+    found.sort()
+    if tuple(who for _, who in found) != case.consent.revoked_by:
+        raise InvalidProof("revocations of the consent are not those that the ledger holds")
+    return [index for index, _ in found]

@@ -64,7 +64,7 @@ if TYPE_CHECKING:  # who verifies a pack needs neither
 
 __all__ = ["PACK_BYTES", "Claim", "Pack", "build_pack", "verify_pack"]
 
-PACK_BYTES = 16 * 1024 * 1024
+PACK_BYTES = 32 * 1024 * 1024
 """Bytes of a pack at most."""
 
 

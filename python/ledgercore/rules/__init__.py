@@ -49,6 +49,7 @@ from ledgercore.rules.state import (
     SchemaState,
     SignerState,
     State,
+    TrailState,
     agreement_object,
     audit_key_object,
     audit_object,
@@ -69,6 +70,7 @@ from ledgercore.rules.state import (
     schema_object,
     signer_object,
     state_type,
+    trail_object,
 )
 from ledgercore.rules.table import Position, extend_history
 from ledgercore.rules.view import Touch, View, decode_object, decode_state, encode_state
@@ -112,6 +114,7 @@ __all__ = [
     "SignerState",
     "State",
     "Touch",
+    "TrailState",
     "View",
     "agreement_object",
     "agreement_status_at",
@@ -151,4 +154,5 @@ __all__ = [
     "schema_object",
     "signer_object",
     "state_type",
+    "trail_object",
 ]

@@ -25,6 +25,7 @@ from ledgercore.records import (
     AgreementTerminate,
     AgreementVerify,
 )
+from ledgercore.rules.codes import ANOTHER_AGREEMENT
 from ledgercore.rules.product import find_product, product_is_published
 from ledgercore.rules.state import (
     NEW,
@@ -35,7 +36,19 @@ from ledgercore.rules.state import (
 )
 from ledgercore.rules.table import UNMADE, Case, Family, Row, SignedBy, check_names
 
-__all__ = ["FAMILY", "check_in_force", "find_agreement", "status_at"]
+__all__ = [
+    "FAMILY",
+    "NEGOTIATION_LIMIT",
+    "SUSPENSION_LIMIT",
+    "check_in_force",
+    "find_agreement",
+    "status_at",
+]
+
+NEGOTIATION_LIMIT = 64
+"""Records of an agreement before which it may be proposed anew."""
+SUSPENSION_LIMIT = 256
+"""Records of an agreement before which it may be suspended."""
 
 NEGOTIATED = ("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED")
 OVER = ("TERMINATED", "RETIRED")
@@ -117,6 +130,24 @@ def end_is_ahead(case: ProposalCase) -> None:
         case.refuse("E_CLOCK", f"expires_ms is {expires_ms}, want more than {now_ms}")
 
 
+def _check_room(case: Case[Any, AgreementState | None], limit: int) -> None:
+    """Refuse what goes to and fro: a pack has all records of the agreement."""
+    count = case.state.count if case.state else 0
+    if count >= limit:
+        message = f"agreement has {count} records, want fewer than {limit} for {case.record.kind}"
+        case.refuse("E_LIMIT", message, ANOTHER_AGREEMENT)
+
+
+def negotiation_is_short(case: ProposalCase) -> None:
+    """the agreement has fewer than 64 records so far, else E_LIMIT"""
+    _check_room(case, NEGOTIATION_LIMIT)
+
+
+def suspensions_are_few(case: Case[AgreementSuspend, AgreementState]) -> None:
+    """the agreement has fewer than 256 records so far, else E_LIMIT"""
+    _check_room(case, SUSPENSION_LIMIT)
+
+
 def signer_suspended_it(case: Case[AgreementResume, AgreementState]) -> None:
     """the signer is the party that suspended the agreement, else E_RECIPIENT"""
     if case.state.ended_by != case.member:
@@ -157,7 +188,7 @@ def end(case: Case[Ended, AgreementState]) -> AgreementState:
     return structs.replace(case.state, ended_by=case.member, code=case.body.code)
 
 
-_PROPOSED = ("subject_is_same", "purposes_are_offered", "end_is_ahead")
+_PROPOSED = ("negotiation_is_short", "subject_is_same", "purposes_are_offered", "end_is_ahead")
 
 FAMILY = Family(
     name="agreement",
@@ -185,7 +216,13 @@ FAMILY = Family(
         Row(AgreementVerify.KIND, ("AGREED",), SignedBy.CONSUMER, "VERIFIED"),
         Row(AgreementFinalize.KIND, ("VERIFIED",), SignedBy.PROVIDER, "FINALIZED"),
         Row(AgreementTerminate.KIND, NEGOTIATED, SignedBy.EITHER, "TERMINATED"),
-        Row(AgreementSuspend.KIND, ("FINALIZED",), SignedBy.EITHER, "SUSPENDED"),
+        Row(
+            AgreementSuspend.KIND,
+            ("FINALIZED",),
+            SignedBy.EITHER,
+            "SUSPENDED",
+            ("suspensions_are_few",),
+        ),
         Row(
             AgreementResume.KIND,
             ("SUSPENDED",),
@@ -203,6 +240,8 @@ FAMILY = Family(
             subject_is_same,
             purposes_are_offered,
             end_is_ahead,
+            negotiation_is_short,
+            suspensions_are_few,
             signer_suspended_it,
         )
     ),

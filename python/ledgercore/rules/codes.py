@@ -12,6 +12,8 @@ from ledgercore.errors import RefusedError
 
 __all__ = [
     "ADMIT",
+    "ANOTHER_AGREEMENT",
+    "ANOTHER_CONSENT",
     "CODES",
     "CURRENT_KEY",
     "DELIVERY_KEY",
@@ -20,6 +22,7 @@ __all__ = [
     "ONE_PIECE",
     "OPERATORS_KEY",
     "REINSTATE",
+    "REPLACE",
     "Code",
     "refuse",
 ]
@@ -32,6 +35,11 @@ OPERATORS_KEY = "leave the operator's key as it is: with another one it is anoth
 DELIVERY_KEY = "draw a delivery key anew"
 KEEP_WITHIN = "keep to what the message wants: choose another number, or split a list in two"
 ONE_PIECE = "put several documents in one piece of evidence"
+ANOTHER_CONSENT = (
+    "go on under another consent: what answers, ends, erases or revokes is not refused for this"
+)
+ANOTHER_AGREEMENT = "negotiate another agreement: this one can still be terminated or retired"
+REPLACE = "have governance replace the key"
 """Remedies of codes that have several causes: a refusal names the one that helps."""
 
 
@@ -56,8 +64,8 @@ CODES: dict[str, Code] = {
         "make the body with records.encode, and mend the field that the message names",
     ),
     "E_LIMIT": Code(
-        "a list, a number or a party's evidence in a dispute passes its limit",
-        f"{KEEP_WITHIN}; {ONE_PIECE}",
+        "a list, a number, or what one side says of one thing passes its limit",
+        f"{KEEP_WITHIN}; {ONE_PIECE}; {ANOTHER_CONSENT}; {ANOTHER_AGREEMENT}; {REPLACE}",
     ),
     "E_SEQUENCE": Code(
         "the record does not follow its signer's last one",

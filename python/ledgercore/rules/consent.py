@@ -26,6 +26,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules.agreement import check_in_force, find_agreement
 from ledgercore.rules.authorisation import check_use
+from ledgercore.rules.codes import KEEP_WITHIN
 from ledgercore.rules.product import find_product, product_is_published
 from ledgercore.rules.state import (
     NEW,
@@ -38,10 +39,12 @@ from ledgercore.rules.state import (
     member_object,
 )
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
+from ledgercore.rules.trail import check_room, take_room
 from ledgercore.rules.view import View
 
 __all__ = [
     "FAMILY",
+    "PROCESSOR_LIMIT",
     "STATUSES",
     "give_use_back",
     "status_at",
@@ -56,6 +59,9 @@ STATUSES = (
     *("CONSUMED", "LAPSED", "EXPIRED"),
 )
 LIVE = ("AUTHORISED", "CONSUMED")
+
+PROCESSOR_LIMIT = 16
+"""Processors of one consent: a pack has every key that each of them ever had."""
 
 Bounds = ConsentRequest | ConsentNarrow | ConsentState
 """What says how far a consent reaches: its state, or the record that it is by."""
@@ -110,6 +116,7 @@ Later = (
     | ConsentNarrow
 )
 ConsentBody = ConsentRequest | Later
+Revocation = ConsentRevoke | ConsentRevokeOnBehalf
 
 
 def name_of(record: VerifiedRecord, body: ConsentBody) -> bytes:
@@ -135,9 +142,12 @@ def purpose_is_offered(case: Case[ConsentRequest, None]) -> None:
 
 
 def processors_are_members(case: Case[ConsentRequest, None]) -> None:
-    """each processor is a member (else E_UNKNOWN) with the role processor (else E_ROLE), and named
-    once, else E_CANON"""
+    """there are at most 16 processors, else E_LIMIT; each is a member (else E_UNKNOWN) with the
+    role processor (else E_ROLE), and named once, else E_CANON"""
     names = case.body.processors
+    if len(names) > PROCESSOR_LIMIT:
+        message = f"consent names {len(names)} processors, want {PROCESSOR_LIMIT} at most"
+        case.refuse("E_LIMIT", message, KEEP_WITHIN)
     for name in names:
         state = case.view.get(member_object(name), MemberState)
         if state is None:
@@ -205,6 +215,18 @@ def bounds_are_within(case: Case[ConsentNarrow, ConsentState]) -> None:
         case.refuse("E_SCOPE_WIDEN", str(error))
 
 
+def trail_has_room(case: Case[ConsentNarrow | ConsentStay, ConsentState]) -> None:
+    """the subject has 1,024 records of the consent's trail, all supervisors 256, and enough of them
+    left for this and what may follow, else E_LIMIT"""
+    check_room(case, case.body.consent)
+
+
+def signer_revokes_once(case: Case[Revocation, ConsentState]) -> None:
+    """the signer has not revoked the consent before, else E_EXISTS"""
+    if case.member in case.state.revoked_by:
+        case.refuse("E_EXISTS", f"{case.member or 'the subject'} has revoked the consent before")
+
+
 def agreement_is_named(case: Case[ConsentRequest, None]) -> None:
     """an agreement is named where the product needs one, and it is on this product and with this
     consumer, else E_AGREEMENT; its purposes have this one, else E_PURPOSE"""
@@ -253,6 +275,7 @@ def request(case: Case[ConsentRequest, None]) -> ConsentState:
         uses=0,
         processors=body.processors,
         agreement=body.agreement,
+        revoked_by=(),
     )
 
 
@@ -261,8 +284,18 @@ def keep(case: Case[Later, ConsentState]) -> ConsentState:
     return case.state
 
 
+def stay(case: Case[ConsentStay, ConsentState]) -> ConsentState:
+    take_room(case, case.body.consent)
+    return case.state
+
+
+def revoke(case: Case[Revocation, ConsentState]) -> ConsentState:
+    return structs.replace(case.state, revoked_by=(*case.state.revoked_by, case.member))
+
+
 def narrow(case: Case[ConsentNarrow, ConsentState]) -> ConsentState:
     body = case.body
+    take_room(case, body.consent)
     return structs.replace(
         case.state,
         terms_root=body.terms_root,
@@ -319,12 +352,24 @@ FAMILY = Family(
             LIVE,
             SignedBy.CONSENT_KEY,
             "AUTHORISED",
-            ("terms_are_within", "bounds_are_within"),
+            ("terms_are_within", "bounds_are_within", "trail_has_room"),
         ),
-        Row(ConsentStay.KIND, LIVE, SignedBy.SUPERVISOR, "STAYED"),
+        Row(ConsentStay.KIND, LIVE, SignedBy.SUPERVISOR, "STAYED", ("trail_has_room",)),
         Row(ConsentLift.KIND, ("STAYED",), SignedBy.SUPERVISOR, "AUTHORISED"),
-        Row(ConsentRevoke.KIND, STATUSES, SignedBy.CONSENT_KEY, "REVOKED"),
-        Row(ConsentRevokeOnBehalf.KIND, STATUSES, SignedBy.PROVIDER, "REVOKED"),
+        Row(
+            ConsentRevoke.KIND,
+            STATUSES,
+            SignedBy.CONSENT_KEY,
+            "REVOKED",
+            ("signer_revokes_once",),
+        ),
+        Row(
+            ConsentRevokeOnBehalf.KIND,
+            STATUSES,
+            SignedBy.PROVIDER,
+            "REVOKED",
+            ("signer_revokes_once",),
+        ),
     ),
     checks=check_names(
         (
@@ -340,6 +385,8 @@ FAMILY = Family(
             endorsement_verifies,
             terms_are_within,
             bounds_are_within,
+            trail_has_room,
+            signer_revokes_once,
         )
     ),
     effects={
@@ -347,10 +394,10 @@ FAMILY = Family(
         ConsentAuthorise.KIND: keep,
         ConsentReject.KIND: keep,
         ConsentNarrow.KIND: narrow,
-        ConsentStay.KIND: keep,
+        ConsentStay.KIND: stay,
         ConsentLift.KIND: keep,
-        ConsentRevoke.KIND: keep,
-        ConsentRevokeOnBehalf.KIND: keep,
+        ConsentRevoke.KIND: revoke,
+        ConsentRevokeOnBehalf.KIND: revoke,
     },
     consents=consents,
 )

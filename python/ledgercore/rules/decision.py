@@ -38,6 +38,7 @@ from ledgercore.rules.state import (
     exchange_object,
 )
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names
+from ledgercore.rules.trail import check_room, take_room
 from ledgercore.rules.view import View
 
 __all__ = ["CONTEST_LIMIT_MS", "FAMILY", "REVIEW_LIMIT_MS", "open_contest", "status_at"]
@@ -147,6 +148,20 @@ def amounts_do_not_cancel(case: RecordCase) -> None:
             authorisation.check_transfer(case, found, product)
 
 
+def trails_have_room(case: RecordCase) -> None:
+    """in the trail of each consent that the inputs rest on the consumer has 5,120 records, and
+    enough of them left for this and what may follow, else E_LIMIT"""
+    consents = _consents(case)
+    for consent in consents:
+        check_room(case, consent, len(consents))
+
+
+def _consents(case: RecordCase) -> tuple[bytes, ...]:
+    """The ids of the consents that the inputs rest on, each once."""
+    inputs = (_input(case, exchange_id) for exchange_id in case.body.inputs)
+    return tuple(dict.fromkeys(exchange.consent for exchange in inputs))
+
+
 def contest_is_in_time(case: ContestCase) -> None:
     """block time < contest_until_ms of the decision, else E_CLOCK"""
     now_ms, until_ms = case.position.time_ms, case.state.contest_until_ms
@@ -206,6 +221,9 @@ def _touch_inputs(case: AnyCase, inputs: tuple[bytes, ...]) -> None:
 def decide(case: RecordCase) -> DecisionState:
     body = case.body
     _touch_inputs(case, body.inputs)
+    consents = _consents(case)
+    for consent in consents:
+        take_room(case, consent, len(consents))
     if body.amount_commitment is not None:
         _enter(case, body.amount_commitment)
     return DecisionState(
@@ -267,6 +285,7 @@ FAMILY = Family(
                 "inputs_are_ready",
                 "amount_is_a_commitment",
                 "amounts_do_not_cancel",
+                "trails_have_room",
             ),
         ),
         Row(DecisionExplain.KIND, ("RECORDED",), SignedBy.CONSUMER, "EXPLAINED"),
@@ -292,6 +311,7 @@ FAMILY = Family(
             inputs_are_ready,
             amount_is_a_commitment,
             amounts_do_not_cancel,
+            trails_have_room,
             contest_is_in_time,
             subject_contests_once,
             outcome_is_as_said,

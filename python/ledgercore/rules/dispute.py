@@ -26,6 +26,7 @@ from ledgercore.rules.state import (
     exchange_object,
 )
 from ledgercore.rules.table import UNMADE, Case, Family, Row, SignedBy, check_names, stored_status
+from ledgercore.rules.trail import check_room, take_room
 from ledgercore.rules.view import View
 
 __all__ = ["EVIDENCE_LIMIT", "FAMILY"]
@@ -76,13 +77,24 @@ def party_has_evidence_left(case: EvidenceCase) -> None:
         case.refuse("E_LIMIT", message, ONE_PIECE)
 
 
-def _touch_exchange(case: AnyCase) -> None:
-    name = exchange_object(case.body.exchange)
-    exchange = case.view.get(name, ExchangeState)
+def trail_has_room(case: OpenCase | EvidenceCase) -> None:
+    """the consumer has 5,120 records of the consent's trail, subject and provider 1,024 each, and
+    enough of them left for this and what may follow, else E_LIMIT"""
+    check_room(case, _disputed(case).consent)
+
+
+def _disputed(case: AnyCase) -> ExchangeState:
+    exchange = case.view.get(exchange_object(case.body.exchange), ExchangeState)
     assert exchange is not None, "a dispute has an exchange"
+    return exchange
+
+
+def _touch_exchange(case: AnyCase) -> None:
+    exchange = _disputed(case)
     consent = case.view.get(consent_object(exchange.consent), ConsentState)
     assert consent is not None, "an exchange has a consent"
-    case.touch(name, exchange)
+    take_room(case, exchange.consent)
+    case.touch(exchange_object(case.body.exchange), exchange)
     case.touch(consent_object(exchange.consent), consent)
 
 
@@ -120,18 +132,20 @@ FAMILY = Family(
             (UNMADE, "RULED"),
             SignedBy.PARTY,
             "OPEN",
-            ("nothing_was_upheld", "party_opens_once"),
+            ("nothing_was_upheld", "party_opens_once", "trail_has_room"),
         ),
         Row(
             DisputeEvidence.KIND,
             ("OPEN",),
             SignedBy.PARTY,
             "OPEN",
-            ("party_has_evidence_left",),
+            ("party_has_evidence_left", "trail_has_room"),
         ),
         Row(DisputeRule.KIND, ("OPEN",), SignedBy.SUPERVISOR, "RULED"),
     ),
-    checks=check_names((nothing_was_upheld, party_opens_once, party_has_evidence_left)),
+    checks=check_names(
+        (nothing_was_upheld, party_opens_once, party_has_evidence_left, trail_has_room)
+    ),
     effects={
         DisputeOpen.KIND: begin,
         DisputeEvidence.KIND: add_evidence,

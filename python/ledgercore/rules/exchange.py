@@ -44,6 +44,7 @@ from ledgercore.rules.state import (
     exchange_object,
 )
 from ledgercore.rules.table import SAME, Case, Family, Row, SignedBy, check_names
+from ledgercore.rules.trail import check_room, take_room
 
 __all__ = ["DEADLINE_LIMIT_MS", "FAMILY", "status_at"]
 
@@ -234,7 +235,20 @@ def end_is_ahead(case: RestrictCase) -> None:
         case.refuse("E_CLOCK", f"until_ms is {until_ms}, want more than {now_ms}")
 
 
+def forgets_once(case: ForgetCase) -> None:
+    """the provider has not promised this before, else E_EXISTS"""
+    if case.state.forgotten:
+        case.refuse("E_EXISTS", "provider has promised before that it keeps nothing")
+
+
+def trail_has_room(case: IntentCase | UseCase | RestrictCase | CorrectCase) -> None:
+    """the consumer has 5,120 records of the consent's trail, the provider 1,024, and enough of them
+    left for this and what may follow, else E_LIMIT; the first restriction is in the intent's"""
+    check_room(case, _consent_id(case))
+
+
 def _touch_consent(case: AnyCase) -> None:
+    take_room(case, _consent_id(case))
     case.touch(consent_object(_consent_id(case)), _consent(case))
 
 
@@ -337,6 +351,7 @@ FAMILY = Family(
                 "agreement_is_in_force",
                 "authorisation_has_uses",
                 "lapse_is_ahead",
+                "trail_has_room",
             ),
         ),
         Row(
@@ -376,6 +391,7 @@ FAMILY = Family(
                 "no_dispute_bars_it",
                 "decision_is_of_signer",
                 "decision_names_exchange",
+                "trail_has_room",
             ),
         ),
         Row(
@@ -384,7 +400,7 @@ FAMILY = Family(
             ("RELEASED", *ANSWERED),
             SignedBy.CONSUMER,
             "RESTRICTED",
-            ("end_is_ahead",),
+            ("end_is_ahead", "trail_has_room"),
         ),
         Row(
             ExchangeErase.KIND,
@@ -397,8 +413,15 @@ FAMILY = Family(
             (*WITHOUT_KEY, *ANSWERED, "ERASED"),
             SignedBy.PROVIDER,
             SAME,
+            ("forgets_once",),
         ),
-        Row(ExchangeCorrect.KIND, ("ACKNOWLEDGED", "USED", "RESTRICTED"), SignedBy.PROVIDER, SAME),
+        Row(
+            ExchangeCorrect.KIND,
+            ("ACKNOWLEDGED", "USED", "RESTRICTED"),
+            SignedBy.PROVIDER,
+            SAME,
+            ("trail_has_room",),
+        ),
     ),
     checks=check_names(
         (
@@ -416,6 +439,8 @@ FAMILY = Family(
             decision_is_of_signer,
             decision_names_exchange,
             end_is_ahead,
+            forgets_once,
+            trail_has_room,
         )
     ),
     effects={

@@ -136,6 +136,7 @@ def _put_member(view: View, record: VerifiedRecord, member: Member) -> None:
         roles=member.roles,
         signing_key=member.signing_key,
         sealing_key=member.sealing_key,
+        rotations=0,
     )
     view.touch(member_object(member.member), state, 0)
     view.put(key_object(member.signing_key), KeyState(member.member, b""))

@@ -24,7 +24,7 @@ from ledgercore.records import (
     MemberSuspend,
     key_message,
 )
-from ledgercore.rules.codes import KEY_MESSAGE, OPERATORS_KEY
+from ledgercore.rules.codes import KEY_MESSAGE, OPERATORS_KEY, REPLACE
 from ledgercore.rules.proposal import enact, governors, proposal_is_carried
 from ledgercore.rules.state import (
     GOVERNANCE,
@@ -42,10 +42,13 @@ from ledgercore.rules.state import (
 )
 from ledgercore.rules.table import Case, Family, Row, SignedBy, check_names, stored_status
 
-__all__ = ["FAMILY", "GENESIS_ROLES"]
+__all__ = ["FAMILY", "GENESIS_ROLES", "ROTATION_LIMIT"]
 
 GENESIS_ROLES = ("operator", "competent-authority")
 """Roles that only the genesis gives."""
+
+ROTATION_LIMIT = 128
+"""How often a member rotates its key itself: all of its keys are in each pack that it signed in."""
 
 NewKey = MemberAdmit | KeyRotate | KeyReplace
 Quorum = MemberAdmit | MemberSuspend | MemberReinstate | MemberRetire | KeyReplace
@@ -81,6 +84,15 @@ def key_proves_itself(case: Case[NewKey, Any]) -> None:
         verify_signature(key, key_message(case.record.network, key, member), case.body.key_proof)
     except InvalidSignature:
         case.refuse("E_KEY", f"proof is not by the new key of {member}", KEY_MESSAGE)
+
+
+def rotations_are_left(case: Case[KeyRotate, MemberState]) -> None:
+    """the member has rotated its key fewer than 128 times since governance gave it one, else
+    E_LIMIT"""
+    rotations = case.state.rotations
+    if rotations >= ROTATION_LIMIT:
+        message = f"{case.body.member} has rotated its key {rotations} times since governance gave"
+        case.refuse("E_LIMIT", f"{message} it one, want {ROTATION_LIMIT} at most", REPLACE)
 
 
 def key_is_not_operators(case: Case[MemberBody, MemberState]) -> None:
@@ -131,7 +143,7 @@ def admit(case: Case[MemberAdmit, None]) -> MemberState:
     enact(case)
     _mark_key(case, body.signing_key, "ACTIVE")
     _set_governor(case, body.roles, active=True)
-    return MemberState(*NEW, body.name, body.roles, body.signing_key, body.sealing_key)
+    return MemberState(*NEW, body.name, body.roles, body.signing_key, body.sealing_key, 0)
 
 
 def suspend(case: Case[MemberSuspend, MemberState]) -> MemberState:
@@ -163,7 +175,7 @@ def _take_key(case: Case[Any, MemberState], old: str) -> MemberState:
 
 
 def rotate(case: Case[KeyRotate, MemberState]) -> MemberState:
-    return _take_key(case, "ROTATED")
+    return structs.replace(_take_key(case, "ROTATED"), rotations=case.state.rotations + 1)
 
 
 def compromise(case: Case[KeyCompromise, MemberState]) -> MemberState:
@@ -176,7 +188,7 @@ def compromise(case: Case[KeyCompromise, MemberState]) -> MemberState:
 def replace(case: Case[KeyReplace, MemberState]) -> MemberState:
     enact(case)
     _set_governor(case, case.state.roles, active=True)
-    return _take_key(case, "COMPROMISED")
+    return structs.replace(_take_key(case, "COMPROMISED"), rotations=0)
 
 
 _NEW_KEY = ("key_is_fresh", "key_proves_itself")
@@ -221,7 +233,7 @@ FAMILY = Family(
             ("ACTIVE",),
             SignedBy.OWNER,
             "ACTIVE",
-            ("key_is_not_operators", *_NEW_KEY),
+            ("key_is_not_operators", "rotations_are_left", *_NEW_KEY),
         ),
         Row(
             KeyCompromise.KIND,
@@ -245,6 +257,7 @@ FAMILY = Family(
             key_is_fresh,
             key_proves_itself,
             key_is_not_operators,
+            rotations_are_left,
             governance_remains,
         )
     ),

@@ -47,6 +47,7 @@ __all__ = [
     "SchemaState",
     "SignerState",
     "State",
+    "TrailState",
     "agreement_object",
     "audit_key_object",
     "audit_object",
@@ -67,6 +68,7 @@ __all__ = [
     "schema_object",
     "signer_object",
     "state_type",
+    "trail_object",
 ]
 
 EMPTY_HISTORY = bytes(32)
@@ -155,12 +157,16 @@ class SignerState(State, frozen=True):
 
 
 class MemberState(BusinessState, frozen=True):
-    """A member with its current keys; the operator alone may have an empty sealing key."""
+    """A member with its current keys; the operator alone may have an empty sealing key.
+
+    ``rotations`` is how often it rotated its key since governance gave it one.
+    """
 
     name: str
     roles: tuple[str, ...]
     signing_key: Bytes32
     sealing_key: bytes
+    rotations: Number
 
     def __post_init__(self) -> None:
         _check_empty_or_32("sealing_key", self.sealing_key)
@@ -241,7 +247,10 @@ class AgreementState(BusinessState, frozen=True):
 
 
 class ConsentState(BusinessState, frozen=True):
-    """One consent: its parties, its bounds, the uses taken so far, who may act, its agreement."""
+    """One consent: its parties, its bounds, the uses taken so far, who may act, its agreement.
+
+    ``revoked_by`` are those who revoked it, in order: the subject, by its key, is empty.
+    """
 
     consumer: str
     provider: str
@@ -255,6 +264,16 @@ class ConsentState(BusinessState, frozen=True):
     uses: Number
     processors: tuple[str, ...]
     agreement: Bytes32 | None
+    revoked_by: tuple[str, ...]
+
+
+class TrailState(State, frozen=True):
+    """How many records of a consent's trail each side has taken; all supervisors are one side."""
+
+    subject: Number
+    consumer: Number
+    provider: Number
+    supervisor: Number
 
 
 class Admission(State, frozen=True):
@@ -418,6 +437,10 @@ def consent_object(consent: bytes) -> bytes:
     return b"consent/" + consent
 
 
+def trail_object(consent: bytes) -> bytes:
+    return b"trail/" + consent
+
+
 def exchange_object(exchange: bytes) -> bytes:
     return b"exchange/" + exchange
 
@@ -457,6 +480,7 @@ _STATE_TYPES: dict[bytes, type[State]] = {
     b"product": ProductState,
     b"agreement": AgreementState,
     b"consent": ConsentState,
+    b"trail": TrailState,
     b"exchange": ExchangeState,
     b"dispute": DisputeState,
     b"decision": DecisionState,
