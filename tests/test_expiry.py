@@ -208,8 +208,24 @@ def test_a_revocation_never_expires(town: Town) -> None:
     (kept,) = sign(ledger, [town.subject.revoke(proposal)])
     town.later(10 * ENDS_MS)
 
+    assert 0 == kept.expiry_ms  # no rule would read it
     assert ConsentRevoke.KIND == kept.kind
     assert [ledger.size] == ledger.submit_many([kept.encode()])
+
+
+def test_a_revocation_has_no_end_among_records_that_have_one(town: Town) -> None:
+    proposal, ledger, provider = town.consent(), town.parties.ledger, town.parties.provider
+    schemas = [publish(provider._key, number) for number in range(2)]
+    drafts = [schemas[0], provider.revoke_on_behalf(proposal.consent, b"a letter"), schemas[1]]
+
+    signed = sign(ledger, drafts)
+    accepted = submit(ledger, drafts)
+
+    ends_ms = town.clock.now_ms() + LIFETIME_MS
+    assert [ends_ms, 0, ends_ms] == [record.expiry_ms for record in signed]
+    ids = [each.id for each in accepted if isinstance(each, Accepted)]
+    assert [record.id for record in signed] == ids
+    assert [] == resume(ledger, [provider._key])
 
 
 def test_a_batch_is_signed_with_its_end_as_each_record_alone_is() -> None:

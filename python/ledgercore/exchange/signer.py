@@ -41,7 +41,7 @@ from ledgercore.exchange.untrue import check_true, doubt
 from ledgercore.ledger import Ledger
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records.base import Bytes32, Count, Part, TimeMs
-from ledgercore.rules import refuse
+from ledgercore.rules import WITHOUT_WINDOW, refuse
 from ledgercore.vault import Vault
 
 __all__ = [
@@ -66,7 +66,8 @@ Content = tuple[str, bytes]
 class Kept(Part, frozen=True):
     """What a key was last to sign, from a sequence on; without contents all is settled.
 
-    No record of it is ordered from ``expiry_ms`` on, but a revocation; 0 where they have no end.
+    No record of it is ordered from ``expiry_ms`` on; 0 where they have no end, which a revocation
+    never has.
     """
 
     sequence: Count
@@ -78,6 +79,10 @@ class Kept(Part, frozen=True):
     def end(self) -> int:
         """The sequence after all that is kept."""
         return self.sequence + len(self.contents)
+
+    def expiry_of(self, kind: str) -> int:
+        """When records of a kind expire: a revocation says nothing that no rule would read."""
+        return 0 if kind in WITHOUT_WINDOW else self.expiry_ms
 
 
 class RecordSigner:
@@ -146,7 +151,7 @@ class RecordSigner:
                 [body for _, body in contents],
                 sequence=kept.sequence + len(signed),
                 previous=signed[-1].id if signed else kept.previous,
-                expiry_ms=kept.expiry_ms,
+                expiry_ms=kept.expiry_of(kind),
             )
             signed += [batch[at] for at in range(len(batch))]
         return signed
@@ -163,7 +168,7 @@ class RecordSigner:
                 self.public_key,
                 sequence=sequence,
                 previous=previous,
-                expiry_ms=kept.expiry_ms,
+                expiry_ms=kept.expiry_of(kind),
             )
             # An id is of what is signed, so that any signatures give it.
             ids = unsigned.attach([bytes(64)] * len(unsigned)).ids()

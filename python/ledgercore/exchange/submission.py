@@ -76,12 +76,12 @@ def submit(
     those that followed a refused one are not signed again. Raises ``RefusedError``, with nothing
     signed, for a time-out of what was opened since it was drafted, and a void of what was released.
 
-    No record but a revocation is ordered later than ``lifetime_ms`` after it was reserved, which is
-    before it is signed, by the ledger's time and within its tolerance: whoever kept one that was
-    refused could hand it in again until its signer has signed another. 0 sets no end; give more
-    records than a token signs in that time a longer one. Drafts that an earlier call signed, and
-    that have expired since, are signed anew; what else it kept and has expired is forgotten, of
-    which ``resume`` alone tells.
+    No record is ordered later than ``lifetime_ms`` after it was reserved, which is before it is
+    signed, by the ledger's time and within its tolerance, but a revocation, which is signed without
+    an end: whoever kept one that was refused could hand it in again until its signer has signed
+    another. 0 sets no end; give more records than a token signs in that time a longer one. Drafts
+    that an earlier call signed, and that have expired since, are signed anew; what else it kept and
+    has expired is forgotten, of which ``resume`` alone tells.
     """
     check_count("lifetime_ms", lifetime_ms)
     answers: dict[int, Submitted] = {}

@@ -15,7 +15,14 @@ from ledgercore.rules.authorisation import status_at as authorisation_status_at
 from ledgercore.rules.codes import CODES, CURRENT_KEY, DELIVERY_KEY, KEEP_WITHIN, Code, refuse
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.decision import status_at as decision_status_at
-from ledgercore.rules.engine import FAMILIES, WINDOW_TOLERANCE_MS, apply, apply_plain, next_position
+from ledgercore.rules.engine import (
+    FAMILIES,
+    WINDOW_TOLERANCE_MS,
+    WITHOUT_WINDOW,
+    apply,
+    apply_plain,
+    next_position,
+)
 from ledgercore.rules.exchange import status_at as exchange_status_at
 from ledgercore.rules.governance import check_key
 from ledgercore.rules.schema import schema_hash
@@ -88,6 +95,7 @@ __all__ = [
     "NETWORK",
     "ROLES",
     "WINDOW_TOLERANCE_MS",
+    "WITHOUT_WINDOW",
     "Admission",
     "AgreementState",
     "AmountsState",

@@ -49,7 +49,14 @@ from ledgercore.rules.state import (
 from ledgercore.rules.table import UNMADE, Case, Family, Position, Row, SignedBy
 from ledgercore.rules.view import View
 
-__all__ = ["FAMILIES", "WINDOW_TOLERANCE_MS", "apply", "apply_plain", "next_position"]
+__all__ = [
+    "FAMILIES",
+    "WINDOW_TOLERANCE_MS",
+    "WITHOUT_WINDOW",
+    "apply",
+    "apply_plain",
+    "next_position",
+]
 
 WINDOW_TOLERANCE_MS = 120_000
 """How far a signer's clock and the block's time may differ."""
@@ -69,8 +76,8 @@ FAMILIES = (
     renewal.FAMILY,
 )
 
-_WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
-"""A revocation is never refused for its form."""
+WITHOUT_WINDOW = (ConsentRevoke.KIND, ConsentRevokeOnBehalf.KIND)
+"""Kinds whose window is not read: a revocation is never refused for its time."""
 
 _PARTIES: dict[str, tuple[str, ...]] = {
     SignedBy.PROVIDER: ("provider",),
@@ -165,7 +172,7 @@ def _apply_typed(view: View, record: VerifiedRecord, position: Position) -> None
         refuse("E_KIND", f"kind is {record.kind}, want data or a kind of the tables", record.id)
     family, row = _ROWS[record.kind]
     body = _decode(record)
-    if row.kind not in _WITHOUT_WINDOW:
+    if row.kind not in WITHOUT_WINDOW:
         check_window(record, position)
     signer_name, signer = follow_signer(view, record)
     name = family.name_of(record, body)
