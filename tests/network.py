@@ -26,7 +26,7 @@ from ledgercore._core import (
 from ledgercore.errors import RefusedError
 from ledgercore.rules import Position, View
 from ledgercore.rules.audit import scope_commitment
-from tests import reference
+from tests import contests, reference
 from tests.agreements import AGREEMENT_PATHS, PURPOSE, agreement_bodies
 
 START = 1_700_000_000_000
@@ -533,7 +533,7 @@ SCENES = {
 
 
 def body_of(kind: str, scene: Scene) -> records.RecordBody:
-    exchange = scene.exchange
+    exchange, contest = scene.exchange, contests.contest_of(scene.view, scene.decision)
     if kind.startswith(("member.", "key.")):
         return member_body(scene.view, kind)
     bodies: dict[str, Callable[[], records.RecordBody]] = {
@@ -594,7 +594,7 @@ def body_of(kind: str, scene: Scene) -> records.RecordBody:
         "decision.explain": lambda: records.DecisionExplain(scene.decision),
         "decision.contest": lambda: records.DecisionContest(scene.decision, ROOT),
         "decision.review": lambda: records.DecisionReview(
-            scene.decision, "changed", "declined", ROOT, ROOT
+            scene.decision, contest, "changed", "declined", ROOT, ROOT
         ),
     }
     return bodies[kind]()

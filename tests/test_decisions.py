@@ -15,6 +15,7 @@ from ledgercore.exchange.messages import Proposal
 from ledgercore.exchange.submission import submit
 from ledgercore.rules import DecisionState, decision_object, decision_status_at
 from ledgercore.rules.view import decode_state
+from tests.contests import contest_of
 from tests.network import (
     CONSENT,
     CONTEST_ENDS,
@@ -152,7 +153,8 @@ def test_review_that_is_late_is_seen_and_still_accepted() -> None:
     scene = decision_scene("CONTESTED")
     state = scene.view.get(rules.decision_object(scene.decision), DecisionState)
     assert state is not None
-    body = records.DecisionReview(scene.decision, "upheld", "approved", ROOT, ROOT)
+    contest = contest_of(scene.view, scene.decision)
+    body = records.DecisionReview(scene.decision, contest, "upheld", "approved", ROOT, ROOT)
 
     assert ["CONTESTED", "OVERDUE"] == [
         decision_status_at(state, time_ms) for time_ms in (REVIEW_ENDS - 1, REVIEW_ENDS)
@@ -182,11 +184,11 @@ def two_state(scene: Scene) -> DecisionState:
 def test_the_contest_of_one_subject_leaves_another_its_own() -> None:
     scene = decision_of_two()
     contest = records.DecisionContest(scene.decision, ROOT)
-    review = records.DecisionReview(scene.decision, "upheld", "approved", ROOT, ROOT)
+    review = records.DecisionReview(scene.decision, ROOT, "upheld", "approved", ROOT, ROOT)
 
     for key in ("consent key", "new consent key"):  # the second after the first one's review
-        act(scene.view, key, contest)
-        act(scene.view, "consumer", review)
+        made = act(scene.view, key, contest)
+        act(scene.view, "consumer", structs.replace(review, contest=made))
 
     state = two_state(scene)
     assert [CONSENT, NEW_CONSENT] == [each.consent for each in state.contests]
@@ -201,23 +203,76 @@ def test_each_contest_has_its_own_review_and_its_own_time_for_it() -> None:
     scene = decision_of_two()
     contest = records.DecisionContest(scene.decision, ROOT)
     later = START + 5
-    act(scene.view, "new consent key", contest)
-    act(scene.view, "consent key", contest, later)
+    first = act(scene.view, "new consent key", contest)
+    second = act(scene.view, "consent key", contest, later)
     ends = [each.review_until_ms for each in two_state(scene).contests]
     assert [REVIEW_ENDS, REVIEW_ENDS + 5] == ends
     assert "OVERDUE" == decision_status_at(two_state(scene), REVIEW_ENDS)
 
-    changed = records.DecisionReview(scene.decision, "changed", "declined", ROOT, ROOT)
+    changed = records.DecisionReview(scene.decision, first, "changed", "declined", ROOT, ROOT)
     act(scene.view, "consumer", changed, later)
 
     state = two_state(scene)
-    assert ["changed", ""] == [each.review for each in state.contests]  # the oldest is answered
+    assert ["changed", ""] == [each.review for each in state.contests]
     statuses = [decision_status_at(state, time_ms) for time_ms in (ends[0], ends[1])]
     assert ["CONTESTED", "OVERDUE"] == statuses
-    act(scene.view, "consumer", structs.replace(changed, result="upheld"), ends[1])
+    upheld = structs.replace(changed, contest=second, result="upheld")
+    act(scene.view, "consumer", upheld, ends[1])
     state = two_state(scene)
     assert ["changed", "upheld"] == [each.review for each in state.contests]
     assert "REVIEWED" == decision_status_at(state, ends[1])
+
+
+def test_a_review_answers_the_contest_that_it_names_and_no_other() -> None:
+    scene = decision_of_two()
+    contest = records.DecisionContest(scene.decision, ROOT)
+    first, second = (act(scene.view, key, contest) for key in ("consent key", "new consent key"))
+    review = records.DecisionReview(scene.decision, second, "upheld", "approved", ROOT, ROOT)
+
+    act(scene.view, "consumer", review)
+
+    assert ["", "upheld"] == [each.review for each in two_state(scene).contests]
+    waits = f"want one that waits: {first.hex()[:16]} "
+    with pytest.raises(RefusedError, match=f"was reviewed before and upheld, {waits}") as again:
+        act(scene.view, "consumer", review)
+    with pytest.raises(RefusedError, match=f"is not of the decision, {waits}") as unknown:
+        act(scene.view, "consumer", structs.replace(review, contest=ROOT))
+    assert ["E_EXISTS", "E_UNKNOWN"] == [each.value.code for each in (again, unknown)]
+    act(scene.view, "consumer", structs.replace(review, contest=first))
+    assert "REVIEWED" == decision_status_at(two_state(scene), START)
+
+
+def test_two_people_who_review_one_contest_at_once_do_not_answer_another(town: Town) -> None:
+    """Both looked at the only contest there was; another subject contests before they say so."""
+    consumer = town.parties.consumer
+    proposals, intents = [], []
+    for _ in range(2):
+        proposals.append(town.consent())
+        intent, asked = town.intend(proposals[-1])
+        consumer.open(*town.deliver(intent, asked))
+        intents.append(intent)
+    town.accept([consumer.acknowledge(intent) for intent in intents])
+    (place,) = town.accept([consumer.decide(intents, "declined", b"model", [])])
+    (first,) = town.accept([town.subject.contest(proposals[0], place.id, "look again")])
+    drafts = [consumer.review(place.id, "declined", name, "as said") for name in ("one", "two")]
+    (second,) = town.accept([town.subject.contest(proposals[1], place.id, "and at mine")])
+
+    town.accept(drafts[:1])
+    (refused,) = submit(town.parties.ledger, drafts[1:])
+
+    assert isinstance(refused, RefusedError) and refused.code == "E_EXISTS"
+    assert ["upheld", ""] == [each.review for each in state_of(town, place.id).contests]
+    named = consumer.review(place.id, "approved", "one", "it is so", contest=second.id)
+    town.accept([named])
+    told = state_of(town, place.id).contests
+    assert [(first.id, "upheld"), (second.id, "changed")] == [(x.record, x.review) for x in told]
+
+
+def test_a_review_where_no_contest_waits_is_not_drafted(town: Town) -> None:
+    _, _, decision = decided(town)
+
+    with pytest.raises(RefusedError, match="decision is RECORDED, and no contest of it waits"):
+        town.parties.consumer.review(decision, "approved", "officer 7", "read")
 
 
 def test_contests_of_two_subjects_and_their_reviews_stand_in_the_packs_of_both(town: Town) -> None:

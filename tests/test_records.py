@@ -98,7 +98,7 @@ SAMPLES: tuple[records.RecordBody, ...] = (
     records.RenewalAnchor(bytes(16), "c2sp", 9, b"a checkpoint", KEY),
     records.DecisionExplain(ID),
     records.DecisionContest(ID, KEY),
-    records.DecisionReview(ID, "changed", "approved", KEY, ID),
+    records.DecisionReview(ID, KEY, "changed", "approved", KEY, ID),
     records.DecisionRecord((ID, KEY), "approved", ID, ("score above 600",), KEY, None),
 )
 

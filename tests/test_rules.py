@@ -23,6 +23,7 @@ from ledgercore.rules.drawing import draw_transitions
 from ledgercore.rules.engine import FAMILIES
 from ledgercore.rules.table import Row, SignedBy
 from tests import test_agreement, test_authorisation, test_governance, test_schema
+from tests.contests import contest_of
 from tests.diagram_files import DIAGRAMS
 from tests.network import (
     CONSENT,
@@ -198,7 +199,9 @@ def amount_refusal(commitment: bytes) -> str:
 
 def review_refusal(result: str, outcome: str, status: str = "CONTESTED") -> str:
     scene = decision_scene(status)
-    body = records.DecisionReview(scene.decision, result, outcome, ROOT, ROOT)
+    body = records.DecisionReview(
+        scene.decision, contest_of(scene.view, scene.decision), result, outcome, ROOT, ROOT
+    )
     return code_of(scene.view, sign(scene.view, "consumer", body))
 
 

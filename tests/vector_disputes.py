@@ -25,6 +25,7 @@ def misstated(town: Town) -> list[Forged]:
         "contest-of-another-consent": _contest_of_another,
         "evidence-not-counted": _uncounted,
         "review-not-told": _review_that_answers_none,
+        "review-of-no-contest": _review_of_no_contest,
         "revocation-not-told": _revoked_by_nobody,
     }
     return [
@@ -75,6 +76,19 @@ def _contest_of_another(town: Town) -> bytes:
     (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
     with mock.patch("ledgercore.rules.decision._own_consent", lambda case: bytes(32)):
         town.accept([town.subject.contest(proposal, place.id, "a person should look")])
+    return intent
+
+
+def _review_of_no_contest(town: Town) -> bytes:
+    """The exchange of a decision that an operator let be reviewed where nothing named contests."""
+    consumer, (proposal, intent) = town.parties.consumer, _acknowledged(town)
+    (place,) = town.accept([consumer.decide([intent], "declined", b"model", [])])
+    town.accept([town.subject.contest(proposal, place.id, "a person should look")])
+    review = consumer.review(
+        place.id, "declined", "an officer", "as said", contest=bytes(range(32))
+    )
+    with mock.patch.dict(decision.FAMILY.checks, contest_waits=lambda case: None):
+        town.accept([review])
     return intent
 
 

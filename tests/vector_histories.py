@@ -83,7 +83,7 @@ class Books(World):
         parties = ("bank", "tax", "tax.v1")
         consent = (*parties, "credit", ZERO, ZERO, 2**53, 9, 3, 0, ("agency",), None)
         admission = rules.Admission("AUTHORISED", 2, ZERO, 1, 3, 2, 5, ONE, TWO, 1024, 9, None)
-        contests = (rules.Contest(TWO, 8, "upheld"), rules.Contest(ONE, 9, ""))
+        contests = (rules.Contest(ONE, TWO, 8, "upheld"), rules.Contest(TWO, ONE, 9, ""))
         booked = (len(self.BOOKED), self.history(self.BOOKED))
         found: dict[bytes, State] = {
             b"network": rules.NetworkState(NETWORK, self.suite, "tax.example", ONE, self.ids[0]),

@@ -339,13 +339,15 @@ def _of_decision(town: Town, intent: bytes, kind: type[RecordBody]) -> list[Reco
     consumer = town.parties.consumer
     town.accept([consumer.acknowledge(intent)])
     (place,) = town.accept([consumer.decide([intent], "approved", b"model", [])])
+    contest = bytes(32)
     if kind is DecisionReview:
         with _by_anyone():
-            town.accept([Draft(consumer._key, DecisionContest(place.id, bytes(32)))])
+            (made,) = town.accept([Draft(consumer._key, DecisionContest(place.id, bytes(32)))])
+            contest = made.id
     return [
         DecisionExplain(place.id),
         DecisionContest(place.id, bytes(32)),
-        DecisionReview(place.id, "upheld", "approved", bytes(32), bytes(32)),
+        DecisionReview(place.id, contest, "upheld", "approved", bytes(32), bytes(32)),
     ]
 
 

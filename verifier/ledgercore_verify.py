@@ -1046,7 +1046,7 @@ MEMBER = row(
 FIELD = row(code=IDENTIFIER, unit=TEXT, level=one_of(1, 2, 3, 4, 5))
 
 FIELDS: dict[str, Shape] = {
-    **dict.fromkeys(("agreement", "consent", "exchange", "decision"), HASH),
+    **dict.fromkeys(("agreement", "consent", "exchange", "decision", "contest"), HASH),
     **dict.fromkeys(("terms_root", "disclosure_root", "ciphertext_hash", "model_hash"), HASH),
     **dict.fromkeys(("request_commitment", "explanation_commitment"), HASH),
     **dict.fromkeys(("evidence_commitment", "release_commitment"), HASH),
@@ -1168,7 +1168,7 @@ BODIES: dict[str, str] = {
     "renewal.anchor": "former_network former_suite former_size former_checkpoint root",
     "decision.explain": "decision",
     "decision.contest": "decision grounds_commitment",
-    "decision.review": "decision result outcome reviewer_commitment explanation_commitment",
+    "decision.review": "decision contest result outcome reviewer_commitment explanation_commitment",
 }
 """The fields of each kind's body."""
 
@@ -1335,7 +1335,9 @@ STATES: dict[str, Shape] = {
         model_hash=HASH,
         explanation_commitment=HASH,
         contest_until_ms=ANY_COUNT,
-        contests=list_of(row(consent=HASH, review_until_ms=ANY_COUNT, review=ANY_TEXT), ITEMS),
+        contests=list_of(
+            row(record=HASH, consent=HASH, review_until_ms=ANY_COUNT, review=ANY_TEXT), ITEMS
+        ),
     ),
 }
 """What the state of an object is, by the word that its name begins with."""
@@ -2447,15 +2449,17 @@ def show_decisions(case: Case) -> Iterator[Claim]:
 
 
 def check_contests(case: Case, held: list[dict[str, Any]], later: list[Entry]) -> None:
-    """Hold a decision's contests to their records, of which each review answers the oldest."""
+    """Hold a decision's contests to their records, and each review to the one that it names."""
     own_key = case.consent["consent_key"]
-    contests = [each for each in later if each.record.kind == "decision.contest"]
-    reviews = [each for each in later if each.record.kind == "decision.review"]
-    waiting = [""] * (len(contests) - len(reviews))
-    results = [each.body["result"] for each in reviews] + waiting
-    same = results == [each["review"] for each in held]
-    own = [each.record.key == own_key for each in contests]
+    waiting = [each.record for each in later if each.record.kind == "decision.contest"]
+    reviews = [each.body for each in later if each.record.kind == "decision.review"]
+    same = [each.id for each in waiting] == [each["record"] for each in held]
+    own = [each.key == own_key for each in waiting]
     same = same and own == [each["consent"] == case.consent_id for each in held]
+    for each in held:
+        answers = [body["result"] for body in reviews if body["contest"] == each["record"]]
+        same = same and answers == [each["review"]] * (each["review"] != "")
+    same = same and all(body["contest"] in [each["record"] for each in held] for body in reviews)
     need(same, INVALID_PROOF, "contests of the decision are not those that the ledger holds")
 
 

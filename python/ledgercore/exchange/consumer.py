@@ -57,6 +57,7 @@ from ledgercore.rules import (
     decision_object,
     refuse,
 )
+from ledgercore.rules.decision import open_contest
 
 __all__ = ["Consumer"]
 
@@ -234,17 +235,28 @@ class Consumer(Recipient):
         """Say that the subject was handed the explanation; the time to contest begins anew."""
         return Draft(self._key, DecisionExplain(decision))
 
-    def review(self, decision: bytes, outcome: str, reviewer: str, reasons: str) -> Draft:
+    def review(
+        self,
+        decision: bytes,
+        outcome: str,
+        reviewer: str,
+        reasons: str,
+        *,
+        contest: bytes | None = None,
+    ) -> Draft:
         """Say that a person looked at a contested decision, and what came of it.
 
-        It answers the contest that has waited longest; each has a review of its own, so that two
-        people who review at once answer two. It is upheld where the outcome is the same. Who
-        reviewed stays here, behind a commitment.
+        ``contest`` is the id of the contest's record that it answers, each of which has a review of
+        its own: without it the one that has waited longest, now. It is upheld where the outcome is
+        the same. Who reviewed stays here, behind a commitment. Raises ``RefusedError`` with
+        ``E_DECISION_STATE`` where none is named and none waits.
         """
         said_by, said = encode_text("reviewer", reviewer), encode_text("reasons", reasons)
+        state = self._decision(decision)
         body = DecisionReview(
             decision=decision,
-            result="upheld" if outcome == self._decision(decision).outcome else "changed",
+            contest=contest or _waiting(state),
+            result="upheld" if outcome == state.outcome else "changed",
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             reviewer_commitment=self._keep(DecisionReview.KIND, said_by, decision=decision),
             explanation_commitment=self._keep(DecisionRecord.KIND, said),
@@ -291,3 +303,11 @@ class Consumer(Recipient):
             if state.admission is None:
                 refuse("E_EXCHANGE_STATE", f"exchange is {state.status}, not admitted", intent)
         return received_names(self._ledger, intents)
+
+
+def _waiting(state: DecisionState) -> bytes:
+    """The contest of a decision that has waited longest."""
+    contest = open_contest(state)
+    if contest is None:
+        refuse("E_DECISION_STATE", f"decision is {state.status}, and no contest of it waits")
+    return contest.record

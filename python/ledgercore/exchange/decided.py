@@ -39,7 +39,7 @@ def _decision(case: Case, record: Record, body: DecisionRecord) -> list[Claim]:
     held = (state.inputs, state.outcome, state.model_hash, state.explanation_commitment)
     if decided != held:
         raise InvalidProof("decision is not the one that the ledger holds")
-    _check_contests(case, record.id, state, [review.result for review in reviews])
+    _check_contests(case, record.id, state, reviews)
     statement = (
         f"decided {body.outcome} on exactly {len(body.inputs)} exchange(s), with a "
         f"model of hash {body.model_hash.hex()[:16]}"
@@ -47,13 +47,20 @@ def _decision(case: Case, record: Record, body: DecisionRecord) -> list[Claim]:
     return [Claim("decision", statement), *later]
 
 
-def _check_contests(case: Case, decision: bytes, state: DecisionState, results: list[str]) -> None:
-    """Hold the contests in the state to their records, of which each review answers the oldest."""
+def _check_contests(
+    case: Case, decision: bytes, state: DecisionState, reviews: list[DecisionReview]
+) -> None:
+    """Hold the contests in the state to their records, and each review to the one that it names."""
     own_key = case.consent.consent_key
-    own = [record.key == own_key for record, _ in _of(case, decision, DecisionContest)]
-    answers = results + [""] * (len(own) - len(results))
-    told = [(contest.consent == case.state.consent, contest.review) for contest in state.contests]
-    if len(answers) > len(own) or told != list(zip(own, answers, strict=True)):
+    answers = {review.contest: review.result for review in reviews}
+    made = [record for record, _ in _of(case, decision, DecisionContest)]
+    said = [(each.id, each.key == own_key, answers.get(each.id, "")) for each in made]
+    told = [
+        (contest.record, contest.consent == case.state.consent, contest.review)
+        for contest in state.contests
+    ]
+    named = answers.keys() <= {each.id for each in made}
+    if told != said or not named or len(answers) < len(reviews):
         raise InvalidProof("contests of the decision are not those that the ledger holds")
 
 

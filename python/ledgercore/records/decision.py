@@ -54,11 +54,15 @@ class DecisionContest(RecordBody, frozen=True):
 
 
 class DecisionReview(RecordBody, frozen=True):
-    """By the consumer: a person has looked at it, and upheld or changed the outcome."""
+    """By the consumer: a person has looked at it, and upheld or changed the outcome.
+
+    ``contest`` is the id of the ``decision.contest`` that it answers.
+    """
 
     KIND: ClassVar[str] = "decision.review"
 
     decision: Bytes32
+    contest: Bytes32
     result: Literal["upheld", "changed"]
     outcome: DecisionOutcome
     reviewer_commitment: Bytes32

@@ -5,8 +5,8 @@ history names them. The clocks run by block time: a decision is contested within
 recorded or explained, and reviewed within 15 days of being contested, or it is seen to be OVERDUE.
 
 The subject of each consent that a decision rests on contests it once, whatever came of another's
-word: else who is quick would silence the rest. Each contest is answered by a review of its own, the
-oldest first, so that one which comes while a review is made still waits.
+word: else who is quick would silence the rest. Each contest is answered by a review of its own that
+names it, so that one which comes while a review is made still waits, and none is taken for another.
 """
 
 from __future__ import annotations
@@ -184,6 +184,20 @@ def subject_contests_once(case: ContestCase) -> None:
         case.refuse("E_EXISTS", "the subject of this consent has contested the decision before")
 
 
+def contest_waits(case: ReviewCase) -> None:
+    """the contest is one of the decision (else E_UNKNOWN) that no review has answered, else
+    E_EXISTS"""
+    named, contests = case.body.contest, case.state.contests
+    waiting = ", ".join(each.record.hex()[:16] for each in contests if not each.review)
+    found = [each for each in contests if each.record == named]
+    want = f"want one that waits: {waiting}"
+    if not found:
+        case.refuse("E_UNKNOWN", f"contest {named.hex()[:16]} is not of the decision, {want}")
+    if found[0].review:
+        message = f"contest {named.hex()[:16]} was reviewed before and {found[0].review}, {want}"
+        case.refuse("E_EXISTS", message)
+
+
 def outcome_is_as_said(case: ReviewCase) -> None:
     """the outcome is the decision's where it is upheld, and another where changed, else E_CANON"""
     same = case.body.outcome == case.state.outcome
@@ -247,21 +261,19 @@ def explain(case: ExplainCase) -> DecisionState:
 def contest(case: ContestCase) -> DecisionState:
     _touch_inputs(case, case.state.inputs)
     until_ms = case.position.time_ms + REVIEW_LIMIT_MS
-    made = Contest(_own_consent(case), until_ms, review="")
+    made = Contest(case.record.id, _own_consent(case), until_ms, review="")
     return structs.replace(case.state, contests=(*case.state.contests, made))
 
 
 def review(case: ReviewCase) -> DecisionState:
     _touch_inputs(case, case.state.inputs)
     body, contests = case.body, case.state.contests
-    answered = open_contest(case.state)
-    assert answered is not None, "what is CONTESTED has a contest that waits"
     return structs.replace(
         case.state,
         outcome=body.outcome,
         explanation_commitment=body.explanation_commitment,
         contests=tuple(
-            structs.replace(each, review=body.result) if each is answered else each
+            structs.replace(each, review=body.result) if each.record == body.contest else each
             for each in contests
         ),
     )
@@ -301,7 +313,7 @@ FAMILY = Family(
             ("CONTESTED", "OVERDUE"),
             SignedBy.CONSUMER,
             "REVIEWED",
-            ("outcome_is_as_said",),
+            ("contest_waits", "outcome_is_as_said"),
         ),
     ),
     checks=check_names(
@@ -314,6 +326,7 @@ FAMILY = Family(
             trails_have_room,
             contest_is_in_time,
             subject_contests_once,
+            contest_waits,
             outcome_is_as_said,
         )
     ),

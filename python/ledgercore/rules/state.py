@@ -377,10 +377,12 @@ class RenewalState(BusinessState, frozen=True):
 class Contest(State, frozen=True):
     """The word of a consent's subject against a decision, and until when it is to be answered.
 
+    ``record`` is the id of the record that says it, which the review that answers it names.
     ``review`` is the result of the review that answered it, ``upheld`` or ``changed``, and empty
     until then.
     """
 
+    record: Bytes32
     consent: Bytes32
     review_until_ms: Number
     review: str
