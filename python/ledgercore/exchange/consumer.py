@@ -285,7 +285,9 @@ class Consumer(Recipient):
     def erase(self, intents: Sequence[bytes], basis: str) -> list[Draft]:
         """Promise that payloads, salts and keys are gone: they are erased once that is ordered.
 
-        With the delivery key goes whatever is sealed for it, opened before or not. The ledger
+        With the delivery key goes whatever is sealed for it, opened before or not. An exchange
+        whose key has not come is waived: its deadline ends and its use stays taken. Who wants the
+        use back waits for the deadline, times it out, and erases it then. The ledger
         refuses it with ``E_EXCHANGE_STATE`` where nothing was admitted or it is erased already.
         """
         return [Draft(self._key, ExchangeErase(intent, basis)) for intent in intents]

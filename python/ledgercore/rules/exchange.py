@@ -403,6 +403,7 @@ FAMILY = Family(
             ("end_is_ahead", "trail_has_room"),
         ),
         Row(
+            # Before the key came it waives the delivery: who may have it cannot take the use back.
             ExchangeErase.KIND,
             (*UNANSWERED, *WITHOUT_KEY, *ANSWERED),
             SignedBy.CONSUMER,
