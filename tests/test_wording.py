@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from ledgercore import MalformedError, records
 from ledgercore.wording import FORMS, in_words, unknown_keys
 
 PACKAGE = Path(__file__).resolve().parent.parent / "python" / "ledgercore"
@@ -85,3 +86,23 @@ def test_every_pattern_of_a_typed_field_has_its_words() -> None:
     }
 
     assert patterns == FORMS.keys()
+
+
+def test_a_wrong_body_is_told_by_its_fields_names_and_the_words_that_may_stand() -> None:
+    found = {}
+    for kind, body in (
+        ("dispute.rule", [bytes(32), "maybe", bytes(32)]),
+        ("dispute.open", [bytes(32), "scope", bytes(32)]),
+        ("schema.register", ["tax", 1, "Tax", [["a", "fen", 1], ["b", "fen", 9]]]),
+        ("consent.request", [*[bytes(32), "a", "b"], *[bytes(32)] * 2, 1, 1, 1, [], b"x"]),
+    ):
+        with pytest.raises(MalformedError) as raised:
+            records.decode(kind, msgspec.msgpack.encode(body))
+        found[kind] = str(raised.value).removeprefix(f"body of {kind}: ")
+
+    assert found == {
+        "dispute.rule": "ruling: got 'maybe', want 'dismissed' or 'upheld'",
+        "dispute.open": "grounds: want a code of upper-case letters, digits and underscores",
+        "schema.register": "fields[1].level: want a whole number <= 5",
+        "consent.request": "agreement: want bytes of length >= 32",
+    }

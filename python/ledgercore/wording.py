@@ -62,25 +62,57 @@ _SHOWN_BITS = 128
 """Bits of a number that a message shows digit by digit at most."""
 
 _FORMS = {repr(pattern): words for pattern, words in FORMS.items()}
+_NONE = "none of what may stand there"
 _REWORDED = (
     (r"Expected `str` matching regex (.*)", "want {}"),
     (r"Object missing required field `(.*)`", "{} is missing"),
     (r"Object contains unknown field `(.*)`", "{} is not known here"),
-    (r"Invalid enum value (.*)", "{} is none of what may stand there"),
+    (r"Invalid enum value (.*)", "{} is " + _NONE),
     (r"Expected (.*)", "want {}"),
 )
 
 
-def in_words(error: Exception) -> str:
-    """What was wrong and where, such as ``member[0].name: want text, got a whole number``."""
+def in_words(error: Exception, kind: type | None = None) -> str:
+    """What was wrong and where, such as ``member[0].name: want text, got a whole number``.
+
+    With the type that was decoded, fields of its arrays have their names, and a word that may not
+    stand where it does is told with those that may.
+    """
     what, _, path = str(error).partition(" - at `$")
     for pattern, words in _REWORDED:
         if found := re.fullmatch(pattern, what):
             what = words.format(_FORMS.get(found[1], found[1]))
             break
     place = path.removesuffix("`").lstrip(".").replace("[...]", "")
+    if kind is not None:
+        place, field = _resolve(place, inspect.type_info(kind))
+        if isinstance(field, inspect.LiteralType) and what.endswith(_NONE):
+            want = " or ".join(map(repr, field.values))
+            what = f"got {what.removesuffix(f' is {_NONE}')}, want {want}"
     what = re.sub("`([a-z]+(?: \\| [a-z]+)*)`", lambda found: _type(found[1]), what)
     return f"{place}: {what}" if place else what
+
+
+def _resolve(path: str, kind: inspect.Type) -> tuple[str, inspect.Type | None]:
+    """A path such as ``[3][0][2]`` with the names of fields, and the type of what stands there."""
+    place = ""
+    found: inspect.Type | None = _one(kind)
+    for step in re.findall(r"\[\d+\]|[^.\[\]]+", path):
+        if isinstance(found, inspect.StructType) and step.startswith("["):
+            field = found.fields[int(step[1:-1])]
+            place, found = f"{place}.{field.name}", _one(field.type)
+            continue
+        inside = found.item_type if isinstance(found, inspect.VarTupleType) else None
+        place, found = place + step, _one(inside) if inside else None
+    return place.lstrip("."), found
+
+
+def _one(kind: inspect.Type) -> inspect.Type:
+    """The type itself, or the one that stands in a field which may also be empty."""
+    if isinstance(kind, inspect.UnionType):
+        present = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+        return present[0] if len(present) == 1 else kind
+    return kind
 
 
 def unknown_in_words(key: str, known: Iterable[str]) -> str:

@@ -36,6 +36,7 @@ from ledgercore.records import (
     DecisionContest,
 )
 from ledgercore.rules import ConsentState, DecisionState, consent_object, decision_object, refuse
+from ledgercore.rules.codes import NAME_A_TIME
 from ledgercore.vault import Vault
 
 __all__ = ["Subject"]
@@ -123,7 +124,7 @@ class Subject:
         now_ms = ledger.now_ms
         if expires_ms is not None and expires_ms <= now_ms:
             want = f"more than {now_ms}, or to revoke the consent"
-            refuse("E_CLOCK", f"expires_ms is {expires_ms}, want {want}")
+            refuse("E_CLOCK", f"expires_ms is {expires_ms}, want {want}", remedy=NAME_A_TIME)
         consent = read_state(ledger, consent_object(proposal.consent), ConsentState)
         if max_uses is not None and max_uses <= consent.uses:
             want = f"more than the {consent.uses} that are taken, or to revoke the consent"

@@ -24,6 +24,7 @@ from ledgercore.rules import (
     product_object,
     refuse,
 )
+from ledgercore.rules.codes import NAME_A_TIME
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Ledger
@@ -59,7 +60,11 @@ def check_workable(terms: Terms) -> None:
         refuse("E_USES", f"max_uses is {terms.max_uses}, want at least 1")
     if terms.retain_until_ms < terms.expires_ms:
         want = f"at least expires_ms, which is {terms.expires_ms}"
-        refuse("E_CLOCK", f"retain_until_ms is {terms.retain_until_ms}, want {want}")
+        refuse(
+            "E_CLOCK",
+            f"retain_until_ms is {terms.retain_until_ms}, want {want}",
+            remedy=NAME_A_TIME,
+        )
 
 
 def check_asked(fields: Sequence[str]) -> None:
@@ -85,14 +90,22 @@ def check_offered(ledger: Ledger, terms: Terms) -> None:
         refuse("E_PURPOSE", f"purpose is {terms.purpose}, want one of {want}")
     now_ms = ledger.now_ms
     if terms.expires_ms <= now_ms:
-        refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want more than {now_ms}")
+        refuse(
+            "E_CLOCK",
+            f"expires_ms is {terms.expires_ms}, want more than {now_ms}",
+            remedy=NAME_A_TIME,
+        )
 
 
 def check_agreed(ledger: Ledger, terms: Terms, agreement: bytes) -> None:
     """Raise ``RefusedError`` for terms that outlast the agreement which they are under."""
     end_ms = read_state(ledger, agreement_object(agreement), AgreementState).expires_ms
     if terms.expires_ms > end_ms:
-        refuse("E_CLOCK", f"expires_ms is {terms.expires_ms}, want at most {end_ms} as agreed")
+        refuse(
+            "E_CLOCK",
+            f"expires_ms is {terms.expires_ms}, want at most {end_ms} as agreed",
+            remedy=NAME_A_TIME,
+        )
 
 
 def check_corrected(

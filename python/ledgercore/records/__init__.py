@@ -256,7 +256,7 @@ def decode(kind: str, data: bytes) -> RecordBody:
     try:
         body: RecordBody = decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise MalformedError(f"body of {kind}: {in_words(error)}") from error
+        raise MalformedError(f"body of {kind}: {in_words(error, BODIES[kind])}") from error
     _check_items(body)
     if _ENCODER.encode(body) != data:
         raise MalformedError(f"body of {kind} is not in its canonical form")

@@ -25,7 +25,7 @@ from ledgercore.records import (
     AgreementTerminate,
     AgreementVerify,
 )
-from ledgercore.rules.codes import ANOTHER_AGREEMENT
+from ledgercore.rules.codes import ANOTHER_AGREEMENT, NAME_A_TIME
 from ledgercore.rules.product import find_product, product_is_published
 from ledgercore.rules.state import (
     NEW,
@@ -127,10 +127,10 @@ def end_is_ahead(case: ProposalCase) -> None:
     """block time < expires_ms, else E_CLOCK"""
     now_ms, expires_ms = case.position.time_ms, case.body.expires_ms
     if expires_ms <= now_ms:
-        case.refuse("E_CLOCK", f"expires_ms is {expires_ms}, want more than {now_ms}")
+        case.refuse("E_CLOCK", f"expires_ms is {expires_ms}, want more than {now_ms}", NAME_A_TIME)
 
 
-def _check_room(case: Case[Any, AgreementState | None], limit: int) -> None:
+def _check_room(case: Case[Any, Any], limit: int) -> None:
     """Refuse what goes to and fro: a pack has all records of the agreement."""
     count = case.state.count if case.state else 0
     if count >= limit:

@@ -21,7 +21,7 @@ from ledgercore.records import (
     AuditOrder,
     AuditReport,
 )
-from ledgercore.rules.codes import KEEP_WITHIN
+from ledgercore.rules.codes import KEEP_WITHIN, NAME_A_TIME
 from ledgercore.rules.state import (
     NEW,
     AuditKeyState,
@@ -147,10 +147,14 @@ def ends_are_near(case: OrderCase) -> None:
     """block time < expires_ms, and embargo_until_ms <= block time and 366 days, else E_CLOCK"""
     now_ms, body = case.position.time_ms, case.body
     if body.expires_ms <= now_ms:
-        case.refuse("E_CLOCK", f"expires_ms is {body.expires_ms}, want more than {now_ms}")
+        case.refuse(
+            "E_CLOCK", f"expires_ms is {body.expires_ms}, want more than {now_ms}", NAME_A_TIME
+        )
     if body.embargo_until_ms > now_ms + EMBARGO_LIMIT_MS:
         want = f"at most {now_ms + EMBARGO_LIMIT_MS}"
-        case.refuse("E_CLOCK", f"embargo_until_ms is {body.embargo_until_ms}, want {want}")
+        case.refuse(
+            "E_CLOCK", f"embargo_until_ms is {body.embargo_until_ms}, want {want}", NAME_A_TIME
+        )
 
 
 def _holds(case: OpenCase | DiscloseCase) -> bool:

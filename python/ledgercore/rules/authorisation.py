@@ -16,6 +16,7 @@ from msgspec import structs
 
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import AuthorisationGrant, AuthorisationRevoke
+from ledgercore.rules.codes import NAME_A_TIME
 from ledgercore.rules.lint import RULES, Finding
 from ledgercore.rules.state import (
     NEW,
@@ -177,7 +178,7 @@ def end_is_ahead(case: GrantCase) -> None:
     """block time < expires_ms, else E_CLOCK"""
     now_ms, expires_ms = case.position.time_ms, case.body.expires_ms
     if expires_ms <= now_ms:
-        case.refuse("E_CLOCK", f"expires_ms is {expires_ms}, want more than {now_ms}")
+        case.refuse("E_CLOCK", f"expires_ms is {expires_ms}, want more than {now_ms}", NAME_A_TIME)
 
 
 def grant(case: GrantCase) -> AuthorisationState:

@@ -14,15 +14,21 @@ __all__ = [
     "ADMIT",
     "ANOTHER_AGREEMENT",
     "ANOTHER_CONSENT",
+    "ANOTHER_DISPUTE",
+    "ASK_ANEW",
     "CODES",
+    "COMPARE_CLOCKS",
     "CURRENT_KEY",
     "DELIVERY_KEY",
     "KEEP_WITHIN",
     "KEY_MESSAGE",
+    "LATE_CONTEST",
+    "NAME_A_TIME",
     "ONE_PIECE",
     "OPERATORS_KEY",
     "REINSTATE",
     "REPLACE",
+    "WAIT_FOR_RULING",
     "Code",
     "refuse",
 ]
@@ -40,6 +46,15 @@ ANOTHER_CONSENT = (
 )
 ANOTHER_AGREEMENT = "negotiate another agreement: this one can still be terminated or retired"
 REPLACE = "have governance replace the key"
+COMPARE_CLOCKS = "compare clocks, and sign again with a window that includes now"
+NAME_A_TIME = "name a time that the message wants"
+LATE_CONTEST = (
+    "have the consumer explain the decision if it has not, from which the time begins anew, or "
+    "open a dispute of an exchange that the decision rests on"
+)
+WAIT_FOR_RULING = "wait for the ruling"
+ASK_ANEW = "ask for the data anew, by another intent"
+ANOTHER_DISPUTE = "have a party that opened none yet open another dispute, after a dismissal"
 """Remedies of codes that have several causes: a refusal names the one that helps."""
 
 
@@ -73,8 +88,9 @@ CODES: dict[str, Code] = {
     ),
     "E_REPLAY": Code("the record is already on the ledger", "read the receipt that it has"),
     "E_CLOCK": Code(
-        "the block's time is outside a window that the record sets",
-        "compare clocks, and sign again with a window that includes now",
+        "the block's time is outside a window that the record sets, or a time in it is not as it "
+        "must be",
+        f"{COMPARE_CLOCKS}; {NAME_A_TIME}; {LATE_CONTEST}",
     ),
     "E_MEMBER": Code(
         "the signing key is not a member's, or its member is suspended or retired",
@@ -169,7 +185,7 @@ CODES: dict[str, Code] = {
     ),
     "E_DISPUTE": Code(
         "the exchange is disputed, or a complaint about it was upheld",
-        "wait for the ruling; after one that upholds it, ask for the data anew",
+        f"{WAIT_FOR_RULING}; {ASK_ANEW}; {ANOTHER_DISPUTE}",
     ),
     "E_MANDATE": Code(
         "the signatory holds no mandate of the subject, or no longer",

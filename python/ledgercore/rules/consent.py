@@ -26,7 +26,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules.agreement import check_in_force, find_agreement
 from ledgercore.rules.authorisation import check_use
-from ledgercore.rules.codes import KEEP_WITHIN
+from ledgercore.rules.codes import KEEP_WITHIN, NAME_A_TIME
 from ledgercore.rules.product import find_product, product_is_published
 from ledgercore.rules.state import (
     NEW,
@@ -174,10 +174,12 @@ def times_are_ahead(case: Case[ConsentRequest, None]) -> None:
     """block time < lapses_ms <= expires_ms, else E_CLOCK"""
     now_ms, body = case.position.time_ms, case.body
     if body.expires_ms <= now_ms:
-        case.refuse("E_CLOCK", f"expires_ms is {body.expires_ms}, want more than {now_ms}")
+        case.refuse(
+            "E_CLOCK", f"expires_ms is {body.expires_ms}, want more than {now_ms}", NAME_A_TIME
+        )
     if not now_ms < body.lapses_ms <= body.expires_ms:
         want = f"more than {now_ms} and at most {body.expires_ms}"
-        case.refuse("E_CLOCK", f"lapses_ms is {body.lapses_ms}, want {want}")
+        case.refuse("E_CLOCK", f"lapses_ms is {body.lapses_ms}, want {want}", NAME_A_TIME)
 
 
 def endorsement_verifies(case: Case[ConsentAuthorise, ConsentState]) -> None:
@@ -255,7 +257,7 @@ def agreement_is_in_force(case: Case[ConsentRequest, None]) -> None:
     end_ms, expires_ms = check_in_force(case, case.body.agreement).expires_ms, case.body.expires_ms
     if expires_ms > end_ms:
         message = f"expires_ms is {expires_ms}, want at most {end_ms} as of the agreement"
-        case.refuse("E_CLOCK", message)
+        case.refuse("E_CLOCK", message, NAME_A_TIME)
 
 
 def request(case: Case[ConsentRequest, None]) -> ConsentState:

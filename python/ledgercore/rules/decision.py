@@ -23,6 +23,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules import authorisation
 from ledgercore.rules.amounts import NOTHING, add_amount, find_transfer
+from ledgercore.rules.codes import LATE_CONTEST
 from ledgercore.rules.lint import Finding
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
@@ -166,7 +167,10 @@ def contest_is_in_time(case: ContestCase) -> None:
     """block time < contest_until_ms of the decision, else E_CLOCK"""
     now_ms, until_ms = case.position.time_ms, case.state.contest_until_ms
     if now_ms >= until_ms:
-        case.refuse("E_CLOCK", f"decision was open to contest until {until_ms}, it is {now_ms}")
+        message = (
+            f"block time is {now_ms}, want less than {until_ms}, the end of the time to contest"
+        )
+        case.refuse("E_CLOCK", message, LATE_CONTEST)
 
 
 def _own_consent(case: ContestCase) -> bytes:

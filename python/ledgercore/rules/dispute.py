@@ -15,7 +15,7 @@ from msgspec import structs
 
 from ledgercore._core import VerifiedRecord
 from ledgercore.records import DisputeEvidence, DisputeOpen, DisputeRule
-from ledgercore.rules.codes import ONE_PIECE
+from ledgercore.rules.codes import ANOTHER_DISPUTE, ASK_ANEW, ONE_PIECE, WAIT_FOR_RULING
 from ledgercore.rules.state import (
     NEW,
     ConsentState,
@@ -58,7 +58,10 @@ def consents(view: View, body: Body, state: DisputeState | None) -> tuple[Consen
 def nothing_was_upheld(case: OpenCase) -> None:
     """no complaint about the exchange was upheld, else E_DISPUTE"""
     if case.state is not None and case.state.ruling == "upheld":
-        case.refuse("E_DISPUTE", "a complaint about the exchange was upheld")
+        message = (
+            f"dispute of the exchange ({case.state.grounds}) is upheld, want none or dismissed"
+        )
+        case.refuse("E_DISPUTE", message, ASK_ANEW)
 
 
 def party_opens_once(case: OpenCase) -> None:
@@ -152,4 +155,5 @@ FAMILY = Family(
         DisputeRule.KIND: rule,
     },
     consents=consents,
+    status_remedies={"OPEN": WAIT_FOR_RULING, "RULED": ANOTHER_DISPUTE},
 )

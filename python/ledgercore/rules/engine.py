@@ -34,7 +34,7 @@ from ledgercore.rules import (
     renewal,
     schema,
 )
-from ledgercore.rules.codes import KEEP_WITHIN, refuse
+from ledgercore.rules.codes import COMPARE_CLOCKS, KEEP_WITHIN, refuse
 from ledgercore.rules.governance import check_member, check_role, follow_signer
 from ledgercore.rules.state import (
     NETWORK,
@@ -146,11 +146,15 @@ def check_window(record: VerifiedRecord, position: Position) -> None:
     """Refuse a record whose window, widened by the tolerance, does not hold the block's time."""
     begin_ms, end_ms, now_ms = record.not_before_ms, record.expiry_ms, position.time_ms
     if begin_ms and now_ms < begin_ms - WINDOW_TOLERANCE_MS:
-        message = f"block time is {now_ms}, want at least {begin_ms} less {WINDOW_TOLERANCE_MS}"
-        refuse("E_CLOCK", message, record.id)
+        want = f"{begin_ms - WINDOW_TOLERANCE_MS} or more"
+        why = f"{WINDOW_TOLERANCE_MS} ms before its not_before_ms {begin_ms}"
+        message = f"block time is {now_ms}, want {want}, {why}"
+        refuse("E_CLOCK", message, record.id, COMPARE_CLOCKS)
     if end_ms and now_ms >= end_ms + WINDOW_TOLERANCE_MS:
-        message = f"block time is {now_ms}, want less than {end_ms} and {WINDOW_TOLERANCE_MS}"
-        refuse("E_CLOCK", message, record.id)
+        want = f"less than {end_ms + WINDOW_TOLERANCE_MS}"
+        why = f"{WINDOW_TOLERANCE_MS} ms after its expiry_ms {end_ms}"
+        message = f"block time is {now_ms}, want {want}, {why}"
+        refuse("E_CLOCK", message, record.id, COMPARE_CLOCKS)
 
 
 def _apply_genesis(view: View, record: VerifiedRecord, position: Position) -> None:
@@ -265,5 +269,5 @@ def _check_status(
     status = family.status_at(state, position.time_ms)
     if status not in row.begin:
         want = " or ".join(each for each in row.begin if each != UNMADE)
-        message = f"{family.name} is {status}, want {want}"
-        refuse(family.status_code, message, record.id)
+        message = f"{family.name} is {status}, want {want} for {row.kind}"
+        refuse(family.status_code, message, record.id, family.status_remedies.get(status, ""))

@@ -29,6 +29,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules import authorisation
 from ledgercore.rules.agreement import check_in_force
+from ledgercore.rules.codes import ASK_ANEW, NAME_A_TIME, WAIT_FOR_RULING
 from ledgercore.rules.consent import give_use_back, take_use, why_uncovered
 from ledgercore.rules.consent import status_at as consent_status_at
 from ledgercore.rules.state import (
@@ -176,7 +177,7 @@ def lapse_is_ahead(case: IntentCase) -> None:
     """block time < lapses_ms, else E_CLOCK"""
     now_ms, lapses_ms = case.position.time_ms, case.body.lapses_ms
     if lapses_ms <= now_ms:
-        case.refuse("E_CLOCK", f"lapses_ms is {lapses_ms}, want more than {now_ms}")
+        case.refuse("E_CLOCK", f"lapses_ms is {lapses_ms}, want more than {now_ms}", NAME_A_TIME)
 
 
 def deadline_is_near(case: AdmitCase) -> None:
@@ -184,7 +185,7 @@ def deadline_is_near(case: AdmitCase) -> None:
     now_ms, deadline_ms = case.position.time_ms, case.body.deadline_ms
     if not now_ms < deadline_ms <= now_ms + DEADLINE_LIMIT_MS:
         want = f"more than {now_ms} and at most {now_ms + DEADLINE_LIMIT_MS}"
-        case.refuse("E_CLOCK", f"deadline_ms is {deadline_ms}, want {want}")
+        case.refuse("E_CLOCK", f"deadline_ms is {deadline_ms}, want {want}", NAME_A_TIME)
 
 
 def consent_still_covers_use(case: UseCase | ReleaseCase) -> None:
@@ -224,15 +225,16 @@ def no_dispute_bars_it(case: UseCase) -> None:
     """no dispute of the exchange is OPEN or was upheld, else E_DISPUTE"""
     dispute = case.view.get(dispute_object(case.body.exchange), DisputeState)
     if dispute is not None and dispute.ruling != "dismissed":
-        stands = "upheld" if dispute.ruling else "open"
-        case.refuse("E_DISPUTE", f"dispute of the exchange ({dispute.grounds}) is {stands}")
+        stands, remedy = ("upheld", ASK_ANEW) if dispute.ruling else ("open", WAIT_FOR_RULING)
+        message = f"dispute of the exchange ({dispute.grounds}) is {stands}, want none or dismissed"
+        case.refuse("E_DISPUTE", message, remedy)
 
 
 def end_is_ahead(case: RestrictCase) -> None:
     """block time < until_ms, else E_CLOCK"""
     now_ms, until_ms = case.position.time_ms, case.body.until_ms
     if until_ms <= now_ms:
-        case.refuse("E_CLOCK", f"until_ms is {until_ms}, want more than {now_ms}")
+        case.refuse("E_CLOCK", f"until_ms is {until_ms}, want more than {now_ms}", NAME_A_TIME)
 
 
 def forgets_once(case: ForgetCase) -> None:
@@ -241,7 +243,7 @@ def forgets_once(case: ForgetCase) -> None:
         case.refuse("E_EXISTS", "provider has promised before that it keeps nothing")
 
 
-def trail_has_room(case: IntentCase | UseCase | RestrictCase | CorrectCase) -> None:
+def trail_has_room(case: AnyCase) -> None:
     """the consumer has 5,120 records of the consent's trail, the provider 1,024, and enough of them
     left for this and what may follow, else E_LIMIT; the first restriction is in the intent's"""
     check_room(case, _consent_id(case))

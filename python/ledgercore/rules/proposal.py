@@ -21,6 +21,7 @@ from ledgercore.records import (
     GovernanceReport,
     MemberSuspend,
 )
+from ledgercore.rules.codes import NAME_A_TIME
 from ledgercore.rules.state import (
     GOVERNANCE,
     NEW,
@@ -77,7 +78,7 @@ def lapse_is_ahead(case: Case[GovernancePropose | GovernanceReport, None]) -> No
     """block time < lapses_ms, else E_CLOCK"""
     now_ms, lapses_ms = case.position.time_ms, case.body.lapses_ms
     if lapses_ms <= now_ms:
-        case.refuse("E_CLOCK", f"lapses_ms is {lapses_ms}, want more than {now_ms}")
+        case.refuse("E_CLOCK", f"lapses_ms is {lapses_ms}, want more than {now_ms}", NAME_A_TIME)
 
 
 def approval_is_first(case: Case[GovernanceApprove, ProposalState]) -> None:

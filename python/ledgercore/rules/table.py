@@ -7,8 +7,8 @@ passing these checks, takes the object to that state. The engine runs the rows, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
@@ -130,6 +130,7 @@ class Family:
     ``name_of`` finds the object that a record moves. ``status_at`` is its status at a block's time,
     which may be computed. An effect returns the next state; the engine sets its status and history.
     ``consents`` finds those that the object rests on, by the body and the object's state.
+    ``status_remedies`` are those of its code that help where the object is in a status.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Family:
     checks: dict[str, Check]
     effects: dict[str, Effect]
     consents: Consents = no_consents
+    status_remedies: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_names(checks: Iterable[Check]) -> dict[str, Check]:
