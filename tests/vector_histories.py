@@ -166,6 +166,19 @@ MISSHAPEN: dict[str, tuple[bytes, dict[str, Any]]] = {
     "state-key-of-one-byte": (rules.member_object("bank"), {"sealing_key": b"k"}),
     "state-consent-of-one-byte": (rules.key_object(ONE), {"consent": b"c"}),
     "state-network-long": (b"network", {"network": ONE}),
+    "state-list-of-257": (rules.consent_object(ONE), {"processors": ("agency",) * 257}),
+    "state-hashes-of-257": (rules.decision_object(ONE), {"inputs": (ONE,) * 257}),
+    "state-complainants-of-257": (rules.dispute_object(ONE), {"complainants": ("bank",) * 257}),
+    "state-field-of-level-6": (rules.schema_object("tax", 1), {"fields": (("a", "fen", 6),)}),
+    "state-field-of-level-0": (rules.product_object("tax.v1"), {"fields": (("a", "fen", 0),)}),
+    "state-field-that-is-no-code": (
+        rules.schema_object("tax", 1),
+        {"fields": (("Tax paid", "fen", 4),)},
+    ),
+    "state-field-of-a-long-unit": (
+        rules.product_object("tax.v1"),
+        {"fields": (("a", "f" * 257, 4),)},
+    ),
     "state-number-below-zero": (rules.consent_object(ONE), {"uses": -1}),
 }
 """States that no rule writes, each with what is wrong with it."""
@@ -288,6 +301,7 @@ def histories(world: World) -> Iterator[Vector]:
             "untrusted",
         ),
         "consistency-changed": (books.as_of(5) | {"consistency": [ZERO] * 4}, "invalid-proof"),
+        "consistency-of-65": (books.as_of(5) | {"consistency": [ZERO] * 65}, "malformed"),
         "consistency-alone": ({"consistency": [ZERO]}, "malformed"),
     }
     for name, (parts, want) in changes.items():

@@ -1233,13 +1233,13 @@ STATES: dict[str, Shape] = {
         sealing_key=hash_or_empty,
         rotations=ANY_COUNT,
     ),
-    "governance": row(**BEGIN, members=list_of(ANY_TEXT, PACK_BYTES)),
+    "governance": row(**BEGIN, members=list_of(ANY_TEXT, STATE_BYTES)),
     "proposal": row(
         **BEGIN,
         kind=ANY_TEXT,
         content=HASH,
         lapses_ms=ANY_COUNT,
-        approvals=list_of(HASH, PACK_BYTES),
+        approvals=list_of(HASH, STATE_BYTES),
         enacted_ms=ANY_COUNT,
     ),
     "product": row(
@@ -1322,7 +1322,7 @@ STATES: dict[str, Shape] = {
     ),
     "dispute": row(
         **BEGIN,
-        complainants=list_of(ANY_TEXT, PACK_BYTES),
+        complainants=list_of(ANY_TEXT, ITEMS),
         grounds=ANY_TEXT,
         ruling=ANY_TEXT,
         evidence=list_of(row(party=ANY_TEXT, pieces=ANY_COUNT), ITEMS),
@@ -1735,7 +1735,7 @@ PACK = row(
     exchange=HASH,
     checkpoint=ANY_BYTES,
     proof=list_of(HASH, MULTIPROOF_HASHES),
-    records=list_of(row(index=COUNT, record=ANY_BYTES), PACK_BYTES),
+    records=list_of(row(index=COUNT, record=ANY_BYTES), HISTORY_RECORDS),
     states=list_of(ANY_BYTES, PACK_BYTES),
     terms=optional(list_of(LEAF, PACK_BYTES)),
     request=optional(REQUEST),

@@ -13,7 +13,9 @@ else still verifies.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
 
 from ledgercore import records
 from ledgercore._core import Anchor, Record
@@ -30,6 +32,7 @@ from ledgercore.exchange.narrowing import leaves_of_root
 from ledgercore.exchange.objection import Objection, objection_name
 from ledgercore.exchange.reading import read_state
 from ledgercore.exchange.salted import FIELD, Leaf, decode_leaves
+from ledgercore.proofs import HISTORY_RECORDS
 from ledgercore.proofs.wire import decode_part, encode_part
 from ledgercore.records import (
     AuditDisclose,
@@ -75,7 +78,7 @@ class Pack(Part, frozen=True):
     exchange: Bytes32
     checkpoint: bytes
     proof: tuple[bytes, ...]
-    records: tuple[tuple[Count, bytes], ...]
+    records: Annotated[tuple[tuple[Count, bytes], ...], Meta(max_length=HISTORY_RECORDS)]
     states: tuple[bytes, ...]
     terms: tuple[Leaf, ...] | None
     request: Request | None

@@ -12,6 +12,7 @@ from ledgercore.proofs.consistency import (
 )
 from ledgercore.proofs.history import (
     HISTORY_BYTES,
+    HISTORY_RECORDS,
     History,
     HistoryProof,
     check_complete,
@@ -39,6 +40,7 @@ __all__ = [
     "BROKEN_PROMISE_BYTES",
     "CONSISTENCY_BYTES",
     "HISTORY_BYTES",
+    "HISTORY_RECORDS",
     "RENEWED_BYTES",
     "SPLIT_VIEW_BYTES",
     "STATE_RECEIPT_BYTES",

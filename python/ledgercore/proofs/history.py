@@ -14,9 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from ledgercore._core import Anchor, Checkpoint, VerifiedRecord, verify_consistency
+from msgspec import Meta
+
+from ledgercore._core import (
+    PROOF_HASHES,
+    Anchor,
+    Checkpoint,
+    VerifiedRecord,
+    verify_consistency,
+)
 from ledgercore.errors import InvalidProof, LimitError, MalformedError
 from ledgercore.proofs.records import verify_records
 from ledgercore.proofs.state import VerifiedState, verify_object
@@ -24,10 +32,19 @@ from ledgercore.proofs.wire import decode_part, encode_part, verify_note
 from ledgercore.records.base import Bytes32, Count, Part
 from ledgercore.rules import EMPTY_HISTORY, BusinessState, check_has_history, extend_history
 
-__all__ = ["HISTORY_BYTES", "History", "HistoryProof", "check_complete", "verify_history"]
+__all__ = [
+    "HISTORY_BYTES",
+    "HISTORY_RECORDS",
+    "History",
+    "HistoryProof",
+    "check_complete",
+    "verify_history",
+]
 
 HISTORY_BYTES = 16 * 1024 * 1024
 """Bytes of a history proof at most."""
+HISTORY_RECORDS = 64 * 1024
+"""Records of a history proof, or of a pack, at most."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +67,10 @@ class HistoryProof(Part, frozen=True):
     version: Literal[1]
     checkpoint: bytes
     state: bytes
-    records: tuple[tuple[Count, bytes], ...]
+    records: Annotated[tuple[tuple[Count, bytes], ...], Meta(max_length=HISTORY_RECORDS)]
     proof: tuple[Bytes32, ...]
     earlier: bytes | None
-    consistency: tuple[Bytes32, ...]
+    consistency: Annotated[tuple[Bytes32, ...], Meta(max_length=PROOF_HASHES)]
 
     @staticmethod
     def decode(data: bytes) -> HistoryProof:

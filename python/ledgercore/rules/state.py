@@ -13,7 +13,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ledgercore.errors import MalformedError
-from ledgercore.records.base import Bytes16, Bytes32
+from ledgercore.records.base import LIMIT_ITEMS, Bytes16, Bytes32, Identifier, Text
 
 __all__ = [
     "AMOUNTS",
@@ -99,6 +99,15 @@ ROLES = (
 Number = Annotated[int, Meta(ge=0)]
 """A whole number below 2^64: a count, a time in milliseconds, or another that a record gave."""
 
+_Items = Meta(max_length=LIMIT_ITEMS)
+Names = Annotated[tuple[str, ...], _Items]
+Hashes = Annotated[tuple[Bytes32, ...], _Items]
+Counted = Annotated[tuple[tuple[str, Number], ...], _Items]
+SchemaFields = Annotated[
+    tuple[tuple[Identifier, Text, Annotated[int, Meta(ge=1, le=5)]], ...], _Items
+]
+"""A schema's fields: code, unit and level of each."""
+
 
 class State(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The state of one object in the map."""
@@ -163,7 +172,7 @@ class MemberState(BusinessState, frozen=True):
     """
 
     name: str
-    roles: tuple[str, ...]
+    roles: Names
     signing_key: Bytes32
     sealing_key: bytes
     rotations: Number
@@ -210,7 +219,7 @@ class SchemaState(BusinessState, frozen=True):
 
     provider: str
     title: str
-    fields: tuple[tuple[str, str, Number], ...]
+    fields: SchemaFields
     hash: Bytes32
     token_rule: str
 
@@ -223,8 +232,8 @@ class ProductState(BusinessState, frozen=True):
     version: str
     schema: str
     schema_version: Number
-    fields: tuple[tuple[str, str, Number], ...]
-    purposes: tuple[str, ...]
+    fields: SchemaFields
+    purposes: Names
     needs_agreement: bool = False
 
 
@@ -238,7 +247,7 @@ class AgreementState(BusinessState, frozen=True):
     consumer: str
     provider: str
     product: str
-    purposes: tuple[str, ...]
+    purposes: Names
     contract_commitment: Bytes32
     expires_ms: Number
     ended_by: str
@@ -262,9 +271,9 @@ class ConsentState(BusinessState, frozen=True):
     lapses_ms: Number
     max_uses: Number
     uses: Number
-    processors: tuple[str, ...]
+    processors: Names
     agreement: Bytes32 | None
-    revoked_by: tuple[str, ...]
+    revoked_by: Names
 
 
 class TrailState(State, frozen=True):
@@ -322,10 +331,10 @@ class DisputeState(BusinessState, frozen=True):
     how many pieces.
     """
 
-    complainants: tuple[str, ...]
+    complainants: Names
     grounds: str
     ruling: str
-    evidence: tuple[tuple[str, Number], ...]
+    evidence: Counted
 
 
 class AuditKeyState(BusinessState, frozen=True):
@@ -334,8 +343,8 @@ class AuditKeyState(BusinessState, frozen=True):
 
     supervisor: str
     threshold: Number
-    holders: tuple[tuple[str, Bytes32], ...]
-    accepted: tuple[str, ...]
+    holders: Annotated[tuple[tuple[str, Bytes32], ...], _Items]
+    accepted: Names
 
 
 class AuditState(BusinessState, frozen=True):
@@ -348,7 +357,7 @@ class AuditState(BusinessState, frozen=True):
     expires_ms: Number
     embargo_until_ms: Number
     threshold: Number
-    openers: tuple[tuple[str, Number], ...]
+    openers: Counted
     disclosed: bool
 
 
@@ -361,7 +370,7 @@ class BookState(BusinessState, frozen=True):
 class AmountsState(State, frozen=True):
     """The running sum of all commitments in all books, after each of the newest ones."""
 
-    sums: tuple[Bytes32, ...]
+    sums: Hashes
 
 
 class RenewalState(BusinessState, frozen=True):
@@ -395,12 +404,12 @@ class DecisionState(BusinessState, frozen=True):
     """
 
     consumer: str
-    inputs: tuple[Bytes32, ...]
+    inputs: Hashes
     outcome: str
     model_hash: Bytes32
     explanation_commitment: Bytes32
     contest_until_ms: Number
-    contests: tuple[Contest, ...]
+    contests: Annotated[tuple[Contest, ...], _Items]
 
 
 def member_object(member: str) -> bytes:
