@@ -116,7 +116,7 @@ def test_a_revocation_of_another_consent_is_refused(town: Town) -> None:
     other = town.consent()
     (before,) = town.accept([town.subject.revoke(other)])
     intent = delivered(town)
-    (after,) = town.accept([town.subject.revoke(other)])
+    (after,) = town.accept([town.parties.provider.revoke_on_behalf(other.consent, b"a letter")])
     pack = packed(town, intent)
 
     assert "revoked" not in claims(town, pack)

@@ -33,7 +33,7 @@ def run_in_little_memory(*arguments: str, directory: Path) -> subprocess.Complet
 @pytest.mark.parametrize(
     ("arguments", "limit"),
     [
-        (("verify", "HUGE", "--anchor", "anchor.toml"), b"23068676 bytes, the limit of an evid"),
+        (("verify", "HUGE", "--anchor", "anchor.toml"), b"46137346 bytes, the limit of an evid"),
         (("verify", "HUGE", "--anchor", "anchor.toml", "--record", "record"), b"of a receipt"),
         (("verify", "raw", "--anchor", "HUGE", "--record", "record"), b"65536 bytes, the limit of"),
         (("verify", "raw", "--anchor", "anchor.toml", "--record", "HUGE"), b"limit of a record"),
