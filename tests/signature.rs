@@ -23,6 +23,9 @@ const ORDER: [u8; 32] = [
 /// Signatures of one key that give it a table of its multiples.
 const OFTEN: usize = 32;
 
+/// Signatures from which on those of such keys are verified as one equation, by two threads too.
+const MANY: usize = 1536;
+
 #[derive(Debug, Clone)]
 struct Case {
     key: PublicKey,
@@ -228,6 +231,19 @@ proptest! {
     #[test]
     fn they_agree_on_known_keys(cases in vec(cases(), 1..6), seed in any::<[u8; 32]>()) {
         agree_on_known_keys(&cases, &seed);
+    }
+
+    #[test]
+    fn they_agree_on_many_of_known_keys(
+        cases in vec(cases(), 1..5), seed in any::<[u8; 32]>(), damaged in any::<bool>(),
+    ) {
+        let mut cases = cases;
+        cases.retain(|case| damaged || judge_accepts(case));
+        let repeated = cases.iter().cycle().take(MANY * cases.len().min(1)).cloned();
+        let repeated: Vec<Case> = repeated.collect();
+        let bad: Vec<bool> = cases.iter().map(|case| !judge_accepts(case)).collect();
+        let want: Vec<usize> = (0..repeated.len()).filter(|at| bad[at % bad.len()]).collect();
+        prop_assert_eq!(batch_refuses(&repeated, &seed), want);
     }
 
     #[test]

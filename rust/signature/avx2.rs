@@ -12,10 +12,13 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
+use super::buckets::Buckets;
+use super::coefficient::Coefficient;
 use super::lanes::{
     BITS, Element, FusedMultiplyAdd, Lanes, MIDDLE, TOP, product_of_doubles, to_bytes,
 };
 use super::point::{Addend, Point};
+use super::square::square_of_doubles;
 use super::steps::Steps;
 use super::sum;
 use super::terms::Terms;
@@ -57,6 +60,50 @@ pub fn sha512(padded: [&[u8]; LANES]) -> [[u8; 64]; LANES] {
     assert!(is_present(), "kernel avx2 was chosen on a processor without it");
     // SAFETY: the processor has the instructions that the function asks for.
     unsafe { sha512_with_avx2(padded) }
+}
+
+/// Nothing in each bucket.
+pub fn buckets() -> Buckets {
+    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { buckets_with_avx2() }
+}
+
+/// Add the point of each encoding, times its coefficient; and whether each is of a point.
+pub fn add(
+    buckets: &mut Buckets,
+    encodings: &[&[u8; 32]],
+    coefficients: &[Coefficient],
+) -> Vec<bool> {
+    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { add_with_avx2(buckets, encodings, coefficients) }
+}
+
+/// The sum of what is in the buckets at each place.
+pub fn totals(buckets: &Buckets) -> Vec<Point> {
+    assert!(is_present(), "kernel avx2 was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { totals_with_avx2(buckets) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn buckets_with_avx2() -> Buckets {
+    Buckets::new::<LANES, Vector>()
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn add_with_avx2(
+    buckets: &mut Buckets,
+    encodings: &[&[u8; 32]],
+    coefficients: &[Coefficient],
+) -> Vec<bool> {
+    buckets.add::<LANES, Vector>(encodings, coefficients)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn totals_with_avx2(buckets: &Buckets) -> Vec<Point> {
+    buckets.totals::<LANES, Vector>()
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -121,6 +168,11 @@ impl Lanes<LANES> for Vector {
     }
 
     #[inline(always)]
+    fn lines(words: [Self; 8]) -> [[u8; 64]; LANES] {
+        to_bytes(&words)
+    }
+
+    #[inline(always)]
     fn reversed(self) -> Self {
         Self(unsafe {
             let bytes = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
@@ -146,6 +198,11 @@ impl Lanes<LANES> for Vector {
     #[inline(always)]
     fn xor(self, other: Self) -> Self {
         Self(unsafe { _mm256_xor_si256(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn select(chosen: Self, yes: Self, no: Self) -> Self {
+        no.xor(yes.xor(no).and(chosen))
     }
 
     #[inline(always)]
@@ -195,6 +252,11 @@ impl Lanes<LANES> for Vector {
     #[inline(always)]
     fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self> {
         product_of_doubles(f, g, offset)
+    }
+
+    #[inline(always)]
+    fn square(f: &Element<Self>) -> Element<Self> {
+        square_of_doubles(f)
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use super::lanes::{
     product_of_integers,
 };
 use super::point::Addend;
+use super::square::{square_of_doubles, square_of_integers};
 
 /// What `vpmadd52luq` and `vpmadd52huq` multiply: the lower 52 bits of each lane.
 const FACTOR: u64 = (1 << 52) - 1;
@@ -18,7 +19,7 @@ pub struct Integers([u64; 8]);
 pub struct Doubles([u64; 4]);
 
 macro_rules! plain_lanes {
-    ($lanes:ident, $count:literal, $product:ident) => {
+    ($lanes:ident, $count:literal, $product:ident, $square:ident) => {
         impl Lanes<$count> for $lanes {
             fn splat(value: u64) -> Self {
                 Self([value; $count])
@@ -36,6 +37,11 @@ macro_rules! plain_lanes {
                 let words = lines.map(|line| line.as_chunks().0);
                 let word = |lane: usize, at: usize| u64::from_le_bytes(words[lane][at]);
                 std::array::from_fn(|at| Self(std::array::from_fn(|lane| word(lane, at))))
+            }
+
+            fn lines(words: [Self; 8]) -> [[u8; 64]; $count] {
+                let word = |at: usize, lane: usize| words[at].0[lane].to_le_bytes();
+                std::array::from_fn(|lane| std::array::from_fn(|at| word(at / 8, lane)[at % 8]))
             }
 
             fn reversed(self) -> Self {
@@ -56,6 +62,11 @@ macro_rules! plain_lanes {
 
             fn xor(self, other: Self) -> Self {
                 Self(std::array::from_fn(|lane| self.0[lane] ^ other.0[lane]))
+            }
+
+            fn select(chosen: Self, yes: Self, no: Self) -> Self {
+                assert!(chosen.0.iter().all(|value| [0, u64::MAX].contains(value)));
+                yes.and(chosen).plus(no.and(Self(chosen.0.map(|value| !value))))
             }
 
             fn rotated(self, bits: u32) -> Self {
@@ -102,13 +113,17 @@ macro_rules! plain_lanes {
                 $product(f, g, offset)
             }
 
+            fn square(f: &Element<Self>) -> Element<Self> {
+                $square(f)
+            }
+
             fn prefetch(_: &Addend) {}
         }
     };
 }
 
-plain_lanes!(Integers, 8, product_of_integers);
-plain_lanes!(Doubles, 4, product_of_doubles);
+plain_lanes!(Integers, 8, product_of_integers, square_of_integers);
+plain_lanes!(Doubles, 4, product_of_doubles, square_of_doubles);
 
 impl Integers {
     fn product_in_full(self, other: Self, lane: usize) -> u128 {

@@ -53,7 +53,7 @@ fn encode<const N: usize, L: Lanes<N>>(sums: &[Sums<L>]) -> Vec<[[u8; 32]; N]> {
 }
 
 #[inline(always)]
-fn above<const N: usize, L: Lanes<N>>(element: &Element<L>) -> Element<L> {
+pub fn above<const N: usize, L: Lanes<N>>(element: &Element<L>) -> Element<L> {
     let mut above = *element;
     for at in 0..5 {
         above[at] = above[at].plus(L::splat(ABOVE_COLUMNS[at]));
@@ -64,7 +64,7 @@ fn above<const N: usize, L: Lanes<N>>(element: &Element<L>) -> Element<L> {
 /// The limbs of the value below the modulus, from reduced ones: their value is below twice the
 /// modulus, and with 19 added reaches `2^255` if it is not below the modulus.
 #[inline(always)]
-fn canonical<const N: usize, L: Lanes<N>>(reduced: &Element<L>) -> Element<L> {
+pub fn canonical<const N: usize, L: Lanes<N>>(reduced: &Element<L>) -> Element<L> {
     let mut over = reduced[0].plus(L::splat(19)).above_limb();
     for limb in &reduced[1..] {
         over = limb.plus(over).above_limb();

@@ -11,8 +11,11 @@ use std::arch::x86_64::{
     _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
+use super::buckets::Buckets;
+use super::coefficient::Coefficient;
 use super::lanes::{BITS, Element, Lanes, MultiplyAdd, product_of_integers, to_bytes};
 use super::point::{Addend, Point};
+use super::square::square_of_integers;
 use super::steps::Steps;
 use super::sum;
 use super::terms::Terms;
@@ -57,6 +60,50 @@ pub fn challenges(padded: [&[u8]; LANES]) -> [[u8; 32]; LANES] {
     assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
     // SAFETY: the processor has the instructions that the function asks for.
     unsafe { challenges_with_ifma(padded) }
+}
+
+/// Nothing in each bucket.
+pub fn buckets() -> Buckets {
+    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { buckets_with_ifma() }
+}
+
+/// Add the point of each encoding, times its coefficient; and whether each is of a point.
+pub fn add(
+    buckets: &mut Buckets,
+    encodings: &[&[u8; 32]],
+    coefficients: &[Coefficient],
+) -> Vec<bool> {
+    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { add_with_ifma(buckets, encodings, coefficients) }
+}
+
+/// The sum of what is in the buckets at each place.
+pub fn totals(buckets: &Buckets) -> Vec<Point> {
+    assert!(is_present(), "kernel avx512ifma was chosen on a processor without it");
+    // SAFETY: the processor has the instructions that the function asks for.
+    unsafe { totals_with_ifma(buckets) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
+fn buckets_with_ifma() -> Buckets {
+    Buckets::new::<LANES, Vector>()
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
+fn add_with_ifma(
+    buckets: &mut Buckets,
+    encodings: &[&[u8; 32]],
+    coefficients: &[Coefficient],
+) -> Vec<bool> {
+    buckets.add::<LANES, Vector>(encodings, coefficients)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
+fn totals_with_ifma(buckets: &Buckets) -> Vec<Point> {
+    buckets.totals::<LANES, Vector>()
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512ifma")]
@@ -112,7 +159,21 @@ impl Lanes<LANES> for Vector {
         for lane in 0..LANES {
             rows[lane] = unsafe { _mm512_loadu_si512(lines[lane].as_ptr().cast()) };
         }
-        unsafe { transpose(rows) }.map(Self)
+        transpose(rows).map(Self)
+    }
+
+    #[inline(always)]
+    fn lines(words: [Self; 8]) -> [[u8; 64]; LANES] {
+        let mut lines = [[0; 64]; LANES];
+        let mut rows = [words[0].0; LANES];
+        for at in 0..LANES {
+            rows[at] = words[at].0;
+        }
+        let rows = transpose(rows);
+        for lane in 0..LANES {
+            unsafe { _mm512_storeu_si512(lines[lane].as_mut_ptr().cast(), rows[lane]) };
+        }
+        lines
     }
 
     #[inline(always)]
@@ -141,6 +202,14 @@ impl Lanes<LANES> for Vector {
     #[inline(always)]
     fn xor(self, other: Self) -> Self {
         Self(unsafe { _mm512_xor_si512(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn select(chosen: Self, yes: Self, no: Self) -> Self {
+        Self(unsafe {
+            let mask = _mm512_test_epi64_mask(chosen.0, chosen.0);
+            _mm512_mask_blend_epi64(mask, no.0, yes.0)
+        })
     }
 
     #[inline(always)]
@@ -179,7 +248,7 @@ impl Lanes<LANES> for Vector {
                 lines[1][lane] = _mm512_maskz_loadu_epi64(0x7f, line.wrapping_add(LANES));
             }
         }
-        let [first, second] = unsafe { lines.map(|line| transpose(line)) };
+        let [first, second] = [transpose(lines[0]), transpose(lines[1])];
         let words = |line: [__m512i; LANES]| line.map(Self);
         let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, _]) = (words(first), words(second));
         let (sum, difference) = ([a, b, c, d, e], [f, g, h, i, j]);
@@ -191,6 +260,11 @@ impl Lanes<LANES> for Vector {
     #[inline(always)]
     fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self> {
         product_of_integers(f, g, offset)
+    }
+
+    #[inline(always)]
+    fn square(f: &Element<Self>) -> Element<Self> {
+        square_of_integers(f)
     }
 
     #[inline(always)]
@@ -227,23 +301,27 @@ fn select(mask: __mmask8, yes: &Element<Vector>, no: &Element<Vector>) -> Elemen
 }
 
 /// The columns of eight rows.
-#[target_feature(enable = "avx512f")]
-#[inline]
+#[inline(always)]
 fn transpose(rows: [__m512i; LANES]) -> [__m512i; LANES] {
     let [a, b, c, d, e, f, g, h] = rows;
     // Of two rows, the even columns and the odd ones, each pair of equal columns side by side.
-    let even = [
-        _mm512_unpacklo_epi64(a, b),
-        _mm512_unpacklo_epi64(c, d),
-        _mm512_unpacklo_epi64(e, f),
-        _mm512_unpacklo_epi64(g, h),
-    ];
-    let odd = [
-        _mm512_unpackhi_epi64(a, b),
-        _mm512_unpackhi_epi64(c, d),
-        _mm512_unpackhi_epi64(e, f),
-        _mm512_unpackhi_epi64(g, h),
-    ];
+    // SAFETY: as above.
+    let [even, odd] = unsafe {
+        [
+            [
+                _mm512_unpacklo_epi64(a, b),
+                _mm512_unpacklo_epi64(c, d),
+                _mm512_unpacklo_epi64(e, f),
+                _mm512_unpacklo_epi64(g, h),
+            ],
+            [
+                _mm512_unpackhi_epi64(a, b),
+                _mm512_unpackhi_epi64(c, d),
+                _mm512_unpackhi_epi64(e, f),
+                _mm512_unpackhi_epi64(g, h),
+            ],
+        ]
+    };
     let ([c0, c4], [c2, c6]) = (quarters::<0x88>(&even), quarters::<0xdd>(&even));
     let ([c1, c5], [c3, c7]) = (quarters::<0x88>(&odd), quarters::<0xdd>(&odd));
     [c0, c1, c2, c3, c4, c5, c6, c7]
@@ -251,10 +329,12 @@ fn transpose(rows: [__m512i; LANES]) -> [__m512i; LANES] {
 
 /// Of quarters 0 and 2 of four vectors (`0x88`), or of 1 and 3 (`0xdd`), the lower ones and the
 /// upper ones.
-#[target_feature(enable = "avx512f")]
-#[inline]
+#[inline(always)]
 fn quarters<const WHICH: i32>(pairs: &[__m512i; 4]) -> [__m512i; 2] {
-    let first = _mm512_shuffle_i64x2::<WHICH>(pairs[0], pairs[1]);
-    let second = _mm512_shuffle_i64x2::<WHICH>(pairs[2], pairs[3]);
-    [_mm512_shuffle_i64x2::<0x88>(first, second), _mm512_shuffle_i64x2::<0xdd>(first, second)]
+    // SAFETY: as above.
+    unsafe {
+        let first = _mm512_shuffle_i64x2::<WHICH>(pairs[0], pairs[1]);
+        let second = _mm512_shuffle_i64x2::<WHICH>(pairs[2], pairs[3]);
+        [_mm512_shuffle_i64x2::<0x88>(first, second), _mm512_shuffle_i64x2::<0xdd>(first, second)]
+    }
 }

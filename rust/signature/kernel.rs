@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 #[cfg(target_arch = "x86_64")]
 use curve25519_dalek::scalar::Scalar;
 
+use super::buckets::Buckets;
+use super::coefficient::Coefficient;
 use super::point::{self, Addend, BASE, Point, encode};
 use super::sha512;
 use super::single::challenge;
@@ -125,6 +127,61 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Ifma => multiples_side_by_side(bases, count, ifma::multiples),
             _ => point::multiples(bases, count),
+        }
+    }
+
+    /// Where many points are summed, each times a coefficient of its own; the portable kernel is no
+    /// faster so than by tables.
+    pub(super) fn buckets(self) -> Option<Buckets> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Some(avx2::buckets()),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => Some(ifma::buckets()),
+            _ => None,
+        }
+    }
+
+    /// Add the point of each encoding, times its coefficient; and whether each is of a point.
+    pub(super) fn add(
+        self,
+        buckets: &mut Buckets,
+        encodings: &[&[u8; 32]],
+        coefficients: &[Coefficient],
+    ) -> Vec<bool> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::add(buckets, encodings, coefficients),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => ifma::add(buckets, encodings, coefficients),
+            _ => unreachable!("the kernel has no buckets"),
+        }
+    }
+
+    /// The sum of what is in the buckets at each place, the lowest first.
+    pub(super) fn totals(self, buckets: &Buckets) -> Vec<Point> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::totals(buckets),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => ifma::totals(buckets),
+            _ => unreachable!("the kernel has no buckets"),
+        }
+    }
+
+    /// The sums of a multiple of the base point and one of a key each.
+    pub(super) fn sums<const BASE_WIDTH: usize, const KEY_WIDTH: usize>(
+        self,
+        terms: &[Terms<BASE_WIDTH, KEY_WIDTH>],
+    ) -> Vec<Point> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => side_by_side(terms.len(), |at, s| terms[at].write_steps(s), avx2::sum),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Ifma => {
+                side_by_side(terms.len(), |at, steps| terms[at].write_steps(steps), ifma::sum)
+            }
+            _ => one_by_one(terms.len(), |at, steps| terms[at].write_steps(steps)),
         }
     }
 

@@ -6,16 +6,17 @@
 //! another way, or differ by a point of small order.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
 use super::Claim;
+use super::equation;
 use super::kernel::Kernel;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
+use super::tasks::in_tasks;
 use super::terms::Terms;
 use crate::key::PublicKey;
 
@@ -36,8 +37,11 @@ const COUNTED: usize = 16_384;
 /// Claims that share one inversion.
 const TASK: usize = 128;
 
-static BASE_TABLE: LazyLock<BaseTable> =
+pub(super) static BASE_TABLE: LazyLock<BaseTable> =
     LazyLock::new(|| Kernel::detected().table(&Point::decode(&BASE).expect("the base point")));
+
+/// Claims of one thread from which on one equation costs less than a sum for each.
+const MANY: usize = 640;
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
@@ -115,31 +119,32 @@ pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 /// The positions of the claims that are doubtful. Claims of one key stand together, so that its
 /// table stays in the cache meanwhile.
 ///
-/// The caller takes tasks as other threads do, and wakes as many as have a share of the claims.
-pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
+/// The caller takes tasks as other threads do, and wakes as many as have a share of the claims, up
+/// to as many `threads`.
+pub(super) fn doubtful(
+    threads: usize,
+    kernel: Kernel,
+    claims: &[Claim],
+    prepared: &[Prepared],
+    seed: &[u8; 32],
+) -> Vec<usize> {
     let threads = match prepared.len() / kernel.share() {
         ..=1 => 1,
-        shares => shares.min(rayon::current_num_threads()),
+        shares => shares.min(threads),
     };
-    if threads == 1 {
-        // Nobody else is told of it, which takes a call of the system.
-        let in_turn = |task| doubtful_in_turn(kernel, claims, task);
-        return prepared.chunks(TASK).flat_map(in_turn).collect();
+    if prepared.len() / threads >= MANY
+        && let Some(doubtful) = equation::doubtful(kernel, claims, prepared, seed, threads)
+    {
+        return doubtful;
     }
     let share = prepared.len().div_ceil(threads).clamp(1, TASK);
     let tasks: Vec<&[Prepared]> = prepared.chunks(share).collect();
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let doubtful = doubtful_in_turn(kernel, claims, task);
+    let found = Mutex::new(Vec::new());
+    in_tasks(threads, tasks.len(), |numbers| {
+        for number in numbers {
+            let doubtful = doubtful_in_turn(kernel, claims, tasks[number]);
             found.lock().unwrap_or_else(PoisonError::into_inner).extend(doubtful);
         }
-    };
-    rayon::in_place_scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(|_| work());
-        }
-        work();
     });
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
@@ -203,7 +208,7 @@ mod tests {
             let want: Vec<usize> =
                 damaged.iter().map(|(at, _)| *at).filter(|at| *at < count).collect();
             for kernel in Kernel::available() {
-                let mut got = doubtful(kernel, &claims, &prepared);
+                let mut got = doubtful(2, kernel, &claims, &prepared, &[7; 32]);
                 got.sort_unstable();
                 assert_eq!(got, want, "{count} signatures with {kernel:?}");
             }

@@ -32,6 +32,9 @@ pub trait Lanes<const N: usize>: Copy {
     /// The little-endian words of each lane's line.
     fn words(lines: [&[u8; 64]; N]) -> [Self; 8];
 
+    /// The line of each lane, from its little-endian words.
+    fn lines(words: [Self; 8]) -> [[u8; 64]; N];
+
     /// The value with its bytes in the other order.
     fn reversed(self) -> Self;
 
@@ -42,6 +45,9 @@ pub trait Lanes<const N: usize>: Copy {
     fn and(self, other: Self) -> Self;
 
     fn xor(self, other: Self) -> Self;
+
+    /// `yes` where all bits of `chosen` are set, `no` where none is.
+    fn select(chosen: Self, yes: Self, no: Self) -> Self;
 
     /// The value with its bits moved down, and those that fall off come back above.
     fn rotated(self, bits: u32) -> Self;
@@ -63,6 +69,9 @@ pub trait Lanes<const N: usize>: Copy {
 
     /// The columns of the product of reduced elements, with an offset of even numbers added.
     fn product_and(f: &Element<Self>, g: &Element<Self>, offset: [u64; 5]) -> Element<Self>;
+
+    /// The columns of the square of a reduced element.
+    fn square(f: &Element<Self>) -> Element<Self>;
 
     /// Have the addend in the cache soon.
     fn prefetch(addend: &Addend);
@@ -221,7 +230,7 @@ pub fn carry<const N: usize, L: Lanes<N>>(columns: &Element<L>) -> Element<L> {
 
 /// The upper five of ten columns come back 19 times.
 #[inline(always)]
-fn fold<const N: usize, L: Lanes<N>>(columns: &[L; 10]) -> Element<L> {
+pub fn fold<const N: usize, L: Lanes<N>>(columns: &[L; 10]) -> Element<L> {
     let mut folded = [columns[0]; 5];
     for at in 0..5 {
         folded[at] = columns[at].plus(columns[at + 5].times_19());
@@ -274,7 +283,7 @@ const EXPONENT_52_AND_HALF: u64 = (1023 + 52) << 52 | 1 << 51;
 
 /// What each column begins with: once it is folded, this takes away the encodings of `TOP` and
 /// `MIDDLE` once for each time that they were added, and gives what keeps the sum above zero.
-const OFFSETS: [u64; 5] = {
+pub const OFFSETS: [u64; 5] = {
     let mut encodings = [0_u64; 10];
     let mut at = 0;
     while at < 25 {
@@ -398,7 +407,7 @@ pub(super) mod tests {
         let elements = elements();
         for (left, right) in elements.chunks_exact(N).zip(elements.chunks_exact(N).rev()) {
             let (f, g) = (load::<N, L>(left), load::<N, L>(right));
-            let (product, square) = (product(&f, &g), product(&f, &f));
+            let (product, square) = (product(&f, &g), L::square(&f));
             let sum = add(&add(&square, &square), &product);
             let above = product_above(&f, &f);
             let difference = sub(&add(&above, &square), &product);
@@ -465,6 +474,7 @@ pub(super) mod tests {
             for (got, want) in [
                 (product(&left, &right), product(&want_left, &want_right)),
                 (product_above(&left, &right), product_above(&want_left, &want_right)),
+                (L::square(&left), Plain::square(&want_left)),
             ] {
                 assert_eq!(store(&got), store(&want));
             }
@@ -476,6 +486,10 @@ pub(super) mod tests {
             });
             let (got, want) = (L::words(lines.each_ref()), Plain::words(lines.each_ref()));
             assert_eq!(got.map(L::store), want.map(Plain::store));
+            assert_eq!((L::lines(got), Plain::lines(want)), (lines, lines));
+            let chosen = L::select(L::load(&swapped), left[0], right[1]);
+            let want_chosen = Plain::select(Plain::load(&swapped), want_left[0], want_right[1]);
+            assert_eq!(chosen.store(), want_chosen.store());
             assert_eq!(
                 got.map(|word| word.reversed().store()),
                 want.map(|word| word.reversed().store())

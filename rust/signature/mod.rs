@@ -5,15 +5,20 @@
 //! cofactor makes one signature and a batch of them agree on every input, so that two nodes which
 //! group the same signatures differently cannot disagree.
 //!
-//! Keys that sign often have tables of their multiples; their signatures are checked one by one
-//! from these. The others of a batch are checked as one equation.
+//! Keys that sign often have tables of their multiples. Few signatures of theirs are checked one by
+//! one from these, and many as one equation in which each of those keys is one term; where it does
+//! not hold, they are checked one by one. The others of a batch are an equation of their own.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod batch;
+mod buckets;
+mod coefficient;
+mod decoding;
 mod encoding;
 #[cfg(test)]
 mod emulated;
+mod equation;
 mod field;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
@@ -25,9 +30,11 @@ mod point;
 mod scalar;
 mod sha512;
 mod single;
+mod square;
 mod steps;
 mod sum;
 mod table;
+mod tasks;
 mod terms;
 
 use std::collections::HashMap;
@@ -65,6 +72,15 @@ pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
 
 /// As `verify_all`, with a kernel that this processor has.
 pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
+    verify_on(rayon::current_num_threads(), kernel, claims, seed)
+}
+
+/// As `verify_all`, on this thread alone but for what is to be done once for a key.
+pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
+    verify_on(1, Kernel::detected(), claims, seed)
+}
+
+fn verify_on(threads: usize, kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
     let (keys, positions) = by_key(claims);
     let tables = known::tables(&keys);
     let (mut known, mut rest) = (Vec::with_capacity(claims.len()), Vec::new());
@@ -77,7 +93,7 @@ pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Res
         }
     }
     let bad = |position: &usize| !single::holds(&claims[*position]);
-    let doubtful = known::doubtful(kernel, claims, &known);
+    let doubtful = known::doubtful(threads, kernel, claims, &known, seed);
     let mut indices: Vec<usize> = match doubtful.len() <= kernel.share() {
         true => doubtful.into_iter().filter(bad).collect(),
         false => doubtful.into_par_iter().filter(bad).collect(),

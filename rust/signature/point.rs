@@ -122,6 +122,12 @@ impl Point {
         Self::completed(&b.sub(&a), &d.sub(&c), &d.add(&c), &b.add(&a))
     }
 
+    /// Whether eight times the point is nothing.
+    pub fn is_of_small_order(&self) -> bool {
+        let multiple = self.doubled().doubled().doubled();
+        encode(&[multiple]) == encode(&[Self::IDENTITY])
+    }
+
     #[inline]
     fn completed(e: &Loose, f: &Loose, g: &Loose, h: &Loose) -> Self {
         Self { x: e.mul(f), y: g.mul(h), z: f.mul(g), t: e.mul(h) }
@@ -152,6 +158,14 @@ pub fn multiples(bases: &[Addend], count: usize) -> Vec<Addend> {
     addends(&multiples)
 }
 
+pub fn d() -> Tight {
+    Tight::from_bytes(&D)
+}
+
+pub fn root() -> Tight {
+    Tight::from_bytes(&ROOT)
+}
+
 pub fn twice_d() -> Tight {
     let d = Tight::from_bytes(&D);
     d.add(&d).carry()
@@ -172,7 +186,7 @@ pub fn addends(points: &[Point]) -> Vec<Addend> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use curve25519_dalek::edwards::CompressedEdwardsY;
 
     use super::*;
@@ -184,8 +198,7 @@ mod tests {
     }
 
     /// Canonical encodings, non-canonical ones, and what is no point.
-    #[test]
-    fn encodings_decode_as_another_implementation_decodes_them() {
+    pub fn encodings() -> Vec<[u8; 32]> {
         let mut encodings: Vec<[u8; 32]> =
             (0..600).map(|seed| *hashed(seed).first_chunk().expect("32 of 64 bytes")).collect();
         for low in 0..=255 {
@@ -198,6 +211,12 @@ mod tests {
                 encodings.push(bytes);
             }
         }
+        encodings
+    }
+
+    #[test]
+    fn encodings_decode_as_another_implementation_decodes_them() {
+        let encodings = encodings();
         let mut points = 0;
         for bytes in &encodings {
             let want = CompressedEdwardsY(*bytes).decompress();

@@ -19,7 +19,7 @@ pub struct Sums<L> {
     pub difference: Element<L>,
     pub total: Element<L>,
     pub z: Element<L>,
-    t: Element<L>,
+    pub t: Element<L>,
 }
 
 /// The sum of the steps of each lane.
@@ -86,7 +86,7 @@ fn normalize<const N: usize, L: Lanes<N>>(sums: &[Sums<L>]) -> Vec<[Addend; N]> 
 }
 
 #[inline(always)]
-fn nothing<const N: usize, L: Lanes<N>>() -> Sums<L> {
+pub fn nothing<const N: usize, L: Lanes<N>>() -> Sums<L> {
     let (mut one, mut z) = ([L::splat(0); 5], [L::splat(0); 5]);
     let t = one;
     one[0] = L::splat(1);
@@ -98,7 +98,7 @@ fn nothing<const N: usize, L: Lanes<N>>() -> Sums<L> {
 
 /// "madd-2008-hwcd-3", as in the table that the steps come from.
 #[inline(always)]
-fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Gathered<L>) -> Sums<L> {
+pub fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Summand<L>) -> Sums<L> {
     let a = product(&sums.difference, &step.difference);
     let b = product_above(&sums.total, &step.total);
     let c = product(&sums.t, &step.product);
@@ -111,19 +111,35 @@ fn plus<const N: usize, L: Lanes<N>>(sums: &Sums<L>, step: &Gathered<L>) -> Sums
     Sums { difference: carry(&sub(&y, &x)), total: carry(&add(&y, &x)), z, t: carry(&t) }
 }
 
+/// "add-2008-hwcd-3".
+#[inline(always)]
+pub fn add_sums<const N: usize, L: Lanes<N>>(left: &Sums<L>, right: &Sums<L>) -> Sums<L> {
+    let twice_d = from_lanes([&twice_d().limbs(); N]);
+    let a = product(&left.difference, &right.difference);
+    let b = product_above(&left.total, &right.total);
+    let c = product(&left.t, &carry(&product(&right.t, &twice_d)));
+    let d = product_above(&carry(&left.z), &carry(&right.z));
+    let d = add(&d, &d);
+    let (e, h) = (carry(&sub(&b, &a)), carry(&add(&b, &a)));
+    let (f, g) = (carry(&sub(&d, &c)), carry(&add(&d, &c)));
+    let (x, y) = (product(&e, &f), product_above(&g, &h));
+    let (z, t) = (product_above(&f, &g), product(&e, &h));
+    Sums { difference: carry(&sub(&y, &x)), total: carry(&add(&y, &x)), z, t: carry(&t) }
+}
+
 /// What is added in one step: `y - x`, `y + x` and `2dxy`; where the addend is taken away, the
 /// first two have changed places.
-struct Gathered<L> {
-    opposite: L,
-    difference: Element<L>,
-    total: Element<L>,
-    product: Element<L>,
+pub struct Summand<L> {
+    pub opposite: L,
+    pub difference: Element<L>,
+    pub total: Element<L>,
+    pub product: Element<L>,
 }
 
 #[inline(always)]
-fn gather<const N: usize, L: Lanes<N>>(row: Row<N>) -> Gathered<L> {
+fn gather<const N: usize, L: Lanes<N>>(row: Row<N>) -> Summand<L> {
     let [total, difference, product] = L::gather(row.addends, row.opposite);
-    Gathered { opposite: L::load(row.opposite), difference, total, product }
+    Summand { opposite: L::load(row.opposite), difference, total, product }
 }
 
 /// The columns, with the other sign in lanes whose bits are all set in `opposite`: modulo `2^64`,
@@ -138,7 +154,7 @@ fn negated<const N: usize, L: Lanes<N>>(opposite: L, columns: &Element<L>) -> El
 }
 
 #[inline(always)]
-fn points<const N: usize, L: Lanes<N>>(sums: &Sums<L>) -> [Point; N] {
+pub fn points<const N: usize, L: Lanes<N>>(sums: &Sums<L>) -> [Point; N] {
     let (difference, total) = (lanes_of(&sums.difference), lanes_of(&sums.total));
     let (z, t) = (lanes_of(&carry(&sums.z)), lanes_of(&sums.t));
     std::array::from_fn(|lane| Point::from_limbs([difference[lane], total[lane], z[lane], t[lane]]))

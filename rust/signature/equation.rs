@@ -1,0 +1,247 @@
+//! Verify many signatures of keys that have tables as one equation.
+//!
+//! With coefficients `z` that no signer could foresee, all of them hold if
+//! `[8](sum over keys([sum(z s)]B - [sum(z k)]A) - sum(z R)) = 0`. Multiples of keys and of the
+//! base point come from tables, once for all signatures of a key; what is left for each signature
+//! is to decode its `R` and to add it to one bucket at each place of its coefficient. The 8 is
+//! applied to the sum, never folded into scalars: these are reduced modulo the group order, which
+//! only changes by how much a point of small order counts.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::Claim;
+use super::buckets::Buckets;
+use super::coefficient::{Coefficient, DIGIT_BITS, PLACES, WeightedSum};
+use super::kernel::Kernel;
+use super::known::{BASE_TABLE, KeyTable, Prepared};
+use super::point::Point;
+use super::single::is_below_order;
+use super::tasks::in_tasks;
+use super::terms::Terms;
+
+/// Claims that are hashed, or decoded, by one task.
+const TASK: usize = 256;
+
+/// A claim whose `s` is below the order, with all that its term of the equation asks for.
+struct Term<'a> {
+    position: usize,
+    key: &'a KeyTable,
+    r: &'a [u8; 32],
+    s: &'a [u8; 32],
+    k: [u8; 32],
+}
+
+/// The terms of one task, a hash of all that they multiply, and the claims that have none.
+struct Hashed<'a> {
+    number: usize,
+    terms: Vec<Term<'a>>,
+    digest: blake3::Hash,
+    doubtful: Vec<usize>,
+}
+
+/// What one thread sums.
+struct Part<'a> {
+    buckets: Buckets,
+    by_key: Vec<(&'a KeyTable, WeightedSum, WeightedSum)>,
+    doubtful: Vec<usize>,
+}
+
+/// The positions of the claims that have no term in the equation, where it holds for all others;
+/// nothing where it does not, or where the kernel has no buckets.
+pub(super) fn doubtful(
+    kernel: Kernel,
+    claims: &[Claim],
+    prepared: &[Prepared],
+    seed: &[u8; 32],
+    threads: usize,
+) -> Option<Vec<usize>> {
+    let buckets = kernel.buckets()?;
+    let hashed = hash(kernel, claims, prepared, threads);
+    let mut stream = blake3::Hasher::new_keyed(seed);
+    for task in &hashed {
+        stream.update(task.digest.as_bytes());
+    }
+    let found = Mutex::new((Point::IDENTITY, Vec::new()));
+    in_tasks(threads, hashed.len(), |numbers| {
+        let (by_key, doubtful) = (Vec::new(), Vec::new());
+        let mut part = Part { buckets: buckets.clone(), by_key, doubtful };
+        for number in numbers {
+            let mut stream = stream.finalize_xof();
+            stream.set_position((number * TASK * PLACES) as u64);
+            part.add(kernel, &hashed[number], stream);
+        }
+        let sum = part.sum(kernel);
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.0 = found.0.add(&sum);
+        found.1.append(&mut part.doubtful);
+    });
+    let (sum, doubtful) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    sum.is_of_small_order().then_some(doubtful)
+}
+
+/// The terms of all claims, task by task.
+fn hash<'a>(
+    kernel: Kernel,
+    claims: &[Claim<'a>],
+    prepared: &[Prepared<'a>],
+    threads: usize,
+) -> Vec<Hashed<'a>> {
+    let tasks: Vec<&[Prepared]> = prepared.chunks(TASK).collect();
+    let hashed = Mutex::new(Vec::with_capacity(tasks.len()));
+    in_tasks(threads, tasks.len(), |numbers| {
+        for number in numbers {
+            let task = Hashed::new(kernel, claims, tasks[number], number);
+            hashed.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        }
+    });
+    let mut hashed = hashed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    hashed.sort_unstable_by_key(|task| task.number);
+    hashed
+}
+
+impl<'a> Hashed<'a> {
+    fn new(kernel: Kernel, claims: &[Claim<'a>], prepared: &[Prepared<'a>], number: usize) -> Self {
+        let (mut terms, mut doubtful) = (Vec::with_capacity(prepared.len()), Vec::new());
+        let mut messages = Vec::with_capacity(prepared.len());
+        for (position, table) in prepared {
+            let Claim { key, message, signature } = claims[*position];
+            let (r, s) = signature.split_first_chunk().expect("half of 64 bytes");
+            match s.first_chunk().filter(|s| is_below_order(s)) {
+                Some(s) => {
+                    terms.push(Term { position: *position, key: table, r, s, k: [0; 32] });
+                    messages.push([r, key, message]);
+                }
+                None => doubtful.push(*position),
+            }
+        }
+        let mut multiplied = Vec::with_capacity(96 * terms.len());
+        for (term, k) in terms.iter_mut().zip(kernel.challenges(&messages)) {
+            term.k = k;
+            multiplied.extend_from_slice(term.r);
+            multiplied.extend_from_slice(term.s);
+            multiplied.extend_from_slice(&k);
+        }
+        Self { number, terms, digest: blake3::hash(&multiplied), doubtful }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// Add a task's terms, with coefficients from the stream.
+    fn add(&mut self, kernel: Kernel, task: &Hashed<'a>, mut stream: blake3::OutputReader) {
+        self.doubtful.extend(&task.doubtful);
+        let mut bytes = vec![0; PLACES * task.terms.len()];
+        stream.fill(&mut bytes);
+        let coefficients: Vec<Coefficient> =
+            bytes.as_chunks().0.iter().map(|bytes| Coefficient(*bytes)).collect();
+        let encodings: Vec<&[u8; 32]> = task.terms.iter().map(|term| term.r).collect();
+        let are_points = kernel.add(&mut self.buckets, &encodings, &coefficients);
+        for ((term, coefficient), is_point) in task.terms.iter().zip(&coefficients).zip(are_points)
+        {
+            if !is_point {
+                self.doubtful.push(term.position);
+                continue;
+            }
+            if self.by_key.last().is_none_or(|(key, ..)| !std::ptr::eq(*key, term.key)) {
+                self.by_key.push((term.key, WeightedSum::default(), WeightedSum::default()));
+            }
+            let (_, s, k) = self.by_key.last_mut().expect("one was pushed");
+            s.add(term.s, coefficient);
+            k.add(&term.k, coefficient);
+        }
+    }
+
+    /// What it adds to the equation's left side.
+    fn sum(&self, kernel: Kernel) -> Point {
+        let totals = kernel.totals(&self.buckets);
+        let of_signatures = totals.iter().rev().fold(Point::IDENTITY, |sum, total| {
+            (0..DIGIT_BITS).fold(sum, |sum, _| sum.doubled()).add(total)
+        });
+        let scalars = self.by_key.iter().map(|(_, s, k)| [s, k].map(|sum| sum.total().to_bytes()));
+        let scalars: Vec<[[u8; 32]; 2]> = scalars.collect();
+        let keys = self.by_key.iter().zip(&scalars);
+        let terms: Vec<_> =
+            keys.map(|((key, ..), [s, k])| Terms { base: &*BASE_TABLE, s, key, k }).collect();
+        let of_keys = kernel.sums(&terms);
+        of_keys.iter().fold(of_signatures.negated(), |sum, of_key| sum.add(of_key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{PublicKey, Signature, SigningKey};
+
+    const COUNT: usize = 3 * TASK + 5;
+
+    /// Signatures of three keys, key by key.
+    fn signed() -> Vec<(PublicKey, [u8; 8], Signature)> {
+        let keys: Vec<_> = (40..43).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
+        let sign = |at: usize| {
+            let key = &keys[3 * at / COUNT];
+            (key.public_key(), at.to_le_bytes(), key.sign(&at.to_le_bytes()))
+        };
+        (0..COUNT).map(sign).collect()
+    }
+
+    /// What the equation says with each kernel that has one.
+    fn verdicts(signed: &[(PublicKey, [u8; 8], Signature)]) -> Vec<Option<Vec<usize>>> {
+        let claims: Vec<Claim> = signed
+            .iter()
+            .map(|(key, message, signature)| Claim { key, message, signature })
+            .collect();
+        let table = |key: &PublicKey| {
+            let point = Point::decode(key).expect("a point").negated();
+            Kernel::detected().table(&point)
+        };
+        let tables: Vec<KeyTable> =
+            signed.chunk_by(|a, b| a.0 == b.0).map(|of| table(&of[0].0)).collect();
+        let of_key = signed.chunk_by(|a, b| a.0 == b.0).zip(&tables);
+        let tables = of_key.flat_map(|(of, table)| std::iter::repeat_n(table, of.len()));
+        let prepared: Vec<Prepared> = tables.enumerate().collect();
+        let kernels = Kernel::available().filter(|kernel| kernel.buckets().is_some());
+        let verdict = |(kernel, threads)| {
+            let mut doubtful = doubtful(kernel, &claims, &prepared, &[9; 32], threads)?;
+            doubtful.sort_unstable();
+            Some(doubtful)
+        };
+        kernels.flat_map(|kernel| [(kernel, 1), (kernel, 2)]).map(verdict).collect()
+    }
+
+    #[test]
+    fn the_equation_holds_where_all_signatures_do() {
+        let mut signed = signed();
+        for verdict in verdicts(&signed) {
+            assert_eq!(verdict, Some(Vec::new()));
+        }
+        // What cannot be in it is left out: an `s` that is not below the order, an `R` that is no
+        // point.
+        signed[300].2[63] |= 0xf0;
+        let mut no_point = [2; 32];
+        while Point::decode(&no_point).is_some() {
+            no_point[0] += 1;
+        }
+        signed[700].2[..32].copy_from_slice(&no_point);
+        for verdict in verdicts(&signed) {
+            assert_eq!(verdict, Some(vec![300, 700]));
+        }
+    }
+
+    #[test]
+    fn one_wrong_signature_breaks_it() {
+        let good = signed();
+        for at in [0, 1, TASK - 1, TASK, COUNT - 1] {
+            let mut signed = good.clone();
+            signed[at].1[7] ^= 1;
+            assert!(verdicts(&signed).iter().all(Option::is_none), "message {at}");
+            let mut signed = good.clone();
+            signed[at].2[32] ^= 1;
+            assert!(verdicts(&signed).iter().all(Option::is_none), "scalar {at}");
+        }
+        // Two that would make up for each other without coefficients.
+        let mut signed = good.clone();
+        let (first, second) = (signed[3].2, signed[4].2);
+        signed[3].2[32..].copy_from_slice(&second[32..]);
+        signed[4].2[32..].copy_from_slice(&first[32..]);
+        assert!(verdicts(&signed).iter().all(Option::is_none));
+    }
+}
