@@ -18,10 +18,10 @@ use super::pool::{beside, forks, verifying};
 use super::record::{Batch, VerifiedBatch};
 use crate::error::{Error, Result};
 use crate::record::{self, Record, VerifiedRecord};
-use crate::signature::Kernel;
 
-/// Records of a part: who asks for the verdict waits for what others have begun.
-const PART: usize = 1024;
+/// Records of a part: who asks for the verdict waits for what others have begun, and the equation
+/// of few signatures takes longer for each of them.
+const PART: usize = 2048;
 
 type Verdict = Result<Vec<VerifiedRecord>>;
 
@@ -52,11 +52,8 @@ impl Parts {
         &self.records[begin..self.records.len().min(begin + PART)]
     }
 
-    /// Verify a part on this thread alone: so few signatures at once nobody else is told of.
-    fn verify_alone(&self, begin: usize) -> Verdict {
-        let few = 2 * Kernel::detected().share() - 1;
-        let each = self.part(begin).chunks(few).map(|some| record::verify_all(some, &self.seed));
-        together((0..).step_by(few).zip(each))
+    fn verify(&self, begin: usize) -> Verdict {
+        record::verify_alone(self.part(begin), &self.seed)
     }
 }
 
@@ -66,7 +63,7 @@ fn go_on(pool: &'static ThreadPool, parts: &Arc<Parts>, sender: Sender<(usize, V
     let parts = parts.clone();
     pool.spawn(move || {
         let Some(begin) = parts.take() else { return };
-        let verify = || record::verify_all(parts.part(begin), &parts.seed);
+        let verify = || parts.verify(begin);
         if let Ok(verdict) = catch_unwind(AssertUnwindSafe(verify)) {
             let _ = sender.send((begin, verdict)); // in vain where nobody asks any more
         }
@@ -108,7 +105,7 @@ impl Verification {
         let begins = (0..parts.records.len()).step_by(PART);
         let mut verdicts = BTreeMap::new();
         while let Some(begin) = parts.take() {
-            verdicts.insert(begin, parts.verify_alone(begin));
+            verdicts.insert(begin, parts.verify(begin));
         }
         let received = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
         while verdicts.len() < begins.len() {
@@ -117,7 +114,7 @@ impl Verification {
         }
         for begin in begins {
             // What others have left without a verdict.
-            verdicts.entry(begin).or_insert_with(|| parts.verify_alone(begin));
+            verdicts.entry(begin).or_insert_with(|| parts.verify(begin));
         }
         together(verdicts)
     }
