@@ -10,6 +10,7 @@ from msgspec import structs
 from ledgercore import RefusedError, records, rules
 from ledgercore._core import tree_root
 from ledgercore.exchange.pack import PACK_BYTES
+from ledgercore.proofs import HISTORY_BYTES
 from ledgercore.rules import agreement, codes, member
 from ledgercore.rules import consent as consent_rules
 from ledgercore.rules.trail import FOLLOWING, TRAIL_LIMITS
@@ -53,7 +54,7 @@ def fill(scene: Scene, consent: bytes = CONSENT, **left: int) -> Scene:
 
 def trail(scene: Scene, consent: bytes = CONSENT) -> rules.TrailState:
     found = scene.view.get(rules.trail_object(consent), rules.TrailState)
-    return found or rules.TrailState(0, 0, 0, 0)
+    return found or rules.TrailState(0, 0, 0, 0, 0)
 
 
 def refusal(scene: Scene, signer: str, body: records.RecordBody) -> RefusedError:
@@ -81,6 +82,13 @@ def disputed() -> Scene:
     return scene
 
 
+def answered() -> Scene:
+    """A dispute of the consumer's, in which the provider has brought a piece of evidence."""
+    scene = disputed()
+    act(scene.view, "provider", body_of("dispute.evidence", scene))
+    return scene
+
+
 def kept_narrow() -> records.ConsentNarrow:
     return structs.replace(narrowing(), terms_root=tree_root("std", ROOT))
 
@@ -92,8 +100,8 @@ TAKERS: dict[str, tuple[Callable[[], Scene], str, str, int]] = {
     "exchange.correct": (lambda: exchange_scene("USED"), "provider", "provider", 1),
     "consent.narrow": (narrow_scene, "consent key", "subject", 1),
     "consent.stay": (lambda: SCENES["consent"]("AUTHORISED"), "supervisor", "supervisor", 2),
-    "dispute.open": (lambda: exchange_scene("USED"), "consent key", "subject", 3),
-    "dispute.evidence": (disputed, "provider", "provider", 1),
+    "dispute.open": (lambda: exchange_scene("USED"), "consent key", "subject", 5),
+    "dispute.evidence": (answered, "provider", "provider", 1),
     "decision.record": (lambda: exchange_scene("USED"), "consumer", "consumer", 5),
 }
 """For each kind that takes room: where it may stand, who signs, whose room it takes, how much."""
@@ -105,17 +113,20 @@ def body_for(kind: str, scene: Scene) -> records.RecordBody:
 
 def test_a_pack_of_a_consent_whose_parties_said_all_they_may_is_within_the_limits() -> None:
     """In a ledger of 2^36 records that lie as far apart as they can, each as large as it can be."""
-    own = 4 + 2 + sum(structs.astuple(TRAIL_LIMITS))  # as asked and answered, with its revocations
+    sides = sum(structs.astuple(TRAIL_LIMITS)) - TRAIL_LIMITS.processors  # which are the consumer's
+    own = 4 + 2 + sides  # as asked and answered, with its revocations
     agreed = agreement.SUSPENSION_LIMIT + 2
     keys = (2 + consent_rules.PROCESSOR_LIMIT) * (member.ROTATION_LIMIT + 2)
     count = 2 + own + agreed + keys
     hashes = count * (36 - count.bit_length() + 1)
     large = 4 * RECORD_BYTES + agreement.NEGOTIATION_LIMIT * 20 * 1024
     # A decision, a dispute and a member are shown by a state each, for which room is taken too.
+    of_history = own * 1024 + own * (36 - own.bit_length() + 1) * 34
     size = count * 1024 + hashes * 34 + large + OPENINGS_BYTES
 
     assert count <= 10_200 < RECORDS // 6  # the rest is what governance and supervisors say
     assert hashes <= 240_000 < HASHES
+    assert of_history + 4 * RECORD_BYTES + 2 * 1024 * 1024 < HISTORY_BYTES
     assert size + 2 * 1024 * 1024 < PACK_BYTES
 
 
@@ -146,9 +157,10 @@ def test_a_refusal_for_want_of_room_names_bound_and_remedy(kind: str) -> None:
     error = refusal(scene, signer, body_for(kind, scene))
 
     limit = getattr(FULL, side)
-    want = f"{side} has taken {limit} records of the consent's trail and {kind} takes {cost}"
+    want = f"records of the consent's trail taken by {side} are {limit}, and {kind} takes {cost}"
     assert f"{want}, want {limit} at most" in str(error)
-    assert codes.ANOTHER_CONSENT == error.remedy
+    remedy = codes.PROVIDER_REVOKES if side == "supervisor" else codes.ANOTHER_CONSENT
+    assert remedy == error.remedy
 
 
 ANSWERS = [
@@ -188,7 +200,7 @@ def test_what_was_stayed_disputed_or_decided_is_lifted_ruled_and_contested_witho
 
 
 def test_what_one_side_says_takes_no_room_of_another() -> None:
-    scene = fill(exchange_scene("USED"), subject=3, provider=4)
+    scene = fill(exchange_scene("USED"), subject=5, provider=6)
 
     act(scene.view, "consent key", body_of("dispute.open", scene))
     act(scene.view, "provider", records.ExchangeCorrect(scene.exchange, ROOT))
@@ -197,7 +209,7 @@ def test_what_one_side_says_takes_no_room_of_another() -> None:
         getattr(FULL, side) - getattr(trail(scene), side)
         for side in ("subject", "provider", "consumer")
     ]
-    assert [0, 3, 0] == left
+    assert [0, 5, 0] == left
     intent = sign(scene.view, "consumer", body_of("exchange.intent", scene))
     assert "E_LIMIT" == code_of(scene.view, intent)
 
@@ -207,7 +219,59 @@ def test_a_processor_takes_room_of_its_consumer() -> None:
 
     act(scene.view, "processor", records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR))
 
-    assert 7 == trail(scene).consumer
+    assert (7, 7) == (trail(scene).consumer, trail(scene).processors)
+
+
+def test_a_processor_leaves_room_to_its_consumer() -> None:
+    scene = Scene(authorised(begin(), processors=("processor",), expires_ms=PAST))
+    intent = records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR)
+
+    for _ in range(FULL.processors // 7):
+        act(scene.view, "processor", intent)
+    error = refusal(scene, "processor", intent)
+
+    taken = FULL.processors // 7 * 7
+    assert (taken, taken) == (trail(scene).consumer, trail(scene).processors)
+    assert ("E_LIMIT", codes.CONSUMER_RECEIVES) == (error.code, error.remedy)
+    want = f"taken by processors are {taken}, and exchange.intent takes 7, want {FULL.processors}"
+    assert want in str(error)
+    for _ in range((FULL.consumer - taken) // 7):
+        act(scene.view, "consumer", intent)
+    assert taken == trail(scene).processors
+    assert "E_LIMIT" == refusal(scene, "consumer", intent).code
+
+
+def test_a_processor_has_no_more_room_than_its_consumer() -> None:
+    scene = Scene(authorised(begin(), processors=("processor",), expires_ms=PAST))
+    fill(scene, consumer=6, processors=FULL.processors)
+
+    error = refusal(scene, "processor", records.ExchangeIntent(CONSENT, ROOT, ZERO, FAR))
+
+    assert ("E_LIMIT", codes.ANOTHER_CONSENT) == (error.code, error.remedy)
+
+
+@pytest.mark.parametrize("party", ["consent key", "consumer", "provider"])
+def test_a_party_without_room_answers_a_dispute_that_another_opened(party: str) -> None:
+    opener = "provider" if party == "consent key" else "consent key"
+    scene = exchange_scene("USED")
+    act(scene.view, opener, body_of("dispute.open", scene))
+    fill(scene)
+    before = trail(scene)
+
+    act(scene.view, party, body_of("dispute.evidence", scene))
+
+    assert before == trail(scene)
+    for again in (party, opener):  # a second piece, and one of who took room for the others'
+        assert "E_LIMIT" == refusal(scene, again, body_of("dispute.evidence", scene)).code
+
+
+def test_a_supervisor_without_room_is_told_who_still_ends_the_consent() -> None:
+    scene = fill(SCENES["consent"]("AUTHORISED"))
+
+    error = refusal(scene, "supervisor", body_of("consent.stay", scene))
+
+    assert ("E_LIMIT", codes.PROVIDER_REVOKES) == (error.code, error.remedy)
+    act(scene.view, "provider", body_of("consent.revoke-on-behalf", scene))
 
 
 def test_a_large_record_takes_the_room_of_several() -> None:

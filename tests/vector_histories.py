@@ -106,7 +106,7 @@ class Books(World):
             rules.consent_object(TWO): rules.ConsentState(
                 "REVOKED", 3, self.history([0, 5, 7]), *consent, ("", "tax")
             ),
-            rules.trail_object(ONE): rules.TrailState(0, 13, 1, 2),
+            rules.trail_object(ONE): rules.TrailState(0, 13, 7, 1, 2),
             rules.exchange_object(ONE): rules.ExchangeState(
                 *begin, ONE, "bank", "tax", "", ZERO, ZERO, 9, "", False, None, admission
             ),

@@ -1279,7 +1279,13 @@ STATES: dict[str, Shape] = {
         agreement=optional(HASH),
         revoked_by=list_of(ANY_TEXT, ITEMS),
     ),
-    "trail": row(subject=ANY_COUNT, consumer=ANY_COUNT, provider=ANY_COUNT, supervisor=ANY_COUNT),
+    "trail": row(
+        subject=ANY_COUNT,
+        consumer=ANY_COUNT,
+        processors=ANY_COUNT,
+        provider=ANY_COUNT,
+        supervisor=ANY_COUNT,
+    ),
     "exchange": row(
         **BEGIN,
         consent=HASH,

@@ -18,6 +18,7 @@ __all__ = [
     "ASK_ANEW",
     "CODES",
     "COMPARE_CLOCKS",
+    "CONSUMER_RECEIVES",
     "CURRENT_KEY",
     "DELIVERY_KEY",
     "KEEP_WITHIN",
@@ -26,6 +27,7 @@ __all__ = [
     "NAME_A_TIME",
     "ONE_PIECE",
     "OPERATORS_KEY",
+    "PROVIDER_REVOKES",
     "REINSTATE",
     "REPLACE",
     "WAIT_FOR_RULING",
@@ -44,6 +46,8 @@ ONE_PIECE = "put several documents in one piece of evidence"
 ANOTHER_CONSENT = (
     "go on under another consent: what answers, ends, erases or revokes is not refused for this"
 )
+CONSUMER_RECEIVES = "have the consumer receive for itself"
+PROVIDER_REVOKES = "have the subject or its provider revoke the consent"
 ANOTHER_AGREEMENT = "negotiate another agreement: this one can still be terminated or retired"
 REPLACE = "have governance replace the key"
 COMPARE_CLOCKS = "compare clocks, and sign again with a window that includes now"
@@ -80,7 +84,8 @@ CODES: dict[str, Code] = {
     ),
     "E_LIMIT": Code(
         "a list, a number, or what one side says of one thing passes its limit",
-        f"{KEEP_WITHIN}; {ONE_PIECE}; {ANOTHER_CONSENT}; {ANOTHER_AGREEMENT}; {REPLACE}",
+        f"{KEEP_WITHIN}; {ONE_PIECE}; {ANOTHER_CONSENT}; {CONSUMER_RECEIVES}; "
+        f"{PROVIDER_REVOKES}; {ANOTHER_AGREEMENT}; {REPLACE}",
     ),
     "E_SEQUENCE": Code(
         "the record does not follow its signer's last one",

@@ -82,7 +82,8 @@ def party_has_evidence_left(case: EvidenceCase) -> None:
 
 def trail_has_room(case: OpenCase | EvidenceCase) -> None:
     """the consumer has 5,120 records of the consent's trail, subject and provider 1,024 each, and
-    enough of them left for this and what may follow, else E_LIMIT"""
+    enough of them left for this and what may follow, else E_LIMIT; the first piece of who did not
+    open it is in the opening's"""
     check_room(case, _disputed(case).consent)
 
 

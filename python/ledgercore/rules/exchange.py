@@ -244,8 +244,9 @@ def forgets_once(case: ForgetCase) -> None:
 
 
 def trail_has_room(case: AnyCase) -> None:
-    """the consumer has 5,120 records of the consent's trail, the provider 1,024, and enough of them
-    left for this and what may follow, else E_LIMIT; the first restriction is in the intent's"""
+    """the consumer has 5,120 records of the consent's trail, its processors 3,072 of these, the
+    provider 1,024, and enough of them left for this and what may follow, else E_LIMIT; the first
+    restriction is in the intent's"""
     check_room(case, _consent_id(case))
 
 

@@ -277,10 +277,14 @@ class ConsentState(BusinessState, frozen=True):
 
 
 class TrailState(State, frozen=True):
-    """How many records of a consent's trail each side has taken; all supervisors are one side."""
+    """How many records of a consent's trail each side has taken; all supervisors are one side.
+
+    ``processors`` is how many of the consumer's its processors took.
+    """
 
     subject: Number
     consumer: Number
+    processors: Number
     provider: Number
     supervisor: Number
 
