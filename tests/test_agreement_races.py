@@ -207,7 +207,7 @@ def shown(place: Place) -> list[Any]:
         if state is not None:
             state = structs.replace(state, count=0, history=ZERO)
         if isinstance(state, rules.AgreementState):
-            state = structs.replace(state, finalized_ms=0)
+            state = structs.replace(state, finalized_ms=0, suspensions=())
         if isinstance(state, rules.ExchangeState) and state.admission is not None:
             admission = structs.replace(state.admission, consent_count=0, time_ms=0)
             state = structs.replace(state, admission=admission)

@@ -115,7 +115,8 @@ def test_a_pack_of_a_consent_whose_parties_said_all_they_may_is_within_the_limit
     """In a ledger of 2^36 records that lie as far apart as they can, each as large as it can be."""
     sides = sum(structs.astuple(TRAIL_LIMITS)) - TRAIL_LIMITS.processors  # which are the consumer's
     own = 4 + 2 + sides  # as asked and answered, with its revocations
-    agreed = agreement.SUSPENSION_LIMIT + 2
+    # Proposed, agreed on, suspended and resumed by both, retired.
+    agreed = agreement.NEGOTIATION_LIMIT + 4 + 2 * 2 * agreement.SUSPENSION_LIMIT + 1
     keys = (2 + consent_rules.PROCESSOR_LIMIT) * (member.ROTATION_LIMIT + 2)
     count = 2 + own + agreed + keys
     hashes = count * (36 - count.bit_length() + 1)
@@ -346,16 +347,14 @@ def agreed(status: str, count: int) -> Scene:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "signer", "limit"),
+    ("status", "kind", "signer"),
     [
-        ("REQUESTED", "agreement.offer", "provider", agreement.NEGOTIATION_LIMIT),
-        ("OFFERED", "agreement.request", "consumer", agreement.NEGOTIATION_LIMIT),
-        ("FINALIZED", "agreement.suspend", "consumer", agreement.SUSPENSION_LIMIT),
+        ("REQUESTED", "agreement.offer", "provider"),
+        ("OFFERED", "agreement.request", "consumer"),
     ],
 )
-def test_an_agreement_goes_to_and_fro_so_often(
-    status: str, kind: str, signer: str, limit: int
-) -> None:
+def test_an_agreement_goes_to_and_fro_so_often(status: str, kind: str, signer: str) -> None:
+    limit = agreement.NEGOTIATION_LIMIT
     within, past = agreed(status, limit - 1), agreed(status, limit)
 
     act(within.view, signer, body_of(kind, within))
@@ -363,6 +362,23 @@ def test_an_agreement_goes_to_and_fro_so_often(
 
     assert ("E_LIMIT", codes.ANOTHER_AGREEMENT) == (error.code, error.remedy)
     assert f"agreement has {limit} records, want fewer than {limit} for {kind}" in str(error)
+
+
+def test_a_party_that_suspends_an_agreement_uses_up_no_suspension_of_the_other() -> None:
+    scene = SCENES["agreement"]("FINALIZED")
+    suspend, resume = (body_of(f"agreement.{step}", scene) for step in ("suspend", "resume"))
+
+    for _ in range(agreement.SUSPENSION_LIMIT):
+        act(scene.view, "consumer", suspend)
+        act(scene.view, "consumer", resume)
+    error = refusal(scene, "consumer", suspend)
+
+    assert ("E_LIMIT", codes.ANOTHER_AGREEMENT) == (error.code, error.remedy)
+    limit = agreement.SUSPENSION_LIMIT
+    assert f"consumer has suspended the agreement {limit} times, want {limit} at most" in str(error)
+    act(scene.view, "provider", suspend)
+    act(scene.view, "provider", resume)
+    act(scene.view, "consumer", body_of("agreement.retire", scene))
 
 
 @pytest.mark.parametrize(

@@ -1263,6 +1263,7 @@ STATES: dict[str, Shape] = {
         ended_by=ANY_TEXT,
         code=ANY_TEXT,
         finalized_ms=ANY_COUNT,
+        suspensions=list_of(row(party=ANY_TEXT, times=ANY_COUNT), ITEMS),
     ),
     "consent": row(
         **BEGIN,

@@ -47,14 +47,15 @@ __all__ = [
 
 NEGOTIATION_LIMIT = 64
 """Records of an agreement before which it may be proposed anew."""
-SUSPENSION_LIMIT = 256
-"""Records of an agreement before which it may be suspended."""
+SUSPENSION_LIMIT = 64
+"""How often each party may suspend an agreement, whatever the other does."""
 
 NEGOTIATED = ("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED")
 OVER = ("TERMINATED", "RETIRED")
 
 Proposed = AgreementRequest | AgreementOffer
 Ended = AgreementTerminate | AgreementSuspend | AgreementRetire
+SuspendCase = Case[AgreementSuspend, AgreementState]
 Plain = AgreementAccept | AgreementAgree | AgreementVerify | AgreementFinalize | AgreementResume
 ProposalCase = Case[Proposed, AgreementState | None]
 
@@ -130,22 +131,20 @@ def end_is_ahead(case: ProposalCase) -> None:
         case.refuse("E_CLOCK", f"expires_ms is {expires_ms}, want more than {now_ms}", NAME_A_TIME)
 
 
-def _check_room(case: Case[Any, Any], limit: int) -> None:
-    """Refuse what goes to and fro: a pack has all records of the agreement."""
-    count = case.state.count if case.state else 0
-    if count >= limit:
-        message = f"agreement has {count} records, want fewer than {limit} for {case.record.kind}"
-        case.refuse("E_LIMIT", message, ANOTHER_AGREEMENT)
-
-
 def negotiation_is_short(case: ProposalCase) -> None:
     """the agreement has fewer than 64 records so far, else E_LIMIT"""
-    _check_room(case, NEGOTIATION_LIMIT)
+    count = case.state.count if case.state else 0
+    if count >= NEGOTIATION_LIMIT:
+        want = f"fewer than {NEGOTIATION_LIMIT} for {case.record.kind}"
+        case.refuse("E_LIMIT", f"agreement has {count} records, want {want}", ANOTHER_AGREEMENT)
 
 
-def suspensions_are_few(case: Case[AgreementSuspend, AgreementState]) -> None:
-    """the agreement has fewer than 256 records so far, else E_LIMIT"""
-    _check_room(case, SUSPENSION_LIMIT)
+def suspensions_are_few(case: SuspendCase) -> None:
+    """the signer has suspended the agreement fewer than 64 times, else E_LIMIT"""
+    times = dict(case.state.suspensions).get(case.member, 0)
+    if times >= SUSPENSION_LIMIT:
+        message = f"{case.member} has suspended the agreement {times} times"
+        case.refuse("E_LIMIT", f"{message}, want {SUSPENSION_LIMIT} at most", ANOTHER_AGREEMENT)
 
 
 def signer_suspended_it(case: Case[AgreementResume, AgreementState]) -> None:
@@ -170,6 +169,7 @@ def propose(case: ProposalCase) -> AgreementState:
         ended_by="",
         code="",
         finalized_ms=0,
+        suspensions=(),
     )
 
 
@@ -186,6 +186,13 @@ def finalize(case: Case[AgreementFinalize, AgreementState]) -> AgreementState:
 def end(case: Case[Ended, AgreementState]) -> AgreementState:
     """Who ended or suspended it, and why."""
     return structs.replace(case.state, ended_by=case.member, code=case.body.code)
+
+
+def suspend(case: SuspendCase) -> AgreementState:
+    """Each party has its own count, so that neither takes from the other what it may do."""
+    times = dict(case.state.suspensions)
+    times[case.member] = times.get(case.member, 0) + 1
+    return structs.replace(end(case), suspensions=tuple(times.items()))
 
 
 _PROPOSED = ("negotiation_is_short", "subject_is_same", "purposes_are_offered", "end_is_ahead")
@@ -253,7 +260,7 @@ FAMILY = Family(
         AgreementVerify.KIND: keep,
         AgreementFinalize.KIND: finalize,
         AgreementTerminate.KIND: end,
-        AgreementSuspend.KIND: end,
+        AgreementSuspend.KIND: suspend,
         AgreementResume.KIND: keep,
         AgreementRetire.KIND: end,
     },

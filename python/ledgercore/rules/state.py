@@ -242,6 +242,7 @@ class AgreementState(BusinessState, frozen=True):
 
     ``ended_by`` and ``code`` say who terminated, suspended or retired it and why; else empty.
     ``finalized_ms`` is the block's time at which it came into force, and 0 until then.
+    ``suspensions`` has each party that suspended it, in the order of their first, and how often.
     """
 
     consumer: str
@@ -253,6 +254,7 @@ class AgreementState(BusinessState, frozen=True):
     ended_by: str
     code: str
     finalized_ms: Number
+    suspensions: Counted
 
 
 class ConsentState(BusinessState, frozen=True):
