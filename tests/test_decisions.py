@@ -240,6 +240,9 @@ def test_a_review_answers_the_contest_that_it_names_and_no_other() -> None:
     assert ["E_EXISTS", "E_UNKNOWN"] == [each.value.code for each in (again, unknown)]
     act(scene.view, "consumer", structs.replace(review, contest=first))
     assert "REVIEWED" == decision_status_at(two_state(scene), START)
+    with pytest.raises(RefusedError, match="decision is REVIEWED, want CONTESTED") as late:
+        act(scene.view, "consumer", review)
+    assert "E_DECISION_STATE" == late.value.code
 
 
 def test_two_people_who_review_one_contest_at_once_do_not_answer_another(town: Town) -> None:
@@ -273,6 +276,16 @@ def test_a_review_where_no_contest_waits_is_not_drafted(town: Town) -> None:
 
     with pytest.raises(RefusedError, match="decision is RECORDED, and no contest of it waits"):
         town.parties.consumer.review(decision, "approved", "officer 7", "read")
+
+
+def test_a_review_of_a_contest_that_is_no_id_answers_no_other_in_its_place(town: Town) -> None:
+    proposal, _, decision = decided(town)
+    town.accept([town.subject.contest(proposal, decision, "look again")])
+
+    draft = town.parties.consumer.review(decision, "approved", "officer 7", "read", contest=b"")
+
+    with pytest.raises(MalformedError, match="contest"):
+        submit(town.parties.ledger, [draft])
 
 
 def test_contests_of_two_subjects_and_their_reviews_stand_in_the_packs_of_both(town: Town) -> None:

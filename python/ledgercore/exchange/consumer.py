@@ -255,7 +255,7 @@ class Consumer(Recipient):
         state = self._decision(decision)
         body = DecisionReview(
             decision=decision,
-            contest=contest or _waiting(state),
+            contest=_waiting(state) if contest is None else contest,
             result="upheld" if outcome == state.outcome else "changed",
             outcome=outcome,  # type: ignore[arg-type]  # checked when the body is encoded
             reviewer_commitment=self._keep(DecisionReview.KIND, said_by, decision=decision),
