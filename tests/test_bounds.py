@@ -329,6 +329,21 @@ def test_a_provider_forgets_once() -> None:
     assert "E_EXISTS" == code_of(scene.view, again)
 
 
+def test_a_provider_forgets_once_more_what_it_corrected_after_it_forgot() -> None:
+    scene = exchange_scene("USED")
+    forget, correct = (body_of(f"exchange.{step}", scene) for step in ("forget", "correct"))
+    for body, taken in ((correct, 1), (forget, 1), (correct, 3), (correct, 4)):
+        act(scene.view, "provider", body)
+        assert taken == trail(scene).provider
+    fill(scene)
+
+    act(scene.view, "provider", forget)
+
+    assert "E_EXISTS" == refusal(scene, "provider", forget).code
+    fill(scene, provider=1)  # the correction, and not that it is forgotten
+    assert "E_LIMIT" == refusal(scene, "provider", correct).code
+
+
 @pytest.mark.parametrize(("count", "code"), [(16, "E_ROLE"), (17, "E_LIMIT")])
 def test_a_consent_names_at_most_sixteen_processors(count: int, code: str) -> None:
     view = begin()

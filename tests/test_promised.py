@@ -116,6 +116,19 @@ def test_what_comes_after_a_promise_is_not_destroyed_with_it(town: Town, restart
     provider._vault.close()
 
 
+def test_what_was_corrected_after_a_promise_is_promised_and_destroyed_too(town: Town) -> None:
+    intent, provider = moved_to(town, "ACKNOWLEDGED"), town.parties.provider
+    town.accept([forget(town, intent, "acknowledged")])
+    draft, _ = provider.correct(intent, town.mapping.offer.product, {"cr.grade": "D"})
+    town.accept([draft])
+
+    town.accept([forget(town, intent, "corrected")])
+
+    assert [] == corrections(town, intent)
+    (refused,) = submit(town.parties.ledger, [forget(town, intent, "corrected")])
+    assert isinstance(refused, RefusedError) and refused.code == "E_EXISTS"
+
+
 def test_nothing_comes_before_a_promise_that_is_not_kept_yet(town: Town) -> None:
     """A side crashed before it destroyed, and no program of it has resumed."""
     intent, ledger = moved_to(town, "ACKNOWLEDGED"), town.parties.ledger

@@ -108,7 +108,7 @@ class Books(World):
             ),
             rules.trail_object(ONE): rules.TrailState(0, 13, 7, 1, 2),
             rules.exchange_object(ONE): rules.ExchangeState(
-                *begin, ONE, "bank", "tax", "", ZERO, ZERO, 9, "", False, None, admission
+                *begin, ONE, "bank", "tax", "", ZERO, ZERO, 9, "", False, False, None, admission
             ),
             rules.dispute_object(ONE): rules.DisputeState(
                 *begin, ("", "bank"), "E_SCOPE", "", (("bank", 2), ("", 1))

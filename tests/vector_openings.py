@@ -51,7 +51,8 @@ class Ordered:
             copy_hash(world.suite, self.copy),
         )
         self.exchange = rules.ExchangeState(
-            "ADMITTED", 2, ZERO, ZERO, "bank", "tax", "", ZERO, ZERO, 9, "", False, None, admission
+            "ADMITTED", 2, ZERO, ZERO, "bank", "tax", "", ZERO, ZERO, 9, "",
+            False, False, None, admission
         )  # fmt: skip
 
     def part(self, holder: int, **changes: bytes) -> list[Any]:

@@ -1297,6 +1297,7 @@ STATES: dict[str, Shape] = {
         lapses_ms=ANY_COUNT,
         code=ANY_TEXT,
         forgotten=one_of(False, True),
+        corrected_since=one_of(False, True),
         correction=optional(HASH),
         admission=optional(
             row(

@@ -238,8 +238,8 @@ def end_is_ahead(case: RestrictCase) -> None:
 
 
 def forgets_once(case: ForgetCase) -> None:
-    """the provider has not promised this before, else E_EXISTS"""
-    if case.state.forgotten:
+    """the provider has not promised this before, or has corrected something since, else E_EXISTS"""
+    if case.state.forgotten and not case.state.corrected_since:
         case.refuse("E_EXISTS", "provider has promised before that it keeps nothing")
 
 
@@ -269,6 +269,7 @@ def intend(case: IntentCase) -> ExchangeState:
         lapses_ms=case.body.lapses_ms,
         code="",
         forgotten=False,
+        corrected_since=False,
         correction=None,
         admission=None,
     )
@@ -312,12 +313,16 @@ def time_out(case: TimeOutCase) -> ExchangeState:
 
 def forget(case: ForgetCase) -> ExchangeState:
     _touch_consent(case)
-    return structs.replace(case.state, forgotten=True)
+    return structs.replace(case.state, forgotten=True, corrected_since=False)
 
 
 def correct(case: CorrectCase) -> ExchangeState:
     _touch_consent(case)
-    return structs.replace(case.state, correction=case.body.correction_commitment)
+    return structs.replace(
+        case.state,
+        corrected_since=case.state.forgotten,
+        correction=case.body.correction_commitment,
+    )
 
 
 def use(case: UseCase) -> ExchangeState:

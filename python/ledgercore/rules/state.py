@@ -312,7 +312,8 @@ class ExchangeState(BusinessState, frozen=True):
     """One exchange; ``admission`` is None until it is admitted, ``code`` says why it was not.
 
     ``processor`` is who acts for the consumer in it, or empty where that acts itself. ``forgotten``
-    is True once the provider has promised that it keeps nothing of what it sealed; ``correction``
+    is True once the provider has promised that it keeps nothing of what it sealed or corrected,
+    and ``corrected_since`` where it corrected something after its last such promise; ``correction``
     is the commitment to the newest correction of what was delivered.
     """
 
@@ -325,6 +326,7 @@ class ExchangeState(BusinessState, frozen=True):
     lapses_ms: Number
     code: str
     forgotten: bool
+    corrected_since: bool
     correction: Bytes32 | None
     admission: Admission | None
 

@@ -53,6 +53,7 @@ FOLLOWING: dict[str, int] = {
 }
 """The kinds that take room, and how many records more than themselves at most follow from each.
 
+What is corrected after the provider forgot takes one more, with which it forgets that as well.
 A decision takes two more for each consent that it rests on: its contest and the review of it.
 """
 
@@ -104,7 +105,14 @@ def _cost(case: Case[Any, Any], consents: int) -> int:
     if kind not in FOLLOWING or _has_room(case):
         return 0
     begun = -(-len(case.record.encode()) // _COUNTED_BYTES)
-    return begun + FOLLOWING[kind] + 2 * consents
+    return begun + FOLLOWING[kind] + _is_forgotten_again(case) + 2 * consents
+
+
+def _is_forgotten_again(case: Case[Any, Any]) -> bool:
+    """Whether a promise to forget follows that no other record took room for."""
+    if case.record.kind != ExchangeCorrect.KIND:
+        return False
+    return bool(case.state.forgotten and not case.state.corrected_since)
 
 
 def _has_room(case: Case[Any, Any]) -> bool:
