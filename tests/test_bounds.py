@@ -285,6 +285,21 @@ def test_a_large_record_takes_the_room_of_several() -> None:
     assert 4 + 4 == trail(scene).consumer - before  # of 3 KiB and some bytes
 
 
+@pytest.mark.parametrize(("size", "cost"), [(1024, 5), (1025, 6)])
+def test_a_record_takes_one_more_from_the_first_byte_past_a_kib(size: int, cost: int) -> None:
+    scene = exchange_scene("USED")
+    before = trail(scene).consumer
+    body = structs.replace(decision(scene.exchange), reasons=("r" * 100,) * 7)
+    short = size - len(sign(scene.view, "consumer", body).encode())
+    body = structs.replace(body, reasons=("r" * 100,) * 6 + ("r" * (100 + short),))
+    record = sign(scene.view, "consumer", body)
+    assert size == len(record.encode())
+
+    assert "" == code_of(scene.view, record)
+
+    assert cost == trail(scene).consumer - before
+
+
 def test_a_decision_takes_room_in_the_trail_of_each_consent_that_it_rests_on() -> None:
     scene = exchange_scene("ACKNOWLEDGED")
     view, key = scene.view, "new consent key"

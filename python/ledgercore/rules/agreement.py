@@ -192,7 +192,12 @@ def suspend(case: SuspendCase) -> AgreementState:
     """Each party has its own count, so that neither takes from the other what it may do."""
     times = dict(case.state.suspensions)
     times[case.member] = times.get(case.member, 0) + 1
-    return structs.replace(end(case), suspensions=tuple(times.items()))
+    return structs.replace(
+        case.state,
+        ended_by=case.member,
+        code=case.body.code,
+        suspensions=tuple(times.items()),
+    )
 
 
 _PROPOSED = ("negotiation_is_short", "subject_is_same", "purposes_are_offered", "end_is_ahead")
