@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from ledgercore import InvalidSignature, Ledger, MalformedError, RefusedError, StoreError, testing
+from ledgercore import (
+    CorruptError,
+    InvalidSignature,
+    Ledger,
+    MalformedError,
+    RefusedError,
+    StoreError,
+    testing,
+)
 from ledgercore._core import Batch, Verification, VerifiedBatch
 from ledgercore.entropy import Entropy
 from ledgercore.ledger import writer as writer_module
@@ -237,6 +245,24 @@ def test_what_is_verified_beside_is_done_where_threads_are_the_parent_s(ledger: 
         os._exit(0 if len(verification.result()) == 5000 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert len(verification.result()) == 5000
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+def test_what_comes_to_a_block_unverified_is_verified_before_it_stays(
+    ledger: Ledger, count: int
+) -> None:
+    """Also more than is stored in one step, which nobody signs here today."""
+    records = records_of(ledger, count)
+    forged = Batch.decode([*records[:-1], broken(records[-1])])
+    writer = ledger._writer
+    assert writer is not None
+
+    with pytest.raises(CorruptError, match="signature"):
+        writer._order(forged)
+
+    assert ledger.size == 1
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        assert reader.size == 1
 
 
 def test_batches_are_stored_while_they_are_verified(ledger: Ledger) -> None:

@@ -156,12 +156,13 @@ def _store_records(
 ) -> Stored | None:
     """Store a block's records, and look at them again; the hashes of many are made meanwhile, of
     what is read back of each piece once it is stored. Or by this thread ``alone``, where the other
-    ones verify."""
+    ones verify. Those that nobody verifies are given back, whatever their number."""
+    verified = alone or isinstance(batch, VerifiedBatch)
     try:
-        if look and len(bundles) > PIECE_BUNDLES:
+        if look and verified and len(bundles) > PIECE_BUNDLES:
             return _store_pieces(store, height, first_index, bundles, alone=alone)
         store.add_bundles(height, first_index, bundles)
-        if isinstance(batch, VerifiedBatch):
+        if verified:
             return Stored(*hash_bundles(0, store.bundles_from(first_index))) if look else None
         records = Batch.decode_bundles(store.bundles_from(first_index))
         return Stored(records.joined_ids(), records.leaf_hashes(), records)
