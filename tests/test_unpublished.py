@@ -138,6 +138,28 @@ def test_a_copy_that_fails_leaves_no_journal(
     assert [*tmp_path.glob("copy*")] == []
 
 
+def test_a_copy_that_has_its_name_keeps_its_journal_whatever_fails_then(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy.ledger"
+
+    def rename_and_fail(source: Path, target: Path) -> None:
+        source.rename(target)
+        raise StoreError("made to fail")  # as where its directory cannot be flushed
+
+    monkeypatch.setattr("ledgercore.ledger.ledger.rename", rename_and_fail)
+    with (
+        Ledger.open(left, read_only=True) as reader,
+        pytest.raises(StoreError, match="made to fail"),
+    ):
+        reader.backup(copy)
+    monkeypatch.undo()
+
+    with Ledger.open(copy, read_only=True) as reader:
+        assert [record.body for record in reader.unpublished().records] == [b"0", b"1", b"2"]
+    assert not Path(f"{copy}.new").exists()
+
+
 def test_commands_say_how_many_wait_and_what_publishes_them(left: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.ledger"
     for command, told in (

@@ -444,7 +444,8 @@ class Ledger(ReadableLedger):
         that publishes it.
 
         The report is of the copy. The key and the head file are not copied. A crash leaves
-        ``<path>.new``, and ``<path>.journal`` without its ledger, at most.
+        ``<path>.new``, and ``<path>.journal`` without its ledger, at most; an error too late to
+        take the copy's name back leaves both files of it.
         """
         check_path(path)
         self._reader.check_open()
@@ -470,9 +471,9 @@ class Ledger(ReadableLedger):
                 leftovers.append(journal)
                 Journal.store(journal, batch.bundles())
             rename(new, path)
-            leftovers = leftovers[:3]
         finally:
-            for leftover in leftovers:
+            # A copy that has its name, and failed of a flush after that, needs its journal.
+            for leftover in leftovers if exists(new) else leftovers[:3]:
                 remove(leftover)
         return report
 
