@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,10 @@ from ledgercore import (
     StoreError,
 )
 from ledgercore.aio import AsyncLedger
-from ledgercore.ledger import later
+from ledgercore.ledger import Unpublished, later, recovery
+from ledgercore.ledger.journaled import Journaled
+from ledgercore.ledger.reader import Reader
+from ledgercore.store.journal import Journal
 from tests.cli.command import objects, run, run_well
 
 KEY = SigningKey(bytes(range(32)))
@@ -63,7 +66,7 @@ def test_a_reader_tells_what_a_crash_left(left: Path) -> None:
 
     assert size == 2
     assert [record.body for record in found.records] == [b"0", b"1", b"2"]
-    assert (found.behind, found.fault) == ((), None)
+    assert (found.behind, found.fault, found.first_index) == ((), None, 2)
 
 
 def test_a_reader_tells_what_a_live_writer_has_not_published(ledger: Ledger) -> None:
@@ -71,10 +74,61 @@ def test_a_reader_tells_what_a_live_writer_has_not_published(ledger: Ledger) -> 
         assert reader.unpublished().records == ()
         ledger.append_durable(b"one")
         for each in (reader, ledger):
-            assert [record.body for record in each.unpublished().records] == [b"one"]
+            found = each.unpublished()
+            assert ([record.body for record in found.records], found.first_index) == ([b"one"], 1)
         ledger.publish()
         for each in (reader, ledger):
-            assert each.unpublished() == ((), (), None)
+            assert each.unpublished() == ((), (), None, 2)
+
+
+def test_the_index_that_is_told_is_the_one_that_a_record_gets_whatever_comes_meanwhile(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer publishes between two looks of whoever lists the journal."""
+    judge = recovery.left_records
+    indices = [ledger.append_durable(b"first")]
+
+    def publish_and_judge(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpublished:
+        if len(indices) == 1:
+            ledger.publish()
+            indices.append(ledger.append_durable(b"second"))
+            entries = Journal.load(Path(f"{ledger.path}.journal"))
+        return judge(reader, entries, marked)
+
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        assert reader.size == 1
+        monkeypatch.setattr(recovery, "left_records", publish_and_judge)
+        found = reader.unpublished()
+
+    assert [record.body for record in found.records] == [b"second"]
+    assert found.first_index == indices[1] == 2
+
+
+def test_a_moment_takes_what_a_writer_does_meanwhile_for_no_damage(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.append_durable(b"%d" % number)
+    with Ledger.open(ledger.path, read_only=True) as reader, reader.moment():
+        ledger.publish()
+        ledger.append_durable(b"written over the first")
+        found = reader.unpublished()
+
+    assert found == ((), (), None, 1)
+
+
+def test_a_writer_that_stopped_after_its_block_tells_nothing_as_unpublished(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(journal: Journal) -> None:
+        raise KeyboardInterrupt
+
+    ledger.append(b"first")
+    ledger.append_durable(b"second")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journaled, "clear", interrupt)
+        ledger.publish()
+
+    assert ledger.record(2).body == b"second"
+    assert ledger.unpublished().records == ledger.verify().unpublished.records == ()
 
 
 def test_asyncio_tells_it_as_well(left: Path) -> None:

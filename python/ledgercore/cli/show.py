@@ -111,8 +111,9 @@ def _print_body(body: bytes, index: int, as_json: bool) -> None:
 
 def _print_journal(ledger: Ledger, as_json: bool) -> None:
     """Each record on a line: those that have an index, and then those that can have none."""
-    size, found = ledger.size, ledger.unpublished()
-    indices = [*range(size, size + len(found.records)), *[None] * len(found.behind)]
+    found = ledger.unpublished()
+    end = found.first_index + len(found.records)
+    indices = [*range(found.first_index, end), *[None] * len(found.behind)]
     rows = [
         {
             "index": index,

@@ -311,11 +311,12 @@ class Ledger(ReadableLedger):
 
         Where the ledger is open for reading it is what the file ``<path>.journal`` holds: a live
         writer's for a tenth of a second, and a crash's until the ledger is opened for writing.
+        Within a ``moment`` of such a ledger damage of the file is not told.
         """
         with self._reader.lock:
             self._reader.check_open()
             if self._writer is not None:
-                return Unpublished(self._writer.journaled_records)
+                return self._lacking(Unpublished(self._writer.journaled_records))
             if self._address.server:
                 return Unpublished()
             return unpublished(self._address.beside(), self._reader)
@@ -479,9 +480,10 @@ class Ledger(ReadableLedger):
 
     def _lacking(self, waiting: Unpublished) -> Unpublished:
         """The same, without the records that blocks here have."""
-        sequence, _ = super().next_position(self.trust_anchor.operator_key)
+        with self._reader.moment() as head:
+            sequence, _ = super().next_position(self.trust_anchor.operator_key)
         records = [record for record in waiting.records if record.sequence >= sequence]
-        return waiting._replace(records=tuple(records))
+        return waiting._replace(records=tuple(records), first_index=head.checkpoint.size)
 
     def close(self) -> None:
         """Close the file and let the next writer in; closing again does nothing."""

@@ -40,12 +40,13 @@ class Unpublished(NamedTuple):
     """What is durable in a ledger's journal and in no block yet."""
 
     records: tuple[Record, ...] = ()
-    """Those that go on from the newest block, in order; the first one's index is the ledger's size.
-    """
+    """Those that go on from the newest block, in order."""
     behind: tuple[Record, ...] = ()
     """Whole ones behind a record that is damaged or missing, in order: they can have no index."""
     fault: LedgerError | None = None
     """What is wrong with the journal, and keeps the ledger from being opened for writing."""
+    first_index: int = 0
+    """The index of the first of ``records``: the ledger's size as it was then."""
 
 
 NOTHING = Unpublished()
@@ -57,7 +58,10 @@ def journal_beside(ledger: Path) -> Path:
 
 
 def unpublished(ledger: Path, reader: Reader) -> Unpublished:
-    """What a ledger's journal holds that no block has, also while a writer goes on."""
+    """What a ledger's journal holds that no block has, also while a writer goes on.
+
+    Within a moment nothing is told to be wrong: what a journal lacks may be in a newer block.
+    """
     path, head = journal_beside(ledger), f"{ledger}.head"
     try:
         entries = Journal.load(path)
@@ -68,11 +72,14 @@ def unpublished(ledger: Path, reader: Reader) -> Unpublished:
             found = left_records(reader, entries, marked)
             if found.fault is None:
                 return _checked(path, found)
+            if reader.in_moment:
+                break
             if before == entries == Journal.load(path):
                 return found
     except (StoreError, MalformedError) as error:
         return Unpublished(fault=error)
-    return found._replace(behind=(), fault=None)  # a writer is at it, and so it is no crash's
+    # A writer is at it, and so it is no crash's; or may have been, since a moment began.
+    return found._replace(behind=(), fault=None)
 
 
 def left_behind(ledger: Path, reader: Reader) -> Unpublished:
@@ -110,7 +117,7 @@ def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpub
             reason = str(error)
         except UntrustedError as error:
             return Unpublished(fault=error)
-    with reader.moment():
+    with reader.moment() as head:
         sequence, previous = rules.next_position(View(reader.state), reader.anchor.operator_key)
         left: list[Record] = []
         behind: list[Record] = []
@@ -127,7 +134,7 @@ def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpub
             else:
                 behind.append(record)
     fault = _fault(sequence + len(left), behind, marked, reason)
-    return Unpublished(tuple(left), tuple(behind), fault)
+    return Unpublished(tuple(left), tuple(behind), fault, head.checkpoint.size)
 
 
 def _fault(end: int, behind: Sequence[Record], marked: int, reason: str) -> LedgerError | None:
