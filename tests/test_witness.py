@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -218,6 +220,33 @@ def test_a_witness_s_file_is_one_process_s_by_whatever_name(path: Path) -> None:
     path.with_name("hard").hardlink_to(path)
     with pytest.raises(StoreError, match="has 2 names"):
         WitnessStore(path)
+
+
+def test_a_forked_process_leaves_a_witness_s_file_to_its_parent(path: Path) -> None:
+    """It has not the lock, which the next process takes once the parent has ended."""
+    with closing(WitnessStore.create(path)) as store:
+        store.replace("a.example", None, "one history")
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            refused = 0
+            uses: list[Callable[[], object]] = [
+                lambda: store.replace("a.example", "one history", "another"),
+                lambda: store.cosigned("a.example"),
+                lambda: store.add_evidence(b"evidence"),
+                store.evidence,
+            ]
+            for use in uses:
+                try:
+                    use()
+                except UnavailableError as error:
+                    refused += "was opened in process" in str(error)
+            store.close()
+            os._exit(refused)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+        assert store.cosigned("a.example") == "one history"
+        with pytest.raises(BusyError):
+            WitnessStore(path)
 
 
 def test_two_connections_of_one_witness_never_cosign_two_histories(

@@ -4,8 +4,8 @@ One small SQLite file with ``synchronous=EXTRA``: what was replaced is on disk w
 returns. It is compared and replaced in one transaction, and one process alone has the file open: a
 lock of SQLite's on the file goes when its process closes any descriptor of that (POSIX), as where a
 host copies it, and then two would replace the same note and cosign two histories. So the lock is on
-``<path>.lock``, which nobody else opens. Opening does not make the file: a witness that lost it
-retires its key.
+``<path>.lock``, which nobody else opens; a forked process has neither it nor the file. Opening does
+not make the file: a witness that lost it retires its key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import apsw
 
-from ledgercore._core import Bracket
+from ledgercore._core import Bracket, OwnLock
 from ledgercore.disk import check_one_name, exists, resolve
 from ledgercore.errors import BusyError, CorruptError, StoreError
 from ledgercore.locks import WriterLock
@@ -39,6 +39,7 @@ class WitnessStore:
         """Open a file that ``create`` made; ``BusyError`` where another process has it open."""
         self._path = str(path)
         self._lock: WriterLock | None = None
+        self._own = OwnLock("witness's store")
         self._transaction = Bracket(self._begin, self._end)
         if not exists(path):
             raise StoreError(
@@ -85,6 +86,7 @@ class WitnessStore:
 
     def cosigned(self, origin: str) -> str | None:
         """The note that was cosigned last, or nothing."""
+        self._own.check()
         with translating(self._path):
             row = self._connection.execute(
                 "SELECT note FROM cosigned WHERE origin = ?", (origin,)
@@ -100,6 +102,7 @@ class WitnessStore:
 
         Raises ``BusyError`` where another has taken the place meanwhile.
         """
+        self._own.check()
         with translating(self._path, self._connection), self._transaction.guard():
             self._connection.execute(
                 "INSERT INTO cosigned VALUES (?1, ?3) ON CONFLICT DO UPDATE SET note = ?3 "
@@ -126,6 +129,7 @@ class WitnessStore:
 
     def add_evidence(self, data: bytes) -> None:
         """Keep evidence against an operator; durable when it returns."""
+        self._own.check()
         with translating(self._path, self._connection):
             self._connection.execute(
                 "INSERT OR IGNORE INTO evidence (data) SELECT ?1 "
@@ -135,6 +139,7 @@ class WitnessStore:
 
     def evidence(self) -> list[bytes]:
         """Evidence against operators, the oldest first."""
+        self._own.check()
         with translating(self._path):
             rows = self._connection.execute("SELECT data FROM evidence ORDER BY number").fetchall()
         found = [data for (data,) in rows if type(data) is bytes]
@@ -143,7 +148,9 @@ class WitnessStore:
         return found
 
     def close(self) -> None:
-        """Close the file, and let the next process have it."""
+        """Close the file, and let the next process have it; a forked one leaves its parent's."""
+        if self._own.is_foreign:
+            return
         try:
             with translating(self._path):
                 self._connection.close()
