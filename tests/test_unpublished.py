@@ -19,6 +19,7 @@ from ledgercore import (
     StoreError,
 )
 from ledgercore.aio import AsyncLedger
+from ledgercore.disk import HeadFile
 from ledgercore.ledger import Unpublished, later, recovery
 from ledgercore.ledger.journaled import Journaled
 from ledgercore.ledger.reader import Reader
@@ -284,6 +285,31 @@ def test_a_refused_start_leaves_the_files_as_they_were(left: Path, head: bool) -
         Path(f"{left}.head").unlink()
 
     refuse(left, LedgerError)
+
+
+def test_a_refused_start_leaves_a_head_file_that_is_one_block_older(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash came between a block and what the head file remembers of it."""
+
+    def fail(*arguments: object) -> None:
+        raise DiskFullError("made to fail")
+
+    ledger.append(b"first")
+    older = Path(f"{ledger.path}.head").read_bytes()
+    ledger.append(b"second")
+    ledger.append_durable(b"third")
+    path = killed(ledger, tmp_path / "left.ledger")
+    head = Path(f"{path}.head")
+    head.write_bytes(older)
+    with monkeypatch.context() as patch:
+        patch.setattr("ledgercore.ledger.sequencer.commit_block", fail)
+        refuse(path, DiskFullError)
+
+    Path(f"{path}.journal").unlink()
+    with Ledger.open(path, key=KEY) as opened:
+        note = opened.checkpoint
+    assert note in HeadFile.load(head)
 
 
 @pytest.mark.parametrize("head", [True, False])

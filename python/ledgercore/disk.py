@@ -424,7 +424,7 @@ class HeadFile(Holder):
     """
 
     def __init__(self, path: str | Path, note: str, newest_slot: int = -1) -> None:
-        """Open the file, or make it, and remember a note there, unless its newest slot has it.
+        """Open the file, or make one that holds a note; what one holds that is there stays.
 
         The slot that holds the newest note is written over last.
         """
@@ -438,6 +438,7 @@ class HeadFile(Holder):
             except BaseException:
                 remove(f"{path}.new")
                 raise
+            self._turn = 1
         try:
             self._file = FileIO(path, "r+")
         except OSError as error:
@@ -447,13 +448,16 @@ class HeadFile(Holder):
             if size < _HEAD_BYTES:
                 # The room is taken now, so that a full disk cannot refuse it after a commit.
                 os.pwrite(self._file.fileno(), bytes(_HEAD_BYTES - size), size)
-            if newest_slot < 0 or self.load(path)[newest_slot] != note:
-                self.store(note)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
                 raise StoreError(f"cannot open {path}: {error.strerror}") from error
             raise
+
+    def remember(self, note: str) -> None:
+        """Store this checkpoint, unless the newest slot has it."""
+        if self.load(self._path)[1 - self._turn] != note:
+            self.store(note)
 
     def store(self, note: str) -> None:
         """Remember this checkpoint."""

@@ -178,6 +178,7 @@ class Replica:
             newest_slot = check_watermark(reader, slots)
             head_file = HeadFile(f"{files}.head", reader.head.note, newest_slot)
             held.append(head_file)
+            head_file.remember(reader.head.note)
             return cls(anchor, reader, lock, head_file, entropy or SystemEntropy())
         except BaseException:
             for holding in reversed(held):

@@ -48,6 +48,7 @@ def start_writer(
                 journaled = Journaled(journal, left, vfs, head_file)
             writer = Writer(reader, operator, head_file, journaled, clock, entropy)
             _publish(writer, left, address.name)
+            head_file.remember(reader.newest.note)
         except BaseException:
             head_file.close()
             raise

@@ -14,7 +14,7 @@ goes on from an earlier block than its last signs a second history.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,7 +117,8 @@ def rebuild_copy(
         # A crash here leaves the new copy under its own name, and nothing in its place. What is to
         # be beside it is there before it is, and what must not be left over is gone.
         if not old.has_head:
-            HeadFile(f"{file}{_HEAD}", newest).close()
+            with closing(HeadFile(f"{file}{_HEAD}", newest)) as head_file:
+                head_file.remember(newest)
         for suffix in (_HEAD, ".lock"):
             remove(f"{made}{suffix}")
         rename(made, file)
