@@ -312,10 +312,21 @@ def test_a_refused_start_leaves_a_head_file_that_is_one_block_older(
     assert note in HeadFile.load(head)
 
 
+class SlotEmptyError(SignerAwayError):
+    """A host's own, which is made of other things than a message."""
+
+    def __init__(self, slot: int, label: str) -> None:
+        super().__init__(f"token {label} is not in slot {slot}: put it back")
+
+
 @pytest.mark.parametrize("head", [True, False])
 @pytest.mark.parametrize(
     "error",
-    [DiskFullError("disk is full: free space"), SignerAwayError("token is away: put it back")],
+    [
+        DiskFullError("disk is full: free space"),
+        SignerAwayError("token is away: put it back"),
+        SlotEmptyError(3, "operator"),
+    ],
 )
 def test_a_start_that_can_make_no_block_says_what_waits_and_how_it_is_read(
     left: Path, monkeypatch: pytest.MonkeyPatch, error: LedgerError, head: bool
@@ -327,7 +338,8 @@ def test_a_start_that_can_make_no_block_says_what_waits_and_how_it_is_read(
         Path(f"{left}.head").unlink()
     with monkeypatch.context() as patch:
         patch.setattr("ledgercore.ledger.sequencer.commit_block", fail)
-        told = refuse(left, type(error))
+        kind = DiskFullError if isinstance(error, DiskFullError) else SignerAwayError
+        told = refuse(left, kind)
         with Ledger.open(left, read_only=True) as reader:
             waiting = [record.body for record in reader.unpublished().records]
             assert reader.record(1).body == b"published"

@@ -72,7 +72,8 @@ def _publish(writer: Writer, left: Unpublished, name: str) -> None:
 
 def _kept_waiting(error: LedgerError, count: int, name: str) -> LedgerError:
     records = "1 record waits" if count == 1 else f"{count} records wait"
-    return type(error)(
+    kind = next(kind for kind in PASSING if isinstance(error, kind))  # a signer may raise its own
+    return kind(
         f"{name} cannot be opened for writing now: {records} in {name}.journal, acknowledged, and "
         f"no block can be made of what is there: {error}; nothing is lost, and until then it can "
         f"be read: ledgercore show {name} --journal lists what waits, and Ledger.open with "
