@@ -146,6 +146,7 @@ def test_an_interrupt_while_the_journal_is_made_cancels_one_append(
             with pytest.raises(KeyboardInterrupt):
                 ledger.append_durable(b"cancelled")
         assert ledger.append_durable(b"one") == 1
+        assert [record.body for record in ledger.unpublished().records] == [b"one"]
         assert ledger.append(b"two").index == 2
         assert [record.body for record in ledger.records(1)] == [b"one", b"two"]
 

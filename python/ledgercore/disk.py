@@ -509,8 +509,8 @@ class JournalFile(Holder):
         """Raises ``DiskFullError`` where there is not so much room, and leaves no file."""
         self._path = path
         make_private(path)
-        reserve(path, room_bytes)
         try:
+            reserve(path, room_bytes)
             if file_bytes(path) != room_bytes:
                 raise DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
             self._buffer = memoryview(mmap.mmap(-1, room_bytes))  # which begins with a page
