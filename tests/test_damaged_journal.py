@@ -124,6 +124,8 @@ def test_what_is_nobody_s_here_is_not_removed(tmp_path: Path, data: bytes) -> No
     Path(f"{path}.journal").write_bytes(data)
 
     refused(path, r"a\.ledger\.journal is not a ledger's journal, or is damaged: .* move it away")
+    done = run("audit", path, "--json")
+    assert (done.returncode, objects(done.stdout)[0]["verified"]) == (5, True)
 
     Path(f"{path}.journal").unlink()
     Ledger.open(path, key=KEY).close()

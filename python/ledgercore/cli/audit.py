@@ -8,7 +8,7 @@ import click
 
 from ledgercore.cli.files import FILE, PATH, read_checkpoint
 from ledgercore.cli.output import json_option, print_facts, progress_bars
-from ledgercore.cli.waiting import tell_waiting
+from ledgercore.cli.unpublished import tell_unpublished
 from ledgercore.errors import UnavailableError
 
 
@@ -20,9 +20,9 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
     """Verify all of LEDGER: blocks, signatures, tree, index, states and checkpoints.
 
     Exits 0, or 1 and says what is wrong and where; so where LEDGER is whole and its journal is
-    not. What is durable in the journal and in no block is counted as unpublished. With --since
-    FILE it also verifies that LEDGER goes on from a checkpoint that was kept elsewhere: only that
-    shows a ledger cut short.
+    not, and with 5 where what has the journal's name is none. What is durable in the journal and in
+    no block is counted as unpublished. With --since FILE it also verifies that LEDGER goes on from
+    a checkpoint that was kept elsewhere: only that shows a ledger cut short.
     """
     from ledgercore.ledger import Ledger
     from ledgercore.store import shown
@@ -44,7 +44,7 @@ def command(ledger: str, since: str | None, as_json: bool) -> None:
     print_facts(facts, as_json=as_json)
     fault = report.unpublished.fault
     if fault is None or isinstance(fault, UnavailableError):  # as where it may not be read here
-        tell_waiting(shown(ledger), report.unpublished)
+        tell_unpublished(shown(ledger), report.unpublished)
         return
-    tell_waiting(shown(ledger), report.unpublished._replace(fault=None))
+    tell_unpublished(shown(ledger), report.unpublished._replace(fault=None))
     raise fault

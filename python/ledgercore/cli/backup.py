@@ -6,7 +6,7 @@ import click
 
 from ledgercore.cli.files import FILE, PATH
 from ledgercore.cli.output import json_option, print_facts
-from ledgercore.cli.waiting import tell_copied
+from ledgercore.cli.unpublished import tell_copied
 
 
 @click.command("backup")

@@ -15,7 +15,7 @@ from ledgercore.cli.output import (
     print_facts,
     print_json,
 )
-from ledgercore.cli.waiting import tell_waiting
+from ledgercore.cli.unpublished import tell_unpublished
 from ledgercore.errors import AbsentError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def command(
             raise AbsentError(str(error)) from None
     print_facts(facts, as_json=as_json)
     if waiting is not None:
-        tell_waiting(shown(ledger), waiting)
+        tell_unpublished(shown(ledger), waiting)
 
 
 def _print_checkpoint(note: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from ledgercore.cli.output import one_line
 if TYPE_CHECKING:
     from ledgercore.ledger import Unpublished
 
-__all__ = ["counted", "tell_copied", "tell_waiting"]
+__all__ = ["counted", "tell_copied", "tell_unpublished"]
 
 
 def counted(count: int) -> str:
@@ -19,7 +19,7 @@ def counted(count: int) -> str:
     return "1 record is" if count == 1 else f"{count} records are"
 
 
-def tell_waiting(ledger: str, found: Unpublished) -> None:
+def tell_unpublished(ledger: str, found: Unpublished) -> None:
     """What waits beside a ledger, and what is wrong there; nothing where nothing is."""
     if found.records:
         _tell(
