@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from threading import Semaphore, current_thread
 from time import sleep
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -343,6 +346,25 @@ def test_a_second_history_is_told_after_a_restart_until_its_evidence_is_moved_aw
     assert garbage is not None and "signed two histories cannot be read: " in garbage
     assert "0.split-view: " in garbage and "move it away, keep it" in garbage
     assert shown is not None and shown.startswith("operator signed two histories: see its COPY")
+
+
+def test_evidence_that_a_crash_cut_short_keeps_no_node_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a split view does not verify, and a node that finds one does not start."""
+    keeping: Any = SimpleNamespace(_evidence=lambda: tmp_path)
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(os, "fsync", lambda _: os._exit(9))  # nothing is on disk for sure
+        Following._keep(keeping, b"half of a proof", "split-view")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (tmp_path / "0.split-view").exists()
+
+    Following._keep(keeping, b"a proof", "split-view")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["0.split-view"]
+    assert (tmp_path / "0.split-view").read_bytes() == b"a proof"
 
 
 def test_a_split_view_is_kept_once_in_the_form_that_verifiers_take(tmp_path: Path) -> None:

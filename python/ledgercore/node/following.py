@@ -24,7 +24,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledgercore.disk import exists, file_bytes, make_directory, read_bytes, write_new
+from ledgercore.disk import (
+    exists,
+    file_bytes,
+    make_directory,
+    read_bytes,
+    remove,
+    rename,
+    write_new,
+)
 from ledgercore.entropy import Entropy
 from ledgercore.errors import (
     PASSING,
@@ -464,14 +472,16 @@ class Following:
 
     def _keep(self, found: bytes, kind: str) -> None:
         """Write evidence down, unless it is there since an earlier start; if that fails there is
-        the log."""
+        the log. A crash leaves ``<number>.<kind>.new`` at most, which nobody takes for evidence."""
         directory = self._evidence()
         with suppress(StoreError):
             make_directory(directory)
             for number in range(EVIDENCE_FILES):
                 path = directory / f"{number}.{kind}"
                 if not exists(path):
-                    write_new(path, found, owner_only=True)
+                    remove(f"{path}.new")
+                    write_new(f"{path}.new", found, owner_only=True)
+                    rename(f"{path}.new", path)
                     return
                 if file_bytes(path) == len(found) and read_bytes(path) == found:
                     return
