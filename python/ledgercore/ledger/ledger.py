@@ -442,7 +442,8 @@ class Ledger(ReadableLedger):
         The copy of a ledger on a server is a file as well. What is only durable is published first
         where the ledger is open for writing; what still is in no block, as on a full disk or for
         a reader, is copied to ``<path>.journal``, which belongs to the copy: a writer that opens
-        that publishes it.
+        that publishes it. Let one do so in the ledger's place only, where that is lost: two blocks
+        of the same records are two histories that the operator signed.
 
         The report is of the copy. The key and the head file are not copied. A crash leaves
         ``<path>.new``, and ``<path>.journal`` without its ledger, at most; an error too late to
