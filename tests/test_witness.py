@@ -206,7 +206,7 @@ def test_a_host_that_reads_the_file_lets_no_other_process_cosign_from_it(path: P
 
     (other,) = others
     assert other.returncode == 1
-    assert "is open in another process, want one alone" in other.stderr
+    assert "is open already, in this process or another" in other.stderr
     with closing(WitnessStore(path)) as again:
         assert again.cosigned("a.example") == "one history"
 
@@ -245,7 +245,7 @@ def test_a_forked_process_leaves_a_witness_s_file_to_its_parent(path: Path) -> N
             os._exit(refused)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
         assert store.cosigned("a.example") == "one history"
-        with pytest.raises(BusyError):
+        with pytest.raises(BusyError, match="is open already, in this process or another"):
             WitnessStore(path)
 
 

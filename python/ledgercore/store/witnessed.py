@@ -36,7 +36,7 @@ class WitnessStore:
     """One connection to one file; not for two threads at once, which the witness sees to."""
 
     def __init__(self, path: str | Path, *, vfs: str | None = None) -> None:
-        """Open a file that ``create`` made; ``BusyError`` where another process has it open."""
+        """Open a file that ``create`` made; ``BusyError`` where it is open already."""
         self._path = str(path)
         self._lock: WriterLock | None = None
         self._own = OwnLock("witness's store")
@@ -165,6 +165,6 @@ def _alone(path: str | Path) -> WriterLock:
         return WriterLock(f"{resolve(path)}.lock")
     except BusyError:
         raise BusyError(
-            f"{path} is open in another process, want one alone: two that cosign from it could "
-            "sign two histories; stop the other one"
+            f"{path} is open already, in this process or another, want it open once: two that "
+            "cosign from it could sign two histories; stop the other one"
         ) from None
