@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ledgercore import (
     DiskFullError,
@@ -19,6 +20,7 @@ from ledgercore import (
     StoreError,
 )
 from ledgercore.aio import AsyncLedger
+from ledgercore.cli import audit, show
 from ledgercore.disk import HeadFile
 from ledgercore.ledger import Unpublished, later, recovery
 from ledgercore.ledger.journaled import Journaled
@@ -225,6 +227,21 @@ def test_commands_say_how_many_wait_and_what_publishes_them(left: Path, tmp_path
         done = run(*command, "--json")
         assert (done.returncode, objects(done.stdout)[0]["unpublished"]) == (0, 3)
         assert told in done.stderr
+
+
+def test_a_journal_that_its_reader_may_not_read_is_no_damage(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> list[bytes]:
+        raise StoreError(f"cannot read {path}: Permission denied")
+
+    monkeypatch.setattr(Journal, "load", closed)
+    for command in (show.command, audit.command):
+        done = CliRunner().invoke(command, [str(left)])
+        assert done.exit_code == 0
+        assert f"what waits in {left}.journal, if anything does, is not known here" in done.stderr
+        assert "have the user look who writes the ledger" in done.stderr
+        assert "cannot be opened for writing" not in done.stderr
 
 
 def test_what_a_command_says_publishes_them(tmp_path: Path) -> None:

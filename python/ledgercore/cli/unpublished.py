@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledgercore.cli.output import one_line
+from ledgercore.errors import UnavailableError
 
 if TYPE_CHECKING:
     from ledgercore.ledger import Unpublished
@@ -27,7 +28,12 @@ def tell_unpublished(ledger: str, found: Unpublished) -> None:
             "writer that has the ledger open publishes what is there; where none has, opening it "
             f"for writing does, as ledgercore append {ledger} --lines /dev/null"
         )
-    if found.fault is not None:
+    if isinstance(found.fault, UnavailableError):  # as where only its owner may read it
+        _tell(
+            f"what waits in {ledger}.journal, if anything does, is not known here: {found.fault}: "
+            "have the user look who writes the ledger"
+        )
+    elif found.fault is not None:
         _tell(f"{ledger} cannot be opened for writing as it is: {found.fault}")
 
 
