@@ -1,8 +1,9 @@
 //! Verify a batch beside what else is done with it, until the verdict is asked for.
 //!
-//! Other threads take it part by part, as many as there are cores beside the caller's, and whoever
-//! asks for the verdict takes the parts that nobody has begun. So no core has two threads of it,
-//! nor is one without work while there is any.
+//! Other threads take it part by part, and whoever asks for the verdict takes the parts that nobody
+//! has begun. There are as many as cores beside the caller's, so that no core has two threads of it,
+//! nor is one without work while there is any; and one for each core where it is done ahead of need,
+//! by threads that give way.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
