@@ -1,9 +1,9 @@
 //! Verify a batch beside what else is done with it, until the verdict is asked for.
 //!
 //! Other threads take it part by part, and whoever asks for the verdict takes the parts that nobody
-//! has begun. There are as many as cores beside the caller's, so that no core has two threads of it,
-//! nor is one without work while there is any; and one for each core where it is done ahead of need,
-//! by threads that give way.
+//! has begun. There are as many as cores beside the caller's: no core has two threads of it, nor is
+//! one without work while there is any. What is done ahead of need has a thread for each core, which
+//! give way.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -19,6 +19,9 @@ use super::single::is_below_order;
 use super::tasks::in_tasks;
 use super::terms::Terms;
 
+/// Claims of one thread from which on one equation costs less than a sum for each.
+const MANY: usize = 640;
+
 /// Claims that are hashed, or decoded, by one task.
 const TASK: usize = 256;
 
@@ -47,14 +50,17 @@ struct Part<'a> {
 }
 
 /// The positions of the claims that have no term in the equation, where it holds for all others;
-/// nothing where it does not, or where the kernel has no buckets.
+/// nothing where it does not, where they are too few, or where the kernel has no buckets.
 pub(super) fn doubtful(
+    threads: usize,
     kernel: Kernel,
     claims: &[Claim],
     prepared: &[Prepared],
     seed: &[u8; 32],
-    threads: usize,
 ) -> Option<Vec<usize>> {
+    if prepared.len() < threads * MANY {
+        return None;
+    }
     let buckets = kernel.buckets()?;
     let hashed = hash(kernel, claims, prepared, threads);
     let mut stream = blake3::Hasher::new_keyed(seed);
@@ -171,7 +177,7 @@ mod tests {
     use super::*;
     use crate::key::{PublicKey, Signature, SigningKey};
 
-    const COUNT: usize = 3 * TASK + 5;
+    const COUNT: usize = 2 * MANY + 5;
 
     /// Signatures of three keys, key by key.
     fn signed() -> Vec<(PublicKey, [u8; 8], Signature)> {
@@ -200,7 +206,7 @@ mod tests {
         let prepared: Vec<Prepared> = tables.enumerate().collect();
         let kernels = Kernel::available().filter(|kernel| kernel.buckets().is_some());
         let verdict = |(kernel, threads)| {
-            let mut doubtful = doubtful(kernel, &claims, &prepared, &[9; 32], threads)?;
+            let mut doubtful = doubtful(threads, kernel, &claims, &prepared, &[9; 32])?;
             doubtful.sort_unstable();
             Some(doubtful)
         };

@@ -57,6 +57,14 @@ impl Kernel {
         }
     }
 
+    /// As many threads as have a share of the signatures, up to `most`.
+    pub(super) fn threads(self, signatures: usize, most: usize) -> usize {
+        match signatures / self.share() {
+            ..=1 => 1,
+            shares => shares.min(most),
+        }
+    }
+
     fn is_present(self) -> bool {
         match self {
             Self::Portable => true,

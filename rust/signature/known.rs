@@ -11,7 +11,6 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::Claim;
-use super::equation;
 use super::kernel::Kernel;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
@@ -39,9 +38,6 @@ const TASK: usize = 128;
 
 pub(super) static BASE_TABLE: LazyLock<BaseTable> =
     LazyLock::new(|| Kernel::detected().table(&Point::decode(&BASE).expect("the base point")));
-
-/// Claims of one thread from which on one equation costs less than a sum for each.
-const MANY: usize = 640;
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
@@ -119,24 +115,13 @@ pub(super) type Prepared<'a> = (usize, &'a KeyTable);
 /// The positions of the claims that are doubtful. Claims of one key stand together, so that its
 /// table stays in the cache meanwhile.
 ///
-/// The caller takes tasks as other threads do, and wakes as many as have a share of the claims, up
-/// to as many `threads`.
+/// The caller takes tasks as other threads do.
 pub(super) fn doubtful(
     threads: usize,
     kernel: Kernel,
     claims: &[Claim],
     prepared: &[Prepared],
-    seed: &[u8; 32],
 ) -> Vec<usize> {
-    let threads = match prepared.len() / kernel.share() {
-        ..=1 => 1,
-        shares => shares.min(threads),
-    };
-    if prepared.len() / threads >= MANY
-        && let Some(doubtful) = equation::doubtful(kernel, claims, prepared, seed, threads)
-    {
-        return doubtful;
-    }
     let share = prepared.len().div_ceil(threads).clamp(1, TASK);
     let tasks: Vec<&[Prepared]> = prepared.chunks(share).collect();
     let found = Mutex::new(Vec::new());
@@ -208,7 +193,7 @@ mod tests {
             let want: Vec<usize> =
                 damaged.iter().map(|(at, _)| *at).filter(|at| *at < count).collect();
             for kernel in Kernel::available() {
-                let mut got = doubtful(2, kernel, &claims, &prepared, &[7; 32]);
+                let mut got = doubtful(2, kernel, &claims, &prepared);
                 got.sort_unstable();
                 assert_eq!(got, want, "{count} signatures with {kernel:?}");
             }

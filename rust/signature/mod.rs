@@ -93,7 +93,9 @@ fn verify_on(threads: usize, kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) 
         }
     }
     let bad = |position: &usize| !single::holds(&claims[*position]);
-    let doubtful = known::doubtful(threads, kernel, claims, &known, seed);
+    let threads = kernel.threads(known.len(), threads);
+    let doubtful = equation::doubtful(threads, kernel, claims, &known, seed)
+        .unwrap_or_else(|| known::doubtful(threads, kernel, claims, &known));
     let mut indices: Vec<usize> = match doubtful.len() <= kernel.share() {
         true => doubtful.into_iter().filter(bad).collect(),
         false => doubtful.into_par_iter().filter(bad).collect(),

@@ -34,7 +34,7 @@ where
 }
 
 /// The square on lanes that multiply doubles, with the bounds of `product_of_doubles`: what each
-/// product adds to its columns beside its value is there as often, so that the offsets are the same.
+/// product adds to its columns beside its value is there as often, and the offsets are the same.
 #[inline(always)]
 pub fn square_of_doubles<const N: usize, L>(f: &Element<L>) -> Element<L>
 where
