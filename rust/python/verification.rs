@@ -2,8 +2,8 @@
 //!
 //! Other threads take it part by part, and whoever asks for the verdict takes the parts that nobody
 //! has begun. There are as many as cores beside the caller's: no core has two threads of it, nor is
-//! one without work while there is any. What is done ahead of need has a thread for each core, which
-//! give way.
+//! one without work while there is any. What is done ahead of need has a thread for each core, and
+//! these give way.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
