@@ -63,18 +63,14 @@ pub(super) fn doubtful(
     }
     let buckets = kernel.buckets()?;
     let hashed = hash(kernel, claims, prepared, threads);
-    let mut stream = blake3::Hasher::new_keyed(seed);
-    for task in &hashed {
-        stream.update(task.digest.as_bytes());
-    }
+    let stream = stream(&hashed, seed);
     let found = Mutex::new((Point::IDENTITY, Vec::new()));
     in_tasks(threads, hashed.len(), |numbers| {
         let (by_key, doubtful) = (Vec::new(), Vec::new());
         let mut part = Part { buckets: buckets.clone(), by_key, doubtful };
         for number in numbers {
-            let mut stream = stream.finalize_xof();
-            stream.set_position((number * TASK * PLACES) as u64);
-            part.add(kernel, &hashed[number], stream);
+            let task = &hashed[number];
+            part.add(kernel, task, &task.coefficients(stream.clone()));
         }
         let sum = part.sum(kernel);
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +101,15 @@ fn hash<'a>(
     hashed
 }
 
+/// What all coefficients are drawn from: bound to whatever they multiply, in its order.
+fn stream(hashed: &[Hashed], seed: &[u8; 32]) -> blake3::OutputReader {
+    let mut hasher = blake3::Hasher::new_keyed(seed);
+    for task in hashed {
+        hasher.update(task.digest.as_bytes());
+    }
+    hasher.finalize_xof()
+}
+
 impl<'a> Hashed<'a> {
     fn new(kernel: Kernel, claims: &[Claim<'a>], prepared: &[Prepared<'a>], number: usize) -> Self {
         let (mut terms, mut doubtful) = (Vec::with_capacity(prepared.len()), Vec::new());
@@ -129,20 +134,23 @@ impl<'a> Hashed<'a> {
         }
         Self { number, terms, digest: blake3::hash(&multiplied), doubtful }
     }
+
+    /// One for each term, from where no other task draws: none has more than `TASK` terms.
+    fn coefficients(&self, mut stream: blake3::OutputReader) -> Vec<Coefficient> {
+        let mut bytes = vec![0; PLACES * self.terms.len()];
+        stream.set_position((self.number * TASK * PLACES) as u64);
+        stream.fill(&mut bytes);
+        bytes.as_chunks().0.iter().map(|bytes| Coefficient(*bytes)).collect()
+    }
 }
 
 impl<'a> Part<'a> {
-    /// Add a task's terms, with coefficients from the stream.
-    fn add(&mut self, kernel: Kernel, task: &Hashed<'a>, mut stream: blake3::OutputReader) {
+    /// Add a task's terms, each times its coefficient.
+    fn add(&mut self, kernel: Kernel, task: &Hashed<'a>, coefficients: &[Coefficient]) {
         self.doubtful.extend(&task.doubtful);
-        let mut bytes = vec![0; PLACES * task.terms.len()];
-        stream.fill(&mut bytes);
-        let coefficients: Vec<Coefficient> =
-            bytes.as_chunks().0.iter().map(|bytes| Coefficient(*bytes)).collect();
         let encodings: Vec<&[u8; 32]> = task.terms.iter().map(|term| term.r).collect();
-        let are_points = kernel.add(&mut self.buckets, &encodings, &coefficients);
-        for ((term, coefficient), is_point) in task.terms.iter().zip(&coefficients).zip(are_points)
-        {
+        let are_points = kernel.add(&mut self.buckets, &encodings, coefficients);
+        for ((term, coefficient), is_point) in task.terms.iter().zip(coefficients).zip(are_points) {
             if !is_point {
                 self.doubtful.push(term.position);
                 continue;
@@ -174,6 +182,10 @@ impl<'a> Part<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use curve25519_dalek::scalar::Scalar;
+
     use super::*;
     use crate::key::{PublicKey, Signature, SigningKey};
 
@@ -189,21 +201,29 @@ mod tests {
         (0..COUNT).map(sign).collect()
     }
 
+    fn claims(signed: &[(PublicKey, [u8; 8], Signature)]) -> Vec<Claim<'_>> {
+        let signed = signed.iter();
+        signed.map(|(key, message, signature)| Claim { key, message, signature }).collect()
+    }
+
+    /// The table of each key, and how many signatures that follow each other are of it.
+    fn tables(signed: &[(PublicKey, [u8; 8], Signature)]) -> Vec<(KeyTable, usize)> {
+        let table = |of: &[(PublicKey, [u8; 8], Signature)]| {
+            let point = Point::decode(&of[0].0).expect("a point").negated();
+            (Kernel::detected().table(&point), of.len())
+        };
+        signed.chunk_by(|a, b| a.0 == b.0).map(table).collect()
+    }
+
+    fn prepared(tables: &[(KeyTable, usize)]) -> Vec<Prepared<'_>> {
+        let of_key = tables.iter().flat_map(|(table, count)| std::iter::repeat_n(table, *count));
+        of_key.enumerate().collect()
+    }
+
     /// What the equation says with each kernel that has one.
     fn verdicts(signed: &[(PublicKey, [u8; 8], Signature)]) -> Vec<Option<Vec<usize>>> {
-        let claims: Vec<Claim> = signed
-            .iter()
-            .map(|(key, message, signature)| Claim { key, message, signature })
-            .collect();
-        let table = |key: &PublicKey| {
-            let point = Point::decode(key).expect("a point").negated();
-            Kernel::detected().table(&point)
-        };
-        let tables: Vec<KeyTable> =
-            signed.chunk_by(|a, b| a.0 == b.0).map(|of| table(&of[0].0)).collect();
-        let of_key = signed.chunk_by(|a, b| a.0 == b.0).zip(&tables);
-        let tables = of_key.flat_map(|(of, table)| std::iter::repeat_n(table, of.len()));
-        let prepared: Vec<Prepared> = tables.enumerate().collect();
+        let (claims, tables) = (claims(signed), tables(signed));
+        let prepared = prepared(&tables);
         let kernels = Kernel::available().filter(|kernel| kernel.buckets().is_some());
         let verdict = |(kernel, threads)| {
             let mut doubtful = doubtful(threads, kernel, &claims, &prepared, &[9; 32])?;
@@ -244,10 +264,41 @@ mod tests {
             assert!(verdicts(&signed).iter().all(Option::is_none), "scalar {at}");
         }
         // Two that would make up for each other without coefficients.
-        let mut signed = good.clone();
-        let (first, second) = (signed[3].2, signed[4].2);
-        signed[3].2[32..].copy_from_slice(&second[32..]);
-        signed[4].2[32..].copy_from_slice(&first[32..]);
+        for (one, other) in [(3, 4), (3, TASK + 3), (TASK - 1, 2 * TASK), (0, 3 * TASK)] {
+            let mut signed = good.clone();
+            signed[one].2[32..].copy_from_slice(&good[other].2[32..]);
+            signed[other].2[32..].copy_from_slice(&good[one].2[32..]);
+            assert!(verdicts(&signed).iter().all(Option::is_none), "{one} and {other}");
+        }
+    }
+
+    /// Scalars in which one makes up for the other with the coefficients that were drawn before.
+    #[test]
+    fn who_knows_the_seed_does_not_foresee_coefficients() {
+        let mut signed = signed();
+        let tables = tables(&signed);
+        let drawn = |signed: &[_]| -> Vec<Scalar> {
+            let hashed = hash(Kernel::detected(), &claims(signed), &prepared(&tables), 1);
+            let stream = stream(&hashed, &[9; 32]);
+            let tasks = hashed.iter().flat_map(|task| task.coefficients(stream.clone()));
+            let value = |coefficient: Coefficient| {
+                let mut sum = WeightedSum::default();
+                sum.add(Scalar::ONE.as_bytes(), &coefficient);
+                sum.total()
+            };
+            tasks.map(value).collect()
+        };
+        let foreseen = drawn(&signed);
+        let (one, other) = (3, TASK + 3);
+        for (at, change) in [(one, foreseen[other]), (other, -foreseen[one])] {
+            let s = signed[at].2[32..].try_into().expect("half of 64 bytes");
+            let s = Scalar::from_bytes_mod_order(s) + change;
+            signed[at].2[32..].copy_from_slice(s.as_bytes());
+        }
         assert!(verdicts(&signed).iter().all(Option::is_none));
+        let found = drawn(&signed);
+        assert!(foreseen.iter().zip(&found).all(|(foreseen, found)| foreseen != found));
+        let distinct: HashSet<_> = found.iter().map(Scalar::to_bytes).collect();
+        assert_eq!(distinct.len(), COUNT);
     }
 }

@@ -38,6 +38,8 @@ impl Kernel {
     ///
     /// What is tried has narrower digits than what runs later, for wide tables take long to make.
     /// Where only that computed another point, signatures would be doubtful, and the rule decides.
+    /// Buckets are not tried either: an equation with another point in it would not hold, and
+    /// signatures are then summed one by one.
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
         static TRIED: LazyLock<Vec<Kernel>> = LazyLock::new(|| {
             let trial = Kernel::Portable.trial();
@@ -57,11 +59,13 @@ impl Kernel {
         }
     }
 
-    /// As many threads as have a share of the signatures, up to `most`.
-    pub(super) fn threads(self, signatures: usize, most: usize) -> usize {
+    /// As many threads as have a share of the signatures, up to as many as there are. That is asked
+    /// only where more than one has a share: the answer starts them, and a fork meanwhile would
+    /// find them half begun.
+    pub(super) fn threads(self, signatures: usize, most: fn() -> usize) -> usize {
         match signatures / self.share() {
             ..=1 => 1,
-            shares => shares.min(most),
+            shares => shares.min(most()),
         }
     }
 

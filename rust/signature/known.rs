@@ -27,7 +27,8 @@ type BaseTable = Table<12>;
 /// Signatures of one key from which on its table is worth making.
 const OFTEN: u32 = 32;
 
-/// Keys whose tables are kept, 79 MB of them; the one that was made first goes first.
+/// Keys whose tables are kept, 79 MB of them; the one that was made first goes first. No batch has
+/// more of them made, whoever wrote it: its other keys are verified without.
 const TABLES: usize = 256;
 
 /// Keys that are counted until they have signed often; then counting begins anew.
@@ -61,7 +62,8 @@ pub(super) fn tables(keys: &[(&PublicKey, usize)]) -> Vec<Option<Arc<KeyTable>>>
         let mut known = known();
         let mut look_up = |(at, (key, count)): (usize, &(&PublicKey, usize))| {
             let table = known.tables.get(*key).cloned();
-            if table.is_none() && known.has_signed_often(key, *count) {
+            let make = table.is_none() && known.has_signed_often(key, *count);
+            if make && without.len() < TABLES {
                 without.push(at);
             }
             table
@@ -214,6 +216,14 @@ mod tests {
             no_point[0] += 1;
         }
         assert!(!has_table(&no_point, 100));
+        // No more are made at once than are kept.
+        let seeds =
+            (0..TABLES as u64 + 2).map(|seed| *blake3::hash(&seed.to_le_bytes()).as_bytes());
+        let many: Vec<PublicKey> =
+            seeds.map(|seed| SigningKey::from_seed(&seed).public_key()).collect();
+        let made = tables(&many.iter().map(|key| (key, 32)).collect::<Vec<_>>());
+        assert_eq!(made.iter().flatten().count(), TABLES);
+        assert!(has_table(&key, 32));
         let among = tables(&[(&no_point, 1), (&key, 1), (&[8; 32], 1)]);
         assert_eq!(among.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
     }

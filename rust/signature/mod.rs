@@ -72,15 +72,22 @@ pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
 
 /// As `verify_all`, with a kernel that this processor has.
 pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
-    verify_on(rayon::current_num_threads(), kernel, claims, seed)
+    verify_on(rayon::current_num_threads, kernel, claims, seed)
 }
 
-/// As `verify_all`, on this thread alone but for what is to be done once for a key.
+/// As `verify_all`, on this thread alone as long as keys have tables and signatures hold: tables
+/// are made, and what is without one or doubtful is judged, with what other threads there are.
 pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
-    verify_on(1, Kernel::detected(), claims, seed)
+    verify_on(|| 1, Kernel::detected(), claims, seed)
 }
 
-fn verify_on(threads: usize, kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
+/// On as many of those threads as have a share of the claims.
+fn verify_on(
+    threads: fn() -> usize,
+    kernel: Kernel,
+    claims: &[Claim],
+    seed: &[u8; 32],
+) -> Result<()> {
     let (keys, positions) = by_key(claims);
     let tables = known::tables(&keys);
     let (mut known, mut rest) = (Vec::with_capacity(claims.len()), Vec::new());
@@ -138,4 +145,25 @@ fn by_key<'a>(claims: &[Claim<'a>]) -> (Vec<(&'a PublicKey, usize)>, Vec<usize>)
         next[number] += 1;
     }
     (keys, positions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::SigningKey;
+
+    /// Of a key that has a table and of one that has none.
+    #[test]
+    fn few_claims_do_not_ask_for_threads() {
+        let kernel = Kernel::detected();
+        let keys = [51, 52].map(|seed| SigningKey::from_seed(&[seed; 32]));
+        let public_keys = keys.each_ref().map(SigningKey::public_key);
+        let signatures = keys.each_ref().map(|key| key.sign(b"few"));
+        for (key, count) in [(0, 2 * kernel.share() - 1), (1, 1)] {
+            let (key, signature) = (&public_keys[key], &signatures[key]);
+            let claims = vec![Claim { key, message: b"few", signature }; count];
+            let asked: fn() -> usize = || panic!("few claims asked for threads");
+            assert!(verify_on(asked, kernel, &claims, &[1; 32]).is_ok());
+        }
+    }
 }
