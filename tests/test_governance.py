@@ -128,6 +128,10 @@ def report_refusal(member: str = "provider", signer: str = "provider", **changes
     return code_of(view, sign(view, "consumer", structs.replace(body, **changes)))
 
 
+IDENTITY = b"\x01" + bytes(31)
+WEAK = {"signing_key": IDENTITY, "key_proof": IDENTITY + bytes(32)}
+"""A point of small order, and a proof by it that nobody had to make: it holds."""
+
 REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     "E_KIND": {
         "a proposal of what needs none": lambda: propose_refusal(kind="consent.revoke"),
@@ -165,6 +169,11 @@ REFUSALS: dict[str, dict[str, Callable[[], str]]] = {
     "E_KEY": {
         "a newcomer's key that proves nothing": lambda: admit_refusal(key_proof=bytes(64)),
         "a new key that proves nothing": lambda: rotate_refusal(key_proof=bytes(64)),
+        "a newcomer's key that anybody can sign with": lambda: admit_refusal(**WEAK),
+        "a new key that anybody can sign with": lambda: rotate_refusal(
+            **WEAK | {"signing_key": bytes(32)}
+        ),
+        "a new key that is no point": lambda: rotate_refusal(signing_key=b"\x02" + bytes(31)),
         "the operator's key": lambda: rotate_refusal("operator"),
         "data by a rotated key": lambda: after("consumer", rotation),
         "data by a compromised key": lambda: after(
@@ -205,6 +214,7 @@ def test_of_a_code_with_several_causes_the_remedy_is_of_the_one_that_is(
 
     found = {case: ask() for code in ("E_KEY", "E_MEMBER") for case, ask in REFUSALS[code].items()}
 
+    own = "name the public half of a key that its member alone holds"
     admit = "sign with a member's key, or ask governance to admit the key's owner"
     prove, sign_with = (
         "have a new key sign records.key_message",
@@ -213,6 +223,9 @@ def test_of_a_code_with_several_causes_the_remedy_is_of_the_one_that_is(
     assert found == {
         "a newcomer's key that proves nothing": prove,
         "a new key that proves nothing": prove,
+        "a newcomer's key that anybody can sign with": own,
+        "a new key that anybody can sign with": own,
+        "a new key that is no point": own,
         "the operator's key": "leave the operator's key as it is: with another one it is another "
         "network",
         "data by a rotated key": sign_with,

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ledgercore import (
     BusyError,
@@ -79,6 +80,24 @@ def test_nothing_that_is_there_is_written_over(path: Path, suffix: str) -> None:
 
     assert taken.read_bytes() == b"mine"
     assert [each for each in path.parent.iterdir() if each.suffix != ".lock"] == [taken]
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (bytes(32), "of small order"),
+        (b"\x01" + bytes(31), "of small order"),
+        (b"\x02" + bytes(31), "no point"),
+    ],
+)
+def test_no_member_has_a_key_that_anybody_or_nobody_can_sign_with(
+    path: Path, key: bytes, why: str
+) -> None:
+    (member,) = testing.test_members(1)
+    with pytest.raises(RefusedError, match=f"E_KEY: key of {member.member}: .*{why}"):
+        Ledger.create(path, origin=ORIGIN, members=[replace(member, signing_key=key)])
+
+    assert not path.exists()
 
 
 def test_a_ledger_that_cannot_be_made_leaves_nothing(path: Path) -> None:

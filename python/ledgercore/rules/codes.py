@@ -27,6 +27,7 @@ __all__ = [
     "NAME_A_TIME",
     "ONE_PIECE",
     "OPERATORS_KEY",
+    "OWN_KEY",
     "PROVIDER_REVOKES",
     "REINSTATE",
     "REPLACE",
@@ -39,6 +40,7 @@ ADMIT = "sign with a member's key, or ask governance to admit the key's owner"
 REINSTATE = "ask governance to reinstate the member"
 CURRENT_KEY = "sign with the member's current key"
 KEY_MESSAGE = "have a new key sign records.key_message"
+OWN_KEY = "name the public half of a key that its member alone holds"
 OPERATORS_KEY = "leave the operator's key as it is: with another one it is another network"
 DELIVERY_KEY = "draw a delivery key anew"
 KEEP_WITHIN = "keep to what the message wants: choose another number, or split a list in two"
@@ -108,7 +110,7 @@ CODES: dict[str, Code] = {
     "E_KEY": Code(
         "the key is rotated, compromised or the operator's, or a new one does not prove itself or "
         "is one that nothing can be sealed to",
-        f"{CURRENT_KEY}; {KEY_MESSAGE}; {OPERATORS_KEY}; {DELIVERY_KEY}",
+        f"{CURRENT_KEY}; {KEY_MESSAGE}; {OWN_KEY}; {OPERATORS_KEY}; {DELIVERY_KEY}",
     ),
     "E_QUORUM": Code(
         "the proposal is not open, is of another record, or has too few approvals",
