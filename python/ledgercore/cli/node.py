@@ -61,7 +61,7 @@ def check_extra() -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UnavailableError(
-            f"{error.name} is not installed: pip install 'ledgercore[node]'"
+            f"{error.name} is not installed: pip install '.[node]' in the source tree"
         ) from error
     del aiohttp, prometheus_client, structlog
 

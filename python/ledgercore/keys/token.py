@@ -213,7 +213,7 @@ def _open(name: TokenName, pin: str, *, writes: bool) -> Any:
         import pkcs11
     except ImportError as error:
         raise UnavailableError(
-            f"cannot use {name.uri}: {error}; pip install 'ledgercore[hsm]'"
+            f"cannot use {name.uri}: {error}; pip install '.[hsm]' in the source tree"
         ) from error
     if not Path(name.module).is_absolute():
         raise MalformedError(f"module-path is {name.module!r}, want an absolute path")

@@ -71,6 +71,6 @@ def _driver(address: Address) -> type[PostgresStore]:
         from ledgercore.store.postgres import PostgresStore
     except ImportError as error:
         raise UnavailableError(
-            f"cannot use {address.name}: {error}; pip install 'ledgercore[postgres]'"
+            f"cannot use {address.name}: {error}; pip install '.[postgres]' in the source tree"
         ) from error
     return PostgresStore
