@@ -61,6 +61,18 @@ def test_what_stands_before_the_damage_is_published_and_what_stands_behind_is_to
     assert Path(f"{left}.journal").read_bytes() == journal
 
 
+def test_a_copy_that_lacks_what_is_durable_is_made_and_ends_with_no_success(
+    left: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.ledger"
+    done = run("backup", left, copy, "--json")
+
+    assert (done.returncode, objects(done.stdout)[0]["unpublished"]) == (1, 2)
+    assert b"the copy lacks what else is in %b.journal" % bytes(left) in done.stderr
+    with Ledger.open(copy, read_only=True) as reader:
+        assert reader.verify().records == reader.size
+
+
 def test_what_stands_behind_it_is_saved_as_the_error_says(left: Path) -> None:
     with pytest.raises(CorruptError):
         Ledger.open(left, key=KEY)

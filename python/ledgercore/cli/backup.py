@@ -16,7 +16,8 @@ from ledgercore.cli.unpublished import tell_copied
 def command(ledger: str, target: str, as_json: bool) -> None:
     """Copy LEDGER to the new file TARGET and verify the copy; the key is not copied.
 
-    What is durable and in no block yet is copied to TARGET.journal, and told.
+    What is durable and in no block yet is copied to TARGET.journal, and told. Where that cannot all
+    be copied, as of a damaged journal, the copy is made, and the exit code is not 0.
     """
     from ledgercore.ledger import Ledger
     from ledgercore.store import shown
@@ -27,3 +28,5 @@ def command(ledger: str, target: str, as_json: bool) -> None:
     facts = {"backup": target, "records": report.records, "unpublished": unpublished}
     print_facts(facts, as_json=as_json)
     tell_copied(shown(ledger), target, report.unpublished)
+    if report.unpublished.fault is not None:  # no schedule is to take that copy for a whole one
+        raise report.unpublished.fault
