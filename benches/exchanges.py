@@ -47,8 +47,9 @@ from machine import describe_machine
 GOAL_EXCHANGES_S = 200
 FOLLOWERS = 4
 """Processes that follow the ledger, each with a state map; the regulator looks at the end only."""
-OBJECTS = 5
-"""What an exchange leaves in a map: consent, exchange, decision, the consent's key, its chain."""
+OBJECTS = 6
+"""What an exchange leaves in a map: consent, its trail, exchange, decision, the consent's key, its
+chain."""
 ENTRY_BYTES = 140
 """What an object takes in a map while it is in memory, by its types in rust/map/subtree.rs.
 
