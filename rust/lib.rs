@@ -8,6 +8,7 @@ pub mod error;
 pub mod limits;
 mod lanes;
 mod sha256;
+mod tasks;
 pub mod suite;
 pub mod wire;
 pub mod key;

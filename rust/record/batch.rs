@@ -5,11 +5,10 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{Scope, ThreadPool};
 
 use super::{Decoded, Draft, Entry, Fields, Record, Unsigned, VerifiedRecord, draft_chain};
 use crate::error::{Error, Result, at_most};
@@ -17,6 +16,7 @@ use crate::key::SigningKey;
 use crate::limits;
 use crate::signature::{self, Claim};
 use crate::suite::{Domain, Hash, Suite};
+use crate::tasks;
 use crate::wire::{Reader, Writer};
 
 /// Records for which it is worth waking another thread where little is done with each.
@@ -45,39 +45,12 @@ pub fn decode_all(records: &[&[u8]], pool: Option<&ThreadPool>) -> Result<Vec<Re
         let spans = records.iter().map(span).collect();
         Ok(share(writer.into_bytes(), spans, fields))
     };
-    in_order(share_out(pool, bundles.len(), decode))
-}
-
-/// What each task gives, in order. The caller takes tasks as the threads do that it wakes: to wait
-/// for two and do nothing has the system put both on one core, often enough.
-fn share_out<T: Send>(
-    pool: Option<&ThreadPool>,
-    tasks: usize,
-    work: impl Fn(usize) -> T + Sync,
-) -> Vec<T> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(tasks)));
-    let take = || {
-        loop {
-            let task = next.fetch_add(1, Ordering::Relaxed);
-            if task >= tasks {
-                return;
-            }
-            let made = work(task);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((task, made));
-        }
+    let threads = match pool {
+        _ if bundles.len() < 2 => 1,
+        Some(pool) => pool.current_num_threads() + 1,
+        None => rayon::current_num_threads(),
     };
-    let others = tasks.saturating_sub(1);
-    match pool {
-        Some(pool) => pool.in_place_scope(|scope| {
-            take_beside(scope, others.min(pool.current_num_threads()), &take);
-        }),
-        None => rayon::in_place_scope(|scope| {
-            take_beside(scope, others.min(rayon::current_num_threads() - 1), &take);
-        }),
-    }
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|(task, _)| *task);
-    done.into_iter().map(|(_, made)| made).collect()
+    in_order(tasks::each(pool, threads, bundles.len(), decode))
 }
 
 /// Decode the records of bundles that follow each other, as `decode_all` would.
@@ -115,11 +88,6 @@ fn each_bundle<T: Send>(
     at_most("records in a batch", end, limits::BATCH_RECORDS)?;
     let each = bundles.par_iter().zip(begins).with_min_len(TASK_BUNDLES);
     Ok(each.map(|(bundle, begin)| work(begin, bundle)).collect())
-}
-
-fn take_beside<'scope>(scope: &Scope<'scope>, others: usize, take: &'scope (impl Fn() + Sync)) {
-    (0..others).for_each(|_| scope.spawn(move |_| take()));
-    take();
 }
 
 /// What the pieces give, or the error of the first one that has one.

@@ -13,11 +13,10 @@ use super::Claim;
 use super::buckets::Buckets;
 use super::coefficient::{Coefficient, DIGIT_BITS, PLACES, WeightedSum};
 use super::kernel::Kernel;
-use super::known::{BASE_TABLE, KeyTable, Prepared};
+use super::known::{BASE_TABLE, Challenged, KeyTable, Prepared, challenged};
 use super::point::Point;
-use super::single::is_below_order;
-use super::tasks::in_tasks;
 use super::terms::Terms;
+use crate::tasks;
 
 /// Claims of one thread from which on one equation costs less than a sum for each.
 const MANY: usize = 640;
@@ -25,19 +24,10 @@ const MANY: usize = 640;
 /// Claims that are hashed, or decoded, by one task.
 const TASK: usize = 256;
 
-/// A claim whose `s` is below the order, with all that its term of the equation asks for.
-struct Term<'a> {
-    position: usize,
-    key: &'a KeyTable,
-    r: &'a [u8; 32],
-    s: &'a [u8; 32],
-    k: [u8; 32],
-}
-
-/// The terms of one task, a hash of all that they multiply, and the claims that have none.
+/// The claims of one task, a hash of all that they multiply, and those that have no term.
 struct Hashed<'a> {
     number: usize,
-    terms: Vec<Term<'a>>,
+    terms: Vec<Challenged<'a>>,
     digest: blake3::Hash,
     doubtful: Vec<usize>,
 }
@@ -65,7 +55,7 @@ pub(super) fn doubtful(
     let hashed = hash(kernel, claims, prepared, threads);
     let stream = stream(&hashed, seed);
     let found = Mutex::new((Point::IDENTITY, Vec::new()));
-    in_tasks(threads, hashed.len(), |numbers| {
+    tasks::in_tasks(None, threads, hashed.len(), |numbers| {
         let (by_key, doubtful) = (Vec::new(), Vec::new());
         let mut part = Part { buckets: buckets.clone(), by_key, doubtful };
         for number in numbers {
@@ -88,17 +78,9 @@ fn hash<'a>(
     prepared: &[Prepared<'a>],
     threads: usize,
 ) -> Vec<Hashed<'a>> {
-    let tasks: Vec<&[Prepared]> = prepared.chunks(TASK).collect();
-    let hashed = Mutex::new(Vec::with_capacity(tasks.len()));
-    in_tasks(threads, tasks.len(), |numbers| {
-        for number in numbers {
-            let task = Hashed::new(kernel, claims, tasks[number], number);
-            hashed.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-        }
-    });
-    let mut hashed = hashed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    hashed.sort_unstable_by_key(|task| task.number);
-    hashed
+    let shares: Vec<&[Prepared]> = prepared.chunks(TASK).collect();
+    let hash = |number: usize| Hashed::new(kernel, claims, shares[number], number);
+    tasks::each(None, threads, shares.len(), hash)
 }
 
 /// What all coefficients are drawn from: bound to whatever they multiply, in its order.
@@ -112,25 +94,12 @@ fn stream(hashed: &[Hashed], seed: &[u8; 32]) -> blake3::OutputReader {
 
 impl<'a> Hashed<'a> {
     fn new(kernel: Kernel, claims: &[Claim<'a>], prepared: &[Prepared<'a>], number: usize) -> Self {
-        let (mut terms, mut doubtful) = (Vec::with_capacity(prepared.len()), Vec::new());
-        let mut messages = Vec::with_capacity(prepared.len());
-        for (position, table) in prepared {
-            let Claim { key, message, signature } = claims[*position];
-            let (r, s) = signature.split_first_chunk().expect("half of 64 bytes");
-            match s.first_chunk().filter(|s| is_below_order(s)) {
-                Some(s) => {
-                    terms.push(Term { position: *position, key: table, r, s, k: [0; 32] });
-                    messages.push([r, key, message]);
-                }
-                None => doubtful.push(*position),
-            }
-        }
+        let (terms, doubtful) = challenged(kernel, claims, prepared);
         let mut multiplied = Vec::with_capacity(96 * terms.len());
-        for (term, k) in terms.iter_mut().zip(kernel.challenges(&messages)) {
-            term.k = k;
-            multiplied.extend_from_slice(term.r);
-            multiplied.extend_from_slice(term.s);
-            multiplied.extend_from_slice(&k);
+        for Challenged { r, s, k, .. } in &terms {
+            multiplied.extend_from_slice(*r);
+            multiplied.extend_from_slice(*s);
+            multiplied.extend_from_slice(k);
         }
         Self { number, terms, digest: blake3::hash(&multiplied), doubtful }
     }

@@ -15,9 +15,9 @@ use super::kernel::Kernel;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
-use super::tasks::in_tasks;
 use super::terms::Terms;
 use crate::key::PublicKey;
+use crate::tasks;
 
 /// A key's multiples take 308 KB, and the base point's 5.8 MB. Addends are asked for some steps
 /// before they are added, so that wide tables cost little where they do not stay in a cache.
@@ -125,45 +125,54 @@ pub(super) fn doubtful(
     prepared: &[Prepared],
 ) -> Vec<usize> {
     let share = prepared.len().div_ceil(threads).clamp(1, TASK);
-    let tasks: Vec<&[Prepared]> = prepared.chunks(share).collect();
-    let found = Mutex::new(Vec::new());
-    in_tasks(threads, tasks.len(), |numbers| {
-        for number in numbers {
-            let doubtful = doubtful_in_turn(kernel, claims, tasks[number]);
-            found.lock().unwrap_or_else(PoisonError::into_inner).extend(doubtful);
-        }
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let shares: Vec<&[Prepared]> = prepared.chunks(share).collect();
+    let in_turn = |number: usize| doubtful_in_turn(kernel, claims, shares[number]);
+    tasks::each(None, threads, shares.len(), in_turn).into_iter().flatten().collect()
 }
 
 fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
-    let mut doubtful = Vec::new();
-    let mut in_order = Vec::with_capacity(prepared.len());
-    let mut hashed = Vec::with_capacity(prepared.len());
+    let (challenged, mut doubtful) = challenged(kernel, claims, prepared);
+    let each = challenged.iter();
+    let terms: Vec<_> =
+        each.map(|Challenged { key, s, k, .. }| Terms { base: &*BASE_TABLE, s, key, k }).collect();
+    let computed = kernel.encodings(&terms);
+    let differ = challenged.iter().zip(&computed).filter(|(claim, r)| claim.r != *r);
+    doubtful.extend(differ.map(|(claim, _)| claim.position));
+    doubtful
+}
+
+/// A claim whose `s` is below the order, with all that its equation asks for.
+pub(super) struct Challenged<'a> {
+    pub position: usize,
+    pub key: &'a KeyTable,
+    pub r: &'a [u8; 32],
+    pub s: &'a [u8; 32],
+    pub k: [u8; 32],
+}
+
+/// The claims with their challenges, and the positions of those whose `s` is out of range.
+pub(super) fn challenged<'a>(
+    kernel: Kernel,
+    claims: &[Claim<'a>],
+    prepared: &[Prepared<'a>],
+) -> (Vec<Challenged<'a>>, Vec<usize>) {
+    let (mut challenged, mut doubtful) = (Vec::with_capacity(prepared.len()), Vec::new());
+    let mut messages = Vec::with_capacity(prepared.len());
     for (position, table) in prepared {
         let Claim { key, message, signature } = claims[*position];
         let (r, s) = signature.split_first_chunk().expect("half of 64 bytes");
         match s.first_chunk().filter(|s| is_below_order(s)) {
             Some(s) => {
-                in_order.push((*position, *table, s));
-                hashed.push([r, key, message]);
+                challenged.push(Challenged { position: *position, key: table, r, s, k: [0; 32] });
+                messages.push([r, key, message]);
             }
             None => doubtful.push(*position),
         }
     }
-    let challenges = kernel.challenges(&hashed);
-    let terms: Vec<_> = in_order
-        .iter()
-        .zip(&challenges)
-        .map(|((_, key, s), k)| Terms { base: &*BASE_TABLE, s, key, k })
-        .collect();
-    let computed = kernel.encodings(&terms);
-    for ((position, ..), r) in in_order.iter().zip(&computed) {
-        if claims[*position].signature[..32] != r[..] {
-            doubtful.push(*position);
-        }
+    for (claim, k) in challenged.iter_mut().zip(kernel.challenges(&messages)) {
+        claim.k = k;
     }
-    doubtful
+    (challenged, doubtful)
 }
 
 #[cfg(test)]

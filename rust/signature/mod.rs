@@ -34,7 +34,6 @@ mod square;
 mod steps;
 mod sum;
 mod table;
-mod tasks;
 mod terms;
 
 use std::collections::HashMap;
