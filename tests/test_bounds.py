@@ -24,7 +24,6 @@ from tests.network import (
     ZERO,
     Scene,
     act,
-    admit,
     authorise,
     authorised,
     begin,
@@ -37,6 +36,7 @@ from tests.network import (
     request,
     sign,
 )
+from tests.two_subjects import acknowledged_of_two
 
 FULL = structs.replace(TRAIL_LIMITS)
 RECORD_BYTES, RECORDS, HASHES = 64 * 1024, 64 * 1024, 256 * 1024
@@ -301,13 +301,8 @@ def test_a_record_takes_one_more_from_the_first_byte_past_a_kib(size: int, cost:
 
 
 def test_a_decision_takes_room_in_the_trail_of_each_consent_that_it_rests_on() -> None:
-    scene = exchange_scene("ACKNOWLEDGED")
-    view, key = scene.view, "new consent key"
-    act(view, "consumer", request(NEW_CONSENT, key))
-    act(view, key, authorise(view, NEW_CONSENT, key))
-    other = act(view, "consumer", records.ExchangeIntent(NEW_CONSENT, ROOT, ZERO, FAR))
-    act(view, "provider", admit(other))
-    act(view, "consumer", records.ExchangeAcknowledge(other))
+    scene, other = acknowledged_of_two()
+    view = scene.view
     touched = [consent_state(view, each).count for each in (CONSENT, NEW_CONSENT)]
 
     act(view, "consumer", decision(scene.exchange, other))

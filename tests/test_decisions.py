@@ -19,24 +19,19 @@ from tests.contests import contest_of
 from tests.network import (
     CONSENT,
     CONTEST_ENDS,
-    FAR,
     NEW_CONSENT,
     REVIEW_ENDS,
     ROOT,
     START,
-    ZERO,
     Scene,
     act,
-    admit,
-    authorise,
     code_of,
     decision_scene,
-    exchange_scene,
-    request,
     sign,
 )
 from tests.network import decision as decision_on
 from tests.town import Town
+from tests.two_subjects import acknowledged_of_two, decided_on_two
 from verifier import ledgercore_verify
 
 
@@ -164,14 +159,8 @@ def test_review_that_is_late_is_seen_and_still_accepted() -> None:
 
 def decision_of_two() -> Scene:
     """A decision that rests on consents of two subjects, neither of whom has contested it."""
-    scene = exchange_scene("ACKNOWLEDGED")
-    view, key = scene.view, "new consent key"
-    act(view, "consumer", request(NEW_CONSENT, key))
-    act(view, key, authorise(view, NEW_CONSENT, key))
-    other = act(view, "consumer", records.ExchangeIntent(NEW_CONSENT, ROOT, ZERO, FAR))
-    act(view, "provider", admit(other))
-    act(view, "consumer", records.ExchangeAcknowledge(other))
-    scene.decision = act(view, "consumer", decision_on(scene.exchange, other))
+    scene, other = acknowledged_of_two()
+    scene.decision = act(scene.view, "consumer", decision_on(scene.exchange, other))
     return scene
 
 
@@ -248,26 +237,19 @@ def test_a_review_answers_the_contest_that_it_names_and_no_other() -> None:
 def test_two_people_who_review_one_contest_at_once_do_not_answer_another(town: Town) -> None:
     """Both looked at the only contest there was; another subject contests before they say so."""
     consumer = town.parties.consumer
-    proposals, intents = [], []
-    for _ in range(2):
-        proposals.append(town.consent())
-        intent, asked = town.intend(proposals[-1])
-        consumer.open(*town.deliver(intent, asked))
-        intents.append(intent)
-    town.accept([consumer.acknowledge(intent) for intent in intents])
-    (place,) = town.accept([consumer.decide(intents, "declined", b"model", [])])
-    (first,) = town.accept([town.subject.contest(proposals[0], place.id, "look again")])
-    drafts = [consumer.review(place.id, "declined", name, "as said") for name in ("one", "two")]
-    (second,) = town.accept([town.subject.contest(proposals[1], place.id, "and at mine")])
+    proposals, _, decision = decided_on_two(town)
+    (first,) = town.accept([town.subject.contest(proposals[0], decision, "look again")])
+    drafts = [consumer.review(decision, "declined", name, "as said") for name in ("one", "two")]
+    (second,) = town.accept([town.subject.contest(proposals[1], decision, "and at mine")])
 
     town.accept(drafts[:1])
     (refused,) = submit(town.parties.ledger, drafts[1:])
 
     assert isinstance(refused, RefusedError) and refused.code == "E_EXISTS"
-    assert ["upheld", ""] == [each.review for each in state_of(town, place.id).contests]
-    named = consumer.review(place.id, "approved", "one", "it is so", contest=second.id)
+    assert ["upheld", ""] == [each.review for each in state_of(town, decision).contests]
+    named = consumer.review(decision, "approved", "one", "it is so", contest=second.id)
     town.accept([named])
-    told = state_of(town, place.id).contests
+    told = state_of(town, decision).contests
     assert [(first.id, "upheld"), (second.id, "changed")] == [(x.record, x.review) for x in told]
 
 
@@ -290,17 +272,10 @@ def test_a_review_of_a_contest_that_is_no_id_answers_no_other_in_its_place(town:
 
 def test_contests_of_two_subjects_and_their_reviews_stand_in_the_packs_of_both(town: Town) -> None:
     consumer, ledger, vault = town.parties.consumer, town.parties.ledger, town.parties.vaults[BANK]
-    proposals, intents = [], []
-    for _ in range(2):
-        proposals.append(town.consent())
-        intent, asked = town.intend(proposals[-1])
-        consumer.open(*town.deliver(intent, asked))
-        intents.append(intent)
-    town.accept([consumer.acknowledge(intent) for intent in intents])
-    (place,) = town.accept([consumer.decide(intents, "declined", b"model", ["R_ARREARS"])])
+    proposals, intents, decision = decided_on_two(town)
     for proposal, outcome in zip(proposals, ("declined", "approved"), strict=True):
-        town.accept([town.subject.contest(proposal, place.id, "look again")])
-        town.accept([consumer.review(place.id, outcome, "an officer", "as a person sees it")])
+        town.accept([town.subject.contest(proposal, decision, "look again")])
+        town.accept([consumer.review(decision, outcome, "an officer", "as a person sees it")])
 
     anchor = ledgercore_verify.parse_anchor(format_anchor(ledger.trust_anchor))
     for intent in intents:
