@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ledgercore import (
+    CorruptError,
     DiskFullError,
     Ledger,
     LedgerError,
@@ -215,6 +216,25 @@ def test_a_copy_that_has_its_name_keeps_its_journal_whatever_fails_then(
     with Ledger.open(copy, read_only=True) as reader:
         assert [record.body for record in reader.unpublished().records] == [b"0", b"1", b"2"]
     assert not Path(f"{copy}.new").exists()
+
+
+def test_what_waits_beside_a_ledger_that_went_on_without_it_is_listed(left: Path) -> None:
+    """A copy was put in the ledger's place without the journal, which came back later."""
+    journal = Path(f"{left}.journal")
+    kept = journal.read_bytes()
+    journal.unlink()
+    Path(f"{left}.head").unlink()
+    with Ledger.open(left, key=KEY) as ledger:
+        ledger.append(b"in their place")
+    journal.write_bytes(kept)
+
+    with pytest.raises(CorruptError, match=r"an older copy went on without .* 3 whole records"):
+        Ledger.open(left, key=KEY)
+    done = run("show", left, "--journal", "--json")
+
+    assert [bytes.fromhex(row["body_hex"]) for row in objects(done.stdout)] == [b"0", b"1", b"2"]
+    assert [row["index"] for row in objects(done.stdout)] == [None] * 3
+    assert done.returncode == 1 and journal.read_bytes() == kept
 
 
 def test_commands_say_how_many_wait_and_what_publishes_them(left: Path, tmp_path: Path) -> None:

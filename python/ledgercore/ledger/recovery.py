@@ -42,7 +42,8 @@ class Unpublished(NamedTuple):
     records: tuple[Record, ...] = ()
     """Those that go on from the newest block, in order."""
     behind: tuple[Record, ...] = ()
-    """Whole ones behind a record that is damaged or missing, in order: they can have no index."""
+    """Whole ones behind a record that is damaged or missing, or one whose place another has, and
+    that one; in order: they can have no index."""
     fault: LedgerError | None = None
     """What is wrong with the journal, and keeps the ledger from being opened for writing."""
     first_index: int = 0
@@ -124,7 +125,7 @@ def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpub
         for record in sorted(records, key=_sequence):
             if record.sequence < sequence:
                 if reader.find(record.id) is None:  # an older one is in a block
-                    return Unpublished(fault=_taken(record))
+                    behind.append(record)
             elif not behind and (record.sequence, record.previous) == (
                 sequence + len(left),
                 previous,
@@ -133,6 +134,8 @@ def left_records(reader: Reader, entries: Sequence[bytes], marked: int) -> Unpub
                 previous = record.id
             else:
                 behind.append(record)
+    if behind and behind[0].sequence < sequence:
+        return Unpublished(behind=tuple(behind), fault=_taken(behind))
     fault = _fault(sequence + len(left), behind, marked, reason)
     return Unpublished(tuple(left), tuple(behind), fault, head.checkpoint.size)
 
@@ -142,8 +145,8 @@ def _fault(end: int, behind: Sequence[Record], marked: int, reason: str) -> Ledg
     if behind and not reason:
         reason = (
             f"journal goes on with the operator's record of sequence {behind[0].sequence}, want "
-            f"{end}: the ledger is an older one, for which restore a newer backup or run "
-            "ledgercore node repair, or an entry is damaged"
+            f"{end}: an entry between them is damaged, or the ledger is an older one, for which "
+            "restore a newer backup or run ledgercore node repair"
         )
     if reason:
         return _beyond_restoring(f"{reason}; {_saved(behind)}{_GIVE_UP}")
@@ -192,10 +195,14 @@ def _verified(reader: Reader, entry: bytes) -> list[VerifiedRecord]:
     return records
 
 
-def _taken(record: Record) -> CorruptError:
+def _taken(behind: Sequence[Record]) -> CorruptError:
+    count, first = len(behind), behind[0].sequence
+    them = "record of it is" if count == 1 else "records of it are"
     return _beyond_restoring(
-        f"journal has the operator's record of sequence {record.sequence}, whose place another has "
-        f"in a block: two programs wrote; {_GIVE_UP}"
+        f"journal has the operator's record of sequence {first}, whose place another has in a "
+        "block: an older copy went on without this journal, or two programs wrote; "
+        f"{count} whole {them} in no block: ledgercore show LEDGER --journal prints what is in "
+        f"them, to be appended anew; {_GIVE_UP}"
     )
 
 
