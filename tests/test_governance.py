@@ -214,7 +214,7 @@ def test_of_a_code_with_several_causes_the_remedy_is_of_the_one_that_is(
 
     found = {case: ask() for code in ("E_KEY", "E_MEMBER") for case, ask in REFUSALS[code].items()}
 
-    own = "name the public half of a key that its member alone holds"
+    own = "name the public half of a key that its owner alone holds"
     admit = "sign with a member's key, or ask governance to admit the key's owner"
     prove, sign_with = (
         "have a new key sign records.key_message",

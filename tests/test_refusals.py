@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from ledgercore import RefusedError, records
 from ledgercore.rules import codes
@@ -52,6 +53,22 @@ def test_a_window_is_told_as_it_is_compared(window: dict[str, int], message: str
 
     assert ("E_CLOCK", message) == (caught.value.code, caught.value.message)
     assert codes.COMPARE_CLOCKS == caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (b"\x01" + bytes(31), "of small order, so that anyone can sign for it"),
+        (bytes(32), "of small order, so that anyone can sign for it"),
+        (b"\x02" + bytes(31), "no point of the curve"),
+    ],
+)
+def test_no_consent_has_a_key_that_anybody_or_nobody_can_sign_with(key: bytes, why: str) -> None:
+    body = structs.replace(request(b"c" * 32, "consent key"), consent_key=key)
+
+    found = refused(Scene(begin()), "consumer", body)
+
+    assert found == ["E_KEY", f"consent key: public key is {why}", codes.OWN_KEY]
 
 
 def test_a_time_in_a_body_is_no_matter_of_clocks() -> None:

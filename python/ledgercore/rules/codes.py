@@ -40,7 +40,7 @@ ADMIT = "sign with a member's key, or ask governance to admit the key's owner"
 REINSTATE = "ask governance to reinstate the member"
 CURRENT_KEY = "sign with the member's current key"
 KEY_MESSAGE = "have a new key sign records.key_message"
-OWN_KEY = "name the public half of a key that its member alone holds"
+OWN_KEY = "name the public half of a key that its owner alone holds"
 OPERATORS_KEY = "leave the operator's key as it is: with another one it is another network"
 DELIVERY_KEY = "draw a delivery key anew"
 KEEP_WITHIN = "keep to what the message wants: choose another number, or split a list in two"
@@ -108,8 +108,8 @@ CODES: dict[str, Code] = {
         "have governance reinstate a suspended member; admit a retired one anew, by another id",
     ),
     "E_KEY": Code(
-        "the key is rotated, compromised or the operator's, or a new one does not prove itself or "
-        "is one that nothing can be sealed to",
+        "the key is rotated, compromised or the operator's, or a new one does not prove itself, "
+        "or is one that anybody can sign with or that nothing can be sealed to",
         f"{CURRENT_KEY}; {KEY_MESSAGE}; {OWN_KEY}; {OPERATORS_KEY}; {DELIVERY_KEY}",
     ),
     "E_QUORUM": Code(

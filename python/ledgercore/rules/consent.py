@@ -26,8 +26,9 @@ from ledgercore.records import (
 )
 from ledgercore.rules.agreement import check_in_force, find_agreement
 from ledgercore.rules.authorisation import check_use
-from ledgercore.rules.codes import KEEP_WITHIN, NAME_A_TIME
+from ledgercore.rules.codes import KEEP_WITHIN, NAME_A_TIME, OWN_KEY
 from ledgercore.rules.product import find_product, product_is_published
+from ledgercore.rules.sound import key_fault
 from ledgercore.rules.state import (
     NEW,
     PROCESSOR_ROLE,
@@ -162,6 +163,12 @@ def consent_key_is_fresh(case: Case[ConsentRequest, None]) -> None:
     """no member and no consent has the consent key, else E_EXISTS"""
     if case.view.get(key_object(case.body.consent_key), KeyState) is not None:
         case.refuse("E_EXISTS", f"consent key {case.body.consent_key.hex()[:16]} is taken")
+
+
+def consent_key_is_sound(case: Case[ConsentRequest, None]) -> None:
+    """the consent key is a point for which not everybody can sign, else E_KEY"""
+    if fault := key_fault(case.body.consent_key):
+        case.refuse("E_KEY", f"consent key: {fault}", OWN_KEY)
 
 
 def uses_are_asked_for(case: Case[ConsentRequest, None]) -> None:
@@ -335,6 +342,7 @@ FAMILY = Family(
                 "purpose_is_offered",
                 "processors_are_members",
                 "consent_key_is_fresh",
+                "consent_key_is_sound",
                 "uses_are_asked_for",
                 "times_are_ahead",
                 "agreement_is_named",
@@ -380,6 +388,7 @@ FAMILY = Family(
             purpose_is_offered,
             processors_are_members,
             consent_key_is_fresh,
+            consent_key_is_sound,
             uses_are_asked_for,
             times_are_ahead,
             agreement_is_named,

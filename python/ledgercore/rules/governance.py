@@ -5,10 +5,10 @@ Genesis is record 0 and is applied once; kind ``data`` is for any member and mov
 
 from __future__ import annotations
 
-from ledgercore._core import VerifiedRecord, check_public_key, hash_domain
-from ledgercore.errors import MalformedError
+from ledgercore._core import VerifiedRecord, hash_domain
 from ledgercore.records import DATA, Genesis, Member
 from ledgercore.rules.codes import ADMIT, CURRENT_KEY, KEEP_WITHIN, OWN_KEY, REINSTATE, refuse
+from ledgercore.rules.sound import key_fault
 from ledgercore.rules.state import (
     EMPTY_HISTORY,
     GOVERNANCE,
@@ -129,10 +129,8 @@ def _put_member(view: View, record: VerifiedRecord, member: Member) -> None:
         refuse("E_EXISTS", f"member {member.member} is listed twice", record.id)
     if view.get(key_object(member.signing_key), KeyState) is not None:
         refuse("E_EXISTS", f"signing key of {member.member} is listed twice", record.id)
-    try:
-        check_public_key(member.signing_key)
-    except MalformedError as error:
-        refuse("E_KEY", f"key of {member.member}: {error}", record.id, OWN_KEY)
+    if fault := key_fault(member.signing_key):
+        refuse("E_KEY", f"key of {member.member}: {fault}", record.id, OWN_KEY)
     state = MemberState(
         status="ACTIVE",
         count=1,

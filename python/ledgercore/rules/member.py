@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import structs
 
-from ledgercore._core import VerifiedRecord, check_public_key, verify_signature
-from ledgercore.errors import InvalidSignature, MalformedError
+from ledgercore._core import VerifiedRecord, verify_signature
+from ledgercore.errors import InvalidSignature
 from ledgercore.records import (
     KeyCompromise,
     KeyReplace,
@@ -26,6 +26,7 @@ from ledgercore.records import (
 )
 from ledgercore.rules.codes import KEY_MESSAGE, OPERATORS_KEY, OWN_KEY, REPLACE
 from ledgercore.rules.proposal import enact, governors, proposal_is_carried
+from ledgercore.rules.sound import key_fault
 from ledgercore.rules.state import (
     GOVERNANCE,
     GOVERNANCE_ROLE,
@@ -81,10 +82,8 @@ def key_proves_itself(case: Case[NewKey, Any]) -> None:
     """the new key is a point for which not everybody can sign, and it signed the network, itself
     and the member, else E_KEY"""
     key, member = case.body.signing_key, case.body.member
-    try:
-        check_public_key(key)
-    except MalformedError as error:
-        case.refuse("E_KEY", f"key of {member}: {error}", OWN_KEY)
+    if fault := key_fault(key):
+        case.refuse("E_KEY", f"key of {member}: {fault}", OWN_KEY)
     try:
         verify_signature(key, key_message(case.record.network, key, member), case.body.key_proof)
     except InvalidSignature:
