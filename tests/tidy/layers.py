@@ -22,6 +22,7 @@ LAYERS = (
     "waiting",
     "disk",
     "locks",
+    "writeback",
     "threads",
     "heaps",
     "passphrase",

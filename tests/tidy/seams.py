@@ -18,7 +18,7 @@ _SEAMS = {
     "time of a log's line": ("node/logs.py",),
     "patience with a server": ("store/session.py",),
     "randomness": ("entropy.py",),
-    "file": ("disk.py", "locks.py"),
+    "file": ("disk.py", "locks.py", "writeback.py"),
     "socket": (
         "node/channel.py",
         "node/entrance.py",

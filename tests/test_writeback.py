@@ -1,0 +1,70 @@
+"""The disk begins with a large block's log while the rest is made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledgercore import Ledger, testing, writeback
+from ledgercore.store import BUNDLE_RECORDS
+from ledgercore.writeback import WriteBack
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
+
+
+def descriptors(path: str) -> int:
+    """How many descriptors this process has of a file."""
+    open_files = Path("/proc/self/fd").iterdir()
+    return sum(each.exists() and os.path.realpath(each) == path for each in open_files)
+
+
+def test_it_begins_with_large_blocks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    monkeypatch.setattr(WriteBack, "begin", lambda write_back: begun.append(write_back))
+    path = tmp_path / "town.ledger"
+    with Ledger.create(path, origin="town.example", members=testing.test_members(2)) as ledger:
+        ledger.submit_many(testing.signed_records(ledger, signers=2, count=7 * BUNDLE_RECORDS))
+        assert not begun
+        ledger.submit_many(testing.signed_records(ledger, signers=2, count=40 * BUNDLE_RECORDS))
+        assert len(begun) == 5
+        ledger.verify()
+
+
+@LINUX
+def test_its_descriptor_is_given_back(tmp_path: Path) -> None:
+    path = os.path.realpath(tmp_path / "file")
+    Path(path).write_bytes(bytes(10_000))
+    write_back = WriteBack(path)
+    write_back.begin()
+    write_back.begin()
+    assert descriptors(path) == 1
+    write_back.close()
+    write_back.close()
+    assert descriptors(path) == 0
+
+
+def test_where_it_cannot_begin_nothing_fails(tmp_path: Path) -> None:
+    missing = WriteBack(str(tmp_path / "missing"))
+    missing.begin()
+    missing.close()
+    assert not (tmp_path / "missing").exists()
+
+
+@LINUX
+def test_a_store_whose_system_cannot_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writeback, "_sync_file_range", None)
+    path = tmp_path / "town.ledger"
+    with Ledger.create(path, origin="town.example", members=testing.test_members(2)) as ledger:
+        ledger.submit_many(testing.signed_records(ledger, signers=2, count=40 * BUNDLE_RECORDS))
+        log = os.path.realpath(f"{path}-wal")
+        without = descriptors(log)
+        monkeypatch.undo()
+        ledger.submit_many(testing.signed_records(ledger, signers=2, count=40 * BUNDLE_RECORDS))
+        assert descriptors(log) == without + 1
+    with Ledger.open(path) as ledger:
+        ledger.verify()
