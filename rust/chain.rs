@@ -3,9 +3,8 @@
 //! A plain record is of kind `data` and without a window: whether it may be appended depends on
 //! nothing but its network, its suite, its signer, and its place in the signer's chain.
 
-use std::collections::HashMap;
-
 use crate::key::PublicKey;
+use crate::numbering::Numbering;
 use crate::record::{Network, Record};
 use crate::suite::{Hash, Suite};
 
@@ -30,12 +29,13 @@ pub fn chains<'a>(
     suite: Suite,
 ) -> Option<Vec<Chain>> {
     let mut chains: Vec<Chain> = Vec::new();
-    let mut known: HashMap<&PublicKey, usize> = HashMap::new();
+    let mut numbering = Numbering::default();
     for record in records {
         if !is_plain(record) || record.network() != network || record.suite() != suite {
             return None;
         }
-        let at = *known.entry(record.key()).or_insert_with(|| {
+        let at = numbering.number(record.key());
+        if at == chains.len() {
             chains.push(Chain {
                 key: *record.key(),
                 begin: record.sequence(),
@@ -43,8 +43,7 @@ pub fn chains<'a>(
                 previous: *record.previous(),
                 last: *record.previous(),
             });
-            chains.len() - 1
-        });
+        }
         let chain = &mut chains[at];
         if (record.sequence(), record.previous()) != (chain.end, &chain.last) {
             return None;

@@ -12,6 +12,7 @@ mod tasks;
 pub mod suite;
 pub mod wire;
 pub mod key;
+mod numbering;
 pub mod group;
 pub mod signature;
 pub mod record;

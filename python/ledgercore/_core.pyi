@@ -265,11 +265,19 @@ class Batch:
         """Raise MalformedError with .index of the first record that is not well formed."""
 
     @staticmethod
+    def decode_within(
+        records: Sequence[bytes], most_bytes: int, *, ahead: bool = False
+    ) -> tuple[int, Batch] | None:
+        """How many bytes the records have, and the records as ``decode`` gives them; None where
+        they have more, and nothing was decoded."""
+
+    @staticmethod
     def decode_bundles(bundles: Sequence[bytes | memoryview]) -> Batch:
         """A view must be of bytes."""
 
-    def verify(self, seed: bytes, *, ahead: bool = False) -> VerifiedBatch:
-        """Raise InvalidSignature with .indices of every bad signature."""
+    def verify(self, seed: bytes, *, ahead: bool = False, sharing: int = 1) -> VerifiedBatch:
+        """Raise InvalidSignature with .indices of every bad signature. Where so many batches are
+        verified at once, ``sharing`` the threads, each takes an equal part of them."""
 
     def chains(
         self, network: bytes, suite: str
@@ -298,9 +306,12 @@ class Verification:
     """
 
     def __new__(cls, batch: Batch, seed: bytes, *, ahead: bool = False) -> Verification: ...
-    def result(self) -> VerifiedBatch:
+    def check(self) -> None:
         """Do what nobody has begun, and wait for the rest. Raises InvalidSignature with .indices of
         every bad signature."""
+
+    def result(self) -> VerifiedBatch:
+        """The same, and the batch with it."""
 
 @final
 class VerifiedBatch:

@@ -1,6 +1,7 @@
 //! Bind records, batches of them, and equivocation.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use pyo3::PyClassInitializer;
 use pyo3::exceptions::{PyIndexError, PyOverflowError};
@@ -133,7 +134,7 @@ impl VerifiedRecord {
 }
 
 #[pyclass(frozen, module = "ledgercore._core")]
-pub struct Batch(pub Vec<record::Record>);
+pub struct Batch(pub Arc<Vec<record::Record>>);
 
 #[pymethods]
 impl Batch {
@@ -142,21 +143,43 @@ impl Batch {
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>, ahead: bool) -> PyResult<Self> {
         if !ahead {
             let decode = || record::decode_all(&slices(&records), beside(false));
-            return Ok(Self(detach(py, decode)?));
+            return Ok(Self(detach(py, decode)?.into()));
         }
         let decode = || record::decode_all(&slices(&records), None);
-        Ok(Self(verifying(py, records.len(), ahead, decode)?))
+        Ok(Self(verifying(py, records.len(), ahead, decode)?.into()))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (records, most_bytes, *, ahead = false))]
+    fn decode_within(
+        py: Python<'_>,
+        records: Vec<Bound<'_, PyBytes>>,
+        most_bytes: usize,
+        ahead: bool,
+    ) -> PyResult<Option<(usize, Self)>> {
+        let records: Vec<_> = records.into_iter().map(PyBackedBytes::from).collect();
+        let bytes = records.iter().map(|record| record.len()).sum();
+        if bytes > most_bytes {
+            return Ok(None);
+        }
+        Ok(Some((bytes, Self::decode(py, records, ahead)?)))
     }
 
     #[staticmethod]
     fn decode_bundles(py: Python<'_>, bundles: Vec<Part>) -> PyResult<Self> {
-        Ok(Self(detach(py, || record::decode_bundles(&slices(&bundles)))?))
+        Ok(Self(detach(py, || record::decode_bundles(&slices(&bundles)))?.into()))
     }
 
-    #[pyo3(signature = (seed, *, ahead = false))]
-    fn verify(&self, py: Python<'_>, seed: &[u8], ahead: bool) -> PyResult<VerifiedBatch> {
+    #[pyo3(signature = (seed, *, ahead = false, sharing = 1))]
+    fn verify(
+        &self,
+        py: Python<'_>,
+        seed: &[u8],
+        ahead: bool,
+        sharing: usize,
+    ) -> PyResult<VerifiedBatch> {
         let seed = array("seed", seed)?;
-        let verify = || record::verify_all(&self.0, &seed);
+        let verify = || record::verify_sharing(&self.0, &seed, sharing);
         Ok(VerifiedBatch(verifying(py, self.0.len(), ahead, verify)?))
     }
 

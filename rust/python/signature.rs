@@ -86,7 +86,7 @@ impl SigningKey {
             expiry_ms,
             body: &[],
         };
-        Ok(Batch(detach(py, || record::sign_chain(&first, &slices(&bodies), &self.0))?))
+        Ok(Batch(detach(py, || record::sign_chain(&first, &slices(&bodies), &self.0))?.into()))
     }
 
     fn __repr__(&self) -> String {

@@ -62,8 +62,8 @@ impl UnsignedBatch {
         let attach = |(unsigned, signature): (&Unsigned, &PyBackedBytes)| {
             unsigned.attach(&array("signature", signature)?)
         };
-        let all = || self.0.par_iter().zip(&signatures).map(attach).collect::<Result<_>>();
-        Ok(Batch(detach(py, all)?))
+        let all = || self.0.par_iter().zip(&signatures).map(attach).collect::<Result<Vec<_>>>();
+        Ok(Batch(detach(py, all)?.into()))
     }
 
     fn __len__(&self) -> usize {

@@ -10,6 +10,7 @@
 //! verification makes a `VerifiedRecord`.
 
 mod batch;
+mod parts;
 mod unsigned;
 
 use std::ops::Range;
@@ -24,8 +25,9 @@ use crate::wire::{self, Reader, Writer};
 
 pub use batch::{
     Signed, decode_all, decode_bundles, encode_bundle, encode_bundles, hash_bundles, leaf_hashes,
-    sign_chain, split_bundle, verify_all, verify_alone,
+    sign_chain, split_bundle, verify_all, verify_sharing,
 };
+pub use parts::{Parts, Verdict, Verified};
 pub use unsigned::{Unsigned, draft_chain};
 
 /// What a record's signature is for, framed by its length: no other message begins like this.

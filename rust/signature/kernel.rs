@@ -62,7 +62,7 @@ impl Kernel {
     /// As many threads as have a share of the signatures, up to as many as there are. That is asked
     /// only where more than one has a share: the answer starts them, and a fork meanwhile would
     /// find them half begun.
-    pub(super) fn threads(self, signatures: usize, most: fn() -> usize) -> usize {
+    pub(super) fn threads(self, signatures: usize, most: impl FnOnce() -> usize) -> usize {
         match signatures / self.share() {
             ..=1 => 1,
             shares => shares.min(most()),
@@ -218,7 +218,7 @@ fn challenges_side_by_side<const N: usize>(
     side_by_side: impl Fn([&[u8]; N]) -> [[u8; 32]; N],
 ) -> Vec<[u8; 32]> {
     let mut challenges = Vec::with_capacity(messages.len());
-    let mut padded: [Vec<u8>; N] = std::array::from_fn(|_| Vec::new());
+    let mut padded: [Vec<u8>; N] = std::array::from_fn(|_| Vec::with_capacity(2 * sha512::BLOCK));
     for group in messages.chunks(N) {
         for (parts, padded) in group.iter().zip(&mut padded) {
             sha512::pad(parts, padded);

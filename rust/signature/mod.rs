@@ -36,12 +36,11 @@ mod sum;
 mod table;
 mod terms;
 
-use std::collections::HashMap;
-
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signature};
+use crate::numbering::Numbering;
 
 pub use kernel::Kernel;
 
@@ -74,6 +73,12 @@ pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Res
     verify_on(rayon::current_num_threads, kernel, claims, seed)
 }
 
+/// As `verify_all`, on an equal part of the threads where so many batches are verified at once.
+pub fn verify_sharing(claims: &[Claim], seed: &[u8; 32], sharing: usize) -> Result<()> {
+    let threads = || (rayon::current_num_threads() / sharing.max(1)).max(1);
+    verify_on(threads, Kernel::detected(), claims, seed)
+}
+
 /// As `verify_all`, on this thread alone as long as keys have tables and signatures hold: tables
 /// are made, and what is without one or doubtful is judged, with what other threads there are.
 pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
@@ -82,7 +87,7 @@ pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
 
 /// On as many of those threads as have a share of the claims.
 fn verify_on(
-    threads: fn() -> usize,
+    threads: impl FnOnce() -> usize,
     kernel: Kernel,
     claims: &[Claim],
     seed: &[u8; 32],
@@ -121,13 +126,13 @@ fn verify_on(
 
 /// The distinct keys, and how many claims each has; and the positions of all claims, key by key.
 fn by_key<'a>(claims: &[Claim<'a>]) -> (Vec<(&'a PublicKey, usize)>, Vec<usize>) {
-    let mut numbers: HashMap<&PublicKey, usize> = HashMap::new();
+    let mut numbering = Numbering::default();
     let mut keys: Vec<(&PublicKey, usize)> = Vec::new();
     let number = |claim: &Claim<'a>| {
-        let number = *numbers.entry(claim.key).or_insert_with(|| {
+        let number = numbering.number(claim.key);
+        if number == keys.len() {
             keys.push((claim.key, 0));
-            keys.len() - 1
-        });
+        }
         keys[number].1 += 1;
         number
     };
@@ -161,7 +166,7 @@ mod tests {
         for (key, count) in [(0, 2 * kernel.share() - 1), (1, 1)] {
             let (key, signature) = (&public_keys[key], &signatures[key]);
             let claims = vec![Claim { key, message: b"few", signature }; count];
-            let asked: fn() -> usize = || panic!("few claims asked for threads");
+            let asked = || panic!("few claims asked for threads");
             assert!(verify_on(asked, kernel, &claims, &[1; 32]).is_ok());
         }
     }

@@ -43,7 +43,12 @@ pub(super) fn split(signature: &Signature) -> Option<([u8; 32], Scalar)> {
 
 /// Whether the scalar, little endian, is below the group order.
 pub(super) fn is_below_order(scalar: &[u8; 32]) -> bool {
-    scalar.iter().rev().lt(ORDER.iter().rev())
+    words(scalar).iter().rev().lt(words(&ORDER).iter().rev())
+}
+
+fn words(bytes: &[u8; 32]) -> [u64; 4] {
+    let (chunks, _) = bytes.as_chunks();
+    std::array::from_fn(|at| u64::from_le_bytes(chunks[at]))
 }
 
 /// `k`, over the bytes of `R`, key and message as they were received.

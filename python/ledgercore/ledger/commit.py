@@ -81,7 +81,7 @@ def commit_block(
     states: States,
     touches: Sequence[Touch],
     time_ms: int,
-    verifying: Callable[[], object] | None = None,
+    verifying: Callable[[], None] | None = None,
     *,
     held: Draft | None = None,
     bundles: Bundles | None = None,

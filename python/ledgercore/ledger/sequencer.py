@@ -144,9 +144,9 @@ class Sequencer:
     def _commit(self, head: Head, batch: Submitted, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()
         sign = partial(sign_checkpoint, signer=self._key)
-        verifying: Callable[[], object] | None = None
+        verifying: Callable[[], None] | None = None
         if isinstance(batch, Verifying):
-            verifying, batch = batch.result, batch.batch
+            verifying, batch = batch.check, batch.batch
         after = commit_block(
             reader.store, reader.anchor, sign, head, batch, states, touches, time_ms, verifying
         )

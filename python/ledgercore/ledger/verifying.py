@@ -29,8 +29,15 @@ class Verifying:
         self.batch = batch
         self._verification = Verification(batch, entropy.bytes(32), ahead=ahead)
 
-    def result(self) -> VerifiedBatch:
+    def check(self) -> None:
         """Do what is left of it, and wait for the rest; raises ``UnverifiedError``."""
+        try:
+            self._verification.check()
+        except BaseException as error:
+            raise UnverifiedError(error) from error
+
+    def result(self) -> VerifiedBatch:
+        """The same, and the batch with it."""
         try:
             return self._verification.result()
         except BaseException as error:
