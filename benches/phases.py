@@ -41,11 +41,12 @@ from submit import (
 __all__ = ["PHASES", "Booking", "main"]
 
 PHASES = {
-    "Batch.decode": "decode, ids, copy",
+    "Batch.decode_within": "decode, ids, copy",
     "decode_transfer": "decode, ids, copy",
     "check_list": "types, lengths",
     "weight": "types, lengths",
     "Batch.verify": "signatures, leaf hashes",
+    "Verification.check": "signatures that are left",
     "Verification.result": "signatures that are left",
     "apply_plain": "rules",
     "draft_block": "tree, states",

@@ -49,16 +49,21 @@ def check_payload(payload: bytes) -> None:
         raise LimitError(f"body bytes are {len(payload)}, want at most {BODY_BYTES}")
 
 
-def check_list(what: str, items: object, one: str) -> None:
-    """Refuse what is no list before anything of it is taken: a lone item, or what can be read once.
-
-    ``one`` is the method that takes a lone item.
-    """
+def check_sequence(what: str, items: object, one: str) -> None:
+    """Refuse a lone item, and what can be read once, which ``one`` does not take."""
     if isinstance(items, _LONE) or not isinstance(items, _MANY):
         raise TypeError(
             f"{what} are {type(items).__name__}, want a list of bytes: {one} takes one alone, and "
             "list makes a list of an iterator"
         )
+
+
+def check_list(what: str, items: Sequence[object], one: str) -> None:
+    """Refuse what is no list of bytes before anything of it is taken.
+
+    ``one`` is the method that takes a lone item.
+    """
+    check_sequence(what, items, one)
     wanted = _BYTES if one == "append" else bytes  # a payload is copied into a record anyway
     words = "bytes or bytearray" if one == "append" else "bytes"
     for kind in {*map(type, items)} - {bytes}:
@@ -69,8 +74,23 @@ def check_list(what: str, items: object, one: str) -> None:
 def decode_records(records: Sequence[bytes], *, ahead: bool = False) -> tuple[int, list[Batch]]:
     """What the records weigh, and the records, decoded, cut into one batch a block.
 
-    What is done ``ahead`` of need gives way to the block before it.
+    What is done ``ahead`` of need gives way to the block before it. Each look at many objects of
+    Python takes a while, so that those of one block are looked at once.
     """
+    check_sequence("records", records, "submit")
+    headers = _HEADER_BYTES * len(records)
+    if fits(len(records), headers):
+        try:
+            decoded = Batch.decode_within(records, BLOCK_BYTES - headers, ahead=ahead)
+        except TypeError:
+            check_list("records", records, "submit")  # which says what was got and is wanted
+            raise
+        except MalformedError:
+            raise _malformed(records) from None
+        if decoded is not None:
+            total, batch = decoded
+            return total + headers, [batch]
+    check_list("records", records, "submit")
     total = weight(records)
     batches, malformed = [], False
     for piece in cut(records, total):

@@ -176,7 +176,6 @@ class Writer:
 
         A malformed record or a bad signature refuses all of them, and nothing is appended.
         """
-        check_list("records", records, "submit")
         total, batches = decode_records(records)
         return self._submit_decoded(self._verify(total, batches, ahead=False))
 
@@ -211,7 +210,6 @@ class Writer:
     def _verify_ahead(
         self, records: Sequence[bytes]
     ) -> Verifying | tuple[int, list[VerifiedBatch]]:
-        check_list("records", records, "submit")
         total, batches = decode_records(records, ahead=True)
         return self._verify(total, batches, ahead=True)
 
