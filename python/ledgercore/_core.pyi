@@ -343,9 +343,10 @@ class VerifiedBatch:
 def bundle_record(bundle: bytes, position: int) -> bytes:
     """One record's bytes out of a bundle."""
 
-def hash_bundles(first: int, bundles: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The ids and the leaf hashes of stored bundles' records, 32 bytes each, joined. Raises
-    MalformedError for the first that is malformed, counted from ``first`` on."""
+def hash_bundles(suite: str, bundles: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The ids and the leaf hashes of stored bundles' records, 32 bytes each, joined. What they say
+    is not looked at: who has the hashes of records that were decoded sees whether it is these.
+    Raises MalformedError for what is no bundle."""
 
 # Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
 

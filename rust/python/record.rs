@@ -329,10 +329,11 @@ pub fn bundle_record<'py>(
 #[pyfunction]
 pub fn hash_bundles<'py>(
     py: Python<'py>,
-    first: usize,
+    suite: &str,
     bundles: Vec<PyBackedBytes>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let (ids, leaves) = detach(py, || record::hash_bundles(first, &slices(&bundles)))?;
+    let suite = Suite::from_name(suite)?;
+    let (ids, leaves) = detach(py, || record::hash_bundles(suite, &slices(&bundles)))?;
     Ok((join(py, &ids), join(py, &leaves)))
 }
 

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::{Decoded, Draft, Entry, Fields, Record, Unsigned, VerifiedRecord, draft_chain};
-use crate::error::{Error, Result, at_most};
+use super::{
+    Decoded, Draft, Entry, Fields, HEADER_BEGIN, Record, SIGNATURE_BYTES, Unsigned, VerifiedRecord,
+    draft_chain,
+};
+use crate::error::{Error, Result, at_most, malformed};
 use crate::key::SigningKey;
 use crate::limits;
 use crate::signature::{self, Claim};
@@ -64,15 +67,24 @@ pub fn decode_bundles(bundles: &[&[u8]]) -> Result<Vec<Record>> {
     })?)
 }
 
-/// The ids and the leaf hashes of stored bundles' records, for looking at them again; the first
-/// record stands at `first`.
-pub fn hash_bundles(first: usize, bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
-    let hashes = each_bundle(bundles, |begin, bundle| {
+/// The ids and the leaf hashes of stored bundles' records, for looking at them again. What is said
+/// in them is not looked at: with the hashes of records that were decoded they are these.
+pub fn hash_bundles(suite: Suite, bundles: &[&[u8]]) -> Result<(Vec<Hash>, Vec<Hash>)> {
+    let hashes = each_bundle(bundles, |_, bundle| {
         let records = split_bundle(bundle)?;
-        let fields = decode_each(first + begin, &records)?;
-        Ok(hash_both(&records, &fields).collect())
+        let headers = records.iter().map(|record| header(record)).collect::<Result<Vec<_>>>()?;
+        let ids = suite.hash_each(Domain::Record, &headers);
+        Ok(ids.into_iter().zip(suite.leaves(&records)).collect())
     })?;
     Ok(in_order(hashes)?.into_iter().unzip())
+}
+
+/// The bytes that a record's id is the hash of: all but a marker, and the signature with its own.
+fn header(record: &[u8]) -> Result<&[u8]> {
+    match record.len().checked_sub(SIGNATURE_BYTES) {
+        Some(end @ HEADER_BEGIN..) => Ok(&record[HEADER_BEGIN..end]),
+        _ => malformed(format!("record has {} bytes, want a header and a signature", record.len())),
+    }
 }
 
 /// Work on each bundle over all threads: the position of its first record, and its bytes.

@@ -90,6 +90,9 @@ type Place = Range<u32>;
 const HEADER_BEGIN: usize = 1;
 const NETWORK_BEGIN: usize = 5;
 
+/// A signature with its marker and its length, which a record ends with.
+const SIGNATURE_BYTES: usize = 2 + size_of::<Signature>();
+
 /// A reference is a byte string with its marker and its length.
 const REFERENCE_BYTES: usize = 2 + size_of::<Hash>();
 

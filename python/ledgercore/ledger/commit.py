@@ -8,7 +8,7 @@ before the commit leaves the ledger as it was; after it, the block is whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -104,8 +104,9 @@ def commit_block(
     keys = state_keys(anchor.suite, names)
     with store.transaction():
         bundles = batch.bundles() if bundles is None else bundles
+        look, alone = not held, verifying is not None
         stored = _store_records(
-            store, height, first_index, batch, bundles, look=not held, alone=verifying is not None
+            store, anchor.suite, height, first_index, batch, bundles, look=look, alone=alone
         )
         runs = _extend_runs(store, head, ids)
         if runs.added:
@@ -146,6 +147,7 @@ def draft_block(
 
 def _store_records(
     store: Store,
+    suite: str,
     height: int,
     first_index: int,
     batch: Batch | VerifiedBatch,
@@ -160,10 +162,10 @@ def _store_records(
     verified = alone or isinstance(batch, VerifiedBatch)
     try:
         if look and verified and len(bundles) > PIECE_BUNDLES:
-            return _store_pieces(store, height, first_index, bundles, alone=alone)
+            return _store_pieces(store, suite, height, first_index, bundles, alone=alone)
         store.add_bundles(height, first_index, bundles)
         if verified:
-            return Stored(*hash_bundles(0, store.bundles_from(first_index))) if look else None
+            return Stored(*hash_bundles(suite, store.bundles_from(first_index))) if look else None
         records = Batch.decode_bundles(store.bundles_from(first_index))
         return Stored(records.joined_ids(), records.leaf_hashes(), records)
     except MalformedError as error:
@@ -171,20 +173,17 @@ def _store_records(
 
 
 def _store_pieces(
-    store: Store, height: int, first_index: int, bundles: Bundles, *, alone: bool
+    store: Store, suite: str, height: int, first_index: int, bundles: Bundles, *, alone: bool
 ) -> Stored:
-    def stored() -> Iterator[tuple[int, list[bytes]]]:
-        at = 0
+    def stored() -> Iterator[list[bytes]]:
+        at = first_index
         for piece in in_pieces(bundles, PIECE_BUNDLES):
-            store.add_bundles(height, first_index + at, piece)
-            yield at, store.bundles_from(first_index + at)
+            store.add_bundles(height, at, piece)
+            yield store.bundles_from(at)
             at += BUNDLE_RECORDS * len(piece)
 
-    pieces: Iterable[tuple[bytes, bytes]]
-    if alone:
-        pieces = (hash_bundles(*piece) for piece in stored())
-    else:
-        pieces = map_ahead(lambda piece: hash_bundles(*piece), stored(), len(bundles))
+    make = partial(hash_bundles, suite)
+    pieces = map(make, stored()) if alone else map_ahead(make, stored(), len(bundles))
     ids, leaves = zip(*pieces, strict=True)
     return Stored(b"".join(ids), b"".join(leaves))
 
