@@ -156,8 +156,10 @@ class Replica:
         lock = WriterLock(f"{files}.lock")
         try:
             create(address)
-        finally:
-            lock.close()
+        except BaseException:
+            lock.remove()
+            raise
+        lock.close()
 
     @classmethod
     def open(
