@@ -287,6 +287,23 @@ def test_the_journal_is_listed_with_the_indices_to_come(left: Path) -> None:
     assert lines[0].startswith(b"index 2 sequence ")
 
 
+def test_a_report_that_is_printed_names_the_first_of_many(ledger: Ledger) -> None:
+    for number in range(8):
+        ledger.append_durable(b"%d" % number)
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        few = repr(reader.unpublished())
+        for number in range(300):
+            ledger.append_durable(b"%d" % number)
+        report = reader.verify()
+
+    assert few.count("<record data ") == 8 and "more" not in few
+    assert few.endswith("), behind=(), fault=None, first_index=1)")
+    printed = str(report)
+    assert printed.count("<record data ") == 8
+    assert ">, and 300 more), behind=(), fault=None, first_index=1)" in printed
+    assert len(report.unpublished.records) == 308
+
+
 def test_a_record_that_waits_is_said_to_wait_where_it_is_asked_for(left: Path) -> None:
     with Ledger.open(left, read_only=True) as reader:
         last = reader.unpublished().records[-1]
