@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from inspect import signature
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +14,7 @@ from ledgercore import (
     InvalidProof,
     Ledger,
     LimitError,
+    PassphraseError,
     Receipt,
     RefusedError,
     StoreError,
@@ -72,6 +74,49 @@ def test_every_call_answers_as_the_ledger_does(path: Path, tmp_path: Path) -> No
 
     with Ledger.open(tmp_path / "copy.ledger", read_only=True) as copy:
         assert copy.size == 6
+
+
+def test_a_ledger_that_was_made_is_opened_again(tmp_path: Path) -> None:
+    path, secret = tmp_path / "made.ledger", b"correct horse"
+
+    async def use() -> None:
+        members = testing.test_members(2)
+        making = AsyncLedger.create(path, origin=ORIGIN, members=members, passphrase=secret)
+        async with await making as ledger:
+            (await ledger.append(b"one")).verify(b"one", ledger.trust_anchor)
+            with pytest.raises(StoreError, match="exists already: choose another name"):
+                await AsyncLedger.create(path, origin=ORIGIN)
+        with pytest.raises(PassphraseError):
+            await AsyncLedger.open(path)
+        async with await AsyncLedger.open(path, passphrase=secret) as ledger:
+            assert (await ledger.append(b"two")).index == 2
+            assert await ledger.state(b"member/member-1") is not None
+
+    asyncio.run(use())
+
+
+def test_a_ledger_is_made_on_another_thread_than_the_loop(tmp_path: Path) -> None:
+    """The loop goes on while a signer, such as a token, takes its time."""
+    reached, let_go = Event(), Event()
+
+    class Slow:
+        public_key = testing.signing_key(0).public_key
+
+        def sign(self, message: bytes) -> bytes:
+            reached.set()
+            assert let_go.wait(60)
+            return testing.signing_key(0).sign(message)
+
+    async def use() -> None:
+        making = asyncio.create_task(
+            AsyncLedger.create(tmp_path / "slow.ledger", origin=ORIGIN, key=Slow())
+        )
+        assert await asyncio.to_thread(reached.wait, 60)
+        let_go.set()
+        async with await making as ledger:
+            assert await ledger.size() == 1
+
+    asyncio.run(use())
 
 
 def test_tasks_share_a_ledger_and_the_loop_goes_on(path: Path) -> None:
@@ -212,12 +257,15 @@ def test_payloads_whose_append_broke_are_not_appended_again(
 
 
 def test_what_a_ledger_can_its_asynchronous_twin_can() -> None:
-    """But for making one, for facts without a read, and for holding others up."""
-    left_out = {"create", "genesis", "height", "moment", "network", "origin", "path", "suite"}
+    """But for facts without a read, and for holding others up."""
+    left_out = {"genesis", "height", "moment", "network", "origin", "path", "suite"}
     left_out |= {"now_ms", "stopped", "time_ms"}
     public = {name for name in {**vars(ReadableLedger), **vars(Ledger)} if name[0] != "_"}
 
     assert public - set(vars(AsyncLedger)) == left_out
+    for name in ("create", "open"):
+        own, twin = (signature(getattr(each, name)) for each in (AsyncLedger, Ledger))
+        assert own.parameters == twin.parameters
 
 
 def test_states_and_kept_checkpoints_are_there_as_well(path: Path) -> None:

@@ -78,6 +78,8 @@ def test_what_stands_behind_it_is_saved_as_the_error_says(left: Path) -> None:
         Ledger.open(left, key=KEY)
     done = run("show", left, "--journal", "--json")
     rows = objects(done.stdout)
+    by_id = run("show", left, "--id", rows[-1]["id"])
+    assert b"in no block, and can have no index: ledgercore show" in by_id.stderr
     for suffix in (".journal", ".head"):
         Path(f"{left}{suffix}").unlink()
     with Ledger.open(left, key=KEY) as again:

@@ -17,6 +17,7 @@ from ledgercore.ledger.ids import (
     TOP_LEVEL,
     Run,
     candidates,
+    candidates_of,
     extend_runs,
     read_run,
     recent_ids,
@@ -55,7 +56,14 @@ class Index:
         self.ids += ids
 
     def find(self, record_id: bytes) -> list[int]:
-        return list(candidates(len(self.ids), self.recent, record_id, self.read))
+        found = list(candidates(len(self.ids), self.recent, record_id, self.read))
+        assert [at for at, _ in self.find_all({record_id})] == found
+        return found
+
+    def find_all(self, record_ids: set[bytes]) -> list[tuple[int, bytes]]:
+        """What is found together, the newest first."""
+        pieces = candidates_of(len(self.ids), self.recent, record_ids, self.read)
+        return [each for piece in pieces for each in sorted(piece, reverse=True)]
 
 
 def expected_runs(size: int) -> set[Run]:
@@ -81,6 +89,9 @@ def test_every_id_is_found_whatever_the_blocks(seed: int) -> None:
         [at] for at in range(len(index.ids))
     ]
     assert index.find(bytes(32)) == []
+    wanted = set(choose.sample(index.ids, 3000))
+    found = index.find_all({*wanted, bytes(32)})
+    assert sorted(found) == [(at, each) for at, each in enumerate(index.ids) if each in wanted]
 
 
 def test_one_block_and_many_make_the_same_runs() -> None:
@@ -115,6 +126,9 @@ def test_ids_that_begin_alike_are_all_named_newest_first() -> None:
 
     assert index.find(ids[4999]) == [4999, 4200, 300, 3]
     assert index.find(twin + bytes(24)) == [4200, 300, 3], "recent ids are compared whole"
+    found = index.find_all({ids[3], ids[300]})
+    assert [at for at, each in found if each == ids[3]] == [4200, 300, 3]
+    assert {each for _, each in found} == {ids[3], ids[300]}
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,9 @@ def test_what_is_no_ledger_is_refused(server: Server, place: Place, schema: str)
     server.execute(f"UPDATE {schema}.lease SET format = 3")
     with pytest.raises(StoreError, match="format 3, want 2"):
         Ledger.open(place(), key=KEY)
+    server.execute(f"DROP SCHEMA {schema} CASCADE")
+    with pytest.raises(StoreError, match=r"\.head is there, so it was lost, or is elsewhere"):
+        Ledger.open(place(), key=KEY)
 
 
 def test_what_a_crash_left_is_made_anew(place: Place) -> None:

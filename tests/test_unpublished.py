@@ -287,6 +287,46 @@ def test_the_journal_is_listed_with_the_indices_to_come(left: Path) -> None:
     assert lines[0].startswith(b"index 2 sequence ")
 
 
+def test_a_report_that_is_printed_names_the_first_of_many(ledger: Ledger) -> None:
+    for number in range(8):
+        ledger.append_durable(b"%d" % number)
+    with Ledger.open(ledger.path, read_only=True) as reader:
+        few = repr(reader.unpublished())
+        for number in range(300):
+            ledger.append_durable(b"%d" % number)
+        report = reader.verify()
+
+    assert few.count("<record data ") == 8 and "more" not in few
+    assert few.endswith("), behind=(), fault=None, first_index=1)")
+    printed = str(report)
+    assert printed.count("<record data ") == 8
+    assert ">, and 300 more), behind=(), fault=None, first_index=1)" in printed
+    assert len(report.unpublished.records) == 308
+
+
+def test_a_record_that_waits_is_said_to_wait_where_it_is_asked_for(left: Path) -> None:
+    with Ledger.open(left, read_only=True) as reader:
+        last = reader.unpublished().records[-1]
+    wanted = [("--index", "4"), ("--id", last.id.hex()), ("--index", "4", "--body")]
+    asked = [("show", left, *each) for each in wanted] + [("prove", left, "--index", "4")]
+
+    for each in asked:
+        done = run(*each)
+
+        assert (done.returncode, done.stdout) == (4, b"")
+        assert done.stderr.decode() == (
+            f"ledgercore: record 4 is durable in {left}.journal and in no block yet: ledgercore "
+            f"show {left} --journal prints it; a writer that has the ledger open publishes it, and "
+            f"where none has ledgercore append {left} --lines /dev/null does\n"
+        )
+    for number in ("5", "-1"):
+        said = run("show", left, "--index", number).stderr
+        assert said == b"ledgercore: index is %b, want 0 or more and below the size 2\n" % (
+            number.encode()
+        )
+    assert b"no record has the id 00" in run("show", left, "--id", "00" * 32).stderr
+
+
 def test_an_audit_fails_of_a_journal_that_lost_what_was_acknowledged(left: Path) -> None:
     Path(f"{left}.journal").unlink()
     with Ledger.open(left, read_only=True) as reader:

@@ -4,8 +4,10 @@ The calls are those of ``Ledger``, in the order in which they were made, and eac
 namesake promises. A call that is cancelled is carried out all the same, also one that still waited
 for its turn: what it appends is there, and sending the same record again is safe.
 
->>> async with await AsyncLedger.open("audit.ledger") as ledger:
+>>> async with await AsyncLedger.create("audit.ledger", origin="bank.example/audit") as ledger:
 ...     receipt = await ledger.append(b"an entry")
+>>> async with await AsyncLedger.open("audit.ledger") as ledger:
+...     receipt = await ledger.append(b"another")
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from ledgercore._core import Anchor, Block, Receipt, Record, StateProof
+from ledgercore.clock import Clock
+from ledgercore.entropy import Entropy
 from ledgercore.errors import LedgerError, RefusedError, StoreError, UnavailableError
 from ledgercore.keys import Signer
 from ledgercore.ledger import Ledger, Receipts, Report, Unpublished
 from ledgercore.ledger.intake import check_payload
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES
 from ledgercore.proofs import HistoryProof, Promise, StateReceipt
+from ledgercore.records import Member, Witness
 
 __all__ = ["AsyncLedger"]
 
@@ -90,11 +95,62 @@ class AsyncLedger:
         return f"<asyncio's {self._ledger!r}>"
 
     @classmethod
+    async def create(
+        cls,
+        path: str | Path,
+        *,
+        origin: str,
+        suite: str = "std",
+        members: Sequence[Member] = (),
+        witnesses: Sequence[Witness] = (),
+        quorum: int = 0,
+        key: Signer | None = None,
+        passphrase: bytes | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
+    ) -> AsyncLedger:
+        """Make a ledger and open it, as ``Ledger.create`` does."""
+        made = await asyncio.to_thread(
+            Ledger.create,
+            path,
+            origin=origin,
+            suite=suite,
+            members=members,
+            witnesses=witnesses,
+            quorum=quorum,
+            key=key,
+            passphrase=passphrase,
+            clock=clock,
+            entropy=entropy,
+            vfs=vfs,
+        )
+        return cls(made)
+
+    @classmethod
     async def open(
-        cls, path: str | Path, *, read_only: bool = False, key: Signer | None = None
+        cls,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        key: Signer | None = None,
+        passphrase: bytes | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        vfs: str | None = None,
     ) -> AsyncLedger:
         """Open a ledger as ``Ledger.open`` does."""
-        return cls(await asyncio.to_thread(Ledger.open, path, read_only=read_only, key=key))
+        opened = await asyncio.to_thread(
+            Ledger.open,
+            path,
+            read_only=read_only,
+            key=key,
+            passphrase=passphrase,
+            clock=clock,
+            entropy=entropy,
+            vfs=vfs,
+        )
+        return cls(opened)
 
     async def _run(
         self, call: Callable[CallP, ResultT], *args: CallP.args, **kwargs: CallP.kwargs

@@ -40,6 +40,7 @@ __all__ = [
     "check_one_name",
     "check_writable",
     "core_count",
+    "disk_full",
     "exists",
     "file_bytes",
     "flush",
@@ -57,6 +58,7 @@ __all__ = [
     "rename",
     "reserve",
     "resolve",
+    "unwritten",
     "write_new",
 ]
 
@@ -90,6 +92,18 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def unwritten(doing: str, path: str | Path, error: OSError, remedy: str = "") -> StoreError:
+    """What is said where nothing of a file was written, which passes where there was no space."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(path)
+    return StoreError(f"cannot {doing} {path}: {error.strerror}{remedy}")
+
+
+def disk_full(path: str | Path) -> DiskFullError:
+    """What is said where there is no space for a file."""
+    return DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
+
+
 def exists(path: str | Path) -> bool:
     """Whether something is there."""
     try:
@@ -121,7 +135,7 @@ def make_directory(path: str | Path) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make {path}: {error.strerror}") from error
+        raise unwritten("make", path, error) from error
 
 
 def check_directory(path: str | Path) -> None:
@@ -280,7 +294,7 @@ def write_new(path: str | Path, data: bytes, *, owner_only: bool = False) -> Non
     except FileExistsError:
         raise in_the_way(path) from None
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritten("write", path, error) from error
 
 
 def make_private(path: str | Path) -> None:
@@ -401,6 +415,10 @@ class Holder:
     _file: FileIO
 
     def __del__(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the file, at whatever point it is."""
         file = getattr(self, "_file", None)  # it may not have been opened
         if file is not None:
             file.close()
@@ -451,7 +469,7 @@ class HeadFile(Holder):
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
-                raise StoreError(f"cannot open {path}: {error.strerror}") from error
+                raise unwritten("open", path, error) from error
             raise
 
     def remember(self, note: str) -> None:
@@ -512,7 +530,7 @@ class JournalFile(Holder):
         try:
             reserve(path, room_bytes)
             if file_bytes(path) != room_bytes:
-                raise DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
+                raise disk_full(path)
             self._buffer = memoryview(mmap.mmap(-1, room_bytes))  # which begins with a page
             try:
                 self._open(os.O_DIRECT)
@@ -523,7 +541,7 @@ class JournalFile(Holder):
         except BaseException as error:
             remove(path)
             if isinstance(error, OSError):
-                raise StoreError(f"cannot open {path}: {error.strerror}") from error
+                raise unwritten("open", path, error) from error
             raise
 
     def _open(self, flag: int) -> None:

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 from struct import Struct
 
-from ledgercore.disk import Holder
+from ledgercore.disk import Holder, identity, remove, unwritten
 from ledgercore.errors import BusyError, StoreError
 
 __all__ = ["InUse", "WriterLock"]
@@ -27,6 +27,9 @@ _MODE_OFFSET = 18
 _WAL_MODE = b"\2\2"
 """What a file says there of itself that has a write-ahead log (SQLite's file format, 1.3.3)."""
 
+_TRIES = 16
+"""How often a lock is taken whose file its holder removes at that moment."""
+
 _LOCKS: weakref.WeakSet[WriterLock | InUse] = weakref.WeakSet()
 
 
@@ -40,25 +43,48 @@ os.register_at_fork(after_in_child=_forget_locks)
 
 
 class WriterLock(Holder):
-    """Keep every other writer out, in this process or another, until closed, dropped or dead."""
+    """Keep every other writer out, in this process or another, until closed, dropped or dead.
+
+    Whoever has it may remove its file, and nobody else: who opened the file before that, and locks
+    it after, sees that it is not there any more, and has no lock.
+    """
 
     def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
         try:
-            self._file = FileIO(path, "a+", opener=partial(os.open, mode=0o600))
-        except OSError as error:
-            raise StoreError(
-                f"cannot open {path}: {error.strerror}: a writer needs to write in its directory"
-            ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _LOCKS.add(self)
-        except BaseException as error:
-            self._file.close()
-            if isinstance(error, OSError):
+            self._take()
+        except BaseException:  # whoever keeps the error keeps no lock with it
+            self.drop()
+            raise
+
+    def _take(self) -> None:
+        path = self._path
+        for _ in range(_TRIES):
+            self._made = not os.path.lexists(path)
+            try:
+                self._file = FileIO(path, "a+", opener=partial(os.open, mode=0o600))
+            except OSError as error:
+                remedy = ": a writer needs to write in its directory"
+                raise unwritten("open", path, error, remedy) from error
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
                 raise BusyError(
                     f"another writer holds {path}: close it, or only read beside it"
                 ) from None
-            raise
+            found = os.fstat(self._file.fileno())
+            if identity(path) == (found.st_dev, found.st_ino):
+                _LOCKS.add(self)
+                return
+            self._file.close()
+        raise BusyError(f"{path} is made and removed again and again: close the other writers")
+
+    def remove(self) -> None:
+        """Let the next writer in, and leave no file that was not there before."""
+        if self._made and not self._file.closed:
+            with suppress(StoreError):
+                remove(self._path)
+        self.close()
 
     def close(self) -> None:
         """Let the next writer in, also where a child process has not forgotten the lock yet."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -31,6 +30,7 @@ from ledgercore.store.tables import TABLES
 from tests.faults.row import reliability_row
 from tests.faults.test_bit_flip import PAYLOADS, Model, judge, look_up
 from tests.postgres import Server, running_server
+from tests.small_disk import fill, leave_room, small_disk
 
 SEED = 20261129
 FLIPS = 60
@@ -159,37 +159,23 @@ def test_a_commit_whose_answer_is_lost_is_not_acknowledged(
 
 
 @contextmanager
-def small_disk(server: Server, megabytes: int) -> Iterator[Path]:
-    """A file system of its own, as a tablespace; skip where this may not mount one."""
+def small_space(server: Server, megabytes: int) -> Iterator[Path]:
+    """A tablespace on a file system of its own."""
     place = server.directory.with_name("small")
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no small file system here: {done.stderr.decode().strip()}")
-    try:
-        space = place / "space"
-        space.mkdir()
-        os.chown(space, server.directory.stat().st_uid, server.directory.stat().st_gid)
-        server.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
-        yield place
-    finally:
-        server.stop()
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    """Take all room that is left but for a few pages."""
-    filler = place / "filler"
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    return filler
+    with small_disk(place, megabytes):
+        try:
+            space = place / "space"
+            space.mkdir()
+            os.chown(space, server.directory.stat().st_uid, server.directory.stat().st_gid)
+            server.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+            yield place
+        finally:
+            server.stop()
 
 
 def test_a_full_disk_of_the_server_is_refused_and_passes(tmp_path: Path) -> None:
     choose = random.Random(SEED)
-    with running_server() as server, small_disk(server, 64) as disk:
+    with running_server() as server, small_space(server, 64) as disk:
         place = server.address(tmp_path, options="-c%20default_tablespace%3Dsmall")
         tries = 10
         with (
@@ -199,7 +185,7 @@ def test_a_full_disk_of_the_server_is_refused_and_passes(tmp_path: Path) -> None
             ledger.append(b"first")
             for _ in range(tries):
                 size, filler = ledger.size, fill(disk)
-                os.truncate(filler, filler.stat().st_size - choose.randrange(40) * 8192)
+                leave_room(filler, choose.randrange(40) * 8192)
                 with pytest.raises(DiskFullError, match="free space"):
                     for _ in range(100):
                         size = ledger.size

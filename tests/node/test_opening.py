@@ -26,6 +26,7 @@ from ledgercore.node.carrying import carry_on_thread, run_on_thread
 from ledgercore.node.channel import Channel
 from ledgercore.node.entrance import Entrance
 from ledgercore.node.founding import make_witness
+from ledgercore.node.joining import join_network
 from ledgercore.node.limits import Limits
 from ledgercore.node.logs import make_log
 from ledgercore.node.node import Node
@@ -110,6 +111,49 @@ def test_what_was_opened_is_closed_where_a_later_step_fails(
         Replica.open(place.ledger, place.anchor).close()
     else:
         Ledger.open(place.ledger, key=load_key(settings.key)).close()
+
+
+def node_run(place: Place) -> str:
+    """What `node run` says as it ends with 4."""
+    command = [sys.executable, "-m", "ledgercore", "node", "run", str(place.settings)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 4, done.stderr
+    return done.stderr.decode()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_lost_ledger_beside_its_head_file_is_for_repair(places: list[Place], number: int) -> None:
+    """A follower says so at once, also where no peer answers it."""
+    begun(places)
+    place = places[number]
+    Path(place.ledger).unlink()
+
+    said = node_run(place)
+
+    assert "was lost" in said and "ledgercore node repair" in said
+    assert "ledgercore init" not in said
+    assert not Path(place.ledger).exists()
+    settings = load_settings(place.settings)
+    with pytest.raises(
+        LedgerError, match="ledgercore node repair" if number else "is the operator"
+    ):
+        asyncio.run(join_network(settings, caller_of(settings)))
+
+
+def test_an_operator_of_whose_ledger_nothing_is_left_makes_no_second_history(
+    places: list[Place],
+) -> None:
+    ledger = Path(places[0].ledger)
+    ledger.unlink()
+    Path(f"{ledger}.head").unlink()
+    before = sorted(ledger.parent.iterdir())
+
+    said = node_run(places[0])
+
+    assert f"{ledger} does not exist, nor does its .head file: see that the settings name" in said
+    assert "ledgercore node repair SETTINGS" in said and "sign a second history" in said
+    assert "ledgercore init" not in said
+    assert sorted(ledger.parent.iterdir()) == before
 
 
 def test_the_witness_is_closed_with_its_node(places: list[Place]) -> None:

@@ -97,6 +97,28 @@ def test_a_copy_on_a_server_joins_at_a_snapshot_and_follows_on(
             copy.verify()
 
 
+def test_an_operators_node_whose_server_lost_its_ledger_makes_no_other(
+    server: Server, schema: str, tmp_path: Path
+) -> None:
+    async def act() -> None:
+        async with running(tmp_path) as there:
+            settings = Settings(
+                member="operator",
+                role="operator",
+                ledger=server.address(tmp_path / "beside", schema),
+                anchor="",
+                key="",
+                listen="127.0.0.1:0",
+                tls=there.tls,
+            )
+            with pytest.raises(StoreError, match="has no ledger in schema") as lost:
+                await opening.open_node(settings, there.caller(key=OPERATOR), there.node.log)
+            assert "or restore the server; do not make another ledger" in str(lost.value)
+            assert "init" not in str(lost.value)
+
+    asyncio.run(act())
+
+
 def test_an_operators_node_shows_its_server_without_the_password(
     server: Server, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

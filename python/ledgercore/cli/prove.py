@@ -9,6 +9,7 @@ import click
 
 from ledgercore.cli.files import FILE, PATH
 from ledgercore.cli.output import json_line, json_option, on_terminal, print_facts
+from ledgercore.cli.unpublished import check_waiting
 from ledgercore.errors import AbsentError, InvalidProof
 
 if TYPE_CHECKING:
@@ -77,9 +78,11 @@ def command(
             data = _history(opened, history, height)
             facts = {"object": history, "history": (text := b64encode(data).decode())}
         elif index is not None and newer is not None:
+            _check_index(ledger, opened, index)
             data = _renewed(opened, index, newer, anchored_at)
             facts = {"index": index, "renewed": (text := b64encode(data).decode())}
         elif index is not None:
+            _check_index(ledger, opened, index)
             data = _receipt(opened, index, state)
             facts = {"index": index, "receipt": (text := b64encode(data).decode())}
         else:
@@ -97,7 +100,6 @@ def command(
 def _receipt(ledger: Ledger, index: int, state: str | None) -> bytes:
     from ledgercore.rules import parse_object
 
-    _check_index(ledger, index)
     name = None if state is None else parse_object(state)
     return ledger.receipt(index, state_of=name).encode()
 
@@ -107,11 +109,10 @@ def _renewed(ledger: Ledger, index: int, newer: str, anchored_at: int | None) ->
     from ledgercore.ledger import Ledger
     from ledgercore.ledger.renewal import find_renewal, prove_renewed
 
-    _check_index(ledger, index)
     with Ledger.open(newer, read_only=True) as opened:
         if anchored_at is None:
             anchored_at = find_renewal(ledger, opened, index)
-        _check_index(opened, anchored_at)
+        _check_index(newer, opened, anchored_at)
         renewed = prove_renewed(ledger, opened, anchored_at, index)
         try:
             renewed.verify(opened.trust_anchor)
@@ -123,8 +124,11 @@ def _renewed(ledger: Ledger, index: int, newer: str, anchored_at: int | None) ->
     return renewed.encode()
 
 
-def _check_index(ledger: Ledger, index: int) -> None:
+def _check_index(place: str, ledger: Ledger, index: int) -> None:
+    from ledgercore.store import shown
+
     if not 0 <= index < ledger.size:
+        check_waiting(shown(place), ledger, index=index)
         raise AbsentError(f"index is {index}, want 0 or more and below {ledger.size}")
 
 

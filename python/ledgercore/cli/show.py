@@ -15,7 +15,7 @@ from ledgercore.cli.output import (
     print_facts,
     print_json,
 )
-from ledgercore.cli.unpublished import tell_unpublished
+from ledgercore.cli.unpublished import check_waiting, tell_unpublished
 from ledgercore.errors import AbsentError
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ def command(
             _print_objects(_objects(opened, prefix), as_json)
             return
         if record_id is not None:
-            index = opened.find(parse_hex("id", record_id))
+            index = opened.find(wanted := parse_hex("id", record_id))
             if index is None:
+                check_waiting(shown(ledger), opened, record_id=wanted)
                 raise AbsentError(f"no record has the id {record_id}")
         try:
             if index is not None and body:
@@ -89,6 +90,8 @@ def command(
                 waiting = opened.unpublished()
                 facts = _ledger_facts(opened, waiting)
         except IndexError as error:
+            if index is not None:
+                check_waiting(shown(ledger), opened, index=index)
             raise AbsentError(str(error)) from None
     print_facts(facts, as_json=as_json)
     if waiting is not None:

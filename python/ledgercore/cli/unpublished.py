@@ -1,4 +1,4 @@
-"""Say on standard error what is durable in a ledger's journal and in no block yet."""
+"""Say what is durable in a ledger's journal and in no block yet."""
 
 from __future__ import annotations
 
@@ -7,17 +7,37 @@ from typing import TYPE_CHECKING
 import click
 
 from ledgercore.cli.output import one_line
-from ledgercore.errors import UnavailableError
+from ledgercore.errors import AbsentError, UnavailableError
 
 if TYPE_CHECKING:
-    from ledgercore.ledger import Unpublished
+    from ledgercore.ledger import Ledger, Unpublished
 
-__all__ = ["counted", "tell_copied", "tell_unpublished"]
+__all__ = ["check_waiting", "counted", "tell_copied", "tell_unpublished"]
 
 
 def counted(count: int) -> str:
     """How many records, in words."""
     return "1 record is" if count == 1 else f"{count} records are"
+
+
+def check_waiting(
+    place: str, ledger: Ledger, *, index: int | None = None, record_id: bytes = b""
+) -> None:
+    """Of a record that no block has: raise ``AbsentError`` where the journal has it."""
+    found = ledger.unpublished()
+    prints = f"ledgercore show {place} --journal prints it"
+    for at, record in enumerate(found.records, found.first_index):
+        if at == index or record.id == record_id:
+            raise AbsentError(
+                f"record {at} is durable in {place}.journal and in no block yet: {prints}; a "
+                "writer that has the ledger open publishes it, and where none has ledgercore "
+                f"append {place} --lines /dev/null does"
+            )
+    if any(record.id == record_id for record in found.behind):
+        raise AbsentError(
+            f"record {record_id.hex()} is in {place}.journal and in no block, and can have no "
+            f"index: {prints}, and says why"
+        )
 
 
 def tell_unpublished(ledger: str, found: Unpublished) -> None:

@@ -10,7 +10,9 @@ of each at a time: one of the top level has 12 MiB, and no more of it than that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from ledgercore._core import bucket_of, find_id, merge_buckets, sort_ids
@@ -25,6 +27,7 @@ __all__ = [
     "Run",
     "Runs",
     "candidates",
+    "candidates_of",
     "extend_runs",
     "read_bucket",
     "read_run",
@@ -151,7 +154,7 @@ def _sorted_runs(begin: int, end: int, ids: bytes) -> dict[Run, list[bytes]]:
 def run_end(run: Run) -> int:
     """The index after the last record that a run covers."""
     level, number = run
-    return (number + 1) * RUN_RECORDS * int(_FAN_OUT**level)
+    return _run_begin((level, number + 1))
 
 
 def run_buckets(run: Run) -> int:
@@ -202,12 +205,49 @@ def candidates(size: int, recent: bytes, record_id: bytes, read: Read) -> Iterat
     for begin in range(len(recent) - _ID_BYTES, -1, -_ID_BYTES):
         if recent.startswith(record_id, begin):
             yield newest + begin // _ID_BYTES
+    for run in _runs(size):
+        bucket = bucket_of(run[0], record_id)
+        for offset in reversed(find_id(read(run, bucket), record_id)):
+            yield _run_begin(run) + offset
+
+
+def candidates_of(
+    size: int, recent: bytes, wanted: Set[bytes], read: Read
+) -> Iterator[list[tuple[int, bytes]]]:
+    """The indices, each with its id, of the records that may have one of many ids: a list for each
+    run, the newest run first. Each bucket is read once, and what is taken out of the set meanwhile
+    is looked for no more.
+    """
+    newest = size // RUN_RECORDS * RUN_RECORDS
+    ids = [recent[begin : begin + _ID_BYTES] for begin in range(0, len(recent), _ID_BYTES)]
+    yield [(newest + at, each) for at, each in enumerate(ids) if each in wanted]
+    for level, runs in groupby(_runs(size), key=itemgetter(0)):
+        buckets: dict[int, list[bytes]] = {}
+        for each in wanted:
+            buckets.setdefault(bucket_of(level, each), []).append(each)
+        for run in runs:
+            begin = _run_begin(run)
+            yield [
+                (begin + offset, each)
+                for bucket, those in sorted(buckets.items())
+                if (entries := read(run, bucket))
+                for each in those
+                if each in wanted
+                for offset in find_id(entries, each)
+            ]
+
+
+def _runs(size: int) -> Iterator[Run]:
+    """The runs of so many records, the newest first."""
     end = size // RUN_RECORDS
     for level in range(TOP_LEVEL + 1):
         begin = 0 if level == TOP_LEVEL else end // _FAN_OUT * _FAN_OUT
-        records = RUN_RECORDS * _FAN_OUT**level
-        bucket = bucket_of(level, record_id)
         for number in range(end - 1, begin - 1, -1):
-            for offset in reversed(find_id(read((level, number), bucket), record_id)):
-                yield number * records + offset
+            yield level, number
         end //= _FAN_OUT
+
+
+def _run_begin(run: Run) -> int:
+    """The index of the first record that a run covers."""
+    level, number = run
+    return number * RUN_RECORDS * int(_FAN_OUT**level)

@@ -163,8 +163,10 @@ class Ledger(ReadableLedger):
                 if key is None and not exists(files):
                     remove(f"{files}.key")
                 raise
-        finally:
-            lock.close()
+        except BaseException:
+            lock.remove()
+            raise
+        lock.close()
         return cls.open(path, key=operator, clock=clock, entropy=entropy, vfs=vfs)
 
     @classmethod

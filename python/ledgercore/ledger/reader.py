@@ -7,8 +7,9 @@ that names the block and the record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise, takewhile
 from operator import index as as_integer
 
 from ledgercore._core import (
@@ -43,7 +44,7 @@ from ledgercore.ledger.head import (
     stored_header,
     verify_block,
 )
-from ledgercore.ledger.ids import Run, candidates, read_bucket, run_end
+from ledgercore.ledger.ids import Run, candidates, candidates_of, read_bucket, run_end
 from ledgercore.ledger.pages import STATES_AT_ONCE, fill_pages, forget_pages, in_pieces
 from ledgercore.ledger.published import Published
 from ledgercore.ledger.tiles import Recent, VerifiedTiles
@@ -353,12 +354,47 @@ class Reader:
         """The index of a record, if it is there."""
         with self.moment() as head:
             for index in candidates(head.checkpoint.size, head.recent, record_id, self._bucket):
-                if not 0 <= index < head.checkpoint.size:
-                    raise CorruptError(f"index of ids names record {index}, which is not there")
+                self._check_named(head, index)
                 if self._record(head, index).id == record_id:
                     return index
             self._check_held(f"record {record_id.hex()[:16]}", False)
             return None
+
+    def find_all(self, record_ids: Iterable[bytes]) -> dict[bytes, int]:
+        """The indices of those records that are there, as ``find`` gives them one by one: what
+        several of them stand in is read and checked once."""
+        wanted, found = set(record_ids), dict[bytes, int]()
+        with self.moment() as head:
+            size = head.checkpoint.size
+            for places in candidates_of(size, head.recent, wanted, self._bucket):
+                for index, record_id in self._ids_at(head, sorted({index for index, _ in places})):
+                    if record_id in wanted:
+                        found[record_id] = index
+                        wanted.remove(record_id)
+                if not wanted:
+                    return found
+            for record_id in wanted:
+                self._check_held(f"record {record_id.hex()[:16]}", False)
+        return found
+
+    def _ids_at(self, head: Head, indices: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Each index with the id of its record, ascending: where they are close together their
+        bundle is checked as a whole, which takes as long as some records by themselves."""
+        begin = end = 0
+        for index, following in pairwise([*indices, head.checkpoint.size + BUNDLE_RECORDS]):
+            self._check_named(head, index)
+            if index >= end and following - index < BUNDLE_RECORDS // 4:
+                self._check_index(head, index)
+                stored = self._bundle_of(index)
+                with suppress(CorruptError):  # it may be of another record that nobody asks for
+                    batch = self._checked_batch(head, stored)
+                    begin, end = stored.first_index, stored.first_index + len(batch)
+            record = batch[index - begin] if index < end else self._record(head, index)
+            yield index, record.id
+
+    def _check_named(self, head: Head, index: int) -> None:
+        if not 0 <= index < head.checkpoint.size:
+            raise CorruptError(f"index of ids names record {index}, which is not there")
 
     def _bucket(self, run: Run, bucket: int) -> bytes:
         """A bucket of a run, which is never written again once it is there."""

@@ -32,6 +32,9 @@ _GIVE_UP = (
     "copy of the ledger as evidence"
 )
 
+_SHOWN = 8
+"""Records of a list that are printed."""
+
 _TRIES = 16
 """How often a journal is read that a writer changes meanwhile."""
 
@@ -48,6 +51,20 @@ class Unpublished(NamedTuple):
     """What is wrong with the journal, and keeps the ledger from being opened for writing."""
     first_index: int = 0
     """The index of the first of ``records``: the ledger's size as it was then."""
+
+    def __repr__(self) -> str:
+        """For whoever prints a report: the first of many records, and how many more there are."""
+        records, behind = _listed(self.records), _listed(self.behind)
+        return (
+            f"Unpublished(records={records}, behind={behind}, fault={self.fault!r}, "
+            f"first_index={self.first_index})"
+        )
+
+
+def _listed(records: Sequence[Record]) -> str:
+    if len(records) <= _SHOWN:
+        return repr(records)
+    return f"({', '.join(map(repr, records[:_SHOWN]))}, and {len(records) - _SHOWN} more)"
 
 
 NOTHING = Unpublished()

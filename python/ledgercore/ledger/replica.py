@@ -134,22 +134,32 @@ class Replica:
         return cls.open(path, anchor, entropy=entropy, vfs=vfs)
 
     @staticmethod
-    def _make(path: str | Path, create: Callable[[Address], None]) -> None:
+    def check_free(path: str | Path) -> None:
+        """Refuse a place for a new copy where a file of another one is, or of one that was lost."""
         address = parse_address(path)
         files = files_beside(address)
         for suffix in ("", "-wal", "-shm", ".head"):
             if exists(f"{files}{suffix}"):
                 if address.server or exists(files):
-                    raise StoreError(f"{files}{suffix} exists already: choose another name")
+                    what = "schema" if address.server else "name"
+                    raise StoreError(f"{files}{suffix} exists already: choose another {what}")
                 raise StoreError(
                     f"{files}{suffix} exists already, and {files} does not: it was lost; "
                     "ledgercore node repair makes it anew from peers"
                 )
+
+    @classmethod
+    def _make(cls, path: str | Path, create: Callable[[Address], None]) -> None:
+        cls.check_free(path)
+        address = parse_address(path)
+        files = files_beside(address)
         lock = WriterLock(f"{files}.lock")
         try:
             create(address)
-        finally:
-            lock.close()
+        except BaseException:
+            lock.remove()
+            raise
+        lock.close()
 
     @classmethod
     def open(

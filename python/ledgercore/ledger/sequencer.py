@@ -95,15 +95,22 @@ class Sequencer:
             return list(range(size, size + len(batch)))
         batch = self.verified(batch)
         accepted: dict[bytes, int] = {}
+        known: dict[bytes, int | None] = {}
         positions: list[int] = []
         outcomes: list[Outcome] = []
         for at, record_id in enumerate(batch.ids()):
             index = size + len(positions)
+            if (there := known.get(record_id)) is not None:
+                outcomes.append(there)  # the rules would refuse it
+                continue
             record = batch[at]
             try:
                 rules.apply(view, record, Position(height, index, time_ms))
             except RefusedError as refusal:
-                outcomes.append(self._known(view, record, accepted, refusal))
+                if not known and self._is_behind(view, record):
+                    known = self._look_up(view, batch, at)
+                there = accepted.get(record_id, known.get(record_id))
+                outcomes.append(refusal if there is None else there)
             else:
                 accepted[record_id] = index
                 positions.append(at)
@@ -122,24 +129,25 @@ class Sequencer:
         """The time of a block that is made now, after this head: it never goes back."""
         return max(self._clock.now_ms(), head.block.time_ms)
 
-    def _known(
-        self,
-        view: View,
-        record: VerifiedRecord,
-        accepted: dict[bytes, int],
-        refusal: RefusedError,
-    ) -> Outcome:
-        """The index of a record that is there already, or else the refusal.
+    def _is_behind(self, view: View, record: VerifiedRecord) -> bool:
+        """Whether a record's sequence is behind its signer's next one: so is that of each that is
+        there already. None of them passes the rules again, and no other id needs looking up."""
+        return record.sequence < rules.next_position(view, record.key)[0]
 
-        A record that is there has a sequence behind its signer's next one: it never passes the
-        rules again, and only ids of such records need looking up.
+    def _look_up(self, view: View, batch: VerifiedBatch, begin: int) -> dict[bytes, int | None]:
+        """The index of each record from a place on that is behind, or None where it is not there.
+
+        One that comes to be behind while this batch is ordered is accepted with it, or nowhere.
         """
-        if record.sequence >= rules.next_position(view, record.key)[0]:
-            return refusal
-        index = accepted.get(record.id)
-        if index is None:
-            index = self._reader.find(record.id)
-        return refusal if index is None else index
+        ids, next_of, behind = batch.ids(), dict[bytes, int](), list[bytes]()
+        for at in range(begin, len(batch)):
+            record = batch[at]
+            key = record.key
+            if key not in next_of:
+                next_of[key] = rules.next_position(view, key)[0]
+            if record.sequence < next_of[key]:
+                behind.append(ids[at])
+        return dict.fromkeys(behind) | self._reader.find_all(behind)
 
     def _commit(self, head: Head, batch: Submitted, view: View, time_ms: int) -> None:
         reader, states, touches = self._reader, view.changes(), view.touches()

@@ -97,6 +97,7 @@ async def open_copy(
     entropy = caller.entropy
     if await run_on_thread(partial(is_there, parse_address(path))):
         return await run_on_thread(partial(Replica.open, path, caller.anchor, entropy=entropy))
+    await run_on_thread(partial(Replica.check_free, path))  # before peers are waited for
     peers, wait_s, tried = [channel.member for channel in channels], RETRY_S, 0
     while True:
         reasons: list[str] = []

@@ -55,8 +55,10 @@ async def join_network(
     try:
         copy = None
         there = await run_on_thread(partial(is_there, parse_address(settings.ledger)))
-        if not from_genesis and not there:
-            copy = await _from_snapshot(settings.ledger, channels, caller, passed_over, tell)
+        if not there:
+            await run_on_thread(partial(Replica.check_free, settings.ledger))
+            if not from_genesis:
+                copy = await _from_snapshot(settings.ledger, channels, caller, passed_over, tell)
         if copy is None:
             copy = await open_copy(settings.ledger, channels, caller, attempts=ATTEMPTS, tell=tell)
         try:

@@ -10,7 +10,7 @@ from functools import partial
 
 from ledgercore.anchor import parse_anchor
 from ledgercore.clock import Clock, SystemClock
-from ledgercore.disk import read_bytes
+from ledgercore.disk import exists, read_bytes
 from ledgercore.entropy import Entropy, SystemEntropy
 from ledgercore.errors import (
     CorruptError,
@@ -38,7 +38,7 @@ from ledgercore.node.server import STOP_SIGNALS, NodeServer, Wrap, serve
 from ledgercore.node.settings import Peer, Settings, WitnessRole
 from ledgercore.node.tls import Context, client_context, pinned_contexts, server_context
 from ledgercore.rules import KeyState, View, key_object, member_object
-from ledgercore.store import WitnessStore, shown
+from ledgercore.store import WitnessStore, is_there, parse_address, shown
 from ledgercore.sync.messages import Response, ask_checkpoint
 from ledgercore.sync.witness import Witness
 
@@ -101,6 +101,7 @@ async def open_node(
 async def _open_operator(
     settings: Settings, caller: Caller, log: Log, held: AsyncExitStack
 ) -> Node:
+    await run_on_thread(partial(_check_somewhere, settings.ledger))
     opening = partial(
         Ledger.open, settings.ledger, key=caller.key, clock=caller.clock, entropy=caller.entropy
     )
@@ -120,6 +121,29 @@ async def _open_operator(
         node.background = [publishing]
         node.fault = publishing.fault
     return node
+
+
+def _check_somewhere(place: str) -> None:
+    """Refuse an operator's ledger of which nothing is there: its network has one already, which
+    must go on from its newest block and from no earlier one."""
+    address = parse_address(place)
+    if is_there(address):
+        return
+    if address.server:
+        raise StoreError(
+            f"{address.name} has no ledger in schema {address.schema}: see that the settings name "
+            "the right server, database and schema, or restore the server; do not make another "
+            "ledger there, as the network would not be the one of its anchor"
+        )
+    if exists(f"{address.files}.head"):
+        return  # what mends that is said when it is opened
+    raise StoreError(
+        f"{address.name} does not exist, nor does its .head file: see that the settings name the "
+        "right file and that its disk is there; where it was lost, put its newest backup there, if "
+        "there is one, and before the node is started run ledgercore node repair SETTINGS, which "
+        "takes newer blocks from peers and asks how far the ledger went: to order after an earlier "
+        "block is to sign a second history"
+    )
 
 
 async def _open_follower(

@@ -25,6 +25,7 @@ from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier, Literal
 
+from ledgercore.disk import exists
 from ledgercore.errors import (
     BusyError,
     CorruptError,
@@ -164,9 +165,13 @@ class Session:
         name, cursor = self._address.name, self._cursor
         found = cursor.execute("SELECT to_regclass('lease') IS NOT NULL").fetchone()
         if found != (True,):
-            raise StoreError(
-                f"{name} has no ledger in schema {self._address.schema}: ledgercore init makes one"
-            )
+            files, remedy = self._address.files, "ledgercore init makes one"
+            if files is not None and exists(f"{files}.head"):
+                remedy = (
+                    f"{files}.head is there, so it was lost, or is elsewhere: name its server, "
+                    "database and schema, or restore them"
+                )
+            raise StoreError(f"{name} has no ledger in schema {self._address.schema}: {remedy}")
         rows = cursor.execute("SELECT format FROM lease").fetchall()
         if [row[0] for row in rows] != [FORMAT_VERSION]:
             got = ", ".join(str(row[0]) for row in rows) or "no"

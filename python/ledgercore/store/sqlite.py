@@ -136,9 +136,13 @@ class SqliteStore:
         with translating(str(path)):
             connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
             try:
-                make_tables(connection)
-            finally:
-                connection.close()
+                with translating(str(path), connection):
+                    make_tables(connection)
+            except BaseException:
+                with suppress(*SQLITE_ERRORS):  # what went wrong first is what is told
+                    connection.close(True)
+                raise
+            connection.close()
         return cls(path, vfs=vfs)
 
     @classmethod

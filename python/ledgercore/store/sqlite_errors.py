@@ -8,7 +8,8 @@ from errno import EDQUOT
 
 import apsw
 
-from ledgercore.errors import BusyError, CorruptError, DiskFullError, LedgerError, StoreError
+from ledgercore.disk import disk_full
+from ledgercore.errors import BusyError, CorruptError, LedgerError, StoreError
 
 __all__ = ["DAMAGE", "SQLITE_ERRORS", "is_full", "translated", "translating"]
 
@@ -44,7 +45,13 @@ def translated(
 ) -> LedgerError:
     """SQLite's error as ours, with its remedy; of the connection that raised it, if there is."""
     if is_full(error, connection):
-        return DiskFullError(f"disk of {path} is full, or its quota: free space, then go on")
+        return disk_full(path)
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:
+        # What of a commit was written by then is not sure, so that this does not pass by itself.
+        return StoreError(
+            f"{path}-shm cannot grow, as where the disk is full, or its quota: free space, then "
+            "open or make it anew"
+        )
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return BusyError(f"{path} is locked by another process: try again")
     if isinstance(error, DAMAGE):

@@ -70,13 +70,14 @@ PAGE_BYTES = 8192
 
 
 def make_tables(connection: apsw.Connection) -> None:
-    """Make the tables of a ledger in an empty database."""
+    """Make the tables of a ledger in an empty database; whoever calls closes it if this fails."""
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
-    with connection:
-        connection.execute(_TABLES)
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+    connection.execute("BEGIN")
+    connection.execute(_TABLES)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+    connection.execute("COMMIT")
 
 
 def is_database(path: str | Path) -> bool:
