@@ -275,9 +275,8 @@ class Batch:
     def decode_bundles(bundles: Sequence[bytes | memoryview]) -> Batch:
         """A view must be of bytes."""
 
-    def verify(self, seed: bytes, *, ahead: bool = False, sharing: int = 1) -> VerifiedBatch:
-        """Raise InvalidSignature with .indices of every bad signature. Where so many batches are
-        verified at once, ``sharing`` the threads, each takes an equal part of them."""
+    def verify(self, seed: bytes, *, ahead: bool = False) -> VerifiedBatch:
+        """Raise InvalidSignature with .indices of every bad signature."""
 
     def chains(
         self, network: bytes, suite: str

@@ -170,16 +170,10 @@ impl Batch {
         Ok(Self(detach(py, || record::decode_bundles(&slices(&bundles)))?.into()))
     }
 
-    #[pyo3(signature = (seed, *, ahead = false, sharing = 1))]
-    fn verify(
-        &self,
-        py: Python<'_>,
-        seed: &[u8],
-        ahead: bool,
-        sharing: usize,
-    ) -> PyResult<VerifiedBatch> {
+    #[pyo3(signature = (seed, *, ahead = false))]
+    fn verify(&self, py: Python<'_>, seed: &[u8], ahead: bool) -> PyResult<VerifiedBatch> {
         let seed = array("seed", seed)?;
-        let verify = || record::verify_sharing(&self.0, &seed, sharing);
+        let verify = || record::verify_all(&self.0, &seed);
         Ok(VerifiedBatch(verifying(py, self.0.len(), ahead, verify)?))
     }
 

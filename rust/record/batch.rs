@@ -194,17 +194,7 @@ impl<'a> Signed<'a> {
 
 /// Verify every record of a batch, or name all whose signature does not hold.
 pub fn verify_all(records: &[Record], seed: &[u8; 32]) -> Result<Vec<VerifiedRecord>> {
-    verify_sharing(records, seed, 1)
-}
-
-/// As `verify_all`, on an equal part of the threads where so many batches are verified at once: one
-/// thread takes less for two batches, one after the other, than two take for a half of each.
-pub fn verify_sharing(
-    records: &[Record],
-    seed: &[u8; 32],
-    sharing: usize,
-) -> Result<Vec<VerifiedRecord>> {
-    signature::verify_sharing(&Signed::of(records).claims(), seed, sharing)?;
+    signature::verify_all(&Signed::of(records).claims(), seed)?;
     Ok(verified(records))
 }
 

@@ -25,7 +25,7 @@ use crate::wire::{self, Reader, Writer};
 
 pub use batch::{
     Signed, decode_all, decode_bundles, encode_bundle, encode_bundles, hash_bundles, leaf_hashes,
-    sign_chain, split_bundle, verify_all, verify_sharing,
+    sign_chain, split_bundle, verify_all,
 };
 pub use parts::{Parts, Verdict, Verified};
 pub use unsigned::{Unsigned, draft_chain};

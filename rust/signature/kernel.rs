@@ -62,7 +62,7 @@ impl Kernel {
     /// As many threads as have a share of the signatures, up to as many as there are. That is asked
     /// only where more than one has a share: the answer starts them, and a fork meanwhile would
     /// find them half begun.
-    pub(super) fn threads(self, signatures: usize, most: impl FnOnce() -> usize) -> usize {
+    pub(super) fn threads(self, signatures: usize, most: fn() -> usize) -> usize {
         match signatures / self.share() {
             ..=1 => 1,
             shares => shares.min(most()),

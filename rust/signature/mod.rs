@@ -73,12 +73,6 @@ pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Res
     verify_on(rayon::current_num_threads, kernel, claims, seed)
 }
 
-/// As `verify_all`, on an equal part of the threads where so many batches are verified at once.
-pub fn verify_sharing(claims: &[Claim], seed: &[u8; 32], sharing: usize) -> Result<()> {
-    let threads = || (rayon::current_num_threads() / sharing.max(1)).max(1);
-    verify_on(threads, Kernel::detected(), claims, seed)
-}
-
 /// As `verify_all`, on this thread alone as long as keys have tables and signatures hold: tables
 /// are made, and what is without one or doubtful is judged, with what other threads there are.
 pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
@@ -87,7 +81,7 @@ pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
 
 /// On as many of those threads as have a share of the claims.
 fn verify_on(
-    threads: impl FnOnce() -> usize,
+    threads: fn() -> usize,
     kernel: Kernel,
     claims: &[Claim],
     seed: &[u8; 32],
@@ -166,7 +160,7 @@ mod tests {
         for (key, count) in [(0, 2 * kernel.share() - 1), (1, 1)] {
             let (key, signature) = (&public_keys[key], &signatures[key]);
             let claims = vec![Claim { key, message: b"few", signature }; count];
-            let asked = || panic!("few claims asked for threads");
+            let asked: fn() -> usize = || panic!("few claims asked for threads");
             assert!(verify_on(asked, kernel, &claims, &[1; 32]).is_ok());
         }
     }

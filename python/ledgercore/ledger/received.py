@@ -32,17 +32,11 @@ class Received(NamedTuple):
 
 
 def receive(
-    data: bytes | memoryview,
-    anchor: Anchor,
-    entropy: Entropy,
-    *,
-    ahead: bool = False,
-    sharing: int = 1,
+    data: bytes | memoryview, anchor: Anchor, entropy: Entropy, *, ahead: bool = False
 ) -> Received:
     """The block, or ``MalformedError``, ``InvalidSignature`` or ``UntrustedError``.
 
-    What is received ``ahead`` of need gives way to the block before it; so many are at once,
-    ``sharing`` the threads.
+    What is received ``ahead`` of need gives way to the block before it.
     """
     transfer, block, batch = decode_transfer(data)
     stored = StoredBlock(block.height, block.first_index, transfer.header, transfer.note, [])
@@ -53,7 +47,7 @@ def receive(
     if len(batch) != block.count:
         raise MalformedError(f"block {block.height} has {len(batch)} records, want {block.count}")
     try:
-        verified = batch.verify(entropy.bytes(32), ahead=ahead, sharing=sharing)
+        verified = batch.verify(entropy.bytes(32), ahead=ahead)
     except InvalidSignature as error:
         message = f"block {block.height}: {error}"
         raise InvalidSignature(message, tuple(error.indices)) from error

@@ -58,7 +58,7 @@ BLOCKS_AHEAD = 2
 """Blocks whose signatures are checked while one is made durable, and held in memory, at most."""
 
 THREADS_AHEAD = 2
-"""Threads that verify what is expected, a block each, by so many parts of the processors."""
+"""Threads that verify what is expected: one decodes a block while the other checks signatures."""
 
 REMEMBERED_STATES = 16_384
 """Objects whose states the copy keeps decoded at most, but for one block's: those that it made or
@@ -285,7 +285,7 @@ class Replica:
         given here any more. Nothing is believed or stored because of it.
         """
         self._reader.check_open()  # a forked process has none of the threads
-        return begin_ahead(self._ahead, self._receive_expected, block)
+        return begin_ahead(self._ahead, self._receive, block)
 
     def take(self, expected: Future[Received]) -> int:
         """Take a block that was expected, durable then; the height that was reached.
@@ -303,9 +303,6 @@ class Replica:
 
     def _receive(self, block: bytes | memoryview) -> Received:
         return receive(block, self._anchor, self._entropy, ahead=True)
-
-    def _receive_expected(self, block: bytes | memoryview) -> Received:
-        return receive(block, self._anchor, self._entropy, ahead=True, sharing=THREADS_AHEAD)
 
     def _check_running(self, depth: int) -> None:
         """As with the operator's writer, after a failed flush nothing more is written."""
