@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
 def descriptors(path: str) -> int:
     """How many descriptors this process has of a file."""
     open_files = Path("/proc/self/fd").iterdir()
-    return sum(each.exists() and os.path.realpath(each) == path for each in open_files)
+    return sum(os.path.realpath(each) == path for each in open_files)
 
 
 def test_it_begins_with_large_blocks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +45,30 @@ def test_its_descriptor_is_given_back(tmp_path: Path) -> None:
     write_back.close()
     write_back.close()
     assert descriptors(path) == 0
+
+
+@LINUX
+def test_the_system_takes_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call, answers = writeback._sync_file_range, []
+    assert call is not None
+    monkeypatch.setattr(writeback, "_sync_file_range", lambda *told: answers.append(call(*told)))
+    (tmp_path / "file").write_bytes(bytes(10_000))
+    write_back = WriteBack(str(tmp_path / "file"))
+    write_back.begin()
+    write_back.close()
+    assert answers == [0]
+
+
+@LINUX
+def test_a_ledger_that_is_dropped_gives_its_descriptors_back(tmp_path: Path) -> None:
+    path = tmp_path / "town.ledger"
+    ledger = Ledger.create(path, origin="town.example", members=testing.test_members(2))
+    ledger.submit_many(testing.signed_records(ledger, signers=2, count=8 * BUNDLE_RECORDS))
+    log = os.path.realpath(f"{path}-wal")
+    assert descriptors(log) > 1
+    del ledger
+    gc.collect()
+    assert descriptors(log) == descriptors(f"{log} (deleted)") == 0
 
 
 def test_where_it_cannot_begin_nothing_fails(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""Read and write the small files beside a ledger: the only place that opens files directly.
+"""Read and write the small files beside a ledger.
+
+This, ``ledgercore.locks`` and ``ledgercore.writeback`` alone open files directly.
 
 The ledger's records live in SQLite (``ledgercore.store``). Here are key files, which only their
 owner may read; the journal, in which records are durable before their block; and the head file,
-which remembers the newest checkpoint outside SQLite. Locks are in ``ledgercore.locks``.
+which remembers the newest checkpoint outside SQLite.
 """
 
 from __future__ import annotations

@@ -8,8 +8,10 @@ so at any time, told or not: nothing is durable before the flush, and a crash ma
 from __future__ import annotations
 
 import ctypes
-import os
 from contextlib import suppress
+from io import FileIO
+
+from ledgercore.disk import Holder
 
 __all__ = ["WriteBack"]
 
@@ -19,13 +21,12 @@ _WRITE = 2
 _TO_THE_END = 0
 """What ``sync_file_range`` takes for the number of bytes up to the end."""
 
-
 _sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
 if _sync_file_range is not None:
     _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 
 
-class WriteBack:
+class WriteBack(Holder):
     """Begins with one file, where the system can (Linux); else its flush does all of it.
 
     What fails here fails in the flush, which tells: nothing is raised.
@@ -33,18 +34,16 @@ class WriteBack:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._descriptor: int | None = None
 
     def begin(self) -> None:
         """Begin with all that was written to it by now."""
         if _sync_file_range is None:
             return
         with suppress(OSError):
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            _sync_file_range(self._descriptor, 0, _TO_THE_END, _WRITE)
+            if not hasattr(self, "_file"):
+                self._file = FileIO(self._path)
+            _sync_file_range(self._file.fileno(), 0, _TO_THE_END, _WRITE)
 
     def close(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
+        with suppress(OSError):
+            self.drop()
