@@ -94,6 +94,25 @@ def test_every_id_is_found_whatever_the_blocks(seed: int) -> None:
     assert sorted(found) == [(at, each) for at, each in enumerate(index.ids) if each in wanted]
 
 
+def test_no_bucket_is_read_for_what_was_found_in_a_newer_run() -> None:
+    index, read = Index(), list[Run]()
+    index.add(record_ids(0, 2 * 4096))
+    newer, older = (1, 1), (1, 0)
+    assert set(index.runs) == {newer, older}
+
+    def reading(run: Run, bucket: int) -> bytes:
+        read.append(run)
+        return index.read(run, bucket)
+
+    wanted = {*index.ids[4096:], bytes(32)}
+    for piece in candidates_of(len(index.ids), index.recent, wanted, reading):
+        wanted -= {each for _, each in piece}
+
+    assert wanted == {bytes(32)}
+    assert read.count(newer) == len(index.runs[newer])
+    assert read.count(older) == 1
+
+
 def test_one_block_and_many_make_the_same_runs() -> None:
     whole, stepwise = Index(), Index()
     whole.add(record_ids(0, 70_000))

@@ -222,17 +222,16 @@ def candidates_of(
     ids = [recent[begin : begin + _ID_BYTES] for begin in range(0, len(recent), _ID_BYTES)]
     yield [(newest + at, each) for at, each in enumerate(ids) if each in wanted]
     for level, runs in groupby(_runs(size), key=itemgetter(0)):
-        buckets: dict[int, list[bytes]] = {}
+        buckets: dict[int, set[bytes]] = {}
         for each in wanted:
-            buckets.setdefault(bucket_of(level, each), []).append(each)
+            buckets.setdefault(bucket_of(level, each), set()).add(each)
         for run in runs:
             begin = _run_begin(run)
             yield [
                 (begin + offset, each)
                 for bucket, those in sorted(buckets.items())
-                if (entries := read(run, bucket))
-                for each in those
-                if each in wanted
+                if (left := wanted & those) and (entries := read(run, bucket))
+                for each in sorted(left)
                 for offset in find_id(entries, each)
             ]
 
