@@ -46,7 +46,7 @@ PHASES = {
     "check_list": "types, lengths",
     "weight": "types, lengths",
     "Batch.verify": "signatures, leaf hashes",
-    "Verification.check": "signatures that are left",
+    "Verification.verify": "signatures that are left",
     "Verification.result": "signatures that are left",
     "apply_plain": "rules",
     "draft_block": "tree, states",

@@ -3,8 +3,8 @@
 use ed25519_zebra::{Signature as JudgeSignature, VerificationKey};
 use ledgercore::key::SigningKey;
 use ledgercore::record::{
-    Draft, Record, VerifiedRecord, decode_all, encode_bundle, leaf_hashes, sign_chain,
-    split_bundle, verify_all,
+    Draft, Record, VerifiedRecord, decode_all, encode_bundle, hash_bundles, leaf_hashes,
+    sign_chain, split_bundle, verify_all,
 };
 use ledgercore::wire::Writer;
 use ledgercore::{Error, Hash, Suite, limits};
@@ -180,6 +180,26 @@ fn a_signature_covers_context_network_and_id() {
             .and_then(|key| key.verify(&JudgeSignature::from(*record.signature()), &message))
             .expect("another implementation accepts it");
     }
+}
+
+#[test]
+fn stored_bundles_have_the_hashes_of_their_records() {
+    for suite in SUITES {
+        let bodies: Vec<Vec<u8>> = (0..300).map(|at| vec![at as u8; at % 70]).collect();
+        let body = |at: &usize| signed(&Draft { suite, ..draft(&bodies[*at]) });
+        let records: Vec<Record> = (0..300).collect::<Vec<_>>().iter().map(body).collect();
+        let bundles: Vec<Vec<u8>> =
+            records.chunks(256).map(|some| encode_bundle(some.iter())).collect();
+        let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
+        let (ids, leaves) = hash_bundles(suite, &bundles).expect("whole bundles");
+        assert_eq!(ids, records.iter().map(|record| *record.id()).collect::<Vec<_>>());
+        assert_eq!(leaves, leaf_hashes(&records));
+    }
+    let mut writer = Writer::with_capacity(80);
+    writer.array(1);
+    writer.bin(&[0; 66]);
+    let refused = hash_bundles(Suite::Std, &[&writer.into_bytes()]).expect_err("no header");
+    assert_eq!(refused.to_string(), "record has 66 bytes, want a header and a signature");
 }
 
 #[test]

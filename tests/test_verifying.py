@@ -61,7 +61,7 @@ class Failing:
     def __init__(self, error: type[BaseException]) -> None:
         self._error = error
 
-    def check(self) -> None:
+    def verify(self) -> None:
         raise self._error
 
 
@@ -99,7 +99,7 @@ def test_records_are_stored_while_they_are_verified(
     monkeypatch.setattr(SqliteStore, "add_bundles", adding)
     monkeypatch.setattr(SqliteStore, "put_states", noting("states", SqliteStore.put_states))
     monkeypatch.setattr(SqliteStore, "add_header", noting("header", SqliteStore.add_header))
-    monkeypatch.setattr(Verifying, "check", noting("verdict", Verifying.check))
+    monkeypatch.setattr(Verifying, "verify", noting("verdict", Verifying.verify))
 
     assert ledger.submit_many(records_of(ledger, count)) == [*range(1, 1 + count)]
     assert stored.is_set()
@@ -217,7 +217,7 @@ def test_a_batch_that_is_verified_in_parts_is_the_batch(
 
     verified = Verification(batch, bytes(32), ahead=ahead).result()
 
-    Verification(batch, bytes(32), ahead=ahead).check()
+    Verification(batch, bytes(32), ahead=ahead).verify()
     want = batch.verify(bytes(32))
     assert (verified.joined_ids(), verified.leaf_hashes()) == (
         want.joined_ids(),
@@ -232,7 +232,7 @@ def test_every_bad_signature_is_named_whoever_verified_its_part(ledger: Ledger) 
     verification = Verification(Batch.decode(records), bytes(32))
 
     for _ in range(2):  # asked again it says the same
-        for ask in (verification.result, verification.check):
+        for ask in (verification.result, verification.verify):
             with pytest.raises(InvalidSignature, match=f"{len(bad)} of 9000 signatures") as refused:
                 ask()
             assert refused.value.indices == bad
@@ -244,7 +244,7 @@ def test_what_is_verified_beside_is_done_where_threads_are_the_parent_s(ledger: 
     child = os.fork()
     if not child:
         signal.alarm(60)
-        verification.check()
+        verification.verify()
         os._exit(0 if len(verification.result()) == 5000 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert len(verification.result()) == 5000

@@ -305,7 +305,7 @@ class Verification:
     """
 
     def __new__(cls, batch: Batch, seed: bytes, *, ahead: bool = False) -> Verification: ...
-    def check(self) -> None:
+    def verify(self) -> None:
         """Do what nobody has begun, and wait for the rest. Raises InvalidSignature with .indices of
         every bad signature."""
 
@@ -345,7 +345,7 @@ def bundle_record(bundle: bytes, position: int) -> bytes:
 def hash_bundles(suite: str, bundles: Sequence[bytes]) -> tuple[bytes, bytes]:
     """The ids and the leaf hashes of stored bundles' records, 32 bytes each, joined. What they say
     is not looked at: who has the hashes of records that were decoded sees whether it is these.
-    Raises MalformedError for what is no bundle."""
+    Raises MalformedError for what is no bundle, or has a record that is too short for one."""
 
 # Sorted runs of ids: bytes of 12 an entry, the first 8 of an id and its record's offset in the run.
 

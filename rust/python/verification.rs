@@ -46,17 +46,18 @@ impl Verification {
     #[new]
     #[pyo3(signature = (batch, seed, *, ahead = false))]
     fn new(batch: &Batch, seed: &[u8], ahead: bool) -> PyResult<Self> {
-        let parts = Arc::new(Parts::new(batch.0.clone(), array("seed", seed)?, ahead));
+        let (seed, pool) = (array("seed", seed)?, beside(ahead));
+        let threads = pool.map_or(0, ThreadPool::current_num_threads);
+        let parts = Arc::new(Parts::new(batch.0.clone(), seed, threads, ahead));
         let (sender, verdicts) = channel();
-        let pool = beside(ahead);
         if let Some(pool) = pool {
-            (0..pool.current_num_threads()).for_each(|_| go_on(pool, &parts, sender.clone()));
+            (0..threads).for_each(|_| go_on(pool, &parts, sender.clone()));
         }
         Ok(Self { parts, verdicts: Mutex::new(verdicts), begun: pool.map(|_| forks()) })
     }
 
     /// Take part until there is a verdict on all.
-    fn check(&self, py: Python<'_>) -> PyResult<()> {
+    fn verify(&self, py: Python<'_>) -> PyResult<()> {
         if self.begun != Some(forks()) {
             return self.result(py).map(drop);
         }

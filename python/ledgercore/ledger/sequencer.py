@@ -154,7 +154,7 @@ class Sequencer:
         sign = partial(sign_checkpoint, signer=self._key)
         verifying: Callable[[], None] | None = None
         if isinstance(batch, Verifying):
-            verifying, batch = batch.check, batch.batch
+            verifying, batch = batch.verify, batch.batch
         after = commit_block(
             reader.store, reader.anchor, sign, head, batch, states, touches, time_ms, verifying
         )

@@ -29,10 +29,10 @@ class Verifying:
         self.batch = batch
         self._verification = Verification(batch, entropy.bytes(32), ahead=ahead)
 
-    def check(self) -> None:
+    def verify(self) -> None:
         """Do what is left of it, and wait for the rest; raises ``UnverifiedError``."""
         try:
-            self._verification.check()
+            self._verification.verify()
         except BaseException as error:
             raise UnverifiedError(error) from error
 
