@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -254,3 +255,24 @@ def test_what_is_verified_ahead_gives_way(ledger: Ledger) -> None:
     ledger.submit_many(batches_of(ledger, 1, each=200)[0])
     (usual,) = nice_values("verify")
     assert nice_values("ahead") == {min(usual + 5, 19)}
+
+
+class Counted(Sequence[bytes]):
+    """Says that it has one record."""
+
+    def __init__(self, records: list[bytes]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._records[at]
+
+
+def test_records_that_are_more_than_was_counted_are_refused(ledger: Ledger) -> None:
+    records = testing.signed_records(ledger, signers=1, count=20)
+    with pytest.raises(TypeError, match="records were 1 and then 20: hand over a list"):
+        ledger.submit_many(Counted(records))
+    assert ledger.size == 1
+    assert ledger.submit_many(records) == [*range(1, 21)]

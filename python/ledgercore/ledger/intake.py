@@ -50,7 +50,7 @@ def check_payload(payload: bytes) -> None:
 
 
 def check_sequence(what: str, items: object, one: str) -> None:
-    """Refuse a lone item, and what can be read once, which ``one`` does not take."""
+    """Refuse a lone item, which ``one`` takes, and what can be read only once."""
     if isinstance(items, _LONE) or not isinstance(items, _MANY):
         raise TypeError(
             f"{what} are {type(items).__name__}, want a list of bytes: {one} takes one alone, and "
@@ -89,6 +89,9 @@ def decode_records(records: Sequence[bytes], *, ahead: bool = False) -> tuple[in
             raise _malformed(records) from None
         if decoded is not None:
             total, batch = decoded
+            if _HEADER_BYTES * len(batch) != headers:
+                counted = headers // _HEADER_BYTES
+                raise TypeError(f"records were {counted} and then {len(batch)}: hand over a list")
             return total + headers, [batch]
     check_list("records", records, "submit")
     total = weight(records)
