@@ -121,6 +121,19 @@ def test_whoever_opened_a_lock_before_its_file_was_removed_has_no_lock(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_s_file_that_another_made_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    first = locks.WriterLock(path)
+    path.unlink()  # as nobody should
+    second = locks.WriterLock(path)
+
+    first.remove()
+
+    with pytest.raises(BusyError):
+        locks.WriterLock(path)
+    second.close()
+
+
 def test_a_lock_s_file_that_was_there_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     locks.WriterLock(path).close()

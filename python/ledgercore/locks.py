@@ -45,8 +45,8 @@ os.register_at_fork(after_in_child=_forget_locks)
 class WriterLock(Holder):
     """Keep every other writer out, in this process or another, until closed, dropped or dead.
 
-    Whoever has it may remove its file, and nobody else: who opened the file before that, and locks
-    it after, sees that it is not there any more, and has no lock.
+    Whoever has it may remove its file, and while it may be had nobody else: who opened the file
+    before that, and locks it after, sees that it is not there any more, and has no lock.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -66,24 +66,29 @@ class WriterLock(Holder):
             except OSError as error:
                 remedy = ": a writer needs to write in its directory"
                 raise unwritten("open", path, error, remedy) from error
+            _LOCKS.add(self)  # a process that is forked from here on has none of it
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise BusyError(
                     f"another writer holds {path}: close it, or only read beside it"
                 ) from None
-            found = os.fstat(self._file.fileno())
-            if identity(path) == (found.st_dev, found.st_ino):
-                _LOCKS.add(self)
+            if self._is_there():
                 return
             self._file.close()
         raise BusyError(f"{path} is made and removed again and again: close the other writers")
 
+    def _is_there(self) -> bool:
+        """Whether the file at the path is the one that is locked."""
+        found = os.fstat(self._file.fileno())
+        return identity(self._path) == (found.st_dev, found.st_ino)
+
     def remove(self) -> None:
         """Let the next writer in, and leave no file that was not there before."""
         if self._made and not self._file.closed:
-            with suppress(StoreError):
-                remove(self._path)
+            with suppress(StoreError, OSError):
+                if self._is_there():
+                    remove(self._path)
         self.close()
 
     def close(self) -> None:

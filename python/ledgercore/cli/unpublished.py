@@ -38,6 +38,8 @@ def check_waiting(
             f"record {record_id.hex()} is in {place}.journal and in no block, and can have no "
             f"index: {prints}, and says why"
         )
+    if found.fault is not None:
+        tell_unpublished(place, found)  # it may wait in what cannot be read
 
 
 def tell_unpublished(ledger: str, found: Unpublished) -> None:
