@@ -82,14 +82,17 @@ def test_where_it_cannot_begin_nothing_fails(tmp_path: Path) -> None:
 def test_a_store_whose_system_cannot_is_as_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writeback, "_sync_file_range", None)
     path = tmp_path / "town.ledger"
     with Ledger.create(path, origin="town.example", members=testing.test_members(2)) as ledger:
-        ledger.submit_many(testing.signed_records(ledger, signers=2, count=40 * BUNDLE_RECORDS))
-        log = os.path.realpath(f"{path}-wal")
-        without = descriptors(log)
+        log, opened = os.path.realpath(f"{path}-wal"), []
+        open_file = os.open
+        monkeypatch.setattr(os, "open", lambda *how: opened.append(how[0]) or open_file(*how))
+        with monkeypatch.context() as without:
+            without.setattr(writeback, "_sync_file_range", None)
+            ledger.submit_many(testing.signed_records(ledger, signers=2, count=20 * BUNDLE_RECORDS))
+        assert log not in opened
+        ledger.submit_many(testing.signed_records(ledger, signers=2, count=20 * BUNDLE_RECORDS))
+        assert opened.count(log) == 1
         monkeypatch.undo()
-        ledger.submit_many(testing.signed_records(ledger, signers=2, count=40 * BUNDLE_RECORDS))
-        assert descriptors(log) == without + 1
     with Ledger.open(path) as ledger:
         ledger.verify()

@@ -8,10 +8,8 @@ so at any time, told or not: nothing is durable before the flush, and a crash ma
 from __future__ import annotations
 
 import ctypes
+import os
 from contextlib import suppress
-from io import FileIO
-
-from ledgercore.disk import Holder
 
 __all__ = ["WriteBack"]
 
@@ -26,24 +24,31 @@ if _sync_file_range is not None:
     _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 
 
-class WriteBack(Holder):
+class WriteBack:
     """Begins with one file, where the system can (Linux); else its flush does all of it.
 
-    What fails here fails in the flush, which tells: nothing is raised.
+    What fails here fails in the flush, which tells: nothing is raised. Its descriptor is a number,
+    for a file object that is dropped in a cycle may be looked at before whoever would close it.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._descriptor = -1
 
     def begin(self) -> None:
         """Begin with all that was written to it by now."""
         if _sync_file_range is None:
             return
         with suppress(OSError):
-            if not hasattr(self, "_file"):
-                self._file = FileIO(self._path)
-            _sync_file_range(self._file.fileno(), 0, _TO_THE_END, _WRITE)
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            _sync_file_range(self._descriptor, 0, _TO_THE_END, _WRITE)
 
     def close(self) -> None:
-        with suppress(OSError):
-            self.drop()
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
