@@ -182,8 +182,10 @@ def _store_pieces(
             yield store.bundles_from(at)
             at += BUNDLE_RECORDS * len(piece)
 
-    make = partial(hash_bundles, suite)
-    pieces = map(make, stored()) if alone else map_ahead(make, stored(), len(bundles))
+    def hashed(piece: list[bytes]) -> tuple[bytes, bytes]:
+        return hash_bundles(suite, piece)
+
+    pieces = map(hashed, stored()) if alone else map_ahead(hashed, stored(), len(bundles))
     ids, leaves = zip(*pieces, strict=True)
     return Stored(b"".join(ids), b"".join(leaves))
 
