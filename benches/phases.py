@@ -41,6 +41,7 @@ from submit import (
 __all__ = ["PHASES", "Booking", "main"]
 
 PHASES = {
+    "Batch.decode": "decode, ids, copy",
     "Batch.decode_within": "decode, ids, copy",
     "decode_transfer": "decode, ids, copy",
     "check_list": "types, lengths",

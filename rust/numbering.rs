@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::key::PublicKey;
 
 /// Signers take turns, or go on: the key behind another one is mostly the one that stood there
-/// before, and to compare the two takes a tenth of hashing it.
+/// before, and two keys are compared sooner than one is hashed.
 #[derive(Default)]
 pub struct Numbering<'a> {
     keys: Vec<&'a PublicKey>,

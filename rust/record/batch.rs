@@ -211,8 +211,8 @@ pub(super) fn verified(records: &[Record]) -> Vec<VerifiedRecord> {
 
 /// The hashes of the leaves that records stand as.
 pub fn leaf_hashes(records: &[Record]) -> Vec<Hash> {
-    if records.iter().all(|record| record.entry().leaf.is_some()) {
-        return records.iter().filter_map(|record| record.entry().leaf).collect();
+    if let Some(made) = records.iter().map(|record| record.entry().leaf).collect() {
+        return made;
     }
     let same = |one: &Record, other: &Record| one.suite() == other.suite();
     records.chunk_by(same).flat_map(|run| run[0].suite().leaves(run)).collect()

@@ -78,8 +78,9 @@ def decode_records(records: Sequence[bytes], *, ahead: bool = False) -> tuple[in
     Python takes a while, so that those of one block are looked at once.
     """
     check_sequence("records", records, "submit")
-    headers = _HEADER_BYTES * len(records)
-    if fits(len(records), headers):
+    count = len(records)
+    headers = _HEADER_BYTES * count
+    if fits(count, headers):
         try:
             decoded = Batch.decode_within(records, BLOCK_BYTES - headers, ahead=ahead)
         except TypeError:
@@ -89,9 +90,8 @@ def decode_records(records: Sequence[bytes], *, ahead: bool = False) -> tuple[in
             raise _malformed(records) from None
         if decoded is not None:
             total, batch = decoded
-            if _HEADER_BYTES * len(batch) != headers:
-                counted = headers // _HEADER_BYTES
-                raise TypeError(f"records were {counted} and then {len(batch)}: hand over a list")
+            if len(batch) != count:
+                raise TypeError(f"records were {count} and then {len(batch)}: hand over a list")
             return total + headers, [batch]
     check_list("records", records, "submit")
     total = weight(records)
