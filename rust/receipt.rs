@@ -149,9 +149,7 @@ impl Receipt {
     /// The record, its signature not yet checked.
     fn restore(&self, body: &[u8], anchor: &Anchor) -> Result<Record> {
         let record = Record::from_envelope(&self.envelope, body)?;
-        if record.network() != &anchor.network || record.suite() != anchor.suite {
-            return Err(Error::Untrusted("record is of another network or suite".into()));
-        }
+        check_network(&record, anchor)?;
         Ok(record)
     }
 
@@ -179,22 +177,62 @@ pub fn verify_all(
     }
     at_most("receipts in a batch", count, limits::BATCH_RECORDS)?;
     let decoded = each(receipts, |_, bytes| Receipt::decode(bytes))?;
-    let mut checkpoints: HashMap<&str, Checkpoint> = HashMap::new();
-    for (at, receipt) in decoded.iter().enumerate() {
-        if let Entry::Vacant(vacant) = checkpoints.entry(&receipt.checkpoint) {
-            let verified = anchor.verify_checkpoint(&receipt.checkpoint);
-            vacant.insert(verified.map_err(|error| error.within(&format!("receipt {at}")))?);
-        }
-    }
-    let records = each(&decoded, |at, receipt| receipt.restore(bodies[at], anchor))?;
+    let (of, checkpoints) = verify_checkpoints(&decoded, anchor)?;
+    let records = restore_all(&decoded, bodies, anchor)?;
     let verified = record::verify_all(&records, seed)?;
-    let paths = verify_paths(&decoded, &verified, &checkpoints, anchor.suite);
+    let paths = verify_paths(&decoded, &verified, (&of, &checkpoints), anchor.suite);
     let led = paths.as_ref().err().map_or(count, |(at, _)| *at);
-    each(&decoded[..led], |_, receipt| {
-        receipt.verify_state(&checkpoints[receipt.checkpoint.as_str()], anchor.suite)
-    })?;
+    each(&decoded[..led], |at, receipt| receipt.verify_state(&checkpoints[of[at]], anchor.suite))?;
     paths.map_err(|(at, error)| error.within(&format!("receipt {at}")))?;
     Ok(verified)
+}
+
+/// The number of each receipt's checkpoint, and all checkpoints.
+fn verify_checkpoints(
+    receipts: &[Receipt],
+    anchor: &Anchor,
+) -> Result<(Vec<usize>, Vec<Checkpoint>)> {
+    let (mut numbers, mut checkpoints) = (HashMap::new(), Vec::new());
+    let mut of: Vec<usize> = Vec::with_capacity(receipts.len());
+    for (at, receipt) in receipts.iter().enumerate() {
+        let note = receipt.checkpoint.as_str();
+        // Most carry the note of the one before; to hash it again takes longer than to compare.
+        if at > 0 && receipts[at - 1].checkpoint == note {
+            of.push(of[at - 1]);
+            continue;
+        }
+        let number = match numbers.entry(note) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(vacant) => {
+                let verified = anchor.verify_checkpoint(note);
+                checkpoints.push(verified.map_err(|error| error.within(&format!("receipt {at}")))?);
+                *vacant.insert(checkpoints.len() - 1)
+            }
+        };
+        of.push(number);
+    }
+    Ok((of, checkpoints))
+}
+
+/// The records of receipts, restored from their bodies and hashed side by side.
+fn restore_all(receipts: &[Receipt], bodies: &[&[u8]], anchor: &Anchor) -> Result<Vec<Record>> {
+    let together = || {
+        let fill = |at, receipt: &Receipt| record::fill_envelope(&receipt.envelope, bodies[at]);
+        let encoded = each(receipts, fill)?;
+        let encoded: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
+        let records = record::decode_all(&encoded, None)?;
+        records.iter().try_for_each(|record| check_network(record, anchor))?;
+        Ok(records)
+    };
+    // Where one is at fault, the first one is found one by one.
+    together().or_else(|_: Error| each(receipts, |at, receipt| receipt.restore(bodies[at], anchor)))
+}
+
+fn check_network(record: &Record, anchor: &Anchor) -> Result<()> {
+    if record.network() != &anchor.network || record.suite() != anchor.suite {
+        return Err(Error::Untrusted("record is of another network or suite".into()));
+    }
+    Ok(())
 }
 
 /// Accept that every path leads to its checkpoint's root, or name the first receipt whose does
@@ -202,7 +240,7 @@ pub fn verify_all(
 fn verify_paths(
     receipts: &[Receipt],
     records: &[VerifiedRecord],
-    checkpoints: &HashMap<&str, Checkpoint>,
+    (of, checkpoints): (&[usize], &[Checkpoint]),
     suite: Suite,
 ) -> std::result::Result<(), (usize, Error)> {
     let claim = |(receipt, record): (_, _)| {
@@ -213,12 +251,12 @@ fn verify_paths(
     let claims: Vec<Claim> = receipts.iter().zip(records).map(claim).collect();
     let mut runs = Vec::new();
     let mut begin = 0;
-    for run in receipts.chunk_by(|one, other| one.checkpoint == other.checkpoint) {
+    for run in of.chunk_by(|one, other| one == other) {
         runs.push(begin..begin + run.len());
         begin += run.len();
     }
     let failure = |run: &Range<usize>| {
-        let Checkpoint { size, root, .. } = &checkpoints[receipts[run.start].checkpoint.as_str()];
+        let Checkpoint { size, root, .. } = &checkpoints[of[run.start]];
         let verdict = tree::verify_inclusions(suite, &claims[run.clone()], *size, root);
         verdict.err().map(|(at, error)| (run.start + at, error))
     };

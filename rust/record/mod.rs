@@ -210,17 +210,7 @@ impl Record {
 
     /// Restore a record from its envelope, which has nil where the body was.
     pub fn from_envelope(envelope: &[u8], body: &[u8]) -> Result<Self> {
-        at_most("envelope bytes", envelope.len(), limits::RECORD_BYTES)?;
-        at_most("body bytes", body.len(), limits::BODY_BYTES)?;
-        // An envelope ends in nil, the two marker bytes of a signature, and its 64 bytes.
-        let Some(nil) = envelope.len().checked_sub(67).filter(|at| envelope[*at] == 0xc0) else {
-            return malformed("envelope has a body already, or is cut short");
-        };
-        let mut writer = Writer::with_capacity(envelope.len() + body.len() + 5);
-        writer.raw(&envelope[..nil]);
-        writer.bin(body);
-        writer.raw(&envelope[nil + 1..]);
-        Self::decode(&writer.into_bytes())
+        Self::decode(&fill_envelope(envelope, body)?)
     }
 
     /// Sign a draft.
@@ -368,6 +358,21 @@ impl Draft<'_> {
         writer.bin(self.body);
         writer.into_bytes()
     }
+}
+
+/// An encoded record, from its envelope, which has nil where the body was.
+pub fn fill_envelope(envelope: &[u8], body: &[u8]) -> Result<Vec<u8>> {
+    at_most("envelope bytes", envelope.len(), limits::RECORD_BYTES)?;
+    at_most("body bytes", body.len(), limits::BODY_BYTES)?;
+    // An envelope ends in nil, the two marker bytes of a signature, and its 64 bytes.
+    let Some(nil) = envelope.len().checked_sub(67).filter(|at| envelope[*at] == 0xc0) else {
+        return malformed("envelope has a body already, or is cut short");
+    };
+    let mut writer = Writer::with_capacity(envelope.len() + body.len() + 5);
+    writer.raw(&envelope[..nil]);
+    writer.bin(body);
+    writer.raw(&envelope[nil + 1..]);
+    Ok(writer.into_bytes())
 }
 
 fn signed_bytes(network: &Network, id: &Hash) -> [u8; 69] {
