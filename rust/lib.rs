@@ -9,6 +9,7 @@ pub mod limits;
 mod lanes;
 mod sha256;
 mod tasks;
+mod cores;
 pub mod suite;
 pub mod wire;
 pub mod key;

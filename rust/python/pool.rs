@@ -16,6 +16,7 @@ use pyo3::types::IntoPyDict;
 use pyo3::{Bound, wrap_pyfunction};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::cores::Threads;
 use crate::signature::Kernel;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -33,9 +34,12 @@ static AHEAD: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     threads.start_handler(|_| give_way()).build().ok()
 });
 
+static BESIDE_THREADS: Threads = Threads::new();
+
 static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let others = thread::available_parallelism().map_or(1, |cores| cores.get() - 1);
     let threads = ThreadPoolBuilder::new().num_threads(others.max(1));
+    let threads = threads.start_handler(|_| BESIDE_THREADS.enter());
     threads.thread_name(|at| format!("beside {at}")).build().ok()
 });
 
@@ -45,7 +49,7 @@ pub fn beside(ahead: bool) -> Option<&'static ThreadPool> {
     // In a forked process no pool is even looked at: its parent may have been starting it.
     match (forks(), ahead) {
         (0, true) => AHEAD.as_ref(),
-        (0, false) => BESIDE.as_ref(),
+        (0, false) => BESIDE.as_ref().inspect(|_| BESIDE_THREADS.leave_this_core()),
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ use super::number;
 use super::pool::{beside, detach, verifying};
 use crate::chain::{self, Chain};
 use crate::error::malformed;
+use crate::limits::BUNDLE_RECORDS;
 use crate::suite::Suite;
 use crate::{equivocation, record};
 
@@ -142,7 +143,8 @@ impl Batch {
     #[pyo3(signature = (records, *, ahead = false))]
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>, ahead: bool) -> PyResult<Self> {
         if !ahead {
-            let decode = || record::decode_all(&slices(&records), beside(false));
+            let others = if records.len() > BUNDLE_RECORDS { beside(false) } else { None };
+            let decode = || record::decode_all(&slices(&records), others);
             return Ok(Self(detach(py, decode)?.into()));
         }
         let decode = || record::decode_all(&slices(&records), None);
