@@ -10,6 +10,7 @@ mod lanes;
 mod sha256;
 mod tasks;
 mod cores;
+mod companion;
 pub mod suite;
 pub mod wire;
 pub mod key;

@@ -152,6 +152,7 @@ impl<'a> Part<'a> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::Arc;
 
     use curve25519_dalek::scalar::Scalar;
 
@@ -176,15 +177,15 @@ mod tests {
     }
 
     /// The table of each key, and how many signatures that follow each other are of it.
-    fn tables(signed: &[(PublicKey, [u8; 8], Signature)]) -> Vec<(KeyTable, usize)> {
+    fn tables(signed: &[(PublicKey, [u8; 8], Signature)]) -> Vec<(Arc<KeyTable>, usize)> {
         let table = |of: &[(PublicKey, [u8; 8], Signature)]| {
             let point = Point::decode(&of[0].0).expect("a point").negated();
-            (Kernel::detected().table(&point), of.len())
+            (Arc::new(Kernel::detected().table(&point)), of.len())
         };
         signed.chunk_by(|a, b| a.0 == b.0).map(table).collect()
     }
 
-    fn prepared(tables: &[(KeyTable, usize)]) -> Vec<Prepared<'_>> {
+    fn prepared(tables: &[(Arc<KeyTable>, usize)]) -> Vec<Prepared<'_>> {
         let of_key = tables.iter().flat_map(|(table, count)| std::iter::repeat_n(table, *count));
         of_key.enumerate().collect()
     }

@@ -112,7 +112,7 @@ impl Known {
 }
 
 /// A claim's position, and the table of its key.
-pub(super) type Prepared<'a> = (usize, &'a KeyTable);
+pub(super) type Prepared<'a> = (usize, &'a Arc<KeyTable>);
 
 /// The positions of the claims that are doubtful. Claims of one key stand together, so that its
 /// table stays in the cache meanwhile.
@@ -130,7 +130,11 @@ pub(super) fn doubtful(
     tasks::each(None, threads, shares.len(), in_turn).into_iter().flatten().collect()
 }
 
-fn doubtful_in_turn(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
+pub(super) fn doubtful_in_turn(
+    kernel: Kernel,
+    claims: &[Claim],
+    prepared: &[Prepared],
+) -> Vec<usize> {
     let (challenged, mut doubtful) = challenged(kernel, claims, prepared);
     let each = challenged.iter();
     let terms: Vec<_> =
@@ -186,7 +190,7 @@ mod tests {
         let key = SigningKey::from_seed(&[3; 32]);
         let public_key = key.public_key();
         let point = Point::decode(&public_key).expect("a point");
-        let table = Kernel::detected().table(&point.negated());
+        let table = Arc::new(Kernel::detected().table(&point.negated()));
         let messages: Vec<[u8; 8]> = (0..61_u64).map(u64::to_le_bytes).collect();
         let mut signatures: Vec<_> = messages.iter().map(|message| key.sign(message)).collect();
         let damaged = [(0, 0), (7, 31), (8, 32), (9, 63), (33, 5), (60, 40)];

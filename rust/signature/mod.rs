@@ -6,8 +6,9 @@
 //! group the same signatures differently cannot disagree.
 //!
 //! Keys that sign often have tables of their multiples. Few signatures of theirs are checked one by
-//! one from these, and many as one equation in which each of those keys is one term; where it does
-//! not hold, they are checked one by one. The others of a batch are an equation of their own.
+//! one from these, half of them by a companion that is awake, and many as one equation in which
+//! each of those keys is one term; where it does not hold, they are checked one by one. The others
+//! of a batch are an equation of their own.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -19,6 +20,7 @@ mod encoding;
 #[cfg(test)]
 mod emulated;
 mod equation;
+mod few;
 mod field;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
@@ -70,18 +72,18 @@ pub fn verify_all(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
 
 /// As `verify_all`, with a kernel that this processor has.
 pub fn verify_all_with(kernel: Kernel, claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
-    verify_on(rayon::current_num_threads, kernel, claims, seed)
+    verify_on(Some(rayon::current_num_threads), kernel, claims, seed)
 }
 
 /// As `verify_all`, on this thread alone as long as keys have tables and signatures hold: tables
 /// are made, and what is without one or doubtful is judged, with what other threads there are.
 pub fn verify_alone(claims: &[Claim], seed: &[u8; 32]) -> Result<()> {
-    verify_on(|| 1, Kernel::detected(), claims, seed)
+    verify_on(None, Kernel::detected(), claims, seed)
 }
 
-/// On as many of those threads as have a share of the claims.
+/// On as many of those threads as have a share of the claims, or on this one alone.
 fn verify_on(
-    threads: fn() -> usize,
+    threads: Option<fn() -> usize>,
     kernel: Kernel,
     claims: &[Claim],
     seed: &[u8; 32],
@@ -93,14 +95,19 @@ fn verify_on(
     for ((_, count), table) in keys.iter().zip(&tables) {
         let of_key = positions.by_ref().take(*count);
         match table {
-            Some(table) => known.extend(of_key.map(|position| (position, &**table))),
+            Some(table) => known.extend(of_key.map(|position| (position, table))),
             None => rest.extend(of_key),
         }
     }
     let bad = |position: &usize| !single::holds(&claims[*position]);
-    let threads = kernel.threads(known.len(), threads);
-    let doubtful = equation::doubtful(threads, kernel, claims, &known, seed)
-        .unwrap_or_else(|| known::doubtful(threads, kernel, claims, &known));
+    let doubtful = match threads {
+        Some(_) if known.len() < 2 * kernel.share() => few::doubtful(kernel, claims, &known),
+        _ => {
+            let threads = threads.map_or(1, |threads| kernel.threads(known.len(), threads));
+            equation::doubtful(threads, kernel, claims, &known, seed)
+                .unwrap_or_else(|| known::doubtful(threads, kernel, claims, &known))
+        }
+    };
     let mut indices: Vec<usize> = match doubtful.len() <= kernel.share() {
         true => doubtful.into_iter().filter(bad).collect(),
         false => doubtful.into_par_iter().filter(bad).collect(),
@@ -161,7 +168,7 @@ mod tests {
             let (key, signature) = (&public_keys[key], &signatures[key]);
             let claims = vec![Claim { key, message: b"few", signature }; count];
             let asked: fn() -> usize = || panic!("few claims asked for threads");
-            assert!(verify_on(asked, kernel, &claims, &[1; 32]).is_ok());
+            assert!(verify_on(Some(asked), kernel, &claims, &[1; 32]).is_ok());
         }
     }
 }
