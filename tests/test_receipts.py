@@ -18,7 +18,7 @@ from ledgercore.errors import (
     UntrustedError,
 )
 from ledgercore.primitives import verify_receipts
-from tests.test_receipt import BODIES, KNOWN, SUITES, anchor, made
+from tests.test_receipt import BODIES, KNOWN, NETWORK, SUITES, anchor, made
 
 SIZE = 13
 
@@ -83,6 +83,18 @@ def test_the_error_names_the_receipt_or_all_bad_signatures() -> None:
         verify_receipts(kept, bodies()[1:], trusted)
     with pytest.raises(LimitError, match=r"^receipts in a batch is"):
         verify_receipts([b""] * 70_000, [b""] * 70_000, trusted)
+
+
+def test_of_records_that_cannot_be_restored_the_first_is_named() -> None:
+    kept, trusted = receipts("std"), anchor()
+    envelope = Receipt.decode(kept[4]).envelope
+    foreign = made("std", 4, SIZE, envelope=envelope.replace(NETWORK, bytes(16)))
+    for at, first, kind in ((9, 4, UntrustedError), (2, 2, MalformedError)):
+        cut = made("std", at, SIZE, envelope=Receipt.decode(kept[at]).envelope[1:])
+        batch = [*kept[:4], foreign, *kept[5:]]
+        batch[at] = cut
+        with pytest.raises(kind, match=rf"^receipt {first}: "):
+            verify_receipts(batch, bodies(), trusted)
 
 
 def test_of_a_path_and_a_state_that_lead_nowhere_the_first_is_named() -> None:
