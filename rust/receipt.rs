@@ -216,16 +216,22 @@ fn verify_checkpoints(
 
 /// The records of receipts, restored from their bodies and hashed side by side.
 fn restore_all(receipts: &[Receipt], bodies: &[&[u8]], anchor: &Anchor) -> Result<Vec<Record>> {
-    let together = || {
-        let fill = |at, receipt: &Receipt| record::fill_envelope(&receipt.envelope, bodies[at]);
-        let encoded = each(receipts, fill)?;
-        let encoded: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
-        let records = record::decode_all(&encoded, None)?;
+    let bundle = |(receipts, bodies): (&[Receipt], &[&[u8]])| {
+        let each = receipts.iter().zip(bodies);
+        let filled = each.map(|(receipt, body)| record::fill_envelope(&receipt.envelope, body));
+        let filled = filled.collect::<Result<Vec<_>>>()?;
+        let filled: Vec<&[u8]> = filled.iter().map(Vec::as_slice).collect();
+        let records = record::decode_all(&filled, None)?;
         records.iter().try_for_each(|record| check_network(record, anchor))?;
         Ok(records)
     };
+    let bundles = receipts.par_chunks(limits::BUNDLE_RECORDS);
+    let bundles = bundles.zip(bodies.par_chunks(limits::BUNDLE_RECORDS)).map(bundle);
+    let restored: Result<Vec<Vec<Record>>> = bundles.collect();
     // Where one is at fault, the first one is found one by one.
-    together().or_else(|_: Error| each(receipts, |at, receipt| receipt.restore(bodies[at], anchor)))
+    restored
+        .map(|bundles| bundles.into_iter().flatten().collect())
+        .or_else(|_| each(receipts, |at, receipt| receipt.restore(bodies[at], anchor)))
 }
 
 fn check_network(record: &Record, anchor: &Anchor) -> Result<()> {
