@@ -3,9 +3,9 @@
 //! To wake a thread takes as long as to verify some fifty signatures. So the second one stays awake
 //! for a moment after what it was given, and is woken for few pieces of many: where they follow
 //! each other without a pause it is there for all the next ones, and where they do not, next to
-//! nothing is lost. Where every core has a caller nothing is shared. Nobody depends on that thread,
-//! nor waits for a lock: what it has not begun, or not ended in time, is done by the caller, and so
-//! is all of it in a forked process.
+//! nothing is lost. Where as many pieces are worked on as there are cores, none is shared. Nobody
+//! depends on that thread, nor waits for a lock: what it has not begun, or not ended in time, is
+//! done by the caller. A process that was forked beside it has none, and shares nothing.
 
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ const LOOKS: usize = 2_000;
 
 /// How often a caller that has done its part looks for what the companion has begun, before it does
 /// that as well: the system may have taken the core away from it.
-const PATIENCE: usize = 10 * LOOKS;
+const PATIENCE: usize = 2 * LOOKS;
 
 static COMPANION: Companion = Companion {
     cores: AtomicUsize::new(0),
@@ -33,6 +33,7 @@ static COMPANION: Companion = Companion {
     tasks: AtomicUsize::new(0),
     awake: AtomicBool::new(false),
     started: AtomicBool::new(false),
+    is_gone: AtomicBool::new(false),
     thread: OnceLock::new(),
     place: Threads::new(),
 };
@@ -44,12 +45,14 @@ struct Companion {
     callers: AtomicUsize,
     /// Pieces that were begun.
     pieces: AtomicUsize,
-    /// What was given last, unless the companion has taken it.
+    /// What was given last, unless somebody has taken it.
     task: Mutex<Option<Arc<dyn Task>>>,
     /// How many were given.
     tasks: AtomicUsize,
     awake: AtomicBool,
     started: AtomicBool,
+    /// Whether this process was forked, beside it or before it was there.
+    is_gone: AtomicBool,
     thread: OnceLock<Thread>,
     place: Threads,
 }
@@ -77,6 +80,11 @@ impl<T: Send + Sync, F: Fn() -> T + Send + Sync> Task for Shared<T, F> {
     }
 }
 
+/// In a forked process: nothing is shared from now on, for the companion was its parent's.
+pub fn part() {
+    COMPANION.is_gone.store(true, Ordering::Relaxed);
+}
+
 /// A caller's piece of work, from its beginning to its end.
 pub struct Piece {
     shared: bool,
@@ -86,7 +94,8 @@ impl Piece {
     pub fn begin() -> Self {
         let callers = COMPANION.callers.fetch_add(1, Ordering::Relaxed) + 1;
         let wakes = COMPANION.pieces.fetch_add(1, Ordering::Relaxed) % WAKES == WAKES - 1;
-        let expected = wakes || COMPANION.awake.load(Ordering::Relaxed);
+        let awake = COMPANION.awake.load(Ordering::Relaxed);
+        let expected = (wakes || awake) && !COMPANION.is_gone.load(Ordering::Relaxed);
         Self { shared: expected && callers < COMPANION.cores() }
     }
 
@@ -106,6 +115,7 @@ impl Piece {
         COMPANION.give(task.clone());
         let own = own();
         task.run();
+        COMPANION.take_back();
         for _ in 0..PATIENCE {
             if let Some(result) = task.result.get() {
                 return (own, result.clone());
@@ -133,6 +143,13 @@ impl Companion {
         cores
     }
 
+    /// Keep nothing of a piece that is done: who else has given one does that alone then.
+    fn take_back(&self) {
+        if let Ok(mut last) = self.task.try_lock() {
+            *last = None;
+        }
+    }
+
     fn give(&'static self, task: Arc<dyn Task>) {
         let Ok(mut last) = self.task.try_lock() else { return };
         *last = Some(task);
@@ -144,7 +161,9 @@ impl Companion {
         if let Some(thread) = self.thread.get() {
             self.place.leave_this_core();
             thread.unpark();
-        } else if !self.started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if !self.started.swap(true, Ordering::Relaxed) {
             let thread = thread::Builder::new().name("companion".to_owned());
             if let Ok(handle) = thread.spawn(|| self.accompany()) {
                 let _ = self.thread.set(handle.thread().clone());
@@ -181,7 +200,6 @@ impl Companion {
 #[cfg(test)]
 mod tests {
     use std::thread::ThreadId;
-    use std::time::Duration;
 
     use super::*;
 
@@ -218,27 +236,20 @@ mod tests {
         assert!(companion, "the companion did nothing in 20,000 pieces");
 
         // One that is late, or fails, is not waited for.
+        let answered = Arc::new(AtomicBool::new(false));
+        let waits = answered.clone();
         let late = move || {
-            if thread::current().id() != me {
-                thread::sleep(Duration::from_millis(10));
+            while thread::current().id() != me && !waits.load(Ordering::Relaxed) {
+                thread::yield_now();
             }
             7
         };
         assert!(shared(50, late).iter().all(|(_, theirs)| *theirs == 7));
+        answered.store(true, Ordering::Relaxed);
         let fails = move || {
             assert_eq!(thread::current().id(), me, "it is not the caller's");
             8
         };
         assert!(shared(50, fails).iter().all(|(_, theirs)| *theirs == 8));
-    }
-
-    /// Other tests may keep the companion awake for a while.
-    #[test]
-    fn what_does_not_follow_others_is_not_shared() {
-        let alone = (0..10_000).any(|_| {
-            thread::sleep(Duration::from_millis(1));
-            !Piece::begin().is_shared()
-        });
-        assert!(alone);
     }
 }

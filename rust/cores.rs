@@ -5,10 +5,11 @@
 //! up to a tick, 4 ms, and they take turns after that. Where the woken thread may not run on the
 //! caller's core, it runs on another one within 0.1 ms.
 
+#[cfg(target_os = "linux")]
 use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
-use rustix::thread::{Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// What the system calls some threads.
 pub struct Threads(#[cfg(target_os = "linux")] Mutex<Vec<Pid>>);
@@ -24,16 +25,18 @@ impl Threads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(gettid());
     }
 
-    /// From now on they run where the caller may, but for the core that it is on, until this is
-    /// called again. Where there is no other core, or the system does not allow it, nothing is
-    /// changed.
+    /// From now on those that have entered run where the caller may, but for the core that it is
+    /// on, until this is called again. Where there is no other core, or the system does not allow
+    /// it, nothing is changed.
     pub fn leave_this_core(&self) {
-        let Ok(mut others) = sched_getaffinity(None) else { return };
-        others.unset(sched_getcpu());
+        let (here, Ok(mut others)) = (sched_getcpu(), sched_getaffinity(None)) else { return };
+        if here < CpuSet::MAX_CPU {
+            others.unset(here);
+        }
         if others.count() == 0 {
             return;
         }
-        // In a forked process the lock may be held by nobody.
+        // In a forked process a thread that is not there may hold the lock.
         let Ok(threads) = self.0.try_lock() else { return };
         for thread in threads.iter() {
             let _ = sched_setaffinity(Some(*thread), &others);

@@ -15,6 +15,7 @@ import pytest
 
 from ledgercore import InvalidSignature, Ledger, Receipt, SigningKey, UnavailableError
 from ledgercore._core import Bracket, Checkpoint, OwnLock, attach_signature
+from ledgercore.primitives import verify_signatures
 from ledgercore.vault import Vault
 
 PAYLOADS = [b"%d" % number for number in range(2_000)]
@@ -271,3 +272,34 @@ def test_a_note_is_verified_by_the_thread_that_asks_alone(tmp_path: Path, count:
     ran = subprocess.run([sys.executable, "-c", ALONE, *given], capture_output=True, check=True)
 
     assert ran.stdout.split() == [b"1"] * 3
+
+
+def test_a_child_of_a_process_whose_threads_verify_waits_for_none() -> None:
+    """In the midst of what is known of keys, of what is made once, and of halves of few."""
+    key, wrong = SigningKey(bytes(31) + b"\7"), [bytes(64)] * 64
+    messages = [bytes([number]) for number in range(64)]
+    signatures = [key.sign(message) for message in messages]
+    ended = Event()
+
+    def verify() -> None:
+        verify_signatures([key.public_key] * 64, messages, signatures)
+
+    def verify_on() -> None:
+        while not ended.is_set():
+            verify()
+
+    def work() -> None:
+        for _ in range(20):
+            verify()
+        with pytest.raises(InvalidSignature):
+            verify_signatures([key.public_key] * 64, messages, wrong)
+
+    threads = [Thread(target=verify_on) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [run_in_child(work) for _ in range(100)] == [0] * 100
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()

@@ -17,7 +17,7 @@ use pyo3::{Bound, wrap_pyfunction};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::cores::Threads;
-use crate::signature::Kernel;
+use crate::signature::{self, Kernel};
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
@@ -44,7 +44,8 @@ static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
 });
 
 /// Threads for work that the caller does its part of: as many as there are cores beside its own.
-/// For what is done `ahead` of need those that give way; in a forked process none.
+/// For what is done `ahead` of need those that give way; in a forked process none. Where they are
+/// those beside the caller's core they leave that core, for whoever asks hands work over at once.
 pub fn beside(ahead: bool) -> Option<&'static ThreadPool> {
     // In a forked process no pool is even looked at: its parent may have been starting it.
     match (forks(), ahead) {
@@ -107,16 +108,31 @@ fn forked(forks: u32) -> Arc<ThreadPool> {
     }
 }
 
-/// Have every forked process know that it is one.
+/// Have every forked process know that it is one, and find no lock held.
 pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let child = [("after_in_child", wrap_pyfunction!(count_fork, module)?)].into_py_dict(py)?;
-    py.import("os")?.call_method("register_at_fork", (), Some(&child))?;
+    let calls = [
+        ("before", wrap_pyfunction!(begin_fork, module)?),
+        ("after_in_parent", wrap_pyfunction!(end_fork, module)?),
+        ("after_in_child", wrap_pyfunction!(count_fork, module)?),
+    ];
+    py.import("os")?.call_method("register_at_fork", (), Some(&calls.into_py_dict(py)?))?;
     Ok(())
 }
 
 #[pyfunction]
+fn begin_fork() {
+    signature::hold();
+}
+
+#[pyfunction]
+fn end_fork() {
+    signature::let_go();
+}
+
+#[pyfunction]
 fn count_fork() {
+    signature::let_go_in_child();
     FORKS.fetch_add(1, Ordering::Relaxed);
     // The parent's pool is not dropped, which would wait for its threads.
     if let Ok(mut held) = FORKED.try_lock() {

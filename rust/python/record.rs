@@ -143,6 +143,7 @@ impl Batch {
     #[pyo3(signature = (records, *, ahead = false))]
     fn decode(py: Python<'_>, records: Vec<PyBackedBytes>, ahead: bool) -> PyResult<Self> {
         if !ahead {
+            // One bundle is the caller's: to ask for the others starts them.
             let others = if records.len() > BUNDLE_RECORDS { beside(false) } else { None };
             let decode = || record::decode_all(&slices(&records), others);
             return Ok(Self(detach(py, decode)?.into()));

@@ -13,7 +13,7 @@ use super::Claim;
 use super::buckets::Buckets;
 use super::coefficient::{Coefficient, DIGIT_BITS, PLACES, WeightedSum};
 use super::kernel::Kernel;
-use super::known::{BASE_TABLE, Challenged, KeyTable, Prepared, challenged};
+use super::known::{Challenged, KeyTable, Prepared, base_table, challenged};
 use super::point::Point;
 use super::terms::Terms;
 use crate::tasks;
@@ -141,9 +141,8 @@ impl<'a> Part<'a> {
         });
         let scalars = self.by_key.iter().map(|(_, s, k)| [s, k].map(|sum| sum.total().to_bytes()));
         let scalars: Vec<[[u8; 32]; 2]> = scalars.collect();
-        let keys = self.by_key.iter().zip(&scalars);
-        let terms: Vec<_> =
-            keys.map(|((key, ..), [s, k])| Terms { base: &*BASE_TABLE, s, key, k }).collect();
+        let (keys, base) = (self.by_key.iter().zip(&scalars), base_table());
+        let terms: Vec<_> = keys.map(|((key, ..), [s, k])| Terms { base, s, key, k }).collect();
         let of_keys = kernel.sums(&terms);
         of_keys.iter().fold(of_signatures.negated(), |sum, of_key| sum.add(of_key))
     }

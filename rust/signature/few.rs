@@ -11,17 +11,24 @@ use crate::key::{PublicKey, Signature};
 /// Signatures of which half are worth handing over: their copies, and another inversion.
 const FEW: usize = 32;
 
+/// Bytes of messages that are copied at most, so that the copy costs next to nothing.
+const COPIED_BYTES: usize = 16 * 1024;
+
 /// Signatures that fill the lanes of every kernel.
 const LANES: usize = 8;
 
 /// The positions of the claims that are doubtful, as `known::doubtful` finds them.
 pub(super) fn doubtful(kernel: Kernel, claims: &[Claim], prepared: &[Prepared]) -> Vec<usize> {
-    let piece = Piece::begin();
-    if prepared.len() < FEW || !piece.is_shared() {
+    if prepared.len() < FEW {
         return doubtful_in_turn(kernel, claims, prepared);
     }
+    let piece = Piece::begin();
     let half = prepared.len().div_ceil(2).next_multiple_of(LANES);
     let (own, theirs) = prepared.split_at(half);
+    let bytes: usize = theirs.iter().map(|(at, _)| claims[*at].message.len()).sum();
+    if bytes > COPIED_BYTES || !piece.is_shared() {
+        return doubtful_in_turn(kernel, claims, prepared);
+    }
     let copies = Copies::new(claims, theirs);
     let own = || doubtful_in_turn(kernel, claims, own);
     let (mut doubtful, others) = piece.share(own, move || copies.doubtful(kernel));
@@ -78,7 +85,8 @@ mod tests {
     use super::*;
     use crate::key::SigningKey;
 
-    /// Batch after batch, of which all but the first are shared where there is another core.
+    /// Batch after batch, of which most are shared where there is another core, and the halves that
+    /// would be.
     #[test]
     fn halves_find_what_one_finds_in_turn() {
         let keys = [61, 62, 63].map(|seed| SigningKey::from_seed(&[seed; 32]));
@@ -110,8 +118,10 @@ mod tests {
             let mut want = doubtful_in_turn(Kernel::Portable, &claims, &prepared);
             want.sort_unstable();
             let kernel = Kernel::detected();
-            for _ in 0..3 {
-                let mut got = doubtful(kernel, &claims, &prepared);
+            let copied = Copies::new(&claims, &prepared).doubtful(kernel);
+            let copied = copied.into_iter().map(|at| prepared[at].0).collect();
+            let shared = (0..3).map(|_| doubtful(kernel, &claims, &prepared));
+            for mut got in shared.chain([copied]) {
                 got.sort_unstable();
                 assert_eq!(got, want, "round {round}");
             }

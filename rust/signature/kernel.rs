@@ -1,12 +1,13 @@
 //! Sum points and hash messages with the fastest instructions that the processor has.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 use curve25519_dalek::scalar::Scalar;
 
 use super::buckets::Buckets;
 use super::coefficient::Coefficient;
+use super::once::once;
 use super::point::{self, Addend, BASE, Point, encode};
 use super::sha512;
 use super::single::challenge;
@@ -41,13 +42,14 @@ impl Kernel {
     /// Buckets are not tried either: an equation with another point in it would not hold, and
     /// signatures are then summed one by one.
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
-        static TRIED: LazyLock<Vec<Kernel>> = LazyLock::new(|| {
+        static TRIED: OnceLock<Vec<Kernel>> = OnceLock::new();
+        let tried = once(&TRIED, || {
             let trial = Kernel::Portable.trial();
             let agrees = |kernel: &Kernel| kernel.is_present() && kernel.trial() == trial;
             let others = Kernel::ALL[1..].iter().copied().filter(agrees);
             std::iter::once(Kernel::Portable).chain(others).collect()
         });
-        TRIED.iter().copied()
+        tried.iter().copied()
     }
 
     /// Signatures that are worth waking another thread for: with AVX-512 IFMA that takes as long as

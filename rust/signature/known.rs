@@ -5,13 +5,15 @@
 //! of 8. Any other signature is doubtful, and the rule itself decides: an `R` may be encoded in
 //! another way, or differ by a point of small order.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
+use super::once::{making, once};
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
@@ -37,8 +39,12 @@ const COUNTED: usize = 16_384;
 /// Claims that share one inversion.
 const TASK: usize = 128;
 
-pub(super) static BASE_TABLE: LazyLock<BaseTable> =
-    LazyLock::new(|| Kernel::detected().table(&Point::decode(&BASE).expect("the base point")));
+/// The base point's multiples.
+pub(super) fn base_table() -> &'static BaseTable {
+    static TABLE: OnceLock<BaseTable> = OnceLock::new();
+    let kernel = Kernel::detected();
+    once(&TABLE, || kernel.table(&Point::decode(&BASE).expect("the base point")))
+}
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
@@ -48,6 +54,24 @@ struct Known {
     counts: HashMap<PublicKey, u32>,
     tables: HashMap<PublicKey, Arc<KeyTable>>,
     order: VecDeque<PublicKey>,
+}
+
+type Held = (MutexGuard<'static, ()>, MutexGuard<'static, Known>);
+
+thread_local! {
+    /// What a thread that is forking the process holds meanwhile.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
+
+/// Before this thread forks the process: no other one is then in what is known, nor makes what is
+/// made once, which the forked process would wait for.
+pub fn hold() {
+    HELD.set(Some((making(), known())));
+}
+
+/// After it has forked, in the process that goes on.
+pub fn let_go() {
+    HELD.set(None);
 }
 
 fn known() -> MutexGuard<'static, Known> {
@@ -136,9 +160,9 @@ pub(super) fn doubtful_in_turn(
     prepared: &[Prepared],
 ) -> Vec<usize> {
     let (challenged, mut doubtful) = challenged(kernel, claims, prepared);
-    let each = challenged.iter();
+    let (each, base) = (challenged.iter(), base_table());
     let terms: Vec<_> =
-        each.map(|Challenged { key, s, k, .. }| Terms { base: &*BASE_TABLE, s, key, k }).collect();
+        each.map(|Challenged { key, s, k, .. }| Terms { base, s, key, k }).collect();
     let computed = kernel.encodings(&terms);
     let differ = challenged.iter().zip(&computed).filter(|(claim, r)| claim.r != *r);
     doubtful.extend(differ.map(|(claim, _)| claim.position));

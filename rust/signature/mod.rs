@@ -28,6 +28,7 @@ mod inversion;
 mod kernel;
 mod known;
 mod lanes;
+mod once;
 mod point;
 mod scalar;
 mod sha512;
@@ -40,11 +41,13 @@ mod terms;
 
 use rayon::prelude::*;
 
+use crate::companion;
 use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signature};
 use crate::numbering::Numbering;
 
 pub use kernel::Kernel;
+pub use known::{hold, let_go};
 
 /// Below this many signatures a batch costs more than its parts.
 const SINGLES: usize = 8;
@@ -55,6 +58,12 @@ pub struct Claim<'a> {
     pub key: &'a PublicKey,
     pub message: &'a [u8],
     pub signature: &'a Signature,
+}
+
+/// After this thread has forked the process, in the forked one.
+pub fn let_go_in_child() {
+    let_go();
+    companion::part();
 }
 
 /// Accept the signature, or raise; see the module for the rule.
