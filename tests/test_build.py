@@ -103,7 +103,7 @@ def test_release_build_keeps_overflow_checks() -> None:
 
 def test_core_depends_on_python_only_by_feature() -> None:
     assert CARGO["dependencies"]["pyo3"]["optional"] is True
-    assert CARGO["features"] == {"default": [], "python": ["dep:pyo3", "dep:rustix"]}
+    assert CARGO["features"] == {"default": [], "python": ["dep:pyo3"]}
     assert "extension-module" not in CARGO["dependencies"]["pyo3"]["features"]
 
 

@@ -108,31 +108,17 @@ fn forked(forks: u32) -> Arc<ThreadPool> {
     }
 }
 
-/// Have every forked process know that it is one, and find no lock held.
+/// Have every forked process know that it is one.
 pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let calls = [
-        ("before", wrap_pyfunction!(begin_fork, module)?),
-        ("after_in_parent", wrap_pyfunction!(end_fork, module)?),
-        ("after_in_child", wrap_pyfunction!(count_fork, module)?),
-    ];
-    py.import("os")?.call_method("register_at_fork", (), Some(&calls.into_py_dict(py)?))?;
+    let child = [("after_in_child", wrap_pyfunction!(count_fork, module)?)].into_py_dict(py)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&child))?;
     Ok(())
 }
 
 #[pyfunction]
-fn begin_fork() {
-    signature::hold();
-}
-
-#[pyfunction]
-fn end_fork() {
-    signature::let_go();
-}
-
-#[pyfunction]
 fn count_fork() {
-    signature::let_go_in_child();
+    signature::part_from_parent();
     FORKS.fetch_add(1, Ordering::Relaxed);
     // The parent's pool is not dropped, which would wait for its threads.
     if let Ok(mut held) = FORKED.try_lock() {

@@ -5,15 +5,15 @@
 //! of 8. Any other signature is doubtful, and the rule itself decides: an `R` may be encoded in
 //! another way, or differ by a point of small order.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
-use super::once::{making, once};
+use super::once::once;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
@@ -46,36 +46,30 @@ pub(super) fn base_table() -> &'static BaseTable {
     once(&TABLE, || kernel.table(&Point::decode(&BASE).expect("the base point")))
 }
 
-static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+/// Memories, of which a process has the first, and one that was forked while another thread was in
+/// that of its parent the next.
+static KNOWN: [Mutex<Known>; 16] = [const { Mutex::new(Known::new()) }; 16];
+
+static MINE: AtomicUsize = AtomicUsize::new(0);
 
 /// What is remembered of keys: a memory of pure functions, so that it changes no verdict.
-#[derive(Default)]
 struct Known {
-    counts: HashMap<PublicKey, u32>,
-    tables: HashMap<PublicKey, Arc<KeyTable>>,
+    counts: BTreeMap<PublicKey, u32>,
+    tables: BTreeMap<PublicKey, Arc<KeyTable>>,
     order: VecDeque<PublicKey>,
 }
 
-type Held = (MutexGuard<'static, ()>, MutexGuard<'static, Known>);
-
-thread_local! {
-    /// What a thread that is forking the process holds meanwhile.
-    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
-}
-
-/// Before this thread forks the process: no other one is then in what is known, nor makes what is
-/// made once, which the forked process would wait for.
-pub fn hold() {
-    HELD.set(Some((making(), known())));
-}
-
-/// After it has forked, in the process that goes on.
-pub fn let_go() {
-    HELD.set(None);
-}
-
 fn known() -> MutexGuard<'static, Known> {
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+    KNOWN[MINE.load(Ordering::Relaxed)].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// In a forked process, which has one thread yet: leave a memory that another thread of its parent
+/// was in. Nobody would ever let go of it.
+pub(super) fn leave_held() {
+    let mine = MINE.load(Ordering::Relaxed);
+    if matches!(KNOWN[mine].try_lock(), Err(TryLockError::WouldBlock)) && mine + 1 < KNOWN.len() {
+        MINE.store(mine + 1, Ordering::Relaxed);
+    }
 }
 
 /// The table of each key that signs often; beside a key stands how many more signatures of it there
@@ -113,6 +107,10 @@ pub(super) fn tables(keys: &[(&PublicKey, usize)]) -> Vec<Option<Arc<KeyTable>>>
 }
 
 impl Known {
+    const fn new() -> Self {
+        Self { counts: BTreeMap::new(), tables: BTreeMap::new(), order: VecDeque::new() }
+    }
+
     /// Count the signatures of a key that has no table.
     fn has_signed_often(&mut self, key: &PublicKey, count: usize) -> bool {
         if self.counts.len() >= COUNTED {

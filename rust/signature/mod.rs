@@ -47,7 +47,6 @@ use crate::key::{PublicKey, Signature};
 use crate::numbering::Numbering;
 
 pub use kernel::Kernel;
-pub use known::{hold, let_go};
 
 /// Below this many signatures a batch costs more than its parts.
 const SINGLES: usize = 8;
@@ -60,9 +59,9 @@ pub struct Claim<'a> {
     pub signature: &'a Signature,
 }
 
-/// After this thread has forked the process, in the forked one.
-pub fn let_go_in_child() {
-    let_go();
+/// In a forked process: use nothing that a thread of its parent may hold.
+pub fn part_from_parent() {
+    known::leave_held();
     companion::part();
 }
 

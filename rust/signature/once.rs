@@ -1,19 +1,13 @@
-//! Make what is made once in a process, with no thread in the midst of it where the process forks:
-//! the forked one has none of the others, and would wait for it for ever.
+//! Make what is made once in a process, so that a forked process never waits for who was making it.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
-static MAKING: Mutex<()> = Mutex::new(());
-
-/// What the cell holds, made now if nobody has. `make` must not come here again.
+/// What the cell holds. Where it holds nothing, whoever asks makes it, and one of those is kept: to
+/// wait for another thread would be for ever in a process that was forked meanwhile.
 pub(super) fn once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'static T {
-    cell.get().unwrap_or_else(|| {
-        let _alone = making();
-        cell.get_or_init(make)
-    })
-}
-
-/// Nothing is being made while this is held.
-pub(super) fn making() -> MutexGuard<'static, ()> {
-    MAKING.lock().unwrap_or_else(PoisonError::into_inner)
+    if let Some(made) = cell.get() {
+        return made;
+    }
+    let made = make();
+    cell.get_or_init(|| made)
 }
