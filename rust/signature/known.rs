@@ -64,7 +64,7 @@ fn known() -> MutexGuard<'static, Known> {
 }
 
 /// In a forked process, which has one thread yet: leave a memory that another thread of its parent
-/// was in. Nobody would ever let go of it.
+/// was in. Nobody would ever let go of it. The last memory has no next one, and is not left.
 pub(super) fn leave_held() {
     let mine = MINE.load(Ordering::Relaxed);
     if matches!(KNOWN[mine].try_lock(), Err(TryLockError::WouldBlock)) && mine + 1 < KNOWN.len() {
