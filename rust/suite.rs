@@ -143,7 +143,7 @@ impl Suite {
     /// Hash a row of an even number of hashes two by two, as `hash_pair` would each.
     pub fn hash_pairs(self, domain: Domain, row: &[Hash]) -> Vec<Hash> {
         match self {
-            Self::Std => LANES[domain as usize].hash_blocks(row.as_flattened().as_chunks().0),
+            Self::Std => LANES[domain as usize].hash_blocks(blocks(row)),
             Self::C2sp => {
                 let name = DOMAINS[domain as usize].1.as_bytes();
                 sha256::hash_each(&[b"ledgercore/v1/", name, &[0]].concat(), &pairs(row))
@@ -185,9 +185,16 @@ impl Suite {
 
     /// The hashes of the inner nodes over a row of an even number of hashes, two by two.
     pub fn nodes(self, row: &[Hash]) -> Vec<Hash> {
+        let mut nodes = vec![[0; 32]; row.len() / 2];
+        self.nodes_into(row, &mut nodes);
+        nodes
+    }
+
+    /// The same, into a room for as many.
+    pub fn nodes_into(self, row: &[Hash], nodes: &mut [Hash]) {
         match self {
-            Self::Std => self.hash_pairs(Domain::Node, row),
-            Self::C2sp => sha256::hash_each(&[1], &pairs(row)),
+            Self::Std => LANES[Domain::Node as usize].hash_blocks_into(blocks(row), nodes),
+            Self::C2sp => nodes.copy_from_slice(&sha256::hash_each(&[1], &pairs(row))),
         }
     }
 
@@ -203,6 +210,10 @@ impl Suite {
 /// Two hashes after two, each as one piece.
 fn pairs(row: &[Hash]) -> Vec<&[u8]> {
     row.as_flattened().chunks_exact(64).collect()
+}
+
+fn blocks(row: &[Hash]) -> &[[u8; 64]] {
+    row.as_flattened().as_chunks().0
 }
 
 impl Domain {

@@ -75,6 +75,14 @@ def test_roots_agree_for_every_size(suite: str, leaves: list[bytes], roots: list
         assert _core.tree_root(suite, joined(leaves[:size])) == roots[size]
 
 
+def test_roots_of_large_trees_agree(suite: str) -> None:
+    leaves = [reference.leaf(suite, b"%d" % number) for number in range(2 * 4096 + 1)]
+    for size in (255, 256, 257, 4095, 4096, 4097, 4098, 6000, 8191, 8192, 8193):
+        root = _core.tree_root(suite, joined(leaves[:size]))
+        assert root == reference.root(suite, leaves[:size])
+        assert root == Frontier(suite).append(joined(leaves[:size]))[0].root()
+
+
 def test_the_tree_of_rfc_6962_has_its_known_roots() -> None:
     data = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"]
     data.append("606162636465666768696a6b6c6d6e6f")

@@ -18,31 +18,44 @@ pub use tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, TileTree, Tiles};
 pub use verify::{Claim, verify_consistency, verify_inclusion, verify_inclusions};
 
 /// Leaves whose nodes are hashed while they are in the cache: a power of two.
-const CHUNK: usize = 512;
+const CHUNK: usize = 4096;
 
 /// The root over leaf hashes.
 pub fn root(suite: Suite, leaves: &[Hash]) -> Hash {
     if leaves.is_empty() {
         return suite.empty_root();
     }
-    let mut row: Vec<Hash> = leaves.chunks(CHUNK).map(|chunk| join(suite, chunk)).collect();
+    let room = vec![[0; 32]; leaves.len().min(CHUNK).div_ceil(2)];
+    let mut rooms = [room.clone(), room];
+    let mut join = |hashes: &[Hash]| join(suite, hashes, &mut rooms);
+    let mut row: Vec<Hash> = leaves.chunks(CHUNK).map(&mut join).collect();
     while row.len() > 1 {
-        row = row.chunks(CHUNK).map(|chunk| join(suite, chunk)).collect();
+        row = row.chunks(CHUNK).map(&mut join).collect();
     }
     row[0]
 }
 
-/// The node over these neighbours. One without a partner goes up a level as it is, which gives the
-/// shape of RFC 9162: every left subtree is perfect.
-fn join(suite: Suite, hashes: &[Hash]) -> Hash {
-    let mut row = hashes.to_vec();
-    while row.len() > 1 {
-        let (pairs, alone) = row.split_at(row.len() & !1);
-        let mut above = suite.nodes(pairs);
-        above.extend_from_slice(alone);
-        row = above;
+/// The node over all of these neighbours, made row by row in two rooms that take turns.
+fn join(suite: Suite, hashes: &[Hash], [row, above]: &mut [Vec<Hash>; 2]) -> Hash {
+    if let [hash] = hashes {
+        return *hash;
+    }
+    let mut count = join_pairs(suite, hashes, row);
+    while count > 1 {
+        count = join_pairs(suite, &row[..count], above);
+        std::mem::swap(row, above);
     }
     row[0]
+}
+
+/// The nodes over neighbours, two by two, and how many they are. One without a partner goes up a
+/// level as it is, which gives the shape of RFC 9162: every left subtree is perfect.
+fn join_pairs(suite: Suite, row: &[Hash], above: &mut [Hash]) -> usize {
+    let (pairs, alone) = row.split_at(row.len() & !1);
+    let count = pairs.len() / 2;
+    suite.nodes_into(pairs, &mut above[..count]);
+    above[count..][..alone.len()].copy_from_slice(alone);
+    count + alone.len()
 }
 
 /// The size of the left subtree: the largest power of two below `size`, which is at least 2.
