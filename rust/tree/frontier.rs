@@ -1,12 +1,16 @@
 //! Append leaves and know the root, keeping only the unfinished tiles.
 
-use rayon::prelude::*;
+use std::borrow::Cow;
 
-use super::tile::{TILE_BITS, TILE_WIDTH, Tile, TileId, fold};
+use rayon::current_num_threads;
+
+use super::root;
+use super::tile::{TILE_BITS, TILE_WIDTH, Tile, TileId};
 use crate::error::{Error, Result, malformed};
 use crate::suite::{Hash, Suite};
+use crate::tasks;
 
-/// Full tiles folded by one task: a block's take less than a thread may be waited for while all
+/// Full tiles hashed by one task: a block's take less than a thread may be waited for while all
 /// cores are at work.
 const TASK: usize = 64;
 
@@ -76,7 +80,7 @@ impl Frontier {
     pub fn append(&self, leaves: &[Hash]) -> (Self, Vec<(TileId, Tile)>) {
         let mut filled = Vec::new();
         let (mut tails, mut peaks) = (self.tails.clone(), self.peaks.clone());
-        let mut hashes = leaves.to_vec();
+        let mut hashes = Cow::Borrowed(leaves);
         let mut level = 0;
         while !hashes.is_empty() {
             if tails.len() == level {
@@ -85,18 +89,12 @@ impl Frontier {
             }
             let below = (self.size >> (TILE_BITS as usize * level)) / TILE_WIDTH as u64;
             let had = tails[level].len();
-            tails[level].append(&mut hashes);
-            let whole = tails[level].len() / TILE_WIDTH * TILE_WIDTH;
-            let rest = tails[level].split_off(whole);
-            let full = std::mem::replace(&mut tails[level], rest);
-            grow(self.suite, &mut peaks[level], &tails[level], if whole == 0 { had } else { 0 });
-            hashes = full
-                .par_chunks_exact(TILE_WIDTH)
-                .with_min_len(TASK)
-                .map(|tile| fold(self.suite, tile))
-                .collect();
-            let tiles = full.chunks_exact(TILE_WIDTH).map(<[Hash]>::to_vec);
-            filled.extend(tiles.zip(below..).map(|(tile, index)| ((level as u32, index), tile)));
+            let full = fill(&mut tails[level], &hashes);
+            let had = if full.is_empty() { had } else { 0 };
+            grow(self.suite, &mut peaks[level], &tails[level], had);
+            hashes = Cow::Owned(roots(self.suite, &full));
+            let named = (below..).map(|index| (level as u32, index)).zip(full);
+            filled.extend(named);
             level += 1;
         }
         let size = self.size + leaves.len() as u64;
@@ -109,6 +107,26 @@ impl Frontier {
         let root = right_to_left.reduce(|right, left| self.suite.node(&left, &right));
         root.unwrap_or_else(|| self.suite.empty_root())
     }
+}
+
+/// Append hashes to a tail; the tiles that they fill are taken out of it.
+fn fill(tail: &mut Tile, hashes: &[Hash]) -> Vec<Tile> {
+    let (first, rest) = hashes.split_at(hashes.len().min(TILE_WIDTH - tail.len()));
+    tail.extend_from_slice(first);
+    if tail.len() < TILE_WIDTH {
+        return Vec::new();
+    }
+    let (tiles, rest) = rest.as_chunks::<TILE_WIDTH>();
+    let first = std::mem::replace(tail, rest.to_vec());
+    std::iter::once(first).chain(tiles.iter().map(|tile| tile.to_vec())).collect()
+}
+
+/// The roots of full tiles.
+fn roots(suite: Suite, tiles: &[Tile]) -> Vec<Hash> {
+    let shares: Vec<&[Tile]> = tiles.chunks(TASK).collect();
+    let share = |number: usize| shares[number].iter().map(|tile| root(suite, tile)).collect();
+    let made: Vec<Vec<Hash>> = tasks::each(None, current_num_threads(), shares.len(), share);
+    made.concat()
 }
 
 /// The perfect subtrees over a tail, the widest first.

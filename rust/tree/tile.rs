@@ -158,15 +158,6 @@ impl Node {
     }
 }
 
-/// The root of a perfect subtree over its hashes, a power of two of them.
-pub(super) fn fold(suite: Suite, hashes: &[Hash]) -> Hash {
-    let mut row = hashes.to_vec();
-    while row.len() > 1 {
-        row = suite.nodes(&row);
-    }
-    row[0]
-}
-
 /// The perfect subtrees that make up leaves `[begin, end)`, left to right. `begin` is a multiple
 /// of the largest power of two that fits, as it is for every subtree of a history tree.
 pub(super) fn perfect(begin: u64, end: u64) -> Vec<Node> {
