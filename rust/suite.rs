@@ -10,11 +10,10 @@
 
 use std::sync::LazyLock;
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result, malformed};
 use crate::lanes::Key;
 use crate::sha256;
+use crate::tasks;
 
 /// Items hashed by one task.
 const TASK: usize = 512;
@@ -123,10 +122,7 @@ impl Suite {
             Self::Std => LANES[domain as usize].hash_each(task),
             Self::C2sp => task.iter().map(|item| self.hash(domain, item)).collect(),
         };
-        if items.len() <= TASK {
-            return task(items);
-        }
-        items.par_chunks(TASK).flat_map_iter(task).collect()
+        tasks::in_shares(items, TASK, task)
     }
 
     /// Hash two hashes under `domain`, one after the other: what `hash` makes of them joined.
@@ -162,10 +158,7 @@ impl Suite {
             let slices: Vec<&[u8]> = task.iter().map(AsRef::as_ref).collect();
             self.leaves_in_turn(&slices)
         };
-        if items.len() <= TASK {
-            return task(items);
-        }
-        items.par_chunks(TASK).flat_map_iter(task).collect()
+        tasks::in_shares(items, TASK, task)
     }
 
     fn leaves_in_turn(self, items: &[&[u8]]) -> Vec<Hash> {

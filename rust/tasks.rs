@@ -66,6 +66,20 @@ pub fn each<T: Send>(
     done.into_iter().map(|(_, made)| made).collect()
 }
 
+/// What the items give, in order, worked on in shares of so many at most by the threads that the
+/// caller's work has, of which it is one.
+pub fn in_shares<T: Sync, R: Send + Clone>(
+    items: &[T],
+    most: usize,
+    work: impl Fn(&[T]) -> Vec<R> + Sync,
+) -> Vec<R> {
+    let shares: Vec<&[T]> = items.chunks(most).collect();
+    if let [all] = shares[..] {
+        return work(all);
+    }
+    each(None, rayon::current_num_threads(), shares.len(), |number| work(shares[number])).concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +94,16 @@ mod tests {
                     assert_eq!(each(pool, threads, count, |number| number * number), squares);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_shares_give_stands_in_the_order_of_their_items() {
+        for count in [0, 1, 6, 7, 8, 100] {
+            let items: Vec<usize> = (0..count).collect();
+            let twice = |share: &[usize]| share.iter().flat_map(|item| [*item, *item]).collect();
+            let want: Vec<usize> = (0..2 * count).map(|at| at / 2).collect();
+            assert_eq!(in_shares(&items, 7, twice), want);
         }
     }
 

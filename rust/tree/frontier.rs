@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use rayon::current_num_threads;
-
 use super::root;
 use super::tile::{TILE_BITS, TILE_WIDTH, Tile, TileId};
 use crate::error::{Error, Result, malformed};
@@ -123,10 +121,7 @@ fn fill(tail: &mut Tile, hashes: &[Hash]) -> Vec<Tile> {
 
 /// The roots of full tiles.
 fn roots(suite: Suite, tiles: &[Tile]) -> Vec<Hash> {
-    let shares: Vec<&[Tile]> = tiles.chunks(TASK).collect();
-    let share = |number: usize| shares[number].iter().map(|tile| root(suite, tile)).collect();
-    let made: Vec<Vec<Hash>> = tasks::each(None, current_num_threads(), shares.len(), share);
-    made.concat()
+    tasks::in_shares(tiles, TASK, |tiles| tiles.iter().map(|tile| root(suite, tile)).collect())
 }
 
 /// The perfect subtrees over a tail, the widest first.
