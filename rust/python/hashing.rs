@@ -1,13 +1,16 @@
 //! Bind the hashes of a suite and the canonical encoding.
 
-use pyo3::prelude::{Bound, PyResult, Python, pyfunction};
+use pyo3::prelude::{Bound, PyAny, PyAnyMethods, PyResult, Python, pyfunction};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PySequence};
 
 use super::bytes::{array, join, slices};
 use super::pool::detach;
 use crate::suite::{Domain, Suite};
 use crate::wire;
+
+/// Items that are taken out of Python, hashed and let go while they are in a cache.
+const PIECE: usize = 16_384;
 
 #[pyfunction]
 pub fn hash_domain<'py>(
@@ -29,11 +32,20 @@ pub fn leaf_hash<'py>(py: Python<'py>, suite: &str, data: &[u8]) -> PyResult<Bou
 pub fn leaf_hashes<'py>(
     py: Python<'py>,
     suite: &str,
-    data: Vec<PyBackedBytes>,
+    data: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
-    let hashes = detach(py, || suite.leaves(&slices(&data)));
-    Ok(join(py, &hashes))
+    let data = data.cast::<PySequence>()?;
+    let mut hashes = Vec::with_capacity(data.len()?);
+    let mut items = data.try_iter()?;
+    loop {
+        let some = items.by_ref().take(PIECE).map(|item| Ok(item?.extract()?));
+        let some: Vec<PyBackedBytes> = some.collect::<PyResult<_>>()?;
+        if some.is_empty() {
+            return Ok(join(py, &hashes));
+        }
+        hashes.extend(detach(py, || suite.leaves(&slices(&some))));
+    }
 }
 
 #[pyfunction]
