@@ -150,6 +150,29 @@ def test_proofs_hold_in_large_trees() -> None:
         _core.verify_consistency("std", older, size, proof, older_root, root)
 
 
+def test_a_multiproof_of_any_leaves_of_a_small_tree_verifies() -> None:
+    for size in range(1, 12):
+        leaves = [reference.leaf("std", b"%d" % number) for number in range(size)]
+        frontier, tiles = grow("std", leaves)
+        for chosen in range(1, 1 << size):
+            targets = [index for index in range(size) if chosen >> index & 1]
+            proof = _core.prove_multi("std", targets, size, tiles)
+            assert proof == joined(reference.multiproof("std", targets, leaves))
+            shown = joined([leaves[target] for target in targets])
+            _core.verify_multi("std", shown, targets, size, proof, frontier.root())
+
+
+def test_a_multiproof_of_many_leaves_of_a_large_tree_verifies(suite: str) -> None:
+    for size, step in ((1 << 14, 5), ((1 << 14) + 1, 5), (20_000, 7), (20_000, 1)):
+        hashes = _core.leaf_hashes(suite, [b"%d" % number for number in range(size)])
+        leaves = split_hashes(hashes)
+        frontier, tiles = grow(suite, leaves)
+        targets = sorted({*range(0, size, step), size - 1})
+        proof = _core.prove_multi(suite, targets, size, tiles)
+        shown = joined([leaves[target] for target in targets])
+        _core.verify_multi(suite, shown, targets, size, proof, frontier.root())
+
+
 @examples(200)
 @given(st.data())
 def test_multiproofs_agree_and_verify(data: st.DataObject) -> None:

@@ -6,8 +6,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::proof::{Prover, tiles_of};
 use super::split;
 use super::tile::{TileId, Tiles};
@@ -15,9 +13,10 @@ use super::verify::check_root;
 use crate::error::{Error, Result, at_most};
 use crate::limits;
 use crate::suite::{Hash, Suite};
+use crate::tasks;
 
-/// Hashes of one row, an even number, that one task makes nodes of.
-const TASK: usize = 1024;
+/// Pairs of one row that one task makes nodes of.
+const TASK: usize = 512;
 
 /// The tiles that a multiproof is read from.
 pub fn multiproof_tiles(indices: &[u64], size: u64) -> Result<Vec<TileId>> {
@@ -49,40 +48,57 @@ pub fn verify_multi(
         let (got, want) = (proof.len(), path.len());
         return Err(Error::Proof(format!("multiproof has {got} hashes, want {want}")));
     }
-    let mut rows = vec![Vec::new(); 64];
-    rows[0].extend(indices.iter().copied().zip(leaves.iter().copied()));
+    let mut beside = vec![Vec::new(); 64];
     for (range, hash) in path.iter().zip(proof) {
-        // One at the right edge that is not perfect stands where it would if leaves were added.
-        let row = 64 - (range.end - range.start - 1).leading_zeros();
-        rows[row as usize].push((range.start >> row, *hash));
+        beside[row_beside(range, size)].push(*hash);
     }
-    check_root("root", &climb(suite, rows, size), root)
+    check_root("root", &climb(suite, indices, leaves, &beside, size), root)
 }
 
-/// The root over these hashes, with their places in each row of the tree, which they cover: all
+/// The row in which a subtree has its sibling: at the right edge it may be the lower one of the
+/// two, and stands where it would if leaves were added.
+fn row_beside(range: &Range<u64>, size: u64) -> usize {
+    let row = if range.end == size { range.start } else { range.end - range.start };
+    row.trailing_zeros() as usize
+}
+
+/// The root over these leaves and what stands beside their paths, row by row, left to right: all
 /// pairs of a row are hashed side by side.
-fn climb(suite: Suite, rows: Vec<Vec<(u64, Hash)>>, size: u64) -> Hash {
+fn climb(suite: Suite, indices: &[u64], leaves: &[Hash], beside: &[Vec<Hash>], size: u64) -> Hash {
+    let (mut places, mut hashes) = (indices.to_vec(), leaves.to_vec());
+    let mut pairs: Vec<[Hash; 2]> = Vec::with_capacity(leaves.len());
     let mut last = size - 1;
-    let mut nodes: Vec<(u64, Hash)> = Vec::new();
-    for row in rows {
-        nodes.extend(row);
+    for beside in beside {
         if last == 0 {
             break;
         }
-        // Two ascending lists, or three: a stable sort merges them.
-        nodes.sort_by_key(|(index, _)| *index);
-        // At the right edge a node without a sibling is its own parent.
-        let alone = nodes.pop_if(|(index, _)| *index == last && last & 1 == 0);
-        let pairs: Vec<Hash> = nodes.iter().map(|(_, hash)| *hash).collect();
-        let above = match pairs.len() {
-            ..=TASK => suite.nodes(&pairs),
-            _ => pairs.par_chunks(TASK).flat_map_iter(|task| suite.nodes(task)).collect(),
-        };
-        nodes = nodes.iter().step_by(2).map(|(index, _)| index >> 1).zip(above).collect();
-        nodes.extend(alone.map(|(index, hash)| (index >> 1, hash)));
+        let mut beside = beside.iter();
+        let mut sibling = || *beside.next().expect("the path has each sibling");
+        let mut alone = None;
+        let (mut at, mut count) = (0, 0);
+        pairs.clear();
+        while let Some(&place) = places.get(at) {
+            let hash = hashes[at];
+            at += 1;
+            places[count] = place >> 1;
+            count += 1;
+            if place & 1 == 1 {
+                pairs.push([sibling(), hash]);
+            } else if places.get(at) == Some(&(place + 1)) {
+                pairs.push([hash, hashes[at]]);
+                at += 1;
+            } else if place == last {
+                alone = Some(hash); // without a sibling it is its own parent
+            } else {
+                pairs.push([hash, sibling()]);
+            }
+        }
+        places.truncate(count);
+        hashes = tasks::in_shares(&pairs, TASK, |pairs| suite.nodes(pairs.as_flattened()));
+        hashes.extend(alone);
         last >>= 1;
     }
-    nodes[0].1
+    hashes[0]
 }
 
 /// The subtrees beside the leaves. A size of 0 proves nothing and has no root to prove it under.
