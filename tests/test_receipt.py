@@ -5,7 +5,9 @@ Signatures here are of ``cryptography``, hashes of ``tests/reference.py``; recor
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,16 @@ def test_receipts_of_every_index_hold_and_have_one_encoding(suite: str) -> None:
             assert all(getattr(receipt, name) == want[name] for name in want.keys() - {"state"})
             fields = [1, index, want["path"], want["checkpoint"].encode(), want["envelope"]]
             assert msgpack.packb([*fields, want["state"].encode()]) == receipt.encode()
+
+
+@SUITES
+def test_receipts_and_anchors_go_to_other_processes(suite: str) -> None:
+    receipt, trusted = Receipt.decode(made(suite)), anchor(suite)
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        sent = pickle.loads(pickle.dumps((receipt, trusted), protocol))
+        assert sent == (receipt, trusted)
+        assert sent[0].verify(BODIES[2], sent[1]).body == BODIES[2]
+    assert copy.deepcopy((receipt, trusted)) == (receipt, trusted)
 
 
 @SUITES

@@ -2,9 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::prelude::{Bound, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::prelude::{
+    Bound, PyAnyMethods, PyDictMethods, PyResult, Python, pyclass, pyfunction, pymethods,
+};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use super::block::Block;
 use super::bytes::array;
@@ -236,6 +238,15 @@ impl Anchor {
             quorum: usize::try_from(quorum).unwrap_or(usize::MAX),
         };
         Ok(Self { anchor: anchor.check()?, last: Mutex::default() })
+    }
+
+    /// What `pickle` makes it of in another process, whose bounds are checked there.
+    fn __getnewargs_ex__<'py>(slf: &Bound<'py, Self>) -> PyResult<((), Bound<'py, PyDict>)> {
+        let given = PyDict::new(slf.py());
+        for name in ["origin", "network", "suite", "operator_key", "witnesses", "quorum"] {
+            given.set_item(name, slf.getattr(name)?)?;
+        }
+        Ok(((), given))
     }
 
     fn merge_cosignatures(&self, note: &str, cosigned: &str) -> PyResult<String> {

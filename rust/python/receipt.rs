@@ -1,8 +1,10 @@
 //! Bind receipts.
 
-use pyo3::prelude::{Bound, Py, PyRef, PyResult, Python, pyclass, pyfunction, pymethods};
+use pyo3::prelude::{
+    Bound, Py, PyAny, PyAnyMethods, PyRef, PyResult, Python, pyclass, pyfunction, pymethods,
+};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyType};
 
 use super::bytes::{array, hashes, list, slices};
 use super::checkpoint::{Anchor, Checkpoint};
@@ -47,6 +49,15 @@ impl Receipt {
 
     fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.encode())
+    }
+
+    /// As `pickle` decodes it in another process.
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyType>,))> {
+        let decode = py.import("operator")?.getattr("methodcaller")?;
+        Ok((decode.call1(("decode", self.encode(py)))?, (py.get_type::<Self>(),)))
     }
 
     fn verify(&self, py: Python<'_>, body: &[u8], anchor: &Anchor) -> PyResult<Py<VerifiedRecord>> {
