@@ -54,6 +54,19 @@ def test_verify_refuses_every_flipped_byte(case: Path) -> None:
     assert verify(case, "changed").returncode in (1, 5)
 
 
+@pytest.mark.parametrize(("end", "code"), [(100, 5), (None, 1)])
+def test_verify_names_the_file_that_is_damaged(case: Path, end: int | None, code: int) -> None:
+    raw = bytearray((case / "raw").read_bytes())
+    raw[60] ^= 64  # of the path
+    (case / "damaged").write_bytes(raw[:end])
+
+    done = verify(case, "damaged")
+
+    assert (done.returncode, done.stdout) == (code, b"")
+    remedy = f" ({case / 'damaged'} was changed or cut off: ask for it again)\n"
+    assert done.stderr.decode().endswith(remedy)
+
+
 def test_verify_refuses_another_record(case: Path) -> None:
     (case / "other").write_bytes(b"one recorD")
 

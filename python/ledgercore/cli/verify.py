@@ -20,6 +20,7 @@ from ledgercore.cli.files import (
 from ledgercore.cli.output import json_option, one_line, plain, print_facts, print_json
 from ledgercore.errors import (
     InvalidError,
+    InvalidProof,
     InvalidSignature,
     LedgerError,
     MalformedError,
@@ -59,6 +60,25 @@ def command(
         raise click.UsageError("say one of --record and --checkpoint")
     anchor = read_anchor(anchor_path)
     data = unwrapped(read_evidence(evidence, receipt=record_path is not None))
+    try:
+        _verify(evidence, data, anchor, record_path, kept_path, as_json=as_json)
+    except (MalformedError, InvalidProof, InvalidSignature) as error:
+        named = (evidence, record_path, kept_path)
+        if not any(path in str(error) for path in named if path is not None):
+            error.add_note(f"{evidence} was changed or cut off: ask for it again")
+        raise
+
+
+def _verify(
+    evidence: str,
+    data: bytes,
+    anchor: Anchor,
+    record_path: str | None,
+    kept_path: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Verify what the evidence looks like, as what it was said to be."""
     if kept_path is not None:
         if not data.startswith(b"{"):
             looks = looks_like(data)

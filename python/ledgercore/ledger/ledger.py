@@ -205,7 +205,8 @@ class Ledger(ReadableLedger):
                 operator = key or load_key(f"{address.files}.key", passphrase)
                 if operator.public_key != reader.anchor.operator_key:
                     raise UntrustedError(
-                        f"key for {address.name} is not the one of this ledger's operator"
+                        f"key for {address.name} is not the one of this ledger's operator: it was "
+                        f"made with another, which {address.files}.key holds unless it was moved"
                     )
                 writer, head_file = start_writer(
                     address,
