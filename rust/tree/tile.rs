@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rayon::prelude::*;
+use rayon::current_num_threads;
 
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
+use crate::tasks;
 
 /// Levels of the tree that one tile spans.
 pub const TILE_BITS: u32 = 8;
@@ -18,8 +19,11 @@ pub const TILE_BITS: u32 = 8;
 /// Hashes in a full tile.
 pub const TILE_WIDTH: usize = 1 << TILE_BITS;
 
-/// Full tiles whose nodes are hashed side by side: the rows high up are short.
+/// Full tiles whose narrow rows are hashed side by side.
 const TOGETHER: usize = 16;
+
+/// Hashes of a row whose pairs leave lanes empty by themselves.
+const NARROW: usize = 16;
 
 /// The level and index of a tile.
 pub type TileId = (u32, u64);
@@ -45,10 +49,9 @@ impl TileTree {
         for run in tiles.chunk_by(|one, other| [one, other].iter().all(|tile| is_full(tile))) {
             groups.extend(run.chunks(TOGETHER));
         }
-        match groups.len() {
-            ..=1 => groups.iter().flat_map(|group| build_group(suite, group)).collect(),
-            _ => groups.par_iter().flat_map_iter(|group| build_group(suite, group)).collect(),
-        }
+        let group = |number: usize| build_group(suite, groups[number]);
+        let built = tasks::each(None, current_num_threads(), groups.len(), group);
+        built.into_iter().flatten().collect()
     }
 
     /// The tile's own hashes.
@@ -77,28 +80,31 @@ fn is_full(tile: &[Hash]) -> bool {
     tile.len() == TILE_WIDTH
 }
 
-/// The trees of one tile, or of several full ones whose rows are hashed as one.
+/// The trees of one tile, or of several full ones, whose narrow rows are hashed as one.
 fn build_group(suite: Suite, tiles: &[&[Hash]]) -> Vec<TileTree> {
     let width = tiles[0].len();
-    let mut trees: Vec<TileTree> = tiles
-        .iter()
-        .map(|tile| {
-            let mut nodes = Vec::with_capacity(2 * width);
-            nodes.extend_from_slice(tile);
-            TileTree { nodes, width }
-        })
-        .collect();
-    let mut row: Vec<Hash> = Vec::with_capacity(tiles.len() * width / 2);
-    for tile in tiles {
-        row.extend(suite.nodes(&tile[..width & !1]));
-    }
-    let mut count = width / 2;
-    while count > 0 {
-        for (tree, nodes) in trees.iter_mut().zip(row.chunks_exact(count)) {
-            tree.nodes.extend_from_slice(nodes);
+    let place = |tile: &&[Hash]| {
+        let mut nodes = vec![[0; 32]; nodes_from(width)];
+        nodes[..width].copy_from_slice(tile);
+        TileTree { nodes, width }
+    };
+    let mut trees: Vec<TileTree> = tiles.iter().map(place).collect();
+    let (mut begin, mut count) = (0, width);
+    while count > 1 {
+        let (pairs, end) = (begin..begin + (count & !1), begin + count);
+        if count > NARROW {
+            for tree in &mut trees {
+                let (below, above) = tree.nodes.split_at_mut(end);
+                suite.nodes_into(&below[pairs.clone()], &mut above[..count / 2]);
+            }
+        } else {
+            let row: Vec<Hash> =
+                trees.iter().flat_map(|tree| &tree.nodes[pairs.clone()]).copied().collect();
+            for (tree, nodes) in trees.iter_mut().zip(suite.nodes(&row).chunks_exact(count / 2)) {
+                tree.nodes[end..][..count / 2].copy_from_slice(nodes);
+            }
         }
-        count /= 2;
-        row = suite.nodes(&row[..2 * count * tiles.len()]);
+        (begin, count) = (end, count / 2);
     }
     trees
 }
