@@ -10,7 +10,7 @@
 //! sealed. Commitments are Pedersen's; they are added up and never opened one by one. Secrets are
 //! wiped when they go out of scope; who calls keeps copies of its own.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result, malformed};
+use crate::once::once;
 
 /// The encoding of a point.
 pub type Point = [u8; 32];
@@ -33,9 +34,12 @@ pub type Proof = [u8; 64];
 const SEAL: &[u8] = b"ledgercore audit copy proof v1\n";
 
 /// The second generator. Nobody knows its logarithm: it is made from these words.
-static BLINDING: LazyLock<RistrettoPoint> = LazyLock::new(|| {
-    RistrettoPoint::from_uniform_bytes(&Sha512::digest(b"ledgercore pedersen v1\n").into())
-});
+fn blinding_base() -> &'static RistrettoPoint {
+    static BLINDING: OnceLock<RistrettoPoint> = OnceLock::new();
+    once(&BLINDING, || {
+        RistrettoPoint::from_uniform_bytes(&Sha512::digest(b"ledgercore pedersen v1\n").into())
+    })
+}
 
 /// What one holder deals: commitments to its polynomial, the proof that it knows the constant term,
 /// and a number for each holder.
@@ -197,7 +201,9 @@ pub fn commit(amounts: &[u64], blindings: &[Number]) -> Result<Vec<Point>> {
     }
     let one = |(amount, blinding): (&u64, &Number)| {
         let blinding = Zeroizing::new(decode_number(blinding)?);
-        Ok(encode(&(RistrettoPoint::mul_base(&Scalar::from(*amount)) + *BLINDING * *blinding)))
+        Ok(encode(
+            &(RistrettoPoint::mul_base(&Scalar::from(*amount)) + blinding_base() * *blinding),
+        ))
     };
     amounts.iter().zip(blindings).map(one).collect()
 }

@@ -6,10 +6,12 @@
 //! so, and the rest by itself. The crate's own kernels are called for it
 //! directly: its public interface hashes one input at a time.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use blake3::IncrementCounter;
 use blake3::platform::{MAX_SIMD_DEGREE_OR_2, Platform};
+
+use crate::once::once;
 
 type Hash = [u8; 32];
 
@@ -17,7 +19,7 @@ const BLOCK_BYTES: usize = 64;
 const CHUNK_BLOCKS: usize = 16;
 const CHUNK_BYTES: usize = BLOCK_BYTES * CHUNK_BLOCKS;
 
-/// Blocks that a kernel takes at once: to begin with sixteen at a time costs a tenth more.
+/// Blocks that a kernel takes in one call: a call for each sixteen of them costs a tenth more.
 const TOGETHER: usize = 128;
 
 // Flags of a compression (BLAKE3 specification table 3).
@@ -26,7 +28,11 @@ const CHUNK_END: u8 = 2;
 const ROOT: u8 = 8;
 const KEYED_HASH: u8 = 16;
 
-static PLATFORM: LazyLock<Platform> = LazyLock::new(Platform::detect);
+static PLATFORM: OnceLock<Platform> = OnceLock::new();
+
+fn platform() -> &'static Platform {
+    once(&PLATFORM, Platform::detect)
+}
 
 /// A BLAKE3 key, as the words that a chain begins with.
 pub struct Key([u32; 8]);
@@ -148,7 +154,7 @@ impl Key {
     fn hash_many<const N: usize>(&self, inputs: &[&[u8; N]], end: u8, out: &mut [Hash]) {
         let out = out.as_flattened_mut();
         let no = IncrementCounter::No;
-        PLATFORM.hash_many(inputs, &self.0, 0, no, KEYED_HASH, CHUNK_START, end, out);
+        platform().hash_many(inputs, &self.0, 0, no, KEYED_HASH, CHUNK_START, end, out);
     }
 
     /// An item that is longer than a chunk, framed: BLAKE3's own tree, which has lanes of its own.
@@ -177,7 +183,7 @@ fn hash_last(mut state: [u32; 8], rest: &[u8], begin: u8) -> Hash {
     let mut block = [0; BLOCK_BYTES];
     block[..rest.len()].copy_from_slice(rest);
     let flags = KEYED_HASH | begin | CHUNK_END | ROOT;
-    PLATFORM.compress_in_place(&mut state, &block, rest.len() as u8, 0, flags);
+    platform().compress_in_place(&mut state, &block, rest.len() as u8, 0, flags);
     bytes(&state)
 }
 

@@ -1,11 +1,15 @@
 //! The core of a permissioned, token-free ledger: pure, without I/O, clock or randomness.
 //!
+//! What it keeps between calls changes no result: tables of keys that sign often, and threads that
+//! the system is to run on other cores than their caller's.
+//!
 //! Modules stand in pipeline order; each uses only those above it.
 
 #![deny(unsafe_code)]
 
 pub mod error;
 pub mod limits;
+mod once;
 mod lanes;
 mod sha256;
 mod tasks;

@@ -3,9 +3,11 @@
 //! The crate that does so is young. A process tries it once, on messages of all lengths about the
 //! borders of a block: where it does not make the hashes that `sha2` makes, `sha2` makes all.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
+
+use crate::once::once;
 
 type Hash = [u8; 32];
 
@@ -18,7 +20,13 @@ const TOGETHER: usize = 128;
 /// Lanes that wait for the longest message may do as much work again this many times.
 const WASTE: usize = 3;
 
-static AGREES: LazyLock<bool> = LazyLock::new(|| {
+/// Whether the crate makes the hashes that `sha2` makes.
+fn agrees() -> bool {
+    static AGREES: OnceLock<bool> = OnceLock::new();
+    *once(&AGREES, compare)
+}
+
+fn compare() -> bool {
     let text: Vec<u8> = (0..300).map(|at| (at * 7 % 251) as u8).collect();
     let mixed: Vec<&[u8]> = (0..text.len()).map(|end| &text[..end]).collect();
     let alike: Vec<&[u8]> = text.windows(64).collect();
@@ -28,7 +36,7 @@ static AGREES: LazyLock<bool> = LazyLock::new(|| {
         tape_sha256::hash_many_prefixed(&[1], items, &mut hashes);
         hashes == want
     })
-});
+}
 
 /// The hash of the parts one after the other.
 pub fn hash(parts: &[&[u8]]) -> Hash {
@@ -43,7 +51,7 @@ pub fn hash_each(prefix: &[u8], items: &[&[u8]]) -> Vec<Hash> {
     for (items, hashes) in items.chunks(TOGETHER).zip(hashes.chunks_mut(TOGETHER)) {
         let bytes: usize = items.iter().map(|item| 64 + item.len()).sum();
         let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
-        if items.len() >= FEW && longest * items.len() <= WASTE * bytes && *AGREES {
+        if items.len() >= FEW && longest * items.len() <= WASTE * bytes && agrees() {
             tape_sha256::hash_many_prefixed(prefix, items, hashes);
         } else {
             items.iter().zip(hashes).for_each(|(item, out)| *out = hash(&[prefix, item]));
@@ -58,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_hashes_side_by_side_agrees_here() {
-        assert!(*AGREES, "{} differs from sha2", tape_sha256::backend());
+        assert!(agrees(), "{} differs from sha2", tape_sha256::backend());
     }
 
     /// Few and many, alike and not, across every border of a block, and one that is much longer.

@@ -8,10 +8,11 @@
 //! The padded leaf lets equal-length leaves be hashed side by side; the length in front keeps
 //! two different inputs from ever being padded to the same bytes.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::error::{Error, Result, malformed};
 use crate::lanes::Key;
+use crate::once::once;
 use crate::sha256;
 use crate::tasks;
 
@@ -64,12 +65,17 @@ const DOMAINS: [(Domain, &str); 12] = [
 ];
 
 /// `derive_key("ledgercore v1 <domain>", "")` for every domain, in the order of `DOMAINS`.
-static KEYS: LazyLock<[Hash; 12]> = LazyLock::new(|| {
-    DOMAINS.map(|(_, name)| blake3::derive_key(&format!("ledgercore v1 {name}"), b""))
-});
+fn key(domain: Domain) -> &'static Hash {
+    static KEYS: OnceLock<[Hash; 12]> = OnceLock::new();
+    let derive = |(_, name)| blake3::derive_key(&format!("ledgercore v1 {name}"), b"");
+    &once(&KEYS, || DOMAINS.map(derive))[domain as usize]
+}
 
 /// The same, as lanes take them.
-static LANES: LazyLock<[Key; 12]> = LazyLock::new(|| KEYS.each_ref().map(Key::new));
+fn lanes(domain: Domain) -> &'static Key {
+    static LANES: OnceLock<[Key; 12]> = OnceLock::new();
+    &once(&LANES, || DOMAINS.map(|(domain, _)| Key::new(key(domain))))[domain as usize]
+}
 
 impl Suite {
     /// The suite of a wire id; `gm` (2) is reserved.
@@ -108,21 +114,18 @@ impl Suite {
     /// Hash `data` under `domain`. For `Leaf` and `Node` use the functions that frame their input.
     pub fn hash(self, domain: Domain, data: &[u8]) -> Hash {
         match self {
-            Self::Std => *blake3::keyed_hash(&KEYS[domain as usize], data).as_bytes(),
-            Self::C2sp => {
-                let name = DOMAINS[domain as usize].1.as_bytes();
-                sha256::hash(&[b"ledgercore/v1/", name, &[0], data])
-            }
+            Self::Std => *blake3::keyed_hash(key(domain), data).as_bytes(),
+            Self::C2sp => sha256::hash(&[&prefix(domain), data]),
         }
     }
 
     /// Hash each item under `domain`, as `hash` would, over all threads.
     pub fn hash_each(self, domain: Domain, items: &[&[u8]]) -> Vec<Hash> {
         let task = |task: &[&[u8]]| match self {
-            Self::Std => LANES[domain as usize].hash_each(task),
-            Self::C2sp => task.iter().map(|item| self.hash(domain, item)).collect(),
+            Self::Std => lanes(domain).hash_each(task),
+            Self::C2sp => sha256::hash_each(&prefix(domain), task),
         };
-        tasks::in_shares(items, TASK, task)
+        tasks::shares(items, TASK, |_, share| task(share)).concat()
     }
 
     /// Hash two hashes under `domain`, one after the other: what `hash` makes of them joined.
@@ -131,7 +134,7 @@ impl Suite {
         pair[..32].copy_from_slice(first);
         pair[32..].copy_from_slice(second);
         match self {
-            Self::Std => LANES[domain as usize].hash_block(&pair),
+            Self::Std => lanes(domain).hash_block(&pair),
             Self::C2sp => self.hash(domain, &pair),
         }
     }
@@ -139,11 +142,8 @@ impl Suite {
     /// Hash a row of an even number of hashes two by two, as `hash_pair` would each.
     pub fn hash_pairs(self, domain: Domain, row: &[Hash]) -> Vec<Hash> {
         match self {
-            Self::Std => LANES[domain as usize].hash_blocks(blocks(row)),
-            Self::C2sp => {
-                let name = DOMAINS[domain as usize].1.as_bytes();
-                sha256::hash_each(&[b"ledgercore/v1/", name, &[0]].concat(), &pairs(row))
-            }
+            Self::Std => lanes(domain).hash_blocks(blocks(row)),
+            Self::C2sp => sha256::hash_each(&prefix(domain), &pairs(row)),
         }
     }
 
@@ -158,12 +158,12 @@ impl Suite {
             let slices: Vec<&[u8]> = task.iter().map(AsRef::as_ref).collect();
             self.leaves_in_turn(&slices)
         };
-        tasks::in_shares(items, TASK, task)
+        tasks::shares(items, TASK, |_, share| task(share)).concat()
     }
 
     fn leaves_in_turn(self, items: &[&[u8]]) -> Vec<Hash> {
         match self {
-            Self::Std => LANES[Domain::Leaf as usize].hash_framed(items),
+            Self::Std => lanes(Domain::Leaf).hash_framed(items),
             Self::C2sp => sha256::hash_each(&[0], items),
         }
     }
@@ -185,8 +185,9 @@ impl Suite {
 
     /// The same, into a room for as many.
     pub fn nodes_into(self, row: &[Hash], nodes: &mut [Hash]) {
+        assert_eq!(row.len(), 2 * nodes.len(), "each pair has its node");
         match self {
-            Self::Std => LANES[Domain::Node as usize].hash_blocks_into(blocks(row), nodes),
+            Self::Std => lanes(Domain::Node).hash_blocks_into(blocks(row), nodes),
             Self::C2sp => nodes.copy_from_slice(&sha256::hash_each(&[1], &pairs(row))),
         }
     }
@@ -198,6 +199,11 @@ impl Suite {
             Self::C2sp => sha256::hash(&[]),
         }
     }
+}
+
+/// What suite `c2sp` hashes before the data of a domain.
+fn prefix(domain: Domain) -> Vec<u8> {
+    [b"ledgercore/v1/", DOMAINS[domain as usize].1.as_bytes(), &[0]].concat()
 }
 
 /// Two hashes after two, each as one piece.

@@ -66,18 +66,23 @@ pub fn each<T: Send>(
     done.into_iter().map(|(_, made)| made).collect()
 }
 
-/// What the items give, in order, worked on in shares of so many at most by the threads that the
-/// caller's work has, of which it is one.
-pub fn in_shares<T: Sync, R: Send + Clone>(
+/// What each share of the items gives, in order: all of as many at most, from a position on. The
+/// threads are those that the caller's work has; for one share none of them is looked at, which
+/// would start them.
+pub fn shares<T: Sync, R: Send>(
     items: &[T],
     most: usize,
-    work: impl Fn(&[T]) -> Vec<R> + Sync,
+    work: impl Fn(usize, &[T]) -> R + Sync,
 ) -> Vec<R> {
     let shares: Vec<&[T]> = items.chunks(most).collect();
     if let [all] = shares[..] {
-        return work(all);
+        return vec![work(0, all)];
     }
-    each(None, rayon::current_num_threads(), shares.len(), |number| work(shares[number])).concat()
+    let share = |number: usize| work(number * most, shares[number]);
+    match shares.len() {
+        0 => Vec::new(),
+        count => each(None, rayon::current_num_threads(), count, share),
+    }
 }
 
 #[cfg(test)]
@@ -98,19 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn what_shares_give_stands_in_the_order_of_their_items() {
+    fn shares_are_all_items_in_their_order() {
         for count in [0, 1, 6, 7, 8, 100] {
             let items: Vec<usize> = (0..count).collect();
-            let twice = |share: &[usize]| share.iter().flat_map(|item| [*item, *item]).collect();
-            let want: Vec<usize> = (0..2 * count).map(|at| at / 2).collect();
-            assert_eq!(in_shares(&items, 7, twice), want);
+            let shares = shares(&items, 7, |begin, share| (begin, share.to_vec()));
+            assert!(shares.iter().all(|(begin, share)| share.first() == Some(begin)));
+            assert!(shares.iter().all(|(_, share)| share.len() <= 7));
+            assert_eq!(shares.into_iter().flat_map(|(_, share)| share).collect::<Vec<_>>(), items);
         }
     }
 
     #[test]
     fn one_task_is_the_callers() {
         let caller = std::thread::current().id();
-        for (threads, count) in [(1, 9), (4, 1)] {
+        for (threads, count) in [(1, 9), (4, 1), (4, 0)] {
             let of = each(None, threads, count, |_| std::thread::current().id());
             assert_eq!(of, vec![caller; count]);
         }

@@ -274,6 +274,35 @@ def test_a_note_is_verified_by_the_thread_that_asks_alone(tmp_path: Path, count:
     assert ran.stdout.split() == [b"1"] * 3
 
 
+HASHING = """
+import os, signal, sys
+from threading import Thread
+from ledgercore._core import group_commit, hash_domain, leaf_hashes
+number = bytes([1]) + bytes(31)
+def work():
+    for suite in ("std", "c2sp"):
+        leaf_hashes(suite, [b"x"] * 16)
+        hash_domain(suite, "record", b"x")
+    group_commit([1], [number])
+thread = Thread(target=work)
+thread.start()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    work()
+    os._exit(0)
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0)
+"""
+
+
+def test_a_child_of_a_process_that_hashes_for_the_first_time_waits_for_none() -> None:
+    """In the midst of the keys of domains, of the second generator, and of what tries lanes."""
+    ran = [subprocess.run([sys.executable, "-c", HASHING], check=False) for _ in range(40)]
+
+    assert [each.returncode for each in ran] == [0] * 40
+
+
 def test_a_child_of_a_process_whose_threads_verify_waits_for_none() -> None:
     """In the midst of what is known of keys, of what is made once, and of halves of few."""
     key, wrong = SigningKey(bytes(31) + b"\7"), [bytes(64)] * 64

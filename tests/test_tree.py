@@ -70,6 +70,16 @@ def test_hashes_agree_with_the_reference(suite: str) -> None:
     )
 
 
+def test_leaf_hashes_of_many_items_are_those_of_each(suite: str) -> None:
+    """More than are taken out of Python at a time, and borders of what lanes take."""
+    items = [number.to_bytes(3, "big") * (number % 40) for number in range(16_384 + 130)]
+    hashes = [reference.leaf(suite, item) for item in items]
+    for count in (0, 1, 513, 16_383, 16_384, 16_385, len(items)):
+        assert _core.leaf_hashes(suite, items[:count]) == joined(hashes[:count])
+    with pytest.raises(TypeError, match="data is a str, want a list of bytes"):
+        _core.leaf_hashes(suite, "ab")  # type: ignore[arg-type]
+
+
 def test_roots_agree_for_every_size(suite: str, leaves: list[bytes], roots: list[bytes]) -> None:
     for size in range(SIZES):
         assert _core.tree_root(suite, joined(leaves[:size])) == roots[size]

@@ -475,6 +475,7 @@ proptest! {
                     false => suite.node(&hash, &[1; 32]),
                 });
                 verify_inclusion(suite, &zero, index, size, &proof, &hash).unwrap();
+                verify_multi(suite, &[zero], &[index], size, &proof, &hash).unwrap();
                 inclusion_tiles(&[index], size).unwrap();
             }
         }

@@ -8,7 +8,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::{Bound, FromPyObject, PyAny, PyAnyMethods, PyErr, PyResult, Python};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyBytesMethods, PyMemoryView, PySequence};
+use pyo3::types::{PyBytes, PyBytesMethods, PyMemoryView};
 
 use crate::error::{Result, malformed};
 use crate::suite::Hash;
@@ -43,8 +43,6 @@ pub fn copy_arrays<const N: usize>(
     items: &Bound<'_, PyAny>,
     arrays: &mut Vec<[u8; N]>,
 ) -> PyResult<()> {
-    let items = items.cast::<PySequence>()?;
-    arrays.reserve(items.len()?);
     for item in items.try_iter()? {
         let item = item?;
         let value = match item.cast::<PyBytes>() {

@@ -1,8 +1,9 @@
 //! Bind the hashes of a suite and the canonical encoding.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::{Bound, PyAny, PyAnyMethods, PyResult, Python, pyfunction};
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PySequence};
+use pyo3::types::{PyBytes, PyString};
 
 use super::bytes::{array, join, slices};
 use super::pool::detach;
@@ -35,8 +36,10 @@ pub fn leaf_hashes<'py>(
     data: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let suite = Suite::from_name(suite)?;
-    let data = data.cast::<PySequence>()?;
-    let mut hashes = Vec::with_capacity(data.len()?);
+    if data.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err("data is a str, want a list of bytes"));
+    }
+    let mut hashes = Vec::new();
     let mut items = data.try_iter()?;
     loop {
         let some = items.by_ref().take(PIECE).map(|item| Ok(item?.extract()?));

@@ -12,7 +12,7 @@ use std::thread;
 
 use pyo3::marker::Ungil;
 use pyo3::prelude::{PyAnyMethods, PyModule, PyResult, Python, pyfunction};
-use pyo3::types::IntoPyDict;
+use pyo3::types::{IntoPyDict, PySequence, PyTuple};
 use pyo3::{Bound, wrap_pyfunction};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -66,8 +66,9 @@ fn give_way() {
     let _ = rustix::process::nice(GIVES_WAY); // in vain where the system does not allow it
 }
 
-/// The threads of a forked process, by its number of forks.
-static FORKED: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+/// The threads of a forked process, by how many forks lie between. It never looks at those of its
+/// parent, which may have been starting them; but for the last, which the processes after it share.
+static FORKED: [Mutex<Option<Arc<ThreadPool>>>; 16] = [const { Mutex::new(None) }; 16];
 
 /// Do work without the interpreter.
 pub fn detach<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
@@ -98,19 +99,20 @@ pub fn verifying<T: Ungil + Send>(
 }
 
 fn forked(forks: u32) -> Arc<ThreadPool> {
-    let mut held = FORKED.lock().unwrap_or_else(PoisonError::into_inner);
-    match held.as_ref().filter(|(of, _)| *of == forks) {
-        Some((_, pool)) => pool.clone(),
-        None => {
-            let pool = ThreadPoolBuilder::new().build().expect("a process can start threads");
-            held.insert((forks, Arc::new(pool))).1.clone()
-        }
-    }
+    let mut held = slot(forks).lock().unwrap_or_else(PoisonError::into_inner);
+    let start = || ThreadPoolBuilder::new().build().expect("a process can start threads");
+    held.get_or_insert_with(|| Arc::new(start())).clone()
+}
+
+fn slot(forks: u32) -> &'static Mutex<Option<Arc<ThreadPool>>> {
+    &FORKED[FORKED.len().min(forks as usize) - 1]
 }
 
 /// Have every forked process know that it is one.
 pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    // What is imported at its first use, a forked process would wait for whoever was importing it.
+    let _ = (py.get_type::<PySequence>(), PyTuple::empty(py).try_iter()?.size_hint());
     let child = [("after_in_child", wrap_pyfunction!(count_fork, module)?)].into_py_dict(py)?;
     py.import("os")?.call_method("register_at_fork", (), Some(&child))?;
     Ok(())
@@ -119,9 +121,9 @@ pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn count_fork() {
     signature::part_from_parent();
-    FORKS.fetch_add(1, Ordering::Relaxed);
-    // The parent's pool is not dropped, which would wait for its threads.
-    if let Ok(mut held) = FORKED.try_lock() {
+    let forks = FORKS.fetch_add(1, Ordering::Relaxed) + 1;
+    // Where the parent's pool is in the last slot it is not dropped, which would wake its threads.
+    if let Ok(mut held) = slot(forks).try_lock() {
         std::mem::forget(held.take());
     }
 }

@@ -89,8 +89,8 @@ fn decode(claims: &[Claim], keys: &[usize], points: &[Option<EdwardsPoint>]) -> 
     }
 }
 
-/// 128-bit coefficients from the seed and from everything they multiply: sound if either the
-/// seed is secret from the signers or the hash binds it.
+/// Odd 128-bit coefficients, of which none is zero, from the seed and from everything they
+/// multiply: sound if either the seed is secret from the signers or the hash binds it.
 fn draw_coefficients(terms: &mut [Term], claims: &[Claim], seed: &[u8; 32]) {
     let mut hasher = blake3::Hasher::new_keyed(seed);
     for term in &*terms {

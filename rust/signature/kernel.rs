@@ -7,7 +7,6 @@ use curve25519_dalek::scalar::Scalar;
 
 use super::buckets::Buckets;
 use super::coefficient::Coefficient;
-use super::once::once;
 use super::point::{self, Addend, BASE, Point, encode};
 use super::sha512;
 use super::single::challenge;
@@ -17,6 +16,7 @@ use super::terms::Terms;
 
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, ifma};
+use crate::once::once;
 
 /// What points are summed with, the fastest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use rayon::prelude::*;
 
 use super::Claim;
 use super::kernel::Kernel;
-use super::once::once;
 use super::point::{BASE, Point};
 use super::single::is_below_order;
 use super::table::Table;
 use super::terms::Terms;
 use crate::key::PublicKey;
+use crate::once::once;
 use crate::tasks;
 
 /// A key's multiples take 308 KB, and the base point's 5.8 MB. Addends are asked for some steps

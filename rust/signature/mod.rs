@@ -28,7 +28,6 @@ mod inversion;
 mod kernel;
 mod known;
 mod lanes;
-mod once;
 mod point;
 mod scalar;
 mod sha512;

@@ -121,7 +121,8 @@ fn fill(tail: &mut Tile, hashes: &[Hash]) -> Vec<Tile> {
 
 /// The roots of full tiles.
 fn roots(suite: Suite, tiles: &[Tile]) -> Vec<Hash> {
-    tasks::in_shares(tiles, TASK, |tiles| tiles.iter().map(|tile| root(suite, tile)).collect())
+    let roots = |_, tiles: &[Tile]| tiles.iter().map(|tile| root(suite, tile)).collect();
+    tasks::shares::<_, Vec<Hash>>(tiles, TASK, roots).concat()
 }
 
 /// The perfect subtrees over a tail, the widest first.

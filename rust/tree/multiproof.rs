@@ -72,8 +72,8 @@ fn climb(suite: Suite, indices: &[u64], leaves: &[Hash], beside: &[Vec<Hash>], s
         if last == 0 {
             break;
         }
-        let mut beside = beside.iter();
-        let mut sibling = || *beside.next().expect("the path has each sibling");
+        let mut theirs = beside.iter();
+        let mut sibling = || *theirs.next().expect("the path has each sibling");
         let mut alone = None;
         let (mut at, mut count) = (0, 0);
         pairs.clear();
@@ -94,7 +94,7 @@ fn climb(suite: Suite, indices: &[u64], leaves: &[Hash], beside: &[Vec<Hash>], s
             }
         }
         places.truncate(count);
-        hashes = tasks::in_shares(&pairs, TASK, |pairs| suite.nodes(pairs.as_flattened()));
+        hashes = tasks::shares(&pairs, TASK, |_, pairs| suite.nodes(pairs.as_flattened())).concat();
         hashes.extend(alone);
         last >>= 1;
     }

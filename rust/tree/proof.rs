@@ -11,6 +11,7 @@ use super::split;
 use super::tile::{Node, TILE_BITS, TileId, TileTree, Tiles, perfect};
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
+use crate::tasks;
 
 /// Proofs made by one task.
 const TASK: usize = 64;
@@ -85,7 +86,10 @@ impl<'a> Prover<'a> {
             hashes.iter_mut().zip(found).for_each(|(hash, found)| *hash = *found);
             Ok(())
         };
-        path.par_chunks(READS).zip(hashes.par_chunks_mut(READS)).try_for_each(read)?;
+        match path.len() {
+            ..=READS => read((path, &mut hashes))?,
+            _ => path.par_chunks(READS).zip(hashes.par_chunks_mut(READS)).try_for_each(read)?,
+        }
         Ok(hashes)
     }
 
@@ -113,12 +117,12 @@ impl<'a> Prover<'a> {
 
     /// A proof for each index, over all threads; the error is that of the first which has one.
     pub fn inclusions(&self, indices: &[u64]) -> Result<Vec<Vec<Hash>>> {
-        let prove = |index: &u64| self.inclusion(*index);
-        if indices.len() <= TASK {
-            return indices.iter().map(prove).collect();
-        }
-        let proofs: Vec<_> = indices.par_iter().with_min_len(TASK).map(prove).collect();
-        proofs.into_iter().collect()
+        let prove = |_, indices: &[u64]| -> Result<Vec<Vec<Hash>>> {
+            indices.iter().map(|index| self.inclusion(*index)).collect()
+        };
+        let proofs: Vec<_> =
+            tasks::shares(indices, TASK, prove).into_iter().collect::<Result<_>>()?;
+        Ok(proofs.into_iter().flatten().collect())
     }
 }
 
@@ -145,7 +149,7 @@ pub(super) fn tiles_of(path: &[Range<u64>]) -> Vec<TileId> {
             None => tiles.extend(perfect(range.start, range.end).into_iter().map(Node::tile)),
         }
     }
-    tiles.dedup();
+    tiles.dedup(); // most of one tile follow each other, and need not be sorted
     tiles.sort_unstable();
     tiles.dedup();
     tiles

@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rayon::current_num_threads;
-
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
 use crate::tasks;
@@ -49,8 +47,7 @@ impl TileTree {
         for run in tiles.chunk_by(|one, other| [one, other].iter().all(|tile| is_full(tile))) {
             groups.extend(run.chunks(TOGETHER));
         }
-        let group = |number: usize| build_group(suite, groups[number]);
-        let built = tasks::each(None, current_num_threads(), groups.len(), group);
+        let built = tasks::shares(&groups, 1, |_, group| build_group(suite, group[0]));
         built.into_iter().flatten().collect()
     }
 

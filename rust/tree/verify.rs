@@ -1,9 +1,8 @@
 //! Verify inclusion and consistency proofs.
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::suite::{Hash, Suite};
+use crate::tasks;
 
 /// Claims that are worth waking another thread for.
 const TASK: usize = 64;
@@ -58,7 +57,7 @@ pub fn verify_inclusions(
     root: &Hash,
 ) -> std::result::Result<(), (usize, Error)> {
     let task = claims.len().div_ceil(TASKS).max(TASK);
-    let failure = |(at, task_claims): (usize, &[Claim])| {
+    let failure = |begin: usize, task_claims: &[Claim]| {
         let whole = |claim: &Claim| {
             claim.index < size && claim.proof.len() == inclusion_length(claim.index, size)
         };
@@ -71,10 +70,10 @@ pub fn verify_inclusions(
         task_claims.iter().enumerate().find_map(|(position, claim)| {
             let Claim { leaf, index, proof } = claim;
             let verdict = verify_inclusion(suite, leaf, *index, size, proof, root);
-            verdict.err().map(|error| (at * task + position, error))
+            verdict.err().map(|error| (begin + position, error))
         })
     };
-    claims.par_chunks(task).enumerate().find_map_first(failure).map_or(Ok(()), Err)
+    tasks::shares(claims, task, failure).into_iter().flatten().next().map_or(Ok(()), Err)
 }
 
 /// The root that each claim leads to; proofs are as long as they should be.

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 /// What the cell holds. Where it holds nothing, whoever asks makes it, and one of those is kept: to
 /// wait for another thread would be for ever in a process that was forked meanwhile.
-pub(super) fn once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'static T {
+pub fn once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'static T {
     if let Some(made) = cell.get() {
         return made;
     }
