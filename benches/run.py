@@ -66,7 +66,6 @@ def main() -> int:
     if arguments.full and isinstance(skipped := golang.build(), Skipped):
         print(f"skipping Go's logs: {skipped.reason}", file=sys.stderr)
     begin = time.perf_counter()
-    arguments.directory.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {
         "machine": describe_machine(arguments.directory),
         "command": "make bench-full" if arguments.full else "make bench",
@@ -106,6 +105,10 @@ def parse_arguments() -> argparse.Namespace:
     known = any(arguments.only in id for id in [*ids, "boundary"])
     if arguments.rounds < 1 or not (known or arguments.only.startswith("P10")):
         parser.error(f"want at least one round, and of: {', '.join(ids)}, P10, boundary")
+    try:
+        arguments.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"cannot write to {arguments.directory}: {error.strerror}")
     return arguments
 
 

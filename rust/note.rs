@@ -69,7 +69,10 @@ impl Note {
             return malformed("note has no empty line before its signatures");
         };
         let Some(signatures) = signatures.strip_suffix('\n') else {
-            return malformed("note does not end in a newline");
+            return malformed(match signatures {
+                "" => "note ends in an empty line, want its signatures there",
+                _ => "note does not end in a newline",
+            });
         };
         let lines = signatures.split('\n').map(Line::parse).collect::<Result<Vec<_>>>()?;
         at_most("signature lines", lines.len(), limits::CHECKPOINT_SIGNATURES)?;

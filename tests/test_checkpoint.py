@@ -275,7 +275,9 @@ def test_signature_lines_have_one_form_whoever_signed() -> None:
         accepted(SIGNED + good, anchor())
         for form in forms.split("|"):
             bad = form.replace("N", good.split()[1]).replace("B", good.split()[2])
-            refused(f"{SIGNED}{bad}\n", anchor(), "^signature line is|in a newline")
+            refused(
+                f"{SIGNED}{bad}\n", anchor(), "^signature line is|in a newline|in an empty line"
+            )
             refused(f"{PLAIN}\n{bad}\n{OPERATOR}", anchor(), "^signature line is|^checkpoint has")
     for bad in (SIGNED[:-1], SIGNED + "\n", PLAIN + "\n", PLAIN, "\n" + SIGNED, SIGNED + SIGNED):
         refused(bad, anchor(), "newline|empty line|^signature line is|^checkpoint has")

@@ -18,16 +18,20 @@ from ledgercore import (
     InvalidSignature,
     Ledger,
     MalformedError,
+    OutOfRangeError,
     Record,
     RefusedError,
     SigningKey,
     UnavailableError,
     testing,
+    verify_history,
+    verify_state,
 )
 from ledgercore._core import leaf_hash, verify_consistency, verify_multi
 from ledgercore.clock import ManualClock
 from ledgercore.errors import DiskFullError
 from ledgercore.ledger import intake, sequencer
+from ledgercore.proofs import verify_records
 from ledgercore.rules import signer_object
 
 ORIGIN = "test.example/log"
@@ -288,10 +292,57 @@ def test_records_are_found_by_id_and_range(ledger: Ledger) -> None:
     assert ledger.find(ledger.record(301).id) == 301
     assert ledger.find(bytes(32)) is None
     for index in (-1, 601):
-        with pytest.raises(IndexError, match=f"index is {index}"):
+        with pytest.raises(IndexError, match=f"index is {index}") as error:
             ledger.record(index)
-    with pytest.raises(IndexError, match="height is 9"):
+        assert isinstance(error.value, OutOfRangeError)
+    with pytest.raises(OutOfRangeError, match="height is 9"):
         ledger.block(9)
+    with pytest.raises(MalformedError, match="key has 5 bytes, want 32"):
+        ledger.next_position(b"hello")
+
+
+def test_indices_may_come_one_after_the_other(ledger: Ledger) -> None:
+    ledger.append_many([b"a", b"b", b"c"])
+
+    receipts = ledger.receipts(index for index in (3, 1))  # type: ignore[arg-type]
+    assert [receipt.index for receipt in receipts] == [3, 1]
+    assert ledger.prove_records(map(int, "12")) == ledger.prove_records([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(OutOfRangeError, match="index is 999"):
+        ledger.receipts(iter([999]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"signers": 0}, "signers is 0, want 1 or more"),
+        ({"count": -1}, "count is -1, want 0 or more"),
+        ({"body_bytes": -1}, "body_bytes is -1, want 0 or more"),
+    ],
+)
+def test_records_for_a_test_need_a_signer(
+    ledger: Ledger, wrong: dict[str, int], message: str
+) -> None:
+    with pytest.raises(MalformedError, match=message):
+        testing.signed_records(ledger, **{"signers": 1, "count": 1, **wrong})
+
+
+def test_verifiers_refuse_what_is_no_evidence(ledger: Ledger) -> None:
+    anchor = ledger.trust_anchor
+    for verify in (verify_history, verify_state):
+        with pytest.raises(TypeError, match="data is NoneType, want bytes"):
+            verify(None, anchor)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="anchor is NoneType, want Anchor"):
+            verify(b"", None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="checkpoint is str, want Checkpoint"):
+        verify_records(anchor, ledger.checkpoint, [], [])  # type: ignore[arg-type]
+
+
+def test_only_states_that_can_be_stand_beside_a_receipt(ledger: Ledger) -> None:
+    ledger.append(b"a")
+    with pytest.raises(MalformedError, match="of no family that has states"):
+        ledger.receipt(1, state_of=b"consnt/" + bytes(32))
+    with pytest.raises(TypeError, match="states_of are NoneType, want a list of bytes"):
+        ledger.receipts([1], states_of=None)  # type: ignore[arg-type]
 
 
 def test_consistency_is_proven_between_any_two_sizes(ledger: Ledger) -> None:
@@ -342,7 +393,7 @@ def test_receipts_with_states_are_those_one_by_one(ledger: Ledger) -> None:
     for count in (1, 300):
         ledger.append_many([b"%d" % number for number in range(count)])
     operator = signer_object(ledger.trust_anchor.operator_key)
-    objects = [b"network", operator, b"consent/none"] * 100
+    objects = [b"network", operator, b"consent/" + bytes(32)] * 100
     indices = list(range(300))
 
     receipts = ledger.receipts(indices, states_of=objects)

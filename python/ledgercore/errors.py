@@ -15,6 +15,7 @@
     │   └── RollbackError       an older history shown as the latest
     ├── RefusedError            sound, and against a rule; carries the code
     ├── AbsentError             what was asked for by its number, id or name is not there
+    │   └── OutOfRangeError     its number is of no record, block or size: an IndexError, too
     └── UnavailableError        a resource could not be had
         ├── PassphraseError     a key is sealed, and its passphrase was not given
         ├── SignerAwayError     a key's token or service cannot be reached now
@@ -42,6 +43,7 @@ __all__ = [
     "LedgerError",
     "LimitError",
     "MalformedError",
+    "OutOfRangeError",
     "PassphraseError",
     "RefusedError",
     "RollbackError",
@@ -171,6 +173,10 @@ def _refused(code: str, message: str, record: bytes, remedy: str) -> RefusedErro
 
 class AbsentError(LedgerError):
     """What was asked for by its number, id or name is not there."""
+
+
+class OutOfRangeError(AbsentError, IndexError):
+    """A number that no record, block or size here has; a list says so with an ``IndexError``."""
 
 
 class UnavailableError(LedgerError):

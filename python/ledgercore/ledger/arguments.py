@@ -22,12 +22,12 @@ __all__ = [
     "bytes_of",
     "check_bytes",
     "check_created",
-    "check_indices",
     "check_key",
     "check_origin",
     "check_path",
     "check_text",
     "index_of",
+    "indices_of",
 ]
 
 
@@ -39,14 +39,15 @@ def index_of(what: str, value: object) -> int:
         raise TypeError(f"{what} is {type(value).__name__}, want int") from None
 
 
-def check_indices(what: str, values: object) -> None:
-    """Many of them."""
+def indices_of(what: str, values: Iterable[int]) -> Sequence[int]:
+    """Many of them, in a list where they come one after the other."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"{what} are {type(values).__name__}, want a list of int")
     if isinstance(values, Sequence) and not isinstance(values, range):
         for kind in {*map(type, values)} - {int}:
             if not hasattr(kind, "__index__"):
                 raise TypeError(f"{what} hold {kind.__name__}, want int")
+    return values if isinstance(values, Sequence) else [index_of("index", each) for each in values]
 
 
 def check_bytes(what: str, value: object) -> None:

@@ -8,16 +8,21 @@ from operator import index as as_integer
 
 from ledgercore import rules
 from ledgercore._core import Anchor, Block, Receipt, Record, StateProof
-from ledgercore.ledger.arguments import check_bytes, check_indices, index_of
+from ledgercore.arguments import check_argument
+from ledgercore.errors import MalformedError
+from ledgercore.ledger.arguments import check_bytes, index_of, indices_of
 from ledgercore.ledger.history import prove_history, read_history, state_receipt
 from ledgercore.ledger.reader import Reader
 from ledgercore.ledger.snapshot import SNAPSHOT_BYTES, snapshot_items
 from ledgercore.ledger.transfer import encode_transfer
 from ledgercore.proofs import HistoryProof, StateReceipt
 from ledgercore.records import Genesis
-from ledgercore.rules import View
+from ledgercore.rules import View, state_type
 
 __all__ = ["ReadableLedger"]
+
+KEY_BYTES = 32
+"""Of a public key (RFC 8032)."""
 
 
 class ReadableLedger:
@@ -62,7 +67,10 @@ class ReadableLedger:
 
         ``states_of`` has an object for each record, or none at all.
         """
-        check_indices("indices", indices)
+        indices = indices_of("indices", indices)
+        check_argument("states_of", Sequence[bytes], states_of)
+        for name in states_of:
+            state_type(name)  # what can have none is a mistake: that it has none shows nothing
         self._publish_up_to(max(map(as_integer, indices), default=0))
         return self._reader.receipts(indices, states_of)
 
@@ -88,6 +96,8 @@ class ReadableLedger:
     def next_position(self, key: bytes) -> tuple[int, bytes]:
         """The sequence and previous id that a key's next record must have."""
         check_bytes("key", key)
+        if len(key) != KEY_BYTES:
+            raise MalformedError(f"key has {len(key)} bytes, want {KEY_BYTES}")
         with self._reader.lock:
             return rules.next_position(View(self._reader.state), key)
 
@@ -135,8 +145,11 @@ class ReadableLedger:
         return prove_history(self._reader, name, height)
 
     def prove_records(self, indices: Sequence[int]) -> list[bytes]:
-        """One proof for many records under the newest checkpoint; indices ascend."""
-        check_indices("indices", indices)
+        """One proof for many records under the newest checkpoint; indices ascend.
+
+        ``ledgercore.proofs.verify_records`` holds the records to it.
+        """
+        indices = indices_of("indices", indices)
         self._publish_up_to(max(map(as_integer, indices), default=0))
         return self._reader.prove_records(indices)
 

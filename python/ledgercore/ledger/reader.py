@@ -34,7 +34,13 @@ from ledgercore._core import (
     state_keys,
     verify_consistency,
 )
-from ledgercore.errors import CorruptError, InvalidProof, MalformedError, UnavailableError
+from ledgercore.errors import (
+    CorruptError,
+    InvalidProof,
+    MalformedError,
+    OutOfRangeError,
+    UnavailableError,
+)
 from ledgercore.ledger.head import (
     Head,
     advance_head,
@@ -298,7 +304,7 @@ class Reader:
     def _check_index(self, head: Head, index: int) -> None:
         size = head.checkpoint.size
         if not 0 <= index < size:
-            raise IndexError(
+            raise OutOfRangeError(
                 f"index is {number_in_words(index)}, want 0 or more and below the size {size}"
             )
         self._check_held(f"record {index}", index == 0 or index >= self._held_index)
@@ -328,7 +334,7 @@ class Reader:
     def records(self, begin: int, end: int) -> Iterator[Record]:
         """Records ``[begin, end)``, each bundle checked as a whole before its first is given."""
         if begin < 0:
-            raise IndexError(f"index is {number_in_words(begin)}, want 0 or more")
+            raise OutOfRangeError(f"index is {number_in_words(begin)}, want 0 or more")
         index = begin
         while index < end:
             with self.moment() as head:
@@ -525,7 +531,7 @@ class Reader:
     def _seal(self, head: Head, height: int) -> Seal:
         height, newest = as_integer(height), head.block.height
         if not 0 <= height <= newest:
-            raise IndexError(
+            raise OutOfRangeError(
                 f"height is {number_in_words(height)}, want 0 or more and at most {newest}"
             )
         self._check_held(f"block {height}", height == 0 or height >= self.held_from)

@@ -25,6 +25,7 @@ from ledgercore._core import (
     VerifiedRecord,
     verify_consistency,
 )
+from ledgercore.arguments import typed
 from ledgercore.errors import InvalidProof, LimitError, MalformedError
 from ledgercore.proofs.records import verify_records
 from ledgercore.proofs.state import VerifiedState, verify_object
@@ -120,6 +121,7 @@ class HistoryProof(Part, frozen=True):
         return earlier
 
 
+@typed
 def verify_history(data: bytes, anchor: Anchor) -> History:
     """Verify an encoded history proof, or raise with what is wrong."""
     return HistoryProof.decode(data).verify(anchor)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledgercore._core import Anchor, Batch, Checkpoint, Record, VerifiedRecord, verify_multi
+from ledgercore.arguments import typed
 from ledgercore.errors import LedgerError, UntrustedError
 
 __all__ = ["verify_records"]
 
 
+@typed
 def verify_records(
     anchor: Anchor,
     checkpoint: Checkpoint,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ledgercore._core import Anchor, Checkpoint, StateProof, check_canonical
+from ledgercore.arguments import typed
 from ledgercore.errors import CorruptError, MalformedError
 from ledgercore.proofs.wire import decode_part, encode_part, verify_note
 from ledgercore.records.base import Part
@@ -59,6 +60,7 @@ class StateReceipt(Part, frozen=True):
         return verify_object(anchor, verify_note(anchor, self.checkpoint), self.proof)
 
 
+@typed
 def verify_state(data: bytes, anchor: Anchor) -> VerifiedState:
     """Verify an encoded state receipt, or raise with what is wrong."""
     return StateReceipt.decode(data).verify(anchor)

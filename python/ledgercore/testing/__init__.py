@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ledgercore._core import SigningKey
+from ledgercore.errors import MalformedError
 from ledgercore.records import DATA, Member
 
 if TYPE_CHECKING:
@@ -69,6 +70,13 @@ def signed_batches(
     ledger: Ledger, *, signers: int, count: int, body_bytes: int = 400
 ) -> Iterator[list[bytes]]:
     """Such records without end, ``count`` at a time: each batch goes on from the one before."""
+    for name, got, least in (
+        ("signers", signers, 1),
+        ("count", count, 0),
+        ("body_bytes", body_bytes, 0),
+    ):
+        if got < least:
+            raise MalformedError(f"{name} is {got}, want {least} or more")
     keys = [signing_key(number) for number in range(signers)]
     positions = [ledger.next_position(key.public_key) for key in keys]
     while True:
