@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from ledgercore import evaluation
 from ledgercore.clock import ManualClock, SystemClock
 from ledgercore.errors import InconsistentError
 from ledgercore.ledger import Ledger
-from tests.cli.command import run, run_well
+from tests.cli.command import COMMAND, run, run_well
 
 FIGURES = {
     "transactions_per_s",
@@ -56,6 +59,20 @@ def test_what_cannot_be_measured_is_an_exit_code(
 
     assert done.returncode == code, done.stderr
     assert done.stdout == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(("told", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_ended_leaves_nothing(tmp_path: Path, told: signal.Signals, code: int) -> None:
+    command = [*COMMAND, "bench", "--directory", str(tmp_path), "--seconds", "60"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob("*figures.ledger-wal")):
+        time.sleep(0.01)
+
+    process.send_signal(told)
+
+    assert process.wait(timeout=60) == code
     assert list(tmp_path.iterdir()) == []
 
 

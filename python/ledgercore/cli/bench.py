@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ def command(directory: str, seconds: int, as_json: bool) -> None:
     from ledgercore.evaluation import evaluate
 
     check_directory(Path(directory) / "ledger")
+    # Told to end it takes its files away, too, and ends as the system would have ended it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with progress_bars() as progress:
         found = evaluate(directory, seconds, SystemClock(), progress)
     info = build_info()
