@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 PATIENCE_S = 10
 WITNESS = testing.signing_key(50)
-NAMES = [b"network", b"key/" + bytes(32).hex().encode()]
+NAMES = [b"network", b"key/" + bytes(32)]
 
 KEEPING = ("ledger", "store", "disk.py", BLOCKS)
 """The parts of the package that keep locks, transactions and files."""

@@ -56,9 +56,14 @@ def test_verify_refuses_every_flipped_byte(case: Path) -> None:
 
 @pytest.mark.parametrize(("end", "code"), [(100, 5), (None, 1)])
 def test_verify_names_the_file_that_is_damaged(case: Path, end: int | None, code: int) -> None:
-    raw = bytearray((case / "raw").read_bytes())
-    raw[60] ^= 64  # of the path
-    (case / "damaged").write_bytes(raw[:end])
+    receipt = Receipt.decode((case / "raw").read_bytes())
+    changed = Receipt(
+        index=receipt.index,
+        path=[bytes(32) for _ in receipt.path],
+        checkpoint=receipt.checkpoint,
+        envelope=receipt.envelope,
+    )
+    (case / "damaged").write_bytes(changed.encode()[:end])
 
     done = verify(case, "damaged")
 
