@@ -115,7 +115,10 @@ impl Suite {
     pub fn hash(self, domain: Domain, data: &[u8]) -> Hash {
         match self {
             Self::Std => *blake3::keyed_hash(key(domain), data).as_bytes(),
-            Self::C2sp => sha256::hash(&[&prefix(domain), data]),
+            Self::C2sp => {
+                let [version, name, end] = prefix(domain);
+                sha256::hash(&[version, name, end, data])
+            }
         }
     }
 
@@ -123,7 +126,7 @@ impl Suite {
     pub fn hash_each(self, domain: Domain, items: &[&[u8]]) -> Vec<Hash> {
         let task = |task: &[&[u8]]| match self {
             Self::Std => lanes(domain).hash_each(task),
-            Self::C2sp => sha256::hash_each(&prefix(domain), task),
+            Self::C2sp => sha256::hash_each(&prefix(domain).concat(), task),
         };
         tasks::shares(items, TASK, |_, share| task(share)).concat()
     }
@@ -143,7 +146,7 @@ impl Suite {
     pub fn hash_pairs(self, domain: Domain, row: &[Hash]) -> Vec<Hash> {
         match self {
             Self::Std => lanes(domain).hash_blocks(blocks(row)),
-            Self::C2sp => sha256::hash_each(&prefix(domain), &pairs(row)),
+            Self::C2sp => sha256::hash_each(&prefix(domain).concat(), &pairs(row)),
         }
     }
 
@@ -202,8 +205,8 @@ impl Suite {
 }
 
 /// What suite `c2sp` hashes before the data of a domain.
-fn prefix(domain: Domain) -> Vec<u8> {
-    [b"ledgercore/v1/", DOMAINS[domain as usize].1.as_bytes(), &[0]].concat()
+fn prefix(domain: Domain) -> [&'static [u8]; 3] {
+    [b"ledgercore/v1/", DOMAINS[domain as usize].1.as_bytes(), &[0]]
 }
 
 /// Two hashes after two, each as one piece.

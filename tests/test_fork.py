@@ -292,19 +292,21 @@ if child == 0:
     work()
     os._exit(0)
 thread.join()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 def test_a_child_of_a_process_that_hashes_for_the_first_time_waits_for_none() -> None:
     """In the midst of the keys of domains, of the second generator, and of what tries lanes.
 
-    One may: of 1,400 one child did not return, and which lock it met was not found out. While those
-    were made behind locks some three in forty did not.
+    One may fail: of some 2,700 children one did, and whether it waited, and for what, is not known.
+    While those were made behind locks some three in forty waited for ever.
     """
-    ran = [subprocess.run([sys.executable, "-c", HASHING], check=False) for _ in range(40)]
+    command = [sys.executable, "-c", HASHING]
+    ran = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(40)]
 
-    assert sum(each.returncode != 0 for each in ran) <= 1
+    failed = [(each.stdout, each.stderr) for each in ran if each.stdout != "0\n"]
+    assert len(failed) <= 1, failed
 
 
 def test_a_child_of_a_process_whose_threads_verify_waits_for_none() -> None:
